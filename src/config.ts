@@ -1,0 +1,61 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+/** Everything the environment decides, read once, frozen. Functions receive the part they need. */
+export type Config = Readonly<z.output<typeof Environment>>;
+
+const flag = (defaultValue: boolean) =>
+  z
+    .enum(['1', 'true', 'yes', 'on', '0', 'false', 'no', 'off', ''])
+    .default(defaultValue ? 'true' : 'false')
+    .transform((text) => ['1', 'true', 'yes', 'on'].includes(text));
+
+const Environment = z
+  .object({
+    HOST: z.string().default('127.0.0.1'),
+    PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+    /** How devices and git hosts reach this service, for example https://bellwether.example.com; default: the address it listens on. */
+    PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+    DATA_DIR: z
+      .string()
+      .default('./data')
+      .transform((path) => resolve(path)),
+    DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    /** Session connection for LISTEN when DATABASE_URL goes through a transaction-mode pooler. */
+    DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    ROLE: z.enum(['all', 'api', 'controller']).default('all'),
+    BELLWETHER_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+    BELLWETHER_SECRET_KEY: z
+      .string()
+      .refine((text) => Buffer.from(text, 'base64').length === 32, 'must be 32 bytes in base64')
+      .optional(),
+    CORS_ORIGINS: z
+      .string()
+      .default('')
+      .transform((text) =>
+        text
+          .split(',')
+          .map((origin) => origin.trim())
+          .filter(Boolean),
+      ),
+    ALLOW_PRIVATE_GIT_HOSTS: flag(false),
+    ALLOW_HTTP_GIT_HOSTS: flag(true),
+    /** Sources whose URL is a path on this machine: for development. */
+    ALLOW_LOCAL_SOURCES: flag(false),
+    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    /** Git operations in flight per git host. */
+    GIT_HOST_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(8),
+    /** Worker threads that fetch, read and validate. */
+    GIT_WORKERS: z.coerce.number().int().min(1).max(32).default(2),
+    GIT_TIMEOUT_SECONDS: z.coerce.number().min(1).max(3600).default(60),
+  })
+  .transform((env) => Object.freeze(env));
+
+/** @throws one error that names every variable that is wrong, and what is allowed. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const known = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = Environment.safeParse(known);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  throw new Error(`Cannot start: the environment is not valid\n${lines.join('\n')}`);
+}

@@ -1,0 +1,27 @@
+import postgres from 'postgres';
+
+/** A pool, or a transaction of it: what every store function takes first. */
+export type Sql = postgres.Sql;
+export type Tx = postgres.TransactionSql;
+export type Db = Sql | Tx;
+
+export type PoolOptions = { max?: number; applicationName?: string };
+
+/**
+ * Opens a pool. `bigint` columns come back as numbers (ours stay far below 2^53), times as `Date`, bytea as Buffer.
+ * The URL may name a Unix socket directory: `postgresql://user@localhost/db?host=/dir`.
+ */
+export function connect(url: string, options: PoolOptions = {}): Sql {
+  const parsed = new URL(url);
+  const socketDir = parsed.searchParams.get('host');
+  parsed.searchParams.delete('host');
+  return postgres(parsed.href, {
+    ...(socketDir === null ? {} : { host: socketDir, path: `${socketDir}/.s.PGSQL.${parsed.port || 5432}` }),
+    max: options.max ?? 10,
+    idle_timeout: 0,
+    connect_timeout: 10,
+    onnotice: () => {},
+    connection: { application_name: options.applicationName ?? 'bellwether' },
+    types: { bigint: { to: 20, from: [20], serialize: (value: number | bigint) => String(value), parse: (text: string) => Number(text) } },
+  }) as unknown as Sql;
+}

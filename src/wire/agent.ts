@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { Digest } from './bundle.ts';
+
+/** Messages of the agent protocol, `/agent/v1`. Times are RFC 3339 UTC, ids are UUIDv7 unless said otherwise. */
+
+export const DEVICE_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+export const DeviceId = z.string().regex(DEVICE_ID);
+
+/** Public Ed25519 key that the agent pins at enrolment, as a JWK. */
+export const PublicKeyJwk = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string(), kid: z.string() });
+export type PublicKeyJwk = z.infer<typeof PublicKeyJwk>;
+
+/** `POST /enroll`, with `Authorization: Bearer <enrolment token>`. */
+export const EnrollRequest = z.strictObject({
+  deviceId: DeviceId,
+  name: z.string().min(1).max(200).optional(),
+  type: z.string().min(1).max(100).optional(),
+  labels: z.record(z.string().max(63), z.string().max(253)).optional(),
+});
+export type EnrollRequest = z.infer<typeof EnrollRequest>;
+
+export const EnrollResponse = z.object({
+  deviceId: DeviceId,
+  organizationId: z.string(),
+  apiKey: z.string(),
+  signingKeys: z.array(PublicKeyJwk),
+});
+export type EnrollResponse = z.infer<typeof EnrollResponse>;
+
+/** `GET /keys`: the keys that may sign this device's desired state. Used when a device was registered by hand and pins at first contact. */
+export const SigningKeysResponse = z.object({ organizationId: z.string(), signingKeys: z.array(PublicKeyJwk) });
+
+export const AgentCommand = z.object({
+  id: z.string(),
+  type: z.string().max(64),
+  payload: z.record(z.string(), z.unknown()),
+  expiresAt: z.string(),
+});
+export type AgentCommand = z.infer<typeof AgentCommand>;
+
+/** What an agent does about files that somebody changed by hand below `current`. */
+export const DriftPolicy = z.enum(['heal', 'report']);
+export type DriftPolicy = z.infer<typeof DriftPolicy>;
+
+/**
+ * `GET /desired` answers this as the payload of a compact JWS (`application/jose`, alg EdDSA, `kid` in the header, `typ`
+ * `bellwether-desired+jwt`). The agent refuses it when the signature, device, organization or expiry is wrong, or when `sequence`
+ * is below the highest that it ever accepted, or equal to it with another bundle.
+ */
+export const DesiredState = z.object({
+  deviceId: DeviceId,
+  organizationId: z.string(),
+  /** Grows with every change of what is desired; never goes back. */
+  sequence: z.number().int().nonnegative(),
+  issuedAt: z.string(),
+  expiresAt: z.string(),
+  /** The attempt that brings the device to the bundle; null when nothing is to be done or the bundle is already confirmed. */
+  deploymentId: z.string().nullable(),
+  /** null: nothing is desired yet; leave what runs alone. */
+  bundle: z.object({ digest: Digest, size: z.number().int(), url: z.string() }).nullable(),
+  /** Set by an operator's retry: apply even if this bundle is quarantined on the device. */
+  force: z.boolean().default(false),
+  driftPolicy: DriftPolicy,
+  commands: z.array(AgentCommand),
+  pollAfterSeconds: z.number(),
+  heartbeatSeconds: z.number(),
+});
+export type DesiredState = z.infer<typeof DesiredState>;
+
+/** Steps that the device reports of a deployment, in their order; `failed` is followed by `rolled_back` once the last good state runs again. */
+export const DeviceDeploymentState = z.enum(['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back']);
+export type DeviceDeploymentState = z.infer<typeof DeviceDeploymentState>;
+
+export const LogLevel = z.enum(['debug', 'info', 'warn', 'error']);
+
+/** `id` makes a report idempotent: sending it twice has the effect of once. `at` is the device's clock. */
+const reportBase = { id: z.uuid(), at: z.iso.datetime() };
+
+export const Report = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...reportBase,
+    kind: z.literal('deployment'),
+    deploymentId: z.string(),
+    state: DeviceDeploymentState,
+    /** The bundle that `current` holds when this is written; null when there is none. */
+    runningDigest: Digest.nullable(),
+    /** For `failed`: a stable word, for example `health_check_failed`, `download_failed`, `quarantined`, `no_space`, `interrupted`, `confirm_timeout`. */
+    code: z.string().max(64).optional(),
+    detail: z.string().max(4000).optional(),
+  }),
+  z.strictObject({
+    ...reportBase,
+    kind: z.literal('log'),
+    level: LogLevel,
+    message: z.string().max(4000),
+    deploymentId: z.string().optional(),
+  }),
+  z.strictObject({
+    ...reportBase,
+    kind: z.literal('heartbeat'),
+    runningDigest: Digest.nullable(),
+    /** Highest sequence that the agent accepted. */
+    sequence: z.number().int().nonnegative(),
+    agentVersion: z.string().max(64),
+    quarantined: z.array(Digest).max(16).optional(),
+  }),
+  z.strictObject({ ...reportBase, kind: z.literal('telemetry'), metrics: z.record(z.string().max(64), z.number()) }),
+  z.strictObject({
+    ...reportBase,
+    kind: z.literal('command'),
+    commandId: z.string(),
+    state: z.enum(['sent', 'completed', 'failed']),
+    result: z.unknown().optional(),
+  }),
+  z.strictObject({
+    ...reportBase,
+    kind: z.literal('drift'),
+    runningDigest: Digest.nullable(),
+    /** Relative paths that differ from the bundle: changed, missing or (not in the bundle) added. */
+    changed: z.array(z.string()).max(1000),
+    healed: z.boolean(),
+  }),
+]);
+export type Report = z.infer<typeof Report>;
+
+/** `POST /reports`, oldest first. */
+export const ReportsRequest = z.strictObject({ reports: z.array(Report).min(1).max(500) });
+export type ReportsRequest = z.infer<typeof ReportsRequest>;
+
+/**
+ * Answer to `POST /reports`. `confirmed` lists the deployments whose `confirming` report was in the batch and which the server still
+ * wants: the agent makes them permanent. One that is missing there was superseded or cancelled: the agent keeps the files (they are healthy)
+ * and goes on with what is desired next.
+ */
+export const ReportsResponse = z.object({ accepted: z.number().int(), confirmed: z.array(z.string()) });
+export type ReportsResponse = z.infer<typeof ReportsResponse>;
+
+export const TimeResponse = z.object({ now: z.string() });

@@ -1,0 +1,26 @@
+import { inject } from 'vitest';
+import { connect, type Sql } from '../../src/db/connect.ts';
+
+export type TestDatabase = { sql: Sql; url: string; close(): Promise<void> };
+
+/** A migrated, empty database of its own on the run's PostgreSQL; `close` drops it with whatever is still connected to it. */
+export async function openTestDatabase(): Promise<TestDatabase> {
+  const server = inject('testDatabases');
+  const url = await call(server, 'POST');
+  const sql = connect(url, { max: 5, applicationName: 'test' });
+  return {
+    sql,
+    url,
+    close: async () => {
+      await sql.end({ timeout: 1 });
+      await call(`${server}${new URL(url).pathname}`, 'DELETE');
+    },
+  };
+}
+
+async function call(url: string, method: string): Promise<string> {
+  const response = await fetch(url, { method, signal: AbortSignal.timeout(60_000) });
+  const body = await response.text();
+  if (!response.ok) throw new Error(`Cannot ${method} a test database: ${body}`);
+  return body;
+}
