@@ -1,0 +1,62 @@
+import {
+  BrokenCircuitError,
+  type CircuitBreakerPolicy,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+} from 'cockatiel';
+import { LRUCache } from 'lru-cache';
+import PQueue from 'p-queue';
+import { Problem } from '../errors.ts';
+import type { Remote } from './remote.ts';
+
+/** Keeps git hosts apart: each has its own bounded queue and its own circuit, so that one that is slow or down holds up nobody else's sources. */
+export type GitHosts = {
+  /** @throws Problem `git_host_unavailable` while the host's circuit is open, and what `work` throws */
+  run<T>(remote: Remote, work: () => Promise<T>): Promise<T>;
+  /** Hosts by state of their circuit, for metrics. */
+  openCircuits(): number;
+};
+
+/** What counts against a host: its own faults, not those of one repository or its credentials. */
+const HOST_FAULTS = new Set(['git_unreachable', 'git_timeout', 'git_server_error']);
+const FAULTS_TO_OPEN = 5;
+const MAX_HOSTS = 10_000;
+
+type Host = { queue: PQueue; circuit: CircuitBreakerPolicy };
+
+export function createGitHosts(concurrencyPerHost: number): GitHosts {
+  const hosts = new LRUCache<string, Host>({ max: MAX_HOSTS });
+  const hostOf = (name: string): Host => {
+    const known = hosts.get(name);
+    if (known !== undefined) return known;
+    const host = { queue: new PQueue({ concurrency: concurrencyPerHost }), circuit: newCircuit() };
+    hosts.set(name, host);
+    return host;
+  };
+  return {
+    run: async (remote, work) => {
+      if (remote.kind === 'local') return work();
+      const { queue, circuit } = hostOf(remote.url.origin);
+      return queue.add(() => circuit.execute(work).catch((error: unknown) => rethrow(error, remote.host))) as ReturnType<typeof work>;
+    },
+    openCircuits: () => [...hosts.values()].filter((host) => host.circuit.state !== 0).length,
+  };
+}
+
+function newCircuit(): CircuitBreakerPolicy {
+  return circuitBreaker(
+    handleWhen((error) => error instanceof Problem && HOST_FAULTS.has(error.code)),
+    { halfOpenAfter: new ExponentialBackoff({ initialDelay: 2_000, maxDelay: 120_000 }), breaker: new ConsecutiveBreaker(FAULTS_TO_OPEN) },
+  );
+}
+
+function rethrow(error: unknown, host: string): never {
+  if (!(error instanceof BrokenCircuitError)) throw error;
+  throw new Problem(
+    'git_host_unavailable',
+    `Cannot reach git host "${host}": its last ${FAULTS_TO_OPEN} requests failed, it is left alone for a while`,
+    { retry: 'backoff', cause: error },
+  );
+}

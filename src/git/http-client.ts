@@ -1,0 +1,220 @@
+import { lookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Agent, buildConnector, type Dispatcher, request } from 'undici';
+import { messageOf, Problem } from '../errors.ts';
+import type { AddressGuard } from './address-guard.ts';
+import { foreignText, gitProblem } from './problems.ts';
+import type { HttpRemote } from './remote.ts';
+
+/** A token goes as the password of basic authentication, which GitLab, GitHub, Gitea and Bitbucket all take under this user name. */
+export type Credentials = { username: string; password: string } | { token: string };
+const TOKEN_USERNAME = 'oauth2';
+
+/** What every remote operation takes. */
+export type RemoteCall = {
+  credentials?: Credentials | undefined;
+  guard: AddressGuard;
+  /** For the whole operation, however many requests it takes. */
+  deadlineMs: number;
+  signal?: AbortSignal | undefined;
+};
+
+/** A call whose deadline is running: `signal` fires at the deadline and at the caller's abort. */
+export type RunningCall = { credentials?: Credentials | undefined; guard: AddressGuard; deadlineMs: number; signal: AbortSignal };
+
+export type GitRequest = { method: 'GET' | 'POST'; path: string; headers: Record<string, string>; body?: Buffer; maxBytes: number };
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A pooled connection may be closed by the other side just as it is used; asking again is safe, as all these requests only read. */
+const MAX_ATTEMPTS = 3;
+const RETRY_BASE_MS = 30;
+
+export function startCall(call: RemoteCall): RunningCall {
+  const deadline = AbortSignal.timeout(call.deadlineMs);
+  return { ...call, signal: call.signal ? AbortSignal.any([call.signal, deadline]) : deadline };
+}
+
+/**
+ * One request to the remote's own origin; redirects are never followed.
+ * @returns the body of a 200, whole
+ * @throws Problem `git_unreachable`, `git_timeout`, `git_auth`, `git_not_found`, `git_redirect`, `git_server_error`, `git_protocol`, `git_too_large`,
+ * `address_refused`; the caller's own abort reason when it aborted
+ */
+export async function gitRequest(remote: HttpRemote, ask: GitRequest, call: RunningCall): Promise<Buffer> {
+  const url = new URL(remote.url.href.replace(/\/+$/, '') + ask.path);
+  try {
+    const response = await send(url, ask, call);
+    try {
+      checkStatus(url, response);
+      checkHeaders(url, response, ask.maxBytes);
+      return await readBody(url, response.body, ask.maxBytes);
+    } finally {
+      // A body that was not read to its end would hold its connection until the other side gives up.
+      response.body.on('error', () => {}).destroy();
+    }
+  } catch (error) {
+    throw explain(error, url, call);
+  }
+}
+
+const agents = new WeakMap<AddressGuard, Agent>();
+
+/** Ends the pooled connections of a guard. Idle ones never keep the process alive. */
+export async function closeConnections(guard: AddressGuard): Promise<void> {
+  const agent = agents.get(guard);
+  agents.delete(guard);
+  await agent?.destroy();
+}
+
+async function send(url: URL, ask: GitRequest, call: RunningCall): Promise<Dispatcher.ResponseData> {
+  const headers = { ...ask.headers, 'user-agent': 'git/bellwether', ...authorization(call.credentials) };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      // The call's signal is the only time limit: undici's own would end a server that thinks for long.
+      const options = { method: ask.method, headers, body: ask.body, signal: call.signal, headersTimeout: 0, bodyTimeout: 0 };
+      return await request(url, { ...options, dispatcher: agentOf(call.guard) });
+    } catch (error) {
+      if (attempt >= MAX_ATTEMPTS || !['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error))) throw error;
+      await delay(RETRY_BASE_MS * attempt * (0.5 + Math.random()), undefined, { signal: call.signal });
+    }
+  }
+}
+
+function authorization(credentials: Credentials | undefined): Record<string, string> {
+  if (!credentials) return {};
+  const pair = 'token' in credentials ? `${TOKEN_USERNAME}:${credentials.token}` : `${credentials.username}:${credentials.password}`;
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+function agentOf(guard: AddressGuard): Agent {
+  const known = agents.get(guard);
+  if (known) return known;
+  const agent = new Agent({ connect: guardedConnector(guard), connections: 32, keepAliveTimeout: 20_000, keepAliveMaxTimeout: 60_000 });
+  agents.set(guard, agent);
+  return agent;
+}
+
+/** The guard sees literal addresses before connecting, resolved ones in the lookup, and once more the address that was connected to. */
+function guardedConnector(guard: AddressGuard): buildConnector.connector {
+  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, lookup: guardedLookup(guard) });
+  return (options, callback) => {
+    try {
+      const host = options.hostname.replace(/^\[|\]$/g, '');
+      if (isIP(host)) guard.check(host, host);
+    } catch (error) {
+      callback(asError(error), null);
+      return;
+    }
+    connect(options, (error, socket) => {
+      if (error || !socket) return callback(error ?? new Error('no connection'), null);
+      try {
+        guard.check(socket.remoteAddress ?? '', options.hostname);
+        callback(null, socket);
+      } catch (refused) {
+        socket.destroy();
+        callback(asError(refused), null);
+      }
+    });
+  };
+}
+
+function guardedLookup(guard: AddressGuard): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      const first = addresses?.[0];
+      if (error || !first) return callback(error ?? new Error(`no address for ${hostname}`), '');
+      try {
+        for (const { address } of addresses) guard.check(address, hostname);
+      } catch (refused) {
+        return callback(asError(refused), '');
+      }
+      if (options.all) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+function checkStatus(url: URL, response: Dispatcher.ResponseData): void {
+  const status = response.statusCode;
+  if (status === 200) return;
+  const where = `"${url.origin}${repositoryPath(url)}"`;
+  if (status >= 300 && status < 400) throw redirectProblem(url, where, response.headers.location);
+  if (status === 401 || status === 403)
+    throw gitProblem('git_auth', `Cannot read ${where}: the host answered ${status}; check the source's credentials`);
+  if (status === 404 || status === 410)
+    throw gitProblem(
+      'git_not_found',
+      `Cannot find the repository ${where}: the host answered ${status} (private repositories look missing without credentials)`,
+    );
+  const retryAfterSeconds = retryAfter(response.headers['retry-after']);
+  if (status === 429 || status >= 500)
+    throw gitProblem('git_server_error', `Cannot read ${where}: the host answered ${status}`, { retryAfterSeconds });
+  throw gitProblem('git_protocol', `Cannot read ${where}: the host answered ${status}, must be 200`);
+}
+
+function redirectProblem(url: URL, where: string, location: string | string[] | undefined): Problem {
+  const target = typeof location === 'string' && URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+  if (!target) return gitProblem('git_redirect', `Cannot read ${where}: the host redirects without saying where`);
+  const shown = foreignText(`${target.protocol}//${target.host}${repositoryPath(target)}`);
+  return gitProblem('git_redirect', `Cannot follow the redirect of ${where}: set the source's URL to "${shown}" if you trust it`);
+}
+
+function repositoryPath(url: URL): string {
+  return url.pathname.replace(/\/(?:info\/refs|git-upload-pack)$/, '');
+}
+
+function retryAfter(header: string | string[] | undefined): number | undefined {
+  const seconds = Number(header);
+  return header !== undefined && Number.isInteger(seconds) && seconds >= 0 ? Math.min(seconds, 3600) : undefined;
+}
+
+function checkHeaders(url: URL, response: Dispatcher.ResponseData, maxBytes: number): void {
+  if (response.headers['content-encoding'] !== undefined)
+    throw gitProblem(
+      'git_protocol',
+      `Cannot read "${url.origin}${repositoryPath(url)}": the answer is compressed, which was not asked for`,
+    );
+  const declared = Number(response.headers['content-length'] ?? 0);
+  if (declared > maxBytes) throw tooLarge(url, declared, maxBytes);
+}
+
+async function readBody(url: URL, body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLarge(url, size, maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}
+
+function tooLarge(url: URL, actual: number, maxBytes: number): Problem {
+  return gitProblem(
+    'git_too_large',
+    `Cannot read "${url.origin}${repositoryPath(url)}": the answer has at least ${actual} bytes, must be at most ${maxBytes}`,
+  );
+}
+
+function explain(error: unknown, url: URL, call: RunningCall): unknown {
+  if (error instanceof Problem) return error;
+  const where = `"${url.origin}${repositoryPath(url)}"`;
+  if (call.signal.aborted) {
+    const reason: unknown = call.signal.reason;
+    if (!(reason instanceof DOMException) || reason.name !== 'TimeoutError') return reason;
+    return gitProblem('git_timeout', `Cannot read ${where}: no complete answer within ${call.deadlineMs} ms`, { cause: error });
+  }
+  if (codeOf(error) === 'UND_ERR_CONNECT_TIMEOUT' || codeOf(error) === 'ETIMEDOUT') {
+    return gitProblem('git_timeout', `Cannot connect to "${url.host}" within ${CONNECT_TIMEOUT_MS} ms`, { cause: error });
+  }
+  return gitProblem('git_unreachable', `Cannot reach ${where}: ${foreignText(messageOf(error) || codeOf(error))}`, { cause: error });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

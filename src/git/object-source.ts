@@ -1,0 +1,30 @@
+/**
+ * Where commits, trees and blobs are read from, by object id. Behind it stand a fetch into memory, a mirror on disk, or a local
+ * repository; nothing else in Bellwether knows which. All reads are by id: refs are never state (they are listed at the remote).
+ */
+export type ObjectSource = {
+  /** @throws Problem `git_object_missing`, `git_object_invalid` */
+  readCommit(oid: string): Promise<CommitInfo>;
+  /** Entries in the tree's own order, exactly as stored (names not yet checked). @throws Problem as `readCommit` */
+  readTree(oid: string): Promise<TreeEntry[]>;
+  /** @throws Problem as `readCommit`, and `git_too_large` when the blob has more than `maxBytes` */
+  readBlob(oid: string, maxBytes: number): Promise<Uint8Array>;
+};
+
+export type CommitInfo = {
+  oid: string;
+  tree: string;
+  parents: string[];
+  author: { name: string; email: string };
+  committedAt: Date;
+  message: string;
+};
+
+export type TreeEntry = {
+  name: string;
+  /** Git's octal mode with six digits: 100644, 100755, 040000, 120000 (symlink), 160000 (gitlink). */
+  mode: string;
+  oid: string;
+  /** The name's bytes, present exactly when they are not UTF-8; `name` then has replacement characters, and two such names can look alike. */
+  rawName?: Uint8Array;
+};

@@ -1,0 +1,40 @@
+import { Problem, type ProblemOptions } from '../errors.ts';
+
+/** Every error that reading a Git remote or repository can give, with its HTTP status and who acts next. */
+const KINDS = {
+  invalid_url: { status: 400, retry: 'never' },
+  invalid_ref: { status: 400, retry: 'never' },
+  address_refused: { status: 422, retry: 'never' },
+  git_unreachable: { status: 502, retry: 'backoff' },
+  git_timeout: { status: 504, retry: 'backoff' },
+  git_server_error: { status: 502, retry: 'backoff' },
+  git_protocol: { status: 502, retry: 'backoff' },
+  git_auth: { status: 422, retry: 'never' },
+  git_not_found: { status: 422, retry: 'never' },
+  git_redirect: { status: 422, retry: 'never' },
+  git_too_large: { status: 422, retry: 'never' },
+  git_unsupported: { status: 422, retry: 'never' },
+  /** A host may announce a commit a moment before it serves it. */
+  commit_missing: { status: 422, retry: 'soon' },
+  /** Something that should be among the objects that were fetched is not. */
+  git_object_missing: { status: 502, retry: 'backoff' },
+  git_object_invalid: { status: 422, retry: 'never' },
+  ref_missing: { status: 422, retry: 'soon' },
+  repository_empty: { status: 422, retry: 'soon' },
+} as const satisfies Record<string, ProblemOptions>;
+
+export type GitErrorCode = keyof typeof KINDS;
+
+export function gitProblem(code: GitErrorCode, message: string, options: ProblemOptions = {}): Problem {
+  return new Problem(code, message, { ...KINDS[code], ...options });
+}
+
+export function isProblem(error: unknown, ...codes: GitErrorCode[]): error is Problem {
+  return error instanceof Problem && codes.some((code) => code === error.code);
+}
+
+/** Text that a server chose, fit for one line of a log: no control characters, at most 300 characters. */
+export function foreignText(text: string): string {
+  const line = text.replace(/[\p{C}\s]+/gu, ' ').trim();
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+}

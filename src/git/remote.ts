@@ -1,0 +1,112 @@
+import { isAbsolute } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf } from '../errors.ts';
+import { gitProblem } from './problems.ts';
+
+export type HttpRemote = { kind: 'http'; url: URL; host: string };
+export type LocalRemote = { kind: 'local'; path: string };
+export type Remote = HttpRemote | LocalRemote;
+
+export type RemoteRules = {
+  /** Unencrypted http: credentials and content can be read and changed on the way. */
+  allowHttp: boolean;
+  /** A repository on this machine, as an absolute path or a file:// URL. */
+  allowLocal: boolean;
+};
+
+const OID = /^[0-9a-f]{40}$/;
+const MAX_URL_CHARACTERS = 2048;
+const MAX_REF_CHARACTERS = 255;
+
+/**
+ * The address of a repository, if it is one that is safe to use. Never a transport that starts a program, never credentials inside.
+ * @throws Problem `invalid_url`
+ */
+export function parseRemote(url: string, rules: RemoteRules): Remote {
+  refuseUnsafeText(url);
+  if (isAbsolute(url)) return localRemote(url, url, rules);
+  if (/^[^/]+@[^/:]+:/.test(url)) throw invalidUrl(url, 'SSH addresses are not supported, use the https:// address of the repository');
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed) throw invalidUrl(url, 'it is not a URL');
+  if (parsed.username || parsed.password) throw invalidUrl(url, 'it holds credentials, which belong in the source\'s "auth"');
+  if (parsed.protocol === 'file:') return localRemote(url, localPath(url, parsed), rules);
+  return httpRemote(url, parsed, rules);
+}
+
+export function isOid(text: string): boolean {
+  return OID.test(text);
+}
+
+/**
+ * A branch or tag (short), a full name below `refs/`, `HEAD`, or a commit id of 40 hex digits, by the rules of `git check-ref-format`.
+ * @throws Problem `invalid_ref`
+ */
+export function checkRefName(ref: string): string {
+  const fault = refFault(ref);
+  if (fault) throw gitProblem('invalid_ref', `Cannot use "${shown(ref)}" as a ref: ${fault}`);
+  return ref;
+}
+
+function refuseUnsafeText(url: string): void {
+  if (url === '') throw invalidUrl(url, 'it is empty');
+  if (url.length > MAX_URL_CHARACTERS) throw invalidUrl(url, `it has ${url.length} characters, must be at most ${MAX_URL_CHARACTERS}`);
+  if (/[\p{Cc}\s]/u.test(url)) throw invalidUrl(url, 'it has white space or control characters');
+  if (url.startsWith('-')) throw invalidUrl(url, 'it starts with "-", like an option');
+  if (url.includes('\\')) throw invalidUrl(url, 'it has a backslash');
+  if (/^[a-z0-9+.-]+::/i.test(url)) throw invalidUrl(url, 'remote helpers ("name::") are not supported');
+}
+
+function httpRemote(url: string, parsed: URL, rules: RemoteRules): HttpRemote {
+  const name = parsed.protocol.slice(0, -1);
+  if (name !== 'https' && name !== 'http') throw invalidUrl(url, `the scheme is "${name}", must be "https"`);
+  if (name === 'http' && !rules.allowHttp)
+    throw invalidUrl(url, 'the scheme is "http", must be "https" (unencrypted hosts are not allowed here)');
+  if (url.includes('?')) throw invalidUrl(url, 'it has a query string');
+  if (url.includes('#')) throw invalidUrl(url, 'it has a fragment');
+  if (!parsed.hostname) throw invalidUrl(url, 'it has no host');
+  if (parsed.pathname === '/') throw invalidUrl(url, 'it has no path to a repository');
+  // Of the text as given: a parsed URL has resolved "%2e%2e" already.
+  if (/%(?:[01][0-9a-f]|2e|2f|5c|7f)|\/\.\.?(?:\/|$)/i.test(url))
+    throw invalidUrl(url, 'its path has a dot segment or an encoded separator or control character');
+  return { kind: 'http', url: parsed, host: parsed.host };
+}
+
+function localRemote(url: string, path: string, rules: RemoteRules): LocalRemote {
+  if (!rules.allowLocal) throw invalidUrl(url, 'repositories on this machine are not allowed here');
+  return { kind: 'local', path };
+}
+
+function localPath(url: string, parsed: URL): string {
+  try {
+    return fileURLToPath(parsed);
+  } catch (error) {
+    throw invalidUrl(url, messageOf(error));
+  }
+}
+
+function refFault(ref: string): string | undefined {
+  if (ref === '') return 'it is empty';
+  if (ref.length > MAX_REF_CHARACTERS) return `it has ${ref.length} characters, must be at most ${MAX_REF_CHARACTERS}`;
+  if (ref.startsWith('-')) return 'it starts with "-"';
+  if (ref === '@') return '"@" alone is not a name';
+  if (/\p{Cc}/u.test(ref)) return 'it has a control character';
+  const forbidden = /[ ~^:?*[\\]|\.\.|@\{|\/\/|\u{fffd}/u.exec(ref);
+  if (forbidden) return `it has "${forbidden[0]}"`;
+  if (ref.startsWith('/') || ref.endsWith('/')) return 'it starts or ends with "/"';
+  if (ref.endsWith('.')) return 'it ends with "."';
+  for (const part of ref.split('/')) {
+    if (part.startsWith('.')) return `its part "${part}" starts with "."`;
+    if (part.endsWith('.lock')) return `its part "${part}" ends with ".lock"`;
+  }
+  return undefined;
+}
+
+function invalidUrl(url: string, why: string) {
+  return gitProblem('invalid_url', `Cannot use "${shown(url)}" as a repository URL: ${why}`);
+}
+
+/** Without what may be a password, and without what would break a line. */
+function shown(text: string): string {
+  const clean = text.replace(/\p{Cc}/gu, '?').replace(/^([a-z0-9+.-]+:\/\/)[^/]*@/i, '$1***@');
+  return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
+}

@@ -1,0 +1,160 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { git, type HostRequest, openGitHost as openHost } from '../../src/demo/git-host.ts';
+
+export { git };
+
+/** What a repository's requests get instead of Git's answer; until `count` requests had it, or until cleared. */
+export type Fault = (
+  | { kind: 'hang' }
+  /** The connection ends without an answer. */
+  | { kind: 'reset' }
+  | { kind: 'status'; status: number; headers?: Record<string, string> }
+  /** The connection breaks after these bytes of a 200's body. */
+  | { kind: 'cut'; body: string }
+  /** A 200 with an ERR packet. */
+  | { kind: 'err'; message: string }
+  | { kind: 'empty' }
+  | { kind: 'body'; body: string | Buffer; headers?: Record<string, string> }
+  | { kind: 'redirect'; location: string }
+) & { count?: number; method?: 'GET' | 'POST' };
+
+type LoggedRequest = { repository: string; service: string; method: string; headers: IncomingHttpHeaders; remotePort: number };
+
+export type CommitOptions = {
+  message?: string;
+  /** "Name <address>" */
+  author?: string;
+  branch?: string;
+  /** A new root commit in the branch's place: the files given are all there are. */
+  force?: boolean;
+};
+
+/** null removes a file or folder. */
+export type Files = Record<string, string | Buffer | null>;
+
+export type TestGitHost = Awaited<ReturnType<typeof openGitHost>>;
+
+/**
+ * A real Git host on 127.0.0.1 with any free port, in a folder of its own (or `dir`) that goes away with it.
+ */
+export async function openGitHost(options: { dir?: string } = {}) {
+  const root = options.dir ?? (await mkdtemp(join(tmpdir(), 'bellwether-git-host-')));
+  const faults = new Map<string, Fault>();
+  const requests: LoggedRequest[] = [];
+  const passwords = new Map<string, { user: string; password: string }>();
+  const oldHosts = new Set<string>();
+  const users: Record<string, string> = {};
+  const host = await openHost({
+    root,
+    users,
+    isPrivate: (repository) => passwords.has(repository),
+    speaksV2: (repository) => !oldHosts.has(repository),
+    intercept: (request) => {
+      const { repository, service, method } = request;
+      requests.push({ repository, service, method, headers: request.request.headers, remotePort: request.request.socket.remotePort ?? 0 });
+      return misbehave(faults, request);
+    },
+  });
+  const pathOf = (name: string): string => join(root, `${name}.git`);
+  const close = async (): Promise<void> => {
+    await host.close();
+    if (!options.dir) await rm(root, { recursive: true, force: true });
+  };
+  return {
+    url: host.url,
+    root,
+    requests,
+    urlOf: host.urlOf,
+    pathOf,
+    createRepository: async (name: string, settings: { user?: string; password?: string; speaksV2?: boolean } = {}): Promise<string> => {
+      if (settings.password !== undefined) {
+        const user = settings.user ?? 'git';
+        passwords.set(name, { user, password: settings.password });
+        users[user] = settings.password;
+      }
+      if (settings.speaksV2 === false) oldHosts.add(name);
+      await host.createRepository(name);
+      return host.urlOf(name);
+    },
+    /** Adds a commit to a branch. @returns its id */
+    commit: (name: string, files: Files, commitOptions: CommitOptions = {}): Promise<string> => commit(pathOf(name), files, commitOptions),
+    deleteBranch: async (name: string, branch: string): Promise<void> =>
+      void (await git(pathOf(name), ['update-ref', '-d', `refs/heads/${branch}`])),
+    /** An annotated tag with a message, else a light one. */
+    tag: async (name: string, tag: string, oid: string, message?: string): Promise<void> => {
+      const identity = ['-c', 'user.name=Tagger', '-c', 'user.email=tagger@example.com'];
+      await git(pathOf(name), [...identity, 'tag', ...(message ? ['-a', '-m', message] : []), tag, oid]);
+    },
+    fault: (name: string, fault: Fault): void => void faults.set(name, { ...fault }),
+    clearFault: (name: string): void => void faults.delete(name),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+let seconds = Date.UTC(2026, 0, 1) / 1000;
+
+/** One fast-import: a single process, whatever the number of files. */
+async function commit(path: string, files: Files, options: CommitOptions): Promise<string> {
+  const ref = `refs/heads/${options.branch ?? 'main'}`;
+  const parent = options.force ? '' : (await git(path, ['for-each-ref', '--format=%(objectname)', ref])).toString().trim();
+  const when = `${seconds++} +0000`;
+  const parts: (string | Buffer)[] = [`commit ${ref}\nmark :1\n`];
+  parts.push(
+    `author ${options.author ?? 'Ada Author <ada@example.com>'} ${when}\n`,
+    `committer Carl Committer <carl@example.com> ${when}\n`,
+  );
+  parts.push(...data(options.message ?? 'change'));
+  if (parent) parts.push(`from ${parent}\n`);
+  for (const [file, content] of Object.entries(files)) {
+    if (content === null) parts.push(`D ${JSON.stringify(file)}\n`);
+    else parts.push(`M 100644 inline ${JSON.stringify(file)}\n`, ...data(content));
+  }
+  parts.push('\nget-mark :1\ndone\n');
+  const input = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+  const from = options.force ? ['update-ref', '-d', ref] : undefined;
+  if (from) await git(path, from);
+  return (await git(path, ['fast-import', '--quiet', '--done', '--force'], input)).toString().trim();
+}
+
+function data(content: string | Buffer): (string | Buffer)[] {
+  return [`data ${Buffer.byteLength(content)}\n`, content, '\n'];
+}
+
+function misbehave(faults: Map<string, Fault>, { repository, method, request, response }: HostRequest): boolean {
+  const fault = faults.get(repository);
+  if (!fault || (fault.method && fault.method !== method)) return false;
+  if (fault.count !== undefined && --fault.count <= 0) faults.delete(repository);
+  request.resume();
+  act(fault, response);
+  return true;
+}
+
+function act(fault: Fault, response: ServerResponse): void {
+  switch (fault.kind) {
+    case 'hang':
+      return;
+    case 'reset':
+      return void response.destroy();
+    case 'status':
+      return void response.writeHead(fault.status, fault.headers).end();
+    case 'redirect':
+      return void response.writeHead(302, { location: fault.location }).end();
+    case 'empty':
+      return void response.writeHead(200).end();
+    case 'err': {
+      const line = `ERR ${fault.message}`;
+      return void response.writeHead(200).end((line.length + 4).toString(16).padStart(4, '0') + line);
+    }
+    case 'body':
+      return void response.writeHead(200, fault.headers).end(fault.body);
+    case 'cut':
+      response.writeHead(200, { 'content-length': String(fault.body.length + 1000) });
+      return void response.write(fault.body, () => response.destroy());
+    default:
+      fault satisfies never;
+  }
+}
