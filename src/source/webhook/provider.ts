@@ -1,0 +1,70 @@
+import type { Problem } from '../../errors.ts';
+
+/**
+ * A kind of git host that posts webhooks. One file per provider and one line in the registry; nothing else knows a vendor.
+ * `verify` first, and `parse` only what it accepted. Neither does I/O.
+ */
+export type WebhookProvider = {
+  /** As in a source's `webhook.provider`. */
+  readonly name: string;
+  /** The kinds of secret it understands, strongest first. */
+  readonly secretKinds: readonly SecretKind[];
+  /** Whether a request is of this kind of host, judged by header names alone; says nothing about who really sent it. */
+  recognises(headers: HookHeaders): boolean;
+  /** For the form in which a person enters a secret. @throws Problem `hook_secret_invalid` when no request could ever be verified with it */
+  checkSecret(secret: string): void;
+  /**
+   * A secret that is configured must be proven; a request that carries a signature is judged by the signature alone. With no secret (null)
+   * everything is accepted: the caller decides whether it takes unverified hooks. Never throws.
+   */
+  verify(request: HookRequest, secret: string | null, now: Date): Verdict;
+  /** @throws Problem `hook_malformed` (400), and nothing else whatever the bytes */
+  parse(request: HookRequest): ParsedHook;
+};
+
+export type SecretKind =
+  /** Sent as it is in a header. */
+  | 'token'
+  /** Keys an HMAC over the raw body. */
+  | 'hmac'
+  /** `whsec_…`: Standard Webhooks, an HMAC over id, time and body. */
+  | 'signing_token';
+
+/** Asked with lower-case names; of a header that came more than once, the values joined by a comma and a space, as `Headers` does. */
+export type HookHeaders = { get(name: string): string | null | undefined };
+
+/** `rawBody` is what came over the wire, byte for byte. Its size was bounded before. */
+export type HookRequest = { readonly headers: HookHeaders; readonly rawBody: Uint8Array };
+
+export type Verdict =
+  | { ok: true; proof: SecretKind | 'none' }
+  /** 401: `hook_unauthorized`, or `hook_expired` for a genuine signature outside the time window. */
+  | { ok: false; problem: Problem };
+
+export type ParsedHook = Poke | Ping | Ignored;
+
+/** Something moved at the remote: look there. Only a hint, all of it comes from outside; what really changed is found out from Git. */
+export type Poke = {
+  kind: 'poke';
+  /**
+   * Equal for deliveries of the same hook: the sender's id, or a digest of the body for senders without one (then a second push that is equal
+   * to the byte is taken for a repetition; polling finds it).
+   */
+  deliveryId: string;
+  event: 'push' | 'tag' | 'merge_request';
+  /** Full: `refs/heads/…`, `refs/tags/…`; of a merge request the ref under which the host shows its head, also for forks. */
+  ref: string;
+  /** null: the ref is new, or the host does not say. */
+  before: string | null;
+  /** null: the ref was deleted. */
+  after: string | null;
+  /** To compare and to show. Never fetch from it: the sender chose it. */
+  repositoryUrl?: string;
+  pusher?: string;
+};
+
+/** The host tries the connection. */
+export type Ping = { kind: 'ping'; deliveryId: string };
+
+/** Well-formed, and of no interest here. */
+export type Ignored = { kind: 'ignored'; deliveryId: string; reason: string };

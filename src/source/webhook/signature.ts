@@ -1,0 +1,82 @@
+import { createHmac } from 'node:crypto';
+import { Problem } from '../../errors.ts';
+import { equalInConstantTime } from '../../tokens.ts';
+import type { HookRequest, SecretKind, Verdict } from './provider.ts';
+
+/** Standard Webhooks and GitLab: a timestamp may be off by this much in either direction. */
+const WINDOW_SECONDS = 300;
+/** Signatures that are looked at in one header; senders put two there while a key rotates. */
+const MAX_SIGNATURES = 16;
+const SIGNING_TOKEN_PREFIX = 'whsec_';
+const MIN_SIGNING_KEY_BYTES = 16;
+/** The scheme asks for 24 to 64 bytes; GitLab uses 32. */
+const MAX_SIGNING_KEY_BYTES = 64;
+
+/**
+ * `expected` and the header are compared as text. Decoding first would let several spellings of one signature pass: upper-case hex,
+ * or base64 whose last character has other unused bits.
+ */
+export function verifyHmacHex(request: HookRequest, secret: string, signature: string, prefix: string): Verdict {
+  const expected = prefix + createHmac('sha256', secret).update(request.rawBody).digest('hex');
+  return equalInConstantTime(signature, expected)
+    ? accepted('hmac')
+    : unauthorized('its signature is not the one that the configured secret gives');
+}
+
+export function verifyToken(token: string, secret: string): Verdict {
+  return equalInConstantTime(token, secret) ? accepted('token') : unauthorized('its token is not the configured one');
+}
+
+/** Standard Webhooks: `webhook-id`, `webhook-timestamp` (seconds) and `webhook-signature`, of which one must be ours. */
+export function verifyStandardWebhooks(request: HookRequest, secret: string, now: Date): Verdict {
+  const key = signingKey(secret);
+  if (key === null) return unauthorized('the configured signing token is not valid');
+  const [id, timestamp, signatures] = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map((name) => request.headers.get(name));
+  if (!id || !timestamp || !signatures) return unauthorized('webhook-id, webhook-timestamp and webhook-signature must all be there');
+  if (!/^\d{1,12}$/.test(timestamp)) return unauthorized('webhook-timestamp must be a whole number of seconds');
+  const hmac = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(request.rawBody);
+  const expected = `v1,${hmac.digest('base64')}`;
+  const offered = signatures.split(' ', MAX_SIGNATURES);
+  if (!offered.some((signature) => equalInConstantTime(signature, expected)))
+    return unauthorized('none of its signatures is one that the configured signing token gives');
+  // Judged after the signature: only who has the key learns anything about the clock here.
+  const skewSeconds = Math.abs(now.getTime() / 1000 - Number(timestamp));
+  return skewSeconds <= WINDOW_SECONDS ? accepted('signing_token') : expired(skewSeconds);
+}
+
+export function isSigningToken(secret: string): boolean {
+  return secret.startsWith(SIGNING_TOKEN_PREFIX);
+}
+
+/** @throws Problem `hook_secret_invalid` */
+export function checkSecret(secret: string, kinds: readonly SecretKind[]): void {
+  if (secret === '') throw secretInvalid('it is empty');
+  if (kinds.includes('signing_token') && isSigningToken(secret) && signingKey(secret) === null) {
+    throw secretInvalid(`after "${SIGNING_TOKEN_PREFIX}" must come ${MIN_SIGNING_KEY_BYTES} to ${MAX_SIGNING_KEY_BYTES} bytes in base64`);
+  }
+}
+
+export function accepted(proof: SecretKind | 'none'): Verdict {
+  return { ok: true, proof };
+}
+
+export function unauthorized(why: string): Verdict {
+  return { ok: false, problem: new Problem('hook_unauthorized', `Cannot accept the hook: ${why}`, { status: 401 }) };
+}
+
+function expired(skewSeconds: number): Verdict {
+  const message = `Cannot accept the hook: it was signed ${Math.round(skewSeconds)} s away from this clock, must be within ${WINDOW_SECONDS} s`;
+  return { ok: false, problem: new Problem('hook_expired', message, { status: 401 }) };
+}
+
+/** null when there is no base64 of a sensible length behind the prefix. */
+function signingKey(secret: string): Buffer | null {
+  const encoded = secret.slice(SIGNING_TOKEN_PREFIX.length);
+  if (!isSigningToken(secret) || !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) return null;
+  const key = Buffer.from(encoded, 'base64');
+  return key.length >= MIN_SIGNING_KEY_BYTES && key.length <= MAX_SIGNING_KEY_BYTES ? key : null;
+}
+
+function secretInvalid(why: string): Problem {
+  return new Problem('hook_secret_invalid', `Cannot use this webhook secret: ${why}`, { status: 400 });
+}
