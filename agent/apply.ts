@@ -1,0 +1,276 @@
+import { messageOf, Problem } from '../src/errors.ts';
+import type { Report } from '../src/wire/agent.ts';
+import type { BundleManifest } from '../src/wire/bundle.ts';
+import type { Agent } from './context.ts';
+import { deliver } from './delivery.ts';
+import { isNoSpace } from './files.ts';
+import { type HookResult, runHook } from './hooks.ts';
+import { elapsedSinceSwapMs, isGivenUp, resumeAttempt } from './plan.ts';
+import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest, tidy } from './release.ts';
+import { deploymentReport } from './reports.ts';
+import { pause } from './signals.ts';
+import type { Attempt, Failure, Phase } from './state.ts';
+
+/**
+ * One attempt, step by step. Each step may be cut short at any instant and is then taken again from its beginning by the next process; the
+ * journal names the step, `current` points at the old or the new release and never at anything between.
+ */
+const STEPS: Record<Phase, (agent: Agent, attempt: Attempt, signal: AbortSignal) => Promise<void>> = {
+  delivering,
+  prepared: runBefore,
+  swapping: swapAndCheck,
+  confirming: confirm,
+  going_back: goBack,
+};
+
+/** What only this process knows of its deployment: a clock that is set meanwhile must not shorten or lengthen the wait for the server. */
+const thisProcess = new WeakMap<Agent, { deploymentId: string; healthy: boolean; swappedAtMs: number }>();
+
+/**
+ * Carries the journal's attempt to its end. `superseded` stops one that still downloads.
+ * @throws the signal's reason; an error of the disk that leaves the attempt where it is, to be taken up again
+ */
+export async function runAttempt(agent: Agent, superseded: AbortSignal, signal: AbortSignal): Promise<void> {
+  for (let { attempt } = agent.journal.state; attempt !== null; { attempt } = agent.journal.state) {
+    const { phase } = attempt;
+    try {
+      await STEPS[phase](agent, attempt, phase === 'delivering' ? AbortSignal.any([signal, superseded]) : signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (phase === 'going_back') throw error;
+      if (phase === 'delivering' && superseded.aborted) await drop(agent, attempt);
+      else await fail(agent, attempt, failureOf(error, attempt));
+    }
+  }
+}
+
+export async function beginAttempt(agent: Agent, attempt: Attempt): Promise<void> {
+  agent.log('info', 'deployment begins', { deploymentId: attempt.deploymentId, digest: attempt.digest, number: attempt.number });
+  const report = await deploymentReport(agent, attempt, 'delivering');
+  await agent.journal.write(() => ({ attempt }), [report]);
+}
+
+/** Says, of a bundle in quarantine, that it is not tried again. */
+export async function refuseAttempt(agent: Agent, deploymentId: string, number: number): Promise<void> {
+  const why = { code: 'quarantined', detail: 'This bundle failed on this device before. Retry the deployment, or deploy another bundle.' };
+  const named = { deploymentId, number };
+  const reports = [await deploymentReport(agent, named, 'failed', why), await deploymentReport(agent, named, 'rolled_back', why)];
+  await agent.journal.write(() => ({ finished: { ...named, retryable: false } }), reports);
+}
+
+/** To be called once at a start, before anything is sent: decides how an unfinished attempt goes on. */
+export async function resume(agent: Agent): Promise<void> {
+  const { attempt, stoppedCleanly } = agent.journal.state;
+  const resumed = attempt && resumeAttempt(attempt, stoppedCleanly, (await runningDigest(agent.root)) === attempt.digest);
+  if (resumed?.phase === 'confirming') agent.outbox.hold(true);
+  await agent.journal.write(() => ({ attempt: resumed, stoppedCleanly: false }));
+  if (resumed === null) return;
+  agent.log('warn', 'a deployment was interrupted', {
+    deploymentId: resumed.deploymentId,
+    phase: resumed.phase,
+    interruptions: resumed.interruptions,
+  });
+  if (!isGivenUp(resumed)) return;
+  const detail = `The agent was interrupted twice during this deployment, last while ${resumed.phase}.`;
+  await fail(agent, resumed, { code: 'interrupted', detail, quarantine: true, retryable: false });
+}
+
+async function delivering(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const { root, fault, config } = agent;
+  const context = { ...agent, maxBundleBytes: config.maxBundleBytes };
+  const manifest = (await reusedRelease(agent, attempt)) ?? (await deliver(context, attempt, signal));
+  await backUp(root, root.backups, fault);
+  fault('after_backup');
+  if (attempt.digest === attempt.previous) await mendRunning(agent, manifest);
+  signal.throwIfAborted();
+  fault('before_prepared');
+  await move(agent, { ...attempt, phase: 'prepared', apply: manifest.apply, touched: true }, [
+    await deploymentReport(agent, attempt, 'applying'),
+  ]);
+  fault('after_prepared');
+}
+
+/** The way back to a bundle that is still here, and whole, needs no download. */
+async function reusedRelease(agent: Agent, { digest, previous }: Attempt): Promise<BundleManifest | null> {
+  const manifest = await readManifest(agent.root, digest);
+  if (manifest === null) return null;
+  if (digest === previous) return manifest;
+  return (await findDrift(releaseFolder(agent.root, digest), manifest)).length === 0 ? manifest : null;
+}
+
+async function mendRunning({ root, config }: Agent, manifest: BundleManifest): Promise<void> {
+  const digest = await runningDigest(root);
+  if (digest === null) return;
+  const changed = await findDrift(releaseFolder(root, digest), manifest);
+  if (changed.length > 0) await restoreFiles(root, digest, changed, config.maxBundleBytes);
+}
+
+async function runBefore(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  await requireHook(agent, attempt, attempt.apply?.hooks.before, signal);
+  agent.fault('after_before_hook');
+  await move(agent, { ...attempt, phase: 'swapping', swappedAt: agent.system.now().toISOString() });
+}
+
+async function swapAndCheck(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const { root, fault, outbox } = agent;
+  const here = { deploymentId: attempt.deploymentId, healthy: false, swappedAtMs: performance.now() };
+  fault('before_swap');
+  await pointCurrent(root, attempt.digest, () => fault('during_swap'));
+  fault('after_swap');
+  await requireHook(agent, attempt, attempt.apply?.hooks.after, signal);
+  fault('after_after_hook');
+  await requireHealth(agent, attempt, signal);
+  thisProcess.set(agent, { ...here, healthy: true });
+  fault('after_health');
+  outbox.hold(true);
+  fault('before_confirming');
+  await move(agent, { ...attempt, phase: 'confirming' }, [await deploymentReport(agent, attempt, 'confirming')]);
+  fault('after_confirming');
+}
+
+async function confirm(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const here = thisProcess.get(agent);
+  const mine = here?.deploymentId === attempt.deploymentId ? here : null;
+  const elapsedMs = mine === null ? elapsedSinceSwapMs(attempt, agent.system.now()) : performance.now() - mine.swappedAtMs;
+  const leftMs = (attempt.apply?.confirmTimeoutSeconds ?? 60) * 1000 - elapsedMs;
+  if (leftMs <= 0) throw confirmTimeout(attempt);
+  const late = AbortSignal.timeout(Math.min(Math.ceil(leftMs), 2 ** 31 - 1));
+  if (!mine?.healthy) await requireHealth(agent, attempt, signal);
+  let wanted: boolean;
+  try {
+    wanted = await agent.outbox.confirm(attempt.deploymentId, AbortSignal.any([signal, late]));
+  } catch (error) {
+    signal.throwIfAborted();
+    throw late.aborted ? confirmTimeout(attempt) : error;
+  }
+  agent.fault('after_confirmed');
+  await commit(agent, attempt, wanted);
+}
+
+/** `wanted` is false when the server has another deployment in mind by now: the files are healthy and stay, but it is no success to report. */
+async function commit(agent: Agent, attempt: Attempt, wanted: boolean): Promise<void> {
+  const { deploymentId, number, digest } = attempt;
+  const reports: Report[] = wanted ? [await deploymentReport(agent, attempt, 'succeeded')] : [];
+  agent.fault('before_commit');
+  await agent.journal.write(
+    (state) => ({
+      attempt: null,
+      running: digest,
+      previous: attempt.previous === digest ? state.previous : attempt.previous,
+      finished: { deploymentId, number, retryable: false },
+    }),
+    reports,
+  );
+  agent.fault('after_commit');
+  agent.log('info', wanted ? 'deployment succeeded' : 'deployment superseded after it was applied', { deploymentId, digest });
+  await finish(agent);
+}
+
+async function fail(agent: Agent, attempt: Attempt, failure: Failure): Promise<void> {
+  agent.log('error', 'deployment failed', { deploymentId: attempt.deploymentId, code: failure.code, detail: failure.detail });
+  const report = await deploymentReport(agent, attempt, 'failed', failure);
+  agent.fault('before_failure');
+  await move(agent, { ...attempt, phase: 'going_back', failure }, [report]);
+  agent.fault('after_failure');
+}
+
+async function goBack(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const { root, fault } = agent;
+  const { deploymentId, number, previous, failure } = attempt;
+  fault('before_swap_back');
+  await pointCurrent(root, previous);
+  fault('after_swap_back');
+  const trouble = attempt.touched ? await runAfterAgain(agent, attempt, signal) : null;
+  fault('after_back_hook');
+  const detail = [failure?.detail, trouble].filter(Boolean).join('\n');
+  const report = await deploymentReport(agent, attempt, 'rolled_back', { code: failure?.code, detail });
+  fault('before_rolled_back');
+  await agent.journal.write(
+    (state) => ({
+      attempt: null,
+      finished: { deploymentId, number, retryable: failure?.retryable ?? false },
+      quarantined: failure?.quarantine ? [...new Set([...state.quarantined, attempt.digest])].slice(-16) : state.quarantined,
+    }),
+    [report],
+  );
+  fault('after_rolled_back');
+  agent.log('warn', 'went back to what ran before', { deploymentId, digest: previous });
+  await finish(agent);
+}
+
+/** The hook of the bundle that runs again; if it names none, that of the failed one, whose `before` may have stopped something. */
+async function runAfterAgain(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<string | null> {
+  const { previous } = attempt;
+  const manifest = previous === null ? null : await readManifest(agent.root, previous);
+  const name = manifest?.apply.hooks.after ?? attempt.apply?.hooks.after;
+  if (name === undefined) return null;
+  const release = previous === null ? agent.root.folder : releaseFolder(agent.root, previous);
+  const context = {
+    hooksFolder: agent.root.hooks,
+    release,
+    previous: releaseFolder(agent.root, attempt.digest),
+    deviceId: agent.identity.deviceId,
+  };
+  const result = await runHook(name, context, agent.config.hookTimeoutSeconds * 1000, signal);
+  return result.ok ? null : `After going back, ${result.why}`;
+}
+
+async function drop(agent: Agent, attempt: Attempt): Promise<void> {
+  agent.log('info', 'deployment superseded before it was applied', { deploymentId: attempt.deploymentId });
+  await agent.journal.write(() => ({ attempt: null }));
+}
+
+async function finish(agent: Agent): Promise<void> {
+  agent.outbox.hold(false);
+  agent.lookAtFiles.ring();
+  const { running, previous } = agent.journal.state;
+  await tidy(agent.root, [running, previous]).catch((error: unknown) => agent.log('warn', 'cannot tidy up', { error: messageOf(error) }));
+}
+
+async function move(agent: Agent, attempt: Attempt, reports: Report[] = []): Promise<void> {
+  await agent.journal.write(() => ({ attempt }), reports);
+}
+
+async function requireHook(agent: Agent, attempt: Attempt, name: string | undefined, signal: AbortSignal): Promise<void> {
+  if (name === undefined) return;
+  const result = await runHook(name, hookContext(agent, attempt), agent.config.hookTimeoutSeconds * 1000, signal);
+  if (!result.ok) throw new Problem('hook_failed', describe(result));
+}
+
+async function requireHealth(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const health = attempt.apply?.health;
+  for (let tries = 1; health !== undefined; tries += 1) {
+    const result = await runHook(health.hook, hookContext(agent, attempt), health.timeoutSeconds * 1000, signal);
+    if (result.ok) break;
+    if (tries >= health.attempts) throw new Problem('health_check_failed', describe(result));
+    await pause(health.intervalSeconds * 1000, signal);
+    signal.throwIfAborted();
+  }
+}
+
+function hookContext(agent: Agent, attempt: Attempt) {
+  const previous = attempt.previous === null ? null : releaseFolder(agent.root, attempt.previous);
+  return { hooksFolder: agent.root.hooks, release: releaseFolder(agent.root, attempt.digest), previous, deviceId: agent.identity.deviceId };
+}
+
+function describe(result: Extract<HookResult, { ok: false }>): string {
+  return `${result.why[0]?.toUpperCase()}${result.why.slice(1)}${result.output === '' ? '' : `:\n${result.output}`}`;
+}
+
+function confirmTimeout(attempt: Attempt): Problem {
+  return new Problem(
+    'confirm_timeout',
+    `The server could not be reached to confirm within ${attempt.apply?.confirmTimeoutSeconds} s of the swap`,
+  );
+}
+
+/** Who is to blame: the bundle (then it is not tried again), or the circumstances (then it is, later). */
+function failureOf(error: unknown, attempt: Attempt): Failure {
+  const detail = messageOf(error);
+  if (isNoSpace(error)) return { code: 'no_space', detail, quarantine: false, retryable: true };
+  const code = error instanceof Problem ? error.code : 'apply_failed';
+  if (code === 'hook_failed' || code === 'health_check_failed') return { code, detail, quarantine: true, retryable: false };
+  // After a power cut, the time may have passed while nobody could confirm.
+  if (code === 'confirm_timeout') return { code, detail, quarantine: attempt.interruptions === 0, retryable: false };
+  return { code, detail, quarantine: false, retryable: true };
+}

@@ -1,0 +1,123 @@
+import { messageOf } from '../src/errors.ts';
+import type { AgentCommand } from '../src/wire/agent.ts';
+import { healthCheck } from './commands/health-check.ts';
+import { ping } from './commands/ping.ts';
+import { restart } from './commands/restart.ts';
+import { runHookCommand } from './commands/run-hook.ts';
+import { statusRequest } from './commands/status-request.ts';
+import { updateConfig } from './commands/update-config.ts';
+import type { Agent } from './context.ts';
+import type { DriftResult } from './drift.ts';
+import { commandReport } from './reports.ts';
+import { createTurn } from './signals.ts';
+
+/** What a command may use beside the agent itself. */
+export type CommandContext = { agent: Agent; checkDrift(): Promise<DriftResult>; hurry(): void };
+
+/** `result` becomes the report's result. */
+export type CommandOutcome = { ok: boolean; result: Record<string, unknown> };
+
+export type CommandType = {
+  run(context: CommandContext, command: AgentCommand, signal: AbortSignal): Promise<CommandOutcome>;
+  /** What it means when the agent went down while the command ran: a restart that restarted the device did its work. */
+  survivesRestart?: boolean;
+};
+
+const TYPES: Record<string, CommandType> = {
+  ping,
+  health_check: healthCheck,
+  status_request: statusRequest,
+  update_config: updateConfig,
+  restart,
+  run_hook: runHookCommand,
+};
+
+/** The longest that any command may take, ms; a hook in it has its own limit below this. */
+const COMMAND_TIMEOUT_MS = 120_000;
+/** Ids remembered so that no command runs twice. */
+const REMEMBERED = 500;
+
+export type Commands = { take(commands: AgentCommand[]): void; run(signal: AbortSignal): Promise<void> };
+
+/** Runs commands one after the other, each once, however often the server lists it; polling goes on meanwhile. */
+export function createCommands(context: CommandContext): Commands {
+  const inTurn = createTurn();
+  const stopped = new AbortController();
+  const taken = new Set<string>();
+  let working: Promise<unknown> = Promise.resolve();
+  return {
+    take(commands) {
+      for (const command of commands) {
+        if (taken.has(command.id)) continue;
+        taken.add(command.id);
+        working = inTurn(() => execute(context, command, stopped.signal)).catch((error: unknown) => {
+          // Not taken up (the disk is full, say): the next poll lists it again.
+          taken.delete(command.id);
+          if (!stopped.signal.aborted)
+            context.agent.log('error', 'cannot run a command', { commandId: command.id, error: messageOf(error) });
+        });
+      }
+    },
+    async run(signal) {
+      signal.addEventListener('abort', () => stopped.abort(signal.reason), { once: true });
+      await new Promise<void>((done) => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })));
+      await working;
+    },
+  };
+}
+
+/** Answers, at a start, for the commands during which the agent went down. */
+export async function settleInterruptedCommands(agent: Agent): Promise<void> {
+  const interrupted = agent.journal.state.commands.filter(({ done }) => !done);
+  if (interrupted.length === 0) return;
+  const reports = interrupted.map(({ id, type }) =>
+    TYPES[type]?.survivesRestart
+      ? commandReport(agent, id, 'completed', { restarted: true })
+      : commandReport(agent, id, 'failed', { error: 'interrupted', detail: 'The agent went down while the command ran.' }),
+  );
+  await agent.journal.write(({ commands }) => ({ commands: commands.map((command) => ({ ...command, done: true })) }), reports);
+}
+
+async function execute(context: CommandContext, command: AgentCommand, stop: AbortSignal): Promise<void> {
+  const { agent } = context;
+  stop.throwIfAborted();
+  if (agent.journal.state.commands.some(({ id }) => id === command.id)) return;
+  if (!(Date.parse(command.expiresAt) > agent.clock.now().getTime()))
+    return settle(agent, command, { ok: false, result: { error: 'expired' } });
+  const type = Object.hasOwn(TYPES, command.type) ? TYPES[command.type] : undefined;
+  if (type === undefined) {
+    return settle(agent, command, {
+      ok: false,
+      result: { error: 'unknown_command', detail: `This agent has no command "${command.type}".` },
+    });
+  }
+  await remember(agent, command, false, [commandReport(agent, command.id, 'sent')]);
+  await settle(agent, command, await outcomeOf(type, context, command, stop));
+}
+
+async function outcomeOf(type: CommandType, context: CommandContext, command: AgentCommand, stop: AbortSignal): Promise<CommandOutcome> {
+  const late = AbortSignal.timeout(COMMAND_TIMEOUT_MS);
+  try {
+    return await type.run(context, command, AbortSignal.any([stop, late]));
+  } catch (error) {
+    const reason = late.aborted ? 'timeout' : stop.aborted ? 'interrupted' : 'command_failed';
+    return { ok: false, result: { error: reason, detail: messageOf(error) } };
+  }
+}
+
+async function settle(agent: Agent, command: AgentCommand, { ok, result }: CommandOutcome): Promise<void> {
+  agent.log('info', 'command done', { commandId: command.id, type: command.type, ok });
+  await remember(agent, command, true, [commandReport(agent, command.id, ok ? 'completed' : 'failed', result)]);
+}
+
+async function remember(
+  agent: Agent,
+  { id, type }: AgentCommand,
+  done: boolean,
+  reports: Parameters<Agent['outbox']['add']>[0],
+): Promise<void> {
+  await agent.journal.write(
+    ({ commands }) => ({ commands: [...commands.filter((known) => known.id !== id), { id, type, done }].slice(-REMEMBERED) }),
+    reports,
+  );
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { HookName } from '../../src/wire/bundle.ts';
+import type { CommandOutcome, CommandType } from '../commands.ts';
+import type { Agent } from '../context.ts';
+import { runHook } from '../hooks.ts';
+import { releaseFolder } from '../release.ts';
+
+const Payload = z.object({ hook: HookName });
+
+/** Runs one of the hooks that the device's owner installed; nothing else can be named. */
+export const runHookCommand: CommandType = {
+  async run({ agent }, command, signal) {
+    const payload = Payload.safeParse(command.payload);
+    if (!payload.success)
+      return { ok: false, result: { error: 'invalid_payload', detail: 'The payload must be {"hook": "<name of an installed hook>"}.' } };
+    return runLocalHook(agent, payload.data.hook, agent.config.hookTimeoutSeconds * 1000, signal);
+  },
+};
+
+export async function runLocalHook(agent: Agent, hook: string, timeoutMs: number, signal: AbortSignal): Promise<CommandOutcome> {
+  const { running, previous } = agent.journal.state;
+  const result = await runHook(
+    hook,
+    {
+      hooksFolder: agent.root.hooks,
+      release: running === null ? agent.root.folder : releaseFolder(agent.root, running),
+      previous: previous === null ? null : releaseFolder(agent.root, previous),
+      deviceId: agent.identity.deviceId,
+    },
+    timeoutMs,
+    signal,
+  );
+  return result.ok
+    ? { ok: true, result: { output: result.output } }
+    : { ok: false, result: { error: 'hook_failed', detail: result.why, output: result.output } };
+}

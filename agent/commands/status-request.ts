@@ -1,0 +1,25 @@
+import type { CommandType } from '../commands.ts';
+import { AGENT_VERSION } from '../context.ts';
+import { runningDigest } from '../release.ts';
+
+/** What the agent knows about itself and its device's deployment. */
+export const statusRequest: CommandType = {
+  async run({ agent }) {
+    const { sequence, running, previous, quarantined, attempt, driftPolicy } = agent.journal.state;
+    return {
+      ok: true,
+      result: {
+        agentVersion: AGENT_VERSION,
+        runningDigest: await runningDigest(agent.root),
+        confirmedDigest: running,
+        previousDigest: previous,
+        sequence,
+        quarantined,
+        driftPolicy,
+        deployment: attempt && { deploymentId: attempt.deploymentId, phase: attempt.phase, digest: attempt.digest },
+        reportsWaiting: agent.outbox.waiting,
+        uptimeSeconds: Math.round(process.uptime()),
+      },
+    };
+  },
+};

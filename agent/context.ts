@@ -1,0 +1,35 @@
+import type { Clock } from '../src/clock.ts';
+import type { AgentConfig } from './config.ts';
+import type { Fault } from './faults.ts';
+import type { Identity } from './identity.ts';
+import type { Log } from './log.ts';
+import type { Outbox } from './outbox.ts';
+import type { Root } from './root.ts';
+import type { AgentServer } from './server.ts';
+import type { Bell, Turn } from './signals.ts';
+import type { Journal } from './state.ts';
+import type { DeviceClock } from './time.ts';
+
+/** What the parts of a running agent share. */
+export type Agent = {
+  config: AgentConfig;
+  root: Root;
+  identity: Identity;
+  server: AgentServer;
+  journal: Journal;
+  outbox: Outbox;
+  /** Time as the server means it: expiry and reports. */
+  clock: DeviceClock;
+  /** The device's own clock, for what is compared on this device alone. */
+  system: Clock;
+  log: Log;
+  fault: Fault;
+  /** Whoever changes `current` takes a turn: applying, and repairing what was tampered with. */
+  exclusive: Turn;
+  /** Ends the pause before the next poll, or the poll itself. */
+  pollNow: Bell;
+  /** Asks for a comparison of the running files with their manifest; rung when another release runs. */
+  lookAtFiles: Bell;
+};
+
+export const AGENT_VERSION = '0.1.0';

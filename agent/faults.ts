@@ -1,0 +1,66 @@
+/**
+ * Instants at which a test may cut the power of a real agent, or let a write find the disk full. Each stands directly before or after
+ * something that outlives the process.
+ */
+export const FAULT_POINTS = [
+  'before_identity',
+  'after_identity',
+  'before_accept',
+  'after_accept',
+  'before_state_write',
+  'after_state_write',
+  'before_outbox_write',
+  'after_outbox_write',
+  'during_download',
+  'after_download',
+  'during_extract',
+  'before_release_rename',
+  'after_release_rename',
+  'during_backup',
+  'before_backup_rename',
+  'after_backup',
+  'before_prepared',
+  'after_prepared',
+  'after_before_hook',
+  'before_swap',
+  'during_swap',
+  'after_swap',
+  'after_after_hook',
+  'after_health',
+  'before_confirming',
+  'after_confirming',
+  'after_confirmed',
+  'before_commit',
+  'after_commit',
+  'before_failure',
+  'after_failure',
+  'before_swap_back',
+  'after_swap_back',
+  'after_back_hook',
+  'before_rolled_back',
+  'after_rolled_back',
+] as const;
+export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+/** Called at each point; does nothing in the field. */
+export type Fault = (point: FaultPoint) => void;
+
+export const noFault: Fault = () => undefined;
+
+/**
+ * `after_swap` kills the process there, as a power cut would; `during_download:ENOSPC` throws that error once instead. `after_swap#2`
+ * waits for the second time that the point is reached.
+ */
+export function createFault(spec: string | undefined, kill: () => void): Fault {
+  const match = /^([a-z_]+)(?::([A-Z]+))?(?:#(\d+))?$/.exec(spec ?? '');
+  if (match === null) return noFault;
+  const [, wanted, errorCode] = match;
+  let remaining = Number(match[3] ?? 1);
+  return (point) => {
+    if (point !== wanted) return;
+    remaining -= 1;
+    if (remaining !== 0) return;
+    if (errorCode === undefined) return kill();
+    throw Object.assign(new Error(`${errorCode}: injected at ${point}`), { code: errorCode });
+  };
+}

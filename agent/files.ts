@@ -1,0 +1,92 @@
+import { constants, type Dirent } from 'node:fs';
+import { chmod, copyFile, lstat, mkdir, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** File operations that survive a power cut: after each of them returns, what it did is on the disk. */
+
+/** Replaces a file as one step: whoever reads sees the old or the new content. */
+export async function writeDurably(path: string, bytes: string | Uint8Array, mode = 0o600): Promise<void> {
+  const aside = `${path}.tmp`;
+  const file = await open(aside, 'w', mode);
+  try {
+    await file.writeFile(bytes);
+    await file.chmod(mode);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await renameDurably(aside, path);
+}
+
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  await syncPath(dirname(to));
+}
+
+/** Points a symbolic link elsewhere as one step; `between` is called after the new link is written aside and before it takes the place. */
+export async function pointLink(link: string, target: string, between?: () => void): Promise<void> {
+  const aside = `${link}.tmp`;
+  await rm(aside, { force: true, recursive: true });
+  await symlink(target, aside);
+  between?.();
+  await renameDurably(aside, link);
+}
+
+/** Target of a symbolic link as it is written; null when there is none. */
+export async function linkTarget(link: string): Promise<string | null> {
+  try {
+    return await readlink(link);
+  } catch (error) {
+    if (isCode(error, 'ENOENT', 'EINVAL')) return null;
+    throw error;
+  }
+}
+
+export async function removeDurably(path: string): Promise<void> {
+  await rm(path, { force: true, recursive: true });
+  await syncPath(dirname(path));
+}
+
+/** Flushes a file, or a folder's list of entries. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Flushes every folder of a tree, the deepest first. Its files were flushed when they were written. */
+export async function syncFolders(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isDirectory()) await syncFolders(join(folder, entry.name));
+  await syncPath(folder);
+}
+
+/** Copies a tree with its modes, links as links, and flushes it. `to` must not exist. */
+export async function copyTree(from: string, to: string, onFile?: () => void): Promise<void> {
+  await mkdir(to, { mode: 0o700 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    await copyEntry(entry, join(from, entry.name), join(to, entry.name), onFile);
+  }
+  await chmod(to, (await lstat(from)).mode & 0o777);
+  await syncPath(to);
+}
+
+async function copyEntry(entry: Dirent, from: string, to: string, onFile?: () => void): Promise<void> {
+  if (entry.isDirectory()) return copyTree(from, to, onFile);
+  if (entry.isSymbolicLink()) return symlink(await readlink(from), to);
+  if (!entry.isFile()) return;
+  onFile?.();
+  await copyFile(from, to, constants.COPYFILE_FICLONE);
+  await syncPath(to);
+}
+
+/** The disk, or this user's share of it, is full. */
+export function isNoSpace(error: unknown): boolean {
+  return isCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') || (error instanceof Error && error.cause !== undefined && isNoSpace(error.cause));
+}
+
+export function isCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
+}

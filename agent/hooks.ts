@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { access, constants, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../src/errors.ts';
+import { HookName } from '../src/wire/bundle.ts';
+
+export type HookContext = {
+  hooksFolder: string;
+  /** The release that the hook is for: its working directory, if it exists. */
+  release: string;
+  previous: string | null;
+  deviceId: string;
+};
+
+/** `output` is the end of what it wrote to stdout and stderr. */
+export type HookResult = { ok: true; output: string } | { ok: false; why: string; output: string };
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Of a hook's output, the end is kept: that is where the error stands. Bytes. */
+const OUTPUT_TAIL_BYTES = 3000;
+/** After the hook has ended, a process that it left behind may still hold its pipes: its output is waited for this long. */
+const DRAIN_MS = 100;
+
+/**
+ * Runs `hooks/<name>`, which the device's owner installed, in a process group of its own that is killed as a whole when it takes too long
+ * or the signal fires. A hook may be run again after a power cut: it has to be idempotent. One that starts a daemon redirects its output.
+ * @throws the signal's reason
+ */
+export async function runHook(name: string, context: HookContext, timeoutMs: number, signal: AbortSignal): Promise<HookResult> {
+  const path = join(context.hooksFolder, name);
+  const fault = await installationFault(name, path);
+  if (fault !== null) return { ok: false, why: fault, output: '' };
+  signal.throwIfAborted();
+  const result = await runProcess(path, context, timeoutMs, signal);
+  signal.throwIfAborted();
+  return result.why === null
+    ? { ok: true, output: result.output }
+    : { ok: false, why: `the hook "${name}" ${result.why}`, output: result.output };
+}
+
+export async function hookExists(hooksFolder: string, name: string): Promise<boolean> {
+  return (await installationFault(name, join(hooksFolder, name))) === null;
+}
+
+async function installationFault(name: string, path: string): Promise<string | null> {
+  if (!HookName.safeParse(name).success) return `"${name}" is not a hook's name`;
+  try {
+    if (!(await stat(path)).isFile()) return `the hook "${name}" is not a file`;
+  } catch {
+    return `the hook "${name}" is not installed on this device`;
+  }
+  return access(path, constants.X_OK).then(
+    () => null,
+    () => `the hook "${name}" is not executable`,
+  );
+}
+
+function runProcess(
+  path: string,
+  context: HookContext,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ why: string | null; output: string }> {
+  return new Promise((done) => {
+    const tail = createTail();
+    const child = spawn(path, [], {
+      cwd: context.release,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH,
+        BELLWETHER_RELEASE: context.release,
+        BELLWETHER_PREVIOUS: context.previous ?? '',
+        BELLWETHER_DEVICE_ID: context.deviceId,
+      },
+    });
+    let killedBecause: string | null = null;
+    const kill = (why: string) => {
+      killedBecause = why;
+      killGroup(child);
+    };
+    const timer = setTimeout(() => kill(`took longer than ${timeoutMs / 1000} s and was killed`), timeoutMs);
+    const onAbort = () => kill('was stopped');
+    signal.addEventListener('abort', onAbort, { once: true });
+    const finish = (why: string | null) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      done({ why: killedBecause ?? why, output: tail.text() });
+    };
+    child.stdout.on('data', tail.push);
+    child.stderr.on('data', tail.push);
+    child.once('error', (error) => finish(`cannot be started: ${messageOf(error)}`));
+    child.once('exit', (code, killedBy) => {
+      const why = code === 0 ? null : `ended with ${code === null ? `signal ${killedBy}` : `code ${code}`}`;
+      const drained = setTimeout(() => finish(why), DRAIN_MS);
+      child.once('close', () => {
+        clearTimeout(drained);
+        finish(why);
+      });
+    });
+  });
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    child.kill('SIGKILL');
+  }
+}
+
+function createTail() {
+  let kept = Buffer.alloc(0);
+  return {
+    push(chunk: Buffer) {
+      kept = Buffer.concat([kept, chunk]).subarray(-OUTPUT_TAIL_BYTES);
+    },
+    text: () => kept.toString('utf8').trim(),
+  };
+}

@@ -1,0 +1,100 @@
+import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { Problem } from '../src/errors.ts';
+import { parseRetryAfter } from './backoff.ts';
+
+/**
+ * Requests over Node's own client: keep-alive, no redirects, and 14 MB less resident memory on the device than a client library.
+ */
+export type Connections = { agents: { 'http:': http.Agent; 'https:': https.Agent }; close(): void };
+
+export type HttpRequest = {
+  method: 'GET' | 'POST';
+  headers: Record<string, string>;
+  body?: string;
+  signal: AbortSignal;
+  /** From the start until the headers are there, ms. */
+  timeoutMs: number;
+};
+
+export type HttpResponse = { status: number; headers: IncomingHttpHeaders; body: IncomingMessage };
+
+/** A body that stands still for this long is given up. */
+const IDLE_TIMEOUT_MS = 30_000;
+
+export function openConnections(keepAlive: boolean): Connections {
+  // Without keep-alive, Node asks for `connection: close` only when the number of sockets is not bounded.
+  const options = { keepAlive, maxSockets: keepAlive ? 4 : Number.POSITIVE_INFINITY, keepAliveMsecs: 15_000 };
+  const agents = { 'http:': new http.Agent(options), 'https:': new https.Agent(options) };
+  return {
+    agents,
+    close() {
+      agents['http:'].destroy();
+      agents['https:'].destroy();
+    },
+  };
+}
+
+/** Resolves with the headers; the caller reads or destroys the body. @throws Problem `unreachable`, or the signal's reason */
+export function send(connections: Connections, url: URL, request: HttpRequest): Promise<HttpResponse> {
+  return new Promise((done, fail) => {
+    const secure = url.protocol === 'https:';
+    const options = { method: request.method, headers: request.headers, signal: request.signal };
+    const sent = secure
+      ? https.request(url, { ...options, agent: connections.agents['https:'] })
+      : http.request(url, { ...options, agent: connections.agents['http:'] });
+    const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${request.timeoutMs} ms`)), request.timeoutMs);
+    sent.once('close', () => clearTimeout(timer));
+    sent.once('response', (body) => {
+      clearTimeout(timer);
+      body.setTimeout(IDLE_TIMEOUT_MS, () => body.destroy(new Error(`the body stood still for ${IDLE_TIMEOUT_MS} ms`)));
+      done({ status: body.statusCode ?? 0, headers: body.headers, body });
+    });
+    sent.once('error', (cause) => fail(request.signal.aborted ? request.signal.reason : unreachable(url, cause)));
+    sent.end(request.body);
+  });
+}
+
+/** @throws Problem `answer_too_large`, `unreachable` */
+export async function readText(url: URL, response: HttpResponse, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of response.body) {
+      size += chunk.length;
+      if (size > maxBytes)
+        throw new Problem('answer_too_large', `Cannot read the answer of "${url.pathname}": more than ${maxBytes} bytes`, {
+          retry: 'backoff',
+        });
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof Problem) throw cause;
+    throw unreachable(url, cause);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The Problem of an answer that is not the one asked for. Reads what the server says about it, a little. */
+export async function refusal(url: URL, response: HttpResponse, now: Date): Promise<Problem> {
+  const text = await readText(url, response, 64 * 1024).catch(() => '');
+  const status = response.status;
+  const retry = status >= 500 || status === 429 || status === 408 ? 'backoff' : 'never';
+  return new Problem(
+    'server_refused',
+    `Cannot ${url.pathname}: the server answered ${status} ${text.slice(0, 300).replaceAll(/\s+/g, ' ')}`.trim(),
+    {
+      status,
+      retry,
+      retryAfterSeconds: parseRetryAfter(response.headers['retry-after'], now),
+    },
+  );
+}
+
+function unreachable(url: URL, cause: unknown): Problem {
+  return new Problem(
+    'unreachable',
+    `Cannot reach "${url.origin}${url.pathname}": ${cause instanceof Error ? cause.message : String(cause)}`,
+    { status: 503, retry: 'backoff', cause },
+  );
+}

@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { messageOf, Problem } from '../src/errors.ts';
+import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
+import { pauseMs } from './backoff.ts';
+import { type AgentConfig, defaultDeviceId } from './config.ts';
+import type { Fault } from './faults.ts';
+import { isCode, writeDurably } from './files.ts';
+import type { Log } from './log.ts';
+import type { AgentServer } from './server.ts';
+import { pause } from './signals.ts';
+
+/** Who this device is, and the only keys whose signature it obeys; pinned once and never changed by the network. */
+export type Identity = z.infer<typeof Identity>;
+const Identity = z.object({
+  deviceId: DeviceId,
+  organizationId: z.string(),
+  apiKey: z.string(),
+  signingKeys: z.array(PublicKeyJwk).min(1),
+});
+
+export type IdentityContext = { config: AgentConfig; server: AgentServer; log: Log; fault: Fault };
+
+/**
+ * Reads the identity file, or becomes somebody: by enrolment with a token, or with a device id and key that an operator made. A key given
+ * on the command line replaces the stored one (rotation); the pinned signing keys stay.
+ * @throws Problem `not_enrolled`, `identity_mismatch`, or the server's refusal; retries while the server cannot be reached
+ */
+export async function becomeIdentity(context: IdentityContext, path: string, signal: AbortSignal): Promise<Identity> {
+  const { config, fault } = context;
+  const stored = await readIdentity(path);
+  const fresh = stored === null ? await untilAnswered(context, signal, () => obtain(context, signal)) : withGivenKey(stored, config);
+  if (fresh === stored) return fresh;
+  fault('before_identity');
+  await writeDurably(path, `${JSON.stringify(fresh, null, 2)}\n`, 0o600);
+  fault('after_identity');
+  return fresh;
+}
+
+async function readIdentity(path: string): Promise<Identity | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return null;
+    throw error;
+  }
+  try {
+    return Identity.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new Problem('identity_invalid', `Cannot read the identity in "${path}": remove it and enrol again`, { cause });
+  }
+}
+
+function withGivenKey(stored: Identity, config: AgentConfig): Identity {
+  if (config.deviceId !== undefined && config.deviceId !== stored.deviceId) {
+    throw new Problem('identity_mismatch', `Cannot start as "${config.deviceId}": this root belongs to "${stored.deviceId}"`);
+  }
+  const { apiKey } = config;
+  return apiKey === undefined || apiKey === stored.apiKey ? stored : { ...stored, apiKey };
+}
+
+async function obtain({ config, server }: IdentityContext, signal: AbortSignal): Promise<Identity> {
+  const { deviceId, apiKey } = config;
+  if (deviceId !== undefined && apiKey !== undefined) {
+    return Identity.parse({ deviceId, apiKey, ...(await server.signingKeys({ deviceId, apiKey }, signal)) });
+  }
+  if (config.enroll === undefined) {
+    throw new Problem('not_enrolled', 'Cannot start the agent: it has no identity yet; give --enroll TOKEN, or --device-id and --api-key');
+  }
+  const { name, type, labels } = config;
+  return Identity.parse(await server.enroll(config.enroll, { deviceId: deviceId ?? defaultDeviceId(), name, type, labels }, signal));
+}
+
+async function untilAnswered<T>({ log }: IdentityContext, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted || !(error instanceof Problem) || error.retry !== 'backoff') throw error;
+      log('warn', 'cannot get an identity yet', { error: messageOf(error) });
+      await pause(pauseMs(attempt, error.retryAfterSeconds, Math.random()), signal);
+      signal.throwIfAborted();
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { messageOf, Problem } from '../src/errors.ts';
+import type { AgentCommand, DesiredState } from '../src/wire/agent.ts';
+import { pauseMs } from './backoff.ts';
+import type { Agent } from './context.ts';
+import { verifyDesired } from './desired.ts';
+import { quarantineUnder } from './plan.ts';
+import { logReport } from './reports.ts';
+import type { DesiredAnswer } from './server.ts';
+import { pause } from './signals.ts';
+
+export type PollListener = { want(desired: DesiredState): void; command(commands: AgentCommand[]): void };
+
+/** A server that answers a poll sooner than this, with nothing new, does not hold it open: the agent waits in its stead. */
+const SHORT_ANSWER_MS = 1000;
+const LONGEST_POLL_PAUSE_MS = 3_600_000;
+
+/** Asks for the desired state again and again, one request at a time, until the signal fires. Nothing unverified leaves this file. */
+export async function pollDesired(agent: Agent, listener: PollListener, signal: AbortSignal): Promise<void> {
+  await learnTime(agent, signal);
+  let last: { etag: string | undefined; pauseMs: number } = { etag: undefined, pauseMs: 0 };
+  let refusedJws = '';
+  for (let failures = 0; !signal.aborted; ) {
+    const startedAtMs = performance.now();
+    try {
+      const answer = await ask(agent, last.etag, signal);
+      if (answer !== null) {
+        if (answer.serverTime !== null) agent.clock.learn(answer.serverTime);
+        refusedJws = answer.kind === 'changed' ? answer.jws : refusedJws;
+        const desired = answer.kind === 'changed' ? await accept(agent, answer.jws) : null;
+        const isNew = desired !== null && answer.etag !== last.etag;
+        if (desired !== null) last = { etag: answer.etag, pauseMs: Math.min(LONGEST_POLL_PAUSE_MS, desired.pollAfterSeconds * 1000) };
+        if (desired !== null) deliverTo(listener, desired);
+        await rest(agent, isNew ? 0 : performance.now() - startedAtMs, last.pauseMs, isNew, signal);
+      }
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      await tell(agent, error, failures, refusedJws);
+      await pause(Math.max(1, pauseMs(failures, error instanceof Problem ? error.retryAfterSeconds : undefined, Math.random())), signal);
+      failures += 1;
+    }
+  }
+}
+
+/** null: somebody rang `pollNow`, and the poll was given up for a new one. */
+async function ask(agent: Agent, etag: string | undefined, signal: AbortSignal): Promise<DesiredAnswer | null> {
+  const { server, identity, config } = agent;
+  const polled = new AbortController();
+  const given = new AbortController();
+  const rung = agent.pollNow.wait(AbortSignal.any([signal, polled.signal])).then(() => {
+    if (!polled.signal.aborted) given.abort();
+  });
+  try {
+    return await server.desired(identity, etag, config.waitSeconds, AbortSignal.any([signal, given.signal]));
+  } catch (error) {
+    if (given.signal.aborted && !signal.aborted) return null;
+    throw error;
+  } finally {
+    polled.abort();
+    await rung;
+  }
+}
+
+/** Verifies, and remembers durably what may not be undone by a replay, before anybody acts on it. @throws Problem as `verifyDesired` */
+async function accept(agent: Agent, jws: string): Promise<DesiredState> {
+  const { journal, identity, clock, fault } = agent;
+  const { sequence, sequenceDigest } = journal.state;
+  const desired = await verifyDesired(jws, { ...identity, sequence, sequenceDigest, now: clock.now() });
+  const change = {
+    sequence: desired.sequence,
+    sequenceDigest: desired.bundle?.digest ?? null,
+    issuedAt: desired.issuedAt,
+    driftPolicy: desired.driftPolicy,
+    quarantined: quarantineUnder(desired, journal.state.quarantined),
+  };
+  clock.atLeast(new Date(desired.issuedAt));
+  fault('before_accept');
+  const { driftPolicy, quarantined } = journal.state;
+  const isSame = desired.sequence === sequence && driftPolicy === change.driftPolicy && quarantined.length === change.quarantined.length;
+  if (!isSame) await journal.write(() => change);
+  fault('after_accept');
+  return desired;
+}
+
+function deliverTo(listener: PollListener, desired: DesiredState): void {
+  listener.want(desired);
+  if (desired.commands.length > 0) listener.command(desired.commands);
+}
+
+/** Between two polls: what the server asked for; after something new none, so that what comes next is seen at once. */
+async function rest(agent: Agent, tookMs: number, askedMs: number, isNew: boolean, signal: AbortSignal): Promise<void> {
+  const short = !isNew && tookMs < Math.min(SHORT_ANSWER_MS, agent.config.waitSeconds * 1000 || SHORT_ANSWER_MS);
+  const restMs = Math.max(askedMs, short ? SHORT_ANSWER_MS : 0);
+  if (restMs > 0) await agent.pollNow.wait(signal, restMs);
+}
+
+async function tell(agent: Agent, error: unknown, failures: number, jws: string): Promise<void> {
+  const message = messageOf(error);
+  agent.log('warn', 'polling failed', { error: message, code: error instanceof Problem ? error.code : undefined });
+  const refused = error instanceof Problem && error.code.startsWith('desired_');
+  // Once per run of failures: a server that sends the same wrong state for days does not need to hear of it every minute.
+  if (refused && failures === 0 && jws !== '') await agent.outbox.add([logReport(agent, 'error', message)]);
+}
+
+/** A first guess for a device whose clock starts in 1970; later the Date header of each poll is enough. */
+async function learnTime(agent: Agent, signal: AbortSignal): Promise<void> {
+  const { issuedAt } = agent.journal.state;
+  if (issuedAt !== null) agent.clock.atLeast(new Date(issuedAt));
+  try {
+    agent.clock.learn(await agent.server.time(signal));
+  } catch (error) {
+    agent.log('debug', 'cannot learn the time', { error: messageOf(error) });
+  }
+}
