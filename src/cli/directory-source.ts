@@ -1,0 +1,57 @@
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ObjectSource, TreeEntry } from '../git/object-source.ts';
+import { gitProblem } from '../git/problems.ts';
+
+export const DIRECTORY_COMMIT = 'working-tree';
+
+/**
+ * A directory as if it were a commit. Object ids are places, not hashes: nothing is read before it is asked for. `.git` at the root is not
+ * part of it; names that are not UTF-8 cannot be told apart here.
+ */
+export function directorySource(root: string): ObjectSource {
+  return {
+    readCommit: async (oid) => ({
+      oid,
+      tree: treeId(''),
+      parents: [],
+      author: { name: '', email: '' },
+      committedAt: new Date(0),
+      message: '',
+    }),
+    readTree: async (oid) => {
+      const folder = pathOf(oid, 'tree:');
+      const names = await readdir(join(root, folder));
+      const wanted = names.filter((name) => folder !== '' || name !== '.git').sort();
+      const entries = await Promise.all(wanted.map((name) => entryAt(root, folder, name)));
+      return entries.filter((entry) => entry !== null);
+    },
+    readBlob: async (oid, maxBytes) => {
+      const path = pathOf(oid, 'blob:');
+      const { size } = await lstat(join(root, path));
+      if (size > maxBytes) throw gitProblem('git_too_large', `Cannot read "${path}": it has ${size} bytes, must have <= ${maxBytes}`);
+      return await readFile(join(root, path));
+    },
+  };
+}
+
+async function entryAt(root: string, folder: string, name: string): Promise<TreeEntry | null> {
+  const path = folder === '' ? name : `${folder}/${name}`;
+  const stats = await lstat(join(root, path));
+  if (stats.isDirectory()) {
+    // Git knows no empty folders.
+    return (await readdir(join(root, path))).length === 0 ? null : { name, mode: '040000', oid: treeId(path) };
+  }
+  if (stats.isSymbolicLink()) return { name, mode: '120000', oid: `blob:${path}` };
+  if (!stats.isFile()) return null;
+  return { name, mode: (stats.mode & 0o100) === 0 ? '100644' : '100755', oid: `blob:${path}` };
+}
+
+function treeId(path: string): string {
+  return `tree:${path}`;
+}
+
+function pathOf(oid: string, prefix: string): string {
+  if (!oid.startsWith(prefix)) throw gitProblem('git_object_invalid', `Cannot read "${oid}" as ${prefix.slice(0, -1)}`);
+  return oid.slice(prefix.length);
+}

@@ -1,0 +1,52 @@
+import type { DocumentFault } from './document/document.ts';
+import { toPointer } from './document/document.ts';
+import type { ConfigError } from './revision.ts';
+
+export type ConfigFault = {
+  code: string;
+  file: string;
+  line?: number | undefined;
+  pointer?: string;
+  rule: string;
+  limit?: unknown;
+  actual?: unknown;
+  /** End of a sentence whose subject is the place: `is 5000, must be <= 4094`. */
+  detail: string;
+};
+
+/** A ConfigError whose message begins with its place. Control characters of names from a repository do not get into it. */
+export function configError(fault: ConfigFault): ConfigError {
+  const { code, file, line, rule, limit, actual, detail } = fault;
+  const pointer = fault.pointer ?? '';
+  const place = [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '').join(' ');
+  return {
+    code,
+    file,
+    ...(line === undefined ? {} : { line }),
+    pointer,
+    rule,
+    ...(limit === undefined ? {} : { limit }),
+    ...(actual === undefined ? {} : { actual }),
+    message: oneLine(`${place} ${detail}`),
+  };
+}
+
+export function documentError(file: string, fault: DocumentFault): ConfigError {
+  const { code, rule, detail, line } = fault;
+  return configError({ code, file, line, pointer: toPointer(fault.path), rule, detail });
+}
+
+/**
+ * The first `max` errors; what was left out is counted in one more.
+ * @param found how many there are, when `errors` is itself only a part of them
+ */
+export function capErrors(errors: ConfigError[], max: number, file: string, found = errors.length): ConfigError[] {
+  if (errors.length <= max) return errors;
+  const more = found - max;
+  const detail = `has ${more} more ${more === 1 ? 'error' : 'errors'}; only the first ${max} are shown`;
+  return [...errors.slice(0, max), configError({ code: 'more_errors', file, rule: 'maxErrors', limit: max, actual: found, detail })];
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
+}

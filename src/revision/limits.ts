@@ -1,0 +1,44 @@
+/** What one revision may cost. A file, folder or revision past a bound is refused with an error that names the bound. */
+export type RevisionLimits = {
+  /** Of one file that a device gets. */
+  maxFileBytes: number;
+  /** Sum over the files of one bundle. */
+  maxBundleBytes: number;
+  maxBundleFiles: number;
+  /** Sum over the distinct files of one revision: they are held in memory until they are stored. */
+  maxRevisionBytes: number;
+  /** Of a JSON or YAML file that is parsed, a manifest included. */
+  maxDocumentBytes: number;
+  /** Of one schema file. */
+  maxSchemaBytes: number;
+  /** Files that one schema may reach by `$ref`. */
+  maxSchemaFiles: number;
+  /** Nesting of objects and arrays in a parsed file. */
+  maxDocumentDepth: number;
+  /** The yaml package's measure: how often aliases are used times how much they stand for. */
+  maxYamlAliases: number;
+  /** Folders below folders in a device's folder. */
+  maxTreeDepth: number;
+  maxDeviceFolders: number;
+  /** Further errors of the same file are only counted. */
+  maxErrorsPerFile: number;
+  maxErrorsPerFolder: number;
+};
+
+const MEBIBYTE = 1024 * 1024;
+
+export const defaultRevisionLimits: RevisionLimits = {
+  maxFileBytes: 16 * MEBIBYTE,
+  maxBundleBytes: 64 * MEBIBYTE,
+  maxBundleFiles: 5_000,
+  maxRevisionBytes: 512 * MEBIBYTE,
+  maxDocumentBytes: MEBIBYTE,
+  maxSchemaBytes: MEBIBYTE,
+  maxSchemaFiles: 64,
+  maxDocumentDepth: 64,
+  maxYamlAliases: 100,
+  maxTreeDepth: 32,
+  maxDeviceFolders: 200_000,
+  maxErrorsPerFile: 50,
+  maxErrorsPerFolder: 500,
+};

@@ -1,0 +1,91 @@
+import type { z } from 'zod';
+import { configError, documentError } from '../config-error.ts';
+import type { Document } from '../document/document.ts';
+import { parseDocument, syntaxOf, toPointer } from '../document/document.ts';
+import type { RevisionLimits } from '../limits.ts';
+import type { ConfigError } from '../revision.ts';
+
+export type ReadManifest<T> = { ok: true; manifest: T; document: Document } | { ok: false; errors: ConfigError[] };
+
+/** A manifest from its file, or every error in it with its line. */
+export function readManifest<T>(schema: z.ZodType<T>, bytes: Uint8Array, file: string, limits: RevisionLimits): ReadManifest<T> {
+  if (bytes.length > limits.maxDocumentBytes) return { ok: false, errors: [tooLarge(file, bytes.length, limits.maxDocumentBytes)] };
+  const parsed = parseDocument(bytes, syntaxOf(file) ?? 'yaml', limits);
+  if (!parsed.ok) return { ok: false, errors: [documentError(file, parsed.fault)] };
+  const { document } = parsed;
+  if (document.parts > 1) {
+    const detail = `has ${document.parts} YAML documents, must have one`;
+    return { ok: false, errors: [configError({ code: 'manifest', file, line: 1, rule: 'documents', detail })] };
+  }
+  const result = schema.safeParse(document.value);
+  if (result.success) return { ok: true, manifest: result.data, document };
+  const issues = result.error.issues.flatMap((issue) => concrete(issue));
+  return { ok: false, errors: issues.map((issue) => issueError(issue, file, document)) };
+}
+
+export function tooLarge(file: string, actual: number, limit: number): ConfigError {
+  return configError({ code: 'too_large', file, rule: 'maxBytes', limit, actual, detail: `has ${actual} bytes, must be <= ${limit}` });
+}
+
+/** One issue per thing to mend: each unknown key by itself, and of alternatives the one that came nearest. */
+function concrete(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ ...issue, keys: [key], path: [...issue.path, key] }));
+  if (issue.code !== 'invalid_union') return [issue];
+  const nearest = issue.errors.find((branch) => branch.every((inner) => inner.code !== 'invalid_type' || inner.path.length > 0));
+  if (nearest === undefined) return [issue];
+  return nearest.flatMap((inner) => concrete({ ...inner, path: [...issue.path, ...inner.path] }));
+}
+
+function issueError(issue: z.core.$ZodIssue, file: string, document: Document): ConfigError {
+  const path = issue.path.map(String);
+  const actual = valueAt(document.value, path);
+  const line = document.lineOf(path);
+  return configError({
+    code: 'manifest',
+    file,
+    line,
+    pointer: toPointer(path),
+    rule: issue.code,
+    detail: detailOf(issue, actual),
+    ...shown(actual),
+  });
+}
+
+function detailOf(issue: z.core.$ZodIssue, actual: unknown): string {
+  if (issue.code === 'unrecognized_keys') return 'is not known here';
+  if (actual === undefined) return 'is missing';
+  const is = isScalar(actual) ? `is ${JSON.stringify(actual)}` : `is ${Array.isArray(actual) ? 'a list' : 'an object'}`;
+  switch (issue.code) {
+    case 'invalid_type':
+      return `${is}, must be ${issue.expected}`;
+    case 'invalid_value':
+      return `${is}, must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`;
+    case 'too_big':
+      return `${is}, must be <= ${issue.maximum} ${issue.origin === 'string' ? 'characters' : issue.origin === 'array' ? 'items' : ''}`.trimEnd();
+    case 'too_small':
+      return `${is}, must be >= ${issue.minimum} ${issue.origin === 'string' ? 'characters' : issue.origin === 'array' ? 'items' : ''}`.trimEnd();
+    case 'invalid_format':
+      return `${is}, must match ${'pattern' in issue ? issue.pattern : issue.format}`;
+    case 'custom':
+      return `${is}, ${issue.message}`;
+    default:
+      return `${is}, which has another form than it must have`;
+  }
+}
+
+function shown(actual: unknown): { actual?: unknown } {
+  return isScalar(actual) ? { actual } : {};
+}
+
+function isScalar(value: unknown): boolean {
+  return value === null || ['string', 'number', 'boolean'].includes(typeof value);
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  let inner = value;
+  for (const name of path) {
+    if (inner === null || typeof inner !== 'object' || !Object.hasOwn(inner, name)) return undefined;
+    inner = Reflect.get(inner, name);
+  }
+  return inner;
+}

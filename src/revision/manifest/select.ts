@@ -1,0 +1,53 @@
+import type { TreeFile } from '../../git/tree-diff.ts';
+import { pathCollision, pathFault } from '../../wire/path.ts';
+import { configError } from '../config-error.ts';
+import type { ConfigError } from '../revision.ts';
+import type { DeviceConfig, FileRule } from './device-config.ts';
+import { globBase, isGlob, matchesGlob } from './glob.ts';
+
+/** A file on its way to the device. `from` is relative to the device's folder, `to` to the device's root. */
+export type SelectedFile = { from: string; to: string; mode: string; oid: string };
+
+export type Selection = { files: SelectedFile[]; errors: ConfigError[] };
+
+export type ManifestPlace = {
+  /** Path in the repository, of the folder itself when it has no manifest. */
+  file: string;
+  lineOf(path: readonly string[]): number | undefined;
+};
+
+/** The files that a manifest selects from those of its folder (paths relative to it, the manifest left out), sorted by path on the device. */
+export function selectFiles(available: readonly TreeFile[], config: DeviceConfig, place: ManifestPlace): Selection {
+  const errors: ConfigError[] = [];
+  const selected = new Map<string, SelectedFile>();
+  for (const [index, rule] of config.files.entries()) {
+    const matching = available.filter((file) => (isGlob(rule.from) ? matchesGlob(rule.from, file.path) : rule.from === file.path));
+    const refuse = (key: string, detail: string): void => {
+      const path = ['files', String(index), key];
+      errors.push(
+        configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
+      );
+    };
+    if (matching.length === 0) refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder`);
+    if (isGlob(rule.from) && rule.to !== undefined && !rule.to.endsWith('/')) refuse('to', 'must end in "/" when "from" has a wildcard');
+    for (const file of matching) {
+      const to = target(rule, file.path);
+      const fault = pathFault(to);
+      if (fault !== null) refuse('to', `gives ${JSON.stringify(to)}, which ${fault}`);
+      selected.set(to, { from: file.path, to, mode: rule.mode ?? (file.mode === '100755' ? '0755' : '0644'), oid: file.oid });
+    }
+  }
+  const files = [...selected.values()].sort((a, b) => (a.to < b.to ? -1 : 1));
+  const collision = pathCollision(files.map((file) => file.to));
+  if (collision !== null) {
+    const detail = `selects ${JSON.stringify(collision.first)} and ${JSON.stringify(collision.second)}, which cannot both exist on every device`;
+    errors.push(configError({ code: 'path', file: place.file, rule: 'unique', detail }));
+  }
+  return { files, errors };
+}
+
+function target(rule: FileRule, path: string): string {
+  if (rule.to === undefined) return path;
+  if (!rule.to.endsWith('/')) return rule.to;
+  return rule.to + (isGlob(rule.from) ? path.slice(globBase(rule.from).length) : (path.split('/').at(-1) ?? path));
+}

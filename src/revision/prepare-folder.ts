@@ -1,0 +1,260 @@
+import { isProblem } from '../git/problems.ts';
+import type { TreeFault } from '../git/tree-check.ts';
+import type { TreeFile } from '../git/tree-diff.ts';
+import { listTree } from '../git/tree-diff.ts';
+import { archiveSize } from '../wire/archive.ts';
+import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
+import { bundleDigest } from '../wire/bundle.ts';
+import { capErrors, configError } from './config-error.ts';
+import { syntaxOf } from './document/document.ts';
+import type { Folder } from './folders.ts';
+import type { RevisionLimits } from './limits.ts';
+import type { DeviceConfig } from './manifest/device-config.ts';
+import { DEVICE_MANIFEST_NAMES, defaultDeviceConfig, parseDeviceConfig } from './manifest/device-config.ts';
+import { matchesGlob } from './manifest/glob.ts';
+import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
+import { selectFiles } from './manifest/select.ts';
+import type { ObjectCache, StoredFile } from './object-cache.ts';
+import type { ConfigError, PreparedPath } from './revision.ts';
+import type { CompiledSchema } from './schema/compile.ts';
+import type { SchemaLoader } from './schema/loader.ts';
+import { validateFile } from './validate.ts';
+
+export type FolderContext = {
+  objects: ObjectCache;
+  limits: RevisionLimits;
+  schemas: SchemaLoader;
+  /** Where the fleet keeps its schemas. */
+  schemaFolder: string | null;
+};
+
+/** `blobs` are the bytes of the bundle's files by SHA-256; empty when there is no bundle. */
+export type FolderOutcome = { prepared: PreparedPath; blobs: Map<string, Uint8Array> };
+
+/** One device's folder: its bundle, or everything that is wrong with it. @throws only what is not the folder's fault */
+export async function prepareFolder(context: FolderContext, folder: Folder): Promise<FolderOutcome> {
+  const work: Work = { context, folder, errors: [], dependencies: new Set(), secrets: new Map(), files: new Map() };
+  const bundle = await buildBundle(work);
+  const { path, treeOid } = folder;
+  const { maxErrorsPerFolder } = context.limits;
+  const dependencies = [...work.dependencies].sort();
+  if (bundle === null || work.errors.length > 0) {
+    const errors = capErrors(distinct(work.errors), maxErrorsPerFolder, path);
+    return { prepared: { path, treeOid, dependencies, verdict: 'invalid', bundle: null, errors }, blobs: new Map() };
+  }
+  const built = { digest: bundleDigest(bundle), manifest: bundle, size: archiveSize(bundle) };
+  const prepared: PreparedPath = { path, treeOid, dependencies, verdict: 'valid', bundle: built, errors: [] };
+  if (work.secrets.size > 0) prepared.secretPointers = Object.fromEntries(work.secrets);
+  return { prepared, blobs: new Map([...work.files.values()].map((file) => [file.sha256, file.bytes])) };
+}
+
+/** A file that is both parsed and a schema, or a schema that two rules name, gives the same error twice. */
+function distinct(errors: ConfigError[]): ConfigError[] {
+  return [...new Map(errors.map((error) => [error.message, error])).values()];
+}
+
+type Work = {
+  context: FolderContext;
+  folder: Folder;
+  errors: ConfigError[];
+  dependencies: Set<string>;
+  /** JSON pointers of secrets by path on the device. */
+  secrets: Map<string, string[]>;
+  /** The bundle's files by path on the device. */
+  files: Map<string, StoredFile>;
+};
+
+async function buildBundle(work: Work): Promise<BundleManifest | null> {
+  const listed = await listFolder(work);
+  if (listed === null) return null;
+  const read = await readConfig(work, listed);
+  if (read === null) return null;
+  const { config, place } = read;
+  const available = listed.filter((file) => file.path !== read.name);
+  const selection = selectFiles(available, config, place);
+  work.errors.push(...selection.errors);
+  if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place));
+  const files = await readSelected(work, selection.files, place);
+  await validateFiles(work, available, selection.files, config, place);
+  return { apiVersion: 'bellwether/v1', kind: 'Bundle', files, apply: config.apply };
+}
+
+/** The folder's files with paths relative to it, or null when it holds something that must not reach a device. */
+async function listFolder(work: Work): Promise<TreeFile[] | null> {
+  const { context, folder, errors } = work;
+  const refuse = (faults: TreeFault[]): void => void errors.push(...faults.map((fault) => faultError(fault)));
+  refuse(folder.faults);
+  if (folder.faults.length > 0) return null;
+  const { maxBundleFiles, maxTreeDepth } = context.limits;
+  try {
+    const listing = await listTree(context.objects, folder.treeOid, { maxEntries: maxBundleFiles, maxDepth: maxTreeDepth }, folder.path);
+    refuse(listing.faults);
+    if (listing.faults.length > 0) return null;
+    const start = folder.path === '' ? 0 : folder.path.length + 1;
+    return listing.files.map((file) => ({ ...file, path: file.path.slice(start) }));
+  } catch (error) {
+    if (isProblem(error, 'git_too_large')) {
+      const detail = `has more than ${maxBundleFiles} files and folders`;
+      errors.push(configError({ code: 'too_large', file: folder.path, rule: 'maxBundleFiles', limit: maxBundleFiles, detail }));
+    } else if (isProblem(error, 'git_object_invalid')) {
+      errors.push(configError({ code: 'path', file: folder.path, rule: 'unreadable', detail: `cannot be read: ${error.message}` }));
+    } else throw error;
+    return null;
+  }
+}
+
+function faultError({ path, rule, detail }: TreeFault): ConfigError {
+  const subject = `Cannot accept ${JSON.stringify(path)}: `;
+  const reason = detail.startsWith(subject) ? detail.slice(subject.length) : detail;
+  return configError({ code: 'path', file: path, rule, detail: `cannot be accepted: ${reason}` });
+}
+
+type ReadConfig = { config: DeviceConfig; place: ManifestPlace; name: string | null };
+
+async function readConfig(work: Work, files: TreeFile[]): Promise<ReadConfig | null> {
+  const { context, folder, errors } = work;
+  const manifests = files.filter((file) => DEVICE_MANIFEST_NAMES.includes(file.path));
+  const [manifest] = manifests;
+  if (manifest === undefined) return { config: defaultDeviceConfig, place: { file: folder.path, lineOf: () => undefined }, name: null };
+  const file = inRepository(folder, manifest.path);
+  if (manifests.length > 1) {
+    const detail = `is one of ${manifests.length} manifests (${manifests.map(({ path }) => path).join(', ')}), must be the only one`;
+    errors.push(configError({ code: 'manifest', file, rule: 'unique', detail }));
+    return null;
+  }
+  const stored = await readFile(work, manifest.oid, file, context.limits.maxDocumentBytes, 'maxDocumentBytes');
+  if (stored === null) return null;
+  const read = parseDeviceConfig(stored.bytes, file, context.limits);
+  if (read.ok) return { config: read.manifest, place: { file, lineOf: read.document.lineOf }, name: manifest.path };
+  errors.push(...read.errors);
+  return null;
+}
+
+/** null after an error was recorded. */
+async function readFile(work: Work, oid: string, file: string, maxBytes: number, rule: string): Promise<StoredFile | null> {
+  try {
+    return await work.context.objects.readFile(oid, maxBytes);
+  } catch (error) {
+    if (isProblem(error, 'git_too_large')) {
+      work.errors.push(configError({ code: 'too_large', file, rule, limit: maxBytes, detail: `has more than ${maxBytes} bytes` }));
+    } else if (isProblem(error, 'git_object_invalid')) {
+      work.errors.push(configError({ code: 'path', file, rule: 'unreadable', detail: 'cannot be read: its object is damaged' }));
+    } else throw error;
+    return null;
+  }
+}
+
+async function readSelected(work: Work, selected: readonly SelectedFile[], place: ManifestPlace): Promise<BundleFile[]> {
+  const { folder, errors, context } = work;
+  const { maxFileBytes, maxBundleBytes } = context.limits;
+  const files: BundleFile[] = [];
+  let bytes = 0;
+  for (const { from, to, mode, oid } of selected) {
+    const file = inRepository(folder, from);
+    const stored = await readFile(work, oid, file, maxFileBytes, 'maxFileBytes');
+    if (stored === null) continue;
+    bytes += stored.bytes.length;
+    if (bytes > maxBundleBytes) {
+      const detail = `selects files of more than ${maxBundleBytes} bytes in all`;
+      errors.push(configError({ code: 'too_large', file: place.file, rule: 'maxBundleBytes', limit: maxBundleBytes, detail }));
+      break;
+    }
+    if (isLfsPointer(stored.bytes)) errors.push(lfsError(file));
+    work.files.set(to, stored);
+    files.push({ path: to, mode, size: stored.bytes.length, sha256: stored.sha256 });
+  }
+  return files;
+}
+
+const LFS_VERSION = 'version https://git-lfs.github.com/spec/v1\n';
+/** The specification of Git LFS: a pointer has less than 1024 bytes. */
+const MAX_LFS_POINTER_BYTES = 1024;
+
+function isLfsPointer(bytes: Uint8Array): boolean {
+  return bytes.length < MAX_LFS_POINTER_BYTES && Buffer.from(bytes.subarray(0, LFS_VERSION.length)).toString('latin1') === LFS_VERSION;
+}
+
+function lfsError(file: string): ConfigError {
+  const detail = 'is a Git LFS pointer, whose content is not in the repository: commit the file itself';
+  return configError({ code: 'lfs_pointer', file, line: 1, rule: 'lfs', detail });
+}
+
+function noFiles(place: ManifestPlace): ConfigError {
+  return configError({ code: 'manifest', file: place.file, rule: 'files', detail: 'selects no file: a device would be left with nothing' });
+}
+
+async function validateFiles(
+  work: Work,
+  available: TreeFile[],
+  selected: SelectedFile[],
+  config: DeviceConfig,
+  place: ManifestPlace,
+): Promise<void> {
+  const schemas = await schemasByFile(work, available, config, place);
+  if (config.checkSyntax) {
+    for (const { from } of selected) if (syntaxOf(from) !== null && !schemas.has(from)) schemas.set(from, []);
+  }
+  const { limits } = work.context;
+  for (const { path, oid } of available) {
+    const compiled = schemas.get(path);
+    if (compiled === undefined) continue;
+    const file = inRepository(work.folder, path);
+    const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
+    // Data without a schema may be larger than what is parsed here.
+    if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
+    const verdict = validateFile(stored.bytes, file, compiled, limits);
+    work.errors.push(...verdict.errors);
+    if (verdict.secrets.length === 0) continue;
+    for (const { from, to } of selected) if (from === path) work.secrets.set(to, verdict.secrets);
+  }
+}
+
+async function schemasByFile(
+  work: Work,
+  available: TreeFile[],
+  config: DeviceConfig,
+  place: ManifestPlace,
+): Promise<Map<string, CompiledSchema[]>> {
+  const schemas = new Map<string, CompiledSchema[]>();
+  for (const [index, rule] of config.validate.entries()) {
+    const at = ['validate', String(index)];
+    const patterns = [rule.files].flat();
+    for (const [position, pattern] of patterns.entries()) {
+      if (available.some((file) => matchesGlob(pattern, file.path))) continue;
+      const path = Array.isArray(rule.files) ? [...at, 'files', String(position)] : [...at, 'files'];
+      const detail = `is ${JSON.stringify(pattern)}, which matches no file of this folder`;
+      work.errors.push(
+        configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
+      );
+    }
+    const { schema, errors, dependencies } = await work.context.schemas.find(rule.schema, work.folder.path, work.context.schemaFolder);
+    for (const path of dependencies) if (!isInside(work.folder, path)) work.dependencies.add(path);
+    const named: ManifestPlace & { pointer: string } = { ...place, pointer: `/${at.join('/')}/schema` };
+    work.errors.push(...errors.map((error) => atRule(error, rule.schema, named, [...at, 'schema'])));
+    if (schema === null) continue;
+    for (const { path } of available) {
+      if (patterns.some((pattern) => matchesGlob(pattern, path))) schemas.set(path, [...(schemas.get(path) ?? []), schema]);
+    }
+  }
+  return schemas;
+}
+
+/** A schema that is nowhere is the manifest's error: that is where its name stands. */
+function atRule(
+  error: ConfigError,
+  schema: string,
+  { file, pointer, lineOf }: ManifestPlace & { pointer: string },
+  path: string[],
+): ConfigError {
+  if (error.code !== 'schema_missing' || error.rule !== 'schema') return error;
+  const detail = `is ${JSON.stringify(schema)}, which ${error.message.trim()}`;
+  return configError({ code: 'schema_missing', file, line: lineOf(path), pointer, rule: 'schema', actual: schema, detail });
+}
+
+function inRepository(folder: Folder, path: string): string {
+  return folder.path === '' ? path : `${folder.path}/${path}`;
+}
+
+function isInside(folder: Folder, path: string): boolean {
+  return folder.path === '' || path.startsWith(`${folder.path}/`);
+}

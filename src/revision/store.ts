@@ -1,0 +1,210 @@
+import type { Db } from '../db/connect.ts';
+import { archiveSize } from '../wire/archive.ts';
+import type { ConfigError, PreparedPath, PreparedRevision } from './revision.ts';
+
+export type RevisionVerdict = 'valid' | 'partial' | 'invalid';
+
+export type Revision = {
+  organizationId: string;
+  id: string;
+  sourceId: string;
+  commit: string;
+  ref: string;
+  authorName: string;
+  authorEmail: string;
+  message: string;
+  committedAt: Date;
+  verdict: RevisionVerdict;
+  signatureVerdict: string;
+  errors: ConfigError[];
+  pathsChanged: number;
+  pathsInvalid: number;
+  timings: Record<string, number>;
+  createdAt: Date;
+};
+
+const columns = (sql: Db) => sql`
+  organization_id as "organizationId", id, source_id as "sourceId", commit_oid as "commit", ref, author_name as "authorName", author_email as "authorEmail",
+  message, committed_at as "committedAt", verdict, signature_verdict as "signatureVerdict", errors, paths_changed as "pathsChanged",
+  paths_invalid as "pathsInvalid", timings, created_at as "createdAt"`;
+
+export async function revisionOf(sql: Db, organizationId: string, id: string): Promise<Revision | undefined> {
+  const [row] = await sql<Revision[]>`select ${columns(sql)} from revisions where organization_id = ${organizationId} and id = ${id}`;
+  return row;
+}
+
+/** Newest first. */
+export async function listRevisions(
+  sql: Db,
+  organizationId: string,
+  sourceId: string,
+  before: Date | null,
+  limit: number,
+): Promise<Revision[]> {
+  return sql<Revision[]>`
+    select ${columns(sql)} from revisions where organization_id = ${organizationId} and source_id = ${sourceId} ${before === null ? sql`` : sql`and created_at < ${before}`}
+    order by created_at desc limit ${limit}`;
+}
+
+export type RevisionPath = { path: string; verdict: 'valid' | 'invalid' | 'missing'; bundle: string | null; errors: ConfigError[] };
+
+export async function pathsOfRevision(sql: Db, organizationId: string, revisionId: string, limit: number): Promise<RevisionPath[]> {
+  return sql<RevisionPath[]>`
+    select path, verdict, bundle, errors from revision_paths where organization_id = ${organizationId} and revision_id = ${revisionId} order by path limit ${limit}`;
+}
+
+export type SourcePath = {
+  path: string;
+  bundle: string | null;
+  revisionId: string | null;
+  verdict: 'valid' | 'invalid' | 'missing';
+  evaluatedRevisionId: string;
+  errors: ConfigError[];
+  updatedAt: Date;
+};
+
+export async function sourcePath(sql: Db, organizationId: string, sourceId: string, path: string): Promise<SourcePath | undefined> {
+  const [row] = await sql<SourcePath[]>`
+    select path, bundle, revision_id as "revisionId", verdict, evaluated_revision_id as "evaluatedRevisionId", errors, updated_at as "updatedAt"
+    from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} and path = ${path}`;
+  return row;
+}
+
+/** Distinct files outside the device folders that their outcome depends on. */
+export async function dependenciesOf(sql: Db, organizationId: string, sourceId: string): Promise<string[]> {
+  const rows = await sql<{ dependency: string }[]>`
+    select distinct unnest(dependencies) as dependency from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} and verdict <> 'missing'`;
+  return rows.map((row) => row.dependency);
+}
+
+type Owner = { organizationId: string; sourceId: string };
+
+/** Writes the revision's own row; a commit that comes again (a branch that was set back) is judged anew. @returns its id */
+export async function upsertRevision(
+  tx: Db,
+  owner: Owner,
+  revision: { id: string; ref: string; prepared: PreparedRevision; verdict: RevisionVerdict; timings: Record<string, number> },
+): Promise<string> {
+  const { commit, errors, paths, removed } = revision.prepared;
+  const invalid = paths.filter((path) => path.verdict === 'invalid').length;
+  const [row] = await tx<{ id: string }[]>`
+    insert into revisions (organization_id, id, source_id, commit_oid, ref, author_name, author_email, message, committed_at, verdict, errors, paths_changed, paths_invalid, timings)
+    values (${owner.organizationId}, ${revision.id}, ${owner.sourceId}, ${commit.oid}, ${revision.ref}, ${clean(commit.author.name)}, ${clean(commit.author.email)},
+      ${clean(commit.message)}, ${commit.committedAt}, ${revision.verdict}, ${tx.json(errors as never)}, ${paths.length + removed.length}, ${invalid}, ${tx.json(revision.timings)})
+    on conflict (organization_id, source_id, commit_oid) do update set verdict = excluded.verdict, errors = excluded.errors, ref = excluded.ref,
+      paths_changed = excluded.paths_changed, paths_invalid = excluded.paths_invalid, timings = excluded.timings
+    returning id`;
+  if (row === undefined) throw new Error('upsert returned no row');
+  return row.id;
+}
+
+/** PostgreSQL's text holds no NUL. */
+function clean(text: string): string {
+  return text.replaceAll('\0', '\uFFFD');
+}
+
+/** Rows per statement: bounds the size of one message to the database. */
+const CHUNK = 500;
+
+/** Stores the bytes and bundles that the organization does not have yet. */
+export async function storeBundles(tx: Db, organizationId: string, prepared: PreparedRevision): Promise<void> {
+  const digests = [...prepared.blobs.keys()];
+  const known = new Set(
+    (
+      await tx<
+        { digest: string }[]
+      >`select digest from blobs where organization_id = ${organizationId} and digest = any(${digests}::text[])`
+    ).map((row) => row.digest),
+  );
+  const missing = digests.filter((digest) => !known.has(digest));
+  for (const chunk of chunked(missing)) {
+    await tx`
+      insert into blobs ${tx(chunk.map((digest) => ({ organization_id: organizationId, digest, content: Buffer.from(prepared.blobs.get(digest) ?? []) })))}
+      on conflict do nothing`;
+  }
+  const bundles = new Map(prepared.paths.flatMap((path) => (path.bundle === null ? [] : [[path.bundle.digest, path.bundle] as const])));
+  for (const chunk of chunked([...bundles.values()])) {
+    await tx`
+      insert into bundles (organization_id, digest, manifest, size)
+      select ${organizationId}, digest, manifest::jsonb, size
+      from unnest(${chunk.map((b) => b.digest)}::text[], ${chunk.map((b) => JSON.stringify(b.manifest))}::text[], ${chunk.map((b) => archiveSize(b.manifest))}::bigint[])
+           as b (digest, manifest, size)
+      on conflict do nothing`;
+  }
+}
+
+function chunked<T>(items: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(items.length / CHUNK) }, (_, index) => items.slice(index * CHUNK, (index + 1) * CHUNK));
+}
+
+/** Notes what the revision did to each folder it touched, and what each folder's latest evaluation is. */
+export async function storePaths(tx: Db, owner: Owner, revisionId: string, prepared: PreparedRevision): Promise<void> {
+  await tx`delete from revision_paths where organization_id = ${owner.organizationId} and revision_id = ${revisionId}`;
+  for (const chunk of chunked(prepared.paths)) await storePathChunk(tx, owner, revisionId, chunk);
+  const gone =
+    prepared.extent === 'full'
+      ? tx`path <> all(${prepared.paths.map((path) => path.path)}::text[])`
+      : tx`path = any(${prepared.removed}::text[])`;
+  await tx`
+    with gone as (
+      update source_paths set verdict = 'missing', evaluated_revision_id = ${revisionId}, errors = '[]', dependencies = '{}', updated_at = now()
+      where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and verdict <> 'missing' and ${gone}
+      returning path)
+    insert into revision_paths (organization_id, revision_id, path, verdict) select ${owner.organizationId}, ${revisionId}, path, 'missing' from gone`;
+}
+
+async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: readonly PreparedPath[]): Promise<void> {
+  const dependencies = chunk.map((path) => JSON.stringify(path.dependencies));
+  await tx`
+    with evaluated as (
+      select * from unnest(${chunk.map((p) => p.path)}::text[], ${chunk.map((p) => p.verdict)}::text[], ${chunk.map((p) => p.bundle?.digest ?? null)}::text[],
+        ${chunk.map((p) => JSON.stringify(p.errors))}::text[], ${dependencies}::text[]) as e (path, verdict, bundle, errors, dependencies)
+    ), noted as (
+      insert into revision_paths (organization_id, revision_id, path, verdict, bundle, errors)
+      select ${owner.organizationId}, ${revisionId}, path, verdict, bundle, errors::jsonb from evaluated
+    )
+    insert into source_paths (organization_id, source_id, path, candidate_bundle, candidate_revision_id, verdict, evaluated_revision_id, errors, dependencies)
+    select ${owner.organizationId}, ${owner.sourceId}, path, bundle, case when bundle is not null then ${revisionId}::uuid end, verdict, ${revisionId}, errors::jsonb,
+      array(select jsonb_array_elements_text(dependencies::jsonb))
+    from evaluated
+    on conflict (organization_id, source_id, path) do update set
+      candidate_bundle = coalesce(excluded.candidate_bundle, source_paths.candidate_bundle),
+      candidate_revision_id = case when excluded.candidate_bundle is null or excluded.candidate_bundle = source_paths.candidate_bundle
+        then source_paths.candidate_revision_id else excluded.candidate_revision_id end,
+      verdict = excluded.verdict, evaluated_revision_id = excluded.evaluated_revision_id, errors = excluded.errors,
+      dependencies = excluded.dependencies, updated_at = now()`;
+}
+
+export async function countInvalidPaths(tx: Db, owner: Owner): Promise<number> {
+  const [row] = await tx<[{ count: number }]>`
+    select count(*)::int as count from source_paths where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and verdict = 'invalid'`;
+  return row.count;
+}
+
+/** Lets the latest valid bundles go to devices. @returns the folders whose bundle changed */
+export async function releaseCandidates(tx: Db, owner: Owner): Promise<string[]> {
+  const rows = await tx<{ path: string }[]>`
+    update source_paths set bundle = candidate_bundle, revision_id = candidate_revision_id
+    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and candidate_bundle is distinct from bundle
+    returning path`;
+  return rows.map((row) => row.path);
+}
+
+/**
+ * Devices whose folder now holds what they run well: a revert is no change for those that rolled back, and a hold "until a newer revision" ends
+ * with one. @returns ids of devices that count as in sync again
+ */
+export async function settleDevices(tx: Db, owner: Owner, releasedPaths: readonly string[]): Promise<string[]> {
+  await tx`
+    update devices set held_at = null, held_by = null, hold_reason = null, hold_until_newer = false, hold_revision_id = null, updated_at = now(),
+      sync_status = case when sync_status = 'held' then 'in_sync' else sync_status end
+    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and path = any(${[...releasedPaths]}::text[]) and hold_until_newer`;
+  const rows = await tx<{ id: string }[]>`
+    update devices d set sync_status = 'in_sync', sync_since = now(), condemned_bundle = null, error_code = null, error_detail = null, updated_at = now()
+    from source_paths p
+    where p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      and d.organization_id = ${owner.organizationId} and d.source_id = ${owner.sourceId} and d.sync_status in ('failed', 'rolled_back')
+      and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and d.held_at is null and d.deployment_id is null
+    returning d.id`;
+  return rows.map((row) => row.id);
+}

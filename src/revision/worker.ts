@@ -1,0 +1,63 @@
+import { addressGuard } from '../git/address-guard.ts';
+import type { Credentials } from '../git/http-client.ts';
+import { DEFAULT_LIMITS } from '../git/limits.ts';
+import { fetchIntoMirror } from '../git/mirror.ts';
+import { parseRemote } from '../git/remote.ts';
+import { fetchSnapshot } from '../git/snapshot.ts';
+import { prepareRevision } from './prepare.ts';
+import type { Layout, PreparedRevision, PreviousRevision } from './revision.ts';
+
+/** Runs on a worker thread: fetches a commit, reads, builds and validates it. Everything in and out can be cloned between threads. */
+export type PrepareTask = {
+  url: string;
+  allowHttp: boolean;
+  allowLocal: boolean;
+  allowPrivate: boolean;
+  credentials: Credentials | undefined;
+  ref: string;
+  commit: string;
+  layout: Layout;
+  previous: PreviousRevision;
+  /** Where a fleet repository's mirror stands. */
+  mirrorDir: string;
+  deadlineMs: number;
+};
+
+/** An error on its way between threads, where classes do not survive. */
+export type PrepareFailure = { failed: { code: string; message: string; retry: 'never' | 'backoff' | 'soon'; status: number } };
+export type PrepareResult = { prepared: PreparedRevision; fetchMs: number; buildMs: number } | PrepareFailure;
+
+const guards = { open: addressGuard({ allowPrivate: true }), strict: addressGuard({ allowPrivate: false }) };
+
+export async function prepare(task: PrepareTask): Promise<PrepareResult> {
+  try {
+    return await fetchAndPrepare(task);
+  } catch (error) {
+    return { failed: describe(error) };
+  }
+}
+
+async function fetchAndPrepare(task: PrepareTask): Promise<PrepareResult> {
+  const remote = parseRemote(task.url, { allowHttp: task.allowHttp, allowLocal: task.allowLocal });
+  const options = {
+    credentials: task.credentials,
+    guard: task.allowPrivate ? guards.open : guards.strict,
+    oid: task.commit,
+    ref: task.ref,
+    limits: DEFAULT_LIMITS,
+    deadlineMs: task.deadlineMs,
+  };
+  const started = performance.now();
+  const source = task.layout === 'fleet' ? await fetchIntoMirror(task.mirrorDir, remote, options) : await fetchSnapshot(remote, options);
+  const fetched = performance.now();
+  const prepared = await prepareRevision(source, { commit: task.commit, layout: task.layout, previous: task.previous });
+  return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
+}
+
+function describe(error: unknown): PrepareFailure['failed'] {
+  const told = error instanceof Error ? error : new Error(String(error));
+  const code = 'code' in told && typeof told.code === 'string' ? told.code : 'prepare_failed';
+  const retry = 'retry' in told && (told.retry === 'never' || told.retry === 'soon') ? told.retry : 'backoff';
+  const status = 'status' in told && typeof told.status === 'number' ? told.status : 500;
+  return { code, message: told.message, retry, status };
+}
