@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { transact } from '../src/db/transact.ts';
+import type { Controller } from './context.ts';
+import { reconcileDeliveries } from './reconcile/deployment.ts';
+import { reconcileRollout } from './reconcile/rollout.ts';
+import { reconcileSource } from './reconcile/source.ts';
+import { reconcileWorkspaces } from './reconcile/workspace.ts';
+import { expire, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
+import { createPoll } from './sweep/poll.ts';
+import { startChores } from './sweep/sweep.ts';
+import { startWatching } from './watch.ts';
+
+/** Source keys handled at once in this process: most of their time they wait for a git host. */
+const SOURCES_AT_ONCE = 8;
+
+/** Starts what happens over time: the workers of the queues, the chores, the watching. `stop` takes no more work and tells listeners so. */
+export async function startController(controller: Controller): Promise<{ stop(): Promise<void> }> {
+  const { queue } = controller.store;
+  await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, id));
+  await queue.work('rollout', 4, (id) => reconcileRollout(controller, id));
+  await queue.work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
+  await queue.work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId));
+  const poll = createPoll();
+  const chores = startChores(controller, [poll, resync, offline, expire, timeOut, retry, prune]);
+  const watching = await startWatching(controller, join(controller.config.DATA_DIR, 'workspaces'));
+  await announce(controller, 'service.watching');
+  return {
+    stop: async () => {
+      await announce(controller, 'service.not_watching');
+      await chores.stop();
+      await watching.close();
+    },
+  };
+}
+
+/** Devices named per event: bounds its size. */
+const CHUNK = 1_000;
+
+/** Tells listeners which devices this instance begins or ceases to watch. */
+async function announce({ store }: Controller, type: 'service.watching' | 'service.not_watching'): Promise<void> {
+  const rows = await store.sql<{ organizationId: string; ids: string[] }[]>`
+    select organization_id as "organizationId", array_agg(id order by id) as ids
+    from (select organization_id, id, (row_number() over (partition by organization_id order by id) - 1) / ${CHUNK} as chunk from devices where following) numbered
+    group by organization_id, chunk`;
+  await transact(store, async ({ emit }) => {
+    for (const { organizationId, ids } of rows) emit({ organizationId, type, subject: 'service:controller', data: { deviceIds: ids } });
+  });
+}

@@ -1,0 +1,73 @@
+import type { PushAdapter } from '../../src/adapter/adapter.ts';
+import { loadBundle } from '../../src/bundle/store.ts';
+import { ingestReports } from '../../src/deployment/ingest.ts';
+import { messageOf, Problem } from '../../src/errors.ts';
+import { newId } from '../../src/ids.ts';
+import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
+import type { Controller } from '../context.ts';
+
+/** Deliveries at once per organization and process. */
+const PARALLEL = 8;
+const DELIVERY_TIMEOUT_MS = 60_000;
+
+type Due = { organizationId: string; deploymentId: string; deviceId: string; adapter: string; bundle: string; previous: string | null };
+
+/** Brings the queued attempts of devices that are pushed to through their adapters. Devices that pull are not its concern. */
+export async function reconcileDeliveries(controller: Controller, organizationId: string): Promise<void> {
+  const pushed = controller.adapters.names.filter((name) => controller.adapters.get(name).delivery === 'push');
+  for (;;) {
+    const due = await controller.store.sql<Due[]>`
+      select t.organization_id as "organizationId", t.id as "deploymentId", d.id as "deviceId", d.adapter, t.bundle, d.good_bundle as previous
+      from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${pushed}::text[]) order by t.id limit ${PARALLEL}`;
+    if (due.length === 0) return;
+    await Promise.all(due.map((attempt) => deliver(controller, attempt)));
+  }
+}
+
+async function deliver(controller: Controller, due: Due): Promise<void> {
+  const report = (state: DeviceDeploymentState, running: string | null, failure: { code?: string; detail?: string } = {}) =>
+    say(controller, due, { state, running, ...failure });
+  await report('delivering', due.previous);
+  try {
+    const adapter = controller.adapters.get(due.adapter);
+    if (adapter.delivery === 'push') await push(controller, adapter, due);
+    await report('succeeded', due.bundle);
+  } catch (error) {
+    const passing = error instanceof Problem && error.retry !== 'never';
+    await report('failed', due.previous, { code: passing ? 'delivery_failed' : 'refused', detail: messageOf(error).slice(0, 4000) });
+    // The adapter's contract: what failed has changed nothing.
+    await report('rolled_back', due.previous);
+  }
+}
+
+async function push(controller: Controller, adapter: PushAdapter, due: Due): Promise<void> {
+  const { manifest, readFile } = await loadBundle(controller.store.sql, due.organizationId, due.bundle);
+  await adapter.deliver({
+    organizationId: due.organizationId,
+    deviceId: due.deviceId,
+    digest: due.bundle,
+    manifest,
+    readFile,
+    signal: AbortSignal.timeout(DELIVERY_TIMEOUT_MS),
+  });
+}
+
+/** An adapter speaks for its device in the words of the agent protocol, so that one path moves every deployment. */
+async function say(
+  controller: Controller,
+  due: Due,
+  step: { state: DeviceDeploymentState; running: string | null; code?: string; detail?: string },
+): Promise<void> {
+  const report: Report = {
+    id: newId(),
+    at: new Date().toISOString(),
+    kind: 'deployment',
+    deploymentId: due.deploymentId,
+    state: step.state,
+    runningDigest: step.running,
+    code: step.code,
+    detail: step.detail,
+  };
+  await ingestReports(controller.store, due.organizationId, [{ deviceId: due.deviceId, reports: [report] }]);
+}

@@ -1,0 +1,175 @@
+import { audit } from '../../src/audit/store.ts';
+import type { Tx } from '../../src/db/connect.ts';
+import { transact, type Unit } from '../../src/db/transact.ts';
+import { newId } from '../../src/ids.ts';
+import type { PreparedRevision } from '../../src/revision/revision.ts';
+import {
+  countInvalidPaths,
+  type RevisionVerdict,
+  releaseCandidates,
+  settleDevices,
+  storeBundles,
+  storePaths,
+  upsertRevision,
+} from '../../src/revision/store.ts';
+import { insertRollout, supersedeRollouts } from '../../src/rollout/store.ts';
+import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
+import { lockSource, recordCheck } from '../../src/source/store.ts';
+import type { Controller } from '../context.ts';
+
+/** Writes a prepared commit: its verdict, its bundles, what becomes of each folder, and the rollout that brings it to devices. One transaction. */
+export async function storeRevision(
+  controller: Controller,
+  source: Source,
+  ref: string,
+  prepared: PreparedRevision,
+  timings: Record<string, number>,
+): Promise<void> {
+  const started = performance.now();
+  const verdict = await transact(controller.store, async (unit) => {
+    const present = await lockSource(unit.tx, source.id);
+    // Settings that changed while the commit was prepared make its outcome worthless: the change has woken the source again.
+    if (present === undefined || present.version !== source.version) return 'outdated';
+    return writeRevision(unit, source, ref, prepared, timings);
+  });
+  const storedMs = Math.round(performance.now() - started);
+  controller.metrics.stages({ ...timings, storeMs: storedMs });
+  controller.log.info(
+    { sourceId: source.id, commit: prepared.commit.oid, verdict, paths: prepared.paths.length, ...timings, storeMs: storedMs },
+    'revision prepared',
+  );
+}
+
+async function writeRevision(
+  unit: Unit,
+  source: Source,
+  ref: string,
+  prepared: PreparedRevision,
+  timings: Record<string, number>,
+): Promise<RevisionVerdict> {
+  const { tx } = unit;
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  const broken = prepared.errors.length > 0;
+  const revisionId = await upsertRevision(tx, owner, { id: newId(), ref, prepared, verdict: 'invalid', timings });
+  if (!broken) {
+    await storeBundles(tx, source.organizationId, prepared);
+    await storePaths(tx, owner, revisionId, prepared);
+  }
+  const invalidPaths = broken ? 0 : await countInvalidPaths(tx, owner);
+  const verdict = verdictOf(source, prepared, broken, invalidPaths);
+  await tx`update revisions set verdict = ${verdict} where organization_id = ${source.organizationId} and id = ${revisionId}`;
+  if (verdict !== 'invalid') await release(unit, source, revisionId, prepared.commit.oid);
+  await recordCheck(tx, source, {
+    status: statusOfVerdict(verdict),
+    headCommit: prepared.commit.oid,
+    error: null,
+    failures: 0,
+    nextCheckInSeconds:
+      source.expectedCommit === null || source.expectedCommit === prepared.commit.oid
+        ? pollSeconds(source.pollIntervalSeconds, Math.random())
+        : 0.5,
+    synced: { commit: broken ? source.preparedCommit : prepared.commit.oid, revisionId },
+    arrived: source.expectedCommit === prepared.commit.oid,
+  });
+  await tell(unit, source, revisionId, verdict, prepared);
+  return verdict;
+}
+
+/** A repository that is one device's has nothing to be partly valid; a fleet is, unless the source wants all or nothing. */
+function verdictOf(source: Source, prepared: PreparedRevision, broken: boolean, invalidPaths: number): RevisionVerdict {
+  if (broken) return 'invalid';
+  if (invalidPaths === 0) return 'valid';
+  if (source.allOrNothing) return 'invalid';
+  return prepared.paths.length > 0 && prepared.paths.every((path) => path.verdict === 'invalid') && prepared.extent === 'full'
+    ? 'invalid'
+    : 'partial';
+}
+
+async function release(unit: Unit, source: Source, revisionId: string, commit: string): Promise<void> {
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  const released = await releaseCandidates(unit.tx, owner);
+  if (released.length === 0) return;
+  for (const id of await settleDevices(unit.tx, owner, released)) {
+    unit.emit({
+      organizationId: source.organizationId,
+      type: 'device.status',
+      subject: `device:${id}`,
+      data: { status: 'ONLINE', syncStatus: 'in_sync' },
+    });
+  }
+  const rolloutId = newId();
+  await insertRollout(unit.tx, {
+    organizationId: source.organizationId,
+    id: rolloutId,
+    sourceId: source.id,
+    revisionId,
+    policy: source.rolloutPolicy,
+  });
+  for (const id of await supersedeRollouts(unit.tx, source.organizationId, source.id, rolloutId)) {
+    unit.emit({
+      organizationId: source.organizationId,
+      type: 'rollout.superseded',
+      subject: `rollout:${id}`,
+      data: { by: rolloutId, sourceId: source.id },
+    });
+  }
+  unit.emit({
+    organizationId: source.organizationId,
+    type: 'rollout.planned',
+    subject: `rollout:${rolloutId}`,
+    data: { sourceId: source.id, revisionId, commit, paths: released.length },
+  });
+  unit.enqueue('rollout', rolloutId);
+}
+
+async function tell(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): Promise<void> {
+  const invalid = prepared.paths.filter((path) => path.verdict === 'invalid');
+  const errors = [...prepared.errors, ...invalid.flatMap((path) => path.errors)];
+  unit.emit({
+    organizationId: source.organizationId,
+    type: verdict === 'valid' ? 'revision.prepared' : 'revision.rejected',
+    subject: `source:${source.id}`,
+    data: {
+      revisionId,
+      commit: prepared.commit.oid,
+      author: prepared.commit.author.name,
+      verdict,
+      pathsChanged: prepared.paths.length + prepared.removed.length,
+      pathsInvalid: invalid.length,
+      errors: errors.slice(0, 5).map((error) => error.message),
+    },
+  });
+  await audit(unit.tx, {
+    organizationId: source.organizationId,
+    actor: 'controller',
+    action: 'revision.prepare',
+    subject: `source:${source.id}`,
+    outcome: verdict === 'invalid' ? 'refused' : 'ok',
+    commitOid: prepared.commit.oid,
+    detail: {
+      revisionId,
+      verdict,
+      author: prepared.commit.author.email,
+      pathsChanged: prepared.paths.length,
+      pathsInvalid: invalid.length,
+    },
+  });
+}
+
+export async function commitIsKnown(tx: Tx, source: Source, commit: string): Promise<boolean> {
+  const rows =
+    await tx`select 1 from revisions where organization_id = ${source.organizationId} and source_id = ${source.id} and commit_oid = ${commit}`;
+  return rows.length > 0;
+}
+
+/** Status of a source whose head is prepared. */
+export async function statusOfRevision(tx: Tx, source: Source): Promise<SourceStatus> {
+  const [row] = await tx<
+    { verdict: RevisionVerdict }[]
+  >`select verdict from revisions where organization_id = ${source.organizationId} and id = ${source.revisionId}`;
+  return row === undefined ? 'new' : statusOfVerdict(row.verdict);
+}
+
+function statusOfVerdict(verdict: RevisionVerdict): SourceStatus {
+  return verdict === 'valid' ? 'ok' : verdict;
+}

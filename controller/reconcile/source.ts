@@ -1,0 +1,134 @@
+import { join } from 'node:path';
+import { transact } from '../../src/db/transact.ts';
+import { messageOf, Problem } from '../../src/errors.ts';
+import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
+import { parseRemote, type Remote } from '../../src/git/remote.ts';
+import { dependenciesOf } from '../../src/revision/store.ts';
+import { openCredentials } from '../../src/source/credentials.ts';
+import { backoffSeconds, EXPECT_RETRY_SECONDS, pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
+import { type CheckOutcome, recordCheck, sourceById } from '../../src/source/store.ts';
+import type { Controller } from '../context.ts';
+import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
+
+/**
+ * Brings what is known of a source up to its remote: lists its refs; when the head moved, fetches, prepares and stores the commit and wakes
+ * the rollout. Every outcome, good or bad, is written on the source with the time of the next look.
+ */
+export async function reconcileSource(controller: Controller, id: string): Promise<void> {
+  const source = await sourceById(controller.store.sql, id);
+  if (source === undefined) return;
+  const started = performance.now();
+  const log = controller.log.child({ sourceId: id });
+  try {
+    await sync(controller, source, started);
+    log.debug({ durationMs: Math.round(performance.now() - started) }, 'source checked');
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    await recordFailure(controller, source, error);
+    log.warn({ code: error.code, durationMs: Math.round(performance.now() - started) }, `source check failed: ${messageOf(error)}`);
+  }
+}
+
+async function sync(controller: Controller, source: Source, started: number): Promise<void> {
+  const { config } = controller;
+  const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
+  const head = await lookUpHead(controller, source, remote);
+  const listedMs = Math.round(performance.now() - started);
+  if (head.oid === source.headCommit) return recordUnchanged(controller, source, head.oid);
+  const previous =
+    source.layout === 'repo' || source.preparedCommit === null
+      ? null
+      : { commit: source.preparedCommit, dependencies: await dependenciesOf(controller.store.sql, source.organizationId, source.id) };
+  const result = await controller.hosts.run(remote, () =>
+    controller.preparer.prepare({
+      url: source.url,
+      allowHttp: config.ALLOW_HTTP_GIT_HOSTS,
+      allowLocal: config.ALLOW_LOCAL_SOURCES,
+      allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS,
+      credentials: openCredentials(controller.box, source),
+      ref: head.name,
+      commit: head.oid,
+      layout: source.layout,
+      previous,
+      mirrorDir: join(config.DATA_DIR, 'mirrors', source.id),
+      deadlineMs: config.GIT_TIMEOUT_SECONDS * 1000,
+    }),
+  );
+  const timings = { refsMs: listedMs, fetchMs: result.fetchMs, buildMs: result.buildMs };
+  await storeRevision(controller, source, head.name, result.prepared, timings);
+}
+
+/** What the source's ref stands for at the remote now. */
+export async function lookUpHead(
+  controller: Pick<Controller, 'hosts' | 'guard' | 'config' | 'box' | 'metrics'>,
+  source: Source,
+  remote: Remote,
+): Promise<{ name: string; oid: string }> {
+  const started = performance.now();
+  try {
+    const refs = await controller.hosts.run(remote, () =>
+      listRefs(remote, {
+        prefixes: refPrefixes(source.ref),
+        credentials: openCredentials(controller.box, source),
+        guard: controller.guard,
+        deadlineMs: Math.min(controller.config.GIT_TIMEOUT_SECONDS, 30) * 1000,
+      }),
+    );
+    controller.metrics.gitRequest('list_refs', 'ok', performance.now() - started);
+    return resolveRef(refs, source.ref);
+  } catch (error) {
+    if (error instanceof Problem) controller.metrics.gitRequest('list_refs', error.code, performance.now() - started);
+    throw error;
+  }
+}
+
+async function recordUnchanged(controller: Controller, source: Source, head: string): Promise<void> {
+  await transact(controller.store, async ({ tx, emit }) => {
+    const arrived =
+      source.expectedCommit === null || source.expectedCommit === head || (await commitIsKnown(tx, source, source.expectedCommit));
+    const waiting = !arrived && source.expectedUntil !== null && source.expectedUntil > new Date();
+    const status: SourceStatus = waiting ? 'waiting' : await statusOfRevision(tx, source);
+    await recordCheck(tx, source, {
+      status,
+      error: null,
+      failures: 0,
+      nextCheckInSeconds: waiting ? EXPECT_RETRY_SECONDS : pollSeconds(source.pollIntervalSeconds, Math.random()),
+      arrived: !waiting,
+    });
+    if (status !== source.status)
+      emit({
+        organizationId: source.organizationId,
+        type: 'source.synced',
+        subject: `source:${source.id}`,
+        data: { status, commit: head },
+      });
+  });
+}
+
+/** A remote without the ref is no fault of the host: it is asked again at the usual pace. Anything else backs off. */
+function outcomeOf(source: Source, error: Problem): CheckOutcome {
+  const told = { code: error.code, detail: error.message };
+  if (error.code === 'ref_missing' || error.code === 'repository_empty') {
+    const status = error.code === 'ref_missing' ? 'ref_missing' : 'empty';
+    const waiting = source.expectedUntil !== null && source.expectedUntil > new Date();
+    const nextCheckInSeconds = waiting ? EXPECT_RETRY_SECONDS : pollSeconds(source.pollIntervalSeconds, Math.random());
+    // The same commit under a recreated ref is looked at anew.
+    return { status, headCommit: null, error: told, failures: 0, nextCheckInSeconds, arrived: false };
+  }
+  const failures = source.failures + 1;
+  return { status: 'failing', error: told, failures, nextCheckInSeconds: backoffSeconds(failures, Math.random()), arrived: false };
+}
+
+async function recordFailure(controller: Controller, source: Source, error: Problem): Promise<void> {
+  const outcome = outcomeOf(source, error);
+  await transact(controller.store, async ({ tx, emit }) => {
+    await recordCheck(tx, source, outcome);
+    if (outcome.status === source.status && error.code === source.errorCode) return;
+    emit({
+      organizationId: source.organizationId,
+      type: 'source.failed',
+      subject: `source:${source.id}`,
+      data: { status: outcome.status, code: error.code, detail: error.message, nextCheckInSeconds: Math.round(outcome.nextCheckInSeconds) },
+    });
+  });
+}

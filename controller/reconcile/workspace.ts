@@ -1,0 +1,100 @@
+import { audit } from '../../src/audit/store.ts';
+import { loadBundle } from '../../src/bundle/store.ts';
+import { transact } from '../../src/db/transact.ts';
+import { messageOf } from '../../src/errors.ts';
+import type { Controller } from '../context.ts';
+
+/** Devices per turn. */
+const BATCH = 200;
+/** Releases written at once; each waits mostly for fsync. */
+const PARALLEL = 4;
+
+type Behind = { organizationId: string; deviceId: string; workspace: string | null; bundle: string };
+
+/**
+ * Lets the workspaces of an organization follow what its devices confirmed, in batches, off the path of any device. A workspace that was lost is
+ * made again: everything in it comes from the database.
+ */
+export async function reconcileWorkspaces(controller: Controller, organizationId: string): Promise<void> {
+  const failed = new Set<string>();
+  for (;;) {
+    const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failed.has(device.deviceId));
+    if (behind.length === 0) return;
+    const queue = [...behind];
+    const lane = async () => {
+      for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+        const { deviceId } = next;
+        await follow(controller, next).catch((error: unknown) => {
+          failed.add(deviceId);
+          controller.log.error({ deviceId, err: error }, `workspace cannot follow: ${messageOf(error)}`);
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, lane));
+  }
+}
+
+async function workspacesBehind({ store }: Controller, organizationId: string): Promise<Behind[]> {
+  return store.sql<Behind[]>`
+    select organization_id as "organizationId", id as "deviceId", workspace, good_bundle as bundle from devices
+    where organization_id = ${organizationId} and good_bundle is not null and good_bundle is distinct from workspace_bundle and source_id is not null
+    order by id limit ${BATCH}`;
+}
+
+async function follow(controller: Controller, device: Behind): Promise<void> {
+  const workspace = await ensureWorkspace(controller, device);
+  await writeRelease(controller, { ...device, workspace }, 'the device confirmed it');
+  await controller.store.sql`
+    update devices set workspace_bundle = ${device.bundle} where organization_id = ${device.organizationId} and id = ${device.deviceId}`;
+}
+
+async function ensureWorkspace(controller: Controller, device: Behind): Promise<string> {
+  const known = device.workspace;
+  if (
+    known !== null &&
+    (await controller.workspaces.ownerOf(known).then(
+      () => true,
+      () => false,
+    ))
+  )
+    return known;
+  const created = await controller.workspaces.create({ organizationId: device.organizationId, deviceId: device.deviceId });
+  await controller.store
+    .sql`update devices set workspace = ${created} where organization_id = ${device.organizationId} and id = ${device.deviceId}`;
+  return created;
+}
+
+async function writeRelease(controller: Controller, device: Behind & { workspace: string }, reason: string): Promise<void> {
+  const bundle = await loadBundle(controller.store.sql, device.organizationId, device.bundle);
+  await controller.workspaces.applyRelease(device.workspace, bundle, { reason });
+}
+
+/** Compares one workspace with what it must hold; a difference is reported, and healed where the source's policy says so. */
+export async function checkWorkspace(controller: Controller, workspace: string): Promise<void> {
+  const [device] = await controller.store.sql<(Behind & { workspace: string; policy: 'heal' | 'report' })[]>`
+    select d.organization_id as "organizationId", d.id as "deviceId", d.workspace, d.workspace_bundle as bundle, coalesce(s.drift_policy, 'heal') as policy
+    from devices d left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
+    where d.workspace = ${workspace} and d.workspace_bundle is not null`;
+  if (device === undefined) return;
+  const found = await controller.workspaces.verify(workspace);
+  if (found.state === 'clean') return;
+  const changed = found.changed.slice(0, 50);
+  await tell(controller, device, 'workspace.drifted', { state: found.state, changed });
+  if (device.policy === 'report') return;
+  await writeRelease(controller, device, 'somebody changed it by hand');
+  await tell(controller, device, 'workspace.healed', { changed });
+}
+
+async function tell(
+  controller: Controller,
+  device: Behind,
+  type: 'workspace.drifted' | 'workspace.healed',
+  data: Record<string, unknown>,
+): Promise<void> {
+  const { organizationId, deviceId } = device;
+  controller.log.warn({ deviceId, ...data }, type);
+  await transact(controller.store, async ({ tx, emit }) => {
+    emit({ organizationId, type, subject: `device:${deviceId}`, data });
+    await audit(tx, { organizationId, actor: 'controller', action: type, subject: `device:${deviceId}`, outcome: 'ok', detail: data });
+  });
+}

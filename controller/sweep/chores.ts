@@ -1,0 +1,178 @@
+import { expireCommands } from '../../src/command/store.ts';
+import { transact } from '../../src/db/transact.ts';
+import { deploy } from '../../src/deployment/converge.ts';
+import { afterFailure } from '../../src/deployment/deployment.ts';
+import { type Deployment, moveDeployments, overdueDeployments, retryableDeployments, returnToGood } from '../../src/deployment/store.ts';
+import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
+import { pruneLogLines } from '../../src/device/logs.ts';
+import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
+import { pruneEvents } from '../../src/event/store.ts';
+import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
+import { openRolloutIds } from '../../src/rollout/store.ts';
+import { pruneTelemetry } from '../../src/telemetry/store.ts';
+import type { Controller } from '../context.ts';
+import type { Chore } from './sweep.ts';
+
+/** Attempts per beat and transaction. */
+const BATCH = 500;
+const KEEP_DAYS = 30;
+
+/** Wakes every rollout that is under way: whatever wake-up was lost costs a minute. */
+export const resync: Chore = {
+  name: 'resync',
+  everySeconds: 60,
+  run: async ({ store }) => {
+    const rollouts = await openRolloutIds(store.sql);
+    const organizations = await store.sql<{ id: string }[]>`select id from organizations`;
+    await transact(store, async ({ enqueue }) => {
+      for (const id of rollouts) enqueue('rollout', id);
+      for (const { id } of organizations) {
+        enqueue('workspace', id);
+        enqueue('deployment', id);
+      }
+    });
+  },
+};
+
+export const offline: Chore = {
+  name: 'offline',
+  everySeconds: 5,
+  run: ({ store }) =>
+    transact(store, async ({ tx, emit }) => {
+      for (const device of await markSilentDevicesOffline(tx, OFFLINE_AFTER_SECONDS)) {
+        emit({
+          organizationId: device.organizationId,
+          type: 'device.status',
+          subject: `device:${device.id}`,
+          data: { status: 'OFFLINE', syncStatus: device.syncStatus, connectivity: 'offline', lastSeenAt: device.lastSeenAt },
+        });
+      }
+    }),
+};
+
+export const expire: Chore = {
+  name: 'expire-commands',
+  everySeconds: 5,
+  run: ({ store }) =>
+    transact(store, async ({ tx, emit }) => {
+      for (const command of await expireCommands(tx)) {
+        const { organizationId, id, deviceId, type } = command;
+        emit({ organizationId, type: 'command.state', subject: `device:${deviceId}`, data: { commandId: id, type, state: 'expired' } });
+      }
+    }),
+};
+
+/** Attempts whose device fell silent in the middle of a step end as timed out; a late report still replaces that by what happened. */
+export const timeOut: Chore = {
+  name: 'time-out-deployments',
+  everySeconds: 5,
+  run: async (controller) => {
+    for (const [organizationId, overdue] of byOrganization(await overdueDeployments(controller.store.sql, BATCH))) {
+      await endOverdue(controller, organizationId, overdue);
+    }
+  },
+};
+
+async function endOverdue({ store, metrics }: Controller, organizationId: string, overdue: readonly Deployment[]): Promise<void> {
+  await transact(store, async ({ tx, emit, enqueue, wakeDevices }) => {
+    await lockDevices(
+      tx,
+      organizationId,
+      overdue.map((deployment) => deployment.deviceId),
+    );
+    const moves = overdue.map((deployment) => {
+      const next = afterFailure('timed_out', deployment.attempt, Math.random());
+      const detail = `no report while ${deployment.state}`;
+      return {
+        id: deployment.id,
+        to: 'timed_out' as const,
+        deadlineSeconds: null,
+        errorCode: 'timed_out',
+        errorDetail: detail,
+        retryInSeconds: next.do === 'retry' ? next.inSeconds : null,
+      };
+    });
+    const moved = await moveDeployments(tx, organizationId, moves);
+    const ended = overdue.filter((deployment) => moved.has(deployment.id));
+    await returnToGood(
+      tx,
+      organizationId,
+      ended.map(({ deviceId, bundle, state }) => ({ deviceId, bundle, code: 'timed_out', detail: `no report while ${state}` })),
+    );
+    wakeDevices(
+      organizationId,
+      ended.map((deployment) => deployment.deviceId),
+    );
+    for (const { id, deviceId, rolloutId, bundle } of ended) {
+      metrics.deploymentEnded('timed_out');
+      emit({
+        organizationId,
+        type: 'deployment.state',
+        subject: `device:${deviceId}`,
+        data: { deploymentId: id, rolloutId, state: 'timed_out', bundle },
+      });
+      if (rolloutId !== null) enqueue('rollout', rolloutId);
+    }
+  });
+}
+
+/** Opens the next attempt of those whose time has come, unless the folder has moved on, somebody holds the device or something else is under way. */
+export const retry: Chore = {
+  name: 'retry-deployments',
+  everySeconds: 1,
+  run: async (controller) => {
+    for (const [organizationId, due] of byOrganization(await retryableDeployments(controller.store.sql, BATCH))) {
+      await retryDue(controller, organizationId, due);
+    }
+  },
+};
+
+async function retryDue({ store }: Controller, organizationId: string, due: readonly Deployment[]): Promise<void> {
+  await transact(store, async (unit) => {
+    await lockDevices(
+      unit.tx,
+      organizationId,
+      due.map((deployment) => deployment.deviceId),
+    );
+    await unit.tx`update deployments set retry_at = null where organization_id = ${organizationId} and id = any(${due.map((d) => d.id)}::uuid[])`;
+    const rows = await unit.tx<
+      {
+        id: string;
+        deviceId: string;
+        bundle: string;
+        revisionId: string | null;
+        attempt: number;
+        rolloutId: string | null;
+        wave: number | null;
+      }[]
+    >`
+      select t.id, t.device_id as "deviceId", t.bundle, t.revision_id as "revisionId", t.attempt, t.rollout_id as "rolloutId", t.wave
+      from deployments t
+      join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+      left join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      where t.organization_id = ${organizationId} and t.id = any(${due.map((d) => d.id)}::uuid[]) and d.deployment_id is null
+        and (t.kind = 'rollback' or (d.held_at is null and d.following and p.bundle = t.bundle))`;
+    for (const row of rows) {
+      await deploy(unit, organizationId, [row], { kind: 'retry', attempt: row.attempt + 1, rolloutId: row.rolloutId, wave: row.wave });
+    }
+  });
+}
+
+/** Bundles and bytes are kept while anything names them; what only describes the past goes after `KEEP_DAYS`. */
+export const prune: Chore = {
+  name: 'prune',
+  everySeconds: 3_600,
+  run: async ({ store: { sql } }) => {
+    await pruneEvents(sql, KEEP_DAYS);
+    await pruneTelemetry(sql, KEEP_DAYS);
+    await pruneLogLines(sql);
+    await pruneIdempotencyKeys(sql);
+  },
+};
+
+function byOrganization(deployments: readonly Deployment[]): Map<string, Deployment[]> {
+  const groups = new Map<string, Deployment[]>();
+  for (const deployment of deployments)
+    groups.set(deployment.organizationId, [...(groups.get(deployment.organizationId) ?? []), deployment]);
+  return groups;
+}

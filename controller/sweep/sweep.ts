@@ -1,0 +1,40 @@
+import type { Controller } from '../context.ts';
+
+/** A chore that repeats. Each run must be safe beside runs of other instances, and may take as long as it takes: the next one waits for it. */
+export type Chore = { name: string; everySeconds: number; run(controller: Controller): Promise<void> };
+
+/** Runs the chores, each on its own beat (give or take 10 %), until stopped. `stop` waits for runs in flight. */
+export function startChores(controller: Controller, chores: readonly Chore[]): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const loops = chores.map((chore) => loop(controller, chore, stopping.signal));
+  return {
+    stop: async () => {
+      stopping.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+async function loop(controller: Controller, chore: Chore, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await chore.run(controller);
+    } catch (error) {
+      controller.log.error({ chore: chore.name, err: error }, 'chore failed');
+    }
+    await pause(chore.everySeconds * 1000 * (0.9 + Math.random() * 0.2), signal);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

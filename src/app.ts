@@ -1,0 +1,192 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import { serve } from '@hono/node-server';
+import { createAdapters } from './adapter/registry.ts';
+import type { Config } from './config.ts';
+import { connect } from './db/connect.ts';
+import { openEmbeddedPostgres } from './db/embedded.ts';
+import { migrate } from './db/migrate.ts';
+import { openQueue } from './db/queue.ts';
+import { createReportIntake } from './deployment/intake.ts';
+import { openWakeups } from './device/wakeups.ts';
+import { addressGuard } from './git/address-guard.ts';
+import { createGitHosts } from './git/hosts.ts';
+import { actorOf, openDeviceAuth } from './http/auth.ts';
+import { openLive } from './http/live.ts';
+import { createMetrics } from './http/metrics.ts';
+import { createServer } from './http/server.ts';
+import type { Services } from './http/services.ts';
+import { newId } from './ids.ts';
+import type { Log } from './log.ts';
+import { DEFAULT_ORGANIZATION } from './organization/organization.ts';
+import { createSigner } from './organization/signing.ts';
+import { ensureOrganization, insertToken } from './organization/store.ts';
+import { openPreparer } from './revision/preparer.ts';
+import { openSecretBox } from './secret-box.ts';
+import { loadSecretKey } from './secret-key.ts';
+import { hashToken, last4, mintToken } from './tokens.ts';
+import { openWorkspaces } from './workspace/workspace.ts';
+
+export type App = {
+  /** Where it listens, for example `http://127.0.0.1:8080`. */
+  url: string;
+  databaseUrl: string;
+  services: Services;
+  /** Stops in the reverse order of opening: no new work, what is in flight ends, everything closes. Idempotent. */
+  close(): Promise<void>;
+};
+
+/** What happens over time; started by the entry point, since nothing below may import it. */
+export type StartController = (services: Services) => Promise<{ stop(): Promise<void> }>;
+
+/** How long a queue's handlers may take to end at a stop; what is left is handed back. */
+const DRAIN_MS = 5_000;
+
+/** Opens everything in order; when a step fails, what was opened is closed again. */
+export async function openApp(config: Config, log: Log, startController: StartController | undefined): Promise<App> {
+  const closers: (() => Promise<void>)[] = [];
+  const closeAll = async () => {
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
+      await close().catch((error: unknown) => log.error({ err: error }, 'closing'));
+    }
+  };
+  try {
+    const { services, databaseUrl, server, url } = await open(config, log, closers);
+    if (startController !== undefined && config.ROLE !== 'api') {
+      const controller = await startController(services);
+      closers.push(() => controller.stop());
+    }
+    let closing: Promise<void> | undefined;
+    const close = () => {
+      closing ??= closeAll();
+      return closing;
+    };
+    log.info({ url, role: config.ROLE, listening: server.listening }, 'ready');
+    return { url, databaseUrl, services, close };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) {
+  const databaseUrl = config.DATABASE_URL ?? (await openEmbedded(config, log, closers));
+  await migrate(databaseUrl, log);
+  const sql = connect(databaseUrl, { max: 10 });
+  closers.push(() => sql.end({ timeout: 2 }));
+  const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
+  const listenSql = connect(directUrl, { max: 1, applicationName: 'bellwether listen' });
+  closers.push(() => listenSql.end({ timeout: 2 }));
+  const box = openSecretBox([await loadSecretKey({ value: config.BELLWETHER_SECRET_KEY, dataDir: config.DATA_DIR })]);
+  // Below the queue: its handlers work with it until they are drained.
+  const preparer = openPreparer(config.GIT_WORKERS);
+  closers.push(() => preparer.close());
+  const queue = await openQueue(directUrl, sql, log);
+  closers.push(() => queue.close(DRAIN_MS));
+  const store = { sql, queue };
+  const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
+  await ensureAdminToken(config, sql, organizationId, log);
+  const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
+  const deviceAuth = await openDeviceAuth(sql, listenSql);
+  closers.push(() => deviceAuth.close());
+  const wakeups = await openWakeups(sql, listenSql);
+  const metrics = createMetrics();
+  const intake = createReportIntake(store, (ended) => {
+    for (const { state, durationMs } of ended) {
+      metrics.deploymentEnded(state);
+      if (state === 'succeeded') metrics.stages({ deployMs: durationMs });
+    }
+  });
+  let url = '';
+  const services: Services = {
+    store,
+    config,
+    log,
+    box,
+    hosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
+    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS }),
+    preparer,
+    workspaces,
+    metrics,
+    signer: createSigner(sql, box),
+    wakeups,
+    deviceAuth,
+    intake,
+    adapters: createAdapters({ dataDir: config.DATA_DIR }),
+    publicUrl: () => config.PUBLIC_URL?.replace(/\/+$/, '') ?? url,
+  };
+  const server = await listen(config, services);
+  url = urlOf(server, config.HOST);
+  const live = await openLive({
+    httpServer: server,
+    sql,
+    listenSql,
+    log,
+    corsOrigins: config.CORS_ORIGINS,
+    authenticate: (token) => actorOf(sql, token),
+  });
+  metrics.watch({ sql, queue, waitingPolls: () => wakeups.waiting(), liveConnections: () => live.connections() });
+  closers.push(async () => {
+    // Long polls are answered before connections are closed.
+    await wakeups.close();
+    await live.close();
+    await closeServer(server);
+  });
+  return { services, databaseUrl, server, url };
+}
+
+async function openEmbedded(config: Config, log: Log, closers: (() => Promise<void>)[]): Promise<string> {
+  const postgres = await openEmbeddedPostgres(config.DATA_DIR, log);
+  closers.push(() => postgres.close());
+  return postgres.url;
+}
+
+/** The first admin token: the configured one, or one that is minted, written beside the data and said once. */
+async function ensureAdminToken(config: Config, sql: Services['store']['sql'], organizationId: string, log: Log): Promise<void> {
+  const configured = config.BELLWETHER_ADMIN_TOKEN;
+  const known =
+    configured === undefined
+      ? await sql`select 1 from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null limit 1`
+      : await sql`select 1 from tokens where hash = ${hashToken(configured)}`;
+  if (known.length > 0) return;
+  const token = configured ?? mintToken('token');
+  await insertToken(sql, organizationId, { id: newId(), name: 'admin', role: 'admin', hash: hashToken(token), last4: last4(token) });
+  if (configured !== undefined) return;
+  await mkdir(config.DATA_DIR, { recursive: true });
+  const path = join(config.DATA_DIR, 'admin-token');
+  await writeFile(path, `${token}\n`, { mode: 0o600 });
+  process.stderr.write(`\nAdmin token of organization "${DEFAULT_ORGANIZATION}", shown this once (also in ${path}):\n  ${token}\n\n`);
+  log.info({ path }, 'admin token minted');
+}
+
+async function listen(config: Config, services: Services): Promise<Server> {
+  const app = createServer(services);
+  return new Promise((resolve, reject) => {
+    const server = serve(
+      {
+        fetch: app.fetch,
+        hostname: config.HOST,
+        port: config.PORT,
+        serverOptions: { requestTimeout: 0, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
+      },
+      () => resolve(server as Server),
+    );
+    server.once('error', reject);
+  });
+}
+
+function urlOf(server: Server, host: string): string {
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 2_000).unref();
+  });
+}

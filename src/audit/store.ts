@@ -1,0 +1,35 @@
+import type { Db } from '../db/connect.ts';
+
+export type NewAuditEntry = {
+  organizationId: string;
+  /** `token:<name>`, `device:<id>`, `controller`, `hook:<provider>`. */
+  actor: string;
+  /** Route's operation or the controller's act, for example `source.create`. */
+  action: string;
+  subject: string;
+  outcome: 'ok' | 'refused' | 'failed';
+  commitOid?: string | null;
+  detail?: Record<string, unknown>;
+};
+
+export type AuditEntry = Required<NewAuditEntry> & { id: number; at: Date };
+
+export async function audit(tx: Db, entry: NewAuditEntry): Promise<void> {
+  await tx`
+    insert into audit (organization_id, actor, action, subject, outcome, commit_oid, detail)
+    values (${entry.organizationId}, ${entry.actor}, ${entry.action}, ${entry.subject}, ${entry.outcome}, ${entry.commitOid ?? null}, ${tx.json((entry.detail ?? {}) as never)})`;
+}
+
+/** Newest first. */
+export async function listAudit(
+  sql: Db,
+  organizationId: string,
+  before: number | null,
+  limit: number,
+  subject?: string,
+): Promise<AuditEntry[]> {
+  return sql<AuditEntry[]>`
+    select organization_id as "organizationId", id, at, actor, action, subject, outcome, commit_oid as "commitOid", detail from audit
+    where organization_id = ${organizationId} ${before === null ? sql`` : sql`and id < ${before}`} ${subject === undefined ? sql`` : sql`and subject = ${subject}`}
+    order by id desc limit ${limit}`;
+}

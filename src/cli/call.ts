@@ -1,0 +1,149 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { messageOf, Problem } from '../errors.ts';
+import { type ApiClient, createClient, type Item } from './client.ts';
+import { type Column, type Look, plain, renderItem, renderTable } from './table.ts';
+
+/** Where a command reads and writes. */
+export type Terminal = {
+  out(text: string): void;
+  err(text: string): void;
+  env: Record<string, string | undefined>;
+  /** Ends the program; default `process.exit`. */
+  exit?: (code: number) => never;
+  /** Ends what would go on for ever (`--follow`, `--watch`). */
+  signal?: AbortSignal;
+  /** Characters in a line; undefined for a pipe. */
+  columns?: number;
+  now?: () => Date;
+};
+
+/** One run of a command: what was typed, and the API to do it with. */
+export type Call = {
+  client: ApiClient;
+  server: string;
+  token: string;
+  io: Terminal;
+  json: boolean;
+  watch: boolean;
+  /** The positional argument, encoded as one segment of a path. */
+  segment(index: number): string;
+  args: readonly string[];
+  /** undefined when the option was not given. */
+  text(option: string): string | undefined;
+  flag(option: string): boolean;
+  limit(): number;
+};
+
+const DEFAULT_SERVER = 'http://127.0.0.1:8080';
+
+/** Gives `command` the options that all share, and its work. A problem is told on stderr and ends with 1, wrong usage with 2. */
+export function calling(command: Command, io: Terminal, run: (call: Call) => Promise<void>): Command {
+  return command
+    .option('--server <url>', `address of the service (BELLWETHER_SERVER; default ${DEFAULT_SERVER})`)
+    .option('--token <token>', 'API token (BELLWETHER_TOKEN)')
+    .option('--json', 'JSON for programs instead of a table')
+    .action(async () => {
+      try {
+        await run(callOf(command, io));
+      } catch (error) {
+        if (io.signal?.aborted) return;
+        tell(io, error);
+        exit(io, error instanceof Problem && error.code === 'usage' ? 2 : 1);
+      }
+    });
+}
+
+/** Makes commander itself speak through `io`, and its complaints about usage end with 2. Subcommands made later inherit it. */
+export function speakingThrough(command: Command, io: Terminal): Command {
+  return command
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
+    .exitOverride((error) => exit(io, error.exitCode === 0 ? 0 : 2));
+}
+
+/** `--limit`; at least 1. */
+export function positive(text: string): string {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('must be a whole number, at least 1');
+  return text;
+}
+
+/** Repeatable `--label key=value`. */
+export function collectLabel(text: string, before: string[] | undefined): string[] {
+  if (!/^[^=]+=/.test(text)) throw new InvalidArgumentError('must be key=value');
+  return [...(before ?? []), text];
+}
+
+export function labelsOf(call: Call): Record<string, string> | undefined {
+  const given = call.text('label');
+  if (given === undefined) return undefined;
+  return Object.fromEntries(given.split('\n').map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]));
+}
+
+export function lookOf(io: Terminal): Look {
+  return { width: io.columns, now: io.now?.() ?? new Date() };
+}
+
+export function showTable({ io, json }: Call, columns: readonly Column[], items: readonly Item[]): void {
+  io.out(json ? `${JSON.stringify(items, null, 2)}\n` : renderTable(columns, items, lookOf(io)));
+}
+
+/** A document; `said` is printed where the server answers nothing. */
+export function showItem({ io, json }: Call, answer: unknown, said = 'done'): void {
+  const item = asItem(answer);
+  if (json) io.out(`${JSON.stringify(answer ?? {}, null, 2)}\n`);
+  else io.out(item === undefined || Object.keys(item).length === 0 ? `${said}\n` : renderItem(item, lookOf(io)));
+}
+
+const AnyItem = z.record(z.string(), z.unknown());
+
+export function asItem(value: unknown): Item | undefined {
+  return AnyItem.safeParse(value).data;
+}
+
+/** The rows of an answer, whether it is a list itself or has one as `items`. */
+export function rowsOf(answer: unknown): Item[] {
+  const rows: unknown = Array.isArray(answer) ? answer : asItem(answer)?.items;
+  return z.array(AnyItem).safeParse(rows).data ?? [];
+}
+
+function callOf(command: Command, io: Terminal): Call {
+  const options = command.opts<Record<string, unknown>>();
+  const text = (name: string): string | undefined => {
+    const value = options[name];
+    if (Array.isArray(value)) return value.join('\n');
+    return typeof value === 'string' ? value : undefined;
+  };
+  const server = text('server') ?? (io.env.BELLWETHER_SERVER || DEFAULT_SERVER);
+  const token = text('token') ?? io.env.BELLWETHER_TOKEN ?? '';
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new Problem('usage', 'Cannot authenticate: give an API token with --token or in BELLWETHER_TOKEN');
+  return {
+    client: createClient({ server, token, signal: io.signal }),
+    server,
+    token,
+    io,
+    json: options.json === true,
+    watch: options.watch === true,
+    args: command.args,
+    segment: (index) => segmentOf(command.args[index] ?? ''),
+    text,
+    flag: (name) => options[name] === true,
+    limit: () => Number(text('limit') ?? Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/** `..` would lead the URL elsewhere, and encoding does not stop that. */
+function segmentOf(text: string): string {
+  if (text === '' || text === '.' || text === '..') throw new Problem('usage', `Cannot use "${text}" as an id`);
+  return encodeURIComponent(text);
+}
+
+function tell(io: Terminal, error: unknown): void {
+  io.err(`${plain(messageOf(error))}\n`);
+  if (!(error instanceof Problem)) return;
+  for (const { pointer, detail } of error.errors ?? []) io.err(`  ${plain(pointer) || '/'}: ${plain(detail)}\n`);
+}
+
+function exit(io: Terminal, code: number): never {
+  return (io.exit ?? process.exit)(code);
+}

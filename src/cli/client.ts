@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { messageOf, Problem } from '../errors.ts';
+
+/** One row or document of the API; commands show the fields they know. */
+export type Item = Record<string, unknown>;
+
+export type Query = Record<string, string | number | undefined>;
+
+/** The HTTP API below `/api/v1`. Every call throws Problem, with the server's code, detail and field errors where it gave them. */
+export type ApiClient = {
+  /** Tried again, with growing pauses, while the server is busy, restarting or not reachable. */
+  get(path: string, query?: Query): Promise<unknown>;
+  /** Follows the pages. @param limit of all pages together */
+  list(path: string, query: Query, limit: number): Promise<Item[]>;
+  /** Sent once, with an Idempotency-Key. @returns undefined for an answer without a body */
+  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
+};
+
+export type ClientOptions = { server: string; token: string; signal?: AbortSignal; timeoutMs?: number; retryBaseMs?: number };
+
+const TIMEOUT_MS = 30_000;
+const RETRY_BASE_MS = 250;
+const RETRY_CAP_MS = 10_000;
+const TRIES = 5;
+const PAGE = 500;
+
+const Page = z.object({ items: z.array(z.record(z.string(), z.unknown())), nextCursor: z.string().nullish() });
+const ProblemBody = z.object({
+  code: z.string(),
+  detail: z.string(),
+  errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+});
+
+export function createClient(options: ClientOptions): ApiClient {
+  const get = async (path: string, query: Query = {}): Promise<unknown> => {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await request(options, 'GET', withQuery(path, query));
+      } catch (error) {
+        if (!(error instanceof Problem) || error.retry === 'never' || tried === TRIES) throw error;
+        await pause(retryMs(error, tried, options.retryBaseMs ?? RETRY_BASE_MS), undefined, { signal: options.signal });
+      }
+    }
+  };
+  return {
+    get,
+    list: async (path, query, limit) => {
+      const items: Item[] = [];
+      let cursor: string | undefined;
+      do {
+        const answer = Page.safeParse(await get(path, { ...query, limit: Math.min(PAGE, limit - items.length), cursor }));
+        if (!answer.success) throw new Problem('unexpected_answer', `Cannot read the answer to GET ${path}: it is not a list`);
+        items.push(...answer.data.items);
+        cursor = answer.data.nextCursor ?? undefined;
+      } while (cursor !== undefined && items.length < limit);
+      return items.slice(0, limit);
+    },
+    send: (method, path, body) => request(options, method, path, body),
+  };
+}
+
+/** Server and path in one URL. @throws Problem `usage` for a server that is no HTTP URL */
+export function serverUrl(server: string, path: string): URL {
+  const base = URL.parse(server);
+  if (base === null || !/^https?:$/.test(base.protocol)) {
+    throw new Problem('usage', `Cannot use the server "${server}": must be a URL like http://127.0.0.1:8080`);
+  }
+  return new URL(base.pathname.replace(/\/$/, '') + path, base);
+}
+
+async function request(options: ClientOptions, method: string, path: string, body?: unknown): Promise<unknown> {
+  const url = serverUrl(options.server, `/api/v1${path}`);
+  const headers: Record<string, string> = { authorization: `Bearer ${options.token}`, accept: 'application/json' };
+  if (method !== 'GET') headers['idempotency-key'] = randomUUID();
+  if (body !== undefined) headers['content-type'] = 'application/json';
+  const timeout = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
+  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+  try {
+    const response = await fetch(url, {
+      method,
+      headers,
+      signal,
+      redirect: 'error',
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw refusal(response, text, `${method} ${url.pathname}`);
+    return text === '' ? undefined : parseJson(text, `${method} ${url.pathname}`);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw error instanceof Problem ? error : unreachable(url, error, timeout.aborted);
+  }
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Problem('unexpected_answer', `Cannot read the answer to ${what}: it is not JSON; is this a Bellwether server?`, { cause });
+  }
+}
+
+function refusal(response: Response, text: string, what: string): Problem {
+  const { status } = response;
+  const retry = status === 429 || status === 503 ? 'backoff' : 'never';
+  const wait = Number(response.headers.get('retry-after'));
+  const options = { status, retry, retryAfterSeconds: wait > 0 ? wait : undefined } as const;
+  const told = ProblemBody.safeParse(jsonOrNull(text)).data;
+  if (told === undefined)
+    return new Problem('unexpected_answer', `Cannot ${what}: the server answered ${status} ${response.statusText}`.trim(), options);
+  return new Problem(told.code, told.detail, { ...options, errors: told.errors });
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** `fetch` hides the reason in the cause, and the reasons of several addresses in an AggregateError there. */
+function unreachable(url: URL, error: unknown, late: boolean): Problem {
+  if (late) return new Problem('timeout', `Cannot reach ${url.origin}: no answer in time`, { cause: error });
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : '';
+  const again = code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'UND_ERR_SOCKET';
+  return new Problem(
+    'unreachable',
+    `Cannot reach ${url.origin}: ${code === 'ECONNREFUSED' ? 'connection refused' : messageOf(cause) || code}`,
+    {
+      retry: again ? 'backoff' : 'never',
+      cause: error,
+    },
+  );
+}
+
+function withQuery(path: string, query: Query): string {
+  const given = Object.entries(query)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => [name, String(value)] as const);
+  return given.length === 0 ? path : `${path}?${new URLSearchParams(Object.fromEntries(given))}`;
+}
+
+/** What the server asked for, else doubling; capped, the upper half at random. */
+function retryMs(problem: Problem, tried: number, baseMs: number): number {
+  const asked = (problem.retryAfterSeconds ?? 0) * 1000;
+  return Math.min(RETRY_CAP_MS, Math.max(asked, baseMs * 2 ** (tried - 1))) * (asked > 0 ? 1 : 0.5 + Math.random() / 2);
+}

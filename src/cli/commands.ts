@@ -1,0 +1,126 @@
+import type { Command } from 'commander';
+import { Problem } from '../errors.ts';
+import { type Call, calling, lookOf, positive, showItem, showTable, speakingThrough, type Terminal } from './call.ts';
+import type { Item } from './client.ts';
+import { registerDeviceCommands } from './device-commands.ts';
+import { registerSourceCommands } from './source-commands.ts';
+import { ago, type Column, field, plain, relativeTime } from './table.ts';
+import { watchLive } from './watch.ts';
+
+/** Adds the thin client of the API: what people and scripts do with a running service. */
+export function registerClientCommands(program: Command, io: Terminal): void {
+  const group = (name: string, description: string): Command => speakingThrough(program.command(name).description(description), io);
+  registerDeviceCommands(group('devices', 'devices: register, watch, roll back, hold'), io);
+  registerSourceCommands(group('sources', 'Git repositories that devices follow'), group('revisions', 'commits and their verdicts'), io);
+  registerSites(group('sites', 'where devices stand'), io);
+  registerTokens(group('tokens', 'API tokens of people and programs'), io);
+  registerAudit(group('audit', 'who did what'), io);
+  registerEvents(group('events', 'what happened'), io);
+}
+
+const SITE_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'NAME', value: field('name') },
+  { title: 'CREATED', value: ago('createdAt') },
+];
+
+function registerSites(sites: Command, io: Terminal): void {
+  calling(
+    sites.command('list', { isDefault: true }).description('all sites').option('--limit <n>', 'at most so many', positive),
+    io,
+    async (call) => {
+      showTable(call, SITE_COLUMNS, await call.client.list('/sites', {}, call.limit()));
+    },
+  );
+  calling(sites.command('create <name>').description('a new site'), io, async (call) => {
+    showItem(call, await call.client.send('POST', '/sites', { name: call.args[0] }));
+  });
+}
+
+const TOKEN_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'NAME', value: field('name') },
+  { title: 'ROLE', value: field('role') },
+  { title: 'ENDS IN', value: field('last4') },
+  { title: 'LAST USED', value: ago('lastUsedAt') },
+  { title: 'CREATED', value: ago('createdAt') },
+];
+
+function registerTokens(tokens: Command, io: Terminal): void {
+  calling(
+    tokens.command('list', { isDefault: true }).description('valid tokens').option('--limit <n>', 'at most so many', positive),
+    io,
+    async (call) => {
+      showTable(call, TOKEN_COLUMNS, await call.client.list('/tokens', {}, call.limit()));
+    },
+  );
+  const create = tokens
+    .command('create <name>')
+    .description('a new token, shown once')
+    .option('--role <role>', 'viewer, operator or admin', 'viewer');
+  calling(create, io, async (call) => {
+    showItem(call, await call.client.send('POST', '/tokens', { name: call.args[0], role: call.text('role') }));
+  });
+  calling(tokens.command('revoke <id>').description('the token stops working'), io, async (call) => {
+    showItem(call, await call.client.send('DELETE', `/tokens/${call.segment(0)}`), 'revoked');
+  });
+}
+
+const AUDIT_COLUMNS: Column[] = [
+  { title: 'WHEN', value: ago('at') },
+  { title: 'WHO', value: field('actor') },
+  { title: 'WHAT', value: field('action') },
+  { title: 'SUBJECT', value: field('subject') },
+  { title: 'OUTCOME', value: field('outcome') },
+];
+
+function registerAudit(audit: Command, io: Terminal): void {
+  calling(audit.option('--limit <n>', 'at most so many', positive, '50'), io, async (call) => {
+    showTable(call, AUDIT_COLUMNS, await call.client.list('/audit', {}, call.limit()));
+  });
+}
+
+const EVENT_COLUMNS: Column[] = [
+  { title: 'CURSOR', value: field('cursor') },
+  { title: 'WHEN', value: ago('at') },
+  { title: 'TYPE', value: field('type') },
+  { title: 'SUBJECT', value: field('subject') },
+  { title: 'DATA', value: field('data') },
+];
+
+function registerEvents(events: Command, io: Terminal): void {
+  const command = events
+    .option('--after <cursor>', 'only later ones')
+    .option('--limit <n>', 'at most so many', positive, '50')
+    .option('--follow', 'go on with what happens; with --json one object per line');
+  calling(command, io, async (call) => {
+    const after = call.text('after');
+    if (after !== undefined && !/^\d{1,15}$/.test(after))
+      throw new Problem('usage', `Cannot start after "${after}": must be the cursor of an event`);
+    if (call.flag('follow')) await follow(call, after === undefined ? undefined : Number(after));
+    else showTable(call, EVENT_COLUMNS, await call.client.list('/events', { after }, call.limit()));
+  });
+}
+
+/** The live connection tells of new events; what may have been missed beside it (at the start, after it broke, without it) is asked for. */
+async function follow(call: Call, after: number | undefined): Promise<void> {
+  const { client, io, server, token } = call;
+  let last = after;
+  const print = (event: Item): void => {
+    const cursor = Number(event.cursor);
+    if (last !== undefined && cursor <= last) return;
+    last = cursor;
+    io.out(call.json ? `${JSON.stringify(event)}\n` : eventLine(event, lookOf(io).now));
+  };
+  for await (const message of watchLive({ server, token, topics: ['events'], signal: io.signal })) {
+    if (message.kind === 'event') print(message.event);
+    else if (last !== undefined) for (const event of await client.list('/events', { after: last }, Number.MAX_SAFE_INTEGER)) print(event);
+    else if (message.cursor !== undefined) last = message.cursor;
+    else if (message.polling === true) last = Number((await client.list('/events', {}, Number.MAX_SAFE_INTEGER)).at(-1)?.cursor ?? 0);
+  }
+}
+
+function eventLine(event: Item, now: Date): string {
+  const texts = EVENT_COLUMNS.slice(2).map((column) => plain(column.value(event, now)));
+  return `${plain(relativeTime(String(event.at), now)).padEnd(10)}  ${texts.join('  ')}\n`;
+}

@@ -1,0 +1,72 @@
+import { Problem } from '../errors.ts';
+import type { Topic } from '../wire/live.ts';
+import { asItem, type Call, lookOf } from './call.ts';
+import type { Item } from './client.ts';
+import { plain } from './table.ts';
+import { watchLive } from './watch.ts';
+
+/** Pause between two renderings, so that a busy fleet does not flicker. */
+const RENDER_INTERVAL_MS = 250;
+/** A device that shows no change this long after an act has nothing to do. */
+const SETTLED_AFTER_MS = 10_000;
+
+const CLEAR = '\x1b[H\x1b[2J';
+
+/** Runs `show` once, or with `--watch` again whenever something changed, until the signal aborts. */
+export async function showAgain(call: Call, topics: Topic[], show: () => Promise<void>): Promise<void> {
+  if (!call.watch) return show();
+  const { server, token, io } = call;
+  for await (const message of watchLive({ server, token, topics, signal: io.signal })) {
+    if (message.kind === 'event') continue;
+    if (io.columns !== undefined && !call.json) io.out(CLEAR);
+    await show();
+    await new Promise((resolve) => setTimeout(resolve, RENDER_INTERVAL_MS));
+  }
+}
+
+/** Prints each state that the device goes through, until it has settled. @throws Problem when it settles on a failure */
+export async function followDevice(call: Call): Promise<void> {
+  const path = `/devices/${call.segment(0)}/status`;
+  let shown = '';
+  let changes = 0;
+  const startedMs = Date.now();
+  for await (const _message of watchLive({
+    ...call,
+    topics: [`device:${call.args[0]}`],
+    signal: call.io.signal,
+    pollMs: 2_000,
+    pollAlways: true,
+  })) {
+    const state = asItem(await call.client.get(path)) ?? {};
+    const line = stateLine(state);
+    if (line !== shown) {
+      changes += 1;
+      call.io.out(call.json ? `${JSON.stringify(state)}\n` : `${lookOf(call.io).now.toISOString()}  ${line}\n`);
+    }
+    shown = line;
+    const isOver = changes > 1 || Date.now() - startedMs > SETTLED_AFTER_MS;
+    if (isOver && isSettled(state, call.args[0] ?? '')) return;
+  }
+}
+
+function stateLine(state: Item): string {
+  return plain(
+    [state.syncStatus, state.connectivity, state.errorCode, state.errorDetail].filter((one) => typeof one === 'string').join('  '),
+  );
+}
+
+function isSettled(state: Item, id: string): boolean {
+  switch (state.syncStatus) {
+    case 'failed':
+    case 'rolled_back':
+      throw new Problem(
+        'not_converged',
+        `Device "${id}" ended as ${state.syncStatus}: ${plain(String(state.errorDetail ?? state.errorCode ?? 'see its deployments'))}`,
+      );
+    case 'pending':
+    case 'updating':
+      return false;
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,92 @@
+import type { DeviceDeploymentState } from '../wire/agent.ts';
+
+export type DeploymentState =
+  | 'queued'
+  | 'delivering'
+  | 'applying'
+  | 'confirming'
+  | 'succeeded'
+  | 'failed'
+  | 'rolled_back'
+  | 'superseded'
+  | 'cancelled'
+  | 'timed_out';
+
+export type DeploymentKind = 'change' | 'rollback' | 'heal' | 'retry';
+
+/**
+ * From each state, where it may go. Reports may skip steps (a device that was away sends what it reached), never go back. `timed_out`
+ * is what the controller knows of a device that went silent: a late report replaces it by what really happened. `succeeded` may turn into
+ * `rolled_back` only by the device's own word.
+ */
+export const TRANSITIONS: Readonly<Record<DeploymentState, readonly DeploymentState[]>> = {
+  queued: ['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'superseded', 'cancelled', 'timed_out'],
+  delivering: ['applying', 'confirming', 'succeeded', 'failed', 'superseded', 'cancelled', 'timed_out'],
+  applying: ['confirming', 'succeeded', 'failed', 'superseded', 'cancelled', 'timed_out'],
+  confirming: ['succeeded', 'failed', 'superseded', 'cancelled', 'timed_out'],
+  failed: ['rolled_back'],
+  timed_out: ['succeeded', 'failed', 'rolled_back'],
+  succeeded: [],
+  rolled_back: [],
+  superseded: [],
+  cancelled: [],
+};
+
+export const OPEN_STATES = ['queued', 'delivering', 'applying', 'confirming'] as const satisfies readonly DeploymentState[];
+
+export function isOpen(state: DeploymentState): boolean {
+  return OPEN_STATES.some((open) => open === state);
+}
+
+/** The states from which `to` can be reached: what an UPDATE names in its WHERE, so that two workers cannot both make a move. */
+export function statesBefore(to: DeploymentState): DeploymentState[] {
+  return (Object.keys(TRANSITIONS) as DeploymentState[]).filter((from) => TRANSITIONS[from].includes(to));
+}
+
+/** How long a device may stay in a step, seconds, before the controller calls it timed out; `confirming` gets the bundle's own confirm timeout on top. */
+export const STEP_TIMEOUT_SECONDS: Readonly<Record<'delivering' | 'applying' | 'confirming', number>> = {
+  delivering: 15 * 60,
+  applying: 15 * 60,
+  confirming: 5 * 60,
+};
+
+const MAX_ATTEMPTS = 5;
+const RETRY_BASE_SECONDS = 10;
+const RETRY_CAP_SECONDS = 15 * 60;
+/** Failures that the same bundle may survive next time; any other condemns the bundle on this device until it changes. */
+const PASSING_FAILURES = new Set(['download_failed', 'no_space', 'interrupted', 'confirm_timeout', 'timed_out', 'delivery_failed']);
+
+export type AfterFailure = { do: 'condemn' } | { do: 'retry'; inSeconds: number } | { do: 'give_up' };
+
+/**
+ * What follows a failed attempt. `random` in [0, 1) spreads the retries of many devices (full jitter on the upper half).
+ * A bundle that the device itself found unhealthy is never tried again by automation.
+ */
+export function afterFailure(code: string, attempt: number, random: number): AfterFailure {
+  if (!PASSING_FAILURES.has(code)) return { do: 'condemn' };
+  if (attempt >= MAX_ATTEMPTS) return { do: 'give_up' };
+  const capped = Math.min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1));
+  return { do: 'retry', inSeconds: Math.round(capped * (0.5 + random / 2)) };
+}
+
+/** Sync status of the device while its attempt is in this state. */
+export function syncStatusDuring(state: DeviceDeploymentState): 'updating' | 'in_sync' | 'failed' | 'rolled_back' {
+  switch (state) {
+    case 'delivering':
+    case 'applying':
+    case 'confirming':
+      return 'updating';
+    case 'succeeded':
+      return 'in_sync';
+    case 'failed':
+      return 'failed';
+    case 'rolled_back':
+      return 'rolled_back';
+    default:
+      return unreachable(state);
+  }
+}
+
+function unreachable(state: never): never {
+  throw new Error(`unknown deployment state ${String(state)}`);
+}

@@ -1,0 +1,130 @@
+import type { Device, SyncStatus } from '../device/device.ts';
+import type { Report } from '../wire/agent.ts';
+import { afterFailure, type DeploymentState, isOpen, STEP_TIMEOUT_SECONDS, syncStatusDuring, TRANSITIONS } from './deployment.ts';
+import type { Deployment, Move } from './store.ts';
+
+/** What a batch of reports of one device changes: data, executed in sets by `ingest`. */
+export type ReportOutcome = {
+  deviceId: string;
+  moves: Move[];
+  /** Attempts that failed in this batch, for good or for now. */
+  failed: { deviceId: string; bundle: string; code: string; detail: string } | null;
+  /** Bundle and revision that the device has made permanent. */
+  good: { bundle: string; revisionId: string | null } | null;
+  /** undefined: not said. */
+  reportedBundle: string | null | undefined;
+  reportedSequence: number | undefined;
+  agentVersion: string | undefined;
+  syncStatus: SyncStatus | undefined;
+  driftedPaths: string[] | null | undefined;
+  /** The device runs something else than it was told, and nothing is under way: a heal is due. */
+  diverged: boolean;
+  /** Attempts whose `confirming` the server accepts: the agent makes them permanent. */
+  confirmed: string[];
+};
+
+type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
+
+/** Decides what the reports of one device, oldest first, change. Pure; reports that come twice or too late change nothing. */
+export function decideReports(
+  device: Device,
+  deployments: ReadonlyMap<string, Deployment>,
+  reports: readonly Report[],
+  random: number,
+): ReportOutcome {
+  const outcome: ReportOutcome = {
+    deviceId: device.id,
+    moves: [],
+    failed: null,
+    good: null,
+    reportedBundle: undefined,
+    reportedSequence: undefined,
+    agentVersion: undefined,
+    syncStatus: undefined,
+    driftedPaths: undefined,
+    diverged: false,
+    confirmed: [],
+  };
+  const states = new Map<string, DeploymentState>();
+  for (const report of reports) {
+    if (report.kind === 'deployment') takeStep(device, deployments.get(report.deploymentId), report, states, outcome, random);
+    else if (report.kind === 'heartbeat') takeHeartbeat(report, outcome);
+    else if (report.kind === 'drift') takeDrift(device, report, outcome);
+  }
+  outcome.diverged = hasDiverged(device, outcome);
+  return outcome;
+}
+
+function takeStep(
+  device: Device,
+  deployment: Deployment | undefined,
+  report: DeploymentReport,
+  states: Map<string, DeploymentState>,
+  outcome: ReportOutcome,
+  random: number,
+): void {
+  outcome.reportedBundle = report.runningDigest;
+  if (deployment === undefined || deployment.deviceId !== device.id) return;
+  const from = states.get(deployment.id) ?? deployment.state;
+  if (report.state === 'confirming' && (from === 'confirming' || from === 'succeeded')) confirm(deployment, outcome);
+  if (!TRANSITIONS[from].includes(report.state)) return;
+  states.set(deployment.id, report.state);
+  if (report.state === 'confirming') confirm(deployment, outcome);
+  const current = device.deploymentId === deployment.id || (device.deploymentId === null && !isOpen(deployment.state));
+  const failure = report.state === 'failed' ? failureOf(report, deployment, random) : null;
+  outcome.moves.push({
+    id: deployment.id,
+    to: report.state,
+    deadlineSeconds: deadlineOf(report.state),
+    errorCode: failure?.code ?? null,
+    errorDetail: failure?.detail ?? null,
+    retryInSeconds: failure?.retryInSeconds ?? null,
+  });
+  if (!current) return;
+  outcome.syncStatus = syncStatusDuring(report.state);
+  if (report.state === 'succeeded') {
+    outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId };
+    outcome.driftedPaths = null;
+  }
+  if (failure !== null) outcome.failed = { deviceId: device.id, bundle: deployment.bundle, code: failure.code, detail: failure.detail };
+}
+
+function confirm(deployment: Deployment, outcome: ReportOutcome): void {
+  if (!outcome.confirmed.includes(deployment.id)) outcome.confirmed.push(deployment.id);
+}
+
+function failureOf(
+  report: DeploymentReport,
+  deployment: Deployment,
+  random: number,
+): { code: string; detail: string; retryInSeconds: number | null } {
+  const code = report.code ?? 'failed';
+  const next = afterFailure(code, deployment.attempt, random);
+  return { code, detail: report.detail ?? '', retryInSeconds: next.do === 'retry' ? next.inSeconds : null };
+}
+
+function deadlineOf(state: DeploymentReport['state']): number | null {
+  return state === 'delivering' || state === 'applying' || state === 'confirming' ? STEP_TIMEOUT_SECONDS[state] : null;
+}
+
+function takeHeartbeat(report: Extract<Report, { kind: 'heartbeat' }>, outcome: ReportOutcome): void {
+  outcome.reportedBundle = report.runningDigest;
+  outcome.reportedSequence = Math.max(report.sequence, outcome.reportedSequence ?? 0);
+  outcome.agentVersion = report.agentVersion;
+}
+
+function takeDrift(device: Device, report: Extract<Report, { kind: 'drift' }>, outcome: ReportOutcome): void {
+  outcome.reportedBundle = report.runningDigest;
+  const stillDrifted = report.changed.length > 0 && !report.healed;
+  outcome.driftedPaths = stillDrifted ? report.changed : null;
+  if (stillDrifted) outcome.syncStatus = 'drifted';
+  else if ((outcome.syncStatus ?? device.syncStatus) === 'drifted') outcome.syncStatus = device.hold === null ? 'in_sync' : 'held';
+}
+
+/** Only a device that has seen the present desired state can diverge from it; one that is being moved, or failed, has not. */
+function hasDiverged(device: Device, outcome: ReportOutcome): boolean {
+  if (outcome.reportedBundle === undefined || outcome.failed !== null || outcome.moves.length > 0) return false;
+  if (outcome.reportedSequence === undefined || outcome.reportedSequence < device.sequence) return false;
+  if (device.deploymentId !== null || device.desiredBundle === null || !device.following) return false;
+  return outcome.reportedBundle !== device.desiredBundle;
+}

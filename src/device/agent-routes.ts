@@ -1,0 +1,154 @@
+import { Hono } from 'hono';
+import { bundleManifest, readArchive } from '../bundle/store.ts';
+import { transact } from '../db/transact.ts';
+import { invalid, Problem } from '../errors.ts';
+import type { Env } from '../http/api.ts';
+import type { Services } from '../http/services.ts';
+import { hashToken } from '../tokens.ts';
+import { EnrollRequest, type EnrollResponse, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
+import { Digest } from '../wire/bundle.ts';
+import { desiredEtag, desiredPayload } from './desired.ts';
+import { useEnrolmentToken } from './keys.ts';
+import { registerDevice } from './register.ts';
+
+/** Longest long poll: below the idle timeouts of usual proxies. */
+const MAX_WAIT_SECONDS = 55;
+const MAX_REPORT_BYTES = 4 * 1024 * 1024;
+
+/** `/agent/v1`: devices that pull. */
+export function agentRoutes(services: Services): Hono<Env> {
+  const app = new Hono<Env>();
+  app.post('/enroll', async (c) =>
+    c.json(await enroll(services, c.req.header('authorization'), await c.req.json().catch(() => undefined)), 201),
+  );
+  app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
+  app.use('*', services.deviceAuth.require);
+  app.get('/keys', async (c) => {
+    const { organizationId } = c.get('device');
+    return c.json({ organizationId, signingKeys: await services.signer.publicKeys(organizationId) });
+  });
+  app.get('/desired', (c) => desired(services, c.get('device'), c.req.query('wait'), c.req.header('if-none-match'), c.req.raw.signal));
+  app.get('/bundles/:digest', (c) => bundle(services, c.get('device').organizationId, c.req.param('digest'), c.req.raw.headers));
+  app.post('/reports', async (c) => {
+    const { organizationId, deviceId } = c.get('device');
+    const { reports } = parseReports(await readJson(c.req.raw));
+    const confirmed = await services.intake.take(organizationId, deviceId, reports);
+    return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
+  });
+  return app;
+}
+
+async function enroll({ store, signer }: Services, authorization: string | undefined, input: unknown): Promise<EnrollResponse> {
+  const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  const parsed = EnrollRequest.safeParse(input);
+  if (!parsed.success)
+    throw invalid(
+      'Cannot enrol: the request is not valid',
+      parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issue.message })),
+    );
+  const wanted = parsed.data;
+  const enrolled = await transact(store, async (unit) => {
+    const grant = token === undefined ? undefined : await useEnrolmentToken(unit.tx, hashToken(token));
+    if (grant === undefined)
+      throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired', { status: 401 });
+    const apiKey = await registerDevice(unit, {
+      organizationId: grant.organizationId,
+      id: wanted.deviceId,
+      name: wanted.name ?? wanted.deviceId,
+      type: wanted.type ?? 'device',
+      // What the token grants goes before what the device says of itself.
+      labels: { ...wanted.labels, ...grant.labels },
+      siteId: grant.siteId,
+      adapter: 'agent',
+      simulated: false,
+      sourceId: grant.sourceId,
+      following: grant.sourceId !== null,
+    });
+    return { organizationId: grant.organizationId, apiKey };
+  });
+  return { deviceId: wanted.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
+}
+
+async function desired(
+  services: Services,
+  key: { organizationId: string; deviceId: string },
+  wait: string | undefined,
+  known: string | undefined,
+  signal: AbortSignal,
+): Promise<Response> {
+  const waitSeconds = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(wait ?? 0) || 0));
+  const deadline = Date.now() + waitSeconds * 1000;
+  for (;;) {
+    const finished = new AbortController();
+    // Listening comes before looking: a change between the two still wakes.
+    const woken = services.wakeups.wait(key, Math.max(0, deadline - Date.now()), AbortSignal.any([signal, finished.signal]));
+    const state = await services.wakeups.load(key);
+    if (state === undefined)
+      throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
+    const etag = desiredEtag(state);
+    if (etag !== known) {
+      finished.abort();
+      const jws = await services.signer.sign(key.organizationId, desiredPayload(state, new Date()));
+      return new Response(jws, { headers: { 'content-type': 'application/jose', etag, 'cache-control': 'no-store' } });
+    }
+    if (Date.now() >= deadline || signal.aborted || services.wakeups.closing()) {
+      finished.abort();
+      return new Response(null, { status: 304, headers: { etag } });
+    }
+    await woken;
+  }
+}
+
+async function bundle({ store }: Services, organizationId: string, digest: string, headers: Headers): Promise<Response> {
+  if (!Digest.safeParse(digest).success) throw invalid(`Cannot find bundle "${digest}": a digest has 64 hex digits`);
+  const etag = `"${digest}"`;
+  const fixed = {
+    etag,
+    'cache-control': 'public, max-age=31536000, immutable',
+    'accept-ranges': 'bytes',
+    'content-type': 'application/x-tar',
+  };
+  if (headers.get('if-none-match') === etag && (await bundleManifest(store.sql, organizationId, digest)) !== undefined)
+    return new Response(null, { status: 304, headers: fixed });
+  const archive = await readArchive(store.sql, organizationId, digest);
+  const range = rangeOf(headers, etag, archive.length);
+  if (range === 'unsatisfiable')
+    return new Response(null, { status: 416, headers: { ...fixed, 'content-range': `bytes */${archive.length}` } });
+  const [start, end] = range ?? [0, archive.length - 1];
+  const part = new Uint8Array(archive.subarray(start, end + 1));
+  const partial = range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${archive.length}` };
+  return new Response(part, {
+    status: range === undefined ? 200 : 206,
+    headers: { ...fixed, ...partial, 'content-length': String(part.length) },
+  });
+}
+
+/** First and last byte of a single range (RFC 9110, section 14); several, malformed or stale (`If-Range`) ones mean the whole. */
+function rangeOf(headers: Headers, etag: string, size: number): [number, number] | 'unsatisfiable' | undefined {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(headers.get('range') ?? '');
+  const condition = headers.get('if-range');
+  if (match === null || (condition !== null && condition !== etag) || (match[1] === '' && match[2] === '')) return undefined;
+  const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
+  const end = match[1] === '' || match[2] === '' ? size - 1 : Math.min(Number(match[2]), size - 1);
+  return start >= size || start > end ? 'unsatisfiable' : [start, end];
+}
+
+async function readJson(request: Request): Promise<unknown> {
+  const text = await request.text();
+  if (text.length > MAX_REPORT_BYTES)
+    throw new Problem('too_large', `Cannot take reports of ${text.length} bytes, must be at most ${MAX_REPORT_BYTES}`, { status: 413 });
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid('Cannot read the reports: they are not JSON');
+  }
+}
+
+function parseReports(input: unknown): ReportsRequest {
+  const parsed = ReportsRequest.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw invalid(
+    'Cannot take the reports: they are not valid',
+    parsed.error.issues.slice(0, 20).map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issue.message })),
+  );
+}

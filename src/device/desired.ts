@@ -1,0 +1,59 @@
+import type { Db } from '../db/connect.ts';
+import type { AgentCommand, DesiredState } from '../wire/agent.ts';
+import { sha256Hex } from '../wire/bundle.ts';
+import { HEARTBEAT_SECONDS } from './device.ts';
+
+export type DeviceKey = { organizationId: string; deviceId: string };
+
+/** What one device is to run and do, before it is signed. */
+export type Desired = DeviceKey & {
+  sequence: number;
+  deploymentId: string | null;
+  bundle: { digest: string; size: number } | null;
+  force: boolean;
+  driftPolicy: 'heal' | 'report';
+  commands: AgentCommand[];
+};
+
+/** How long a signed desired state may be applied. An agent that was away longer asks again. */
+const VALID_SECONDS = 15 * 60;
+
+/** One indexed look-up per device, in one query; unknown devices are absent. */
+export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<Desired[]> {
+  return sql<Desired[]>`
+    select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.deployment_id as "deploymentId",
+      case when d.desired_bundle is not null then jsonb_build_object('digest', d.desired_bundle, 'size', coalesce(b.size, 0)) end as bundle,
+      d.desired_force as force, coalesce(s.drift_policy, 'heal') as "driftPolicy", coalesce(c.commands, '[]') as commands
+    from unnest(${keys.map((key) => key.organizationId)}::uuid[], ${keys.map((key) => key.deviceId)}::text[]) as k (organization_id, id)
+    join devices d on d.organization_id = k.organization_id and d.id = k.id
+    left join bundles b on b.organization_id = d.organization_id and b.digest = d.desired_bundle
+    left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
+    left join lateral (
+      select jsonb_agg(jsonb_build_object('id', o.id, 'type', o.type, 'payload', o.payload,
+               'expiresAt', to_char(o.expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by o.created_at) as commands
+      from commands o where o.organization_id = d.organization_id and o.device_id = d.id and o.state in ('queued', 'sent') and o.expires_at > now()
+    ) c on true`;
+}
+
+/** Changes exactly when something that the device is told changes. */
+export function desiredEtag(desired: Desired): string {
+  const commands = desired.commands.length === 0 ? '0' : sha256Hex(desired.commands.map((command) => command.id).join()).slice(0, 12);
+  return `"${desired.sequence}-${commands}-${desired.driftPolicy}"`;
+}
+
+export function desiredPayload(desired: Desired, now: Date): DesiredState {
+  return {
+    deviceId: desired.deviceId,
+    organizationId: desired.organizationId,
+    sequence: desired.sequence,
+    issuedAt: now.toISOString(),
+    expiresAt: new Date(now.getTime() + VALID_SECONDS * 1000).toISOString(),
+    deploymentId: desired.deploymentId,
+    bundle: desired.bundle === null ? null : { ...desired.bundle, url: `/agent/v1/bundles/${desired.bundle.digest}` },
+    force: desired.force,
+    driftPolicy: desired.driftPolicy,
+    commands: desired.commands,
+    pollAfterSeconds: 0,
+    heartbeatSeconds: HEARTBEAT_SECONDS,
+  };
+}

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { DeviceId } from '../wire/agent.ts';
+
+export type SyncStatus = 'unmanaged' | 'in_sync' | 'pending' | 'updating' | 'failed' | 'rolled_back' | 'drifted' | 'held';
+export const SYNC_STATUSES = [
+  'unmanaged',
+  'in_sync',
+  'pending',
+  'updating',
+  'failed',
+  'rolled_back',
+  'drifted',
+  'held',
+] as const satisfies readonly SyncStatus[];
+
+export type Connectivity = 'online' | 'offline' | 'unknown';
+
+/** A device is online while its last word is younger than this (the seed's rule: a heartbeat within 2 minutes). */
+export const OFFLINE_AFTER_SECONDS = 120;
+/** How often agents send a heartbeat: four may be lost before a device counts as offline. */
+export const HEARTBEAT_SECONDS = 30;
+
+export const Labels = z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(253));
+export type Labels = z.infer<typeof Labels>;
+
+export type Hold = { at: string; by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null };
+
+export type Device = {
+  organizationId: string;
+  id: string;
+  name: string;
+  type: string;
+  labels: Labels;
+  siteId: string | null;
+  adapter: string;
+  simulated: boolean;
+  sourceKind: 'GIT' | 'EXTERNAL';
+  sourceId: string | null;
+  /** Folder in the source's repository; '' for layout `repo`. */
+  path: string | null;
+  following: boolean;
+  workspace: string | null;
+  desiredBundle: string | null;
+  desiredRevisionId: string | null;
+  deploymentId: string | null;
+  sequence: number;
+  goodBundle: string | null;
+  goodRevisionId: string | null;
+  reportedBundle: string | null;
+  condemnedBundle: string | null;
+  driftedPaths: string[] | null;
+  syncStatus: SyncStatus;
+  syncSince: Date;
+  connectivity: Connectivity;
+  lastSeenAt: Date | null;
+  agentVersion: string | null;
+  errorCode: string | null;
+  errorDetail: string | null;
+  hold: Hold | null;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+export { DeviceId };
+
+/** Status word of the seed's dashboards for a device, as `device_update` carries it. */
+export function seedStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
+  if (device.syncStatus === 'updating') return 'UPDATING';
+  if (device.connectivity === 'offline') return 'OFFLINE';
+  if (device.syncStatus === 'failed' || device.syncStatus === 'rolled_back') return 'ERROR';
+  return device.connectivity === 'online' ? 'ONLINE' : 'OFFLINE';
+}

@@ -1,0 +1,51 @@
+import type { Db } from '../db/connect.ts';
+
+/** A key that still works: unknown, expired and deleted ones are not found. */
+export async function deviceOfKey(sql: Db, hash: Buffer): Promise<{ organizationId: string; deviceId: string } | undefined> {
+  const [row] = await sql<{ organizationId: string; deviceId: string }[]>`
+    select organization_id as "organizationId", device_id as "deviceId" from device_keys
+    where hash = ${hash} and (expires_at is null or expires_at > now())`;
+  return row;
+}
+
+export async function insertDeviceKey(
+  tx: Db,
+  organizationId: string,
+  deviceId: string,
+  key: { hash: Buffer; last4: string },
+): Promise<void> {
+  await tx`insert into device_keys (organization_id, device_id, hash, last4) values (${organizationId}, ${deviceId}, ${key.hash}, ${key.last4})`;
+}
+
+/** The keys of before go on working for `graceSeconds`, so that a rotation needs no outage; then only the newest does. */
+export async function expireOlderKeys(tx: Db, organizationId: string, deviceId: string, graceSeconds: number): Promise<void> {
+  await tx`
+    update device_keys set expires_at = least(expires_at, now() + make_interval(secs => ${graceSeconds}))
+    where organization_id = ${organizationId} and device_id = ${deviceId}`;
+}
+
+export type EnrolmentToken = {
+  organizationId: string;
+  id: string;
+  siteId: string | null;
+  sourceId: string | null;
+  labels: Record<string, string>;
+};
+
+/** Takes one use of a valid token; undefined when it is unknown, used up or expired. */
+export async function useEnrolmentToken(tx: Db, hash: Buffer): Promise<EnrolmentToken | undefined> {
+  const [row] = await tx<EnrolmentToken[]>`
+    update enrolment_tokens set uses_left = uses_left - 1 where hash = ${hash} and uses_left > 0 and expires_at > now()
+    returning organization_id as "organizationId", id, site_id as "siteId", source_id as "sourceId", labels`;
+  return row;
+}
+
+export async function insertEnrolmentToken(
+  tx: Db,
+  token: EnrolmentToken & { hash: Buffer; last4: string; uses: number; expiresAt: Date },
+): Promise<void> {
+  await tx`
+    insert into enrolment_tokens (organization_id, id, hash, last4, site_id, source_id, labels, uses_left, expires_at)
+    values (${token.organizationId}, ${token.id}, ${token.hash}, ${token.last4}, ${token.siteId}, ${token.sourceId}, ${tx.json(token.labels)},
+            ${token.uses}, ${token.expiresAt})`;
+}

@@ -1,0 +1,140 @@
+import type { Db } from '../db/connect.ts';
+import type { Connectivity, Device, Labels, SyncStatus } from './device.ts';
+
+const columns = (sql: Db) => sql`
+  d.organization_id as "organizationId", d.id, d.name, d.type, d.labels, d.site_id as "siteId", d.adapter, d.simulated,
+  d.source_kind as "sourceKind", d.source_id as "sourceId", d.path, d.following, d.workspace,
+  d.desired_bundle as "desiredBundle", d.desired_revision_id as "desiredRevisionId", d.deployment_id as "deploymentId", d.sequence,
+  d.good_bundle as "goodBundle", d.good_revision_id as "goodRevisionId", d.reported_bundle as "reportedBundle",
+  d.condemned_bundle as "condemnedBundle", d.drifted_paths as "driftedPaths",
+  d.sync_status as "syncStatus", d.sync_since as "syncSince", d.connectivity, d.last_seen_at as "lastSeenAt",
+  d.agent_version as "agentVersion", d.error_code as "errorCode", d.error_detail as "errorDetail",
+  case when d.held_at is not null then jsonb_build_object('at', d.held_at, 'by', d.held_by, 'reason', d.hold_reason,
+    'untilNewerRevision', d.hold_until_newer, 'revisionId', d.hold_revision_id) end as hold,
+  d.version, d.created_at as "createdAt", d.updated_at as "updatedAt"`;
+
+export async function deviceById(sql: Db, organizationId: string, id: string): Promise<Device | undefined> {
+  const [row] = await sql<Device[]>`select ${columns(sql)} from devices d where d.organization_id = ${organizationId} and d.id = ${id}`;
+  return row;
+}
+
+/** Locks the row until the transaction ends. */
+export async function lockDevice(tx: Db, organizationId: string, id: string): Promise<Device | undefined> {
+  const [row] = await tx<
+    Device[]
+  >`select ${columns(tx)} from devices d where d.organization_id = ${organizationId} and d.id = ${id} for update`;
+  return row;
+}
+
+/** Locks the rows in the order of their ids, so that two batches cannot lock each other out. */
+export async function lockDevices(tx: Db, organizationId: string, ids: readonly string[]): Promise<Device[]> {
+  return tx<
+    Device[]
+  >`select ${columns(tx)} from devices d where d.organization_id = ${organizationId} and d.id = any(${[...ids]}::text[]) order by d.id for update`;
+}
+
+export type DeviceFilter = {
+  status?: SyncStatus | undefined;
+  connectivity?: Connectivity | undefined;
+  siteId?: string | undefined;
+  sourceId?: string | undefined;
+  type?: string | undefined;
+  label?: { key: string; value: string } | undefined;
+  /** Part of an id or name. */
+  q?: string | undefined;
+};
+
+/** In the order of ids, after `afterId`. */
+export async function listDevices(
+  sql: Db,
+  organizationId: string,
+  filter: DeviceFilter,
+  afterId: string,
+  limit: number,
+): Promise<Device[]> {
+  const like = filter.q === undefined ? null : `%${filter.q.replace(/[\\%_]/g, '\\$&')}%`;
+  return sql<Device[]>`
+    select ${columns(sql)} from devices d
+    where d.organization_id = ${organizationId} and d.id > ${afterId}
+      ${filter.status === undefined ? sql`` : sql`and d.sync_status = ${filter.status}`}
+      ${filter.connectivity === undefined ? sql`` : sql`and d.connectivity = ${filter.connectivity}`}
+      ${filter.siteId === undefined ? sql`` : sql`and d.site_id = ${filter.siteId}`}
+      ${filter.sourceId === undefined ? sql`` : sql`and d.source_id = ${filter.sourceId}`}
+      ${filter.type === undefined ? sql`` : sql`and d.type = ${filter.type}`}
+      ${filter.label === undefined ? sql`` : sql`and d.labels @> ${sql.json({ [filter.label.key]: filter.label.value })}`}
+      ${like === null ? sql`` : sql`and (d.id ilike ${like} or d.name ilike ${like})`}
+    order by d.id limit ${limit}`;
+}
+
+export type NewDevice = {
+  organizationId: string;
+  id: string;
+  name: string;
+  type: string;
+  labels: Labels;
+  siteId: string | null;
+  adapter: string;
+  simulated: boolean;
+  sourceId: string | null;
+  path: string | null;
+  following: boolean;
+};
+
+/** @returns false when the organization has a device of that id. */
+export async function insertDevice(tx: Db, device: NewDevice): Promise<boolean> {
+  const result = await tx`
+    insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
+    values (${device.organizationId}, ${device.id}, ${device.name}, ${device.type}, ${tx.json(device.labels)}, ${device.siteId},
+            ${device.adapter}, ${device.simulated}, ${device.sourceId}, ${device.path}, ${device.following})
+    on conflict (organization_id, id) do nothing`;
+  return result.count === 1;
+}
+
+export type DeviceChange = Partial<Pick<NewDevice, 'name' | 'type' | 'labels' | 'siteId' | 'sourceId' | 'path' | 'following' | 'adapter'>>;
+
+export async function updateDevice(tx: Db, device: Device, change: DeviceChange): Promise<void> {
+  const next = { ...device, ...change };
+  await tx`
+    update devices set name = ${next.name}, type = ${next.type}, labels = ${tx.json(next.labels)}, site_id = ${next.siteId},
+      source_id = ${next.sourceId}, path = ${next.path}, following = ${next.following}, adapter = ${next.adapter},
+      version = version + 1, updated_at = now()
+    where organization_id = ${device.organizationId} and id = ${device.id}`;
+}
+
+export async function deleteDevice(tx: Db, organizationId: string, id: string): Promise<void> {
+  await tx`delete from devices where organization_id = ${organizationId} and id = ${id}`;
+}
+
+export async function setSyncStatus(tx: Db, organizationId: string, ids: readonly string[], status: SyncStatus): Promise<void> {
+  await tx`
+    update devices set sync_status = ${status}, sync_since = now(), updated_at = now()
+    where organization_id = ${organizationId} and id = any(${[...ids]}::text[]) and sync_status <> ${status}`;
+}
+
+export async function setHold(
+  tx: Db,
+  device: Device,
+  hold: { by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null } | null,
+): Promise<void> {
+  await tx`
+    update devices set held_at = ${hold === null ? null : tx`now()`}, held_by = ${hold?.by ?? null}, hold_reason = ${hold?.reason ?? null},
+      hold_until_newer = ${hold?.untilNewerRevision ?? false}, hold_revision_id = ${hold?.revisionId ?? null},
+      version = version + 1, updated_at = now()
+    where organization_id = ${device.organizationId} and id = ${device.id}`;
+}
+
+export async function setWorkspace(tx: Db, organizationId: string, id: string, workspace: string | null): Promise<void> {
+  await tx`update devices set workspace = ${workspace} where organization_id = ${organizationId} and id = ${id}`;
+}
+
+/** Devices that have not been heard of within `afterSeconds` and still count as online: they no longer do. */
+export async function markSilentDevicesOffline(tx: Db, afterSeconds: number): Promise<Device[]> {
+  return tx<Device[]>`
+    update devices d set connectivity = 'offline', updated_at = now()
+    where d.connectivity = 'online' and d.last_seen_at < now() - make_interval(secs => ${afterSeconds})
+    returning ${columns(tx)}`;
+}
+
+export async function deviceCounts(sql: Db): Promise<{ syncStatus: SyncStatus; connectivity: Connectivity; count: number }[]> {
+  return sql`select sync_status as "syncStatus", connectivity, count(*)::int as count from devices group by 1, 2`;
+}

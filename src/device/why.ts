@@ -1,0 +1,185 @@
+import type { Deployment } from '../deployment/store.ts';
+import type { SourcePath } from '../revision/store.ts';
+import type { Source } from '../source/source.ts';
+import type { Device } from './device.ts';
+
+/** One reason why a device does not run what Git says. `unblockedBy`: who or what can end it. */
+export type Blocker = { code: string; detail: string; since: Date | null; unblockedBy: string };
+
+export type WhySnapshot = {
+  device: Device;
+  source: Source | undefined;
+  path: SourcePath | undefined;
+  /** The newest attempt. */
+  deployment: Deployment | undefined;
+  retryAt: Date | null;
+};
+
+/** The chain of blockers, first one first; empty when the device runs its folder's bundle of the source's head. Pure. */
+export function why(snapshot: WhySnapshot): Blocker[] {
+  const blockers = [
+    ...bindingBlockers(snapshot),
+    ...sourceBlockers(snapshot),
+    ...holdBlockers(snapshot.device),
+    ...deliveryBlockers(snapshot),
+    ...driftBlockers(snapshot.device),
+  ];
+  return blockers;
+}
+
+function bindingBlockers({ device, source }: WhySnapshot): Blocker[] {
+  if (device.sourceId === null || source === undefined) {
+    return [
+      {
+        code: 'not_bound',
+        detail: `Device "${device.id}" is bound to no source`,
+        since: null,
+        unblockedBy: 'bind it: PATCH the device with sourceId',
+      },
+    ];
+  }
+  if (!device.following)
+    return [
+      {
+        code: 'stopped',
+        detail: `Device "${device.id}" does not follow its source`,
+        since: device.updatedAt,
+        unblockedBy: 'start the device',
+      },
+    ];
+  return [];
+}
+
+function sourceBlockers({ source, path, device }: WhySnapshot): Blocker[] {
+  if (source === undefined) return [];
+  const blockers: Blocker[] = [];
+  if (source.errorCode !== null) {
+    const detail = `Source "${source.name}" cannot be read: ${source.errorDetail ?? source.errorCode}`;
+    blockers.push({ code: `source_${source.errorCode}`, detail, since: source.lastCheckedAt, unblockedBy: sourceRemedy(source.errorCode) });
+  } else if (source.status === 'new') {
+    blockers.push({
+      code: 'source_not_synced',
+      detail: `Source "${source.name}" has not been looked at yet`,
+      since: source.createdAt,
+      unblockedBy: 'its first sync',
+    });
+  } else if (source.status === 'waiting') {
+    blockers.push({
+      code: 'commit_not_visible',
+      detail: `A webhook named ${source.expectedCommit}, which the remote does not show yet`,
+      since: source.hookReceivedAt,
+      unblockedBy: 'the git host',
+    });
+  }
+  if (path === undefined && source.headCommit !== null && source.status !== 'invalid') {
+    blockers.push({
+      code: 'folder_missing',
+      detail: `"${device.path}" is no device folder of source "${source.name}"`,
+      since: source.lastSyncedAt,
+      unblockedBy: 'a commit that adds it, or another path',
+    });
+  }
+  return [...blockers, ...verdictBlockers(source, path)];
+}
+
+function sourceRemedy(code: string): string {
+  if (code === 'git_auth') return 'valid credentials: PATCH the source with auth';
+  if (code === 'ref_missing' || code === 'repository_empty') return 'a push that creates the ref, or another ref';
+  if (code === 'git_not_found' || code === 'invalid_url' || code === 'git_redirect') return 'the right URL: PATCH the source with url';
+  return 'the git host; it is tried again by itself';
+}
+
+function verdictBlockers(source: Source, path: SourcePath | undefined): Blocker[] {
+  if (path?.verdict === 'missing') {
+    return [
+      {
+        code: 'folder_removed',
+        detail: `The head of "${source.name}" no longer has "${path.path}"; the device keeps what it runs`,
+        since: path.updatedAt,
+        unblockedBy: 'a commit that restores it, or another binding',
+      },
+    ];
+  }
+  if (path?.verdict === 'invalid') {
+    const first = path.errors[0]?.message ?? 'it is invalid';
+    return [{ code: 'validation_failed', detail: first, since: path.updatedAt, unblockedBy: 'a commit that mends it' }];
+  }
+  if (source.status === 'invalid') {
+    return [
+      {
+        code: 'revision_rejected',
+        detail: `The head of "${source.name}" (${source.headCommit?.slice(0, 12)}) does not validate`,
+        since: source.lastSyncedAt,
+        unblockedBy: 'a commit that mends it',
+      },
+    ];
+  }
+  return [];
+}
+
+function holdBlockers(device: Device): Blocker[] {
+  const { hold } = device;
+  if (hold === null) return [];
+  const until = hold.untilNewerRevision ? 'a newer revision, or lifting the hold' : 'lifting the hold';
+  return [{ code: 'held', detail: `Held by ${hold.by}: ${hold.reason}`, since: new Date(hold.at), unblockedBy: until }];
+}
+
+function deliveryBlockers({ device, path, deployment, retryAt }: WhySnapshot): Blocker[] {
+  const wanted = path?.bundle ?? null;
+  if (wanted === null || (device.reportedBundle === wanted && device.deploymentId === null)) return [];
+  const blockers: Blocker[] = [];
+  if (device.connectivity !== 'online' && device.adapter === 'agent') {
+    const since = device.lastSeenAt;
+    blockers.push({
+      code: since === null ? 'never_seen' : 'offline',
+      detail: since === null ? 'The device has never been heard of' : `Not heard of since ${since.toISOString()}`,
+      since,
+      unblockedBy: 'the device, when it connects',
+    });
+  }
+  if (device.condemnedBundle === wanted) {
+    const reason = `${device.errorCode ?? 'failed'}${device.errorDetail ? `: ${device.errorDetail}` : ''}`;
+    if (retryAt !== null)
+      blockers.push({
+        code: 'retry_scheduled',
+        detail: `The last attempt failed (${reason})`,
+        since: device.syncSince,
+        unblockedBy: `the next attempt at ${retryAt.toISOString()}`,
+      });
+    else
+      blockers.push({
+        code: 'rolled_back',
+        detail: `The device went back from this bundle (${reason})`,
+        since: device.syncSince,
+        unblockedBy: 'a commit that changes it, or a retry by an operator',
+      });
+  } else if (device.deploymentId !== null) {
+    blockers.push({
+      code: 'deploying',
+      detail: `Deployment ${device.deploymentId} is ${deployment?.state ?? 'open'}`,
+      since: deployment?.createdAt ?? null,
+      unblockedBy: 'the device',
+    });
+  } else if (device.hold === null && device.following) {
+    blockers.push({
+      code: 'awaiting_rollout',
+      detail: 'The rollout has not reached the device yet',
+      since: path?.updatedAt ?? null,
+      unblockedBy: 'the rollout',
+    });
+  }
+  return blockers;
+}
+
+function driftBlockers(device: Device): Blocker[] {
+  if (device.syncStatus !== 'drifted') return [];
+  const paths = device.driftedPaths ?? [];
+  return [
+    {
+      code: 'drifted',
+      detail: `Changed by hand on the device: ${paths.slice(0, 5).join(', ')}${paths.length > 5 ? ` and ${paths.length - 5} more` : ''}`,
+      since: device.syncSince,
+      unblockedBy: 'undoing it, or drift policy "heal"',
+    },
+  ];
+}

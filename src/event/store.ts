@@ -1,0 +1,60 @@
+import type { Db, Tx } from '../db/connect.ts';
+import type { Event, NewEvent } from './event.ts';
+
+export const EVENTS_CHANNEL = 'bellwether_events';
+
+/**
+ * Appends and wakes listeners at commit. Takes a lock per organization that lasts until the commit, so that cursors become visible in
+ * their order: call it last in a transaction (`transact` does).
+ */
+export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  const organizations = [...new Set(events.map((event) => event.organizationId))].sort();
+  for (const id of organizations) await tx`select pg_advisory_xact_lock(hashtextextended(${`events:${id}`}, 0))`;
+  await tx`
+    insert into events (organization_id, type, subject, data)
+    select organization_id::uuid, type, subject, data::jsonb
+    from unnest(${events.map((e) => e.organizationId)}::text[], ${events.map((e) => e.type)}::text[],
+                ${events.map((e) => e.subject)}::text[], ${events.map((e) => JSON.stringify(e.data))}::text[])
+         as new (organization_id, type, subject, data)`;
+  for (const id of organizations) await tx`select pg_notify(${EVENTS_CHANNEL}, ${id})`;
+}
+
+export type EventFilter = { after: number; limit: number; subject?: string; type?: string };
+
+/** Oldest first. */
+export async function eventsAfter(sql: Db, organizationId: string, filter: EventFilter): Promise<Event[]> {
+  return sql<Event[]>`
+    select organization_id as "organizationId", cursor, type, subject, data, at from events
+    where organization_id = ${organizationId} and cursor > ${filter.after}
+      ${filter.subject === undefined ? sql`` : sql`and subject = ${filter.subject}`}
+      ${filter.type === undefined ? sql`` : sql`and type = ${filter.type}`}
+    order by cursor limit ${filter.limit}`;
+}
+
+/** Newest first: a subject's history. */
+export async function eventsOfSubject(
+  sql: Db,
+  organizationId: string,
+  subject: string,
+  before: number | null,
+  limit: number,
+): Promise<Event[]> {
+  return sql<Event[]>`
+    select organization_id as "organizationId", cursor, type, subject, data, at from events
+    where organization_id = ${organizationId} and subject = ${subject} ${before === null ? sql`` : sql`and cursor < ${before}`}
+    order by cursor desc limit ${limit}`;
+}
+
+/** Smallest and largest cursor that is still kept; zeros when there is none. */
+export async function eventBounds(sql: Db, organizationId: string): Promise<{ first: number; last: number }> {
+  const [row] = await sql<[{ first: number; last: number }]>`
+    select coalesce(min(cursor), 0)::bigint as first, coalesce(max(cursor), 0)::bigint as last from events where organization_id = ${organizationId}`;
+  return row;
+}
+
+/** Removes events older than `keepDays`. */
+export async function pruneEvents(sql: Db, keepDays: number): Promise<number> {
+  const result = await sql`delete from events where at < now() - make_interval(days => ${keepDays})`;
+  return result.count;
+}

@@ -1,0 +1,181 @@
+import { OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import type { Logger } from 'pino';
+import type { FieldError } from '../errors.ts';
+import { Problem } from '../errors.ts';
+import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
+
+/** What every handler finds in its context. */
+export type Env = { Variables: { requestId: string; log: Logger; actor: Actor; device: { organizationId: string; deviceId: string } } };
+
+/** A group of routes whose requests are parsed by the same zod schemas that the OpenAPI document is made of. */
+export function createApi(): OpenAPIHono<Env> {
+  return new OpenAPIHono<Env>({
+    defaultHook: (result, c) => {
+      if (result.success) return undefined;
+      const where = result.target === 'json' ? '' : `/${result.target}`;
+      const errors = result.error.issues.map((issue) => ({
+        pointer: `${where}/${issue.path.map(escapePointer).join('/')}`.replace(/\/$/, ''),
+        detail: issue.message,
+      }));
+      return problemResponse(
+        c,
+        new Problem('invalid_request', `Cannot accept the request: ${errors.map((e) => `${e.pointer || '/'} ${e.detail}`).join('; ')}`, {
+          status: 400,
+          errors,
+        }),
+      );
+    },
+  });
+}
+
+function escapePointer(segment: PropertyKey): string {
+  return String(segment).replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+export const ProblemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    code: z.string(),
+    detail: z.string(),
+    instance: z.string().optional(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .openapi('Problem');
+
+const TITLES: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  410: 'Gone',
+  412: 'Precondition Failed',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  428: 'Precondition Required',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+/** RFC 9457. */
+export function problemResponse(c: Context<Env>, problem: Problem): Response {
+  const body: { errors?: FieldError[] } & Record<string, unknown> = {
+    type: 'about:blank',
+    title: TITLES[problem.status] ?? 'Error',
+    status: problem.status,
+    code: problem.code,
+    detail: problem.message,
+    instance: `urn:request:${c.get('requestId') ?? ''}`,
+    ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+  };
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+  if (problem.retryAfterSeconds !== undefined) headers['retry-after'] = String(problem.retryAfterSeconds);
+  if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="bellwether"';
+  return new Response(JSON.stringify(body), { status: problem.status, headers });
+}
+
+const problemContent = { 'application/problem+json': { schema: ProblemSchema } };
+
+/** Answers that any operation may give, for its OpenAPI description. */
+export const problems = {
+  400: { description: 'The request is malformed or invalid', content: problemContent },
+  401: { description: 'No valid credentials', content: problemContent },
+  403: { description: 'The role may not do this', content: problemContent },
+  404: { description: 'Not found in this organization', content: problemContent },
+  409: { description: 'In conflict with the present state', content: problemContent },
+  412: { description: 'If-Match names another version', content: problemContent },
+  429: { description: 'Too many requests', content: problemContent },
+  503: { description: 'Temporarily unavailable', content: problemContent },
+} as const;
+
+/** Refuses actors below `needed`. In each operation's `middleware`. */
+export function role(needed: Role): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const actor = c.get('actor');
+    if (!mayActAs(actor.role, needed)) {
+      throw new Problem('forbidden', `Cannot ${c.req.method} ${c.req.path}: the token has role "${actor.role}", must have "${needed}"`, {
+        status: 403,
+      });
+    }
+    await next();
+  };
+}
+
+export function json<S extends z.ZodType>(schema: S, description: string) {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+export function body<S extends z.ZodType>(schema: S) {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+/** Query of every list. Cursors are opaque to clients. */
+export const PageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: z.string().max(400).optional(),
+});
+
+export function page<S extends z.ZodType>(item: S) {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+}
+
+export function decodeCursor(cursor: string | undefined): string | null {
+  if (cursor === undefined || cursor === '') return null;
+  const text = Buffer.from(cursor, 'base64url').toString('utf8');
+  if (Buffer.from(text).toString('base64url') !== cursor)
+    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
+  return text;
+}
+
+/** A number in a cursor, as lists by cursor or id use it. */
+export function decodeNumberCursor(cursor: string | undefined): number | null {
+  const text = decodeCursor(cursor);
+  if (text === null) return null;
+  if (!/^\d{1,15}$/.test(text))
+    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
+  return Number(text);
+}
+
+/** A UUID in a cursor. */
+export function decodeIdCursor(cursor: string | undefined): string | null {
+  const text = decodeCursor(cursor);
+  if (text !== null && !/^[0-9a-f-]{36}$/.test(text))
+    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
+  return text;
+}
+
+/** Cuts a list that was read with `limit + 1` rows. */
+export function toPage<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  keyOf: (row: Row) => string | number,
+  view: (row: Row) => Item,
+): { items: Item[]; nextCursor: string | null } {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const more = rows.length > limit && last !== undefined;
+  return { items: shown.map(view), nextCursor: more ? Buffer.from(String(keyOf(last))).toString('base64url') : null };
+}
+
+/** @throws Problem 412 when `If-Match` is given and names another version */
+export function checkIfMatch(c: Context<Env>, version: number): void {
+  const wanted = c.req.header('if-match');
+  if (wanted === undefined || wanted === '*') return;
+  const tags = wanted.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  if (!tags.includes(etagOf(version))) {
+    throw new Problem('version_mismatch', `Cannot change ${c.req.path}: If-Match is ${wanted}, the present version is ${etagOf(version)}`, {
+      status: 412,
+    });
+  }
+}
+
+export function etagOf(version: number): string {
+  return `"${version}"`;
+}

@@ -1,0 +1,74 @@
+import type { MiddlewareHandler } from 'hono';
+import { LRUCache } from 'lru-cache';
+import type { Sql } from '../db/connect.ts';
+import { deviceOfKey } from '../device/keys.ts';
+import { Problem } from '../errors.ts';
+import type { Actor } from '../organization/organization.ts';
+import { actorOfToken } from '../organization/store.ts';
+import { hashToken } from '../tokens.ts';
+import type { Env } from './api.ts';
+
+/** Channel on which every process hears that a device key stopped working. */
+export const KEYS_CHANNEL = 'bellwether_keys';
+
+const MAX_SECRET_LENGTH = 200;
+
+export async function actorOf(sql: Sql, token: string | undefined): Promise<Actor | undefined> {
+  if (token === undefined || token === '' || token.length > MAX_SECRET_LENGTH) return undefined;
+  return actorOfToken(sql, hashToken(token));
+}
+
+/** Demands `Authorization: Bearer <token>`. */
+export function requireActor(sql: Sql): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+    const actor = await actorOf(sql, token);
+    if (actor === undefined)
+      throw new Problem('unauthorized', 'Cannot authenticate: send a valid token as "Authorization: Bearer <token>"', { status: 401 });
+    c.set('actor', actor);
+    await next();
+  };
+}
+
+type DeviceIdentity = { organizationId: string; deviceId: string };
+
+export type DeviceAuth = {
+  require: MiddlewareHandler<Env>;
+  identify(deviceId: string | undefined, apiKey: string | undefined): Promise<DeviceIdentity | undefined>;
+  close(): Promise<void>;
+};
+
+/**
+ * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, which tells nothing about other keys by its timing; found ones are
+ * remembered for a minute at most, and forgotten at once when any key is rotated or a device deleted.
+ */
+export async function openDeviceAuth(sql: Sql, listenSql: Sql): Promise<DeviceAuth> {
+  const known = new LRUCache<string, DeviceIdentity>({ max: 50_000, ttl: 60_000 });
+  const listener = await listenSql.listen(
+    KEYS_CHANNEL,
+    () => known.clear(),
+    () => known.clear(),
+  );
+  const identify = async (deviceId: string | undefined, apiKey: string | undefined) => {
+    if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_SECRET_LENGTH) return undefined;
+    const hash = hashToken(apiKey);
+    const name = hash.toString('base64');
+    const identity = known.get(name) ?? (await deviceOfKey(sql, hash));
+    if (identity === undefined) return undefined;
+    known.set(name, identity);
+    return identity.deviceId === deviceId ? identity : undefined;
+  };
+  return {
+    identify,
+    require: async (c, next) => {
+      const identity = await identify(c.req.header('x-device-id'), c.req.header('x-api-key'));
+      if (identity === undefined)
+        throw new Problem('unauthorized', 'Cannot authenticate the device: X-Device-ID and X-API-Key do not belong together', {
+          status: 401,
+        });
+      c.set('device', identity);
+      await next();
+    },
+    close: () => listener.unlisten(),
+  };
+}

@@ -1,0 +1,41 @@
+import { Hono } from 'hono';
+import { messageOf } from '../errors.ts';
+import type { Env } from './api.ts';
+import type { Services } from './services.ts';
+
+const CHECK_TIMEOUT_MS = 2_000;
+
+/** `/health*` and `/metrics`: no credentials, nothing secret. */
+export function healthRoutes({ store, metrics }: Services): Hono<Env> {
+  const app = new Hono<Env>();
+  app.get('/health/live', (c) => c.json({ status: 'ok' }));
+  const ready = async () => {
+    const database = await check(async () => void (await store.sql`select 1`));
+    const queue = await check(async () => void (await store.queue.depths()));
+    return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue } };
+  };
+  for (const path of ['/health', '/health/ready'] as const) {
+    app.get(path, async (c) => {
+      const answer = await ready();
+      return answer.status === 'ok' ? c.json(answer) : c.json(answer, 503, { 'retry-after': '5' });
+    });
+  }
+  app.get('/metrics', async (c) => c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType }));
+  return app;
+}
+
+async function check(probe: () => Promise<void>): Promise<{ ok: boolean; durationMs: number; error?: string }> {
+  const started = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([probe(), late]);
+    return { ok: true, durationMs: Math.round(performance.now() - started) };
+  } catch (error) {
+    return { ok: false, durationMs: Math.round(performance.now() - started), error: messageOf(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}

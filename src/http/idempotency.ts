@@ -1,0 +1,101 @@
+import type { MiddlewareHandler } from 'hono';
+import type { Sql } from '../db/connect.ts';
+import { Problem } from '../errors.ts';
+import type { SecretBox } from '../secret-box.ts';
+import { sha256Hex } from '../wire/bundle.ts';
+import type { Env } from './api.ts';
+
+type StoredAnswer = { status: number; contentType: string; body: string; headers: Record<string, string> };
+type Row = { requestHash: string; status: number | null; answerSealed: string | null; createdAt: Date };
+
+/** A first request that died without an answer blocks its key this long. */
+const ABANDONED_AFTER_MS = 60_000;
+
+/**
+ * `Idempotency-Key` on mutations: the same key with the same request gets the first answer again, without a second effect; with another
+ * request it is refused; while the first is still running the second is told to wait. Kept for a day, sealed.
+ */
+export function idempotency(sql: Sql, box: SecretBox): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const key = c.req.header('idempotency-key');
+    if (key === undefined || !['POST', 'PATCH', 'PUT', 'DELETE'].includes(c.req.method)) return next();
+    if (!/^[\x21-\x7e]{1,200}$/.test(key))
+      throw new Problem('invalid_request', 'Cannot accept the Idempotency-Key: must be 1 to 200 visible ASCII characters', { status: 400 });
+    const actor = c.get('actor');
+    const owner = { organizationId: actor.organizationId, actor: actor.tokenId, key };
+    const requestHash = sha256Hex(`${c.req.method} ${c.req.url}\n${await c.req.text()}`);
+    const context = `idempotency:${actor.organizationId}:${actor.tokenId}:${key}`;
+    if (!(await claim(sql, owner, requestHash))) {
+      c.res = replay(await storedRow(sql, owner), requestHash, box, context);
+      return undefined;
+    }
+    await next();
+    if (c.res.status >= 500) await release(sql, owner);
+    else await keep(sql, owner, c.res.status, box.seal(JSON.stringify(await answerOf(c.res)), context));
+    return undefined;
+  };
+}
+
+type Owner = { organizationId: string; actor: string; key: string };
+
+async function claim(sql: Sql, owner: Owner, requestHash: string): Promise<boolean> {
+  const result = await sql`
+    insert into idempotency_keys (organization_id, actor, key, request_hash) values (${owner.organizationId}, ${owner.actor}, ${owner.key}, ${requestHash})
+    on conflict (organization_id, actor, key) do update set created_at = now(), request_hash = excluded.request_hash
+      where idempotency_keys.status is null and idempotency_keys.created_at < now() - make_interval(secs => ${ABANDONED_AFTER_MS / 1000})`;
+  return result.count === 1;
+}
+
+async function storedRow(sql: Sql, owner: Owner): Promise<Row | undefined> {
+  const [row] = await sql<Row[]>`
+    select request_hash as "requestHash", status, answer_sealed as "answerSealed", created_at as "createdAt" from idempotency_keys
+    where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key}`;
+  return row;
+}
+
+function replay(row: Row | undefined, requestHash: string, box: SecretBox, context: string): Response {
+  if (row !== undefined && row.requestHash !== requestHash) {
+    throw new Problem('idempotency_key_reused', 'Cannot accept the Idempotency-Key: it was used for another request', { status: 422 });
+  }
+  if (row === undefined || row.status === null || row.answerSealed === null) {
+    throw new Problem('idempotency_in_progress', 'Cannot answer yet: the first request with this Idempotency-Key is still running', {
+      status: 409,
+      retryAfterSeconds: 1,
+    });
+  }
+  const answer: StoredAnswer = JSON.parse(box.open(row.answerSealed, context));
+  const body = answer.status === 204 ? null : answer.body;
+  return new Response(body, {
+    status: answer.status,
+    headers: { ...answer.headers, 'content-type': answer.contentType, 'idempotent-replayed': 'true' },
+  });
+}
+
+async function answerOf(response: Response): Promise<StoredAnswer> {
+  const headers: Record<string, string> = {};
+  for (const name of ['etag', 'location']) {
+    const value = response.headers.get(name);
+    if (value !== null) headers[name] = value;
+  }
+  return {
+    status: response.status,
+    contentType: response.headers.get('content-type') ?? 'application/json',
+    body: await response.clone().text(),
+    headers,
+  };
+}
+
+async function keep(sql: Sql, owner: Owner, status: number, sealed: string): Promise<void> {
+  await sql`
+    update idempotency_keys set status = ${status}, answer_sealed = ${sealed}
+    where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key}`;
+}
+
+async function release(sql: Sql, owner: Owner): Promise<void> {
+  await sql`delete from idempotency_keys where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key} and status is null`;
+}
+
+export async function pruneIdempotencyKeys(sql: Sql): Promise<number> {
+  const result = await sql`delete from idempotency_keys where created_at < now() - interval '1 day'`;
+  return result.count;
+}

@@ -1,0 +1,123 @@
+import type { Log } from '../log.ts';
+import type { Actor } from '../organization/organization.ts';
+import type { LiveNamespace, LiveSocket } from './live.ts';
+
+export type LiveLimits = {
+  /** Between two looks at what waits for each socket. */
+  checkIntervalMs: number;
+  /** Packets that may wait for a socket that does not read; more than one replay. */
+  maxWaitingPackets: number;
+  /** The same in bytes. */
+  maxWaitingBytes: number;
+  /** Between two looks whether the tokens of open connections are still valid. */
+  reauthenticateMs: number;
+  /** For each of the two steps of closing: deliver, then end. */
+  closeTimeoutMs: number;
+};
+
+export const LIVE_LIMITS: Readonly<LiveLimits> = {
+  checkIntervalMs: 1_000,
+  maxWaitingPackets: 20_000,
+  maxWaitingBytes: 16 * 1024 * 1024,
+  reauthenticateMs: 60_000,
+  closeTimeoutMs: 2_000,
+};
+
+/** Ends the connections of those who do not read, or whose token was revoked. @returns how to stop */
+export function watchSockets(
+  live: LiveNamespace,
+  authenticate: (token: string) => Promise<Actor | undefined>,
+  limits: LiveLimits,
+  log: Log,
+): () => void {
+  const slow = setInterval(() => {
+    for (const socket of live.sockets.values()) if (isTooSlow(socket, limits)) dropSlow(socket, log);
+  }, limits.checkIntervalMs);
+  let checking = false;
+  const revoked = setInterval(async () => {
+    if (checking) return;
+    checking = true;
+    await dropRevoked([...live.sockets.values()], authenticate, log);
+    checking = false;
+  }, limits.reauthenticateMs);
+  return () => {
+    clearInterval(slow);
+    clearInterval(revoked);
+  };
+}
+
+export function isTooSlow(socket: LiveSocket, limits: LiveLimits): boolean {
+  const { packets, bytes } = waitingFor(socket);
+  return packets > limits.maxWaitingPackets || bytes > limits.maxWaitingBytes;
+}
+
+/** Closes the connection without a farewell, so that its client comes back by itself and resumes after its last cursor. */
+export async function endConnection(socket: LiveSocket, discard: boolean): Promise<void> {
+  await new Promise<void>((resolve) => {
+    socket.conn.once('close', () => resolve());
+    if (socket.conn.readyState === 'closed') resolve();
+    else socket.conn.close(discard);
+    // What is written to a reader that does not read never drains: only breaking the connection frees it.
+    if (discard) webSocketOf(socket)?.terminate();
+  });
+}
+
+function dropSlow(socket: LiveSocket, log: Log): void {
+  const { organizationId, name } = socket.data.actor;
+  log.warn(
+    { organizationId, socketId: socket.id, tokenName: name, reason: 'too_slow', ...waitingFor(socket) },
+    'live connection dropped: it does not read',
+  );
+  void endConnection(socket, true);
+}
+
+async function dropRevoked(
+  sockets: readonly LiveSocket[],
+  authenticate: (token: string) => Promise<Actor | undefined>,
+  log: Log,
+): Promise<void> {
+  const byToken = Map.groupBy(sockets, (socket) => socket.data.token);
+  for (const [token, holders] of byToken) {
+    try {
+      if ((await authenticate(token)) !== undefined) continue;
+    } catch (error) {
+      log.debug({ err: error }, 'cannot check the tokens of live connections');
+      return;
+    }
+    for (const socket of holders) {
+      socket.emit('closing', { code: 'unauthorized', detail: 'The token of this connection is no longer valid' });
+      socket.disconnect(true);
+    }
+  }
+}
+
+type Buffered = { bufferedAmount: number; terminate(): void };
+
+/** Socket.IO has no public measure of what waits; these two fields of Engine.IO have been there since its first version with TypeScript. */
+function waitingFor(socket: LiveSocket): { packets: number; bytes: number } {
+  const buffer: unknown = Reflect.get(socket.conn, 'writeBuffer');
+  const packets: unknown[] = Array.isArray(buffer) ? buffer : [];
+  const bytes = packets.reduce<number>((sum, packet) => sum + sizeOf(packet), webSocketOf(socket)?.bufferedAmount ?? 0);
+  return { packets: packets.length, bytes };
+}
+
+function sizeOf(packet: unknown): number {
+  const holds = typeof packet === 'object' && packet !== null && 'data' in packet && typeof packet.data === 'string';
+  return holds ? String(packet.data).length : 0;
+}
+
+function webSocketOf(socket: LiveSocket): Buffered | undefined {
+  const transport: unknown = Reflect.get(socket.conn.transport, 'socket');
+  return isBuffered(transport) ? transport : undefined;
+}
+
+function isBuffered(value: unknown): value is Buffered {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'bufferedAmount' in value &&
+    typeof value.bufferedAmount === 'number' &&
+    'terminate' in value &&
+    typeof value.terminate === 'function'
+  );
+}

@@ -1,0 +1,110 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Sql } from '../db/connect.ts';
+import type { Queue } from '../db/queue.ts';
+import { deviceCounts } from '../device/store.ts';
+import { sourceCounts } from '../source/store.ts';
+
+/** What the service measures of itself, in Prometheus' words. One per process. */
+export type Metrics = {
+  registry: Registry;
+  httpRequest(method: string, route: string, status: number, durationMs: number): void;
+  hook(provider: string, verdict: string): void;
+  gitRequest(operation: string, outcome: string, durationMs: number): void;
+  /** Milliseconds of stages by name, from the wake-up to the stored revision and on to the applied device. */
+  stages(durationsMs: Record<string, number>): void;
+  deploymentEnded(state: string): void;
+  /** Gauges that are read from the database when somebody asks, at most once in `GAUGE_TTL_MS`. */
+  watch(source: { sql: Sql; queue: Queue; waitingPolls(): number; liveConnections(): number }): void;
+};
+
+const GAUGE_TTL_MS = 5_000;
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  // Among them the event loop's delay (nodejs_eventloop_lag_*), memory and CPU.
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const http = new Histogram({
+    name: 'bellwether_http_request_seconds',
+    help: 'Duration of HTTP requests',
+    labelNames: ['method', 'route', 'status'],
+    buckets: SECONDS,
+    registers,
+  });
+  const hooks = new Counter({
+    name: 'bellwether_hooks_total',
+    help: 'Webhook deliveries by verdict',
+    labelNames: ['provider', 'verdict'],
+    registers,
+  });
+  const git = new Histogram({
+    name: 'bellwether_git_request_seconds',
+    help: 'Git operations by outcome',
+    labelNames: ['operation', 'outcome'],
+    buckets: SECONDS,
+    registers,
+  });
+  const stage = new Histogram({
+    name: 'bellwether_stage_seconds',
+    help: 'Stages of a push, from the hook to the applied device',
+    labelNames: ['stage'],
+    buckets: SECONDS,
+    registers,
+  });
+  const deployments = new Counter({
+    name: 'bellwether_deployments_total',
+    help: 'Deployments that ended, by state',
+    labelNames: ['state'],
+    registers,
+  });
+  return {
+    registry,
+    httpRequest: (method, route, status, durationMs) => http.observe({ method, route, status }, durationMs / 1000),
+    hook: (provider, verdict) => hooks.inc({ provider, verdict }),
+    gitRequest: (operation, outcome, durationMs) => git.observe({ operation, outcome }, durationMs / 1000),
+    stages: (durationsMs) => {
+      for (const [name, ms] of Object.entries(durationsMs)) stage.observe({ stage: name.replace(/Ms$/, '') }, ms / 1000);
+    },
+    deploymentEnded: (state) => deployments.inc({ state }),
+    watch: (source) => watchGauges(registry, source),
+  };
+}
+
+function watchGauges(registry: Registry, source: Parameters<Metrics['watch']>[0]): void {
+  const registers = [registry];
+  const devices = new Gauge({
+    name: 'bellwether_devices',
+    help: 'Devices by sync status and connectivity',
+    labelNames: ['sync_status', 'connectivity'],
+    registers,
+  });
+  const sources = new Gauge({ name: 'bellwether_sources', help: 'Sources by status', labelNames: ['status'], registers });
+  const queue = new Gauge({ name: 'bellwether_queue_depth', help: 'Keys that wait for a worker', labelNames: ['queue'], registers });
+  let readAt = 0;
+  new Gauge({
+    name: 'bellwether_waiting_polls',
+    help: 'Devices that wait in a long poll here',
+    registers,
+    async collect() {
+      this.set(source.waitingPolls());
+      if (Date.now() - readAt < GAUGE_TTL_MS) return;
+      readAt = Date.now();
+      devices.reset();
+      for (const row of await deviceCounts(source.sql))
+        devices.set({ sync_status: row.syncStatus, connectivity: row.connectivity }, row.count);
+      sources.reset();
+      for (const row of await sourceCounts(source.sql)) sources.set({ status: row.status }, row.count);
+      queue.reset();
+      for (const [name, depth] of Object.entries(await source.queue.depths())) queue.set({ queue: name }, depth);
+    },
+  });
+  new Gauge({
+    name: 'bellwether_live_connections',
+    help: 'Dashboards that listen here',
+    registers,
+    collect() {
+      this.set(source.liveConnections());
+    },
+  });
+}

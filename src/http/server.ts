@@ -1,0 +1,94 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { cors } from 'hono/cors';
+import { secureHeaders } from 'hono/secure-headers';
+import { auditRoutes } from '../audit/routes.ts';
+import { deviceActionRoutes } from '../device/action-routes.ts';
+import { agentRoutes } from '../device/agent-routes.ts';
+import { deviceHistoryRoutes } from '../device/history-routes.ts';
+import { deviceRoutes } from '../device/routes.ts';
+import { messageOf, Problem } from '../errors.ts';
+import { eventRoutes } from '../event/routes.ts';
+import { newId } from '../ids.ts';
+import { organizationRoutes } from '../organization/routes.ts';
+import { hookRoutes } from '../source/hook-routes.ts';
+import { sourceRoutes } from '../source/routes.ts';
+import { createApi, type Env, problemResponse } from './api.ts';
+import { requireActor } from './auth.ts';
+import { healthRoutes } from './health.ts';
+import { idempotency } from './idempotency.ts';
+import type { Services } from './services.ts';
+
+/** Largest body of an API request; hooks, reports and imports have their own bounds. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+/** Mounts every route of the service. */
+export function createServer(services: Services): OpenAPIHono<Env> {
+  const app = createApi();
+  app.use('*', observe(services));
+  app.use('*', secureHeaders());
+  app.onError((error, c) => problemResponse(c, toProblem(services, error, c.get('requestId'))));
+  app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`, { status: 404 })));
+  app.route('/', healthRoutes(services));
+  app.route('/', hookRoutes(services));
+  app.route('/agent/v1', agentRoutes(services));
+  app.route('/api/v1', apiRoutes(services));
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
+    security: [{ bearer: [] }],
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
+  return app;
+}
+
+function apiRoutes(services: Services): OpenAPIHono<Env> {
+  const api = createApi();
+  const { CORS_ORIGINS } = services.config;
+  if (CORS_ORIGINS.length > 0) api.use('*', cors({ origin: CORS_ORIGINS, exposeHeaders: ['ETag', 'Location', 'Retry-After'] }));
+  api.use(
+    '*',
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => {
+        throw new Problem('too_large', `Cannot take a request of more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
+      },
+    }),
+  );
+  api.use('*', requireActor(services.store.sql));
+  api.use('*', idempotency(services.store.sql, services.box));
+  for (const routes of [sourceRoutes, deviceRoutes, deviceActionRoutes, deviceHistoryRoutes, organizationRoutes, eventRoutes, auditRoutes])
+    api.route('/', routes(services));
+  return api;
+}
+
+/** Request id, log line and duration of every request. */
+function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const requestId = newId();
+    const started = performance.now();
+    c.set('requestId', requestId);
+    c.set('log', log.child({ requestId }));
+    await next();
+    const durationMs = performance.now() - started;
+    c.header('x-request-id', requestId);
+    metrics.httpRequest(c.req.method, c.req.routePath, c.res.status, durationMs);
+    c.get('log').debug({ method: c.req.method, path: c.req.path, status: c.res.status, durationMs: Math.round(durationMs) }, 'request');
+  };
+}
+
+/** SQLSTATEs and socket errors that mean "the database is away", not "we did wrong". */
+const DATABASE_AWAY = /^(08|57P0|53)|^(ECONNREFUSED|ECONNRESET|ENOENT|CONNECTION_|CONNECT_TIMEOUT)/;
+
+function toProblem({ log }: Services, error: unknown, requestId: string): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof SyntaxError || (error instanceof Error && error.message.startsWith('Malformed JSON'))) {
+    return new Problem('malformed_json', 'Cannot read the request: it is not JSON', { status: 400, cause: error });
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (DATABASE_AWAY.test(code))
+    return new Problem('unavailable', 'Cannot answer now: the database is away', { status: 503, retryAfterSeconds: 5, cause: error });
+  log.error({ requestId, err: error }, `request failed: ${messageOf(error)}`);
+  return new Problem('internal', `Cannot answer: something is wrong on our side (request ${requestId})`, { status: 500, cause: error });
+}

@@ -1,0 +1,34 @@
+import type { Adapters } from '../adapter/registry.ts';
+import type { Config } from '../config.ts';
+import type { Store } from '../db/transact.ts';
+import type { ReportIntake } from '../deployment/intake.ts';
+import type { Wakeups } from '../device/wakeups.ts';
+import type { AddressGuard } from '../git/address-guard.ts';
+import type { GitHosts } from '../git/hosts.ts';
+import type { Log } from '../log.ts';
+import type { Signer } from '../organization/signing.ts';
+import type { Preparer } from '../revision/preparer.ts';
+import type { SecretBox } from '../secret-box.ts';
+import type { Workspaces } from '../workspace/workspace.ts';
+import type { DeviceAuth } from './auth.ts';
+import type { Metrics } from './metrics.ts';
+
+/** What routes work with. */
+export type Services = {
+  store: Store;
+  config: Config;
+  log: Log;
+  box: SecretBox;
+  hosts: GitHosts;
+  guard: AddressGuard;
+  preparer: Preparer;
+  workspaces: Workspaces;
+  metrics: Metrics;
+  signer: Signer;
+  wakeups: Wakeups;
+  deviceAuth: DeviceAuth;
+  intake: ReportIntake;
+  adapters: Adapters;
+  /** Where devices and git hosts reach the service, without a slash at the end. */
+  publicUrl(): string;
+};

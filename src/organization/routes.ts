@@ -1,0 +1,193 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { Labels } from '../device/device.ts';
+import { insertEnrolmentToken } from '../device/keys.ts';
+import { conflict, invalid, notFound } from '../errors.ts';
+import { act } from '../http/acting.ts';
+import { body, createApi, decodeIdCursor, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
+import type { Services } from '../http/services.ts';
+import { newId } from '../ids.ts';
+import { hashToken, last4, mintToken } from '../tokens.ts';
+import { ROLES } from './organization.ts';
+import { insertToken, listTokens, revokeToken, type Token } from './store.ts';
+
+const time = z.iso.datetime();
+const TokenView = z
+  .object({ id: z.string(), name: z.string(), role: z.enum(ROLES), last4: z.string(), createdAt: time, lastUsedAt: time.nullable() })
+  .openapi('Token');
+const MintedToken = TokenView.extend({ token: z.string().openapi({ description: 'Shown this once' }) }).openapi('MintedToken');
+const NewToken = z.strictObject({ name: z.string().trim().min(1).max(200), role: z.enum(ROLES) }).openapi('NewToken');
+const Site = z.object({ id: z.string(), name: z.string(), createdAt: time }).openapi('Site');
+const NewSite = z.strictObject({ name: z.string().trim().min(1).max(200) }).openapi('NewSite');
+const NewEnrolmentToken = z
+  .strictObject({
+    uses: z.number().int().min(1).max(100_000).default(1),
+    expiresInSeconds: z
+      .number()
+      .int()
+      .min(60)
+      .max(365 * 86_400)
+      .default(86_400),
+    siteId: z.uuid().nullable().default(null),
+    sourceId: z.uuid().nullable().default(null).openapi({ description: 'Devices that enrol follow this source' }),
+    labels: Labels.default({}),
+  })
+  .openapi('NewEnrolmentToken');
+const MintedEnrolmentToken = z
+  .object({ id: z.string(), token: z.string(), expiresAt: time, uses: z.number().int() })
+  .openapi('MintedEnrolmentToken');
+
+function viewToken(token: Token): z.output<typeof TokenView> {
+  return { ...token, createdAt: token.createdAt.toISOString(), lastUsedAt: token.lastUsedAt?.toISOString() ?? null };
+}
+
+/** Tokens, enrolment tokens and sites. */
+export function organizationRoutes({ store }: Services) {
+  const { sql } = store;
+  return createApi()
+    .openapi(
+      createRoute({
+        method: 'get',
+        path: '/tokens',
+        tags: ['Tokens'],
+        middleware: [role('admin')] as const,
+        request: { query: PageQuery },
+        responses: { 200: json(page(TokenView), 'Tokens that work'), ...problems },
+      }),
+      async (c) => {
+        const { limit, cursor } = c.req.valid('query');
+        const rows = await listTokens(
+          sql,
+          c.get('actor').organizationId,
+          decodeIdCursor(cursor) ?? '00000000-0000-0000-0000-000000000000',
+          limit + 1,
+        );
+        return c.json(
+          toPage(rows, limit, (token) => token.id, viewToken),
+          200,
+        );
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'post',
+        path: '/tokens',
+        tags: ['Tokens'],
+        middleware: [role('admin')] as const,
+        request: { body: body(NewToken) },
+        responses: { 201: json(MintedToken, 'Minted, shown this once'), ...problems },
+      }),
+      async (c) => {
+        const wanted = c.req.valid('json');
+        const id = newId();
+        const token = mintToken('token');
+        const stored = await act(c, store, { action: 'token.create', subject: `token:${id}`, detail: wanted }, ({ tx }) =>
+          insertToken(tx, c.get('actor').organizationId, { id, ...wanted, hash: hashToken(token), last4: last4(token) }),
+        );
+        return c.json({ ...viewToken(stored), token }, 201);
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'delete',
+        path: '/tokens/{id}',
+        tags: ['Tokens'],
+        middleware: [role('admin')] as const,
+        request: { params: z.object({ id: z.uuid() }) },
+        responses: { 204: { description: 'Revoked' }, ...problems },
+      }),
+      async (c) => {
+        const { id } = c.req.valid('param');
+        await act(c, store, { action: 'token.revoke', subject: `token:${id}` }, async ({ tx }) => {
+          if (!(await revokeToken(tx, c.get('actor').organizationId, id))) throw notFound('token', id);
+        });
+        return c.body(null, 204);
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'post',
+        path: '/enrolment-tokens',
+        tags: ['Tokens'],
+        middleware: [role('operator')] as const,
+        request: { body: body(NewEnrolmentToken) },
+        responses: { 201: json(MintedEnrolmentToken, 'Minted, shown this once'), ...problems },
+      }),
+      async (c) => {
+        const { expiresInSeconds, uses, ...wanted } = c.req.valid('json');
+        const { organizationId } = c.get('actor');
+        const token = mintToken('enrolment');
+        const id = newId();
+        const expiresAt = new Date(Date.now() + expiresInSeconds * 1000);
+        await act(
+          c,
+          store,
+          { action: 'enrolment_token.create', subject: `enrolment-token:${id}`, detail: { uses, ...wanted } },
+          async ({ tx }) => {
+            await checkTargets(tx, organizationId, wanted);
+            await insertEnrolmentToken(tx, { organizationId, id, ...wanted, hash: hashToken(token), last4: last4(token), uses, expiresAt });
+          },
+        );
+        return c.json({ id, token, expiresAt: expiresAt.toISOString(), uses }, 201);
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'get',
+        path: '/sites',
+        tags: ['Devices'],
+        middleware: [role('viewer')] as const,
+        request: { query: PageQuery },
+        responses: { 200: json(page(Site), 'Sites'), ...problems },
+      }),
+      async (c) => {
+        const { limit, cursor } = c.req.valid('query');
+        const after = decodeIdCursor(cursor) ?? '00000000-0000-0000-0000-000000000000';
+        const rows = await sql<{ id: string; name: string; createdAt: Date }[]>`
+          select id, name, created_at as "createdAt" from sites where organization_id = ${c.get('actor').organizationId} and id > ${after} order by id limit ${limit + 1}`;
+        return c.json(
+          toPage(
+            rows,
+            limit,
+            (site) => site.id,
+            (site) => ({ ...site, createdAt: site.createdAt.toISOString() }),
+          ),
+          200,
+        );
+      },
+    )
+    .openapi(
+      createRoute({
+        method: 'post',
+        path: '/sites',
+        tags: ['Devices'],
+        middleware: [role('operator')] as const,
+        request: { body: body(NewSite) },
+        responses: { 201: json(Site, 'Created'), ...problems },
+      }),
+      async (c) => {
+        const { name } = c.req.valid('json');
+        const { organizationId } = c.get('actor');
+        const id = newId();
+        await act(c, store, { action: 'site.create', subject: `site:${id}`, detail: { name } }, async ({ tx }) => {
+          const result =
+            await tx`insert into sites (organization_id, id, name) values (${organizationId}, ${id}, ${name}) on conflict (organization_id, name) do nothing`;
+          if (result.count === 0) throw conflict('name_taken', `Cannot create site "${name}": there is one of that name`);
+        });
+        return c.json({ id, name, createdAt: new Date().toISOString() }, 201);
+      },
+    );
+}
+
+async function checkTargets(
+  tx: Parameters<typeof insertEnrolmentToken>[0],
+  organizationId: string,
+  wanted: { siteId: string | null; sourceId: string | null },
+): Promise<void> {
+  const [found] = await tx<[{ site: boolean; source: boolean }]>`
+    select ${wanted.siteId}::uuid is null or exists (select 1 from sites where organization_id = ${organizationId} and id = ${wanted.siteId}) as site,
+           ${wanted.sourceId}::uuid is null or exists (select 1 from sources where organization_id = ${organizationId} and id = ${wanted.sourceId}) as source`;
+  if (!found.site)
+    throw invalid(`Cannot use site "${wanted.siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
+  if (!found.source)
+    throw invalid(`Cannot use source "${wanted.sourceId}": there is none of that id`, [{ pointer: '/sourceId', detail: 'no such source' }]);
+}

@@ -1,0 +1,49 @@
+import type { Db } from '../db/connect.ts';
+import type { Actor, Role } from './organization.ts';
+
+/** Id of the organization of that name, which is made if there is none. Safe across processes. */
+export async function ensureOrganization(tx: Db, id: string, name: string): Promise<string> {
+  await tx`insert into organizations (id, name) values (${id}, ${name}) on conflict (name) do nothing`;
+  const [row] = await tx<{ id: string }[]>`select id from organizations where name = ${name}`;
+  if (row === undefined) throw new Error(`organization "${name}" vanished`);
+  return row.id;
+}
+
+export type Token = { id: string; name: string; role: Role; last4: string; createdAt: Date; lastUsedAt: Date | null };
+
+const columns = (sql: Db) => sql`id, name, role, last4, created_at as "createdAt", last_used_at as "lastUsedAt"`;
+
+export async function insertToken(
+  tx: Db,
+  organizationId: string,
+  token: { id: string; name: string; role: Role; hash: Buffer; last4: string },
+): Promise<Token> {
+  const [row] = await tx<Token[]>`
+    insert into tokens (organization_id, id, name, role, hash, last4)
+    values (${organizationId}, ${token.id}, ${token.name}, ${token.role}, ${token.hash}, ${token.last4}) returning ${columns(tx)}`;
+  if (row === undefined) throw new Error('insert returned no row');
+  return row;
+}
+
+/** Whom a token speaks for; revoked ones for nobody. Notes the use, at most once a minute. */
+export async function actorOfToken(sql: Db, hash: Buffer): Promise<Actor | undefined> {
+  const [row] = await sql<(Actor & { stale: boolean })[]>`
+    select organization_id as "organizationId", role, id as "tokenId", name,
+      coalesce(last_used_at < now() - interval '1 minute', true) as stale
+    from tokens where hash = ${hash} and revoked_at is null`;
+  if (row === undefined) return undefined;
+  if (row.stale) await sql`update tokens set last_used_at = now() where id = ${row.tokenId}`;
+  return { organizationId: row.organizationId, role: row.role, tokenId: row.tokenId, name: row.name };
+}
+
+export async function listTokens(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Token[]> {
+  return sql<Token[]>`
+    select ${columns(sql)} from tokens where organization_id = ${organizationId} and revoked_at is null and id > ${afterId} order by id limit ${limit}`;
+}
+
+/** @returns false when there is no such token, or it was revoked before */
+export async function revokeToken(tx: Db, organizationId: string, id: string): Promise<boolean> {
+  const result =
+    await tx`update tokens set revoked_at = now() where organization_id = ${organizationId} and id = ${id} and revoked_at is null`;
+  return result.count === 1;
+}

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import type { SecretBox } from '../secret-box.ts';
+import { last4 } from '../tokens.ts';
+import type { Credentials, Source } from './source.ts';
+
+export const CredentialsInput = z.union([
+  z.strictObject({ username: z.string().min(1).max(500), password: z.string().min(1).max(4000) }),
+  z.strictObject({ token: z.string().min(1).max(4000) }),
+]);
+
+export function sealCredentials(box: SecretBox, sourceId: string, credentials: Credentials): { authSealed: string; authHint: string } {
+  const hint = 'token' in credentials ? `token …${last4(credentials.token)}` : `user ${credentials.username}`;
+  return { authSealed: box.seal(JSON.stringify(credentials), `source:${sourceId}:auth`), authHint: hint };
+}
+
+export function openCredentials(box: SecretBox, source: Pick<Source, 'id' | 'authSealed'>): Credentials | undefined {
+  if (source.authSealed === null) return undefined;
+  return CredentialsInput.parse(JSON.parse(box.open(source.authSealed, `source:${source.id}:auth`)));
+}
+
+export function sealHookSecret(box: SecretBox, sourceId: string, secret: string): string {
+  return box.seal(secret, `source:${sourceId}:webhook`);
+}
+
+export function openHookSecret(box: SecretBox, source: Pick<Source, 'id' | 'webhookSecretSealed'>): string | null {
+  return source.webhookSecretSealed === null ? null : box.open(source.webhookSecretSealed, `source:${source.id}:webhook`);
+}

@@ -1,0 +1,152 @@
+import { z } from '@hono/zod-openapi';
+import type { Revision } from '../revision/store.ts';
+import { RolloutPolicy } from '../rollout/rollout.ts';
+import { DriftPolicy } from '../wire/agent.ts';
+import { CredentialsInput } from './credentials.ts';
+import { DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, type Source } from './source.ts';
+
+const Webhook = z.strictObject({ provider: z.string().min(1).max(40), secret: z.string().min(8).max(500) });
+
+const fields = {
+  name: z.string().trim().min(1).max(200).openapi({ example: 'store-terminals' }),
+  url: z.string().min(1).max(2048).openapi({ example: 'https://gitlab.example.com/fleet/terminals.git' }),
+  ref: z.string().min(1).max(255).openapi({ description: 'Branch or tag, or a commit of 40 hex digits', example: 'main' }),
+  layout: z.enum(['repo', 'fleet']),
+  pollIntervalSeconds: z.number().int().min(MIN_POLL_SECONDS).max(MAX_POLL_SECONDS),
+  allOrNothing: z.boolean().openapi({ description: 'One invalid device folder blocks the whole revision' }),
+  driftPolicy: DriftPolicy,
+  rolloutPolicy: RolloutPolicy,
+};
+
+export const NewSource = z
+  .strictObject({
+    ...fields,
+    ref: fields.ref.default('main'),
+    pollIntervalSeconds: fields.pollIntervalSeconds.default(DEFAULT_POLL_SECONDS),
+    allOrNothing: fields.allOrNothing.default(false),
+    driftPolicy: fields.driftPolicy.default('heal'),
+    rolloutPolicy: fields.rolloutPolicy.default({ strategy: 'all_at_once' }),
+    auth: CredentialsInput.optional(),
+    webhook: Webhook.optional(),
+  })
+  .openapi('NewSource');
+
+export const SourceChange = z
+  .strictObject({
+    ...z.object(fields).partial().shape,
+    auth: CredentialsInput.nullable().optional(),
+    webhook: Webhook.nullable().optional(),
+  })
+  .openapi('SourceChange');
+
+const time = z.iso.datetime();
+
+export const SourceView = z
+  .object({
+    id: z.string(),
+    ...fields,
+    auth: z.string().nullable().openapi({ description: 'A hint at the credentials; they themselves are never shown' }),
+    webhook: z.object({ provider: z.string(), secret: z.string().openapi({ description: 'Only its last characters' }) }).nullable(),
+    hookUrl: z.string(),
+    status: z.enum(['new', 'ok', 'partial', 'invalid', 'empty', 'ref_missing', 'waiting', 'failing']),
+    headCommit: z.string().nullable(),
+    revisionId: z.string().nullable(),
+    lastCheckedAt: time.nullable(),
+    lastSyncedAt: time.nullable(),
+    nextCheckAt: time,
+    lastError: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    failures: z.number().int(),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi('Source');
+
+export function viewSource(source: Source, publicUrl: string): z.output<typeof SourceView> {
+  return {
+    id: source.id,
+    name: source.name,
+    url: source.url,
+    ref: source.ref,
+    layout: source.layout,
+    pollIntervalSeconds: source.pollIntervalSeconds,
+    allOrNothing: source.allOrNothing,
+    driftPolicy: source.driftPolicy,
+    rolloutPolicy: source.rolloutPolicy,
+    auth: source.authHint,
+    webhook: source.webhookProvider === null ? null : { provider: source.webhookProvider, secret: `…${source.webhookSecretLast4 ?? ''}` },
+    hookUrl: `${publicUrl}/hooks/${source.id}`,
+    status: source.status,
+    headCommit: source.headCommit,
+    revisionId: source.revisionId,
+    lastCheckedAt: source.lastCheckedAt?.toISOString() ?? null,
+    lastSyncedAt: source.lastSyncedAt?.toISOString() ?? null,
+    nextCheckAt: source.nextCheckAt.toISOString(),
+    lastError: source.errorCode === null ? null : { code: source.errorCode, detail: source.errorDetail ?? '' },
+    failures: source.failures,
+    createdAt: source.createdAt.toISOString(),
+    updatedAt: source.updatedAt.toISOString(),
+  };
+}
+
+export const ConfigErrorView = z
+  .object({
+    code: z.string(),
+    file: z.string(),
+    line: z.number().int().optional(),
+    pointer: z.string(),
+    rule: z.string(),
+    limit: z.unknown().optional(),
+    actual: z.unknown().optional(),
+    message: z.string(),
+  })
+  .openapi('ConfigError');
+
+export const RevisionView = z
+  .object({
+    id: z.string(),
+    sourceId: z.string(),
+    commit: z.string(),
+    ref: z.string(),
+    author: z.object({ name: z.string(), email: z.string() }),
+    message: z.string(),
+    committedAt: time,
+    verdict: z.enum(['valid', 'partial', 'invalid']),
+    signature: z.string(),
+    errors: z.array(ConfigErrorView),
+    pathsChanged: z.number().int(),
+    pathsInvalid: z.number().int(),
+    timings: z.record(z.string(), z.number()),
+    createdAt: time,
+  })
+  .openapi('Revision');
+
+export const RevisionDetail = RevisionView.extend({
+  paths: z.array(
+    z.object({
+      path: z.string(),
+      verdict: z.enum(['valid', 'invalid', 'missing']),
+      bundle: z.string().nullable(),
+      errors: z.array(ConfigErrorView),
+    }),
+  ),
+  devices: z.array(z.string()).openapi({ description: 'Devices that it touched' }),
+}).openapi('RevisionDetail');
+
+export function viewRevision(revision: Revision): z.output<typeof RevisionView> {
+  return {
+    id: revision.id,
+    sourceId: revision.sourceId,
+    commit: revision.commit,
+    ref: revision.ref,
+    author: { name: revision.authorName, email: revision.authorEmail },
+    message: revision.message,
+    committedAt: revision.committedAt.toISOString(),
+    verdict: revision.verdict,
+    signature: revision.signatureVerdict,
+    errors: revision.errors,
+    pathsChanged: revision.pathsChanged,
+    pathsInvalid: revision.pathsInvalid,
+    timings: revision.timings,
+    createdAt: revision.createdAt.toISOString(),
+  };
+}

@@ -1,0 +1,76 @@
+import type { Layout } from '../revision/revision.ts';
+import type { RolloutPolicy } from '../rollout/rollout.ts';
+import type { DriftPolicy } from '../wire/agent.ts';
+
+/**
+ * What the last look at a source found. `new`: not looked at yet. `ok`: its head is prepared. `partial`: some of its device folders are
+ * blocked by errors. `invalid`: its head goes nowhere. `empty`, `ref_missing`: the remote has no commit to follow. `waiting`: a hook named a
+ * commit that the remote does not show yet. `failing`: the remote cannot be read.
+ */
+export type SourceStatus = 'new' | 'ok' | 'partial' | 'invalid' | 'empty' | 'ref_missing' | 'waiting' | 'failing';
+
+export type Credentials = { username: string; password: string } | { token: string };
+
+export type Source = {
+  organizationId: string;
+  id: string;
+  name: string;
+  url: string;
+  /** Branch or tag (short or full name), or a commit's 40 hex digits. */
+  ref: string;
+  layout: Layout;
+  authSealed: string | null;
+  /** What may be shown of the credentials: `user alice`, `token …x9Qf`. */
+  authHint: string | null;
+  webhookProvider: string | null;
+  webhookSecretSealed: string | null;
+  webhookSecretLast4: string | null;
+  pollIntervalSeconds: number;
+  allOrNothing: boolean;
+  driftPolicy: DriftPolicy;
+  rolloutPolicy: RolloutPolicy;
+  status: SourceStatus;
+  headCommit: string | null;
+  preparedCommit: string | null;
+  revisionId: string | null;
+  lastCheckedAt: Date | null;
+  lastSyncedAt: Date | null;
+  errorCode: string | null;
+  errorDetail: string | null;
+  failures: number;
+  expectedCommit: string | null;
+  expectedUntil: Date | null;
+  nextCheckAt: Date;
+  hookReceivedAt: Date | null;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+export const MIN_POLL_SECONDS = 5;
+export const MAX_POLL_SECONDS = 86_400;
+export const DEFAULT_POLL_SECONDS = 60;
+
+const BACKOFF_BASE_SECONDS = 5;
+const BACKOFF_CAP_SECONDS = 30 * 60;
+
+/** Seconds until a source that has failed `failures` times in a row is looked at again: doubling, capped, the upper half jittered by `random` in [0, 1). */
+export function backoffSeconds(failures: number, random: number): number {
+  const capped = Math.min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2 ** Math.min(failures - 1, 20));
+  return capped * (0.5 + random / 2);
+}
+
+/** Seconds until the next regular look: the interval, give or take 10 %, so that sources made together do not stay together. */
+export function pollSeconds(intervalSeconds: number, random: number): number {
+  return intervalSeconds * (0.9 + random * 0.2);
+}
+
+/** A commit that a hook named is waited for this long; then the source counts as it is. */
+export const EXPECT_COMMIT_SECONDS = 60;
+/** While waiting, the remote is asked this often. */
+export const EXPECT_RETRY_SECONDS = 1;
+
+/** Whether a push to `fullRef` (refs/heads/…, refs/tags/…) concerns a source that follows `ref`. */
+export function followsRef(ref: string, fullRef: string): boolean {
+  return ref === fullRef || fullRef === `refs/heads/${ref}` || fullRef === `refs/tags/${ref}`;
+}

@@ -1,0 +1,171 @@
+import type { Db } from '../db/connect.ts';
+import { RolloutPolicy } from '../rollout/rollout.ts';
+import type { Source, SourceStatus } from './source.ts';
+
+const columns = (sql: Db) => sql`
+  organization_id as "organizationId", id, name, url, ref, layout, auth_sealed as "authSealed", auth_hint as "authHint",
+  webhook_provider as "webhookProvider", webhook_secret_sealed as "webhookSecretSealed", webhook_secret_last4 as "webhookSecretLast4",
+  poll_interval_seconds as "pollIntervalSeconds", all_or_nothing as "allOrNothing", drift_policy as "driftPolicy", rollout_policy as "rolloutPolicy",
+  status, head_commit as "headCommit", prepared_commit as "preparedCommit", revision_id as "revisionId", last_checked_at as "lastCheckedAt",
+  last_synced_at as "lastSyncedAt", error_code as "errorCode", error_detail as "errorDetail", failures, expected_commit as "expectedCommit",
+  expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt"`;
+
+type Row = Omit<Source, 'rolloutPolicy'> & { rolloutPolicy: unknown };
+
+function parse(row: Row): Source {
+  return { ...row, rolloutPolicy: RolloutPolicy.parse(row.rolloutPolicy) };
+}
+
+/** For the controller, which is told ids only; routes use `sourceOf`. */
+export async function sourceById(sql: Db, id: string): Promise<Source | undefined> {
+  const [row] = await sql<Row[]>`select ${columns(sql)} from sources where id = ${id}`;
+  return row === undefined ? undefined : parse(row);
+}
+
+export async function sourceOf(sql: Db, organizationId: string, id: string): Promise<Source | undefined> {
+  const [row] = await sql<Row[]>`select ${columns(sql)} from sources where organization_id = ${organizationId} and id = ${id}`;
+  return row === undefined ? undefined : parse(row);
+}
+
+/** Locks the row until the transaction ends. */
+export async function lockSource(tx: Db, id: string): Promise<Source | undefined> {
+  const [row] = await tx<Row[]>`select ${columns(tx)} from sources where id = ${id} for update`;
+  return row === undefined ? undefined : parse(row);
+}
+
+export async function listSources(sql: Db, organizationId: string, afterId: string | null, limit: number): Promise<Source[]> {
+  const rows = await sql<Row[]>`
+    select ${columns(sql)} from sources where organization_id = ${organizationId} ${afterId === null ? sql`` : sql`and id > ${afterId}`} order by id limit ${limit}`;
+  return rows.map(parse);
+}
+
+export type SourceSettings = Pick<
+  Source,
+  | 'organizationId'
+  | 'id'
+  | 'name'
+  | 'url'
+  | 'ref'
+  | 'layout'
+  | 'authSealed'
+  | 'authHint'
+  | 'webhookProvider'
+  | 'webhookSecretSealed'
+  | 'webhookSecretLast4'
+  | 'pollIntervalSeconds'
+  | 'allOrNothing'
+  | 'driftPolicy'
+  | 'rolloutPolicy'
+>;
+
+/** @returns false when the organization has a source of that name */
+export async function insertSource(tx: Db, s: SourceSettings): Promise<boolean> {
+  const result = await tx`
+    insert into sources (organization_id, id, name, url, ref, layout, auth_sealed, auth_hint, webhook_provider, webhook_secret_sealed, webhook_secret_last4,
+      poll_interval_seconds, all_or_nothing, drift_policy, rollout_policy)
+    values (${s.organizationId}, ${s.id}, ${s.name}, ${s.url}, ${s.ref}, ${s.layout}, ${s.authSealed}, ${s.authHint}, ${s.webhookProvider},
+      ${s.webhookSecretSealed}, ${s.webhookSecretLast4}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)})
+    on conflict (organization_id, name) do nothing`;
+  return result.count === 1;
+}
+
+/** Writes the settings. Where another repository, ref or layout is followed, what was known of the old one no longer counts. */
+export async function updateSource(tx: Db, s: SourceSettings, followsAnother: boolean): Promise<void> {
+  await tx`
+    update sources set name = ${s.name}, url = ${s.url}, ref = ${s.ref}, layout = ${s.layout}, auth_sealed = ${s.authSealed}, auth_hint = ${s.authHint},
+      webhook_provider = ${s.webhookProvider}, webhook_secret_sealed = ${s.webhookSecretSealed}, webhook_secret_last4 = ${s.webhookSecretLast4},
+      poll_interval_seconds = ${s.pollIntervalSeconds}, all_or_nothing = ${s.allOrNothing}, drift_policy = ${s.driftPolicy}, rollout_policy = ${tx.json(s.rolloutPolicy)},
+      prepared_commit = case when ${followsAnother} then null else prepared_commit end,
+      head_commit = case when ${followsAnother} then null else head_commit end,
+      status = case when ${followsAnother} then 'new' else status end,
+      failures = 0, next_check_at = now(), version = version + 1, updated_at = now()
+    where organization_id = ${s.organizationId} and id = ${s.id}`;
+}
+
+/** Devices that were bound to it keep what they run, without a binding. */
+export async function deleteSource(tx: Db, organizationId: string, id: string): Promise<void> {
+  await tx`update enrolment_tokens set source_id = null where organization_id = ${organizationId} and source_id = ${id}`;
+  await tx`
+    update devices set source_id = null, path = null, following = false, sync_status = 'unmanaged', sync_since = now(), updated_at = now()
+    where organization_id = ${organizationId} and source_id = ${id}`;
+  await tx`delete from sources where organization_id = ${organizationId} and id = ${id}`;
+}
+
+/** Notes that the remote still shows what is prepared: one statement for many sources. */
+export async function noteUnchanged(sql: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await sql`update sources set last_checked_at = now(), failures = 0 where id = any(${[...ids]}::uuid[])`;
+}
+
+export type CheckOutcome = {
+  status: SourceStatus;
+  headCommit?: string | null;
+  error: { code: string; detail: string } | null;
+  failures: number;
+  nextCheckInSeconds: number;
+  /** The head is prepared and stored. */
+  synced?: { commit: string | null; revisionId: string };
+  /** Stop waiting for the commit that a hook named. */
+  arrived: boolean;
+};
+
+/** A hook that came in meanwhile and expects another commit is not forgotten: the source is due at once. */
+export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedCommit'>, outcome: CheckOutcome): Promise<void> {
+  const synced = outcome.synced;
+  await tx`
+    update sources set status = ${outcome.status}, last_checked_at = now(),
+      head_commit = ${outcome.headCommit === undefined ? tx`head_commit` : outcome.headCommit},
+      error_code = ${outcome.error?.code ?? null}, error_detail = ${outcome.error?.detail ?? null}, failures = ${outcome.failures},
+      prepared_commit = ${synced === undefined ? tx`prepared_commit` : synced.commit}, revision_id = ${synced === undefined ? tx`revision_id` : synced.revisionId},
+      last_synced_at = ${synced === undefined ? tx`last_synced_at` : tx`now()`},
+      expected_commit = case when ${outcome.arrived} and expected_commit is not distinct from ${source.expectedCommit} then null else expected_commit end,
+      next_check_at = case when expected_commit is distinct from ${source.expectedCommit} then now()
+        else now() + make_interval(secs => ${outcome.nextCheckInSeconds}) end
+    where id = ${source.id}`;
+}
+
+/** A hook says that the ref is at `commit` now (null: it does not say). Looked at at once. */
+export async function expectCommit(tx: Db, id: string, commit: string | null, seconds: number): Promise<void> {
+  await tx`
+    update sources set hook_received_at = now(), next_check_at = now(),
+      expected_commit = coalesce(${commit}, expected_commit),
+      expected_until = ${commit === null ? tx`expected_until` : tx`now() + make_interval(secs => ${seconds})`}
+    where id = ${id}`;
+}
+
+/**
+ * Claims up to `limit` sources that are due, oldest first, and postpones each by its interval (give or take 10 %), so that a claim that dies is made
+ * again later. Safe across processes (SKIP LOCKED).
+ */
+export async function claimDueSources(sql: Db, limit: number): Promise<Source[]> {
+  const rows = await sql<Row[]>`
+    update sources set next_check_at = now() + make_interval(secs => poll_interval_seconds * (0.9 + random() * 0.2))
+    where id in (select id from sources where next_check_at <= now() order by next_check_at limit ${limit} for update skip locked)
+    returning ${columns(sql)}`;
+  return rows.map(parse);
+}
+
+export async function sourceCounts(sql: Db): Promise<{ status: SourceStatus; count: number }[]> {
+  return sql`select status, count(*)::int as count from sources group by status`;
+}
+
+/** @returns false when this delivery was recorded before */
+export async function insertHookDelivery(
+  tx: Db,
+  delivery: {
+    organizationId: string;
+    sourceId: string;
+    deliveryId: string;
+    provider: string;
+    event: string;
+    ref: string | null;
+    commitOid: string | null;
+    verdict: string;
+  },
+): Promise<boolean> {
+  const result = await tx`
+    insert into hook_deliveries (organization_id, source_id, delivery_id, provider, event, ref, commit_oid, verdict)
+    values (${delivery.organizationId}, ${delivery.sourceId}, ${delivery.deliveryId}, ${delivery.provider}, ${delivery.event}, ${delivery.ref}, ${delivery.commitOid}, ${delivery.verdict})
+    on conflict do nothing`;
+  return result.count === 1;
+}
