@@ -6,7 +6,7 @@ import { messageOf, Problem } from '../errors.ts';
 /** One row or document of the API; commands show the fields they know. */
 export type Item = Record<string, unknown>;
 
-export type Query = Record<string, string | number | undefined>;
+type Query = Record<string, string | number | undefined>;
 
 /** The HTTP API below `/api/v1`. Every call throws Problem, with the server's code, detail and field errors where it gave them. */
 export type ApiClient = {

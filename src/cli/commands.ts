@@ -1,6 +1,17 @@
 import type { Command } from 'commander';
 import { Problem } from '../errors.ts';
-import { type Call, calling, lookOf, positive, showItem, showTable, speakingThrough, type Terminal } from './call.ts';
+import {
+  type Call,
+  calling,
+  collectLabel,
+  labelsOf,
+  lookOf,
+  positive,
+  showItem,
+  showTable,
+  speakingThrough,
+  type Terminal,
+} from './call.ts';
 import type { Item } from './client.ts';
 import { registerDeviceCommands } from './device-commands.ts';
 import { registerSourceCommands } from './source-commands.ts';
@@ -60,6 +71,21 @@ function registerTokens(tokens: Command, io: Terminal): void {
     .option('--role <role>', 'viewer, operator or admin', 'viewer');
   calling(create, io, async (call) => {
     showItem(call, await call.client.send('POST', '/tokens', { name: call.args[0], role: call.text('role') }));
+  });
+  const enrol = tokens
+    .command('enrol')
+    .description('a token with which devices register themselves, shown once')
+    .option('--uses <n>', 'devices that may use it', positive)
+    .option('--expires-in <seconds>', 'default a day', positive)
+    .option('--site <id>')
+    .option('--source <id>', 'the source that they follow')
+    .option('--label <key=value>', 'may be repeated', collectLabel);
+  calling(enrol, io, async (call) => {
+    const [uses, expiresInSeconds] = [call.text('uses'), call.text('expiresIn')].map((text) =>
+      text === undefined ? undefined : Number(text),
+    );
+    const wanted = { uses, expiresInSeconds, siteId: call.text('site'), sourceId: call.text('source'), labels: labelsOf(call) };
+    showItem(call, await call.client.send('POST', '/enrolment-tokens', wanted));
   });
   calling(tokens.command('revoke <id>').description('the token stops working'), io, async (call) => {
     showItem(call, await call.client.send('DELETE', `/tokens/${call.segment(0)}`), 'revoked');

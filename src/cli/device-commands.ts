@@ -13,7 +13,7 @@ const DEVICE_COLUMNS: Column[] = [
   { title: 'CONNECTIVITY', value: field('connectivity') },
   { title: 'LAST SEEN', value: ago('lastSeenAt') },
   { title: 'TYPE', value: field('type') },
-  { title: 'ERROR', value: field('errorCode') },
+  { title: 'ERROR', value: field('error.code') },
 ];
 
 const WHY_COLUMNS: Column[] = [
@@ -38,7 +38,7 @@ const DEPLOYMENT_COLUMNS: Column[] = [
   { title: 'CREATED', value: ago('createdAt') },
   { title: 'FINISHED', value: ago('finishedAt') },
   { title: 'BUNDLE', value: short('bundle') },
-  { title: 'ERROR', value: field('errorCode') },
+  { title: 'ERROR', value: field('error.code') },
 ];
 
 const pathOf = (call: Call, rest = ''): string => `/devices/${call.segment(0)}${rest}`;
@@ -143,6 +143,7 @@ function registerActing(devices: Command, io: Terminal): void {
     ['start', 'begin to follow its source'],
     ['stop', 'cease to follow; what it runs stays'],
     ['refresh', 'look for a newer commit now'],
+    ['retry', 'try the bundle that failed again, even if the device has quarantined it'],
   ] as const) {
     const command = devices.command(`${verb} <id>`).description(description);
     if (verb !== 'stop') command.option('--watch', 'follow it until it has settled');
@@ -152,9 +153,13 @@ function registerActing(devices: Command, io: Terminal): void {
     .command('rollback <id>')
     .description('back to an earlier bundle; holds the device there')
     .option('--to <bundle-or-backup>')
+    .option('--reason <text>')
     .option('--watch', 'follow it until it has settled');
   calling(rollback, io, async (call) =>
-    actAndFollow(call, await call.client.send('POST', pathOf(call, '/rollback'), { to: call.text('to') })),
+    actAndFollow(
+      call,
+      await call.client.send('POST', pathOf(call, '/rollback'), { to: targetOf(call.text('to')), reason: call.text('reason') }),
+    ),
   );
   const hold = devices
     .command('hold <id>')
@@ -183,6 +188,14 @@ function registerActing(devices: Command, io: Terminal): void {
 async function actAndFollow(call: Call, answer: unknown): Promise<void> {
   if (call.watch) await followDevice(call);
   else showItem(call, answer);
+}
+
+/** A bundle's digest or a backup's id; undefined: what was well before. */
+function targetOf(text: string | undefined): { bundle: string } | { backup: string } | undefined {
+  if (text === undefined) return undefined;
+  if (/^[0-9a-f]{64}$/.test(text)) return { bundle: text };
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) return { backup: text };
+  throw new Problem('usage', `Cannot roll back to "${text}": must be a bundle's digest (64 hex digits) or a backup's id`);
 }
 
 function payloadOf(text: string | undefined): unknown {

@@ -50,23 +50,31 @@ export async function followDevice(call: Call): Promise<void> {
 }
 
 function stateLine(state: Item): string {
-  return plain(
-    [state.syncStatus, state.connectivity, state.errorCode, state.errorDetail].filter((one) => typeof one === 'string').join('  '),
-  );
+  const device = asItem(state.device) ?? state;
+  const attempt = asItem(state.deployment)?.state;
+  const texts = [
+    device.syncStatus,
+    device.connectivity,
+    typeof attempt === 'string' ? `deployment ${attempt}` : undefined,
+    failureOf(state),
+  ];
+  return plain(texts.filter((one) => typeof one === 'string').join('  '));
 }
 
+const OPEN = ['queued', 'delivering', 'applying', 'confirming'];
+const FAILED = ['failed', 'rolled_back', 'timed_out'];
+
+/** A device that is held stays `held` while it is rolled back: the attempt tells how far it is. */
 function isSettled(state: Item, id: string): boolean {
-  switch (state.syncStatus) {
-    case 'failed':
-    case 'rolled_back':
-      throw new Problem(
-        'not_converged',
-        `Device "${id}" ended as ${state.syncStatus}: ${plain(String(state.errorDetail ?? state.errorCode ?? 'see its deployments'))}`,
-      );
-    case 'pending':
-    case 'updating':
-      return false;
-    default:
-      return true;
-  }
+  const status = String((asItem(state.device) ?? state).syncStatus);
+  const attempt = String(asItem(state.deployment)?.state);
+  if (status === 'pending' || status === 'updating' || OPEN.includes(attempt)) return false;
+  const ended = [status, attempt].find((one) => FAILED.includes(one));
+  if (ended === undefined || status === 'in_sync') return true;
+  throw new Problem('not_converged', `Device "${id}" ended as ${ended}: ${failureOf(state) ?? 'see its deployments'}`);
+}
+
+function failureOf(state: Item): string | undefined {
+  const error = asItem((asItem(state.device) ?? state).error) ?? asItem(asItem(state.deployment)?.error);
+  return error === undefined ? undefined : plain(`${String(error.code)}: ${String(error.detail)}`);
 }

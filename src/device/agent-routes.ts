@@ -8,8 +8,8 @@ import { hashToken } from '../tokens.ts';
 import { EnrollRequest, type EnrollResponse, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { desiredEtag, desiredPayload } from './desired.ts';
-import { useEnrolmentToken } from './keys.ts';
-import { registerDevice } from './register.ts';
+import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
+import { mintKey, registerDevice } from './register.ts';
 
 /** Longest long poll: below the idle timeouts of usual proxies. */
 const MAX_WAIT_SECONDS = 55;
@@ -48,7 +48,10 @@ async function enroll({ store, signer }: Services, authorization: string | undef
     );
   const wanted = parsed.data;
   const enrolled = await transact(store, async (unit) => {
-    const grant = token === undefined ? undefined : await useEnrolmentToken(unit.tx, hashToken(token));
+    const hash = hashToken(token ?? '');
+    const reclaimed = await reclaimEnrolment(unit.tx, hash, wanted.deviceId);
+    if (reclaimed !== undefined) return { ...reclaimed, apiKey: await mintKey(unit, reclaimed.organizationId, wanted.deviceId) };
+    const grant = await useEnrolmentToken(unit.tx, hash);
     if (grant === undefined)
       throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired', { status: 401 });
     const apiKey = await registerDevice(unit, {
@@ -60,9 +63,10 @@ async function enroll({ store, signer }: Services, authorization: string | undef
       labels: { ...wanted.labels, ...grant.labels },
       siteId: grant.siteId,
       adapter: 'agent',
-      simulated: false,
+      simulated: wanted.simulated ?? false,
       sourceId: grant.sourceId,
       following: grant.sourceId !== null,
+      enrolmentTokenId: grant.id,
     });
     return { organizationId: grant.organizationId, apiKey };
   });

@@ -32,6 +32,19 @@ export type EnrolmentToken = {
   labels: Record<string, string>;
 };
 
+/**
+ * Whether the token made this device and nobody has used the device's key since: the device was cut off before it could keep the key. Its keys
+ * stop working, as nobody has them.
+ */
+export async function reclaimEnrolment(tx: Db, hash: Buffer, deviceId: string): Promise<{ organizationId: string } | undefined> {
+  const [row] = await tx<{ organizationId: string }[]>`
+    select d.organization_id as "organizationId" from enrolment_tokens t
+    join devices d on d.organization_id = t.organization_id and d.enrolment_token_id = t.id and d.id = ${deviceId}
+    where t.hash = ${hash} and t.expires_at > now() and d.last_seen_at is null for update of d`;
+  if (row !== undefined) await tx`delete from device_keys where organization_id = ${row.organizationId} and device_id = ${deviceId}`;
+  return row;
+}
+
 /** Takes one use of a valid token; undefined when it is unknown, used up or expired. */
 export async function useEnrolmentToken(tx: Db, hash: Buffer): Promise<EnrolmentToken | undefined> {
   const [row] = await tx<EnrolmentToken[]>`

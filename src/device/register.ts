@@ -54,6 +54,7 @@ export async function defaultPath(unit: Unit, organizationId: string, sourceId: 
   return folder?.path ?? `devices/${deviceId}`;
 }
 
+/** @throws Problem `invalid_request` */
 async function checkSite(unit: Unit, organizationId: string, siteId: string | null): Promise<void> {
   if (siteId === null) return;
   const found = await unit.tx`select 1 from sites where organization_id = ${organizationId} and id = ${siteId}`;
@@ -61,7 +62,7 @@ async function checkSite(unit: Unit, organizationId: string, siteId: string | nu
     throw invalid(`Cannot use site "${siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
 }
 
-async function mintKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {
+export async function mintKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {
   const apiKey = mintToken('device');
   await insertDeviceKey(unit.tx, organizationId, deviceId, { hash: hashToken(apiKey), last4: last4(apiKey) });
   return apiKey;

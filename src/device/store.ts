@@ -78,14 +78,15 @@ export type NewDevice = {
   sourceId: string | null;
   path: string | null;
   following: boolean;
+  enrolmentTokenId?: string;
 };
 
 /** @returns false when the organization has a device of that id. */
 export async function insertDevice(tx: Db, device: NewDevice): Promise<boolean> {
   const result = await tx`
-    insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
+    insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following, enrolment_token_id)
     values (${device.organizationId}, ${device.id}, ${device.name}, ${device.type}, ${tx.json(device.labels)}, ${device.siteId},
-            ${device.adapter}, ${device.simulated}, ${device.sourceId}, ${device.path}, ${device.following})
+            ${device.adapter}, ${device.simulated}, ${device.sourceId}, ${device.path}, ${device.following}, ${device.enrolmentTokenId ?? null})
     on conflict (organization_id, id) do nothing`;
   return result.count === 1;
 }

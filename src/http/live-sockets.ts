@@ -1,6 +1,16 @@
+import type { DefaultEventsMap, Namespace, Socket } from 'socket.io';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
-import type { LiveNamespace, LiveSocket } from './live.ts';
+import type { Closing, DeviceUpdate, LiveEvent } from '../wire/live.ts';
+
+export type ClientEvents = {
+  subscribe(request: unknown, acknowledge: unknown): void;
+  unsubscribe(request: unknown, acknowledge: unknown): void;
+};
+export type ServerEvents = { event(event: LiveEvent): void; device_update(update: DeviceUpdate): void; closing(closing: Closing): void };
+export type SocketData = { actor: Actor; token: string };
+export type LiveSocket = Socket<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
+export type LiveNamespace = Namespace<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
 
 export type LiveLimits = {
   /** Between two looks at what waits for each socket. */

@@ -54,7 +54,7 @@ export function toMessage(event: Event): LiveEvent {
 }
 
 /** Devices whose shown state the event changed. */
-export function devicesChangedBy(event: Event): string[] {
+function devicesChangedBy(event: Event): string[] {
   if (SERVICE_FACTS.includes(event.type)) return DeviceIds.safeParse(event.data.deviceIds).data ?? [];
   return DEVICE_FACTS.includes(event.type) && event.subject.startsWith('device:') ? [event.subject.slice('device:'.length)] : [];
 }

@@ -1,22 +1,24 @@
 import type { Server as HttpServer } from 'node:http';
-import { type DefaultEventsMap, type Namespace, Server, type Socket } from 'socket.io';
-import type { z } from 'zod';
+import { type DefaultEventsMap, Server } from 'socket.io';
 import type { Sql } from '../db/connect.ts';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
+import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
+import { type Coalescer, createCoalescer } from './live-coalesce.ts';
+import { type FeedBatch, type LiveFeed, openLiveFeed } from './live-feed.ts';
+import { answerRequests } from './live-requests.ts';
 import {
-  type Closing,
-  type DeviceUpdate,
-  LIVE_NAMESPACE,
-  type LiveEvent,
-  type SubscribeAnswer,
-  SubscribeRequest,
-  type UnsubscribeAnswer,
-  UnsubscribeRequest,
-} from '../wire/live.ts';
-import { createCoalescer } from './live-coalesce.ts';
-import { type FeedBatch, openLiveFeed } from './live-feed.ts';
-import { endConnection, isTooSlow, LIVE_LIMITS, type LiveLimits, watchSockets } from './live-sockets.ts';
+  type ClientEvents,
+  endConnection,
+  isTooSlow,
+  LIVE_LIMITS,
+  type LiveLimits,
+  type LiveNamespace,
+  type LiveSocket,
+  type ServerEvents,
+  type SocketData,
+  watchSockets,
+} from './live-sockets.ts';
 import { createSubscription, type Subscription } from './live-subscription.ts';
 import { toMessage, topicsOf, topicsOfDevice } from './live-updates.ts';
 
@@ -39,21 +41,24 @@ export type Live = {
   close(): Promise<void>;
 };
 
-type ClientEvents = { subscribe(request: unknown, acknowledge: unknown): void; unsubscribe(request: unknown, acknowledge: unknown): void };
-type ServerEvents = { event(event: LiveEvent): void; device_update(update: DeviceUpdate): void; closing(closing: Closing): void };
-type SocketData = { actor: Actor; token: string };
-export type LiveSocket = Socket<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
-export type LiveNamespace = Namespace<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
-
 const MAX_PAYLOAD_BYTES = 100_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** At most 10 updates of one device each second. */
 const UPDATE_INTERVAL_MS = 100;
-/** Subscriptions of one socket that wait for their turn. */
-const MAX_WAITING_REQUESTS = 20;
+
+/** What the connections of this process share. */
+type Shared = {
+  live: LiveNamespace;
+  feed: LiveFeed;
+  updates: Coalescer<OwnUpdate>;
+  /** By organization. */
+  subscriptions: Map<string, Set<Subscription>>;
+};
+
+type OwnUpdate = { organizationId: string; update: DeviceUpdate };
 
 export async function openLive(options: LiveOptions): Promise<Live> {
-  const { log, sql } = options;
+  const { log, sql, listenSql } = options;
   const limits = { ...LIVE_LIMITS, ...options.limits };
   const io = new Server<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>(options.httpServer, {
     serveClient: false,
@@ -63,58 +68,66 @@ export async function openLive(options: LiveOptions): Promise<Live> {
   });
   io.use((_socket, next) => next(new Error(`use the namespace ${LIVE_NAMESPACE}`)));
   const live: LiveNamespace = io.of(LIVE_NAMESPACE);
-  const subscriptions = new Map<string, Set<Subscription>>();
-  const updates = createCoalescer<{ organizationId: string; update: DeviceUpdate }>(UPDATE_INTERVAL_MS, ({ organizationId, update }) => {
+  const subscriptions: Shared['subscriptions'] = new Map();
+  const updates = createCoalescer<OwnUpdate>(UPDATE_INTERVAL_MS, ({ organizationId, update }) => {
     live.to(roomsOf(organizationId, topicsOfDevice(update.device_id))).emit('device_update', update);
   });
-  const deliver = ({ organizationId, ...batch }: FeedBatch): void => {
-    for (const subscription of subscriptions.get(organizationId) ?? []) subscription.observe({ organizationId, ...batch });
-    for (const event of batch.events) live.to(roomsOf(organizationId, topicsOf(event))).emit('event', toMessage(event));
-    for (const update of batch.updates) updates.offer(`${organizationId} ${update.device_id}`, { organizationId, update });
-  };
-  const feed = await openLiveFeed({ sql, listenSql: options.listenSql, log, deliver });
-
+  const feed = await openLiveFeed({ sql, listenSql, log, deliver: (batch) => deliver({ live, updates, subscriptions }, batch) });
+  const shared = { live, feed, updates, subscriptions };
   live.use((socket, next) => void admit(socket, options).then(next));
-  live.on('connection', (socket) => {
-    const { organizationId } = socket.data.actor;
-    const ready = feed.follow(organizationId);
-    const subscription = createSubscription(sql, feed, organizationId, {
-      join: (topics) => void socket.join(roomsOf(organizationId, topics)),
-      leave: (topics) => {
-        for (const room of roomsOf(organizationId, topics)) void socket.leave(room);
-      },
-      event: (event) => socket.emit('event', toMessage(event)),
-      update: (update) => socket.emit('device_update', update),
-      isUpdateWaiting: (deviceId) => updates.isWaiting(`${organizationId} ${deviceId}`),
-    });
-    const peers = subscriptions.get(organizationId) ?? new Set();
-    subscriptions.set(organizationId, peers.add(subscription));
-    socket.on('disconnect', (reason) => {
-      log.debug({ organizationId, socketId: socket.id, reason }, 'live connection ended');
-      subscription.close();
-      peers.delete(subscription);
-      if (peers.size === 0 && subscriptions.get(organizationId) === peers) subscriptions.delete(organizationId);
-      feed.unfollow(organizationId);
-    });
-    serve(socket, subscription, ready, log);
-  });
-
+  live.on('connection', (socket) => attach(socket, shared, sql, log));
   const stopWatching = watchSockets(live, options.authenticate, limits, log);
   return {
     connections: () => live.sockets.size,
     close: async () => {
       stopWatching();
-      const last = Promise.all([...subscriptions.keys()].map((organizationId) => feed.catchUp(organizationId)));
-      await withinMs(limits.closeTimeoutMs, last);
-      updates.flush();
-      live.emit('closing', { code: 'shutting_down', detail: 'The service is stopping; connect again in a moment' });
-      const ended = [...live.sockets.values()].map((socket) => endConnection(socket, isTooSlow(socket, limits)));
-      await withinMs(limits.closeTimeoutMs, Promise.all(ended));
+      await sayGoodbye(shared, limits);
       io.engine.close();
       updates.close();
       await feed.close();
     },
   };
+}
+
+function deliver({ live, updates, subscriptions }: Omit<Shared, 'feed'>, batch: FeedBatch): void {
+  const { organizationId } = batch;
+  for (const subscription of subscriptions.get(organizationId) ?? []) subscription.observe(batch);
+  for (const event of batch.events) live.to(roomsOf(organizationId, topicsOf(event))).emit('event', toMessage(event));
+  for (const update of batch.updates) updates.offer(`${organizationId} ${update.device_id}`, { organizationId, update });
+}
+
+function attach(socket: LiveSocket, { feed, updates, subscriptions }: Shared, sql: Sql, log: Log): void {
+  const { organizationId } = socket.data.actor;
+  const ready = feed.follow(organizationId);
+  const subscription = createSubscription(sql, feed, organizationId, {
+    join: (topics) => void socket.join(roomsOf(organizationId, topics)),
+    leave: (topics) => {
+      for (const room of roomsOf(organizationId, topics)) void socket.leave(room);
+    },
+    event: (event) => socket.emit('event', toMessage(event)),
+    update: (update) => socket.emit('device_update', update),
+    isUpdateWaiting: (deviceId) => updates.isWaiting(`${organizationId} ${deviceId}`),
+  });
+  const peers = subscriptions.get(organizationId) ?? new Set();
+  subscriptions.set(organizationId, peers.add(subscription));
+  socket.on('disconnect', (reason) => {
+    log.debug({ organizationId, socketId: socket.id, reason }, 'live connection ended');
+    subscription.close();
+    peers.delete(subscription);
+    if (peers.size === 0 && subscriptions.get(organizationId) === peers) subscriptions.delete(organizationId);
+    feed.unfollow(organizationId);
+  });
+  answerRequests(socket, subscription, ready, log);
+}
+
+/** The last facts (devices that nobody watches any more) reach those who listen, as far as the time allows. */
+async function sayGoodbye({ live, feed, updates, subscriptions }: Shared, limits: LiveLimits): Promise<void> {
+  const last = Promise.all([...subscriptions.keys()].map((organizationId) => feed.catchUp(organizationId)));
+  await withinMs(limits.closeTimeoutMs, last);
+  updates.flush();
+  live.emit('closing', { code: 'shutting_down', detail: 'The service is stopping; connect again in a moment' });
+  const ended = [...live.sockets.values()].map((socket) => endConnection(socket, isTooSlow(socket, limits)));
+  await withinMs(limits.closeTimeoutMs, Promise.all(ended));
 }
 
 /** Rooms carry the organization: device ids are unique within one only. */
@@ -136,46 +149,6 @@ async function admit(socket: LiveSocket, options: LiveOptions): Promise<Error | 
     options.log.warn({ err: error }, 'cannot authenticate a live connection');
     return new Error('unavailable');
   }
-}
-
-/** Requests of one socket are answered one after the other, each by its acknowledgement; none of them can throw. */
-function serve(socket: LiveSocket, subscription: Subscription, ready: Promise<void>, log: Log): void {
-  let waiting = 0;
-  let tail: Promise<void> = ready;
-  socket.on('subscribe', (input, acknowledge) => {
-    const answer = (result: SubscribeAnswer): void => reply(acknowledge, result);
-    const request = SubscribeRequest.safeParse(input);
-    if (!request.success) return answer(refusal(request.error));
-    if (waiting >= MAX_WAITING_REQUESTS)
-      return answer({ ok: false, code: 'busy', detail: `Cannot subscribe: ${waiting} earlier requests wait for their answer` });
-    waiting += 1;
-    tail = tail
-      .then(() => (socket.connected ? subscription.subscribe(request.data, answer) : undefined))
-      .catch((error: unknown) => {
-        log.warn({ err: error, socketId: socket.id }, 'cannot subscribe');
-        answer({ ok: false, code: 'unavailable', detail: 'Cannot subscribe now: the database does not answer; try again' });
-      })
-      .finally(() => {
-        waiting -= 1;
-      });
-  });
-  socket.on('unsubscribe', (input, acknowledge) => {
-    const request = UnsubscribeRequest.safeParse(input);
-    if (!request.success) return reply(acknowledge, refusal(request.error));
-    tail = tail.then(() => {
-      subscription.unsubscribe(request.data.topics);
-      reply(acknowledge, { ok: true });
-    });
-  });
-}
-
-function reply(acknowledge: unknown, answer: SubscribeAnswer | UnsubscribeAnswer): void {
-  if (typeof acknowledge === 'function') acknowledge(answer);
-}
-
-function refusal(error: z.ZodError): { ok: false; code: string; detail: string } {
-  const problems = error.issues.slice(0, 5).map((issue) => `/${issue.path.join('/')} ${issue.message}`);
-  return { ok: false, code: 'invalid_request', detail: `Cannot accept the request: ${problems.join('; ')}` };
 }
 
 /** Waits for `work`, but not longer; how it ends is of no matter. */

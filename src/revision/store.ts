@@ -1,5 +1,4 @@
 import type { Db } from '../db/connect.ts';
-import { archiveSize } from '../wire/archive.ts';
 import type { ConfigError, PreparedPath, PreparedRevision } from './revision.ts';
 
 export type RevisionVerdict = 'valid' | 'partial' | 'invalid';
@@ -122,14 +121,15 @@ export async function storeBundles(tx: Db, organizationId: string, prepared: Pre
       insert into blobs ${tx(chunk.map((digest) => ({ organization_id: organizationId, digest, content: Buffer.from(prepared.blobs.get(digest) ?? []) })))}
       on conflict do nothing`;
   }
-  const bundles = new Map(prepared.paths.flatMap((path) => (path.bundle === null ? [] : [[path.bundle.digest, path.bundle] as const])));
+  const bundles = new Map(prepared.paths.flatMap((path) => (path.bundle === null ? [] : [[path.bundle.digest, { ...path.bundle, secrets: path.secretPointers ?? {} }] as const])));
   for (const chunk of chunked([...bundles.values()])) {
     await tx`
-      insert into bundles (organization_id, digest, manifest, size)
-      select ${organizationId}, digest, manifest::jsonb, size
-      from unnest(${chunk.map((b) => b.digest)}::text[], ${chunk.map((b) => JSON.stringify(b.manifest))}::text[], ${chunk.map((b) => archiveSize(b.manifest))}::bigint[])
-           as b (digest, manifest, size)
-      on conflict do nothing`;
+      insert into bundles (organization_id, digest, manifest, size, secret_pointers)
+      select ${organizationId}, digest, manifest::jsonb, size, secrets::jsonb
+      from unnest(${chunk.map((b) => b.digest)}::text[], ${chunk.map((b) => JSON.stringify(b.manifest))}::text[], ${chunk.map((b) => b.size)}::bigint[],
+                  ${chunk.map((b) => JSON.stringify(b.secrets))}::text[]) as b (digest, manifest, size, secrets)
+      on conflict (organization_id, digest) do update set secret_pointers = excluded.secret_pointers
+        where bundles.secret_pointers is distinct from excluded.secret_pointers`;
   }
 }
 

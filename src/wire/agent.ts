@@ -16,6 +16,8 @@ export const EnrollRequest = z.strictObject({
   name: z.string().min(1).max(200).optional(),
   type: z.string().min(1).max(100).optional(),
   labels: z.record(z.string().max(63), z.string().max(253)).optional(),
+  /** No hardware stands behind it: shown as such. */
+  simulated: z.boolean().optional(),
 });
 export type EnrollRequest = z.infer<typeof EnrollRequest>;
 

@@ -1,79 +1,57 @@
 import { expect, test } from 'vitest';
-import { createDevice } from '../agent/device.ts';
-import { openGitHost } from '../support/git-host.ts';
-import { postGitLabPush, SIGNING_TOKEN } from '../support/hooks.ts';
-import { eventually, openService } from '../support/service.ts';
-
-const MANIFEST = `apiVersion: bellwether/v1
-kind: DeviceConfig
-validate:
-  - files: "config/*.json"
-    schema: schema.json
-files:
-  - from: config/app.json
-    to: app.json
-apply:
-  hooks: { after: reload }
-  health: { hook: check-config, timeoutSeconds: 5 }
-  confirmTimeoutSeconds: 20
-`;
-const SCHEMA = JSON.stringify({
-  $schema: 'https://json-schema.org/draft/2020-12/schema',
-  type: 'object',
-  required: ['vlan'],
-  properties: { vlan: { type: 'integer', minimum: 1, maximum: 4094 }, host: { type: 'string' } },
-});
-const files = (config: unknown) => ({ 'bellwether.yaml': MANIFEST, 'schema.json': SCHEMA, 'config/app.json': JSON.stringify(config) });
+import { eventually } from '../support/service.ts';
+import { folder, openScene } from '../support/scene.ts';
 
 test('a good commit reaches the device, one that does not validate touches nothing, one that fails the health check goes back', async () => {
-  await using host = await openGitHost();
-  await using service = await openService();
-  const url = await host.createRepository('terminal');
-  const source = (
-    await service.api('POST', '/sources', { name: 'terminal', url, layout: 'repo', webhook: { provider: 'gitlab', secret: SIGNING_TOKEN } })
-  ).body;
-  const registered = (await service.api('POST', '/devices', { id: 'terminal-1', type: 'pos', sourceId: source.id })).body;
-  await using device = await createDevice(service.url);
-  await device.hook('reload', 'exit 0');
-  await device.hook('check-config', '! grep -q "\\.invalid" "$BELLWETHER_RELEASE/app.json" || { echo "host does not resolve"; exit 1; }');
-  device.start({}, ['--device-id', 'terminal-1', '--api-key', registered.apiKey]);
-  const status = async () => (await service.api('GET', '/devices/terminal-1/status')).body;
-  const push = async (config: unknown) => {
-    const after = await host.commit('terminal', files(config));
-    expect((await postGitLabPush(source.hookUrl, { after })).status).toBe(202);
-    return after;
-  };
+  await using scene = await openScene();
+  const source = await scene.source('terminal');
+  const device = await scene.device('terminal-1', source.id);
+  device.start();
 
-  await push({ vlan: 10, host: 'a.example' });
-  await eventually('the good commit is applied', async () => (await status()).converged && (await device.current()) !== null);
+  const good = await scene.push('terminal', source, folder({ vlan: 10, host: 'a.example' }));
+  await scene.converged('terminal-1', good);
   expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":10,"host":"a.example"}' });
 
-  const bad = await push({ vlan: 5000, host: 'a.example' });
+  const bad = await scene.push('terminal', source, folder({ vlan: 5000, host: 'a.example' }));
   const rejected = await eventually('the verdict', async () =>
-    (await service.api('GET', `/sources/${source.id}/revisions`)).body.items.find((r: { commit: string }) => r.commit === bad),
+    (await scene.api('GET', `/sources/${source.id}/revisions`)).body.items.find((revision: { commit: string }) => revision.commit === bad),
   );
   expect(rejected.verdict).toBe('invalid');
-  const detail = (await service.api('GET', `/revisions/${rejected.id}`)).body;
-  expect(detail.paths[0].errors[0]).toMatchObject({
-    file: 'config/app.json',
-    line: 1,
-    pointer: '/vlan',
-    rule: 'maximum',
-    limit: 4094,
-    actual: 5000,
-  });
+  const detail = (await scene.api('GET', `/revisions/${rejected.id}`)).body;
+  expect(detail.paths[0].errors[0]).toMatchObject({ file: 'config/app.json', line: 1, pointer: '/vlan', rule: 'maximum', limit: 4094, actual: 5000 });
   expect(detail.devices).toEqual([]);
-  expect((await service.api('GET', '/devices/terminal-1/why')).body.map((b: { code: string }) => b.code)).toContain('validation_failed');
-  expect((await service.api('GET', '/devices/terminal-1/deployments')).body.items).toHaveLength(1);
+  expect(await scene.why('terminal-1')).toContain('validation_failed');
+  expect((await scene.api('GET', '/devices/terminal-1/deployments')).body.items).toHaveLength(1);
 
-  await push({ vlan: 10, host: 'b.invalid' });
-  await eventually('the rollback', async () => (await status()).device.syncStatus === 'rolled_back');
+  await scene.push('terminal', source, folder({ vlan: 10, host: 'b.invalid' }));
+  await eventually('the rollback', async () => (await scene.status('terminal-1')).device.syncStatus === 'rolled_back');
   expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":10,"host":"a.example"}' });
-  const [last] = (await service.api('GET', '/devices/terminal-1/deployments')).body.items;
+  const [last] = (await scene.api('GET', '/devices/terminal-1/deployments')).body.items;
   expect(last).toMatchObject({ state: 'rolled_back', error: { code: 'health_check_failed' } });
-  expect((await status()).why[0]).toMatchObject({ code: 'rolled_back' });
+  expect((await scene.status('terminal-1')).why[0]).toMatchObject({ code: 'rolled_back' });
 
-  await push({ vlan: 11, host: 'a.example' });
-  await eventually('the fix is applied', async () => (await status()).converged);
+  const fixed = await scene.push('terminal', source, folder({ vlan: 11, host: 'a.example' }));
+  await scene.converged('terminal-1', fixed);
   expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":11,"host":"a.example"}' });
+  await expectHistory(scene, source.id, good, bad);
 });
+
+/** Every act is in the audit log and in the event stream, with the commit. */
+async function expectHistory(scene: Awaited<ReturnType<typeof openScene>>, sourceId: string, good: string, bad: string): Promise<void> {
+  const audit = (await scene.api('GET', `/audit?subject=source:${sourceId}`)).body.items;
+  expect(audit.map((entry: { action: string; outcome: string; commit: string | null }) => [entry.action, entry.outcome, entry.commit])).toEqual(
+    expect.arrayContaining([
+      ['source.create', 'ok', null],
+      ['revision.prepare', 'ok', good],
+      ['revision.prepare', 'refused', bad],
+    ]),
+  );
+  const events = (await scene.api('GET', '/events?limit=500')).body.items;
+  const cursors = events.map((event: { cursor: number }) => event.cursor);
+  expect(cursors).toEqual([...cursors].sort((a, b) => a - b));
+  const states = events
+    .filter((event: { type: string }) => event.type === 'deployment.state')
+    .map((event: { data: { state: string } }) => event.data.state);
+  expect(states.filter((state: string) => state === 'succeeded')).toHaveLength(2);
+  expect(states).toEqual(expect.arrayContaining(['failed', 'rolled_back']));
+}

@@ -67,6 +67,8 @@ create table bundles (
   organization_id uuid not null references organizations,
   digest text not null check (digest ~ '^[0-9a-f]{64}$'),
   manifest jsonb not null,
+  -- JSON pointers of the values that a schema marks secret, by file: what previews and diffs leave out besides secret-like names
+  secret_pointers jsonb not null default '{}',
   -- of the archive, bytes
   size bigint not null,
   created_at timestamptz not null default now(),

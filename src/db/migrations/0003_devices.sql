@@ -56,6 +56,8 @@ create table devices (
   hold_until_newer boolean not null default false,
   hold_revision_id uuid,
   version integer not null default 1,
+  -- the enrolment token that made it: with the same one, a device that was cut off before it kept its key may enrol again
+  enrolment_token_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (organization_id, id),

@@ -1,0 +1,62 @@
+import type { z } from 'zod';
+import type { Log } from '../log.ts';
+import { type SubscribeAnswer, SubscribeRequest, type UnsubscribeAnswer, UnsubscribeRequest } from '../wire/live.ts';
+import type { LiveSocket } from './live-sockets.ts';
+import type { Subscription } from './live-subscription.ts';
+
+/** Requests of one socket that wait for their turn. */
+const MAX_WAITING = 20;
+
+type Answer = SubscribeAnswer | UnsubscribeAnswer;
+
+/**
+ * Requests of one socket are answered one after the other, each by its acknowledgement; none of them can throw. While the database is away
+ * they wait for it, as many as may.
+ */
+export function answerRequests(socket: LiveSocket, subscription: Subscription, ready: Promise<void>, log: Log): void {
+  let waiting = 0;
+  let tail = ready;
+  const inTurn = (answer: (result: Answer) => void, work: () => Promise<void> | void): void => {
+    if (waiting >= MAX_WAITING) {
+      answer({ ok: false, code: 'busy', detail: `Cannot accept the request: ${waiting} earlier ones wait for their answer` });
+      return;
+    }
+    waiting += 1;
+    tail = tail
+      .then(() => (socket.connected ? work() : undefined))
+      .catch((error: unknown) => {
+        log.warn({ err: error, socketId: socket.id }, 'cannot subscribe');
+        answer({ ok: false, code: 'unavailable', detail: 'Cannot subscribe now: the database does not answer; try again' });
+      })
+      .finally(() => {
+        waiting -= 1;
+      });
+  };
+  socket.on('subscribe', (input, acknowledge) => {
+    const answer = answerTo(acknowledge);
+    const request = SubscribeRequest.safeParse(input);
+    if (request.success) inTurn(answer, () => subscription.subscribe(request.data, answer));
+    else answer(refusal(request.error));
+  });
+  socket.on('unsubscribe', (input, acknowledge) => {
+    const answer = answerTo(acknowledge);
+    const request = UnsubscribeRequest.safeParse(input);
+    if (!request.success) return answer(refusal(request.error));
+    inTurn(answer, () => {
+      subscription.unsubscribe(request.data.topics);
+      answer({ ok: true });
+    });
+  });
+}
+
+/** Clients need not ask for an acknowledgement, and may send anything in its place. */
+function answerTo(acknowledge: unknown): (answer: Answer) => void {
+  return (answer) => {
+    if (typeof acknowledge === 'function') acknowledge(answer);
+  };
+}
+
+function refusal(error: z.ZodError): Answer {
+  const problems = error.issues.slice(0, 5).map((issue) => `/${issue.path.join('/')} ${issue.message}`);
+  return { ok: false, code: 'invalid_request', detail: `Cannot accept the request: ${problems.join('; ')}` };
+}

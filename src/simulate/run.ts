@@ -1,0 +1,82 @@
+import { openConnections } from './connection.ts';
+import { type DeviceKey, runDevice, type SimulationEvent } from './device.ts';
+import { createTrust } from './trust.ts';
+
+export type SimulationOptions = {
+  /** Address of the service, for example `http://127.0.0.1:8080`. */
+  server: string;
+  devices: readonly DeviceKey[];
+  /** Share of the attempts, 0 to 1, whose health check fails; default 0. */
+  failRate?: number;
+  /** How long a device takes to apply a bundle, ms, give or take half; default 0. */
+  latencyMs?: number;
+  signal: AbortSignal;
+  onState?: (event: SimulationEvent) => void;
+};
+
+/** Devices that connect at once: more would overflow the service's queue of new connections, and each lost one costs a second. */
+const STARTING_AT_ONCE = 100;
+
+/**
+ * Runs many light devices in this process, each over a connection of its own, against a service that speaks `/agent/v1`, until the signal fires.
+ * They verify what they are told and fetch what they are to run, but write nothing. Needs a file descriptor per device.
+ */
+export async function runSimulation(options: SimulationOptions): Promise<void> {
+  const { server, failRate = 0, latencyMs = 0, signal, onState = () => {} } = options;
+  const connections = openConnections(server);
+  const start = createStart(options.devices.length);
+  const shared = { connections, trust: createTrust(), failRate, latencyMs };
+  // A signal of its own for each: one that thousands listen to gets slow at adding and removing listeners.
+  const stops = new Set<AbortController>();
+  const stopAll = () => {
+    for (const stop of stops) stop.abort(signal.reason);
+    start.release();
+  };
+  signal.addEventListener('abort', stopAll, { once: true });
+  const lane = async (device: DeviceKey): Promise<void> => {
+    const turn = await start.turn();
+    if (signal.aborted) return;
+    const stop = new AbortController();
+    stops.add(stop);
+    const begun = (event: SimulationEvent): void => {
+      if (event.kind !== 'deployment') turn.done();
+      onState(event);
+    };
+    await runDevice(device, { ...shared, onState: begun }, stop.signal).finally(() => stops.delete(stop));
+  };
+  try {
+    await Promise.all(options.devices.map(lane));
+  } finally {
+    signal.removeEventListener('abort', stopAll);
+    stopAll();
+    await connections.close();
+  }
+}
+
+/** Lets so many begin, and the next when one has got an answer, good or bad. */
+function createStart(total: number) {
+  const waiting: (() => void)[] = [];
+  let free = Math.min(total, STARTING_AT_ONCE);
+  const next = () => {
+    const waiter = waiting.shift();
+    if (waiter === undefined) free += 1;
+    else waiter();
+  };
+  return {
+    async turn(): Promise<{ done(): void }> {
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => waiting.push(resolve));
+      let over = false;
+      return {
+        done: () => {
+          if (over) return;
+          over = true;
+          next();
+        },
+      };
+    },
+    release: () => {
+      for (const waiter of waiting.splice(0)) waiter();
+    },
+  };
+}

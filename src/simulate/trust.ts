@@ -1,0 +1,82 @@
+import { compactVerify, type CryptoKey, importJWK } from 'jose';
+import { LRUCache } from 'lru-cache';
+import { messageOf, Problem } from '../errors.ts';
+import { DesiredState, type PublicKeyJwk } from '../wire/agent.ts';
+import { extractArchive } from '../wire/archive.ts';
+
+const TYPE = 'bellwether-desired+jwt';
+/** Bytes of an archive that a simulated device takes. */
+const MAX_ARCHIVE_BYTES = 64 * 1024 * 1024;
+/** Bytes of verified archives that are remembered. */
+const REMEMBERED_BYTES = 64 * 1024 * 1024;
+
+export type Pinned = { organizationId: string; signingKeys: PublicKeyJwk[] };
+
+/**
+ * Checks what devices are told, for all of them: a signing key is imported once, and an archive whose bytes are those of one that was read to its end
+ * is not read again. Every signature is verified.
+ */
+export type Trust = {
+  /** @throws Problem `desired_refused` */
+  desired(jws: string, device: Pinned & { deviceId: string; sequence: number; now: Date }): Promise<DesiredState>;
+  /** @throws WireError when the bytes are not the bundle `digest` */
+  archive(digest: string, bytes: Buffer): Promise<void>;
+};
+
+export function createTrust(): Trust {
+  const keys = new LRUCache<string, Promise<CryptoKey | Uint8Array>>({ max: 1_000 });
+  const archives = new LRUCache<string, Buffer>({ maxSize: REMEMBERED_BYTES, sizeCalculation: (bytes) => bytes.length + 1 });
+  const keyOf = ({ kty, crv, x }: PublicKeyJwk): Promise<CryptoKey | Uint8Array> => {
+    const imported = keys.get(x) ?? importJWK({ kty, crv, x }, 'EdDSA');
+    keys.set(x, imported);
+    return imported;
+  };
+  return {
+    desired: async (jws, device) => {
+      const desired = await read(jws, (kid) => pinnedKey(device.signingKeys, kid), keyOf);
+      const fault = faultOf(desired, device);
+      if (fault !== null) throw refused(fault);
+      return desired;
+    },
+    archive: async (digest, bytes) => {
+      if (archives.get(digest)?.equals(bytes)) return;
+      await extractArchive(once(bytes), { digest, maxBytes: MAX_ARCHIVE_BYTES, writeFile: () => {} });
+      archives.set(digest, bytes);
+    },
+  };
+}
+
+async function read(
+  jws: string,
+  pinned: (kid: string | undefined) => PublicKeyJwk,
+  keyOf: (key: PublicKeyJwk) => Promise<CryptoKey | Uint8Array>,
+): Promise<DesiredState> {
+  try {
+    const { payload, protectedHeader } = await compactVerify(jws, (header) => keyOf(pinned(header.kid)), { algorithms: ['EdDSA'] });
+    if (protectedHeader.typ !== TYPE) throw new Error(`its type is "${protectedHeader.typ ?? ''}", must be "${TYPE}"`);
+    return DesiredState.parse(JSON.parse(Buffer.from(payload).toString('utf8')));
+  } catch (cause) {
+    throw refused(messageOf(cause), cause);
+  }
+}
+
+function pinnedKey(keys: readonly PublicKeyJwk[], kid: string | undefined): PublicKeyJwk {
+  const key = keys.find((candidate) => candidate.kid === kid);
+  if (key === undefined) throw new Error(`the key "${kid ?? ''}" is not pinned`);
+  return key;
+}
+
+function faultOf(desired: DesiredState, device: Pinned & { deviceId: string; sequence: number; now: Date }): string | null {
+  if (desired.deviceId !== device.deviceId || desired.organizationId !== device.organizationId) return `it is for "${desired.deviceId}"`;
+  if (!(Date.parse(desired.expiresAt) > device.now.getTime())) return `it expired at ${desired.expiresAt}`;
+  if (desired.sequence < device.sequence) return `its sequence is ${desired.sequence}, at least ${device.sequence} is required`;
+  return null;
+}
+
+function refused(why: string, cause?: unknown): Problem {
+  return new Problem('desired_refused', `Cannot accept the desired state: ${why}`, { retry: 'backoff', cause });
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
