@@ -107,7 +107,8 @@ async function runParts(agent: Agent, signal: AbortSignal): Promise<void> {
 /** Longest time that a graceful stop may take; what is not finished by then stands in the journal, ms. */
 const STOP_MS = 4500;
 
-async function runFromCommandLine(): Promise<void> {
+/** The program: settings from `args` and the environment, stopped by SIGTERM or SIGINT. */
+export async function runFromCommandLine(args: string[]): Promise<void> {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.once(name, () => {
@@ -116,11 +117,11 @@ async function runFromCommandLine(): Promise<void> {
     });
   }
   try {
-    await runAgent(readAgentConfig(process.argv.slice(2), process.env), stop.signal);
+    await runAgent(readAgentConfig(args, process.env), stop.signal);
   } catch (error) {
     process.stderr.write(`${JSON.stringify({ level: 'error', time: new Date().toISOString(), msg: messageOf(error) })}\n`);
     process.exitCode = 1;
   }
 }
 
-if (import.meta.main) await runFromCommandLine();
+if (import.meta.main) await runFromCommandLine(process.argv.slice(2));

@@ -8,7 +8,8 @@ import { pause } from './signals.ts';
 export async function beat(agent: Agent, heartbeatSeconds: () => number, signal: AbortSignal): Promise<void> {
   const measure = createMeter(agent.root.folder);
   while (!signal.aborted) {
-    await agent.outbox.add([await heartbeatReport(agent), telemetryReport(agent, await measure())]);
+    const metrics = await measure();
+    await agent.outbox.add([await heartbeatReport(agent), telemetryReport(agent, metrics)]);
     await pause(heartbeatSeconds() * 1000 * (0.9 + Math.random() / 5), signal);
   }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { registerClientCommands } from './cli/commands.ts';
 import { readConfig } from './config.ts';
 import { messageOf } from './errors.ts';
 import { createLog } from './log.ts';
@@ -13,6 +14,49 @@ program
   .command('serve', { isDefault: true })
   .description('API and controller, on the embedded PostgreSQL or DATABASE_URL; set up by environment variables (see the README)')
   .action(serve);
+
+program
+  .command('validate [dir]')
+  .description(
+    'validate a checkout as the controller would: for pre-commit hooks and CI; exit code 1 and file:line:pointer lines on errors',
+  )
+  .option('--layout <layout>', 'repo or fleet; default: fleet when there is a fleet.yaml')
+  .option('--json', 'JSON for programs')
+  .action(validate);
+
+program
+  .command('agent')
+  .description('the device agent; the same as `node agent/main.ts`')
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .helpOption(false)
+  .action(agent);
+
+const interrupted = new AbortController();
+registerClientCommands(program, {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  env: process.env,
+  signal: interrupted.signal,
+  ...(process.stdout.isTTY ? { columns: process.stdout.columns } : {}),
+});
+
+async function validate(dir: string | undefined, options: { layout?: string; json?: boolean }): Promise<void> {
+  const { formatErrors, validateCheckout } = await import('./cli/validate.ts');
+  const { layout } = options;
+  if (layout !== undefined && layout !== 'repo' && layout !== 'fleet')
+    throw new Error(`Cannot validate with layout "${layout}", must be "repo" or "fleet"`);
+  const { errors, paths } = await validateCheckout(dir ?? '.', { layout });
+  if (options.json) process.stdout.write(`${JSON.stringify({ valid: errors.length === 0, devices: paths, errors })}\n`);
+  else if (errors.length > 0) process.stdout.write(`${formatErrors(errors)}\n`);
+  else process.stdout.write(`valid: ${paths} ${paths === 1 ? 'device' : 'devices'}\n`);
+  if (errors.length > 0) process.exitCode = 1;
+}
+
+async function agent(): Promise<void> {
+  const { runFromCommandLine } = await import('../agent/main.ts');
+  await runFromCommandLine(process.argv.slice(3));
+}
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
@@ -36,6 +80,7 @@ function stopSignal(): Promise<NodeJS.Signals> {
   });
 }
 
+process.once('SIGINT', () => interrupted.abort());
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`${messageOf(error)}\n`);
   process.exitCode = 1;

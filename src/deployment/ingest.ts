@@ -116,6 +116,7 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
     id: outcome.deviceId,
     reported_known: outcome.reportedBundle !== undefined,
     reported: outcome.reportedBundle ?? null,
+    reported_at: outcome.reportedAt ?? null,
     sequence: outcome.reportedSequence ?? null,
     agent_version: outcome.agentVersion ?? null,
     good_bundle: outcome.good?.bundle ?? null,
@@ -127,7 +128,7 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
   await tx`
     update devices d set last_seen_at = now(), connectivity = 'online',
       reported_bundle = case when o.reported_known then o.reported else d.reported_bundle end,
-      reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
+      reported_at = coalesce(o.reported_at, d.reported_at), reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
       agent_version = coalesce(o.agent_version, d.agent_version),
       good_bundle = coalesce(o.good_bundle, d.good_bundle), good_revision_id = case when o.good_bundle is null then d.good_revision_id else o.good_revision end,
       deployment_id = case when o.good_bundle is null then d.deployment_id end,
@@ -136,7 +137,7 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
       error_code = case when o.sync_status = 'in_sync' then null else d.error_code end,
       error_detail = case when o.sync_status = 'in_sync' then null else d.error_detail end,
       drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
-    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, sequence bigint, agent_version text,
+    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
       good_bundle text, good_revision uuid, sync_status text, drift_known boolean, drifted jsonb)
     where d.organization_id = ${organizationId} and d.id = o.id`;
 }

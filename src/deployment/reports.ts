@@ -13,6 +13,8 @@ export type ReportOutcome = {
   good: { bundle: string; revisionId: string | null } | null;
   /** undefined: not said. */
   reportedBundle: string | null | undefined;
+  /** The device's time of that word. */
+  reportedAt: string | undefined;
   reportedSequence: number | undefined;
   agentVersion: string | undefined;
   syncStatus: SyncStatus | undefined;
@@ -38,6 +40,7 @@ export function decideReports(
     failed: null,
     good: null,
     reportedBundle: undefined,
+    reportedAt: undefined,
     reportedSequence: undefined,
     agentVersion: undefined,
     syncStatus: undefined,
@@ -48,7 +51,7 @@ export function decideReports(
   const states = new Map<string, DeploymentState>();
   for (const report of reports) {
     if (report.kind === 'deployment') takeStep(device, deployments.get(report.deploymentId), report, states, outcome, random);
-    else if (report.kind === 'heartbeat') takeHeartbeat(report, outcome);
+    else if (report.kind === 'heartbeat') takeHeartbeat(device, report, outcome);
     else if (report.kind === 'drift') takeDrift(device, report, outcome);
   }
   outcome.diverged = hasDiverged(device, outcome);
@@ -64,6 +67,7 @@ function takeStep(
   random: number,
 ): void {
   outcome.reportedBundle = report.runningDigest;
+  outcome.reportedAt = report.at;
   if (deployment === undefined || deployment.deviceId !== device.id) return;
   const from = states.get(deployment.id) ?? deployment.state;
   if (report.state === 'confirming' && (from === 'confirming' || from === 'succeeded')) confirm(deployment, outcome);
@@ -107,14 +111,26 @@ function deadlineOf(state: DeploymentReport['state']): number | null {
   return state === 'delivering' || state === 'applying' || state === 'confirming' ? STEP_TIMEOUT_SECONDS[state] : null;
 }
 
-function takeHeartbeat(report: Extract<Report, { kind: 'heartbeat' }>, outcome: ReportOutcome): void {
-  outcome.reportedBundle = report.runningDigest;
-  outcome.reportedSequence = Math.max(report.sequence, outcome.reportedSequence ?? 0);
+function takeHeartbeat(device: Device, report: Extract<Report, { kind: 'heartbeat' }>, outcome: ReportOutcome): void {
   outcome.agentVersion = report.agentVersion;
+  if (isOutdated(report.at, outcome.reportedAt ?? device.reportedAt?.toISOString())) return;
+  outcome.reportedBundle = report.runningDigest;
+  outcome.reportedAt = report.at;
+  outcome.reportedSequence = Math.max(report.sequence, outcome.reportedSequence ?? 0);
+}
+
+/** A heartbeat waits in memory while a deployment's reports overtake it. One that is hours behind is no old one: the device's clock was set back. */
+const CLOCK_STEP_MS = 3_600_000;
+
+function isOutdated(at: string, latest: string | undefined): boolean {
+  if (latest === undefined) return false;
+  const behindMs = Date.parse(latest) - Date.parse(at);
+  return behindMs > 0 && behindMs < CLOCK_STEP_MS;
 }
 
 function takeDrift(device: Device, report: Extract<Report, { kind: 'drift' }>, outcome: ReportOutcome): void {
   outcome.reportedBundle = report.runningDigest;
+  outcome.reportedAt = report.at;
   const stillDrifted = report.changed.length > 0 && !report.healed;
   outcome.driftedPaths = stillDrifted ? report.changed : null;
   if (stillDrifted) outcome.syncStatus = 'drifted';

@@ -2,24 +2,21 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { backupOf, listBackups } from '../backup/store.ts';
 import { bundleManifest } from '../bundle/store.ts';
-import { COMMAND_TTL_SECONDS, COMMAND_TYPES, isCommandType } from '../command/command.ts';
-import { insertCommand } from '../command/store.ts';
 import type { Unit } from '../db/transact.ts';
 import { convergeDevice, deploy } from '../deployment/converge.ts';
-import { standDown } from '../deployment/store.ts';
 import { conflict, invalid, notFound } from '../errors.ts';
-import type { EventType } from '../event/event.ts';
 import { act } from '../http/acting.ts';
 import { body, createApi, type Env, json, problems, role } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
-import { newId } from '../ids.ts';
 import { sourcePath } from '../revision/store.ts';
 import { Digest } from '../wire/bundle.ts';
-import { type Device, seedStatus } from './device.ts';
+import { actOnDevice, callOff, type DeviceAction, queueCommand, refreshDevice, startDevice, stopDevice, tell } from './actions.ts';
+import type { Device } from './device.ts';
 import { rotateKey } from './register.ts';
 import { DeviceParams } from './routes.ts';
-import { CommandView, DeviceView, viewCommand, viewDevice } from './schemas.ts';
-import { deviceById, lockDevice, setHold, setSyncStatus, updateDevice } from './store.ts';
+import { CommandView, DeviceView, NewCommand, viewCommand, viewDevice } from './schemas.ts';
+import { SeedCommand, viewSeedCommand } from './seed-schemas.ts';
+import { lockDevice, setHold, setSyncStatus } from './store.ts';
 
 const tags = ['Devices'];
 const Hold = z.strictObject({
@@ -31,36 +28,12 @@ const Rollback = z.strictObject({
   reason: z.string().trim().min(1).max(500).default('rolled back by an operator'),
   untilNewerRevision: z.boolean().default(false),
 });
-const NewCommand = z
-  .strictObject({
-    type: z.string().max(64),
-    payload: z.record(z.string(), z.unknown()).default({}),
-    ttlSeconds: z.number().int().min(10).max(86_400).default(COMMAND_TTL_SECONDS),
-  })
-  .openapi('NewCommand');
-
 /** Start, stop, refresh, hold, release, roll back, retry, command, rotate the key. */
 export function deviceActionRoutes(services: Services) {
   const { store } = services;
 
-  /** One act on one locked device; answers the device as it is afterwards. */
-  const onDevice = async (
-    c: Context<Env>,
-    id: string,
-    action: string,
-    detail: Record<string, unknown>,
-    work: (unit: Unit, device: Device) => Promise<void>,
-  ) => {
-    const { organizationId } = c.get('actor');
-    const after = await act(c, store, { action, subject: `device:${id}`, detail }, async (unit) => {
-      const device = await lockDevice(unit.tx, organizationId, id);
-      if (device === undefined) throw notFound('device', id);
-      await work(unit, device);
-      return deviceById(unit.tx, organizationId, id);
-    });
-    if (after === undefined) throw notFound('device', id);
-    return viewDevice(after);
-  };
+  const onDevice = async (c: Context<Env>, id: string, action: string, detail: Record<string, unknown>, work: DeviceAction) =>
+    viewDevice(await actOnDevice(c, store, id, { action, detail }, work));
   const describe = (
     path: '/devices/{id}/start' | '/devices/{id}/stop' | '/devices/{id}/refresh' | '/devices/{id}/retry',
     description: string,
@@ -77,33 +50,15 @@ export function deviceActionRoutes(services: Services) {
   return createApi()
     .openapi(describe('/devices/{id}/start', 'It follows its source'), async (c) => {
       const { id } = c.req.valid('param');
-      const view = await onDevice(c, id, 'device.start', {}, async (unit, device) => {
-        if (device.sourceId === null) throw conflict('not_bound', `Cannot start device "${id}": it is bound to no source`);
-        await updateDevice(unit.tx, device, { following: true });
-        tell(unit, device, 'device.started');
-        await convergeDevice(unit, device);
-        unit.enqueue('source', device.sourceId);
-        unit.enqueue('workspace', device.organizationId);
-      });
-      return c.json(view, 200);
+      return c.json(await onDevice(c, id, 'device.start', {}, startDevice), 200);
     })
     .openapi(describe('/devices/{id}/stop', 'It no longer follows its source, and keeps what it runs'), async (c) => {
       const { id } = c.req.valid('param');
-      const view = await onDevice(c, id, 'device.stop', {}, async (unit, device) => {
-        await updateDevice(unit.tx, device, { following: false });
-        await callOff(unit, device);
-        tell(unit, device, 'device.stopped');
-      });
-      return c.json(view, 200);
+      return c.json(await onDevice(c, id, 'device.stop', {}, stopDevice), 200);
     })
     .openapi(describe('/devices/{id}/refresh', 'Its source is looked at now'), async (c) => {
       const { id } = c.req.valid('param');
-      const view = await onDevice(c, id, 'device.refresh', {}, async (unit, device) => {
-        if (device.sourceId === null) throw conflict('not_bound', `Cannot refresh device "${id}": it is bound to no source`);
-        unit.enqueue('source', device.sourceId);
-        await convergeDevice(unit, device);
-      });
-      return c.json(view, 200);
+      return c.json(await onDevice(c, id, 'device.refresh', {}, refreshDevice), 200);
     })
     .openapi(describe('/devices/{id}/retry', 'The bundle that failed is tried again, even if the device has quarantined it'), async (c) => {
       const { id } = c.req.valid('param');
@@ -197,12 +152,13 @@ export function deviceActionRoutes(services: Services) {
         tags,
         middleware: [role('operator')] as const,
         request: { params: DeviceParams, body: body(NewCommand) },
-        responses: { 201: json(CommandView, 'Queued'), ...problems },
+        responses: { 201: json(z.union([CommandView, SeedCommand]), 'Queued; told in the words of the request'), ...problems },
       }),
       async (c) => {
         const { id } = c.req.valid('param');
-        const wanted = c.req.valid('json');
+        const { type, command_type, payload, ttlSeconds } = c.req.valid('json');
         const actor = c.get('actor');
+        const wanted = { type: type ?? command_type ?? '', payload: payload ?? {}, ttlSeconds, createdBy: actor.name };
         const command = await act(
           c,
           store,
@@ -210,10 +166,10 @@ export function deviceActionRoutes(services: Services) {
           async (unit) => {
             const device = await lockDevice(unit.tx, actor.organizationId, id);
             if (device === undefined) throw notFound('device', id);
-            return queueCommand(unit, device, { ...wanted, createdBy: actor.name });
+            return queueCommand(unit, device, wanted);
           },
         );
-        return c.json(viewCommand(command), 201);
+        return type === undefined ? c.json(viewSeedCommand(command), 201) : c.json(viewCommand(command), 201);
       },
     )
     .openapi(
@@ -238,16 +194,6 @@ export function deviceActionRoutes(services: Services) {
         return c.json({ apiKey }, 201);
       },
     );
-}
-
-function tell(unit: Unit, device: Device, type: EventType): void {
-  const { organizationId, id, syncStatus, connectivity } = device;
-  unit.emit({ organizationId, type, subject: `device:${id}`, data: { status: seedStatus(device), syncStatus, connectivity } });
-}
-
-async function callOff(unit: Unit, device: Device): Promise<void> {
-  await standDown(unit.tx, device.organizationId, device.id);
-  unit.wakeDevices(device.organizationId, [device.id]);
 }
 
 /** @throws Problem when the device has nothing to go back to */
@@ -278,29 +224,4 @@ async function rollbackTarget(
   if (previous?.bundle == null)
     throw conflict('nothing_to_roll_back_to', `Cannot roll device "${device.id}" back: it has no backup of another bundle than it runs`);
   return { bundle: previous.bundle, revisionId: previous.revisionId };
-}
-
-/** Queues a command of a known type and wakes the device. @throws Problem `invalid_request` */
-export async function queueCommand(
-  unit: Unit,
-  device: Device,
-  wanted: { type: string; payload: Record<string, unknown>; ttlSeconds: number; createdBy: string },
-) {
-  if (!isCommandType(wanted.type)) {
-    throw invalid(`Cannot queue "${wanted.type}": must be one of ${Object.keys(COMMAND_TYPES).join(', ')}`, [
-      { pointer: '/type', detail: 'unknown command type' },
-    ]);
-  }
-  const parsed = COMMAND_TYPES[wanted.type].safeParse(wanted.payload);
-  if (!parsed.success) {
-    throw invalid(
-      `Cannot queue "${wanted.type}": its payload is not valid`,
-      parsed.error.issues.map((issue) => ({ pointer: `/payload/${issue.path.join('/')}`, detail: issue.message })),
-    );
-  }
-  const { organizationId, id: deviceId } = device;
-  const command = await insertCommand(unit.tx, { organizationId, id: newId(), deviceId, ...wanted });
-  unit.wakeDevices(organizationId, [deviceId]);
-  unit.emit({ organizationId, type: 'command.queued', subject: `device:${deviceId}`, data: { commandId: command.id, type: command.type } });
-  return command;
 }

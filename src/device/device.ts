@@ -47,6 +47,8 @@ export type Device = {
   goodBundle: string | null;
   goodRevisionId: string | null;
   reportedBundle: string | null;
+  /** By the device's clock. */
+  reportedAt: Date | null;
   condemnedBundle: string | null;
   driftedPaths: string[] | null;
   syncStatus: SyncStatus;

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { Command } from '../command/command.ts';
+import { COMMAND_TTL_SECONDS, type Command } from '../command/command.ts';
 import type { Deployment } from '../deployment/store.ts';
 import { DEVICE_ID } from '../wire/agent.ts';
 import { type Device, Labels, SYNC_STATUSES } from './device.ts';
@@ -150,6 +150,20 @@ export function viewDeployment(deployment: Deployment): z.output<typeof Deployme
     finishedAt: deployment.finishedAt?.toISOString() ?? null,
   };
 }
+
+/** In our words (`type`), or in those of the seed's dashboards (`command_type`). */
+export const NewCommand = z
+  .strictObject({
+    type: z.string().max(64).optional(),
+    command_type: z.string().max(64).optional(),
+    payload: z.record(z.string(), z.unknown()).nullish(),
+    ttlSeconds: z.number().int().min(10).max(86_400).default(COMMAND_TTL_SECONDS),
+  })
+  .refine(({ type, command_type }) => (type === undefined) !== (command_type === undefined), {
+    path: ['type'],
+    error: 'must be given, or command_type in its place',
+  })
+  .openapi('NewCommand');
 
 export const CommandView = z
   .object({

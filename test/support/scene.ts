@@ -70,11 +70,11 @@ export async function openScene(env: Record<string, string> = {}) {
     status: async (id: string) => (await api('GET', `/devices/${id}/status`)).body,
     why: async (id: string) => ((await api('GET', `/devices/${id}/why`)).body as { code: string }[]).map((blocker) => blocker.code),
     sourceNow: async (id: string) => (await api('GET', `/sources/${id}`)).body,
-    /** The device runs what its folder's head says. */
-    converged: (id: string, bundleOf?: string) =>
+    /** The device runs what its folder says at `commit`, or at whatever the source's head is. */
+    converged: (id: string, commit?: string) =>
       eventually(`${id} converges`, async () => {
-        const { converged, folder: seen, device } = (await api('GET', `/devices/${id}/status`)).body;
-        return converged && seen?.bundle && device.reported?.bundle === seen.bundle && (bundleOf === undefined || (await api('GET', `/sources/${device.sourceId}`)).body.headCommit === bundleOf);
+        const { converged, folder: seen, device, source } = (await api('GET', `/devices/${id}/status`)).body;
+        return converged && seen?.bundle && device.reported?.bundle === seen.bundle && (commit === undefined || source.headCommit === commit);
       }),
     async [Symbol.asyncDispose]() {
       for (const device of devices) await device[Symbol.asyncDispose]();

@@ -38,6 +38,8 @@ create table devices (
   good_revision_id uuid,
   reported_bundle text,
   reported_sequence bigint not null default 0,
+  -- the device's own time of that word: an older one that comes later does not count
+  reported_at timestamptz,
   drifted_paths jsonb,
   -- a bundle that it rolled back from: automation does not try it again
   condemned_bundle text,
