@@ -82,7 +82,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   // Below the queue: its handlers work with it until they are drained.
   const preparer = openPreparer(config.GIT_WORKERS);
   closers.push(() => preparer.close());
-  const queue = await openQueue(directUrl, sql, log);
+  const queue = await openQueue(directUrl, sql, log, { soleOwner: config.DATABASE_URL === undefined });
   closers.push(() => queue.close(DRAIN_MS));
   const store = { sql, queue };
   const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);

@@ -58,6 +58,7 @@ async function writeRevision(
   const invalidPaths = broken ? 0 : await countInvalidPaths(tx, owner);
   const verdict = verdictOf(source, prepared, broken, invalidPaths);
   await tx`update revisions set verdict = ${verdict} where organization_id = ${source.organizationId} and id = ${revisionId}`;
+  await tell(unit, source, revisionId, verdict, prepared);
   if (verdict !== 'invalid') await release(unit, source, revisionId, prepared.commit.oid);
   await recordCheck(tx, source, {
     status: statusOfVerdict(verdict),
@@ -71,7 +72,6 @@ async function writeRevision(
     synced: { commit: broken ? source.preparedCommit : prepared.commit.oid, revisionId },
     arrived: source.expectedCommit === prepared.commit.oid,
   });
-  await tell(unit, source, revisionId, verdict, prepared);
   return verdict;
 }
 

@@ -20,7 +20,8 @@ export type Queue = {
   close(timeoutMs: number): Promise<void>;
 };
 
-export async function openQueue(databaseUrl: string, sql: Sql, log: Log): Promise<Queue> {
+/** `soleOwner`: nobody else can be working on this database, so that a job which is active belongs to a dead process and is taken over at once. */
+export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options: { soleOwner?: boolean } = {}): Promise<Queue> {
   const boss = new PgBoss({
     connectionString: databaseUrl,
     application_name: 'bellwether queue',
@@ -34,7 +35,7 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log): Promis
   boss.on('warning', (warning) => log.debug({ warning }, 'queue'));
   await boss.start();
   for (const name of QUEUE_NAMES) {
-    const options = {
+    const settings = {
       policy: 'stately',
       notify: true,
       heartbeatSeconds: 10,
@@ -43,8 +44,9 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log): Promis
       retryDelay: 0,
       deleteAfterSeconds: 60,
     } as const;
-    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, options);
+    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, settings);
   }
+  if (options.soleOwner) await takeOverJobs(boss);
   return {
     enqueue: async (tx, queue, key) => {
       await boss.send(
@@ -59,6 +61,13 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log): Promis
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
     },
   };
+}
+
+async function takeOverJobs(boss: PgBoss): Promise<void> {
+  for (const name of QUEUE_NAMES) {
+    const abandoned = (await boss.findJobs(name)).filter((job) => job.state === 'active');
+    if (abandoned.length > 0) await boss.fail(name, abandoned.map((job) => job.id));
+  }
 }
 
 async function work(boss: PgBoss, queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>, log: Log): Promise<void> {
