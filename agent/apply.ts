@@ -1,6 +1,6 @@
-import { messageOf, Problem } from '../src/errors.ts';
 import type { Report } from '../src/wire/agent.ts';
 import type { BundleManifest } from '../src/wire/bundle.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
 import type { Agent } from './context.ts';
 import { deliver } from './delivery.ts';
 import { isNoSpace } from './files.ts';

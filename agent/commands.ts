@@ -1,5 +1,6 @@
-import { messageOf } from '../src/errors.ts';
 import type { AgentCommand } from '../src/wire/agent.ts';
+import { messageOf } from '../src/wire/problem.ts';
+import type { CommandContext, CommandOutcome, CommandType } from './commands/command.ts';
 import { healthCheck } from './commands/health-check.ts';
 import { ping } from './commands/ping.ts';
 import { restart } from './commands/restart.ts';
@@ -10,18 +11,6 @@ import type { Agent } from './context.ts';
 import type { DriftResult } from './drift.ts';
 import { commandReport } from './reports.ts';
 import { createTurn } from './signals.ts';
-
-/** What a command may use beside the agent itself. */
-export type CommandContext = { agent: Agent; checkDrift(): Promise<DriftResult>; hurry(): void };
-
-/** `result` becomes the report's result. */
-export type CommandOutcome = { ok: boolean; result: Record<string, unknown> };
-
-export type CommandType = {
-  run(context: CommandContext, command: AgentCommand, signal: AbortSignal): Promise<CommandOutcome>;
-  /** What it means when the agent went down while the command ran: a restart that restarted the device did its work. */
-  survivesRestart?: boolean;
-};
 
 const TYPES: Record<string, CommandType> = {
   ping,

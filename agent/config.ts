@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { Problem } from '../src/errors.ts';
 import { DeviceId, LogLevel } from '../src/wire/agent.ts';
+import { Problem } from '../src/wire/problem.ts';
 
 /** Everything that the command line and the environment decide; a flag wins over its variable. */
 export type AgentConfig = Readonly<z.output<typeof Settings>>;

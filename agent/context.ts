@@ -1,4 +1,3 @@
-import type { Clock } from '../src/clock.ts';
 import type { AgentConfig } from './config.ts';
 import type { Fault } from './faults.ts';
 import type { Identity } from './identity.ts';
@@ -8,7 +7,7 @@ import type { Root } from './root.ts';
 import type { AgentServer } from './server.ts';
 import type { Bell, Turn } from './signals.ts';
 import type { Journal } from './state.ts';
-import type { DeviceClock } from './time.ts';
+import type { Clock, DeviceClock } from './time.ts';
 
 /** What the parts of a running agent share. */
 export type Agent = {

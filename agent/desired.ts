@@ -1,7 +1,7 @@
 import { compactVerify } from 'jose/jws/compact/verify';
 import { importJWK } from 'jose/key/import';
-import { messageOf, Problem } from '../src/errors.ts';
 import { DesiredState, type PublicKeyJwk } from '../src/wire/agent.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
 
 const TYPE = 'bellwether-desired+jwt';
 

@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../src/errors.ts';
+import { messageOf } from '../src/wire/problem.ts';
 import type { Agent } from './context.ts';
 import { deliver } from './delivery.ts';
 import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from './release.ts';

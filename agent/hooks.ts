@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../src/errors.ts';
 import { HookName } from '../src/wire/bundle.ts';
+import { messageOf } from '../src/wire/problem.ts';
 
 export type HookContext = {
   hooksFolder: string;

@@ -1,6 +1,6 @@
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { Problem } from '../src/errors.ts';
+import { Problem } from '../src/wire/problem.ts';
 import { parseRetryAfter } from './backoff.ts';
 
 /**

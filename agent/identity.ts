@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { messageOf, Problem } from '../src/errors.ts';
 import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
 import { pauseMs } from './backoff.ts';
 import { type AgentConfig, defaultDeviceId } from './config.ts';
 import type { Fault } from './faults.ts';

@@ -1,5 +1,4 @@
-import { systemClock } from '../src/clock.ts';
-import { messageOf } from '../src/errors.ts';
+import { messageOf } from '../src/wire/problem.ts';
 import { resume } from './apply.ts';
 import { createCommands, settleInterruptedCommands } from './commands.ts';
 import { type AgentConfig, readAgentConfig } from './config.ts';
@@ -15,7 +14,7 @@ import { type AgentServer, openServer } from './server.ts';
 import { createBell, createTurn } from './signals.ts';
 import { openJournal } from './state.ts';
 import { beat } from './telemetry.ts';
-import { createDeviceClock } from './time.ts';
+import { createDeviceClock, systemClock } from './time.ts';
 import { createWorker } from './worker.ts';
 
 const DEFAULT_HEARTBEAT_SECONDS = 30;

@@ -1,6 +1,6 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { messageOf, Problem } from '../src/errors.ts';
 import { Report, type ReportsResponse } from '../src/wire/agent.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
 import { pauseMs } from './backoff.ts';
 import type { Fault } from './faults.ts';
 import { isCode, writeDurably } from './files.ts';

@@ -1,5 +1,5 @@
-import { messageOf, Problem } from '../src/errors.ts';
 import type { AgentCommand, DesiredState } from '../src/wire/agent.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
 import { pauseMs } from './backoff.ts';
 import type { Agent } from './context.ts';
 import { verifyDesired } from './desired.ts';

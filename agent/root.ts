@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
-import { Problem } from '../src/errors.ts';
 import { sha256Hex } from '../src/wire/bundle.ts';
+import { Problem } from '../src/wire/problem.ts';
 import { isCode } from './files.ts';
 
 /**

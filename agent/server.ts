@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
-import { Problem } from '../src/errors.ts';
 import { type EnrollRequest, EnrollResponse, type Report, ReportsResponse, SigningKeysResponse, TimeResponse } from '../src/wire/agent.ts';
+import { Problem } from '../src/wire/problem.ts';
 import { type Connections, type HttpRequest, type HttpResponse, openConnections, readText, refusal, send } from './http.ts';
 
 export type Credentials = { deviceId: string; apiKey: string };

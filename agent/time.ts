@@ -1,4 +1,7 @@
-import type { Clock } from '../src/clock.ts';
+/** Where "now" comes from; tests drive it. */
+export type Clock = { now(): Date };
+
+export const systemClock: Clock = { now: () => new Date() };
 
 /**
  * Time for a device that may have no clock. The server's time is taken where ours differs from it by more than a Date header's precision

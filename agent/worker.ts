@@ -1,5 +1,5 @@
-import { messageOf } from '../src/errors.ts';
 import type { DesiredState } from '../src/wire/agent.ts';
+import { messageOf } from '../src/wire/problem.ts';
 import { beginAttempt, refuseAttempt, runAttempt } from './apply.ts';
 import { backoffMs } from './backoff.ts';
 import type { Agent } from './context.ts';

@@ -1,5 +1,5 @@
-import type { CommandType } from '../commands.ts';
 import { readManifest } from '../release.ts';
+import type { CommandType } from './command.ts';
 import { runLocalHook } from './run-hook.ts';
 
 /** Runs the health check of the bundle that runs, once. */

@@ -1,4 +1,4 @@
-import type { CommandType } from '../commands.ts';
+import type { CommandType } from './command.ts';
 
 /** Shows that the way to the device and back works. */
 export const ping: CommandType = {

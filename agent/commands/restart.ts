@@ -1,4 +1,4 @@
-import type { CommandType } from '../commands.ts';
+import type { CommandType } from './command.ts';
 import { runLocalHook } from './run-hook.ts';
 
 /** Runs the hook `restart`: what restarting means, the software or the device, its owner decides. Without the hook it fails. */

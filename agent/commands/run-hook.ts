@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { HookName } from '../../src/wire/bundle.ts';
-import type { CommandOutcome, CommandType } from '../commands.ts';
 import type { Agent } from '../context.ts';
 import { runHook } from '../hooks.ts';
 import { releaseFolder } from '../release.ts';
+import type { CommandOutcome, CommandType } from './command.ts';
 
 const Payload = z.object({ hook: HookName });
 

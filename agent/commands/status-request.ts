@@ -1,6 +1,6 @@
-import type { CommandType } from '../commands.ts';
 import { AGENT_VERSION } from '../context.ts';
 import { runningDigest } from '../release.ts';
+import type { CommandType } from './command.ts';
 
 /** What the agent knows about itself and its device's deployment. */
 export const statusRequest: CommandType = {

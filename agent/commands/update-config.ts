@@ -1,4 +1,4 @@
-import type { CommandType } from '../commands.ts';
+import type { CommandType } from './command.ts';
 
 /** Looks at the running files now, asks the server now, and tries now what waits to be tried again. */
 export const updateConfig: CommandType = {

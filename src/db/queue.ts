@@ -66,7 +66,11 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
 async function takeOverJobs(boss: PgBoss): Promise<void> {
   for (const name of QUEUE_NAMES) {
     const abandoned = (await boss.findJobs(name)).filter((job) => job.state === 'active');
-    if (abandoned.length > 0) await boss.fail(name, abandoned.map((job) => job.id));
+    if (abandoned.length > 0)
+      await boss.fail(
+        name,
+        abandoned.map((job) => job.id),
+      );
   }
 }
 

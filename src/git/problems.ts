@@ -1,4 +1,4 @@
-import { Problem, type ProblemOptions } from '../errors.ts';
+import { Problem, type ProblemOptions } from '../wire/problem.ts';
 
 /** Every error that reading a Git remote or repository can give, with its HTTP status and who acts next. */
 const KINDS = {

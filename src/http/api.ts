@@ -1,9 +1,9 @@
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
-import type { FieldError } from '../errors.ts';
 import { Problem } from '../errors.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
+import type { FieldError } from '../wire/problem.ts';
 
 /** What every handler finds in its context. */
 export type Env = { Variables: { requestId: string; log: Logger; actor: Actor; device: { organizationId: string; deviceId: string } } };
@@ -61,6 +61,7 @@ const TITLES: Record<number, string> = {
   428: 'Precondition Required',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
+  502: 'Bad Gateway',
   503: 'Service Unavailable',
 };
 
@@ -143,10 +144,20 @@ export function decodeNumberCursor(cursor: string | undefined): number | null {
   return Number(text);
 }
 
+/** A time in a cursor. */
+export function decodeTimeCursor(cursor: string | undefined): Date | null {
+  const text = decodeCursor(cursor);
+  if (text === null) return null;
+  const at = new Date(text);
+  if (!/^\d{4}-\d{2}-\d{2}T/.test(text) || Number.isNaN(at.getTime()))
+    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
+  return at;
+}
+
 /** A UUID in a cursor. */
 export function decodeIdCursor(cursor: string | undefined): string | null {
   const text = decodeCursor(cursor);
-  if (text !== null && !/^[0-9a-f-]{36}$/.test(text))
+  if (text !== null && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text))
     throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
   return text;
 }

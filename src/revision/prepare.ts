@@ -21,6 +21,8 @@ export type PrepareOptions = {
   commit: string;
   layout: Layout;
   previous: PreviousRevision;
+  /** Only this folder of a fleet is read, whatever changed: for a look ahead that is not stored. */
+  only?: string | undefined;
   limits?: RevisionLimits;
   /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
   signal?: AbortSignal;
@@ -42,7 +44,7 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
   const revision: PreparedRevision = { commit, errors: [], extent: 'full', paths: [], removed: [], blobs: new Map() };
   const scope: Scope = { objects, treeOid: commit.tree, limits };
   try {
-    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options.previous);
+    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options.previous, options.only);
     if (Array.isArray(plan)) return { ...revision, errors: plan };
     const schemas = schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits });
     const context: FolderContext = { objects, limits, schemas, schemaFolder: plan.fleet?.schemas ?? null };
@@ -69,17 +71,19 @@ function repoPlan(treeOid: string): Plan {
   return { extent: 'full', touched: [{ path: '', treeOid, faults: [] }], removed: [], fleet: null };
 }
 
-async function fleetPlan(scope: Scope, previous: PreviousRevision): Promise<Plan | ConfigError[]> {
+async function fleetPlan(scope: Scope, previous: PreviousRevision, only: string | undefined): Promise<Plan | ConfigError[]> {
   const read = await readFleet(scope);
   if (!read.ok) return read.errors;
   const patterns = read.fleet.devices;
-  const changes = previous === null ? null : await changesSince(scope, previous, patterns);
+  const changes = previous === null || only !== undefined ? null : await changesSince(scope, previous, patterns);
   if (changes !== null && changes.removed.length === 0) return { extent: 'incremental', ...changes, fleet: read.fleet };
   const all = await findFolders(scope.objects, scope.treeOid, patterns);
   const refuse = (rule: string, detail: string): ConfigError[] => [fleetError(read.file, rule, detail, '/devices', read.line)];
   if (all.length === 0) return refuse('devices', `is ${JSON.stringify(patterns.join(', '))}, which finds no folder`);
   const max = scope.limits.maxDeviceFolders;
   if (all.length > max) return refuse('maxDeviceFolders', `finds ${all.length} folders, must find <= ${max}`);
+  if (only !== undefined)
+    return { extent: 'incremental', touched: all.filter(({ path }) => path === only), removed: [], fleet: read.fleet };
   if (changes !== null) return { extent: 'incremental', ...changes, fleet: read.fleet };
   return { extent: 'full', touched: all, removed: [], fleet: read.fleet };
 }

@@ -1,5 +1,6 @@
 import type { Document, Span } from './document/document.ts';
-import { decodeText, parseDocument, syntaxOf, toPointer } from './document/document.ts';
+import { decodeText, syntaxOf, toPointer } from './document/document.ts';
+import { parseDocument } from './document/parse.ts';
 import { defaultRevisionLimits } from './limits.ts';
 import { isBelow, isSecretName, isSecretPath, looksSecret, REDACTED } from './secret.ts';
 

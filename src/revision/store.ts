@@ -69,6 +69,19 @@ export async function sourcePath(sql: Db, organizationId: string, sourceId: stri
   return row;
 }
 
+/** What the source's prepared head makes of one folder; `bundle` is the one that this very head gives, released to devices or not. */
+export async function preparedPath(
+  sql: Db,
+  organizationId: string,
+  sourceId: string,
+  path: string,
+): Promise<Pick<RevisionPath, 'verdict' | 'bundle' | 'errors'> | undefined> {
+  const [row] = await sql<Pick<RevisionPath, 'verdict' | 'bundle' | 'errors'>[]>`
+    select verdict, case when verdict = 'valid' then candidate_bundle end as bundle, errors
+    from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} and path = ${path}`;
+  return row;
+}
+
 /** Distinct files outside the device folders that their outcome depends on. */
 export async function dependenciesOf(sql: Db, organizationId: string, sourceId: string): Promise<string[]> {
   const rows = await sql<{ dependency: string }[]>`
@@ -121,7 +134,11 @@ export async function storeBundles(tx: Db, organizationId: string, prepared: Pre
       insert into blobs ${tx(chunk.map((digest) => ({ organization_id: organizationId, digest, content: Buffer.from(prepared.blobs.get(digest) ?? []) })))}
       on conflict do nothing`;
   }
-  const bundles = new Map(prepared.paths.flatMap((path) => (path.bundle === null ? [] : [[path.bundle.digest, { ...path.bundle, secrets: path.secretPointers ?? {} }] as const])));
+  const bundles = new Map(
+    prepared.paths.flatMap((path) =>
+      path.bundle === null ? [] : [[path.bundle.digest, { ...path.bundle, secrets: path.secretPointers ?? {} }] as const],
+    ),
+  );
   for (const chunk of chunked([...bundles.values()])) {
     await tx`
       insert into bundles (organization_id, digest, manifest, size, secret_pointers)

@@ -1,5 +1,6 @@
 import { capErrors, configError, documentError } from './config-error.ts';
-import { parseDocument, syntaxOf } from './document/document.ts';
+import { syntaxOf } from './document/document.ts';
+import { parseDocument } from './document/parse.ts';
 import type { RevisionLimits } from './limits.ts';
 import { tooLarge } from './manifest/reader.ts';
 import type { ConfigError } from './revision.ts';

@@ -18,6 +18,8 @@ export type PrepareTask = {
   commit: string;
   layout: Layout;
   previous: PreviousRevision;
+  /** See `PrepareOptions`. */
+  only?: string;
   /** Where a fleet repository's mirror stands. */
   mirrorDir: string;
   deadlineMs: number;
@@ -50,7 +52,12 @@ async function fetchAndPrepare(task: PrepareTask): Promise<PrepareResult> {
   const started = performance.now();
   const source = task.layout === 'fleet' ? await fetchIntoMirror(task.mirrorDir, remote, options) : await fetchSnapshot(remote, options);
   const fetched = performance.now();
-  const prepared = await prepareRevision(source, { commit: task.commit, layout: task.layout, previous: task.previous });
+  const prepared = await prepareRevision(source, {
+    commit: task.commit,
+    layout: task.layout,
+    previous: task.previous,
+    only: task.only,
+  });
   return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
 }
 

@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { noFault } from '../../agent/faults.ts';
 import { type Outbox, openOutbox, type SendReports } from '../../agent/outbox.ts';
-import { Problem } from '../../src/errors.ts';
 import type { Report } from '../../src/wire/agent.ts';
+import { Problem } from '../../src/wire/problem.ts';
 
 let folder: string;
 const opened: { outbox: Outbox; stop: AbortController; ran: Promise<void> }[] = [];

@@ -1,6 +1,3 @@
-import { parseJson } from './json.ts';
-import { parseYaml } from './yaml.ts';
-
 /** A configuration file as data, with the places in its text from which the data came. */
 export type Document = {
   value: unknown;
@@ -40,12 +37,6 @@ export function syntaxOf(fileName: string): Syntax | null {
   const name = fileName.toLowerCase();
   if (name.endsWith('.json')) return 'json';
   return name.endsWith('.yaml') || name.endsWith('.yml') ? 'yaml' : null;
-}
-
-export function parseDocument(bytes: Uint8Array, syntax: Syntax, limits: DocumentLimits): ParsedDocument {
-  const text = decodeText(bytes);
-  if (text === null) return { ok: false, fault: { code: 'syntax', rule: 'utf8', detail: 'is not UTF-8 text', path: [] } };
-  return syntax === 'json' ? parseJson(text, limits) : parseYaml(text, limits);
 }
 
 /** null when the bytes are not UTF-8 or hold a NUL, as binaries do. A byte order mark is dropped. */

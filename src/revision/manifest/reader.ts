@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { configError, documentError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
-import { parseDocument, syntaxOf, toPointer } from '../document/document.ts';
+import { syntaxOf, toPointer } from '../document/document.ts';
+import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ConfigError } from '../revision.ts';
 
