@@ -22,7 +22,11 @@ test('forged, expired, malformed and oversized hooks are refused, a duplicate an
   expect(await post(`${scene.service.url}/hooks/00000000-0000-7000-8000-000000000000`, { after: head })).toEqual([404, 'not_found']);
   const unsigned = await fetch(source.hookUrl, { method: 'POST', body: '{}', headers: { 'x-gitlab-event': 'Push Hook' } });
   expect(unsigned.status).toBe(401);
-  const large = await fetch(source.hookUrl, { method: 'POST', body: Buffer.alloc(26 * 1024 * 1024), headers: { 'x-gitlab-event': 'Push Hook' } });
+  const large = await fetch(source.hookUrl, {
+    method: 'POST',
+    body: Buffer.alloc(26 * 1024 * 1024),
+    headers: { 'x-gitlab-event': 'Push Hook' },
+  });
   expect(large.status).toBe(413);
   await eventually('the one accepted hook has its effect', async () => (await scene.sourceNow(source.id)).headCommit === head);
 });
@@ -39,10 +43,21 @@ test('GitHub hooks are verified by X-Hub-Signature-256, and its ping is answered
     return fetch(source.hookUrl, {
       method: 'POST',
       body,
-      headers: { 'content-type': 'application/json', 'x-github-event': event, 'x-github-delivery': `d-${event}`, 'x-hub-signature-256': `sha256=${signature}` },
+      headers: {
+        'content-type': 'application/json',
+        'x-github-event': event,
+        'x-github-delivery': `d-${event}`,
+        'x-hub-signature-256': `sha256=${signature}`,
+      },
     });
   };
-  const push = { ref: 'refs/heads/main', before: '0'.repeat(40), after, repository: { clone_url: 'https://github.test/x.git' }, pusher: { name: 'ada' } };
+  const push = {
+    ref: 'refs/heads/main',
+    before: '0'.repeat(40),
+    after,
+    repository: { clone_url: 'https://github.test/x.git' },
+    pusher: { name: 'ada' },
+  };
   expect((await post('ping', { zen: 'x', hook_id: 1 })).status).toBe(200);
   expect((await post('push', push, 'another secret')).status).toBe(401);
   expect((await post('push', push)).status).toBe(202);

@@ -21,7 +21,8 @@ test('a source that is a path on this machine is watched: a commit is seen witho
   };
   await git(repository, ['init', '-q', '-b', 'main']);
   const first = await commit({ vlan: 1 });
-  const source = (await scene.api('POST', '/sources', { name: 'local', url: repository, layout: 'repo', pollIntervalSeconds: 86_400 })).body;
+  const source = (await scene.api('POST', '/sources', { name: 'local', url: repository, layout: 'repo', pollIntervalSeconds: 86_400 }))
+    .body;
   await eventually('the first commit', async () => (await scene.sourceNow(source.id)).headCommit === first);
   // Watching begins within two seconds of the source's creation; commits after that are seen at once.
   await eventually('a later commit', async () => {
@@ -87,7 +88,9 @@ test('a dashboard sees every step of a push live, and after a reconnect what it 
     const socket = io(`${scene.service.url}/live`, { auth: { token: ADMIN_TOKEN }, transports: ['websocket'], forceNew: true });
     socket.on('event', (event) => seen.push(event));
     socket.on('device_update', (update) => updates.push(update.status));
-    await new Promise((resolve) => socket.emit('subscribe', { topics: ['events', 'devices'], ...(after === undefined ? {} : { after }) }, resolve));
+    await new Promise((resolve) =>
+      socket.emit('subscribe', { topics: ['events', 'devices'], ...(after === undefined ? {} : { after }) }, resolve),
+    );
     return socket;
   };
   const socket = await connect();

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { eventually } from '../support/service.ts';
 import { folder, openScene } from '../support/scene.ts';
+import { eventually } from '../support/service.ts';
 
 test('a good commit reaches the device, one that does not validate touches nothing, one that fails the health check goes back', async () => {
   await using scene = await openScene();
@@ -18,7 +18,14 @@ test('a good commit reaches the device, one that does not validate touches nothi
   );
   expect(rejected.verdict).toBe('invalid');
   const detail = (await scene.api('GET', `/revisions/${rejected.id}`)).body;
-  expect(detail.paths[0].errors[0]).toMatchObject({ file: 'config/app.json', line: 1, pointer: '/vlan', rule: 'maximum', limit: 4094, actual: 5000 });
+  expect(detail.paths[0].errors[0]).toMatchObject({
+    file: 'config/app.json',
+    line: 1,
+    pointer: '/vlan',
+    rule: 'maximum',
+    limit: 4094,
+    actual: 5000,
+  });
   expect(detail.devices).toEqual([]);
   expect(await scene.why('terminal-1')).toContain('validation_failed');
   expect((await scene.api('GET', '/devices/terminal-1/deployments')).body.items).toHaveLength(1);
@@ -39,7 +46,9 @@ test('a good commit reaches the device, one that does not validate touches nothi
 /** Every act is in the audit log and in the event stream, with the commit. */
 async function expectHistory(scene: Awaited<ReturnType<typeof openScene>>, sourceId: string, good: string, bad: string): Promise<void> {
   const audit = (await scene.api('GET', `/audit?subject=source:${sourceId}`)).body.items;
-  expect(audit.map((entry: { action: string; outcome: string; commit: string | null }) => [entry.action, entry.outcome, entry.commit])).toEqual(
+  expect(
+    audit.map((entry: { action: string; outcome: string; commit: string | null }) => [entry.action, entry.outcome, entry.commit]),
+  ).toEqual(
     expect.arrayContaining([
       ['source.create', 'ok', null],
       ['revision.prepare', 'ok', good],

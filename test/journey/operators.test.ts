@@ -19,7 +19,9 @@ test('a device that was offline catches up straight to the latest revision, with
   device.start();
   await scene.converged('terminal-1', head);
   expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":4}' });
-  const states = (await scene.api('GET', '/devices/terminal-1/deployments')).body.items.map((deployment: { state: string }) => deployment.state);
+  const states = (await scene.api('GET', '/devices/terminal-1/deployments')).body.items.map(
+    (deployment: { state: string }) => deployment.state,
+  );
   expect(states).toEqual(['succeeded', 'superseded', 'superseded', 'succeeded']);
 });
 
@@ -33,7 +35,10 @@ test('a manual rollback stays through newer commits until a person lifts the hol
 
   const answer = await scene.api('POST', '/devices/terminal-1/rollback', { reason: 'till 3 is stuck' });
   expect(answer.status).toBe(200);
-  await eventually('the device is back', async () => JSON.stringify(await device.current()) === JSON.stringify({ 'app.json': '644 {"vlan":1}' }));
+  await eventually(
+    'the device is back',
+    async () => JSON.stringify(await device.current()) === JSON.stringify({ 'app.json': '644 {"vlan":1}' }),
+  );
   const newer = await scene.push('terminal', source, folder({ vlan: 3 }));
   await eventually('the newer commit is prepared', async () => (await scene.sourceNow(source.id)).headCommit === newer);
   await eventually('the device counts as held', async () => (await scene.status('terminal-1')).device.syncStatus === 'held');
@@ -53,7 +58,10 @@ test('a hold "until a newer revision" ends with the next commit', async () => {
   await scene.converged('terminal-1', await scene.push('terminal', source, folder({ vlan: 1 })));
   await scene.converged('terminal-1', await scene.push('terminal', source, folder({ vlan: 2 })));
   await scene.api('POST', '/devices/terminal-1/rollback', { untilNewerRevision: true });
-  await eventually('the device is back', async () => JSON.stringify(await device.current()) === JSON.stringify({ 'app.json': '644 {"vlan":1}' }));
+  await eventually(
+    'the device is back',
+    async () => JSON.stringify(await device.current()) === JSON.stringify({ 'app.json': '644 {"vlan":1}' }),
+  );
   await scene.converged('terminal-1', await scene.push('terminal', source, folder({ vlan: 3 })));
   expect((await scene.status('terminal-1')).device.hold).toBeNull();
 });
@@ -80,7 +88,12 @@ test('commands reach the device and come back with their results; unknown ones a
   await device.hook('greet', 'echo hello');
   device.start();
   await scene.converged('terminal-1', await scene.push('terminal', source, folder({ vlan: 1 })));
-  for (const command of [{ type: 'ping' }, { type: 'health_check' }, { type: 'status_request' }, { type: 'run_hook', payload: { hook: 'greet' } }]) {
+  for (const command of [
+    { type: 'ping' },
+    { type: 'health_check' },
+    { type: 'status_request' },
+    { type: 'run_hook', payload: { hook: 'greet' } },
+  ]) {
     const { status, body } = await scene.api('POST', '/devices/terminal-1/commands', command);
     expect(status).toBe(201);
     const done = await eventually(`${command.type} is done`, async () =>

@@ -16,7 +16,14 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** The service as a process of its own, on the embedded PostgreSQL in `dataDir`. */
 async function startProcess(dataDir: string, port = '0') {
-  const env = { PATH: process.env.PATH, DATA_DIR: dataDir, PORT: port, BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN, ALLOW_PRIVATE_GIT_HOSTS: '1', GIT_WORKERS: '1' };
+  const env = {
+    PATH: process.env.PATH,
+    DATA_DIR: dataDir,
+    PORT: port,
+    BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN,
+    ALLOW_PRIVATE_GIT_HOSTS: '1',
+    GIT_WORKERS: '1',
+  };
   const child: ChildProcess = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => {
@@ -26,13 +33,21 @@ async function startProcess(dataDir: string, port = '0') {
     output += chunk.toString('utf8');
   });
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
-  const url = await eventually('the service is ready', async () => {
-    if (child.exitCode !== null) throw new Error(output);
-    return /"url":"(http:[^"]+)"/.exec(output)?.[1];
-  }, 40_000);
+  const url = await eventually(
+    'the service is ready',
+    async () => {
+      if (child.exitCode !== null) throw new Error(output);
+      return /"url":"(http:[^"]+)"/.exec(output)?.[1];
+    },
+    40_000,
+  );
   const api = async (method: string, path: string, body?: unknown) => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' };
-    const response = await fetch(`${url}/api/v1${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
     return JSON.parse((await response.text()) || 'null');
   };
   return { child, url, api, ended, output: () => output };
@@ -46,14 +61,23 @@ test('kill -9 of the service loses no accepted hook: after the restart the devic
   const gitUrl = await host.createRepository('terminal');
   const first = await startProcess(dataDir);
   const { port } = new URL(first.url);
-  const source = await first.api('POST', '/sources', { name: 'terminal', url: gitUrl, layout: 'repo', pollIntervalSeconds: 3600, webhook: { provider: 'gitlab', secret: SIGNING_TOKEN } });
+  const source = await first.api('POST', '/sources', {
+    name: 'terminal',
+    url: gitUrl,
+    layout: 'repo',
+    pollIntervalSeconds: 3600,
+    webhook: { provider: 'gitlab', secret: SIGNING_TOKEN },
+  });
   const { apiKey } = await first.api('POST', '/devices', { id: 'terminal-1', sourceId: source.id });
   await using device = await createDevice(first.url);
   await device.hook('reload', 'exit 0');
   await device.hook('check-config', 'exit 0');
   device.start({}, ['--device-id', 'terminal-1', '--api-key', apiKey]);
 
-  const second = spawn(process.execPath, [MAIN, 'serve'], { env: { PATH: process.env.PATH, DATA_DIR: dataDir, PORT: '0' }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const second = spawn(process.execPath, [MAIN, 'serve'], {
+    env: { PATH: process.env.PATH, DATA_DIR: dataDir, PORT: '0' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   const refusal: string[] = [];
   second.stderr.on('data', (chunk: Buffer) => refusal.push(chunk.toString('utf8')));
   expect((await once(second, 'close'))[0]).toBe(1);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { git } from '../support/git-host.ts';
-import { postGitLabPush, SIGNING_TOKEN } from '../support/hooks.ts';
+import { postGitLabPush } from '../support/hooks.ts';
 import { folder, openScene } from '../support/scene.ts';
 import { eventually } from '../support/service.ts';
 
@@ -91,7 +91,10 @@ test('a branch that is set back brings devices back, and the same commit again b
   await scene.converged('terminal-1', first);
   const second = await scene.push('terminal', source, folder({ vlan: 2 }));
   await scene.converged('terminal-1', second);
-  for (const [commit, vlan] of [[first, 1], [second, 2]] as const) {
+  for (const [commit, vlan] of [
+    [first, 1],
+    [second, 2],
+  ] as const) {
     await git(scene.host.pathOf('terminal'), ['update-ref', 'refs/heads/main', commit]);
     await postGitLabPush(source.hookUrl, { after: commit });
     await scene.converged('terminal-1', commit);
@@ -105,7 +108,8 @@ test('tags and commits can be followed, and a private repository needs its crede
   const first = await scene.host.commit('private', folder({ vlan: 1 }));
   await scene.host.commit('private', folder({ vlan: 2 }));
   await scene.host.tag('private', 'v1', first, 'first');
-  const create = async (name: string, settings: Record<string, unknown>) => (await scene.api('POST', '/sources', { name, url, layout: 'repo', ...settings })).body;
+  const create = async (name: string, settings: Record<string, unknown>) =>
+    (await scene.api('POST', '/sources', { name, url, layout: 'repo', ...settings })).body;
   const auth = { username: 'ada', password: 'correct-horse-battery' };
 
   const refused = await create('refused', { auth: { username: 'ada', password: 'wrong-password-here' } });

@@ -45,12 +45,23 @@ export async function openScene(env: Record<string, string> = {}) {
     /** A repository with a source that follows it, with a signed GitLab hook. */
     async source(name: string, settings: Record<string, unknown> = {}) {
       const url = await host.createRepository(name);
-      const answer = await api('POST', '/sources', { name, url, layout: 'repo', webhook: { provider: 'gitlab', secret: SIGNING_TOKEN }, ...settings });
+      const answer = await api('POST', '/sources', {
+        name,
+        url,
+        layout: 'repo',
+        webhook: { provider: 'gitlab', secret: SIGNING_TOKEN },
+        ...settings,
+      });
       if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
       return answer.body as { id: string; hookUrl: string };
     },
     /** Commits and posts the hook. @returns the commit */
-    async push(name: string, source: { hookUrl: string }, files: Record<string, string | null>, options: { force?: boolean; branch?: string } = {}) {
+    async push(
+      name: string,
+      source: { hookUrl: string },
+      files: Record<string, string | null>,
+      options: { force?: boolean; branch?: string } = {},
+    ) {
       const after = await host.commit(name, files, options);
       const response = await postGitLabPush(source.hookUrl, { after, ref: `refs/heads/${options.branch ?? 'main'}` });
       if (response.status !== 202) throw new Error(await response.text());
@@ -63,9 +74,16 @@ export async function openScene(env: Record<string, string> = {}) {
       const device = await createDevice(service.url);
       devices.push(device);
       await device.hook('reload', 'echo reload >> "$ROOT/reloads"');
-      await device.hook('check-config', '! grep -q "\\.invalid" "$BELLWETHER_RELEASE/app.json" || { echo "host does not resolve"; exit 1; }');
+      await device.hook(
+        'check-config',
+        '! grep -q "\\.invalid" "$BELLWETHER_RELEASE/app.json" || { echo "host does not resolve"; exit 1; }',
+      );
       const credentials = ['--device-id', id, '--api-key', answer.body.apiKey];
-      return { ...device, apiKey: answer.body.apiKey as string, start: (env: Record<string, string> = {}) => device.start(env, credentials) };
+      return {
+        ...device,
+        apiKey: answer.body.apiKey as string,
+        start: (env: Record<string, string> = {}) => device.start(env, credentials),
+      };
     },
     status: async (id: string) => (await api('GET', `/devices/${id}/status`)).body,
     why: async (id: string) => ((await api('GET', `/devices/${id}/why`)).body as { code: string }[]).map((blocker) => blocker.code),
@@ -74,7 +92,9 @@ export async function openScene(env: Record<string, string> = {}) {
     converged: (id: string, commit?: string) =>
       eventually(`${id} converges`, async () => {
         const { converged, folder: seen, device, source } = (await api('GET', `/devices/${id}/status`)).body;
-        return converged && seen?.bundle && device.reported?.bundle === seen.bundle && (commit === undefined || source.headCommit === commit);
+        return (
+          converged && seen?.bundle && device.reported?.bundle === seen.bundle && (commit === undefined || source.headCommit === commit)
+        );
       }),
     async [Symbol.asyncDispose]() {
       for (const device of devices) await device[Symbol.asyncDispose]();
