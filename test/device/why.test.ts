@@ -1,0 +1,191 @@
+import { expect, test } from 'vitest';
+import { type WhySnapshot, why } from '../../src/device/why.ts';
+import { RolloutPolicy } from '../../src/rollout/rollout.ts';
+
+const NOW = new Date('2026-01-01T00:00:00Z');
+const A = 'a'.repeat(64);
+const B = 'b'.repeat(64);
+
+/** A device that runs its folder's bundle. */
+function converged(): WhySnapshot {
+  return {
+    device: {
+      organizationId: 'o',
+      id: 'till-1',
+      name: 'till-1',
+      type: 't',
+      labels: {},
+      siteId: null,
+      adapter: 'agent',
+      simulated: false,
+      sourceKind: 'GIT',
+      sourceId: 's',
+      path: '',
+      following: true,
+      workspace: null,
+      desiredBundle: A,
+      desiredRevisionId: 'r',
+      deploymentId: null,
+      sequence: 1,
+      goodBundle: A,
+      goodRevisionId: 'r',
+      reportedBundle: A,
+      reportedAt: NOW,
+      condemnedBundle: null,
+      driftedPaths: null,
+      syncStatus: 'in_sync',
+      syncSince: NOW,
+      connectivity: 'online',
+      lastSeenAt: NOW,
+      agentVersion: '1',
+      errorCode: null,
+      errorDetail: null,
+      hold: null,
+      version: 1,
+      createdAt: NOW,
+      updatedAt: NOW,
+    },
+    source: {
+      organizationId: 'o',
+      id: 's',
+      name: 'tills',
+      url: 'https://git.example/x',
+      ref: 'main',
+      layout: 'repo',
+      authSealed: null,
+      authHint: null,
+      webhookProvider: null,
+      webhookSecretSealed: null,
+      webhookSecretLast4: null,
+      pollIntervalSeconds: 60,
+      allOrNothing: false,
+      driftPolicy: 'heal',
+      rolloutPolicy: RolloutPolicy.parse({}),
+      status: 'ok',
+      headCommit: 'c'.repeat(40),
+      preparedCommit: 'c'.repeat(40),
+      revisionId: 'r',
+      lastCheckedAt: NOW,
+      lastSyncedAt: NOW,
+      errorCode: null,
+      errorDetail: null,
+      failures: 0,
+      expectedCommit: null,
+      expectedUntil: null,
+      nextCheckAt: NOW,
+      hookReceivedAt: null,
+      version: 1,
+      createdAt: NOW,
+      updatedAt: NOW,
+    },
+    path: { path: '', bundle: A, revisionId: 'r', verdict: 'valid', evaluatedRevisionId: 'r', errors: [], updatedAt: NOW },
+    deployment: undefined,
+    retryAt: null,
+  };
+}
+
+const codes = (change: (snapshot: WhySnapshot) => void): string[] => {
+  const snapshot = converged();
+  change(snapshot);
+  return why(snapshot).map((blocker) => blocker.code);
+};
+
+test('a converged device has no blockers', () => expect(codes(() => {})).toEqual([]));
+
+test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
+  [
+    'unbound',
+    ['not_bound'],
+    (s) => {
+      s.source = undefined;
+    },
+  ],
+  [
+    'stopped',
+    ['stopped'],
+    (s) => {
+      s.device.following = false;
+    },
+  ],
+  [
+    'refused by the git host',
+    ['source_git_auth'],
+    (s) => void Object.assign(s.source ?? {}, { status: 'failing', errorCode: 'git_auth', errorDetail: '401' }),
+  ],
+  [
+    'of a source not looked at yet',
+    ['source_not_synced'],
+    (s) => {
+      Object.assign(s.source ?? {}, { status: 'new', headCommit: null });
+      s.path = undefined;
+    },
+  ],
+  [
+    'waiting for a commit that a hook named',
+    ['commit_not_visible'],
+    (s) => void Object.assign(s.source ?? {}, { status: 'waiting', expectedCommit: 'd' }),
+  ],
+  [
+    'without a folder',
+    ['folder_missing'],
+    (s) => {
+      s.path = undefined;
+    },
+  ],
+  ['with an invalid folder', ['validation_failed'], (s) => void Object.assign(s.path ?? {}, { verdict: 'invalid' })],
+  ['with a removed folder', ['folder_removed'], (s) => void Object.assign(s.path ?? {}, { verdict: 'missing' })],
+  ['of a rejected revision', ['revision_rejected'], (s) => void Object.assign(s.source ?? {}, { status: 'invalid' })],
+  [
+    'held',
+    ['held'],
+    (s) => {
+      s.device.hold = { at: NOW.toISOString(), by: 'ada', reason: 'audit', untilNewerRevision: false, revisionId: null };
+    },
+  ],
+  [
+    'away with something to apply',
+    ['offline', 'deploying'],
+    (s) => {
+      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.device, { connectivity: 'offline', deploymentId: 'x', desiredBundle: B });
+    },
+  ],
+  [
+    'never heard of',
+    ['never_seen', 'deploying'],
+    (s) => {
+      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.device, { connectivity: 'unknown', lastSeenAt: null, deploymentId: 'x', reportedBundle: null });
+    },
+  ],
+  [
+    'rolled back',
+    ['rolled_back'],
+    (s) => {
+      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.device, { condemnedBundle: B, errorCode: 'health_check_failed' });
+    },
+  ],
+  [
+    'failed with a retry to come',
+    ['retry_scheduled'],
+    (s) => {
+      Object.assign(s.path ?? {}, { bundle: B });
+      s.device.condemnedBundle = B;
+      s.retryAt = NOW;
+    },
+  ],
+  ['not reached by the rollout yet', ['awaiting_rollout'], (s) => void Object.assign(s.path ?? {}, { bundle: B })],
+  ['changed by hand', ['drifted'], (s) => void Object.assign(s.device, { syncStatus: 'drifted', driftedPaths: ['app.json'] })],
+])('a device that is %s is told %j', (_what, expected, change) => {
+  expect(codes(change)).toEqual(expected);
+});
+
+test('several blockers come in the order in which they must be lifted', () => {
+  const told = codes((s) => {
+    s.device.following = false;
+    Object.assign(s.source ?? {}, { status: 'failing', errorCode: 'git_timeout' });
+    s.device.hold = { at: NOW.toISOString(), by: 'ada', reason: 'audit', untilNewerRevision: false, revisionId: null };
+  });
+  expect(told).toEqual(['stopped', 'source_git_timeout', 'held']);
+});
