@@ -8,7 +8,6 @@ import { runHookCommand } from './commands/run-hook.ts';
 import { statusRequest } from './commands/status-request.ts';
 import { updateConfig } from './commands/update-config.ts';
 import type { Agent } from './context.ts';
-import type { DriftResult } from './drift.ts';
 import { commandReport } from './reports.ts';
 import { createTurn } from './signals.ts';
 

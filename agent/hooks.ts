@@ -38,10 +38,6 @@ export async function runHook(name: string, context: HookContext, timeoutMs: num
     : { ok: false, why: `the hook "${name}" ${result.why}`, output: result.output };
 }
 
-export async function hookExists(hooksFolder: string, name: string): Promise<boolean> {
-  return (await installationFault(name, join(hooksFolder, name))) === null;
-}
-
 async function installationFault(name: string, path: string): Promise<string | null> {
   if (!HookName.safeParse(name).success) return `"${name}" is not a hook's name`;
   try {

@@ -124,10 +124,6 @@ export async function setHold(
     where organization_id = ${device.organizationId} and id = ${device.id}`;
 }
 
-export async function setWorkspace(tx: Db, organizationId: string, id: string, workspace: string | null): Promise<void> {
-  await tx`update devices set workspace = ${workspace} where organization_id = ${organizationId} and id = ${id}`;
-}
-
 /** Devices that have not been heard of within `afterSeconds` and still count as online: they no longer do. */
 export async function markSilentDevicesOffline(tx: Db, afterSeconds: number): Promise<Device[]> {
   return tx<Device[]>`

@@ -30,8 +30,6 @@ export function folder(config: unknown, prefix = ''): Record<string, string> {
   return { [`${prefix}bellwether.yaml`]: MANIFEST, [`${prefix}schema.json`]: SCHEMA, [`${prefix}config/app.json`]: JSON.stringify(config) };
 }
 
-export type Scene = Awaited<ReturnType<typeof openScene>>;
-
 /** A Git host, the service and real agents on devices of their own. */
 export async function openScene(env: Record<string, string> = {}) {
   const host: TestGitHost = await openGitHost();
