@@ -5,51 +5,22 @@ import type { Deployment } from '../../src/deployment/store.ts';
 import type { Device } from '../../src/device/device.ts';
 import { newId } from '../../src/ids.ts';
 import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
+import { aDevice } from '../support/device.ts';
 
 const OLD = 'a'.repeat(64);
 const NEW = 'b'.repeat(64);
 const DEPLOYMENT = '01890000-0000-7000-8000-000000000001';
 
-function device(over: Partial<Device> = {}): Device {
-  const now = new Date('2026-01-01T00:00:00Z');
-  return {
-    organizationId: 'o',
-    id: 'd',
-    name: 'd',
-    type: 't',
-    labels: {},
-    siteId: null,
-    adapter: 'agent',
-    simulated: false,
-    sourceKind: 'GIT',
-    sourceId: 's',
-    path: '',
-    following: true,
-    workspace: null,
+const device = (over: Partial<Device> = {}): Device =>
+  aDevice({
     desiredBundle: NEW,
-    desiredRevisionId: null,
     deploymentId: DEPLOYMENT,
     sequence: 4,
     goodBundle: OLD,
-    goodRevisionId: null,
     reportedBundle: OLD,
-    reportedAt: null,
-    condemnedBundle: null,
-    driftedPaths: null,
     syncStatus: 'pending',
-    syncSince: now,
-    connectivity: 'online',
-    lastSeenAt: now,
-    agentVersion: null,
-    errorCode: null,
-    errorDetail: null,
-    hold: null,
-    version: 1,
-    createdAt: now,
-    updatedAt: now,
     ...over,
-  };
-}
+  });
 
 function deployment(over: Partial<Deployment> = {}): Deployment {
   return {

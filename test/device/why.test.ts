@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type WhySnapshot, why } from '../../src/device/why.ts';
 import { RolloutPolicy } from '../../src/rollout/rollout.ts';
+import { aDevice } from '../support/device.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 const A = 'a'.repeat(64);
@@ -9,42 +10,15 @@ const B = 'b'.repeat(64);
 /** A device that runs its folder's bundle. */
 function converged(): WhySnapshot {
   return {
-    device: {
-      organizationId: 'o',
+    device: aDevice({
       id: 'till-1',
-      name: 'till-1',
-      type: 't',
-      labels: {},
-      siteId: null,
-      adapter: 'agent',
-      simulated: false,
-      sourceKind: 'GIT',
-      sourceId: 's',
-      path: '',
-      following: true,
-      workspace: null,
       desiredBundle: A,
       desiredRevisionId: 'r',
-      deploymentId: null,
-      sequence: 1,
       goodBundle: A,
       goodRevisionId: 'r',
       reportedBundle: A,
       reportedAt: NOW,
-      condemnedBundle: null,
-      driftedPaths: null,
-      syncStatus: 'in_sync',
-      syncSince: NOW,
-      connectivity: 'online',
-      lastSeenAt: NOW,
-      agentVersion: '1',
-      errorCode: null,
-      errorDetail: null,
-      hold: null,
-      version: 1,
-      createdAt: NOW,
-      updatedAt: NOW,
-    },
+    }),
     source: {
       organizationId: 'o',
       id: 's',
