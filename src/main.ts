@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { registerClientCommands } from './cli/commands.ts';
 import { readConfig } from './config.ts';
+import { registerDemoCommand } from './demo/command.ts';
 import { messageOf } from './errors.ts';
 import { createLog } from './log.ts';
 
@@ -31,6 +32,8 @@ program
   .allowExcessArguments()
   .helpOption(false)
   .action(agent);
+
+registerDemoCommand(program);
 
 const interrupted = new AbortController();
 registerClientCommands(program, {
@@ -62,8 +65,10 @@ async function serve(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.LOG_LEVEL);
   const [{ openApp }, { startController }] = await Promise.all([import('./app.ts'), import('../controller/main.ts')]);
+  // Asked for before the start: a signal that comes while it opens must not leave a database behind.
+  const stopped = stopSignal();
   const app = await openApp(config, log, startController);
-  const signal = await stopSignal();
+  const signal = await stopped;
   log.info({ signal }, 'stopping');
   const limit = setTimeout(() => {
     log.error('stopping took longer than 10 s: ending at once');

@@ -35,6 +35,8 @@ export type GitHost = AsyncDisposable & {
   close(): Promise<void>;
 };
 
+/** For commands of this file's own; what `git http-backend` does for a client ends with the client. */
+const GIT_TIMEOUT_MS = 60_000;
 const ZERO = '0'.repeat(40);
 const ROUTE = /^\/([A-Za-z0-9][A-Za-z0-9._/-]*?)\.git(\/info\/refs|\/git-upload-pack|\/git-receive-pack)$/;
 /** Git finds its parts by itself; nothing of the user's own configuration applies. */
@@ -77,7 +79,7 @@ export async function openGitHost(options: GitHostOptions): Promise<GitHost> {
 
 /** Runs git with a fixed environment. @returns its standard output @throws Error with what git wrote to its standard error */
 export async function git(cwd: string, args: string[], input?: string | Buffer): Promise<Buffer> {
-  const child = spawn('git', args, { cwd, env: GIT_ENVIRONMENT, stdio: 'pipe' });
+  const child = spawn('git', args, { cwd, env: GIT_ENVIRONMENT, stdio: 'pipe', timeout: GIT_TIMEOUT_MS });
   const ended = exitOf(child);
   // Git may end before it read everything; its exit code tells what happened.
   child.stdin.on('error', () => {}).end(input);
