@@ -93,9 +93,10 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const wakeups = await openWakeups(sql, listenSql);
   const metrics = createMetrics();
   const intake = createReportIntake(store, (ended) => {
-    for (const { state, durationMs } of ended) {
-      metrics.deploymentEnded(state);
-      if (state === 'succeeded') metrics.stages({ deployMs: durationMs });
+    for (const end of ended) {
+      metrics.deploymentEnded(end.state);
+      if (end.state === 'succeeded') metrics.stages({ deployMs: end.durationMs });
+      log.info(end, 'deployment ended');
     }
   });
   let url = '';
@@ -168,7 +169,7 @@ async function listen(config: Config, services: Services): Promise<Server> {
         fetch: app.fetch,
         hostname: config.HOST,
         port: config.PORT,
-        serverOptions: { requestTimeout: 0, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
+        serverOptions: { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
       },
       () => resolve(server as Server),
     );

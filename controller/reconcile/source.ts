@@ -31,6 +31,7 @@ export async function reconcileSource(controller: Controller, id: string): Promi
 
 async function sync(controller: Controller, source: Source, started: number): Promise<void> {
   const { config } = controller;
+  const queued = queueTime(source);
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   const head = await lookUpHead(controller, source, remote);
   const listedMs = Math.round(performance.now() - started);
@@ -54,8 +55,15 @@ async function sync(controller: Controller, source: Source, started: number): Pr
       deadlineMs: config.GIT_TIMEOUT_SECONDS * 1000,
     }),
   );
-  const timings = { refsMs: listedMs, fetchMs: result.fetchMs, buildMs: result.buildMs };
+  const timings = { ...queued, refsMs: listedMs, fetchMs: result.fetchMs, buildMs: result.buildMs };
   await storeRevision(controller, source, head.name, result.prepared, timings);
+}
+
+/** How long the hook that woke the source waited for a worker; nothing when no hook did. */
+function queueTime(source: Source): { queueMs?: number } {
+  const { hookReceivedAt, lastCheckedAt } = source;
+  if (hookReceivedAt === null || (lastCheckedAt !== null && lastCheckedAt > hookReceivedAt)) return {};
+  return { queueMs: Math.max(0, Date.now() - hookReceivedAt.getTime()) };
 }
 
 /** What the source's ref stands for at the remote now. */

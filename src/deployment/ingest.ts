@@ -12,8 +12,8 @@ import { type Deployment, deploymentsById, type Move, moveDeployments, returnToG
 
 export type ReportBatch = { deviceId: string; reports: Report[] };
 
-/** An attempt that came to its end, for the metrics. `durationMs`: since it was opened. */
-export type Ended = { state: 'succeeded' | 'failed'; durationMs: number };
+/** An attempt that came to its end, for logs and metrics. `durationMs`: since it was opened. */
+export type Ended = { deviceId: string; deploymentId: string; state: 'succeeded' | 'failed'; code: string | null; durationMs: number };
 
 export type Ingested = {
   /** Ids of the accepted `confirming` attempts, per device of the batch. */
@@ -99,7 +99,13 @@ async function applyMoves(
     if (deployment.rolloutId !== null && (move.to === 'succeeded' || move.to === 'failed')) unit.enqueue('rollout', deployment.rolloutId);
     if (move.to === 'succeeded') unit.enqueue('workspace', organizationId);
     if (move.to === 'succeeded' || move.to === 'failed')
-      ended.push({ state: move.to, durationMs: Date.now() - deployment.createdAt.getTime() });
+      ended.push({
+        deviceId: deployment.deviceId,
+        deploymentId: deployment.id,
+        state: move.to,
+        code: move.errorCode,
+        durationMs: Date.now() - deployment.createdAt.getTime(),
+      });
   }
   return ended;
 }

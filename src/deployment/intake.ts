@@ -7,7 +7,7 @@ import { type Ended, ingestReports } from './ingest.ts';
  * device alone waits for nobody; ten thousand share a few hundred transactions.
  */
 export type ReportIntake = {
-  /** @returns ids of the attempts whose `confirming` was accepted; resolves once everything is committed */
+  /** No reports at all still say that the device is there. @returns ids of the attempts whose `confirming` was accepted; resolves once everything is committed */
   take(organizationId: string, deviceId: string, reports: Report[]): Promise<string[]>;
 };
 

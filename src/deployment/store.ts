@@ -167,7 +167,7 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
     const rows = await tx<{ id: string }[]>`
       update deployments t set state = ${to},
         deadline_at = now() + make_interval(secs => m.deadline_seconds),
-        retry_at = now() + make_interval(secs => m.retry_seconds),
+        retry_at = case when ${to} = 'rolled_back' then t.retry_at else now() + make_interval(secs => m.retry_seconds) end,
         error_code = coalesce(m.error_code, t.error_code), error_detail = coalesce(m.error_detail, t.error_detail),
         delivering_at = coalesce(t.delivering_at, case when ${to} in ('delivering', 'applying', 'confirming') then now() end),
         applying_at = coalesce(t.applying_at, case when ${to} in ('applying', 'confirming') then now() end),

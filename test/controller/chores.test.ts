@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expire, offline, retry, timeOut } from '../../controller/sweep/chores.ts';
+import { newId } from '../../src/ids.ts';
+import { openGitHost, type TestGitHost } from '../support/git-host.ts';
+import { folder } from '../support/scene.ts';
+import { eventually, openService, type TestService } from '../support/service.ts';
+
+let host: TestGitHost;
+let service: TestService;
+
+beforeAll(async () => {
+  host = await openGitHost();
+  // The API alone: the chores run when a test says so.
+  service = await openService();
+});
+
+afterAll(async () => {
+  await service.close();
+  await host.close();
+});
+
+/** A device with an open attempt at its folder's first bundle, spoken for by this test over the agent protocol. */
+async function deviceUnderWay(id: string) {
+  const url = await host.createRepository(id);
+  const head = await host.commit(id, folder({ vlan: 1 }));
+  const source = (await service.api('POST', '/sources', { name: id, url, layout: 'repo' })).body;
+  const { apiKey } = (await service.api('POST', '/devices', { id, sourceId: source.id })).body;
+  const attempts = async () => (await service.api('GET', `/devices/${id}/deployments`)).body.items;
+  const [attempt] = await eventually('an attempt', async () => {
+    const items = await attempts();
+    return items.length > 0 ? items : undefined;
+  });
+  const report = async (reports: Record<string, unknown>[]) => {
+    const body = JSON.stringify({ reports: reports.map((entry) => ({ id: newId(), at: new Date().toISOString(), ...entry })) });
+    const headers = { 'x-device-id': id, 'x-api-key': apiKey, 'content-type': 'application/json' };
+    const response = await fetch(`${service.url}/agent/v1/reports`, { method: 'POST', headers, body });
+    expect(response.status).toBe(200);
+    return (await response.json()) as { confirmed: string[] };
+  };
+  const step = (state: string, more: Record<string, unknown> = {}) => ({
+    kind: 'deployment',
+    deploymentId: attempt.id,
+    state,
+    runningDigest: null,
+    ...more,
+  });
+  const device = async () => (await service.api('GET', `/devices/${id}`)).body;
+  return { id, head, source, attempt, attempts, report, step, device };
+}
+
+test('an attempt whose device falls silent in the middle times out; what the device says later is what counts', async () => {
+  const scene = await deviceUnderWay('silent');
+  await scene.report([scene.step('applying')]);
+  await timeOut.run(service.app.services);
+  expect((await scene.attempts())[0].state).toBe('applying');
+  await service.database.sql`update deployments set deadline_at = now() - interval '1 second' where id = ${scene.attempt.id}`;
+  await timeOut.run(service.app.services);
+  expect((await scene.attempts())[0]).toMatchObject({ state: 'timed_out', error: { code: 'timed_out' } });
+  expect(await scene.device()).toMatchObject({ syncStatus: 'failed', desired: null });
+
+  await scene.report([scene.step('succeeded', { runningDigest: scene.attempt.bundle })]);
+  expect((await scene.attempts())[0].state).toBe('succeeded');
+  expect(await scene.device()).toMatchObject({ syncStatus: 'in_sync', lastGood: { bundle: scene.attempt.bundle } });
+});
+
+test('a passing failure gets another attempt when its time has come, and why tells it until then', async () => {
+  const scene = await deviceUnderWay('full-disk');
+  await scene.report([scene.step('failed', { code: 'no_space', detail: 'ENOSPC' }), scene.step('rolled_back')]);
+  expect(await scene.device()).toMatchObject({ syncStatus: 'rolled_back', error: { code: 'no_space' } });
+  const why = (await service.api('GET', '/devices/full-disk/why')).body.map((blocker: { code: string }) => blocker.code);
+  expect(why).toContain('retry_scheduled');
+  await retry.run(service.app.services);
+  expect(await scene.attempts()).toHaveLength(1);
+  await service.database.sql`update deployments set retry_at = now() - interval '1 second' where id = ${scene.attempt.id}`;
+  await retry.run(service.app.services);
+  const [second, first] = await scene.attempts();
+  expect([second.kind, second.attempt, second.state, first.state]).toEqual(['retry', 2, 'queued', 'rolled_back']);
+});
+
+test('a retry that is due is dropped when somebody holds the device meanwhile', async () => {
+  const scene = await deviceUnderWay('held-meanwhile');
+  await scene.report([scene.step('failed', { code: 'download_failed' }), scene.step('rolled_back')]);
+  await service.api('POST', '/devices/held-meanwhile/hold', { reason: 'look at it first' });
+  await service.database.sql`update deployments set retry_at = now() - interval '1 second' where id = ${scene.attempt.id}`;
+  await retry.run(service.app.services);
+  expect(await scene.attempts()).toHaveLength(1);
+});
+
+test('a bundle that the device found unhealthy is not tried again by automation, only by an operator', async () => {
+  const scene = await deviceUnderWay('unhealthy');
+  await scene.report([scene.step('failed', { code: 'health_check_failed' }), scene.step('rolled_back')]);
+  await service.database
+    .sql`update deployments set retry_at = now() - interval '1 second' where device_id = 'unhealthy' and retry_at is not null`;
+  await retry.run(service.app.services);
+  await service.api('POST', '/devices/unhealthy/refresh');
+  expect(await scene.attempts()).toHaveLength(1);
+  await service.api('POST', '/devices/unhealthy/retry');
+  expect((await scene.attempts()).map((attempt: { kind: string }) => attempt.kind)).toEqual(['retry', 'change']);
+});
+
+test('a device that is silent for two minutes counts as offline, with an event; its next word brings it back', async () => {
+  const scene = await deviceUnderWay('quiet');
+  await scene.report([{ kind: 'heartbeat', runningDigest: null, sequence: 0, agentVersion: '1' }]);
+  expect((await scene.device()).connectivity).toBe('online');
+  await service.database.sql`update devices set last_seen_at = now() - interval '121 seconds' where id = 'quiet'`;
+  await offline.run(service.app.services);
+  expect((await scene.device()).connectivity).toBe('offline');
+  const [event] = (await service.api('GET', '/devices/quiet/events')).body.items;
+  expect(event).toMatchObject({ type: 'device.status', data: { status: 'OFFLINE', connectivity: 'offline' } });
+  await scene.report([{ kind: 'telemetry', metrics: { cpu_percent: 3 } }]);
+  expect((await scene.device()).connectivity).toBe('online');
+});
+
+test('a command that nobody fetched in time expires', async () => {
+  const scene = await deviceUnderWay('asleep');
+  const { id } = (await service.api('POST', '/devices/asleep/commands', { type: 'ping' })).body;
+  await service.database.sql`update commands set expires_at = now() - interval '1 second' where id = ${id}`;
+  await expire.run(service.app.services);
+  const { items } = (await service.api('GET', '/devices/asleep/commands')).body;
+  expect(items[0].state).toBe('expired');
+  await scene.report([{ kind: 'command', commandId: id, state: 'completed', result: {} }]);
+  expect((await service.api('GET', '/devices/asleep/commands')).body.items[0].state).toBe('expired');
+});
+
+test('reports that come twice have the effect of once, and another device’s deployment cannot be moved', async () => {
+  const scene = await deviceUnderWay('twice');
+  const other = await deviceUnderWay('other');
+  const confirming = scene.step('confirming', { runningDigest: scene.attempt.bundle });
+  expect((await scene.report([confirming])).confirmed).toEqual([scene.attempt.id]);
+  expect((await scene.report([confirming])).confirmed).toEqual([scene.attempt.id]);
+  expect((await other.report([{ ...scene.step('succeeded'), runningDigest: scene.attempt.bundle }])).confirmed).toEqual([]);
+  expect((await scene.attempts())[0].state).toBe('confirming');
+  const succeeded = scene.step('succeeded', { runningDigest: scene.attempt.bundle });
+  await scene.report([succeeded]);
+  await scene.report([succeeded]);
+  const events = (await service.api('GET', '/devices/twice/events?limit=100')).body.items;
+  expect(events.filter((event: { data: { state?: string } }) => event.data.state === 'succeeded')).toHaveLength(1);
+});
+
+test('at most five backups are kept, newest first, and one of them can be brought back', async () => {
+  const scene = await deviceUnderWay('backups');
+  let attempt = scene.attempt;
+  await scene.report([scene.step('succeeded', { runningDigest: attempt.bundle })]);
+  for (let vlan = 2; vlan <= 8; vlan++) {
+    await host.commit('backups', folder({ vlan }));
+    await service.api('POST', `/sources/${scene.source.id}/sync`);
+    attempt = await eventually('the next attempt', async () =>
+      (await scene.attempts()).find((item: { state: string }) => item.state === 'queued'),
+    );
+    await scene.report([{ kind: 'deployment', deploymentId: attempt.id, state: 'succeeded', runningDigest: attempt.bundle }]);
+  }
+  const backups = (await service.api('GET', '/devices/backups/backups')).body.items;
+  expect(backups).toHaveLength(5);
+  expect(backups.map((backup: { createdAt: string }) => backup.createdAt)).toEqual(
+    [...backups.map((backup: { createdAt: string }) => backup.createdAt)].sort().reverse(),
+  );
+  await service.api('POST', '/devices/backups/rollback', { to: { backup: backups[4].id } });
+  expect((await scene.attempts())[0]).toMatchObject({ kind: 'rollback', bundle: backups[4].bundle, state: 'queued' });
+});
