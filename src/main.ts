@@ -5,6 +5,7 @@ import { readConfig } from './config.ts';
 import { registerDemoCommand } from './demo/command.ts';
 import { messageOf } from './errors.ts';
 import { createLog } from './log.ts';
+import { registerSimulateCommand } from './simulate/command.ts';
 
 /** The command line. Each command imports what it needs when it runs, so that `validate` starts no database and `agent` stays small. */
 const program = new Command('bellwether').description(
@@ -34,6 +35,7 @@ program
   .action(agent);
 
 registerDemoCommand(program);
+registerSimulateCommand(program);
 
 const interrupted = new AbortController();
 registerClientCommands(program, {

@@ -1,7 +1,7 @@
 import { PgBoss } from 'pg-boss';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Sql, Tx } from './connect.ts';
+import type { Db, Sql } from './connect.ts';
 
 /**
  * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
@@ -11,8 +11,11 @@ export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace';
 export const QUEUE_NAMES: readonly QueueName[] = ['source', 'rollout', 'deployment', 'workspace'];
 
 export type Queue = {
-  /** Visible to workers when `tx` commits. */
-  enqueue(tx: Tx, queue: QueueName, key: string): Promise<void>;
+  /**
+   * Visible to workers when `db`, if it is a transaction, commits.
+   * @returns false when a job of the key waits already: that one may start, and end, before the transaction's commit shows it anything
+   */
+  enqueue(db: Db, queue: QueueName, key: string): Promise<boolean>;
   /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for what is expected to fail: it records that itself. */
   work(queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>): Promise<void>;
   depths(): Promise<Record<string, number>>;
@@ -48,12 +51,13 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
   }
   if (options.soleOwner) await takeOverJobs(boss);
   return {
-    enqueue: async (tx, queue, key) => {
-      await boss.send(
+    enqueue: async (db, queue, key) => {
+      const id = await boss.send(
         queue,
         { key },
-        { singletonKey: key, db: { executeSql: async (text, values) => ({ rows: await tx.unsafe(text, (values ?? []) as never[]) }) } },
+        { singletonKey: key, db: { executeSql: async (text, values) => ({ rows: await db.unsafe(text, (values ?? []) as never[]) }) } },
       );
+      return id !== null;
     },
     work: (queue, concurrency, handler) => work(boss, queue, concurrency, handler, log),
     depths: () => depths(sql),

@@ -18,11 +18,13 @@ export type Unit = {
 
 export type Store = { sql: Sql; queue: Queue };
 
+type Job = { queue: QueueName; key: string };
+
 /** Runs `work` in a transaction. Jobs, wake-ups and, last (they take a lock until the commit), events are written at its end. */
 export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
   const result = await store.sql.begin(async (tx) => {
     const events: NewEvent[] = [];
-    const jobs = new Map<string, { queue: QueueName; key: string }>();
+    const jobs = new Map<string, Job>();
     const woken = new Map<string, Set<string>>();
     const value = await work({
       tx,
@@ -34,12 +36,23 @@ export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>
         woken.set(organizationId, set);
       },
     });
-    for (const { queue, key } of jobs.values()) await store.queue.enqueue(tx, queue, key);
+    const absorbed: Job[] = [];
+    for (const job of jobs.values()) if (!(await store.queue.enqueue(tx, job.queue, job.key))) absorbed.push(job);
     for (const [organizationId, ids] of woken) await notifyDevices(tx, organizationId, [...ids]);
     await appendEvents(tx, events);
-    return { value };
+    return { value, absorbed };
   });
-  return (result as { value: T }).value;
+  const { value, absorbed } = result as { value: T; absorbed: Job[] };
+  await wakeAgain(store, absorbed);
+  return value;
+}
+
+/**
+ * A job that already waited may have run before the commit and seen nothing of it: asked for again now, it is either still to start or gets a
+ * successor. A crash in between, or a database that is away, costs only the time until the next resync.
+ */
+async function wakeAgain({ sql, queue }: Store, jobs: readonly Job[]): Promise<void> {
+  for (const job of jobs) await queue.enqueue(sql, job.queue, job.key).catch(() => undefined);
 }
 
 async function notifyDevices(tx: Tx, organizationId: string, ids: string[]): Promise<void> {

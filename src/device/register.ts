@@ -8,11 +8,16 @@ import { insertDevice, type NewDevice } from './store.ts';
 /** How long the old key of a rotation goes on working. */
 const KEY_GRACE_SECONDS = 24 * 3600;
 
+/** `GET /devices/pending` answers devices their commands. */
+const RESERVED_IDS = new Set(['pending']);
+
 /**
  * Makes a device with its first key and lets it follow its source. @returns the key, which is shown once and stored as a hash
  * @throws Problem `device_exists`, `invalid_request`
  */
 export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'> & { path?: string | null | undefined }): Promise<string> {
+  if (RESERVED_IDS.has(device.id))
+    throw invalid(`Cannot register device "${device.id}": the id is a word of the API`, [{ pointer: '/id', detail: 'is reserved' }]);
   await checkSite(unit, device.organizationId, device.siteId);
   const path = device.path ?? (await defaultPath(unit, device.organizationId, device.sourceId, device.id));
   if (!(await insertDevice(unit.tx, { ...device, path })))
@@ -55,7 +60,7 @@ export async function defaultPath(unit: Unit, organizationId: string, sourceId: 
 }
 
 /** @throws Problem `invalid_request` */
-async function checkSite(unit: Unit, organizationId: string, siteId: string | null): Promise<void> {
+export async function checkSite(unit: Unit, organizationId: string, siteId: string | null): Promise<void> {
   if (siteId === null) return;
   const found = await unit.tx`select 1 from sites where organization_id = ${organizationId} and id = ${siteId}`;
   if (found.length === 0)

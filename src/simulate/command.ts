@@ -60,7 +60,9 @@ async function readKeys(file: string): Promise<DeviceKey[]> {
   try {
     return KeysFile.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
-    throw new Problem('invalid_keys', `Cannot read the keys file "${file}": ${messageOf(cause)}; must be a JSON list of {id, apiKey}`, { cause });
+    throw new Problem('invalid_keys', `Cannot read the keys file "${file}": ${messageOf(cause)}; must be a JSON list of {id, apiKey}`, {
+      cause,
+    });
   }
 }
 
@@ -79,7 +81,8 @@ function startProgress(devices: number): { take: NonNullable<Parameters<typeof r
   return {
     take: (event) => {
       if (event.kind === 'ready') counts.ready += 1;
-      else if (event.kind === 'trouble') [counts.troubles, lastTrouble] = [counts.troubles + 1, event.problem.replaceAll(/\s+/g, ' ').slice(0, 200)];
+      else if (event.kind === 'trouble')
+        [counts.troubles, lastTrouble] = [counts.troubles + 1, event.problem.replaceAll(/\s+/g, ' ').slice(0, 200)];
       else if (event.state === 'succeeded' || event.state === 'failed' || event.state === 'rolled_back') counts[event.state] += 1;
     },
     end: () => {

@@ -75,9 +75,18 @@ async function exchange(dispatcher: Dispatcher, url: URL, ask: Ask): Promise<Ans
     const response = await dispatcher.request({ path: url.pathname + url.search, method, headers, body, signal });
     const bytes = Buffer.from(await response.body.arrayBuffer());
     const etag = response.headers.etag;
-    return { status: response.statusCode, etag: typeof etag === 'string' ? etag : undefined, body: bytes, retryAfter: response.headers['retry-after'] };
+    return {
+      status: response.statusCode,
+      etag: typeof etag === 'string' ? etag : undefined,
+      body: bytes,
+      retryAfter: response.headers['retry-after'],
+    };
   } catch (cause) {
     if (ask.signal.aborted) throw ask.signal.reason;
-    throw new Problem('unreachable', `Cannot reach "${url.origin}${url.pathname}": ${messageOf(cause)}`, { status: 503, retry: 'backoff', cause });
+    throw new Problem('unreachable', `Cannot reach "${url.origin}${url.pathname}": ${messageOf(cause)}`, {
+      status: 503,
+      retry: 'backoff',
+      cause,
+    });
   }
 }

@@ -60,7 +60,17 @@ export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: 
     identity: { 'x-device-id': key.id, 'x-api-key': key.apiKey },
     own: options.connections.open(),
     signal,
-    ...{ pinned: null, etag: undefined, sequence: 0, running: null, quarantined: [], finished: null, obeyed: new Set(), heartbeatMs: 30_000, ready: false },
+    ...{
+      pinned: null,
+      etag: undefined,
+      sequence: 0,
+      running: null,
+      quarantined: [],
+      finished: null,
+      obeyed: new Set(),
+      heartbeatMs: 30_000,
+      ready: false,
+    },
   };
   try {
     await Promise.all([persist(device, () => turn(device)), beat(device)]);
@@ -154,7 +164,10 @@ async function answerCommands(device: Device, desired: DesiredState): Promise<vo
   const fresh = desired.commands.filter((command) => !device.obeyed.has(command.id));
   if (fresh.length > 0) {
     const result = { simulated: true };
-    await report(device, fresh.map((command) => ({ kind: 'command', commandId: command.id, state: 'completed', result })));
+    await report(
+      device,
+      fresh.map((command) => ({ kind: 'command', commandId: command.id, state: 'completed', result })),
+    );
   }
   device.obeyed = new Set(desired.commands.map((command) => command.id));
 }
@@ -162,7 +175,10 @@ async function answerCommands(device: Device, desired: DesiredState): Promise<vo
 /** @returns the deployments that the service confirms */
 async function reportSteps(device: Device, deploymentId: string, steps: readonly DeploymentStep[]): Promise<string[]> {
   const runningDigest = device.running;
-  const confirmed = await report(device, steps.map((step) => ({ kind: 'deployment', deploymentId, runningDigest, ...step })));
+  const confirmed = await report(
+    device,
+    steps.map((step) => ({ kind: 'deployment', deploymentId, runningDigest, ...step })),
+  );
   for (const { state } of steps) device.onState({ kind: 'deployment', deviceId: device.id, deploymentId, state });
   return confirmed;
 }
@@ -193,6 +209,10 @@ async function beat(device: Device): Promise<void> {
   });
 }
 
-function ask(device: Device, what: Pick<Ask, 'method' | 'path' | 'body'> & { headers?: Record<string, string> }, through: Pick<Connections, 'ask'> = device.own): Promise<Answer> {
+function ask(
+  device: Device,
+  what: Pick<Ask, 'method' | 'path' | 'body'> & { headers?: Record<string, string> },
+  through: Pick<Connections, 'ask'> = device.own,
+): Promise<Answer> {
   return through.ask({ ...what, headers: { ...device.identity, ...what.headers }, signal: device.signal });
 }

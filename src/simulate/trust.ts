@@ -1,4 +1,4 @@
-import { compactVerify, type CryptoKey, importJWK } from 'jose';
+import { type CryptoKey, compactVerify, importJWK } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { messageOf, Problem } from '../errors.ts';
 import { DesiredState, type PublicKeyJwk } from '../wire/agent.ts';

@@ -1,0 +1,187 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { insertDeviceKey } from '../src/device/keys.ts';
+import { insertDevice } from '../src/device/store.ts';
+import type { DeviceKey } from '../src/simulate/device.ts';
+import { hashToken, last4, mintToken } from '../src/tokens.ts';
+import type { Files } from '../test/support/git-host.ts';
+import { postGitLabPush } from '../test/support/hooks.ts';
+import { report, round, say } from './support/numbers.ts';
+import { cpuSeconds, familyCpuSeconds, memoryMb } from './support/processes.ts';
+import { type SimulatedDevices, startDevices } from './support/simulated-devices.ts';
+import { openStack, type Stack } from './support/stack.ts';
+import { TARGETS } from './support/targets.ts';
+
+const REPOSITORY = 'fleet';
+/** Devices that the second, small commit changes. */
+const FEW = 3;
+const START_TIMEOUT_MS = 120_000;
+const ROLLOUT_TIMEOUT_MS = 10 * 60_000;
+const FLEET = `apiVersion: bellwether/v1
+kind: Fleet
+devices: "devices/*"
+schemas: schemas
+`;
+const MANIFEST = `apiVersion: bellwether/v1
+kind: DeviceConfig
+validate:
+  - files: app.json
+    schema: app.schema.json
+files:
+  - from: app.json
+`;
+const SCHEMA = JSON.stringify({
+  type: 'object',
+  required: ['device', 'push'],
+  properties: { device: { type: 'string' }, push: { type: 'integer', minimum: 0 }, vlan: { type: 'integer', minimum: 1, maximum: 4094 } },
+});
+
+type Measured = { seconds: number; serverCpu: number; postgresCpu: number; devicesCpu: number };
+
+/** One commit that changes every device of one fleet repository: push → the last device has applied and reported. */
+export async function benchFleet(args: string[], signal: AbortSignal): Promise<void> {
+  const { values } = parseArgs({ args, options: { devices: { type: 'string', default: '1000' }, profile: { type: 'string' } } });
+  const count = z.coerce.number().int().min(1).max(100_000).parse(values.devices);
+  await using stack = await openStack({ profileDir: values.profile, signal });
+  await stack.host.createRepository(REPOSITORY);
+  const source = await stack.createSource(REPOSITORY, 'fleet');
+  say(`registering ${count} devices`);
+  const keys = await registerDevices(stack, source.id, count);
+  await using devices = startDevices({ server: stack.url, devices: keys, failRate: 0, latencyMs: 0 }, signal);
+  await devices.until('all devices to be there', ({ ready }) => ready === count, START_TIMEOUT_MS);
+  const idleMb = await memoryMb(stack.service.pid, 'VmRSS');
+  const ids = keys.map((key) => key.id);
+  const commit = (n: number, changed: readonly string[]) => rollOut(stack, devices, source.hookUrl, n, changed, signal);
+  say('first commit');
+  const first = await commit(0, ids);
+  say(`a commit that changes all ${count}`);
+  const all = await commit(1, ids);
+  const few = await commit(2, ids.slice(0, FEW));
+  const applied = await converged(stack, count);
+  const peakMb = await memoryMb(stack.service.pid, 'VmHWM');
+  tell(count, applied, { first, all, few }, { idleMb, peakMb }, devices.told().troubles);
+}
+
+/** Straight into the database: registering them over the API takes longer than all the rest and is another question. */
+async function registerDevices({ sql }: Stack, sourceId: string, count: number): Promise<DeviceKey[]> {
+  const [row] = await sql<[{ organizationId: string }]>`select organization_id as "organizationId" from sources where id = ${sourceId}`;
+  const { organizationId } = row;
+  const keys = Array.from({ length: count }, (_, index) => ({
+    id: `d-${String(index + 1).padStart(6, '0')}`,
+    apiKey: mintToken('device'),
+  }));
+  const fixed = { organizationId, type: 'bench', labels: {}, siteId: null, adapter: 'agent', simulated: true, sourceId, following: true };
+  await sql.begin(async (tx) => {
+    // Sent without waiting for each answer; the connection keeps their order.
+    const sent = keys.flatMap(({ id, apiKey }) => [
+      insertDevice(tx, { ...fixed, id, name: id, path: `devices/${id}` }),
+      insertDeviceKey(tx, organizationId, id, { hash: hashToken(apiKey), last4: last4(apiKey) }),
+    ]);
+    await Promise.all(sent);
+  });
+  await sql`analyze devices`;
+  return keys;
+}
+
+/** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */
+async function rollOut(
+  stack: Stack,
+  devices: SimulatedDevices,
+  hookUrl: string,
+  n: number,
+  changed: readonly string[],
+  signal: AbortSignal,
+): Promise<Measured> {
+  await settle(stack, signal);
+  const commit = await stack.host.commit(REPOSITORY, filesOf(n, changed));
+  const before = devices.told().succeeded;
+  const spent = await spentSoFar(stack, devices);
+  const started = performance.now();
+  const answer = await postGitLabPush(hookUrl, { after: commit });
+  if (answer.status !== 202) throw new Error(`The hook was answered ${answer.status}: ${await answer.text()}`);
+  await devices.until(
+    `${changed.length} devices to apply commit ${n}`,
+    ({ succeeded }) => succeeded - before >= changed.length,
+    ROLLOUT_TIMEOUT_MS,
+  );
+  const seconds = (performance.now() - started) / 1000;
+  const now = await spentSoFar(stack, devices);
+  return {
+    seconds,
+    serverCpu: now.server - spent.server,
+    postgresCpu: now.postgres - spent.postgres,
+    devicesCpu: now.devices - spent.devices,
+  };
+}
+
+function filesOf(n: number, ids: readonly string[]): Files {
+  const files: Files = n === 0 ? { 'fleet.yaml': FLEET, 'schemas/app.schema.json': SCHEMA } : {};
+  for (const id of ids) {
+    if (n === 0) files[`devices/${id}/bellwether.yaml`] = MANIFEST;
+    files[`devices/${id}/app.json`] = JSON.stringify({ device: id, push: n, vlan: 10 });
+  }
+  return files;
+}
+
+async function spentSoFar(stack: Stack, devices: SimulatedDevices): Promise<{ server: number; postgres: number; devices: number }> {
+  const [server, postgres, spentByDevices] = await Promise.all([
+    cpuSeconds(stack.service.pid),
+    familyCpuSeconds(stack.postgresPid),
+    cpuSeconds(devices.pid),
+  ]);
+  return { server, postgres, devices: spentByDevices };
+}
+
+/** The workspaces follow after the devices: the next measurement begins when they have, and no rollout is open. */
+async function settle({ sql }: Stack, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + ROLLOUT_TIMEOUT_MS;
+  for (;;) {
+    const [row] = await sql<[{ busy: boolean }]>`
+      select exists (select 1 from devices where good_bundle is distinct from workspace_bundle)
+          or exists (select 1 from rollouts where state in ('planned', 'running')) as busy`;
+    if (!row.busy) return;
+    if (Date.now() > deadline) throw new Error('The workspaces or the rollout did not come to rest');
+    await sleep(100, undefined, { signal });
+  }
+}
+
+async function converged({ sql }: Stack, count: number): Promise<number> {
+  const [row] = await sql<[{ applied: number }]>`
+    select count(*)::int as applied from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+    where d.sync_status = 'in_sync' and d.reported_bundle = d.desired_bundle and d.good_bundle = p.bundle`;
+  if (row.applied !== count) say(`only ${row.applied} of ${count} devices are on the last commit`);
+  return row.applied;
+}
+
+function tell(
+  count: number,
+  applied: number,
+  { first, all, few }: { first: Measured; all: Measured; few: Measured },
+  { idleMb, peakMb }: { idleMb: number; peakMb: number },
+  troubles: number,
+): void {
+  const seconds = ({ seconds: value }: Measured) => `${round(value, 2)} s`;
+  const rows = [
+    { what: 'devices on the last commit', seen: `${applied} of ${count}` },
+    { what: 'push → all applied and reported', seen: seconds(all), limit: TARGETS.fleet },
+    { what: 'first commit, all devices', seen: seconds(first) },
+    { what: `push that changes ${FEW} of them`, seen: seconds(few) },
+    { what: 'processor: service', seen: `${round(all.serverCpu, 2)} s` },
+    { what: 'processor: PostgreSQL', seen: `${round(all.postgresCpu, 2)} s` },
+    { what: 'processor: simulated devices', seen: `${round(all.devicesCpu, 2)} s` },
+    { what: 'service, resident with all connected', seen: `${idleMb} MB`, limit: TARGETS.memory },
+    { what: 'service, peak resident', seen: `${peakMb} MB` },
+    { what: 'requests that devices had to repeat', seen: troubles },
+  ];
+  report(`${count} devices, one fleet repository`, rows, {
+    ...{ bench: 'fleet', devices: count, applied },
+    pushToAllAppliedSeconds: round(all.seconds, 3),
+    firstCommitSeconds: round(first.seconds, 3),
+    pushToFewAppliedSeconds: round(few.seconds, 3),
+    serverCpuSeconds: round(all.serverCpu, 2),
+    postgresCpuSeconds: round(all.postgresCpu, 2),
+    devicesCpuSeconds: round(all.devicesCpu, 2),
+    ...{ serverIdleRssMb: idleMb, serverPeakRssMb: peakMb, troubles },
+  });
+}

@@ -1,0 +1,28 @@
+import { messageOf } from '../src/errors.ts';
+
+type Bench = (args: string[], signal: AbortSignal) => Promise<void>;
+
+/** One question each; loaded when asked. */
+const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  push: async () => (await import('./push.ts')).benchPush,
+  poll: async () => (await import('./poll.ts')).benchPoll,
+  fleet: async () => (await import('./fleet.ts')).benchFleet,
+  agent: async () => (await import('./agent.ts')).benchAgent,
+};
+/** Past it whatever hangs is given up. */
+const LIMIT_MS = 30 * 60_000;
+
+async function main([name = '', ...args]: string[]): Promise<void> {
+  const load = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+  if (load === undefined) throw new Error(`Cannot run the benchmark "${name}": must be one of ${Object.keys(BENCHES).join(', ')}`);
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  const limit = setTimeout(() => stop.abort(new Error(`stopped after ${LIMIT_MS / 60_000} minutes`)), LIMIT_MS);
+  const bench = await load();
+  await bench(args, stop.signal).finally(() => clearTimeout(limit));
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${messageOf(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,75 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type ApiClient, createClient } from '../../src/cli/client.ts';
+import { connect, type Sql } from '../../src/db/connect.ts';
+import { openEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { createLog } from '../../src/log.ts';
+import { mintToken } from '../../src/tokens.ts';
+import { openGitHost, type TestGitHost } from '../../test/support/git-host.ts';
+import { SIGNING_TOKEN } from '../../test/support/hooks.ts';
+import { lineOf, type Program, startProgram } from './processes.ts';
+
+/** The service in a process of its own, with PostgreSQL and a Git host, on this machine and in temporary folders. */
+export type Stack = AsyncDisposable & {
+  url: string;
+  token: string;
+  api: ApiClient;
+  sql: Sql;
+  host: TestGitHost;
+  service: Program;
+  postgresPid: number;
+  folder: string;
+  createSource(name: string, layout: 'repo' | 'fleet'): Promise<{ id: string; hookUrl: string }>;
+};
+
+const READY_TIMEOUT_MS = 60_000;
+const READY = z.object({ msg: z.literal('ready'), url: z.string() });
+const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
+
+export async function openStack(options: { profileDir?: string | undefined; signal: AbortSignal }): Promise<Stack> {
+  const opened = new AsyncDisposableStack();
+  try {
+    const folder = await mkdtemp(join(tmpdir(), 'bellwether-bench-'));
+    opened.defer(() => rm(folder, { recursive: true, force: true }));
+    // As root the database runs under an account that must be able to pass through.
+    await chmod(folder, 0o711);
+    const postgres = await openEmbeddedPostgres(join(folder, 'database'), createLog('silent'));
+    opened.defer(() => postgres.close());
+    const sql = connect(postgres.url, { max: 2, applicationName: 'bench' });
+    opened.defer(() => sql.end({ timeout: 2 }));
+    const host = opened.use(await openGitHost());
+    const token = mintToken('token');
+    const env = {
+      PORT: '0',
+      DATA_DIR: join(folder, 'data'),
+      DATABASE_URL: postgres.url,
+      BELLWETHER_ADMIN_TOKEN: token,
+      ALLOW_PRIVATE_GIT_HOSTS: 'true',
+    };
+    const service = opened.use(startProgram('src/main.ts', { args: ['serve'], env, profileDir: options.profileDir }));
+    const url = await lineOf(service, readyUrl, READY_TIMEOUT_MS);
+    const api = createClient({ server: url, token, signal: options.signal });
+    const closing = opened.move();
+    return {
+      ...{ url, token, api, sql, host, service, folder },
+      postgresPid: postgres.pid,
+      createSource: async (name, layout) => {
+        const webhook = { provider: 'gitlab', secret: SIGNING_TOKEN };
+        return CREATED.parse(
+          await api.send('POST', '/sources', { name, url: host.urlOf(name), layout, webhook, pollIntervalSeconds: 3600 }),
+        );
+      },
+      [Symbol.asyncDispose]: () => closing.disposeAsync(),
+    };
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+function readyUrl(line: string): string | undefined {
+  if (!line.startsWith('{')) return undefined;
+  return READY.safeParse(JSON.parse(line)).data?.url;
+}

@@ -1,0 +1,8 @@
+/** What the project promises at least and aims at (design notes, "targets"). Absolute times hold for the machine that they were set on, 2 cores. */
+export const TARGETS = {
+  pushToApplied: 'targets: p50 250 ms, p99 1 s; aim 50 and 250 ms',
+  hookAccepted: 'targets: p99 50 ms under 200 requests/s; aim 10 ms',
+  polls: 'targets: 5 × git ls-remote; aim: the bare request',
+  fleet: 'targets: 30 s for 10,000 devices; aim 10 s',
+  memory: 'targets: 500 MB with 10,000 idle devices; aim 200 MB',
+} as const;
