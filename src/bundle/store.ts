@@ -10,6 +10,13 @@ export async function bundleManifest(sql: Db, organizationId: string, digest: st
   return row === undefined ? undefined : BundleManifest.parse(row.manifest);
 }
 
+/** JSON pointers of the values that a schema marks secret, by the file's path on the device. */
+export async function bundleSecrets(sql: Db, organizationId: string, digest: string): Promise<Record<string, string[]>> {
+  const [row] = await sql<{ pointers: Record<string, string[]> }[]>`
+    select secret_pointers as pointers from bundles where organization_id = ${organizationId} and digest = ${digest}`;
+  return row?.pointers ?? {};
+}
+
 /** Bytes of the files of these SHA-256. */
 export async function readBlobs(sql: Db, organizationId: string, digests: readonly string[]): Promise<Map<string, Buffer>> {
   const rows = await sql<{ digest: string; content: Buffer }[]>`

@@ -40,12 +40,19 @@ export async function listCommands(
     order by id desc limit ${limit}`;
 }
 
-/** Not finished and not expired, oldest first. */
-export async function openCommands(sql: Db, organizationId: string, deviceId: string): Promise<Command[]> {
+export async function commandOf(sql: Db, organizationId: string, deviceId: string, id: string): Promise<Command | undefined> {
+  const [row] = await sql<
+    Command[]
+  >`select ${columns(sql)} from commands where organization_id = ${organizationId} and device_id = ${deviceId} and id = ${id}`;
+  return row;
+}
+
+/** Not yet told to the device and not expired, oldest first, at most 50. */
+export async function pendingCommands(sql: Db, organizationId: string, deviceId: string): Promise<Command[]> {
   return sql<Command[]>`
     select ${columns(sql)} from commands
-    where organization_id = ${organizationId} and device_id = ${deviceId} and state in ('queued', 'sent') and expires_at > now()
-    order by created_at limit 50`;
+    where organization_id = ${organizationId} and device_id = ${deviceId} and state = 'queued' and expires_at > now()
+    order by created_at, id limit 50`;
 }
 
 export type CommandMove = { deviceId: string; commandId: string; to: CommandState; result: unknown };

@@ -5,7 +5,18 @@ import { deploymentsById, listDeployments } from '../deployment/store.ts';
 import { notFound } from '../errors.ts';
 import { EventView, viewEvent } from '../event/schemas.ts';
 import { eventsOfSubject } from '../event/store.ts';
-import { createApi, decodeCursor, decodeIdCursor, decodeNumberCursor, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
+import {
+  createApi,
+  decodeIdCursor,
+  decodeNumberCursor,
+  decodeTimeCursor,
+  json,
+  PageQuery,
+  page,
+  problems,
+  role,
+  toPage,
+} from '../http/api.ts';
 import type { Services } from '../http/services.ts';
 import { sourcePath } from '../revision/store.ts';
 import { sourceOf } from '../source/store.ts';
@@ -146,7 +157,7 @@ export function deviceHistoryRoutes({ store }: Services) {
     .openapi(list('telemetry', Sample), async (c) => {
       const { limit, cursor } = c.req.valid('query');
       const device = await demand(c.get('actor').organizationId, c.req.valid('param').id);
-      const rows = await listTelemetry(sql, device.organizationId, device.id, dateOf(decodeCursor(cursor)), limit + 1);
+      const rows = await listTelemetry(sql, device.organizationId, device.id, decodeTimeCursor(cursor), limit + 1);
       return c.json(
         toPage(
           rows,
@@ -175,9 +186,4 @@ export function deviceHistoryRoutes({ store }: Services) {
         200,
       );
     });
-}
-
-function dateOf(text: string | null): Date | null {
-  const date = new Date(text ?? '');
-  return Number.isNaN(date.getTime()) ? null : date;
 }

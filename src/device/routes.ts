@@ -1,13 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { convergeDevice } from '../deployment/converge.ts';
 import { standDown } from '../deployment/store.ts';
-import { notFound } from '../errors.ts';
+import { invalid, notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { body, checkIfMatch, createApi, decodeCursor, etagOf, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
 import { KEYS_CHANNEL } from '../http/auth.ts';
 import type { Services } from '../http/services.ts';
 import { DeviceId, SYNC_STATUSES } from './device.ts';
-import { defaultPath, registerDevice } from './register.ts';
+import { checkSite, defaultPath, registerDevice } from './register.ts';
 import { DeviceChange, DeviceView, NewDevice, RegisteredDevice, viewDevice } from './schemas.ts';
 import { deleteDevice, deviceById, listDevices, lockDevice, updateDevice } from './store.ts';
 
@@ -52,7 +52,7 @@ export function deviceRoutes(services: Services) {
           q,
           label: label === undefined ? undefined : { key, value: value.join('=') },
         };
-        const rows = await listDevices(store.sql, c.get('actor').organizationId, filter, decodeCursor(cursor) ?? '', limit + 1);
+        const rows = await listDevices(store.sql, c.get('actor').organizationId, filter, decodeDeviceCursor(cursor), limit + 1);
         return c.json(
           toPage(rows, limit, (device) => device.id, viewDevice),
           200,
@@ -129,6 +129,7 @@ export function deviceRoutes(services: Services) {
             const device = await lockDevice(unit.tx, organizationId, id);
             if (device === undefined) throw notFound('device', id);
             checkIfMatch(c, device.version);
+            await checkSite(unit, organizationId, change.siteId ?? null);
             const rebound = change.sourceId !== undefined && change.sourceId !== device.sourceId;
             const path = change.path ?? (rebound ? await defaultPath(unit, organizationId, change.sourceId ?? null, id) : device.path);
             await updateDevice(unit.tx, device, { ...change, path, following: change.sourceId === null ? false : device.following });
@@ -173,4 +174,12 @@ export function deviceRoutes(services: Services) {
         return c.body(null, 204);
       },
     );
+}
+
+/** @throws Problem `invalid_request` */
+function decodeDeviceCursor(cursor: string | undefined): string {
+  const text = decodeCursor(cursor) ?? '';
+  if (text !== '' && !DeviceId.safeParse(text).success)
+    throw invalid(`Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`);
+  return text;
 }

@@ -163,7 +163,7 @@ export const NewCommand = z
     path: ['type'],
     error: 'must be given, or command_type in its place',
   })
-  .openapi('NewCommand');
+  .openapi('NewCommand', { example: { type: 'ping', payload: {} } });
 
 export const CommandView = z
   .object({

@@ -78,6 +78,8 @@ export function problemResponse(c: Context<Env>, problem: Problem): Response {
   };
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
   if (problem.retryAfterSeconds !== undefined) headers['retry-after'] = String(problem.retryAfterSeconds);
+  // The rest of the body is not read: the connection ends with the answer, and the client must not send another request on it.
+  if (problem.status === 413) headers.connection = 'close';
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="bellwether"';
   return new Response(JSON.stringify(body), { status: problem.status, headers });
 }

@@ -1,13 +1,16 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import { auditRoutes } from '../audit/routes.ts';
 import { deviceActionRoutes } from '../device/action-routes.ts';
 import { agentRoutes } from '../device/agent-routes.ts';
 import { deviceHistoryRoutes } from '../device/history-routes.ts';
+import { devicePreviewRoutes } from '../device/preview-routes.ts';
+import { createPreviews, type Previews } from '../device/previews.ts';
 import { deviceRoutes } from '../device/routes.ts';
+import { seedDashboardRoutes, seedSiteRoutes } from '../device/seed-operator-routes.ts';
+import { seedDeviceRoutes } from '../device/seed-routes.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { eventRoutes } from '../event/routes.ts';
 import { newId } from '../ids.ts';
@@ -16,12 +19,11 @@ import { hookRoutes } from '../source/hook-routes.ts';
 import { sourceRoutes } from '../source/routes.ts';
 import { createApi, type Env, problemResponse } from './api.ts';
 import { requireActor } from './auth.ts';
+import { docsRoutes } from './docs.ts';
 import { healthRoutes } from './health.ts';
 import { idempotency } from './idempotency.ts';
+import { limitBody } from './limits.ts';
 import type { Services } from './services.ts';
-
-/** Largest body of an API request; hooks, reports and imports have their own bounds. */
-const MAX_BODY_BYTES = 1024 * 1024;
 
 /** Mounts every route of the service. */
 export function createServer(services: Services): OpenAPIHono<Env> {
@@ -33,33 +35,42 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/', healthRoutes(services));
   app.route('/', hookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
-  app.route('/api/v1', apiRoutes(services));
+  const previews = createPreviews(services);
+  // Before the operators' routes, which demand a bearer token: `/devices/pending` is a device's.
+  app.route('/api/v1', seedDeviceRoutes(services));
+  app.route('/api/v1', apiRoutes(services, previews));
+  app.route('/api', seedDashboardRoutes(services, previews));
+  app.route('/docs', docsRoutes());
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
     security: [{ bearer: [] }],
   });
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'deviceId', { type: 'apiKey', in: 'header', name: 'X-Device-ID' });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'deviceKey', { type: 'apiKey', in: 'header', name: 'X-API-Key' });
   return app;
 }
 
-function apiRoutes(services: Services): OpenAPIHono<Env> {
+function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   const api = createApi();
   const { CORS_ORIGINS } = services.config;
   if (CORS_ORIGINS.length > 0) api.use('*', cors({ origin: CORS_ORIGINS, exposeHeaders: ['ETag', 'Location', 'Retry-After'] }));
-  api.use(
-    '*',
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => {
-        throw new Problem('too_large', `Cannot take a request of more than ${MAX_BODY_BYTES} bytes`, { status: 413 });
-      },
-    }),
-  );
+  api.use('*', limitBody());
   api.use('*', requireActor(services.store.sql));
   api.use('*', idempotency(services.store.sql, services.box));
-  for (const routes of [sourceRoutes, deviceRoutes, deviceActionRoutes, deviceHistoryRoutes, organizationRoutes, eventRoutes, auditRoutes])
+  for (const routes of [
+    sourceRoutes,
+    deviceRoutes,
+    deviceActionRoutes,
+    deviceHistoryRoutes,
+    seedSiteRoutes,
+    organizationRoutes,
+    eventRoutes,
+    auditRoutes,
+  ])
     api.route('/', routes(services));
+  api.route('/', devicePreviewRoutes(services, previews));
   return api;
 }
 
@@ -81,6 +92,9 @@ function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
 /** SQLSTATEs and socket errors that mean "the database is away", not "we did wrong". */
 const DATABASE_AWAY = /^(08|57P0|53)|^(ECONNREFUSED|ECONNRESET|ENOENT|CONNECTION_|CONNECT_TIMEOUT)/;
 
+/** SQLSTATEs of text that PostgreSQL does not hold: a NUL, half of a surrogate pair in JSON. */
+const UNSTORABLE = /^(22021|22P02|22P05)$/;
+
 function toProblem({ log }: Services, error: unknown, requestId: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof SyntaxError || (error instanceof Error && error.message.startsWith('Malformed JSON'))) {
@@ -89,6 +103,13 @@ function toProblem({ log }: Services, error: unknown, requestId: string): Proble
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (DATABASE_AWAY.test(code))
     return new Problem('unavailable', 'Cannot answer now: the database is away', { status: 503, retryAfterSeconds: 5, cause: error });
+  if (UNSTORABLE.test(code)) {
+    log.warn({ requestId, err: error }, 'a request has a character that the database does not hold');
+    return new Problem('invalid_request', 'Cannot accept the request: it has a character that cannot be stored', {
+      status: 400,
+      cause: error,
+    });
+  }
   log.error({ requestId, err: error }, `request failed: ${messageOf(error)}`);
   return new Problem('internal', `Cannot answer: something is wrong on our side (request ${requestId})`, { status: 500, cause: error });
 }

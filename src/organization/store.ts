@@ -47,3 +47,11 @@ export async function revokeToken(tx: Db, organizationId: string, id: string): P
     await tx`update tokens set revoked_at = now() where organization_id = ${organizationId} and id = ${id} and revoked_at is null`;
   return result.count === 1;
 }
+
+/** The site of that id, else of that name. */
+export async function siteOf(sql: Db, organizationId: string, idOrName: string): Promise<{ id: string; name: string } | undefined> {
+  const [row] = await sql<{ id: string; name: string }[]>`
+    select id, name from sites where organization_id = ${organizationId} and (id::text = ${idOrName} or name = ${idOrName})
+    order by id::text = ${idOrName} desc limit 1`;
+  return row;
+}

@@ -42,7 +42,7 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
   let end = 0;
   for (const span of scalars) {
     if (!isSecret(span) && !repeated.some((secret) => String(span.value).includes(secret))) continue;
-    const lineBreaks = text.slice(span.start, span.end).match(/\n+$/)?.[0] ?? '';
+    const lineBreaks = text.slice(span.start, span.end).match(/(?<!\n)\n+$/)?.[0] ?? '';
     pieces.push(text.slice(end, span.start), JSON.stringify(REDACTED), lineBreaks);
     end = span.end;
   }
@@ -74,12 +74,16 @@ function redactLines(text: string): string {
   return lines.join('\n');
 }
 
+/** Both stay linear in the length of a line: a repository chooses it, and the service reads it. */
+const NAMED_VALUE = /^([^\w]{0,64}(?:(?:export|set|option|let|var)\s{1,32})?["']?([\w.-]{1,128})["']?(?:\s{0,32}[:=]\s{0,32}|\s{1,32}))\S/;
+const LATER_VALUE = /(?<![\w.-])([\w.-]+)["']?(?:\s*[:=]\s*|\s+)(?=\S)/g;
+
 function redactLine(line: string): string {
   if (looksSecret(line)) return REDACTED;
-  const [, head = '', name = ''] = /^([^\w]*(?:(?:export|set|option|let|var)\s+)?["']?([\w.-]+)["']?\s*[:=\s]\s*)\S/.exec(line) ?? [];
+  const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
   if (isSecretName(name)) return head + REDACTED;
   // `user admin password hunter2`, `--token=…`: from the secret word on, all is hidden.
-  const later = [...line.matchAll(/([\w.-]+)["']?\s*[:=\s]\s*(?=\S)/g)].find((match) => isSecretName(match[1] ?? ''));
+  const later = [...line.matchAll(LATER_VALUE)].find((match) => isSecretName(match[1] ?? ''));
   return later === undefined ? line : line.slice(0, later.index + later[0].length) + REDACTED;
 }
 

@@ -29,7 +29,7 @@ export function isSecretPath(path: readonly string[]): boolean {
 
 /** A value that shows what it is, under whatever name: a private key, or a URL with a password. */
 export function looksSecret(value: unknown): boolean {
-  return typeof value === 'string' && (value.includes('PRIVATE KEY-----') || /[a-z][a-z0-9+.-]*:\/\/[^\s/?#@]*:[^\s/?#@]+@/i.test(value));
+  return typeof value === 'string' && (value.includes('PRIVATE KEY-----') || /[a-z0-9+.-]:\/\/[^\s/?#@:]*:[^\s/?#@]+@/i.test(value));
 }
 
 /** True when `pointer` is one of `secrets` or below one. */

@@ -7,8 +7,8 @@ import {
   body,
   checkIfMatch,
   createApi,
-  decodeCursor,
   decodeIdCursor,
+  decodeTimeCursor,
   etagOf,
   json,
   PageQuery,
@@ -202,8 +202,7 @@ export function sourceRoutes(services: Services) {
         const { limit, cursor } = c.req.valid('query');
         const { organizationId } = c.get('actor');
         const source = await find(organizationId, c.req.valid('param').id);
-        const before = decodeCursor(cursor);
-        const rows = await listRevisions(store.sql, organizationId, source.id, before === null ? null : new Date(before), limit + 1);
+        const rows = await listRevisions(store.sql, organizationId, source.id, decodeTimeCursor(cursor), limit + 1);
         return c.json(
           toPage(rows, limit, (revision) => revision.createdAt.toISOString(), viewRevision),
           200,

@@ -27,6 +27,13 @@ export async function sourceOf(sql: Db, organizationId: string, id: string): Pro
   return row === undefined ? undefined : parse(row);
 }
 
+export async function sourcesOf(sql: Db, organizationId: string, ids: readonly string[]): Promise<Source[]> {
+  const rows = await sql<
+    Row[]
+  >`select ${columns(sql)} from sources where organization_id = ${organizationId} and id = any(${[...new Set(ids)]}::uuid[])`;
+  return rows.map(parse);
+}
+
 /** Locks the row until the transaction ends. */
 export async function lockSource(tx: Db, id: string): Promise<Source | undefined> {
   const [row] = await tx<Row[]>`select ${columns(tx)} from sources where id = ${id} for update`;

@@ -1,5 +1,9 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Api, eventually, openService, type TestService } from '../support/service.ts';
+import { telemetryReports } from '../../src/device/seed-routes.ts';
+import { metricsOf, sampledAt } from '../../src/device/seed-schemas.ts';
+import { readOpenApi } from '../support/openapi.ts';
+import { type Answer, type Api, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
 let api: Api;
@@ -18,7 +22,13 @@ let count = 0;
 async function register(fields: Record<string, unknown> = {}) {
   count += 1;
   const device_id = `pos-${count}`;
-  const answer = await api('POST', `/devices/sites/${site}/devices`, { device_id, name: 'Till', device_type: 'pos', ip_address: '10.0.0.7', ...fields });
+  const answer = await api('POST', `/devices/sites/${site}/devices`, {
+    device_id,
+    name: 'Till',
+    device_type: 'pos',
+    ip_address: '10.0.0.7',
+    ...fields,
+  });
   expect(answer.status, JSON.stringify(answer.body)).toBe(201);
   const headers = { 'x-device-id': device_id, 'x-api-key': answer.body.api_key as string };
   const call = service.apiAs(undefined);
@@ -27,13 +37,24 @@ async function register(fields: Record<string, unknown> = {}) {
 }
 
 async function dashboard(method: string, path: string, headers: Record<string, string> = {}) {
-  const response = await fetch(`${service.url}/api${path}`, { method, headers: { authorization: 'Bearer test-admin-token-of-32-characters', ...headers } });
-  return { status: response.status, type: response.headers.get('content-type'), body: await response.json() };
+  const response = await fetch(`${service.url}/api${path}`, {
+    method,
+    headers: { authorization: 'Bearer test-admin-token-of-32-characters', ...headers },
+  });
+  const body: Answer['body'] = await response.json();
+  return { status: response.status, type: response.headers.get('content-type'), body };
 }
 
 test('a device is registered below a site, by its id or name, and gets its key once', async () => {
   const device = await register();
-  expect(device.body).toMatchObject({ device_id: device.id, name: 'Till', device_type: 'pos', ip_address: '10.0.0.7', site_id: site, status: 'OFFLINE' });
+  expect(device.body).toMatchObject({
+    device_id: device.id,
+    name: 'Till',
+    device_type: 'pos',
+    ip_address: '10.0.0.7',
+    site_id: site,
+    status: 'OFFLINE',
+  });
   const shown = await api('GET', `/devices/${device.id}`);
   expect(shown.body).toMatchObject({ siteId: site, type: 'pos', labels: { ip_address: '10.0.0.7' } });
   expect(JSON.stringify(shown.body)).not.toContain(device.key);
@@ -65,7 +86,9 @@ test('a command goes from pending over sent to completed, told to operators in t
   expect((await device.as('POST', `${path}/ack`)).body.status).toBe('completed');
   const changed = await device.as('PUT', `${path}/status`, { status: 'failed' });
   expect([changed.status, changed.body.code]).toEqual([409, 'command_closed']);
-  const listed = (await api('GET', `/devices/${device.id}/commands`)).body.items.find((item: { id: string }) => item.id === queued.body.command_id);
+  const listed = (await api('GET', `/devices/${device.id}/commands`)).body.items.find(
+    (item: { id: string }) => item.id === queued.body.command_id,
+  );
   expect(listed).toMatchObject({ state: 'completed', result: { output: 'a b' } });
   const types = (await api('GET', `/devices/${device.id}/events`)).body.items.map((event: { type: string }) => event.type);
   expect(types).toEqual(expect.arrayContaining(['command.queued', 'command.state']));
@@ -105,7 +128,13 @@ test('a device sees and touches only its own commands', async () => {
 test('wrong device credentials are refused, and a bearer token is none', async () => {
   const [one, other] = [await register(), await register()];
   const call = service.apiAs(undefined);
-  for (const headers of [{}, { 'x-device-id': one.id }, { 'x-device-id': one.id, 'x-api-key': other.key }, { 'x-device-id': one.id, 'x-api-key': 'guess' }]) {
+  const attempts: Record<string, string>[] = [
+    {},
+    { 'x-device-id': one.id },
+    { 'x-device-id': one.id, 'x-api-key': other.key },
+    { 'x-device-id': one.id, 'x-api-key': 'guess' },
+  ];
+  for (const headers of attempts) {
     expect((await call('GET', '/devices/pending', undefined, headers)).status).toBe(401);
     expect((await call('POST', '/agent/heartbeat', {}, headers)).status).toBe(401);
   }
@@ -127,7 +156,12 @@ test('a heartbeat makes a device online and says nothing about the bundle that i
 
 test('measurements become telemetry: numbers only, extra ones flattened, arrays in their order', async () => {
   const device = await register();
-  const sample = { device_id: device.id, cpu_percent: 12.5, network_latency_ms: null, extra_metrics: { till: { drawer: 3 }, mode: 'day', cpu_percent: 99 } };
+  const sample = {
+    device_id: device.id,
+    cpu_percent: 12.5,
+    network_latency_ms: null,
+    extra_metrics: { till: { drawer: 3 }, mode: 'day', cpu_percent: 99 },
+  };
   expect((await device.as('POST', '/analytics/device-metrics', sample)).body).toEqual({ accepted: 1 });
   const batch = [1, 2, 3].map((queue_depth) => ({ device_id: device.id, queue_depth }));
   expect((await device.as('POST', '/analytics/device-metrics', batch)).body).toEqual({ accepted: 3 });
@@ -145,7 +179,13 @@ test('a result with a character that no database holds is refused, not a fault o
 });
 
 test('dashboards list, start, stop and refresh devices and see the older status words', async () => {
-  const source = await api('POST', '/sources', { name: 'seed', url: 'http://127.0.0.1:9/none.git', ref: 'main', layout: 'repo', pollIntervalSeconds: 300 });
+  const source = await api('POST', '/sources', {
+    name: 'seed',
+    url: 'http://127.0.0.1:9/none.git',
+    ref: 'main',
+    layout: 'repo',
+    pollIntervalSeconds: 300,
+  });
   const device = await register();
   await api('PATCH', `/devices/${device.id}`, { sourceId: source.body.id });
   await device.as('POST', '/agent/heartbeat', {});
@@ -178,16 +218,52 @@ test('dashboards need a token whose role suffices; what is not there is a proble
 test('the last hundred log lines of a device are in its status, oldest first', async () => {
   const device = await register();
   const lines = Array.from({ length: 101 }, (_, index) => ({ organization: index, message: `line ${index}` }));
-  const [{ organization_id }] = await service.database.sql<[{ organization_id: string }]>`select organization_id from devices where id = ${device.id}`;
+  const [{ organization_id }] = await service.database.sql<
+    [{ organization_id: string }]
+  >`select organization_id from devices where id = ${device.id}`;
   for (const { message } of lines)
-    await service.database.sql`insert into device_logs (organization_id, device_id, at, level, message) values (${organization_id}, ${device.id}, now(), 'info', ${message})`;
+    await service.database
+      .sql`insert into device_logs (organization_id, device_id, at, level, message) values (${organization_id}, ${device.id}, now(), 'info', ${message})`;
   const { logs } = (await dashboard('GET', `/devices/${device.id}/status`)).body;
   expect(logs).toHaveLength(100);
   expect([logs[0].message, logs.at(-1).message]).toEqual(['line 1', 'line 100']);
 });
 
 test('the operations below /api/v1 are in the OpenAPI document, those of devices with their own credentials', async () => {
-  const { paths } = await eventually('the document', async () => (await fetch(`${service.url}/openapi.json`)).json());
-  expect(paths['/api/v1/devices/pending'].get.security).toEqual([{ deviceId: [], deviceKey: [] }]);
-  for (const path of ['/api/v1/agent/heartbeat', '/api/v1/analytics/device-metrics', '/api/v1/devices/sites/{site_id}/devices']) expect(paths[path]?.post).toBeDefined();
+  const { operations } = await readOpenApi(service.url);
+  const found = (path: string) => operations.find((operation) => operation.path === `/api/v1${path}`)?.operation;
+  const fromDevices = [
+    '/devices/pending',
+    '/devices/{device_id}/commands/{command_id}/ack',
+    '/devices/{device_id}/commands/{command_id}/status',
+    '/agent/heartbeat',
+    '/analytics/device-metrics',
+  ];
+  for (const path of fromDevices) expect(found(path)?.security, path).toEqual([{ deviceId: [], deviceKey: [] }]);
+  expect(found('/devices/sites/{site_id}/devices')).toBeDefined();
+});
+
+test('samples have their device’s time where it can be believed, and never two at one moment', () => {
+  const now = new Date('2026-05-01T12:00:00Z');
+  const at = (timestamp: string | number | null) => sampledAt({ timestamp }, now).toISOString();
+  expect(at('2026-05-01T11:00:00.123456')).toBe('2026-05-01T11:00:00.123Z');
+  expect(at('2026-05-01T11:00:00+02:00')).toBe('2026-05-01T09:00:00.000Z');
+  expect(at(now.getTime() / 1000 - 60)).toBe('2026-05-01T11:59:00.000Z');
+  for (const wrong of ['soon', '2027-01-01T00:00:00Z', '1970-01-01T00:00:09Z', 0, 1e300, null]) expect(at(wrong)).toBe(now.toISOString());
+  const times = telemetryReports([{}, { timestamp: '2026-05-01T12:00:00Z' }, {}], now).map((report) => report.at);
+  expect(times).toEqual(['2026-05-01T11:59:59.998Z', '2026-05-01T11:59:59.999Z', '2026-05-01T12:00:00.000Z']);
+});
+
+test('whatever a device sends as measurements, only finite numbers under short names are kept', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (extra) => {
+      const metrics = metricsOf({ cpu_percent: 5, extra_metrics: extra });
+      expect(metrics.cpu_percent).toBe(5);
+      expect(Object.keys(metrics).length).toBeLessThanOrEqual(200);
+      for (const [name, value] of Object.entries(metrics)) {
+        expect(name.length).toBeLessThanOrEqual(64);
+        expect(Number.isFinite(value)).toBe(true);
+      }
+    }),
+  );
 });

@@ -1,0 +1,65 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { notFound } from '../errors.ts';
+import { createApi, json, problems, role } from '../http/api.ts';
+import type { Services } from '../http/services.ts';
+import { ConfigErrorView } from '../source/schemas.ts';
+import type { Previews } from './previews.ts';
+import { DeviceParams } from './routes.ts';
+import { deviceById } from './store.ts';
+
+const PreviewView = z
+  .object({
+    deviceId: z.string(),
+    sourceId: z.string(),
+    ref: z.string(),
+    commit: z.string(),
+    path: z.string(),
+    verdict: z.enum(['valid', 'invalid', 'missing']),
+    bundle: z.string().nullable(),
+    running: z.string().nullable().openapi({ description: 'Bundle that the device runs' }),
+    applyChanged: z.boolean(),
+    truncated: z.boolean().openapi({ description: 'Not all files are shown' }),
+    files: z.array(
+      z.object({
+        path: z.string(),
+        mode: z.string(),
+        size: z.number().int(),
+        content: z.enum(['text', 'binary', 'too_large']),
+        text: z.string().nullable(),
+      }),
+    ),
+    diff: z.array(
+      z.object({
+        path: z.string(),
+        change: z.enum(['added', 'removed', 'changed']),
+        patch: z.string().nullable(),
+        note: z.string().nullable(),
+      }),
+    ),
+    errors: z.array(ConfigErrorView),
+  })
+  .openapi('DevicePreview');
+
+const Query = z.object({
+  ref: z.string().min(1).max(255).optional().openapi({ description: "Branch, tag or commit; default: the source's prepared head" }),
+});
+
+/** What a device would get, before it gets it. */
+export function devicePreviewRoutes({ store }: Services, previews: Previews) {
+  return createApi().openapi(
+    createRoute({
+      method: 'get',
+      path: '/devices/{id}/preview',
+      tags: ['Devices'],
+      middleware: [role('viewer')] as const,
+      request: { params: DeviceParams, query: Query },
+      responses: { 200: json(PreviewView, 'Its files, and how they differ from what it runs; secrets are not shown'), ...problems },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const device = await deviceById(store.sql, c.get('actor').organizationId, id);
+      if (device === undefined) throw notFound('device', id);
+      return c.json(await previews.show(device, c.req.valid('query').ref), 200);
+    },
+  );
+}

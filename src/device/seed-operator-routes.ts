@@ -1,0 +1,126 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { type Context, Hono } from 'hono';
+import { notFound } from '../errors.ts';
+import { act } from '../http/acting.ts';
+import { body, createApi, type Env, json, problems, role } from '../http/api.ts';
+import { requireActor } from '../http/auth.ts';
+import { limitBody } from '../http/limits.ts';
+import type { Services } from '../http/services.ts';
+import { siteOf } from '../organization/store.ts';
+import type { Source } from '../source/source.ts';
+import { sourcesOf } from '../source/store.ts';
+import { actOnDevice, type DeviceAction, refreshDevice, startDevice, stopDevice } from './actions.ts';
+import { type Device, seedStatus } from './device.ts';
+import { listLogLines } from './logs.ts';
+import type { Previews } from './previews.ts';
+import { registerDevice } from './register.ts';
+import { IP_LABEL, SeedNewDevice, SeedRegisteredDevice, viewSeedDevice } from './seed-schemas.ts';
+import { deviceById, listDevices } from './store.ts';
+
+/** Registration below a site, as the older protocol does it. */
+export function seedSiteRoutes({ store }: Services) {
+  return createApi().openapi(
+    createRoute({
+      method: 'post',
+      path: '/devices/sites/{site_id}/devices',
+      tags: ['Devices in the field'],
+      middleware: [role('operator')] as const,
+      request: {
+        params: z.object({ site_id: z.string().min(1).max(200).openapi({ description: 'Id or name of the site' }) }),
+        body: body(SeedNewDevice),
+      },
+      responses: { 201: json(SeedRegisteredDevice, 'Registered, with its key'), ...problems },
+    }),
+    async (c) => {
+      const { organizationId } = c.get('actor');
+      const { site_id } = c.req.valid('param');
+      const { device_id: id, name, device_type: type, ip_address: ip } = c.req.valid('json');
+      const registered = await act(
+        c,
+        store,
+        { action: 'device.register', subject: `device:${id}`, detail: { type, site: site_id } },
+        async (unit) => {
+          const site = await siteOf(unit.tx, organizationId, site_id);
+          if (site === undefined) throw notFound('site', site_id);
+          const labels: Record<string, string> = ip ? { [IP_LABEL]: ip } : {};
+          const unbound = { adapter: 'agent', simulated: false, sourceId: null, following: false };
+          const apiKey = await registerDevice(unit, { organizationId, id, name: name ?? id, type, labels, siteId: site.id, ...unbound });
+          const device = await deviceById(unit.tx, organizationId, id);
+          if (device === undefined) throw notFound('device', id);
+          return viewSeedDevice(device, site.id, apiKey);
+        },
+      );
+      return c.json(registered, 201);
+    },
+  );
+}
+
+/** Devices that one answer of `GET /api/devices` lists; `Link: …; rel="next"` leads on. */
+const LIST_LIMIT = 1_000;
+const LOG_LINES = 100;
+
+/** `/api/devices`: the older dashboards' API, with the status words that `device_update` carries. */
+export function seedDashboardRoutes(services: Services, previews: Previews): Hono<Env> {
+  const { store } = services;
+  const app = new Hono<Env>();
+  app.use('/devices/*', requireActor(store.sql), limitBody());
+  const demand = async (c: Context<Env>, id: string): Promise<Device> => {
+    const device = await deviceById(store.sql, c.get('actor').organizationId, id);
+    if (device === undefined) throw notFound('device', id);
+    return device;
+  };
+  const doing = (name: 'start' | 'stop' | 'refresh', work: DeviceAction) =>
+    app.post(`/devices/:id/${name}`, role('operator'), async (c) => {
+      const device = await actOnDevice(c, store, c.req.param('id'), { action: `device.${name}` }, work);
+      return c.json({ device_id: device.id, status: seedStatus(device), timestamp: new Date().toISOString() });
+    });
+
+  app.get('/devices', role('viewer'), async (c) => {
+    const { organizationId } = c.get('actor');
+    const rows = await listDevices(store.sql, organizationId, {}, c.req.query('after') ?? '', LIST_LIMIT + 1);
+    const shown = rows.slice(0, LIST_LIMIT);
+    const sources = await sourcesByDevice(services, organizationId, shown);
+    const last = shown.at(-1);
+    if (rows.length > LIST_LIMIT && last !== undefined) c.header('link', `</api/devices?after=${encodeURIComponent(last.id)}>; rel="next"`);
+    return c.json(shown.map((device) => viewDashboardDevice(device, sources.get(device.sourceId ?? ''))));
+  });
+  doing('start', startDevice);
+  doing('stop', stopDevice);
+  doing('refresh', refreshDevice);
+  app.get('/devices/:id/status', role('viewer'), async (c) => {
+    const device = await demand(c, c.req.param('id'));
+    const sources = await sourcesByDevice(services, device.organizationId, [device]);
+    const lines = await listLogLines(store.sql, device.organizationId, device.id, null, LOG_LINES);
+    const logs = lines.reverse().map(({ at, level, message }) => ({ timestamp: at.toISOString(), level, message }));
+    return c.json({ ...viewDashboardDevice(device, sources.get(device.sourceId ?? '')), logs });
+  });
+  app.get('/devices/:id/preview', role('viewer'), async (c) => {
+    const device = await demand(c, c.req.param('id'));
+    return c.json(await previews.show(device, c.req.query('ref')));
+  });
+  return app;
+}
+
+async function sourcesByDevice(services: Services, organizationId: string, devices: readonly Device[]): Promise<Map<string, Source>> {
+  const ids = devices.flatMap((device) => device.sourceId ?? []);
+  return new Map((await sourcesOf(services.store.sql, organizationId, ids)).map((source) => [source.id, source]));
+}
+
+function viewDashboardDevice(device: Device, source: Source | undefined) {
+  return {
+    id: device.id,
+    device_id: device.id,
+    name: device.name,
+    device_type: device.type,
+    status: seedStatus(device),
+    auto_update: device.following,
+    check_interval: source?.pollIntervalSeconds ?? null,
+    repository: source?.url ?? null,
+    branch: source?.ref ?? null,
+    path: device.path,
+    last_commit: source?.headCommit ?? null,
+    last_seen: device.lastSeenAt?.toISOString() ?? null,
+    error: device.errorCode === null ? null : `${device.errorCode}: ${device.errorDetail ?? ''}`,
+    timestamp: device.updatedAt.toISOString(),
+  };
+}

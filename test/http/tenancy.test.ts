@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { newId } from '../../src/ids.ts';
+import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
+import { hashToken, last4, mintToken } from '../../src/tokens.ts';
+import { openGitHost, type TestGitHost } from '../support/git-host.ts';
+import { readOpenApi, type Schema } from '../support/openapi.ts';
+import { eventually, openService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+let host: TestGitHost;
+let operations: Operation[];
+/** What of ours a stranger names: by the path's first segment (or two), what stands in its parameters. */
+let ours: Record<string, Record<string, string>>;
+
+type Operation = { method: string; path: string; isDevices: boolean; body: unknown };
+
+beforeAll(async () => {
+  [service, host] = await Promise.all([openService(), openGitHost()]);
+  operations = await readOperations();
+  ours = await populate();
+});
+afterAll(async () => {
+  await service.close();
+  await host.close();
+});
+
+async function readOperations(): Promise<Operation[]> {
+  const { operations, components } = await readOpenApi(service.url);
+  return operations.map(({ method, path, operation: { security, requestBody } }) => ({
+    method,
+    path: path.replace('/api/v1', ''),
+    isDevices: JSON.stringify(security ?? []).includes('deviceKey'),
+    body: requestBody === undefined ? undefined : sample(requestBody.content['application/json']?.schema ?? {}, components.schemas),
+  }));
+}
+
+/** The smallest value that the schema takes. */
+function sample(schema: Schema, all: Record<string, Schema>): unknown {
+  if (schema.$ref !== undefined) return sample(all[schema.$ref.split('/').pop() ?? ''] ?? {}, all);
+  const [choice] = schema.anyOf ?? schema.oneOf ?? [];
+  if (choice !== undefined) return sample(choice, all);
+  if (schema.allOf !== undefined) return Object.assign({}, ...schema.allOf.map((part) => sample(part, all)));
+  if (schema.example !== undefined) return schema.example;
+  if (schema.const !== undefined) return schema.const;
+  if (schema.enum !== undefined) return schema.enum[0];
+  const type = [schema.type].flat()[0];
+  if (type === 'object')
+    return Object.fromEntries((schema.required ?? []).map((key) => [key, sample(schema.properties?.[key] ?? {}, all)]));
+  if (type === 'array') return schema.minItems ? [sample(schema.items ?? {}, all)] : [];
+  if (type === 'integer' || type === 'number') return schema.minimum ?? 1;
+  if (type === 'boolean') return true;
+  if (schema.format === 'uuid') return newId();
+  return 'x'.repeat(Math.max(1, schema.minLength ?? 1));
+}
+
+/** One of everything in our organization. */
+async function populate(): Promise<typeof ours> {
+  const { api } = service;
+  const url = await host.createRepository('ours');
+  const commit = await host.commit('ours', { 'app.json': '{"a":1}' });
+  const source = (await api('POST', '/sources', { name: 'our-source', url, ref: 'main', layout: 'repo' })).body;
+  const site = (await api('POST', '/sites', { name: 'our-site' })).body;
+  await api('POST', '/devices', { id: 'our-device', sourceId: source.id, siteId: site.id });
+  await eventually('the commit is prepared', async () => (await api('GET', `/sources/${source.id}`)).body.headCommit === commit);
+  const revision = (await api('GET', `/sources/${source.id}/revisions`)).body.items[0];
+  const command = (await api('POST', '/devices/our-device/commands', { type: 'ping' })).body;
+  const token = (await api('POST', '/tokens', { name: 'our-token', role: 'viewer' })).body;
+  const rollout = await eventually(
+    'a rollout',
+    async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
+  );
+  return {
+    '/sources': { id: source.id },
+    '/revisions': { id: revision.id },
+    '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id },
+    '/devices/sites': { site_id: site.id },
+    '/tokens': { id: token.id },
+    '/rollouts': { id: rollout.id },
+  };
+}
+
+async function tokenOf(organization: string, role: 'viewer' | 'admin'): Promise<string> {
+  const { sql } = service.database;
+  const id = await ensureOrganization(sql, newId(), organization);
+  const token = mintToken('token');
+  await insertToken(sql, id, { id: newId(), name: role, role, hash: hashToken(token), last4: last4(token) });
+  return token;
+}
+
+/** Parameters that nobody has told us a value for are left as they are, so that the test below fails. */
+function filled(path: string): string {
+  const prefixes = Object.keys(ours).filter((prefix) => path.startsWith(`${prefix}/`));
+  const values = ours[prefixes.sort((a, b) => b.length - a.length)[0] ?? ''] ?? {};
+  return path.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
+}
+
+const changes = (operation: Operation) => operation.method !== 'GET';
+
+test('for every parameter of every operation there is something of ours to name', () => {
+  expect(operations.length).toBeGreaterThan(40);
+  expect(operations.map(({ path }) => filled(path)).filter((path) => path.includes('{'))).toEqual([]);
+});
+
+test('no operation answers without credentials', async () => {
+  const stranger = service.apiAs(undefined);
+  for (const { method, path, body } of operations) {
+    const answer = await stranger(method, filled(path), body);
+    expect([method, path, answer.status, answer.body.code]).toEqual([method, path, 401, 'unauthorized']);
+  }
+});
+
+test('a viewer changes nothing', async () => {
+  const viewer = service.apiAs(await tokenOf('default', 'viewer'));
+  const mutations = operations.filter((operation) => changes(operation) && !operation.isDevices);
+  expect(mutations.length).toBeGreaterThan(15);
+  for (const { method, path, body } of mutations) {
+    const answer = await viewer(method, filled(path), body);
+    expect([method, path, answer.status, answer.body?.code]).toEqual([method, path, 403, 'forbidden']);
+  }
+});
+
+test('to another organization nothing of ours is there, and all that it does leaves ours as it was', async () => {
+  const snapshot = async () => {
+    const read = [
+      '/devices',
+      '/sources',
+      '/sites',
+      '/devices/our-device/commands',
+      '/devices/our-device/deployments',
+      `/sources/${ours['/sources']?.id}/revisions`,
+    ];
+    return JSON.stringify(await Promise.all(read.map(async (path) => (await service.api('GET', path)).body)));
+  };
+  await eventually('our source has settled', async () => {
+    const first = await snapshot();
+    return first === (await snapshot()) ? first : undefined;
+  });
+  const before = await snapshot();
+  const other = service.apiAs(await tokenOf('others', 'admin'));
+  const named = operations.filter(({ path, isDevices }) => path.includes('{') && !isDevices);
+  expect(named.length).toBeGreaterThan(25);
+  for (const { method, path, body } of named) {
+    const answer = await other(method, filled(path), body);
+    expect([method, path, answer.status, answer.body?.code]).toEqual([method, path, 404, 'not_found']);
+  }
+  const secrets = [...Object.values(ours).flatMap((values) => Object.values(values)), 'our-'];
+  for (const { method, path, body } of operations.filter((operation) => !operation.path.includes('{') && !operation.isDevices)) {
+    const answer = await other(method, path, body);
+    expect(answer.status, `${method} ${path} ${JSON.stringify(answer.body)}`).toBeLessThan(500);
+    for (const secret of secrets) expect(JSON.stringify(answer.body ?? ''), `${method} ${path}`).not.toContain(secret);
+  }
+  expect(await snapshot()).toBe(before);
+});
+
+test('what is named in a body must be of the same organization too', async () => {
+  const other = service.apiAs(await tokenOf('others', 'admin'));
+  const sourceId = ours['/sources']?.id;
+  const siteId = ours['/devices/sites']?.site_id;
+  await other('POST', '/devices', { id: 'theirs' });
+  const attempts: [string, string, Record<string, unknown>][] = [
+    ['POST', '/devices', { id: 'thief', sourceId }],
+    ['POST', '/devices', { id: 'thief', siteId }],
+    ['PATCH', '/devices/theirs', { sourceId }],
+    ['PATCH', '/devices/theirs', { siteId }],
+    ['POST', '/enrolment-tokens', { sourceId }],
+    ['POST', '/enrolment-tokens', { siteId }],
+  ];
+  for (const [method, path, body] of attempts) {
+    const answer = await other(method, path, body);
+    expect([method, path, Object.keys(body), answer.status, answer.body.code]).toEqual([
+      method,
+      path,
+      Object.keys(body),
+      400,
+      'invalid_request',
+    ]);
+  }
+});
+
+test('a device key opens nothing of another device or organization', async () => {
+  const other = service.apiAs(await tokenOf('others', 'admin'));
+  const { apiKey } = (await other('POST', '/devices', { id: 'our-device' })).body;
+  const thief = service.apiAs(undefined);
+  const headers = { 'x-device-id': 'our-device', 'x-api-key': apiKey as string };
+  expect((await thief('GET', '/devices/pending', undefined, headers)).body).toEqual([]);
+  const command = ours['/devices']?.command_id;
+  expect((await thief('POST', `/devices/our-device/commands/${command}/ack`, undefined, headers)).status).toBe(404);
+  expect((await thief('PUT', `/devices/our-device/commands/${command}/status`, { status: 'completed' }, headers)).status).toBe(404);
+});

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+const Schema = z.looseObject({
+  get items(): z.ZodOptional<typeof Schema> {
+    return Schema.optional();
+  },
+  get properties(): z.ZodOptional<z.ZodRecord<z.ZodString, typeof Schema>> {
+    return z.record(z.string(), Schema).optional();
+  },
+  get anyOf(): z.ZodOptional<z.ZodArray<typeof Schema>> {
+    return z.array(Schema).optional();
+  },
+  get oneOf(): z.ZodOptional<z.ZodArray<typeof Schema>> {
+    return z.array(Schema).optional();
+  },
+  get allOf(): z.ZodOptional<z.ZodArray<typeof Schema>> {
+    return z.array(Schema).optional();
+  },
+  $ref: z.string().optional(),
+  type: z.union([z.string(), z.array(z.string())]).optional(),
+  enum: z.array(z.unknown()).optional(),
+  format: z.string().optional(),
+  required: z.array(z.string()).optional(),
+  minLength: z.number().optional(),
+  minimum: z.number().optional(),
+  minItems: z.number().optional(),
+});
+export type Schema = z.output<typeof Schema>;
+
+const security = z.array(z.record(z.string(), z.array(z.string())));
+const Operation = z.object({
+  tags: z.array(z.string()).default([]),
+  security: security.optional(),
+  parameters: z.array(z.object({ name: z.string(), in: z.string() })).default([]),
+  requestBody: z.object({ content: z.record(z.string(), z.object({ schema: Schema })) }).optional(),
+  responses: z.record(z.string(), z.unknown()),
+});
+const Document = z.object({
+  openapi: z.string(),
+  security,
+  paths: z.record(z.string(), z.record(z.string(), Operation)),
+  components: z.object({ schemas: z.record(z.string(), Schema), securitySchemes: z.record(z.string(), z.unknown()) }),
+});
+
+/** The service's description of itself, as far as tests read it. */
+export async function readOpenApi(serviceUrl: string) {
+  const response = await fetch(`${serviceUrl}/openapi.json`, { signal: AbortSignal.timeout(10_000) });
+  const { paths, ...document } = Document.parse(await response.json());
+  const operations = Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+  );
+  return { ...document, operations };
+}
