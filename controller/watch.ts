@@ -1,4 +1,4 @@
-import { relative, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { transact } from '../src/db/transact.ts';
 import { messageOf } from '../src/errors.ts';
@@ -29,10 +29,18 @@ export async function startWatching(controller: Controller, workspacesRoot: stri
       );
     }
   });
-  const rescan = () => followLocalSources(controller, repositories, sourcesByPath).catch((error: unknown) => warn(controller, error));
+  const workspaces = watch([], { ignoreInitial: true, followSymlinks: false });
+  const watched = new Set<string>();
+  const check = (name: string) =>
+    wakes.run(`workspace ${name}`, () => checkWorkspace(controller, name).catch((error: unknown) => warn(controller, error)));
+  workspaces.on('all', (_event, path) => check(relative(workspacesRoot, path).split(sep)[0] ?? ''));
+  const rescan = () =>
+    Promise.all([
+      followLocalSources(controller, repositories, sourcesByPath),
+      followWorkspaces(controller, workspaces, workspacesRoot, watched, check),
+    ]).catch((error: unknown) => warn(controller, error));
   await rescan();
   const timer = setInterval(rescan, RESCAN_MS);
-  const workspaces = watchWorkspaces(controller, workspacesRoot, wakes);
   return {
     close: async () => {
       clearInterval(timer);
@@ -58,23 +66,24 @@ async function followLocalSources(controller: Controller, watcher: FSWatcher, so
   for (const [path, id] of wanted) sourcesByPath.set(path, id);
 }
 
-function watchWorkspaces(controller: Controller, root: string, wakes: Debounce): FSWatcher {
-  const seen = new Set<string>();
-  // Below a workspace, only what `current` can lead to: releases and the link itself.
-  const ignored = (path: string) => {
-    const [name, part] = relative(root, path).split(sep);
-    if (name === undefined || name === '') return false;
-    if (!seen.has(name) && seen.size >= MAX_WATCHED_WORKSPACES) return true;
-    seen.add(name);
-    return part !== undefined && part !== 'releases' && part !== 'current';
-  };
-  const watcher = watch(root, { ignoreInitial: true, followSymlinks: false, ignored });
-  watcher.on('all', (_event, path) => {
-    const [name] = relative(root, path).split(sep);
-    if (name === undefined || !/^[0-9a-f]{32}$/.test(name)) return;
-    wakes.run(`workspace ${name}`, () => checkWorkspace(controller, name).catch((error: unknown) => warn(controller, error)));
-  });
-  return watcher;
+/** Watches the releases of the workspaces that there are, each by itself: what somebody changes by hand is below them. */
+async function followWorkspaces(
+  controller: Controller,
+  watcher: FSWatcher,
+  root: string,
+  watched: Set<string>,
+  check: (name: string) => void,
+): Promise<void> {
+  const rows = await controller.store.sql<{ workspace: string }[]>`
+    select workspace from devices where workspace is not null and workspace_bundle is not null order by organization_id, id limit ${MAX_WATCHED_WORKSPACES}`;
+  const wanted = new Set(rows.map((row) => row.workspace));
+  for (const name of watched) if (!wanted.has(name)) watcher.unwatch(join(root, name, 'releases'));
+  const added = [...wanted].filter((name) => !watched.has(name));
+  watcher.add(added.map((name) => join(root, name, 'releases')));
+  // What was changed before anybody watched is found now.
+  for (const name of added) check(name);
+  watched.clear();
+  for (const name of wanted) watched.add(name);
 }
 
 function warn(controller: Controller, error: unknown): void {

@@ -9,6 +9,7 @@ const BATCH = 200;
 /** Releases written at once; each waits mostly for fsync. */
 const PARALLEL = 4;
 
+type Followed = Behind & { workspace: string };
 type Behind = { organizationId: string; deviceId: string; workspace: string | null; bundle: string };
 
 /**
@@ -21,16 +22,21 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
     const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failed.has(device.deviceId));
     if (behind.length === 0) return;
     const queue = [...behind];
+    const done: Followed[] = [];
     const lane = async () => {
       for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-        const { deviceId } = next;
-        await follow(controller, next).catch((error: unknown) => {
-          failed.add(deviceId);
-          controller.log.error({ deviceId, err: error }, `workspace cannot follow: ${messageOf(error)}`);
-        });
+        const device = next;
+        await follow(controller, device).then(
+          (workspace) => done.push({ ...device, workspace }),
+          (error: unknown) => {
+            failed.add(device.deviceId);
+            controller.log.error({ deviceId: device.deviceId, err: error }, `workspace cannot follow: ${messageOf(error)}`);
+          },
+        );
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, lane));
+    await noteFollowed(controller, organizationId, done);
   }
 }
 
@@ -41,27 +47,32 @@ async function workspacesBehind({ store }: Controller, organizationId: string): 
     order by id limit ${BATCH}`;
 }
 
-async function follow(controller: Controller, device: Behind): Promise<void> {
+/** @returns the workspace's name */
+async function follow(controller: Controller, device: Behind): Promise<string> {
   const workspace = await ensureWorkspace(controller, device);
   await writeRelease(controller, { ...device, workspace }, 'the device confirmed it');
-  await controller.store.sql`
-    update devices set workspace_bundle = ${device.bundle} where organization_id = ${device.organizationId} and id = ${device.deviceId}`;
+  return workspace;
 }
 
-async function ensureWorkspace(controller: Controller, device: Behind): Promise<string> {
+/** A crash before this leaves directories that nobody names, which pruning removes, or has the same release written again, which changes nothing. */
+async function noteFollowed({ store }: Controller, organizationId: string, done: readonly Followed[]): Promise<void> {
+  await store.sql`
+    update devices d set workspace = f.workspace, workspace_bundle = f.bundle
+    from unnest(${done.map((f) => f.deviceId)}::text[], ${done.map((f) => f.workspace)}::text[], ${done.map((f) => f.bundle)}::text[]) as f (id, workspace, bundle)
+    where d.organization_id = ${organizationId} and d.id = f.id`;
+}
+
+async function ensureWorkspace({ workspaces }: Controller, device: Behind): Promise<string> {
   const known = device.workspace;
   if (
     known !== null &&
-    (await controller.workspaces.ownerOf(known).then(
+    (await workspaces.ownerOf(known).then(
       () => true,
       () => false,
     ))
   )
     return known;
-  const created = await controller.workspaces.create({ organizationId: device.organizationId, deviceId: device.deviceId });
-  await controller.store
-    .sql`update devices set workspace = ${created} where organization_id = ${device.organizationId} and id = ${device.deviceId}`;
-  return created;
+  return workspaces.create({ organizationId: device.organizationId, deviceId: device.deviceId });
 }
 
 async function writeRelease(controller: Controller, device: Behind & { workspace: string }, reason: string): Promise<void> {
@@ -71,13 +82,14 @@ async function writeRelease(controller: Controller, device: Behind & { workspace
 
 /** Compares one workspace with what it must hold; a difference is reported, and healed where the source's policy says so. */
 export async function checkWorkspace(controller: Controller, workspace: string): Promise<void> {
+  // Our own writes wake the watcher too, and end here, before any question to the database.
+  const found = await controller.workspaces.verify(workspace);
+  if (found.state === 'clean') return;
   const [device] = await controller.store.sql<(Behind & { workspace: string; policy: 'heal' | 'report' })[]>`
     select d.organization_id as "organizationId", d.id as "deviceId", d.workspace, d.workspace_bundle as bundle, coalesce(s.drift_policy, 'heal') as policy
     from devices d left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
     where d.workspace = ${workspace} and d.workspace_bundle is not null`;
   if (device === undefined) return;
-  const found = await controller.workspaces.verify(workspace);
-  if (found.state === 'clean') return;
   const changed = found.changed.slice(0, 50);
   await tell(controller, device, 'workspace.drifted', { state: found.state, changed });
   if (device.policy === 'report') return;

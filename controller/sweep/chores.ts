@@ -1,4 +1,7 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expireCommands } from '../../src/command/store.ts';
+import type { Sql } from '../../src/db/connect.ts';
 import { transact } from '../../src/db/transact.ts';
 import { deploy } from '../../src/deployment/converge.ts';
 import { afterFailure } from '../../src/deployment/deployment.ts';
@@ -16,6 +19,8 @@ import type { Chore } from './sweep.ts';
 /** Attempts per beat and transaction. */
 const BATCH = 500;
 const KEEP_DAYS = 30;
+/** A workspace that no device names is one that was cut off, or its device was deleted: it may go after a day. */
+const ABANDONED_AFTER_MS = 86_400_000;
 
 /** Wakes every rollout that is under way: whatever wake-up was lost costs a minute. */
 export const resync: Chore = {
@@ -162,13 +167,23 @@ async function retryDue({ store }: Controller, organizationId: string, due: read
 export const prune: Chore = {
   name: 'prune',
   everySeconds: 3_600,
-  run: async ({ store: { sql } }) => {
+  run: async ({ store: { sql }, workspaces, config }) => {
+    const kept = await sql<{ workspace: string }[]>`select workspace from devices where workspace is not null`;
+    await workspaces.prune({ keep: new Set(kept.map((row) => row.workspace)), untouchedSince: new Date(Date.now() - ABANDONED_AFTER_MS) });
+    await pruneMirrors(sql, join(config.DATA_DIR, 'mirrors'));
     await pruneEvents(sql, KEEP_DAYS);
     await pruneTelemetry(sql, KEEP_DAYS);
     await pruneLogLines(sql);
     await pruneIdempotencyKeys(sql);
   },
 };
+
+/** Mirrors of sources that are gone; beside a source's own, `<id>.preview`. */
+async function pruneMirrors(sql: Sql, root: string): Promise<void> {
+  const names = await readdir(root).catch(() => []);
+  const sources = new Set((await sql<{ id: string }[]>`select id from sources`).map((row) => row.id));
+  for (const name of names) if (!sources.has(name.replace(/\.preview$/, ''))) await rm(join(root, name), { recursive: true, force: true });
+}
 
 function byOrganization(deployments: readonly Deployment[]): Map<string, Deployment[]> {
   const groups = new Map<string, Deployment[]>();
