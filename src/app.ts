@@ -10,6 +10,7 @@ import { migrate } from './db/migrate.ts';
 import { openQueue } from './db/queue.ts';
 import { createReportIntake } from './deployment/intake.ts';
 import { openWakeups } from './device/wakeups.ts';
+import { createEventBuffer } from './event/buffer.ts';
 import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { actorOf, openDeviceAuth } from './http/auth.ts';
@@ -99,6 +100,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
       log.info(end, 'deployment ended');
     }
   });
+  const events = createEventBuffer(sql, log);
+  closers.push(() => events.close());
   let url = '';
   const services: Services = {
     store,
@@ -114,6 +117,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     wakeups,
     deviceAuth,
     intake,
+    events,
     adapters: createAdapters({ dataDir: config.DATA_DIR }),
     publicUrl: () => config.PUBLIC_URL?.replace(/\/+$/, '') ?? url,
   };

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import type { Store } from '../db/transact.ts';
 import type { ReportIntake } from '../deployment/intake.ts';
 import type { Wakeups } from '../device/wakeups.ts';
+import type { EventBuffer } from '../event/buffer.ts';
 import type { AddressGuard } from '../git/address-guard.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import type { Log } from '../log.ts';
@@ -28,6 +29,7 @@ export type Services = {
   wakeups: Wakeups;
   deviceAuth: DeviceAuth;
   intake: ReportIntake;
+  events: EventBuffer;
   adapters: Adapters;
   /** Where devices and git hosts reach the service, without a slash at the end. */
   publicUrl(): string;

@@ -5,7 +5,7 @@ import type { Env } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
 import { openHookSecret } from './credentials.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from './source.ts';
-import { expectCommit, insertHookDelivery, sourceById } from './store.ts';
+import { recordHook, sourceById } from './store.ts';
 import type { Poke } from './webhook/provider.ts';
 import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 
@@ -48,33 +48,36 @@ export function hookRoutes(services: Services): Hono<Env> {
 
 type Outcome = 'accepted' | 'duplicate' | 'other_ref';
 
-async function take({ store }: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
+async function take({ store, events }: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
   const concerns = poke.event !== 'merge_request' && followsRef(source.ref, poke.ref);
-  return transact(store, async ({ tx, enqueue, emit }) => {
-    const { organizationId, id: sourceId } = source;
-    const fresh = await insertHookDelivery(tx, {
+  const { organizationId, id: sourceId } = source;
+  const { deliveryId, event, ref, after, pusher } = poke;
+  const fresh = await transact(store, async ({ tx, enqueue }) => {
+    // A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for.
+    const expected = poke.event === 'push' ? after : null;
+    const delivery = {
       organizationId,
       sourceId,
-      deliveryId: poke.deliveryId,
+      deliveryId,
       provider,
-      event: poke.event,
-      ref: poke.ref,
-      commitOid: poke.after,
+      event,
+      ref,
+      commitOid: after,
       verdict: concerns ? 'accepted' : 'other_ref',
-    });
-    if (!fresh) return 'duplicate';
-    if (!concerns) return 'other_ref';
-    // A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for.
-    await expectCommit(tx, sourceId, poke.event === 'push' ? poke.after : null, EXPECT_COMMIT_SECONDS);
-    enqueue('source', sourceId);
-    emit({
-      organizationId,
-      type: 'hook.received',
-      subject: `source:${sourceId}`,
-      data: { provider, ref: poke.ref, commit: poke.after, deliveryId: poke.deliveryId, pusher: poke.pusher },
-    });
-    return 'accepted';
+    };
+    const recorded = await recordHook(tx, delivery, concerns ? { commit: expected, seconds: EXPECT_COMMIT_SECONDS } : null);
+    if (recorded && concerns) enqueue('source', sourceId);
+    return recorded;
   });
+  if (!fresh) return 'duplicate';
+  if (!concerns) return 'other_ref';
+  events.tell({
+    organizationId,
+    type: 'hook.received',
+    subject: `source:${sourceId}`,
+    data: { provider, ref, commit: after, deliveryId, pusher },
+  });
+  return 'accepted';
 }
 
 async function readBounded(request: Request): Promise<Uint8Array> {

@@ -131,15 +131,6 @@ export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedC
     where id = ${source.id}`;
 }
 
-/** A hook says that the ref is at `commit` now (null: it does not say). Looked at at once. */
-export async function expectCommit(tx: Db, id: string, commit: string | null, seconds: number): Promise<void> {
-  await tx`
-    update sources set hook_received_at = now(), next_check_at = now(),
-      expected_commit = coalesce(${commit}, expected_commit),
-      expected_until = ${commit === null ? tx`expected_until` : tx`now() + make_interval(secs => ${seconds})`}
-    where id = ${id}`;
-}
-
 /**
  * Claims up to `limit` sources that are due, oldest first, and postpones each by its interval (give or take 10 %), so that a claim that dies is made
  * again later. Safe across processes (SKIP LOCKED).
@@ -156,23 +147,34 @@ export async function sourceCounts(sql: Db): Promise<{ status: SourceStatus; cou
   return sql`select status, count(*)::int as count from sources group by status`;
 }
 
-/** @returns false when this delivery was recorded before */
-export async function insertHookDelivery(
-  tx: Db,
-  delivery: {
-    organizationId: string;
-    sourceId: string;
-    deliveryId: string;
-    provider: string;
-    event: string;
-    ref: string | null;
-    commitOid: string | null;
-    verdict: string;
-  },
-): Promise<boolean> {
-  const result = await tx`
-    insert into hook_deliveries (organization_id, source_id, delivery_id, provider, event, ref, commit_oid, verdict)
-    values (${delivery.organizationId}, ${delivery.sourceId}, ${delivery.deliveryId}, ${delivery.provider}, ${delivery.event}, ${delivery.ref}, ${delivery.commitOid}, ${delivery.verdict})
-    on conflict do nothing`;
-  return result.count === 1;
+type Delivery = {
+  organizationId: string;
+  sourceId: string;
+  deliveryId: string;
+  provider: string;
+  event: string;
+  ref: string | null;
+  commitOid: string | null;
+  verdict: string;
+};
+
+/**
+ * Records a delivery and, with `expect`, makes its source due at once, with the commit to wait for (null: the hook names none). One statement: a
+ * hook's answer waits for it.
+ * @returns false when this delivery was recorded before; then nothing changes
+ */
+export async function recordHook(tx: Db, delivery: Delivery, expect: { commit: string | null; seconds: number } | null): Promise<boolean> {
+  const [row] = await tx<[{ fresh: boolean }]>`
+    with recorded as (
+      insert into hook_deliveries (organization_id, source_id, delivery_id, provider, event, ref, commit_oid, verdict)
+      values (${delivery.organizationId}, ${delivery.sourceId}, ${delivery.deliveryId}, ${delivery.provider}, ${delivery.event}, ${delivery.ref}, ${delivery.commitOid}, ${delivery.verdict})
+      on conflict do nothing returning source_id
+    ), woken as (
+      update sources s set hook_received_at = now(), next_check_at = now(),
+        expected_commit = coalesce(${expect?.commit ?? null}, s.expected_commit),
+        expected_until = case when ${expect?.commit ?? null}::text is null then s.expected_until else now() + make_interval(secs => ${expect?.seconds ?? 0}) end
+      from recorded r where s.id = r.source_id and ${expect !== null}
+    )
+    select exists (select 1 from recorded) as fresh`;
+  return row.fresh;
 }
