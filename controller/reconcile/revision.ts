@@ -1,5 +1,5 @@
 import { audit } from '../../src/audit/store.ts';
-import type { Tx } from '../../src/db/connect.ts';
+import type { Db } from '../../src/db/connect.ts';
 import { transact, type Unit } from '../../src/db/transact.ts';
 import { newId } from '../../src/ids.ts';
 import type { PreparedRevision } from '../../src/revision/revision.ts';
@@ -156,14 +156,14 @@ async function tell(unit: Unit, source: Source, revisionId: string, verdict: Rev
   });
 }
 
-export async function commitIsKnown(tx: Tx, source: Source, commit: string): Promise<boolean> {
+export async function commitIsKnown(tx: Db, source: Source, commit: string): Promise<boolean> {
   const rows =
     await tx`select 1 from revisions where organization_id = ${source.organizationId} and source_id = ${source.id} and commit_oid = ${commit}`;
   return rows.length > 0;
 }
 
 /** Status of a source whose head is prepared. */
-export async function statusOfRevision(tx: Tx, source: Source): Promise<SourceStatus> {
+export async function statusOfRevision(tx: Db, source: Source): Promise<SourceStatus> {
   const [row] = await tx<
     { verdict: RevisionVerdict }[]
   >`select verdict from revisions where organization_id = ${source.organizationId} and id = ${source.revisionId}`;

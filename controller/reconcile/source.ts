@@ -5,7 +5,7 @@ import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
 import { dependenciesOf } from '../../src/revision/store.ts';
 import { openCredentials } from '../../src/source/credentials.ts';
-import { backoffSeconds, EXPECT_RETRY_SECONDS, pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
+import { backoffSeconds, EXPECT_RETRY_SECONDS, isSteady, pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
 import { type CheckOutcome, recordCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
@@ -91,25 +91,23 @@ export async function lookUpHead(
 }
 
 async function recordUnchanged(controller: Controller, source: Source, head: string): Promise<void> {
+  const { sql } = controller.store;
+  const arrived =
+    source.expectedCommit === null || source.expectedCommit === head || (await commitIsKnown(sql, source, source.expectedCommit));
+  const waiting = !arrived && source.expectedUntil !== null && source.expectedUntil > new Date();
+  const status: SourceStatus = waiting ? 'waiting' : isSteady(source.status) ? source.status : await statusOfRevision(sql, source);
+  const outcome: CheckOutcome = {
+    status,
+    error: null,
+    failures: 0,
+    nextCheckInSeconds: waiting ? EXPECT_RETRY_SECONDS : pollSeconds(source.pollIntervalSeconds, Math.random()),
+    arrived: !waiting,
+  };
+  // Most looks find nothing new: they cost one statement.
+  if (status === source.status) return recordCheck(sql, source, outcome);
   await transact(controller.store, async ({ tx, emit }) => {
-    const arrived =
-      source.expectedCommit === null || source.expectedCommit === head || (await commitIsKnown(tx, source, source.expectedCommit));
-    const waiting = !arrived && source.expectedUntil !== null && source.expectedUntil > new Date();
-    const status: SourceStatus = waiting ? 'waiting' : await statusOfRevision(tx, source);
-    await recordCheck(tx, source, {
-      status,
-      error: null,
-      failures: 0,
-      nextCheckInSeconds: waiting ? EXPECT_RETRY_SECONDS : pollSeconds(source.pollIntervalSeconds, Math.random()),
-      arrived: !waiting,
-    });
-    if (status !== source.status)
-      emit({
-        organizationId: source.organizationId,
-        type: 'source.synced',
-        subject: `source:${source.id}`,
-        data: { status, commit: head },
-      });
+    await recordCheck(tx, source, outcome);
+    emit({ organizationId: source.organizationId, type: 'source.synced', subject: `source:${source.id}`, data: { status, commit: head } });
   });
 }
 

@@ -1,7 +1,7 @@
 import { transact } from '../../src/db/transact.ts';
 import { messageOf } from '../../src/errors.ts';
 import { parseRemote } from '../../src/git/remote.ts';
-import type { Source } from '../../src/source/source.ts';
+import { isSteady, type Source } from '../../src/source/source.ts';
 import { claimDueSources, noteUnchanged } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { lookUpHead } from '../reconcile/source.ts';
@@ -55,8 +55,7 @@ export function createPoll(): Chore & { idle(): Promise<void> } {
 
 /** Anything but a clear "same commit as before" is the reconciler's. */
 async function isUnchanged(controller: Controller, source: Source): Promise<boolean> {
-  const steady = (source.status === 'ok' || source.status === 'partial' || source.status === 'invalid') && source.expectedCommit === null;
-  if (!steady || source.headCommit === null) return false;
+  if (!isSteady(source.status) || source.expectedCommit !== null || source.headCommit === null) return false;
   try {
     const { config } = controller;
     const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });

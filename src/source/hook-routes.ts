@@ -1,5 +1,4 @@
 import { Hono } from 'hono';
-import { transact } from '../db/transact.ts';
 import { notFound, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
@@ -13,7 +12,7 @@ import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 const MAX_HOOK_BYTES = 25 * 1024 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source in one transaction, answer. */
+/** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source, answer. */
 export function hookRoutes(services: Services): Hono<Env> {
   const { store, box, metrics } = services;
   const app = new Hono<Env>();
@@ -48,29 +47,31 @@ export function hookRoutes(services: Services): Hono<Env> {
 
 type Outcome = 'accepted' | 'duplicate' | 'other_ref';
 
-async function take({ store, events }: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
+/**
+ * One statement keeps the delivery and makes the source due, which is what must not be lost: the poller would find it within a second. The job that
+ * wakes a worker at once, and the event, follow without the sender waiting for them.
+ */
+async function take({ store, events, log }: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
   const concerns = poke.event !== 'merge_request' && followsRef(source.ref, poke.ref);
   const { organizationId, id: sourceId } = source;
   const { deliveryId, event, ref, after, pusher } = poke;
-  const fresh = await transact(store, async ({ tx, enqueue }) => {
-    // A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for.
-    const expected = poke.event === 'push' ? after : null;
-    const delivery = {
-      organizationId,
-      sourceId,
-      deliveryId,
-      provider,
-      event,
-      ref,
-      commitOid: after,
-      verdict: concerns ? 'accepted' : 'other_ref',
-    };
-    const recorded = await recordHook(tx, delivery, concerns ? { commit: expected, seconds: EXPECT_COMMIT_SECONDS } : null);
-    if (recorded && concerns) enqueue('source', sourceId);
-    return recorded;
-  });
-  if (!fresh) return 'duplicate';
+  // A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for.
+  const expected = event === 'push' ? after : null;
+  const delivery = {
+    organizationId,
+    sourceId,
+    deliveryId,
+    provider,
+    event,
+    ref,
+    commitOid: after,
+    verdict: concerns ? 'accepted' : 'other_ref',
+  };
+  if (!(await recordHook(store.sql, delivery, concerns ? { commit: expected, seconds: EXPECT_COMMIT_SECONDS } : null))) return 'duplicate';
   if (!concerns) return 'other_ref';
+  store.queue
+    .enqueue(store.sql, 'source', sourceId)
+    .catch((error: unknown) => log.warn({ sourceId, err: error }, 'a hook wakes its source at the next poll'));
   events.tell({
     organizationId,
     type: 'hook.received',

@@ -9,6 +9,11 @@ import type { DriftPolicy } from '../wire/agent.ts';
  */
 export type SourceStatus = 'new' | 'ok' | 'partial' | 'invalid' | 'empty' | 'ref_missing' | 'waiting' | 'failing';
 
+/** Whether the head is prepared, well or not, and nothing is awaited. */
+export function isSteady(status: SourceStatus): boolean {
+  return status === 'ok' || status === 'partial' || status === 'invalid';
+}
+
 export type Credentials = { username: string; password: string } | { token: string };
 
 export type Source = {
