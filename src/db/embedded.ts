@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { access, chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -20,6 +20,7 @@ const USER = 'bellwether';
 const OWNER_LOCK = 7_236_001;
 const READY_TIMEOUT_MS = 60_000;
 const ORPHAN_TRIES = 20;
+const SOCKET_DIR_PREFIX = 'bellwether-pg-';
 
 /**
  * Starts the embedded PostgreSQL of `dataDir`, or takes over the one that a killed service left running there. As root it runs under an
@@ -126,18 +127,26 @@ async function initialise(pgData: string, binaries: Binaries, owner: Owner): Pro
 
 /** The server that `postmaster.pid` names, if that process lives and answers; a stale file is left to PostgreSQL, which knows what to do with it. */
 async function runningPostmaster(pgData: string): Promise<Postmaster | undefined> {
+  const named = await namedPostmaster(pgData);
+  return named !== undefined && alive(named.pid) && (await answers(named)) ? named : undefined;
+}
+
+async function namedPostmaster(pgData: string): Promise<Postmaster | undefined> {
   const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
   const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
-  if (!(pid > 0) || socketDir === '' || !alive(pid)) return undefined;
-  const postmaster = { pid, socketDir, pgData };
-  return (await answers(postmaster)) ? postmaster : undefined;
+  return pid > 0 && socketDir !== '' ? { pid, socketDir, pgData } : undefined;
 }
 
 /** A killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them: try again for a while. */
 async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
+  const dead = await namedPostmaster(pgData);
   for (let tries = 1; ; tries++) {
     try {
-      return await start(pgData, binaries, owner, settings);
+      const started = await start(pgData, binaries, owner, settings);
+      // The socket's directory of one that was killed has no use any more.
+      if (dead !== undefined && basename(dead.socketDir).startsWith(SOCKET_DIR_PREFIX))
+        await rm(dead.socketDir, { recursive: true, force: true });
+      return started;
     } catch (error) {
       if (!isInUse(error) || tries === ORPHAN_TRIES) throw error;
       await new Promise((done) => setTimeout(done, 500));
@@ -149,7 +158,7 @@ async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, 
 
 async function start(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
   // A socket path has at most 107 bytes, too few for a deep data directory.
-  const socketDir = await mkdtemp(join(tmpdir(), 'bellwether-pg-'));
+  const socketDir = await mkdtemp(join(tmpdir(), SOCKET_DIR_PREFIX));
   if (owner !== undefined) await chown(socketDir, owner.uid, owner.gid);
   const all = {
     listen_addresses: '',
