@@ -126,3 +126,22 @@ test('a device that somebody changed by hand is healed, or only reported where t
     }
   }
 });
+
+test('a newer commit replaces one on which the device is stuck', async () => {
+  await using scene = await openScene();
+  const source = await scene.source('terminal');
+  const device = await scene.device('terminal-1', source.id);
+  await device.hook('reload', 'if grep -q stuck "$BELLWETHER_RELEASE/app.json"; then touch "$ROOT/stuck"; sleep 30; fi');
+  device.start({ BELLWETHER_AGENT_HOOK_TIMEOUT_SECONDS: '3' });
+  await scene.converged('terminal-1', await scene.push('terminal', source, folder({ vlan: 1 })));
+  await scene.push('terminal', source, folder({ vlan: 2, host: 'stuck' }));
+  await eventually('the device is stuck in its hook', async () => (await device.list('.')).includes('stuck'));
+  const fix = await scene.push('terminal', source, folder({ vlan: 3 }));
+  await eventually('the stuck attempt is superseded at once', async () =>
+    (await scene.api('GET', '/devices/terminal-1/deployments')).body.items.some(
+      (attempt: { state: string }) => attempt.state === 'superseded',
+    ),
+  );
+  await scene.converged('terminal-1', fix);
+  expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":3}' });
+});
