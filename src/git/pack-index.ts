@@ -39,13 +39,19 @@ export function indexPack(bytes: Buffer, limits: Limits, outside?: (oid: string)
   const count = checkFrame(bytes, limits);
   const offsets = new Map<string, number>();
   const borrowed = new Map<string, RawObject>();
+  let borrowedBytes = 0;
   const view = packView(
     bytes,
     limits,
     (oid) => offsets.get(oid),
     (oid) => {
-      const object = borrowed.get(oid) ?? outside?.(oid);
-      if (object) borrowed.set(oid, object);
+      const known = borrowed.get(oid);
+      const object = known ?? outside?.(oid);
+      if (!object || known) return object;
+      borrowedBytes += object.bytes.length;
+      if (borrowedBytes > limits.maxPackBytes)
+        throw gitProblem('git_too_large', `Cannot accept the pack: it builds on more than ${limits.maxPackBytes} bytes of other objects`);
+      borrowed.set(oid, object);
       return object;
     },
   );

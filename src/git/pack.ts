@@ -22,6 +22,8 @@ export type EntryHeader = {
 const KINDS: Record<number, EntryHeader['kind']> = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'ofs-delta', 7: 'ref-delta' };
 /** Git itself never writes longer chains (pack.depth is at most 4095). */
 const MAX_CHAIN = 4096;
+/** What the deltas of one chain may have together, in objects of the largest size. */
+const MAX_CHAIN_OBJECTS = 2;
 const CACHE_BYTES = 48 * 1024 * 1024;
 
 export type PackView = {
@@ -50,6 +52,7 @@ export function readAt(view: PackView, offset: number): RawObject {
   const deltas: { at: number; bytes: Buffer }[] = [];
   let at = offset;
   let base = view.cache.get(at);
+  let deltaBytes = 0;
   while (!base) {
     const header = readEntryHeader(view.bytes, at);
     const { bytes } = inflateEntry(view, header);
@@ -59,6 +62,10 @@ export function readAt(view: PackView, offset: number): RawObject {
       break;
     }
     if (deltas.push({ at, bytes }) > MAX_CHAIN) throw invalidPack(`a chain of deltas has more than ${MAX_CHAIN} links`);
+    deltaBytes += bytes.length;
+    // They are held together until their base is found. No honest delta is larger than what it gives.
+    const most = view.limits.maxObjectBytes * MAX_CHAIN_OBJECTS;
+    if (deltaBytes > most) throw gitProblem('git_too_large', `Cannot accept the pack: a chain of deltas has more than ${most} bytes`);
     const next = header.kind === 'ofs-delta' ? header.baseAt : view.locate(header.baseOid);
     base = next === undefined ? outsideBase(view, header.baseOid) : view.cache.get(next);
     if (next !== undefined) at = next;

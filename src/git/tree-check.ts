@@ -43,13 +43,22 @@ export function checkEntry(entries: TreeEntry[], prefix: string): TreeFault[] {
       void faults.push({ path, rule, detail: `Cannot accept ${JSON.stringify(path)}: ${detail}` });
     nameFault(entry, path, report);
     modeFault(entry, report);
-    const folded = entry.name.normalize('NFKC').toLowerCase();
+    const folded = foldName(entry.name);
     const other = names.get(folded);
     if (other === entry.name) report('duplicate', 'the name is there twice');
-    else if (other !== undefined) report('case_duplicate', `it differs from ${JSON.stringify(other)} only in case or in Unicode form`);
+    else if (other !== undefined) faults.push({ path, rule: 'case_duplicate', detail: caseDuplicate(path, other) });
     names.set(folded, entry.name);
   }
   return faults;
+}
+
+/** Names that are equal afterwards are one to the file systems of macOS and Windows. */
+export function foldName(name: string): string {
+  return name.normalize('NFKC').toLowerCase();
+}
+
+export function caseDuplicate(path: string, other: string): string {
+  return `Cannot accept ${JSON.stringify(path)}: it differs from ${JSON.stringify(other)} only in case or in Unicode form`;
 }
 
 export function joinPath(prefix: string, name: string): string {

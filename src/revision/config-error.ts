@@ -47,6 +47,12 @@ export function capErrors(errors: ConfigError[], max: number, file: string, foun
   return [...errors.slice(0, max), configError({ code: 'more_errors', file, rule: 'maxErrors', limit: max, actual: found, detail })];
 }
 
+/** @param doing what took too long, after "to": `be validated` */
+export function validationTimeout(file: string, limitMs: number, doing: string): ConfigError {
+  const detail = `takes longer than ${limitMs} ms to ${doing}: look for patterns that can match in many ways, and for references that multiply`;
+  return configError({ code: 'validation_timeout', file, rule: 'maxValidationMs', limit: limitMs, detail });
+}
+
 function oneLine(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ');
 }

@@ -1,7 +1,8 @@
 import type { ObjectSource, TreeEntry } from '../git/object-source.ts';
 import { isProblem } from '../git/problems.ts';
 import type { TreeFault } from '../git/tree-check.ts';
-import { checkEntry, joinPath } from '../git/tree-check.ts';
+import { caseDuplicate, checkEntry, foldName, joinPath } from '../git/tree-check.ts';
+import type { RevisionLimits } from './limits.ts';
 import { matchesName } from './manifest/glob.ts';
 
 /** A device's folder, or something in its place that cannot be one; then `faults` says why. */
@@ -14,37 +15,53 @@ export type FolderChanges = {
   removed: string[];
 };
 
+export type FolderLimits = Pick<RevisionLimits, 'maxDeviceFolders' | 'maxNamesOnTheWay'>;
+
 /** Everything that the patterns find; folders that no pattern can reach are not read. */
-export async function findFolders(source: ObjectSource, treeOid: string, patterns: readonly string[]): Promise<Folder[]> {
-  const { touched } = await changedFolders(source, null, treeOid, patterns);
+export async function findFolders(
+  source: ObjectSource,
+  treeOid: string,
+  patterns: readonly string[],
+  limits: FolderLimits,
+): Promise<Folder[]> {
+  const { touched } = await changedFolders(source, null, treeOid, patterns, limits);
   return touched;
 }
 
 /**
  * What changed between two trees among the folders that the patterns find. Reads only the folders on the way to them that differ.
  * @param oldTreeOid null: everything is new
- * @throws PreviousUnreadable when the old tree cannot be read
+ * @throws PreviousUnreadable when the old tree cannot be read; TooManyFolders before more than the limits are read or kept
  */
 export async function changedFolders(
   source: ObjectSource,
   oldTreeOid: string | null,
   newTreeOid: string,
   patterns: readonly string[],
+  limits: FolderLimits,
 ): Promise<FolderChanges> {
   const changes: FolderChanges = { touched: [], removed: [] };
+  let names = 0;
   const walk = async (old: Side, now: Side, prefix: string, open: string[][]): Promise<void> => {
     const before = await oldEntries(source, old);
     const after = grouped(now.kind === 'folder' ? await source.readTree(now.oid) : []);
+    names += after.size;
+    if (names > limits.maxNamesOnTheWay)
+      throw new TooManyFolders('maxNamesOnTheWay', `looks at more than ${limits.maxNamesOnTheWay} names`);
+    const twins = { before: caseTwins(before), after: caseTwins(after) };
     for (const name of new Set([...after.keys(), ...before.keys()])) {
-      if (signature(before.get(name)) === signature(after.get(name))) continue;
+      if (signature(before.get(name)) + (twins.before.get(name) ?? '') === signature(after.get(name)) + (twins.after.get(name) ?? ''))
+        continue;
       const inner = open.filter((pattern) => matchesName(pattern[0] ?? '', name)).map((pattern) => pattern.slice(1));
       if (inner.length === 0) continue;
       const path = joinPath(prefix, name);
       const isDevice = inner.some((pattern) => pattern.length === 0);
-      const oldSide = sideOf(before.get(name), prefix);
-      const named = sideOf(after.get(name), prefix);
+      const oldSide = withoutTwin(sideOf(before.get(name), prefix), path, twins.before.get(name));
+      const named = withoutTwin(sideOf(after.get(name), prefix), path, twins.after.get(name));
       const newSide = isDevice ? named : await readable(source, named, path);
       record(changes, path, oldSide, newSide, isDevice);
+      const max = limits.maxDeviceFolders;
+      if (changes.touched.length > max) throw new TooManyFolders('maxDeviceFolders', `finds more than ${max} folders`);
       if (!isDevice) await walk(oldSide, newSide, path, inner);
     }
   };
@@ -56,6 +73,16 @@ export async function changedFolders(
     patterns.map((pattern) => pattern.split('/')),
   );
   return changes;
+}
+
+/** The patterns find, or must look at, more than is allowed. */
+export class TooManyFolders extends Error {
+  readonly rule: keyof FolderLimits;
+
+  constructor(rule: keyof FolderLimits, message: string) {
+    super(message);
+    this.rule = rule;
+  }
 }
 
 /** The commit that was prepared before cannot be compared with: everything has to be read. */
@@ -93,6 +120,25 @@ function signature(entries: TreeEntry[] | undefined): string {
   return (entries ?? [])
     .map(({ mode, oid, rawName }) => `${mode} ${oid}${rawName ? ` ${Buffer.from(rawName).toString('hex')}` : ''}`)
     .join();
+}
+
+/** Names that differ from another of their folder only in case or Unicode form, each with that other one. */
+function caseTwins(groups: ReadonlyMap<string, unknown>): Map<string, string> {
+  const folded = new Map<string, string>();
+  const twins = new Map<string, string>();
+  for (const name of groups.keys()) {
+    const key = foldName(name);
+    const other = folded.get(key);
+    if (other === undefined) folded.set(key, name);
+    else twins.set(name, other).set(other, name);
+  }
+  return twins;
+}
+
+/** Neither of two folders that are one to many file systems is taken: nobody chooses between them. */
+function withoutTwin(side: Side, path: string, twin: string | undefined): Side {
+  if (twin === undefined || side.kind !== 'folder') return side;
+  return { kind: 'fault', oid: side.oid, faults: [{ path, rule: 'case_duplicate', detail: caseDuplicate(path, twin) }] };
 }
 
 function sideOf(entries: TreeEntry[] | undefined, prefix: string): Side {

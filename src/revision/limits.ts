@@ -20,6 +20,13 @@ export type RevisionLimits = {
   /** Folders below folders in a device's folder. */
   maxTreeDepth: number;
   maxDeviceFolders: number;
+  /** Names looked at on the way to the device folders: a few trees can spell out billions. */
+  maxNamesOnTheWay: number;
+  /**
+   * Of one folder in all, for parsing large files and checking schemas: far above what honest ones take, on a busy machine too. A schema
+   * whose errors multiply takes about 0.5 GB of memory per second of it.
+   */
+  maxValidationMs: number;
   /** Further errors of the same file are only counted. */
   maxErrorsPerFile: number;
   maxErrorsPerFolder: number;
@@ -39,6 +46,8 @@ export const defaultRevisionLimits: RevisionLimits = {
   maxYamlAliases: 100,
   maxTreeDepth: 32,
   maxDeviceFolders: 200_000,
+  maxNamesOnTheWay: 1_000_000,
+  maxValidationMs: 2_000,
   maxErrorsPerFile: 50,
   maxErrorsPerFolder: 500,
 };

@@ -6,34 +6,31 @@ import { archiveSize } from '../wire/archive.ts';
 import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
 import { bundleDigest } from '../wire/bundle.ts';
 import { capErrors, configError } from './config-error.ts';
-import { syntaxOf } from './document/document.ts';
+import type { FolderContext, Work } from './folder-work.ts';
+import { inRepository, isLfsPointer, readFile } from './folder-work.ts';
 import type { Folder } from './folders.ts';
-import type { RevisionLimits } from './limits.ts';
 import type { DeviceConfig } from './manifest/device-config.ts';
 import { DEVICE_MANIFEST_NAMES, defaultDeviceConfig, parseDeviceConfig } from './manifest/device-config.ts';
-import { matchesGlob } from './manifest/glob.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import { selectFiles } from './manifest/select.ts';
-import type { ObjectCache, StoredFile } from './object-cache.ts';
 import type { ConfigError, PreparedPath } from './revision.ts';
-import type { CompiledSchema } from './schema/compile.ts';
-import type { SchemaLoader } from './schema/loader.ts';
-import { validateFile } from './validate.ts';
-
-export type FolderContext = {
-  objects: ObjectCache;
-  limits: RevisionLimits;
-  schemas: SchemaLoader;
-  /** Where the fleet keeps its schemas. */
-  schemaFolder: string | null;
-};
+import { validateFiles } from './validate-folder.ts';
 
 /** `blobs` are the bytes of the bundle's files by SHA-256; empty when there is no bundle. */
 export type FolderOutcome = { prepared: PreparedPath; blobs: Map<string, Uint8Array> };
 
 /** One device's folder: its bundle, or everything that is wrong with it. @throws only what is not the folder's fault */
 export async function prepareFolder(context: FolderContext, folder: Folder): Promise<FolderOutcome> {
-  const work: Work = { context, folder, errors: [], dependencies: new Set(), secrets: new Map(), files: new Map() };
+  const work: Work = {
+    context,
+    folder,
+    errors: [],
+    dependencies: new Set(),
+    secrets: new Map(),
+    files: new Map(),
+    validationMs: 0,
+    readBytes: 0,
+  };
   const bundle = await buildBundle(work);
   const { path, treeOid } = folder;
   const { maxErrorsPerFolder } = context.limits;
@@ -53,17 +50,6 @@ function distinct(errors: ConfigError[]): ConfigError[] {
   return [...new Map(errors.map((error) => [error.message, error])).values()];
 }
 
-type Work = {
-  context: FolderContext;
-  folder: Folder;
-  errors: ConfigError[];
-  dependencies: Set<string>;
-  /** JSON pointers of secrets by path on the device. */
-  secrets: Map<string, string[]>;
-  /** The bundle's files by path on the device. */
-  files: Map<string, StoredFile>;
-};
-
 async function buildBundle(work: Work): Promise<BundleManifest | null> {
   const listed = await listFolder(work);
   if (listed === null) return null;
@@ -75,8 +61,8 @@ async function buildBundle(work: Work): Promise<BundleManifest | null> {
   work.errors.push(...selection.errors);
   if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place));
   const files = await readSelected(work, selection.files, place);
-  await validateFiles(work, available, selection.files, config, place);
-  return { apiVersion: 'bellwether/v1', kind: 'Bundle', files, apply: config.apply };
+  if (files !== null) await validateFiles(work, available, selection.files, config, place);
+  return { apiVersion: 'bellwether/v1', kind: 'Bundle', files: files ?? [], apply: config.apply };
 }
 
 /** The folder's files with paths relative to it, or null when it holds something that must not reach a device. */
@@ -130,21 +116,8 @@ async function readConfig(work: Work, files: TreeFile[]): Promise<ReadConfig | n
   return null;
 }
 
-/** null after an error was recorded. */
-async function readFile(work: Work, oid: string, file: string, maxBytes: number, rule: string): Promise<StoredFile | null> {
-  try {
-    return await work.context.objects.readFile(oid, maxBytes);
-  } catch (error) {
-    if (isProblem(error, 'git_too_large')) {
-      work.errors.push(configError({ code: 'too_large', file, rule, limit: maxBytes, detail: `has more than ${maxBytes} bytes` }));
-    } else if (isProblem(error, 'git_object_invalid')) {
-      work.errors.push(configError({ code: 'path', file, rule: 'unreadable', detail: 'cannot be read: its object is damaged' }));
-    } else throw error;
-    return null;
-  }
-}
-
-async function readSelected(work: Work, selected: readonly SelectedFile[], place: ManifestPlace): Promise<BundleFile[]> {
+/** null after an error that ends the folder. */
+async function readSelected(work: Work, selected: readonly SelectedFile[], place: ManifestPlace): Promise<BundleFile[] | null> {
   const { folder, errors, context } = work;
   const { maxFileBytes, maxBundleBytes } = context.limits;
   const files: BundleFile[] = [];
@@ -157,21 +130,13 @@ async function readSelected(work: Work, selected: readonly SelectedFile[], place
     if (bytes > maxBundleBytes) {
       const detail = `selects files of more than ${maxBundleBytes} bytes in all`;
       errors.push(configError({ code: 'too_large', file: place.file, rule: 'maxBundleBytes', limit: maxBundleBytes, detail }));
-      break;
+      return null;
     }
     if (isLfsPointer(stored.bytes)) errors.push(lfsError(file));
     work.files.set(to, stored);
     files.push({ path: to, mode, size: stored.bytes.length, sha256: stored.sha256 });
   }
   return files;
-}
-
-const LFS_VERSION = 'version https://git-lfs.github.com/spec/v1\n';
-/** The specification of Git LFS: a pointer has less than 1024 bytes. */
-const MAX_LFS_POINTER_BYTES = 1024;
-
-function isLfsPointer(bytes: Uint8Array): boolean {
-  return bytes.length < MAX_LFS_POINTER_BYTES && Buffer.from(bytes.subarray(0, LFS_VERSION.length)).toString('latin1') === LFS_VERSION;
 }
 
 function lfsError(file: string): ConfigError {
@@ -181,80 +146,4 @@ function lfsError(file: string): ConfigError {
 
 function noFiles(place: ManifestPlace): ConfigError {
   return configError({ code: 'manifest', file: place.file, rule: 'files', detail: 'selects no file: a device would be left with nothing' });
-}
-
-async function validateFiles(
-  work: Work,
-  available: TreeFile[],
-  selected: SelectedFile[],
-  config: DeviceConfig,
-  place: ManifestPlace,
-): Promise<void> {
-  const schemas = await schemasByFile(work, available, config, place);
-  if (config.checkSyntax) {
-    for (const { from } of selected) if (syntaxOf(from) !== null && !schemas.has(from)) schemas.set(from, []);
-  }
-  const { limits } = work.context;
-  for (const { path, oid } of available) {
-    const compiled = schemas.get(path);
-    if (compiled === undefined) continue;
-    const file = inRepository(work.folder, path);
-    const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
-    // Data without a schema may be larger than what is parsed here.
-    if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
-    const verdict = validateFile(stored.bytes, file, compiled, limits);
-    work.errors.push(...verdict.errors);
-    if (verdict.secrets.length === 0) continue;
-    for (const { from, to } of selected) if (from === path) work.secrets.set(to, verdict.secrets);
-  }
-}
-
-async function schemasByFile(
-  work: Work,
-  available: TreeFile[],
-  config: DeviceConfig,
-  place: ManifestPlace,
-): Promise<Map<string, CompiledSchema[]>> {
-  const schemas = new Map<string, CompiledSchema[]>();
-  for (const [index, rule] of config.validate.entries()) {
-    const at = ['validate', String(index)];
-    const patterns = [rule.files].flat();
-    for (const [position, pattern] of patterns.entries()) {
-      if (available.some((file) => matchesGlob(pattern, file.path))) continue;
-      const path = Array.isArray(rule.files) ? [...at, 'files', String(position)] : [...at, 'files'];
-      const detail = `is ${JSON.stringify(pattern)}, which matches no file of this folder`;
-      work.errors.push(
-        configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
-      );
-    }
-    const { schema, errors, dependencies } = await work.context.schemas.find(rule.schema, work.folder.path, work.context.schemaFolder);
-    for (const path of dependencies) if (!isInside(work.folder, path)) work.dependencies.add(path);
-    const named: ManifestPlace & { pointer: string } = { ...place, pointer: `/${at.join('/')}/schema` };
-    work.errors.push(...errors.map((error) => atRule(error, rule.schema, named, [...at, 'schema'])));
-    if (schema === null) continue;
-    for (const { path } of available) {
-      if (patterns.some((pattern) => matchesGlob(pattern, path))) schemas.set(path, [...(schemas.get(path) ?? []), schema]);
-    }
-  }
-  return schemas;
-}
-
-/** A schema that is nowhere is the manifest's error: that is where its name stands. */
-function atRule(
-  error: ConfigError,
-  schema: string,
-  { file, pointer, lineOf }: ManifestPlace & { pointer: string },
-  path: string[],
-): ConfigError {
-  if (error.code !== 'schema_missing' || error.rule !== 'schema') return error;
-  const detail = `is ${JSON.stringify(schema)}, which ${error.message.trim()}`;
-  return configError({ code: 'schema_missing', file, line: lineOf(path), pointer, rule: 'schema', actual: schema, detail });
-}
-
-function inRepository(folder: Folder, path: string): string {
-  return folder.path === '' ? path : `${folder.path}/${path}`;
-}
-
-function isInside(folder: Folder, path: string): boolean {
-  return folder.path === '' || path.startsWith(`${folder.path}/`);
 }

@@ -2,15 +2,16 @@ import { Problem } from '../errors.ts';
 import type { ObjectSource } from '../git/object-source.ts';
 import { isProblem } from '../git/problems.ts';
 import { configError } from './config-error.ts';
-import type { Folder } from './folders.ts';
-import { changedFolders, findFolders, PreviousUnreadable, readPrevious } from './folders.ts';
+import type { FolderContext } from './folder-work.ts';
+import type { Folder, FolderChanges } from './folders.ts';
+import { changedFolders, findFolders, PreviousUnreadable, readPrevious, TooManyFolders } from './folders.ts';
 import type { RevisionLimits } from './limits.ts';
 import { defaultRevisionLimits } from './limits.ts';
 import type { Fleet } from './manifest/fleet.ts';
 import { FLEET_MANIFEST_NAMES, parseFleet } from './manifest/fleet.ts';
 import type { ObjectCache } from './object-cache.ts';
 import { objectCache } from './object-cache.ts';
-import type { FolderContext, FolderOutcome } from './prepare-folder.ts';
+import type { FolderOutcome } from './prepare-folder.ts';
 import { prepareFolder } from './prepare-folder.ts';
 import type { ConfigError, Layout, PreparedRevision, PreviousRevision } from './revision.ts';
 import type { BuiltinSchemas } from './schema/builtin.ts';
@@ -75,17 +76,30 @@ async function fleetPlan(scope: Scope, previous: PreviousRevision, only: string 
   const read = await readFleet(scope);
   if (!read.ok) return read.errors;
   const patterns = read.fleet.devices;
-  const changes = previous === null || only !== undefined ? null : await changesSince(scope, previous, patterns);
-  if (changes !== null && changes.removed.length === 0) return { extent: 'incremental', ...changes, fleet: read.fleet };
-  const all = await findFolders(scope.objects, scope.treeOid, patterns);
+  const found = await foldersOf(scope, patterns, only === undefined ? previous : null);
+  if (found instanceof TooManyFolders) return [fleetError(read.file, found.rule, found.message, '/devices', read.line)];
+  const { changes, all } = found;
+  if (all === null) return { extent: 'incremental', touched: [], removed: [], ...changes, fleet: read.fleet };
   const refuse = (rule: string, detail: string): ConfigError[] => [fleetError(read.file, rule, detail, '/devices', read.line)];
   if (all.length === 0) return refuse('devices', `is ${JSON.stringify(patterns.join(', '))}, which finds no folder`);
-  const max = scope.limits.maxDeviceFolders;
-  if (all.length > max) return refuse('maxDeviceFolders', `finds ${all.length} folders, must find <= ${max}`);
   if (only !== undefined)
     return { extent: 'incremental', touched: all.filter(({ path }) => path === only), removed: [], fleet: read.fleet };
   if (changes !== null) return { extent: 'incremental', ...changes, fleet: read.fleet };
   return { extent: 'full', touched: all, removed: [], fleet: read.fleet };
+}
+
+type FoundFolders = { changes: FolderChanges | null; all: Folder[] | null };
+
+/** All folders only where it has to be known whether there are any: not while none went away. */
+async function foldersOf(scope: Scope, patterns: readonly string[], previous: PreviousRevision): Promise<FoundFolders | TooManyFolders> {
+  try {
+    const changes = previous === null ? null : await changesSince(scope, previous, patterns);
+    if (changes !== null && changes.removed.length === 0) return { changes, all: null };
+    return { changes, all: await findFolders(scope.objects, scope.treeOid, patterns, scope.limits) };
+  } catch (error) {
+    if (error instanceof TooManyFolders) return error;
+    throw error;
+  }
 }
 
 /** null: everything has to be evaluated again. */
@@ -98,7 +112,7 @@ async function changesSince(scope: Scope, previous: { commit: string; dependenci
       const now = await readPrevious(() => objects.find(treeOid, path));
       if (old?.oid !== now?.oid || old?.mode !== now?.mode) return null;
     }
-    return await changedFolders(objects, before, treeOid, patterns);
+    return await changedFolders(objects, before, treeOid, patterns, scope.limits);
   } catch (error) {
     if (error instanceof PreviousUnreadable) return null;
     throw error;

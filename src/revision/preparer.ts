@@ -10,10 +10,10 @@ export type Preparer = {
   close(): Promise<void>;
 };
 
-/** Beyond the fetch's own deadline, for reading and validating. */
 const BUILD_LIMIT_MS = 30_000;
 
-export function openPreparer(threads: number): Preparer {
+/** @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating */
+export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
   const pool = new Piscina<PrepareTask, PrepareResult>({
     filename: new URL('worker.ts', import.meta.url).href,
     name: 'prepare',
@@ -25,7 +25,7 @@ export function openPreparer(threads: number): Preparer {
   });
   return {
     prepare: async (task) => {
-      const limit = AbortSignal.timeout(task.deadlineMs + BUILD_LIMIT_MS);
+      const limit = AbortSignal.timeout(task.deadlineMs + buildLimitMs);
       const result = await pool.run(task, { signal: limit }).catch((cause: unknown) => {
         if (!limit.aborted)
           throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, {
@@ -34,7 +34,7 @@ export function openPreparer(threads: number): Preparer {
           });
         throw new Problem(
           'prepare_timeout',
-          `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${(task.deadlineMs + BUILD_LIMIT_MS) / 1000} s`,
+          `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${(task.deadlineMs + buildLimitMs) / 1000} s`,
           { retry: 'backoff', cause },
         );
       });

@@ -1,11 +1,13 @@
+import { messageOf } from '../errors.ts';
 import { capErrors, configError, documentError } from './config-error.ts';
 import { syntaxOf } from './document/document.ts';
 import { parseDocument } from './document/parse.ts';
 import type { RevisionLimits } from './limits.ts';
 import { tooLarge } from './manifest/reader.ts';
 import type { ConfigError } from './revision.ts';
-import type { CompiledSchema } from './schema/compile.ts';
+import type { CompiledSchema, SchemaVerdict } from './schema/compile.ts';
 import { schemaError } from './schema/error.ts';
+import { withinTime } from './time-limit.ts';
 
 export type FileVerdict = {
   /** In the order of lines, at most `maxErrorsPerFile` and one that counts the rest. */
@@ -17,8 +19,26 @@ export type FileVerdict = {
 /** How many of the engine's errors are put into words before they are sorted and cut: a hostile file has as many as it has values. */
 const MAX_WORDED_ERRORS = 1_000;
 
-/** A JSON or YAML file against its schemas. With none, only its syntax is checked, and YAML may then hold several documents. */
-export function validateFile(bytes: Uint8Array, file: string, schemas: readonly CompiledSchema[], limits: RevisionLimits): FileVerdict {
+/** Parsing what is no larger takes no time worth a clock. */
+const MAX_QUICK_BYTES = 16 * 1024;
+
+/**
+ * A JSON or YAML file against its schemas. With none, only its syntax is checked, and YAML may then hold several documents.
+ * @throws TookTooLong past `limitMs`
+ */
+export function validateFile(
+  bytes: Uint8Array,
+  file: string,
+  schemas: readonly CompiledSchema[],
+  limits: RevisionLimits,
+  limitMs: number,
+): FileVerdict {
+  const validate = (): FileVerdict => validateNow(bytes, file, schemas, limits);
+  const isQuick = bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
+  return isQuick ? validate() : withinTime(limitMs, validate);
+}
+
+function validateNow(bytes: Uint8Array, file: string, schemas: readonly CompiledSchema[], limits: RevisionLimits): FileVerdict {
   if (bytes.length > limits.maxDocumentBytes) return refused(tooLarge(file, bytes.length, limits.maxDocumentBytes));
   const syntax = syntaxOf(file);
   if (syntax === null) {
@@ -33,13 +53,28 @@ export function validateFile(bytes: Uint8Array, file: string, schemas: readonly 
       configError({ code: 'syntax', file, line: 1, rule: 'documents', detail: `has ${document.parts} YAML documents, must have one` }),
     );
   }
-  const verdicts = schemas.map((schema) => schema(document.value));
-  const secrets = new Set(verdicts.flatMap((verdict) => [...verdict.secrets]));
-  const found = verdicts.flatMap((verdict) => verdict.errors);
+  const verdicts = verdictsOf(schemas, document.value);
+  if (typeof verdicts === 'string') {
+    return refused(
+      configError({ code: 'schema_invalid', file, rule: 'evaluate', detail: `cannot be checked against its schema: ${verdicts}` }),
+    );
+  }
+  const secrets = new Set(verdicts.flatMap(({ secrets }) => [...secrets]));
+  const found = verdicts.flatMap(({ errors }) => errors);
   const errors = found.slice(0, MAX_WORDED_ERRORS).map((error) => schemaError(error, file, document, secrets));
   const told = inOrder(errors.filter((error) => error !== null));
   const total = found.length > MAX_WORDED_ERRORS ? found.length : told.length;
   return { errors: capErrors(told, limits.maxErrorsPerFile, file, total), secrets: [...secrets].sort() };
+}
+
+/** Or why there are none: a schema that refers to itself meets the end of the stack, a pattern may be too large for the engine. */
+function verdictsOf(schemas: readonly CompiledSchema[], value: unknown): SchemaVerdict[] | string {
+  try {
+    return schemas.map((schema) => schema.check(value));
+  } catch (error) {
+    if (error instanceof RangeError) return 'it refers to itself without end';
+    return messageOf(error);
+  }
 }
 
 function refused(error: ConfigError): FileVerdict {

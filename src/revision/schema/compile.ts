@@ -14,14 +14,17 @@ export type SchemaVerdict = {
   secrets: Set<string>;
 };
 
-export type CompiledSchema = (value: unknown) => SchemaVerdict;
+export type CompiledSchema = {
+  check(value: unknown): SchemaVerdict;
+  /** A pattern may take exponential time, references may multiply: to be checked within a time limit. */
+  mayBeSlow: boolean;
+};
 
 /** Compiling takes milliseconds, using microseconds: the same few schemas serve thousands of folders, commit after commit. */
 const compiled = new LRUCache<string, CompiledSchema>({ max: 256 });
 
 /**
  * JSON Schema 2020-12, or draft-07 where `$schema` says so; unknown keywords and formats are ignored, as the standard asks.
- * A pattern may take exponential time: whoever validates foreign schemas does it where it can be killed.
  * @throws Error with a message for the schema's author when it is no schema
  */
 export function compileSchema(closure: SchemaClosure): CompiledSchema {
@@ -50,11 +53,22 @@ function compile(closure: SchemaClosure): CompiledSchema {
     throw new Error(withNames(messageOf(error), closure.names), { cause: error });
   }
   if ('$async' in validate) throw new Error('"$async" is not part of JSON Schema');
-  return (value) => {
+  const check = (value: unknown): SchemaVerdict => {
     marked = new Set();
     const isValid = validate(value);
     return { errors: isValid === true ? [] : [...(validate.errors ?? [])], secrets: marked };
   };
+  return { check, mayBeSlow: mayBeSlow(closure) };
+}
+
+/** Without these keywords the time is that of the schema's size times the value's. */
+const SLOW_KEYWORDS = /"(?:pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef|\$recursiveRef)":/;
+const MAX_QUICK_CHARS = 16 * 1024;
+
+function mayBeSlow({ names, schemas }: SchemaClosure): boolean {
+  if (names.every((name) => name.startsWith('builtin:'))) return false;
+  const text = JSON.stringify(schemas);
+  return text.length > MAX_QUICK_CHARS || SLOW_KEYWORDS.test(text);
 }
 
 function newEngine(root: object | undefined): Ajv {

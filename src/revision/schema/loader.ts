@@ -1,6 +1,7 @@
 import { messageOf } from '../../errors.ts';
-import { configError } from '../config-error.ts';
+import { configError, validationTimeout } from '../config-error.ts';
 import type { ConfigError } from '../revision.ts';
+import { TookTooLong, withinTime } from '../time-limit.ts';
 import type { SchemaPlaces } from './closure.ts';
 import { findFile, loadSchema } from './closure.ts';
 import type { CompiledSchema } from './compile.ts';
@@ -46,10 +47,14 @@ export function schemaLoader(places: SchemaPlaces): SchemaLoader {
 
 async function loadAndCompile(places: SchemaPlaces, name: string): Promise<FoundSchema> {
   const { closure, errors, paths } = await loadSchema(places, name);
+  const { limits } = places;
   if (closure === null) return { schema: null, errors, dependencies: paths };
   try {
-    return { schema: compileSchema(closure), errors, dependencies: paths };
+    return { schema: withinTime(limits.maxValidationMs, () => compileSchema(closure)), errors, dependencies: paths };
   } catch (error) {
+    if (error instanceof TookTooLong) {
+      return { schema: null, errors: [validationTimeout(name, limits.maxValidationMs, 'be compiled')], dependencies: paths };
+    }
     const detail = `is not a valid JSON Schema: ${messageOf(error)}`;
     return { schema: null, errors: [configError({ code: 'schema_invalid', file: name, rule: 'compile', detail })], dependencies: paths };
   }

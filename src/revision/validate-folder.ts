@@ -1,0 +1,108 @@
+import type { TreeFile } from '../git/tree-diff.ts';
+import { configError, validationTimeout } from './config-error.ts';
+import { syntaxOf } from './document/document.ts';
+import type { Work } from './folder-work.ts';
+import { inRepository, isInside, isLfsPointer, readFile } from './folder-work.ts';
+import type { DeviceConfig } from './manifest/device-config.ts';
+import { matchesGlob } from './manifest/glob.ts';
+import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
+import type { ConfigError } from './revision.ts';
+import type { CompiledSchema } from './schema/compile.ts';
+import { TookTooLong } from './time-limit.ts';
+import type { FileVerdict } from './validate.ts';
+import { validateFile } from './validate.ts';
+
+/** Every file that a rule of the manifest names against its schemas, and the syntax of the others that are selected. */
+export async function validateFiles(
+  work: Work,
+  available: TreeFile[],
+  selected: SelectedFile[],
+  config: DeviceConfig,
+  place: ManifestPlace,
+): Promise<void> {
+  const schemas = await schemasByFile(work, available, config, place);
+  if (config.checkSyntax) {
+    for (const { from } of selected) if (syntaxOf(from) !== null && !schemas.has(from)) schemas.set(from, []);
+  }
+  const { limits } = work.context;
+  for (const { path, oid } of available) {
+    const compiled = schemas.get(path);
+    if (compiled === undefined) continue;
+    const file = inRepository(work.folder, path);
+    if (readsTooMuch(work, file)) return;
+    const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
+    // Data without a schema may be larger than what is parsed here.
+    if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
+    const verdict = validateWithin(work, stored.bytes, file, compiled);
+    if (verdict === null) return;
+    work.errors.push(...verdict.errors);
+    if (verdict.secrets.length === 0) continue;
+    for (const { from, to } of selected) if (from === path) work.secrets.set(to, verdict.secrets);
+  }
+}
+
+/** null after the folder's time is over: one error tells it, and the other folders go on. */
+function validateWithin(work: Work, bytes: Uint8Array, file: string, schemas: readonly CompiledSchema[]): FileVerdict | null {
+  const { limits } = work.context;
+  const started = performance.now();
+  try {
+    return validateFile(bytes, file, schemas, limits, limits.maxValidationMs - work.validationMs);
+  } catch (error) {
+    if (!(error instanceof TookTooLong)) throw error;
+    work.errors.push(validationTimeout(file, limits.maxValidationMs, 'be validated (with the files of its folder before it)'));
+    return null;
+  } finally {
+    work.validationMs += performance.now() - started;
+  }
+}
+
+async function schemasByFile(
+  work: Work,
+  available: TreeFile[],
+  config: DeviceConfig,
+  place: ManifestPlace,
+): Promise<Map<string, CompiledSchema[]>> {
+  const schemas = new Map<string, CompiledSchema[]>();
+  for (const [index, rule] of config.validate.entries()) {
+    const at = ['validate', String(index)];
+    const patterns = [rule.files].flat();
+    for (const [position, pattern] of patterns.entries()) {
+      if (available.some((file) => matchesGlob(pattern, file.path))) continue;
+      const path = Array.isArray(rule.files) ? [...at, 'files', String(position)] : [...at, 'files'];
+      const detail = `is ${JSON.stringify(pattern)}, which matches no file of this folder`;
+      work.errors.push(
+        configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
+      );
+    }
+    const { schema, errors, dependencies } = await work.context.schemas.find(rule.schema, work.folder.path, work.context.schemaFolder);
+    for (const path of dependencies) if (!isInside(work.folder, path)) work.dependencies.add(path);
+    const named: ManifestPlace & { pointer: string } = { ...place, pointer: `/${at.join('/')}/schema` };
+    work.errors.push(...errors.map((error) => atRule(error, rule.schema, named, [...at, 'schema'])));
+    if (schema === null) continue;
+    for (const { path } of available) {
+      if (patterns.some((pattern) => matchesGlob(pattern, path))) schemas.set(path, [...(schemas.get(path) ?? []), schema]);
+    }
+  }
+  return schemas;
+}
+
+/** A schema that is nowhere is the manifest's error: that is where its name stands. */
+function atRule(
+  error: ConfigError,
+  schema: string,
+  { file, pointer, lineOf }: ManifestPlace & { pointer: string },
+  path: string[],
+): ConfigError {
+  if (error.code !== 'schema_missing' || error.rule !== 'schema') return error;
+  const detail = `is ${JSON.stringify(schema)}, which ${error.message.trim()}`;
+  return configError({ code: 'schema_missing', file, line: lineOf(path), pointer, rule: 'schema', actual: schema, detail });
+}
+
+/** All of a revision's files stand in memory together: one folder must not use up the room of the others by files that no device gets. */
+function readsTooMuch(work: Work, file: string): boolean {
+  const limit = 3 * work.context.limits.maxBundleBytes;
+  if (work.readBytes <= limit) return false;
+  const detail = `is not validated: the folder's files before it have more than ${limit} bytes`;
+  work.errors.push(configError({ code: 'too_large', file, rule: 'maxBundleBytes', limit, detail }));
+  return true;
+}
