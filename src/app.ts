@@ -16,6 +16,7 @@ import { createGitHosts } from './git/hosts.ts';
 import { actorOf, openDeviceAuth } from './http/auth.ts';
 import { openLive } from './http/live.ts';
 import { createMetrics } from './http/metrics.ts';
+import { createRateLimits } from './http/rate-limit.ts';
 import { createServer } from './http/server.ts';
 import type { Services } from './http/services.ts';
 import { newId } from './ids.ts';
@@ -89,7 +90,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
   await ensureAdminToken(config, sql, organizationId, log);
   const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
-  const deviceAuth = await openDeviceAuth(sql, listenSql);
+  const limits = createRateLimits(config);
+  const deviceAuth = await openDeviceAuth(sql, listenSql, limits, config.TRUST_PROXY);
   closers.push(() => deviceAuth.close());
   const wakeups = await openWakeups(sql, listenSql);
   const metrics = createMetrics();
@@ -113,6 +115,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     preparer,
     workspaces,
     metrics,
+    limits,
     signer: createSigner(sql, box),
     wakeups,
     deviceAuth,

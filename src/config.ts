@@ -42,6 +42,13 @@ const Environment = z
     ALLOW_HTTP_GIT_HOSTS: flag(true),
     /** Sources whose URL is a path on this machine: for development. */
     ALLOW_LOCAL_SOURCES: flag(false),
+    /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */
+    TRUST_PROXY: flag(false),
+    /** Requests each second: per token, per device, per source and sender of hooks, and of refused credentials per address. */
+    RATE_LIMIT_TOKEN: z.coerce.number().positive().max(1_000_000).default(500),
+    RATE_LIMIT_DEVICE: z.coerce.number().positive().max(1_000_000).default(20),
+    RATE_LIMIT_HOOK: z.coerce.number().positive().max(1_000_000).default(50),
+    RATE_LIMIT_REFUSED: z.coerce.number().positive().max(1_000_000).default(20),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     /** Git operations in flight per git host. */
     GIT_HOST_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(8),

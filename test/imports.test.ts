@@ -52,7 +52,9 @@ const RULES: [rule: string, forbidden: (edge: Import) => boolean][] = [
   ['only src/git imports isomorphic-git', ({ from, specifier }) => specifier === 'isomorphic-git' && !under(from, 'src/git')],
   [
     'a webhook provider is imported by the registry alone',
-    ({ from, to }) => /^src\/source\/webhook\/(gitlab|github)\.ts$/.test(to) && from !== 'src/source/webhook/registry.ts',
+    ({ from, to }) =>
+      /^src\/source\/webhook\/(gitlab|github|gitea|bitbucket-cloud|bitbucket-data-center|azure-devops|generic)\.ts$/.test(to) &&
+      from !== 'src/source/webhook/registry.ts',
   ],
   [
     'an adapter is imported by the registry alone',

@@ -3,6 +3,8 @@ import { bundleManifest, readArchive } from '../bundle/store.ts';
 import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
+import { limitBody } from '../http/limits.ts';
+import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { hashToken } from '../tokens.ts';
 import { EnrollRequest, type EnrollResponse, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
@@ -18,9 +20,17 @@ const MAX_REPORT_BYTES = 4 * 1024 * 1024;
 /** `/agent/v1`: devices that pull. */
 export function agentRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
-  app.post('/enroll', async (c) =>
-    c.json(await enroll(services, c.req.header('authorization'), await c.req.json().catch(() => undefined)), 201),
-  );
+  app.post('/enroll', limitBody(), async (c) => {
+    const address = addressOf(c, services.config.TRUST_PROXY);
+    services.limits.refusal.check(address);
+    const answer = await enroll(services, c.req.header('authorization'), await c.req.json().catch(() => undefined)).catch(
+      (error: unknown) => {
+        if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
+        throw error;
+      },
+    );
+    return c.json(answer, 201);
+  });
   app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
   app.use('*', services.deviceAuth.require);
   app.get('/keys', async (c) => {
@@ -29,7 +39,7 @@ export function agentRoutes(services: Services): Hono<Env> {
   });
   app.get('/desired', (c) => desired(services, c.get('device'), c.req.query('wait'), c.req.header('if-none-match'), c.req.raw.signal));
   app.get('/bundles/:digest', (c) => bundle(services, c.get('device').organizationId, c.req.param('digest'), c.req.raw.headers));
-  app.post('/reports', async (c) => {
+  app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
     const { organizationId, deviceId } = c.get('device');
     const { reports } = parseReports(await readJson(c.req.raw));
     const confirmed = await services.intake.take(organizationId, deviceId, reports);
@@ -138,12 +148,10 @@ function rangeOf(headers: Headers, etag: string, size: number): [number, number]
 }
 
 async function readJson(request: Request): Promise<unknown> {
-  const text = await request.text();
-  if (text.length > MAX_REPORT_BYTES)
-    throw new Problem('too_large', `Cannot take reports of ${text.length} bytes, must be at most ${MAX_REPORT_BYTES}`, { status: 413 });
   try {
-    return JSON.parse(text);
-  } catch {
+    return await request.json();
+  } catch (cause) {
+    if (cause instanceof Problem) throw cause;
     throw invalid('Cannot read the reports: they are not JSON');
   }
 }

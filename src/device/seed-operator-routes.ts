@@ -63,7 +63,7 @@ const LOG_LINES = 100;
 export function seedDashboardRoutes(services: Services, previews: Previews): Hono<Env> {
   const { store } = services;
   const app = new Hono<Env>();
-  app.use('/devices/*', requireActor(store.sql), limitBody());
+  app.use('/devices/*', requireActor(store.sql, services.limits, services.config.TRUST_PROXY), limitBody());
   const demand = async (c: Context<Env>, id: string): Promise<Device> => {
     const device = await deviceById(store.sql, c.get('actor').organizationId, id);
     if (device === undefined) throw notFound('device', id);

@@ -7,6 +7,7 @@ import type { Actor } from '../organization/organization.ts';
 import { actorOfToken } from '../organization/store.ts';
 import { hashToken } from '../tokens.ts';
 import type { Env } from './api.ts';
+import { addressOf, type RateLimits } from './rate-limit.ts';
 
 /** Channel on which every process hears that a device key stopped working. */
 export const KEYS_CHANNEL = 'bellwether_keys';
@@ -19,12 +20,17 @@ export async function actorOf(sql: Sql, token: string | undefined): Promise<Acto
 }
 
 /** Demands `Authorization: Bearer <token>`. */
-export function requireActor(sql: Sql): MiddlewareHandler<Env> {
+export function requireActor(sql: Sql, limits: RateLimits, trustProxy: boolean): MiddlewareHandler<Env> {
   return async (c, next) => {
+    const address = addressOf(c, trustProxy);
+    limits.refusal.check(address);
     const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
     const actor = await actorOf(sql, token);
-    if (actor === undefined)
+    if (actor === undefined) {
+      limits.refusal.take(address);
       throw new Problem('unauthorized', 'Cannot authenticate: send a valid token as "Authorization: Bearer <token>"', { status: 401 });
+    }
+    limits.token.take(actor.tokenId);
     c.set('actor', actor);
     await next();
   };
@@ -42,7 +48,7 @@ export type DeviceAuth = {
  * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, which tells nothing about other keys by its timing; found ones are
  * remembered for a minute at most, and forgotten at once when any key is rotated or a device deleted.
  */
-export async function openDeviceAuth(sql: Sql, listenSql: Sql): Promise<DeviceAuth> {
+export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
   const known = new LRUCache<string, DeviceIdentity>({ max: 50_000, ttl: 60_000 });
   const listener = await listenSql.listen(
     KEYS_CHANNEL,
@@ -61,11 +67,16 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql): Promise<DeviceAu
   return {
     identify,
     require: async (c, next) => {
+      const address = addressOf(c, trustProxy);
+      limits.refusal.check(address);
       const identity = await identify(c.req.header('x-device-id'), c.req.header('x-api-key'));
-      if (identity === undefined)
+      if (identity === undefined) {
+        limits.refusal.take(address);
         throw new Problem('unauthorized', 'Cannot authenticate the device: X-Device-ID and X-API-Key do not belong together', {
           status: 401,
         });
+      }
+      limits.device.take(`${identity.organizationId} ${identity.deviceId}`);
       c.set('device', identity);
       await next();
     },

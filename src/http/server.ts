@@ -15,6 +15,7 @@ import { messageOf, Problem } from '../errors.ts';
 import { eventRoutes } from '../event/routes.ts';
 import { newId } from '../ids.ts';
 import { organizationRoutes } from '../organization/routes.ts';
+import { deliveryRoutes } from '../source/delivery-routes.ts';
 import { hookRoutes } from '../source/hook-routes.ts';
 import { sourceRoutes } from '../source/routes.ts';
 import { createApi, type Env, problemResponse } from './api.ts';
@@ -57,10 +58,11 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   const { CORS_ORIGINS } = services.config;
   if (CORS_ORIGINS.length > 0) api.use('*', cors({ origin: CORS_ORIGINS, exposeHeaders: ['ETag', 'Location', 'Retry-After'] }));
   api.use('*', limitBody());
-  api.use('*', requireActor(services.store.sql));
+  api.use('*', requireActor(services.store.sql, services.limits, services.config.TRUST_PROXY));
   api.use('*', idempotency(services.store.sql, services.box));
   for (const routes of [
     sourceRoutes,
+    deliveryRoutes,
     deviceRoutes,
     deviceActionRoutes,
     deviceHistoryRoutes,

@@ -13,6 +13,7 @@ import type { SecretBox } from '../secret-box.ts';
 import type { Workspaces } from '../workspace/workspace.ts';
 import type { DeviceAuth } from './auth.ts';
 import type { Metrics } from './metrics.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 /** What routes work with. */
 export type Services = {
@@ -25,6 +26,7 @@ export type Services = {
   preparer: Preparer;
   workspaces: Workspaces;
   metrics: Metrics;
+  limits: RateLimits;
   signer: Signer;
   wakeups: Wakeups;
   deviceAuth: DeviceAuth;

@@ -1,11 +1,13 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { notFound, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
+import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { openHookSecret } from './credentials.ts';
+import { type NotedVerdict, noteDelivery } from './deliveries.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from './source.ts';
 import { recordHook, sourceById } from './store.ts';
-import type { Poke } from './webhook/provider.ts';
+import type { ParsedHook, Poke, RefChange, WebhookProvider } from './webhook/provider.ts';
 import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 
 /** GitHub's and GitLab's own limit is 25 MB; nothing of a push that matters here is that far in, but the signature covers all of it. */
@@ -14,35 +16,87 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source, answer. */
 export function hookRoutes(services: Services): Hono<Env> {
-  const { store, box, metrics } = services;
   const app = new Hono<Env>();
   app.post('/hooks/:sourceId', async (c) => {
-    const id = c.req.param('sourceId');
-    const source = UUID.test(id) ? await sourceById(store.sql, id) : undefined;
-    if (source === undefined) throw notFound('source', id);
-    const rawBody = await readBounded(c.req.raw);
-    const provider = source.webhookProvider === null ? recogniseProvider(c.req.raw.headers) : webhookProvider(source.webhookProvider);
-    if (provider === null)
-      throw new Problem('hook_malformed', 'Cannot recognise the sender of this webhook: its headers are of no known git host', {
-        status: 400,
-      });
-    const request = { headers: c.req.raw.headers, rawBody };
-    const secret = openHookSecret(box, source);
-    if (secret === null)
-      throw new Problem('hook_unauthorized', `Cannot take webhooks for source "${source.name}": set webhook.secret first`, { status: 401 });
-    const verdict = provider.verify(request, secret, new Date());
-    if (!verdict.ok) {
-      metrics.hook(provider.name, verdict.problem.code);
-      throw verdict.problem;
+    try {
+      return await answer(services, c);
+    } catch (error) {
+      const problem = refusalOf(error, recogniseProvider(c.req.raw.headers));
+      if (problem.status === 503) c.get('log').warn({ err: error }, 'a hook was not taken');
+      throw problem;
     }
-    const hook = provider.parse(request);
-    if (hook.kind === 'ping') return c.json({ accepted: false, reason: 'ping' }, 200);
-    const outcome = hook.kind === 'ignored' ? 'ignored' : await take(services, source, provider.name, hook);
-    metrics.hook(provider.name, outcome);
-    c.get('log').info({ sourceId: source.id, provider: provider.name, deliveryId: hook.deliveryId, outcome }, 'hook');
-    return c.json({ accepted: outcome === 'accepted', outcome, deliveryId: hook.deliveryId }, 202);
   });
   return app;
+}
+
+/** Never 500: some hosts take that for a broken address and lose events from then on, while all of them may try again after 503. */
+function refusalOf(error: unknown, sender: WebhookProvider | null): Problem {
+  if (!(error instanceof Problem) || error.status === 500)
+    return new Problem('unavailable', 'Cannot take the hook now', { status: 503, retryAfterSeconds: 5, cause: error });
+  const status = sender?.statusInstead?.[error.status];
+  if (status === undefined) return error;
+  const { code, message, retryAfterSeconds } = error;
+  return new Problem(code, message, { status, retryAfterSeconds, cause: error });
+}
+
+async function answer(services: Services, c: Context<Env>): Promise<Response> {
+  const id = c.req.param('sourceId') ?? '';
+  const { headers } = c.req.raw;
+  services.limits.hook.take(`${id} ${addressOf(c, services.config.TRUST_PROXY)}`);
+  const source = UUID.test(id) ? await sourceById(services.store.sql, id) : undefined;
+  if (source === undefined) throw notFound('source', id);
+  const provider =
+    source.webhookProvider === null ? recogniseProvider(headers) : webhookProvider(source.webhookProvider, source.webhookOptions);
+  const hook = await verified(services, source, provider, c.req.raw).catch(async (error: unknown) => {
+    if (error instanceof Problem) await noteRefusal(services, source, provider?.name ?? 'unknown', error);
+    throw error;
+  });
+  if (hook.kind === 'ping') return c.json({ accepted: false, reason: 'ping' }, 200);
+  const outcome = hook.kind === 'ignored' ? 'ignored' : await take(services, source, hook.provider, hook);
+  services.metrics.hook(hook.provider, outcome);
+  c.get('log').info({ sourceId: source.id, provider: hook.provider, deliveryId: hook.deliveryId, outcome }, 'hook');
+  return c.json({ accepted: outcome === 'accepted', outcome, deliveryId: hook.deliveryId }, 202);
+}
+
+/** @throws Problem whose code says why the hook is not taken */
+async function verified(
+  { box }: Services,
+  source: Source,
+  provider: WebhookProvider | null,
+  raw: Request,
+): Promise<ParsedHook & { provider: string }> {
+  const rawBody = await readBounded(raw);
+  if (provider === null)
+    throw new Problem('hook_malformed', 'Cannot recognise the sender of this webhook: its headers are of no known git host', {
+      status: 400,
+    });
+  const secret = openHookSecret(box, source);
+  if (secret === null)
+    throw new Problem('hook_unauthorized', `Cannot take webhooks for source "${source.name}": set webhook.secret first`, { status: 401 });
+  const request = { headers: raw.headers, rawBody };
+  const verdict = provider.verify(request, secret, new Date());
+  if (!verdict.ok) throw verdict.problem;
+  return { ...provider.parse(request), provider: provider.name };
+}
+
+const REFUSALS: Record<string, NotedVerdict> = {
+  hook_unauthorized: 'unauthorized',
+  hook_expired: 'expired',
+  hook_malformed: 'malformed',
+  hook_too_large: 'malformed',
+};
+
+async function noteRefusal(services: Services, source: Source, provider: string, problem: Problem): Promise<void> {
+  services.metrics.hook(provider, problem.code);
+  const verdict = REFUSALS[problem.code];
+  if (verdict !== undefined) await note(services, source, { provider, verdict, detail: problem.message });
+}
+
+/** The answer does not hang on it. */
+async function note({ store, log }: Services, source: Source, delivery: Parameters<typeof noteDelivery>[2]): Promise<void> {
+  await noteDelivery(store.sql, source, delivery).catch((error: unknown) =>
+    log.warn({ sourceId: source.id, err: error }, 'a hook is not noted'),
+  );
 }
 
 type Outcome = 'accepted' | 'duplicate' | 'other_ref';
@@ -51,24 +105,22 @@ type Outcome = 'accepted' | 'duplicate' | 'other_ref';
  * One statement keeps the delivery and makes the source due, which is what must not be lost: the poller would find it within a second. The job that
  * wakes a worker at once, and the event, follow without the sender waiting for them.
  */
-async function take({ store, events, log }: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
-  const concerns = poke.event !== 'merge_request' && followsRef(source.ref, poke.ref);
+async function take(services: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
+  const { store, events, log } = services;
+  const changes: readonly RefChange[] = [poke, ...(poke.alsoRefs ?? [])];
+  const followed = changes.find((change) => change.event !== 'merge_request' && followsRef(source.ref, change.ref));
+  const { event, ref, after } = followed ?? poke;
   const { organizationId, id: sourceId } = source;
-  const { deliveryId, event, ref, after, pusher } = poke;
+  const { deliveryId, pusher } = poke;
   // A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for.
-  const expected = event === 'push' ? after : null;
-  const delivery = {
-    organizationId,
-    sourceId,
-    deliveryId,
-    provider,
-    event,
-    ref,
-    commitOid: after,
-    verdict: concerns ? 'accepted' : 'other_ref',
-  };
-  if (!(await recordHook(store.sql, delivery, concerns ? { commit: expected, seconds: EXPECT_COMMIT_SECONDS } : null))) return 'duplicate';
-  if (!concerns) return 'other_ref';
+  const expect = followed && { commit: event === 'push' ? after : null, seconds: EXPECT_COMMIT_SECONDS };
+  const verdict = followed ? 'accepted' : 'other_ref';
+  const delivery = { organizationId, sourceId, deliveryId, provider, event, ref, commitOid: after, verdict };
+  if (!(await recordHook(store.sql, delivery, expect ?? null))) {
+    await note(services, source, { provider, verdict: 'duplicate', detail: `Delivery "${deliveryId}" came before` });
+    return 'duplicate';
+  }
+  if (!followed) return 'other_ref';
   store.queue
     .enqueue(store.sql, 'source', sourceId)
     .catch((error: unknown) => log.warn({ sourceId, err: error }, 'a hook wakes its source at the next poll'));

@@ -4,8 +4,14 @@ import { RolloutPolicy } from '../rollout/rollout.ts';
 import { DriftPolicy } from '../wire/agent.ts';
 import { CredentialsInput } from './credentials.ts';
 import { DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, type Source } from './source.ts';
+import { HookOptions } from './webhook/options.ts';
 
-const Webhook = z.strictObject({ provider: z.string().min(1).max(40), secret: z.string().min(8).max(500) });
+const Webhook = z.strictObject({
+  provider: z.string().min(1).max(40),
+  secret: z.string().min(8).max(500),
+  options: HookOptions.optional().openapi({ description: 'How the sender proves itself, where its kind leaves that open' }),
+});
+export type Webhook = z.output<typeof Webhook>;
 
 const fields = {
   name: z.string().trim().min(1).max(200).openapi({ example: 'store-terminals' }),
@@ -46,7 +52,13 @@ export const SourceView = z
     id: z.string(),
     ...fields,
     auth: z.string().nullable().openapi({ description: 'A hint at the credentials; they themselves are never shown' }),
-    webhook: z.object({ provider: z.string(), secret: z.string().openapi({ description: 'Only its last characters' }) }).nullable(),
+    webhook: z
+      .object({
+        provider: z.string(),
+        secret: z.string().openapi({ description: 'Only its last characters' }),
+        options: HookOptions.nullable(),
+      })
+      .nullable(),
     hookUrl: z.string(),
     status: z.enum(['new', 'ok', 'partial', 'invalid', 'empty', 'ref_missing', 'waiting', 'failing']),
     headCommit: z.string().nullable(),
@@ -73,7 +85,7 @@ export function viewSource(source: Source, publicUrl: string): z.output<typeof S
     driftPolicy: source.driftPolicy,
     rolloutPolicy: source.rolloutPolicy,
     auth: source.authHint,
-    webhook: source.webhookProvider === null ? null : { provider: source.webhookProvider, secret: `…${source.webhookSecretLast4 ?? ''}` },
+    webhook: viewWebhook(source),
     hookUrl: `${publicUrl}/hooks/${source.id}`,
     status: source.status,
     headCommit: source.headCommit,
@@ -86,6 +98,10 @@ export function viewSource(source: Source, publicUrl: string): z.output<typeof S
     createdAt: source.createdAt.toISOString(),
     updatedAt: source.updatedAt.toISOString(),
   };
+}
+
+function viewWebhook({ webhookProvider: provider, webhookSecretLast4, webhookOptions: options }: Source) {
+  return provider === null ? null : { provider, secret: `…${webhookSecretLast4 ?? ''}`, options };
 }
 
 export const ConfigErrorView = z

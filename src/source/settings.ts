@@ -3,7 +3,7 @@ import { checkRefName, parseRemote } from '../git/remote.ts';
 import type { Services } from '../http/services.ts';
 import { last4 } from '../tokens.ts';
 import { sealCredentials, sealHookSecret } from './credentials.ts';
-import type { NewSource, SourceChange } from './schemas.ts';
+import type { NewSource, SourceChange, Webhook } from './schemas.ts';
 import type { Source } from './source.ts';
 import type { SourceSettings } from './store.ts';
 import { webhookProvider } from './webhook/registry.ts';
@@ -53,12 +53,14 @@ function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : url;
 }
 
-function webhookSettings(box: Services['box'], id: string, webhook: { provider: string; secret: string } | undefined) {
-  if (webhook === undefined) return { webhookProvider: null, webhookSecretSealed: null, webhookSecretLast4: null };
-  webhookProvider(webhook.provider).checkSecret(webhook.secret);
+function webhookSettings(box: Services['box'], id: string, webhook: Webhook | undefined) {
+  if (webhook === undefined) return { webhookProvider: null, webhookSecretSealed: null, webhookSecretLast4: null, webhookOptions: null };
+  const { provider, secret, options = null } = webhook;
+  webhookProvider(provider, options).checkSecret(secret);
   return {
-    webhookProvider: webhook.provider,
-    webhookSecretSealed: sealHookSecret(box, id, webhook.secret),
-    webhookSecretLast4: last4(webhook.secret),
+    webhookProvider: provider,
+    webhookSecretSealed: sealHookSecret(box, id, secret),
+    webhookSecretLast4: last4(secret),
+    webhookOptions: options,
   };
 }

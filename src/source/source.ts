@@ -1,6 +1,7 @@
 import type { Layout } from '../revision/revision.ts';
 import type { RolloutPolicy } from '../rollout/rollout.ts';
 import type { DriftPolicy } from '../wire/agent.ts';
+import type { HookOptions } from './webhook/options.ts';
 
 /**
  * What the last look at a source found. `new`: not looked at yet. `ok`: its head is prepared. `partial`: some of its device folders are
@@ -30,6 +31,7 @@ export type Source = {
   webhookProvider: string | null;
   webhookSecretSealed: string | null;
   webhookSecretLast4: string | null;
+  webhookOptions: HookOptions | null;
   pollIntervalSeconds: number;
   allOrNothing: boolean;
   driftPolicy: DriftPolicy;

@@ -1,19 +1,25 @@
 import type { Db } from '../db/connect.ts';
 import { RolloutPolicy } from '../rollout/rollout.ts';
 import type { Source, SourceStatus } from './source.ts';
+import { HookOptions } from './webhook/options.ts';
 
 const columns = (sql: Db) => sql`
   organization_id as "organizationId", id, name, url, ref, layout, auth_sealed as "authSealed", auth_hint as "authHint",
   webhook_provider as "webhookProvider", webhook_secret_sealed as "webhookSecretSealed", webhook_secret_last4 as "webhookSecretLast4",
+  webhook_options as "webhookOptions",
   poll_interval_seconds as "pollIntervalSeconds", all_or_nothing as "allOrNothing", drift_policy as "driftPolicy", rollout_policy as "rolloutPolicy",
   status, head_commit as "headCommit", prepared_commit as "preparedCommit", revision_id as "revisionId", last_checked_at as "lastCheckedAt",
   last_synced_at as "lastSyncedAt", error_code as "errorCode", error_detail as "errorDetail", failures, expected_commit as "expectedCommit",
   expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt"`;
 
-type Row = Omit<Source, 'rolloutPolicy'> & { rolloutPolicy: unknown };
+type Row = Omit<Source, 'rolloutPolicy' | 'webhookOptions'> & { rolloutPolicy: unknown; webhookOptions: unknown };
 
 function parse(row: Row): Source {
-  return { ...row, rolloutPolicy: RolloutPolicy.parse(row.rolloutPolicy) };
+  return {
+    ...row,
+    rolloutPolicy: RolloutPolicy.parse(row.rolloutPolicy),
+    webhookOptions: row.webhookOptions === null ? null : HookOptions.parse(row.webhookOptions),
+  };
 }
 
 /** For the controller, which is told ids only; routes use `sourceOf`. */
@@ -59,6 +65,7 @@ export type SourceSettings = Pick<
   | 'webhookProvider'
   | 'webhookSecretSealed'
   | 'webhookSecretLast4'
+  | 'webhookOptions'
   | 'pollIntervalSeconds'
   | 'allOrNothing'
   | 'driftPolicy'
@@ -68,10 +75,10 @@ export type SourceSettings = Pick<
 /** @returns false when the organization has a source of that name */
 export async function insertSource(tx: Db, s: SourceSettings): Promise<boolean> {
   const result = await tx`
-    insert into sources (organization_id, id, name, url, ref, layout, auth_sealed, auth_hint, webhook_provider, webhook_secret_sealed, webhook_secret_last4,
+    insert into sources (organization_id, id, name, url, ref, layout, auth_sealed, auth_hint, webhook_provider, webhook_secret_sealed, webhook_secret_last4, webhook_options,
       poll_interval_seconds, all_or_nothing, drift_policy, rollout_policy)
     values (${s.organizationId}, ${s.id}, ${s.name}, ${s.url}, ${s.ref}, ${s.layout}, ${s.authSealed}, ${s.authHint}, ${s.webhookProvider},
-      ${s.webhookSecretSealed}, ${s.webhookSecretLast4}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)})
+      ${s.webhookSecretSealed}, ${s.webhookSecretLast4}, ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)})
     on conflict (organization_id, name) do nothing`;
   return result.count === 1;
 }
@@ -81,6 +88,7 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
   await tx`
     update sources set name = ${s.name}, url = ${s.url}, ref = ${s.ref}, layout = ${s.layout}, auth_sealed = ${s.authSealed}, auth_hint = ${s.authHint},
       webhook_provider = ${s.webhookProvider}, webhook_secret_sealed = ${s.webhookSecretSealed}, webhook_secret_last4 = ${s.webhookSecretLast4},
+      webhook_options = ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)},
       poll_interval_seconds = ${s.pollIntervalSeconds}, all_or_nothing = ${s.allOrNothing}, drift_policy = ${s.driftPolicy}, rollout_policy = ${tx.json(s.rolloutPolicy)},
       prepared_commit = case when ${followsAnother} then null else prepared_commit end,
       head_commit = case when ${followsAnother} then null else head_commit end,
@@ -131,13 +139,18 @@ export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedC
     where id = ${source.id}`;
 }
 
+/** A look that a hook asked for is claimed again after this long unless its outcome has been recorded: its claim died, whatever the interval. */
+const HOOK_CLAIM_SECONDS = 30;
+
 /**
  * Claims up to `limit` sources that are due, oldest first, and postpones each by its interval (give or take 10 %), so that a claim that dies is made
  * again later. Safe across processes (SKIP LOCKED).
  */
 export async function claimDueSources(sql: Db, limit: number): Promise<Source[]> {
   const rows = await sql<Row[]>`
-    update sources set next_check_at = now() + make_interval(secs => poll_interval_seconds * (0.9 + random() * 0.2))
+    update sources set next_check_at = now() + make_interval(secs => case
+      when hook_received_at > coalesce(last_checked_at, '-infinity') then least(poll_interval_seconds, ${HOOK_CLAIM_SECONDS})
+      else poll_interval_seconds * (0.9 + random() * 0.2) end)
     where id in (select id from sources where next_check_at <= now() order by next_check_at limit ${limit} for update skip locked)
     returning ${columns(sql)}`;
   return rows.map(parse);

@@ -31,6 +31,7 @@ function converged(): WhySnapshot {
       webhookProvider: null,
       webhookSecretSealed: null,
       webhookSecretLast4: null,
+      webhookOptions: null,
       pollIntervalSeconds: 60,
       allOrNothing: false,
       driftPolicy: 'heal',

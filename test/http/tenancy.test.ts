@@ -59,6 +59,9 @@ async function populate(): Promise<typeof ours> {
   const url = await host.createRepository('ours');
   const commit = await host.commit('ours', { 'app.json': '{"a":1}' });
   const source = (await api('POST', '/sources', { name: 'our-source', url, ref: 'main', layout: 'repo' })).body;
+  await service.database.sql`
+    insert into hook_deliveries (organization_id, source_id, delivery_id, provider, event, verdict)
+    select organization_id, id, 'our-delivery', 'gitlab', 'push', 'accepted' from sources where id = ${source.id}`;
   const site = (await api('POST', '/sites', { name: 'our-site' })).body;
   await api('POST', '/devices', { id: 'our-device', sourceId: source.id, siteId: site.id });
   await eventually('the commit is prepared', async () => (await api('GET', `/sources/${source.id}`)).body.headCommit === commit);
@@ -70,7 +73,7 @@ async function populate(): Promise<typeof ours> {
     async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
   );
   return {
-    '/sources': { id: source.id },
+    '/sources': { id: source.id, deliveryId: 'our-delivery' },
     '/revisions': { id: revision.id },
     '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id },
     '/devices/sites': { site_id: site.id },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CommitId, DisplayText, DisplayUrl, deliveryIdOf, FullRef, malformed, parseJson, parseShape, textOf } from './payload.ts';
+import { bodyOf, CommitId, DisplayText, DisplayUrl, deliveryIdOf, FullRef, malformed, parseShape } from './payload.ts';
 import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, unauthorized, verifyHmacHex } from './signature.ts';
 
@@ -48,17 +48,6 @@ function parse(request: HookRequest): ParsedHook {
   if (event === 'push') return push(deliveryId, parseShape(bodyOf(request), Push));
   if (event === 'pull_request') return pullRequest(deliveryId, parseShape(bodyOf(request), PullRequest));
   return { kind: 'ignored', deliveryId, reason: `event "${event.slice(0, 100)}"` };
-}
-
-/** A hook of content type "form" has its JSON in the field `payload`. */
-function bodyOf(request: HookRequest): unknown {
-  const text = textOf(request);
-  const [mediaType] = (request.headers.get('content-type') ?? '').split(';');
-  if (mediaType?.trim().toLowerCase() !== 'application/x-www-form-urlencoded') return parseJson(text);
-  const payloads = new URLSearchParams(text).getAll('payload');
-  const [payload] = payloads;
-  if (payload === undefined || payloads.length > 1) throw malformed(`the form has ${payloads.length} fields "payload", must be 1`);
-  return parseJson(payload);
 }
 
 function push(deliveryId: string, body: z.output<typeof Push>): ParsedHook {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Problem } from '../../errors.ts';
-import type { HookRequest } from './provider.ts';
+import type { HookRequest, ParsedHook, Poke, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
 
@@ -51,6 +51,28 @@ export function deliveryIdOf(request: HookRequest, headerNames: readonly string[
     if (id && /^[!-~]{1,200}$/.test(id)) return id;
   }
   return `sha256:${createHash('sha256').update(request.rawBody).digest('hex')}`;
+}
+
+/** JSON, or a form (the content type says so) with the JSON in its field `payload`. @throws Problem `hook_malformed` */
+export function bodyOf(request: HookRequest): unknown {
+  const text = textOf(request);
+  const [mediaType] = (request.headers.get('content-type') ?? '').split(';');
+  if (mediaType?.trim().toLowerCase() !== 'application/x-www-form-urlencoded') return parseJson(text);
+  const payloads = new URLSearchParams(text).getAll('payload');
+  const [payload] = payloads;
+  if (payload === undefined || payloads.length > 1) throw malformed(`the form has ${payloads.length} fields "payload", must be 1`);
+  return parseJson(payload);
+}
+
+export function eventOf(ref: string): 'push' | 'tag' {
+  return ref.startsWith('refs/tags/') ? 'tag' : 'push';
+}
+
+/** For hosts that tell of several refs in one hook. */
+export function pokeOf(deliveryId: string, changes: readonly RefChange[], about: Pick<Poke, 'repositoryUrl' | 'pusher'>): ParsedHook {
+  const [first, ...others] = changes;
+  if (first === undefined) return { kind: 'ignored', deliveryId, reason: 'it changes no ref' };
+  return { kind: 'poke', deliveryId, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
 }
 
 export function malformed(why: string, cause?: unknown): Problem {

@@ -1,4 +1,5 @@
 import type { Problem } from '../../errors.ts';
+import type { HookOptions } from './options.ts';
 
 /**
  * A kind of git host that posts webhooks. One file per provider and one line in the registry; nothing else knows a vendor.
@@ -11,6 +12,10 @@ export type WebhookProvider = {
   readonly secretKinds: readonly SecretKind[];
   /** Whether a request is of this kind of host, judged by header names alone; says nothing about who really sent it. */
   recognises(headers: HookHeaders): boolean;
+  /** Statuses that mean something else to this host, and what it is answered instead. */
+  readonly statusInstead?: Readonly<Record<number, number>>;
+  /** The same provider with a source's options; missing where there is nothing to set. @throws Problem `invalid_request` when they are not for it */
+  configure?(options: HookOptions): WebhookProvider;
   /** For the form in which a person enters a secret. @throws Problem `hook_secret_invalid` when no request could ever be verified with it */
   checkSecret(secret: string): void;
   /**
@@ -43,21 +48,27 @@ export type Verdict =
 
 export type ParsedHook = Poke | Ping | Ignored;
 
+/** What moved. */
+export type RefChange = {
+  event: 'push' | 'tag' | 'merge_request';
+  /** Full: `refs/heads/…`, `refs/tags/…`; of a merge request the ref under which the host shows its head, also for forks where it can. */
+  ref: string;
+  /** null: the ref is new, or the host does not say. */
+  before: string | null;
+  /** null: the ref was deleted, or the host does not say. */
+  after: string | null;
+};
+
 /** Something moved at the remote: look there. Only a hint, all of it comes from outside; what really changed is found out from Git. */
-export type Poke = {
+export type Poke = RefChange & {
   kind: 'poke';
   /**
    * Equal for deliveries of the same hook: the sender's id, or a digest of the body for senders without one (then a second push that is equal
    * to the byte is taken for a repetition; polling finds it).
    */
   deliveryId: string;
-  event: 'push' | 'tag' | 'merge_request';
-  /** Full: `refs/heads/…`, `refs/tags/…`; of a merge request the ref under which the host shows its head, also for forks. */
-  ref: string;
-  /** null: the ref is new, or the host does not say. */
-  before: string | null;
-  /** null: the ref was deleted. */
-  after: string | null;
+  /** The others, where one hook tells of several. */
+  alsoRefs?: readonly RefChange[];
   /** To compare and to show. Never fetch from it: the sender chose it. */
   repositoryUrl?: string;
   pusher?: string;

@@ -1,15 +1,30 @@
 import { invalid } from '../../errors.ts';
+import { azureDevOps } from './azure-devops.ts';
+import { bitbucketCloud } from './bitbucket-cloud.ts';
+import { bitbucketDataCenter } from './bitbucket-data-center.ts';
+import { generic } from './generic.ts';
+import { forgejo, gitea } from './gitea.ts';
 import { github } from './github.ts';
 import { gitlab } from './gitlab.ts';
+import type { HookOptions } from './options.ts';
 import type { HookHeaders, WebhookProvider } from './provider.ts';
 
 /** In the order of recognition: hosts that imitate another one's headers come before it. */
-export const webhookProviders: readonly WebhookProvider[] = [gitlab, github];
+export const webhookProviders: readonly WebhookProvider[] = [
+  gitlab,
+  forgejo,
+  gitea,
+  github,
+  bitbucketCloud,
+  bitbucketDataCenter,
+  azureDevOps,
+  generic,
+];
 
-/** @throws Problem `invalid_request` */
-export function webhookProvider(name: string): WebhookProvider {
+/** @throws Problem `invalid_request` for a name that is none, or options that are not for it */
+export function webhookProvider(name: string, options: HookOptions | null = null): WebhookProvider {
   const provider = webhookProviders.find((candidate) => candidate.name === name);
-  if (provider !== undefined) return provider;
+  if (provider !== undefined) return options === null ? provider : configured(provider, options);
   const known = webhookProviders.map((candidate) => `"${candidate.name}"`).join(', ');
   throw invalid(`Cannot find webhook provider "${name}", must be one of ${known}`);
 }
@@ -17,4 +32,9 @@ export function webhookProvider(name: string): WebhookProvider {
 /** The provider that a request's headers look like, for sources that name none. null: none of ours. */
 export function recogniseProvider(headers: HookHeaders): WebhookProvider | null {
   return webhookProviders.find((provider) => provider.recognises(headers)) ?? null;
+}
+
+function configured(provider: WebhookProvider, options: HookOptions): WebhookProvider {
+  if (provider.configure === undefined) throw invalid(`Cannot use webhook options with provider "${provider.name}": it has none`);
+  return provider.configure(options);
 }

@@ -16,11 +16,26 @@ const MAX_SIGNING_KEY_BYTES = 64;
  * `expected` and the header are compared as text. Decoding first would let several spellings of one signature pass: upper-case hex,
  * or base64 whose last character has other unused bits.
  */
-export function verifyHmacHex(request: HookRequest, secret: string, signature: string, prefix: string): Verdict {
-  const expected = prefix + createHmac('sha256', secret).update(request.rawBody).digest('hex');
-  return equalInConstantTime(signature, expected)
+export function verifyHmac(signed: readonly (string | Uint8Array)[], secret: string, signature: string, form: HmacForm): Verdict {
+  const hmac = createHmac(form.algorithm, secret);
+  for (const part of signed) hmac.update(part);
+  return equalInConstantTime(signature, form.prefix + hmac.digest(form.encoding))
     ? accepted('hmac')
     : unauthorized('its signature is not the one that the configured secret gives');
+}
+
+export type HmacForm = { algorithm: 'sha256' | 'sha512'; encoding: 'hex' | 'base64'; prefix: string };
+
+export function verifyHmacHex(request: HookRequest, secret: string, signature: string, prefix: string): Verdict {
+  return verifyHmac([request.rawBody], secret, signature, { algorithm: 'sha256', encoding: 'hex', prefix });
+}
+
+/** Bitbucket's header, in Cloud and Data Center: GitHub's older name for what is SHA-256 here. */
+export function verifyHubSignature(request: HookRequest, secret: string | null): Verdict {
+  if (secret === null) return accepted('none');
+  if (secret === '') return unauthorized('the configured secret is empty');
+  const signature = request.headers.get('x-hub-signature');
+  return signature ? verifyHmacHex(request, secret, signature, 'sha256=') : unauthorized('X-Hub-Signature is missing');
 }
 
 export function verifyToken(token: string, secret: string): Verdict {
@@ -39,9 +54,15 @@ export function verifyStandardWebhooks(request: HookRequest, secret: string, now
   const offered = signatures.split(' ', MAX_SIGNATURES);
   if (!offered.some((signature) => equalInConstantTime(signature, expected)))
     return unauthorized('none of its signatures is one that the configured signing token gives');
-  // Judged after the signature: only who has the key learns anything about the clock here.
+  return judgeAge(now, timestamp, WINDOW_SECONDS, 'signing_token');
+}
+
+/** To be called after the signature was found genuine: only who has the key learns anything about the clock here. */
+export function judgeAge(now: Date, timestamp: string, windowSeconds: number, proof: SecretKind): Verdict {
   const skewSeconds = Math.abs(now.getTime() / 1000 - Number(timestamp));
-  return skewSeconds <= WINDOW_SECONDS ? accepted('signing_token') : expired(skewSeconds);
+  if (skewSeconds <= windowSeconds) return accepted(proof);
+  const message = `Cannot accept the hook: it was signed ${Math.round(skewSeconds)} s away from this clock, must be within ${windowSeconds} s`;
+  return { ok: false, problem: new Problem('hook_expired', message, { status: 401 }) };
 }
 
 export function isSigningToken(secret: string): boolean {
@@ -51,8 +72,11 @@ export function isSigningToken(secret: string): boolean {
 /** @throws Problem `hook_secret_invalid` */
 export function checkSecret(secret: string, kinds: readonly SecretKind[]): void {
   if (secret === '') throw secretInvalid('it is empty');
-  if (kinds.includes('signing_token') && isSigningToken(secret) && signingKey(secret) === null) {
-    throw secretInvalid(`after "${SIGNING_TOKEN_PREFIX}" must come ${MIN_SIGNING_KEY_BYTES} to ${MAX_SIGNING_KEY_BYTES} bytes in base64`);
+  const isMeant = isSigningToken(secret) || kinds.every((kind) => kind === 'signing_token');
+  if (kinds.includes('signing_token') && isMeant && signingKey(secret) === null) {
+    throw secretInvalid(
+      `it must be "${SIGNING_TOKEN_PREFIX}" and behind it ${MIN_SIGNING_KEY_BYTES} to ${MAX_SIGNING_KEY_BYTES} bytes in base64`,
+    );
   }
 }
 
@@ -64,11 +88,6 @@ export function unauthorized(why: string): Verdict {
   return { ok: false, problem: new Problem('hook_unauthorized', `Cannot accept the hook: ${why}`, { status: 401 }) };
 }
 
-function expired(skewSeconds: number): Verdict {
-  const message = `Cannot accept the hook: it was signed ${Math.round(skewSeconds)} s away from this clock, must be within ${WINDOW_SECONDS} s`;
-  return { ok: false, problem: new Problem('hook_expired', message, { status: 401 }) };
-}
-
 /** null when there is no base64 of a sensible length behind the prefix. */
 function signingKey(secret: string): Buffer | null {
   const encoded = secret.slice(SIGNING_TOKEN_PREFIX.length);
@@ -77,6 +96,6 @@ function signingKey(secret: string): Buffer | null {
   return key.length >= MIN_SIGNING_KEY_BYTES && key.length <= MAX_SIGNING_KEY_BYTES ? key : null;
 }
 
-function secretInvalid(why: string): Problem {
+export function secretInvalid(why: string): Problem {
   return new Problem('hook_secret_invalid', `Cannot use this webhook secret: ${why}`, { status: 400 });
 }

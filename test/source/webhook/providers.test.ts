@@ -6,10 +6,39 @@ import { recogniseProvider, webhookProvider, webhookProviders } from '../../../s
 import { fixture, hook, NOW } from './fixtures.ts';
 
 /** What every provider must do with whatever it is sent; a new one joins by its line in the registry and here. */
-const PUSHES: Record<string, { headers: Record<string, string>; body: Buffer }> = {
-  gitlab: { headers: { 'x-gitlab-event': 'Push Hook' }, body: fixture('gitlab-push') },
-  github: { headers: { 'x-github-event': 'push' }, body: fixture('github-push') },
+const PUSHES: Record<string, Sample> = {
+  gitlab: { headers: { 'x-gitlab-event': 'Push Hook' }, body: fixture('gitlab-push'), ref: 'ref', after: 'after' },
+  forgejo: {
+    headers: { 'x-forgejo-event': 'push', 'x-gitea-event': 'push', 'x-github-event': 'push' },
+    body: fixture('gitea-push'),
+    ref: 'ref',
+    after: 'after',
+  },
+  gitea: { headers: { 'x-gitea-event': 'push', 'x-github-event': 'push' }, body: fixture('gitea-push'), ref: 'ref', after: 'after' },
+  github: { headers: { 'x-github-event': 'push' }, body: fixture('github-push'), ref: 'ref', after: 'after' },
+  'bitbucket-cloud': {
+    headers: { 'x-event-key': 'repo:push', 'x-request-uuid': 'r-1', 'x-request-id': 'of-a-proxy' },
+    body: fixture('bitbucket-cloud-push'),
+    ref: 'push/changes/0/new/name',
+    refIsShort: true,
+    after: 'push/changes/0/new/target/hash',
+  },
+  'bitbucket-data-center': {
+    headers: { 'x-event-key': 'repo:refs_changed', 'x-request-id': 'r-1' },
+    body: fixture('bitbucket-data-center-push'),
+    ref: 'changes/0/ref/id',
+    after: 'changes/0/toHash',
+  },
+  'azure-devops': {
+    headers: { 'x-vss-subscriptionid': 's-1' },
+    body: fixture('azure-devops-push'),
+    ref: 'resource/refUpdates/0/name',
+    after: 'resource/refUpdates/0/newObjectId',
+  },
+  generic: { headers: { 'webhook-signature': 'v1,AAAA' }, body: fixture('generic-push'), ref: 'ref', after: 'after' },
 };
+/** A push, and where in it the ref and the new commit stand. */
+type Sample = { headers: Record<string, string>; body: Buffer; ref: string; after: string; refIsShort?: true };
 const SECRETS = [null, '', 'plain', 'whsec_', `whsec_${Buffer.alloc(32).toString('base64')}`];
 const malformed = expect.objectContaining({ code: 'hook_malformed', status: 400 });
 
@@ -17,6 +46,21 @@ function pushOf(provider: WebhookProvider) {
   const push = PUSHES[provider.name];
   if (push === undefined) throw new Error(`"${provider.name}" has no sample push in this test`);
   return push;
+}
+
+/** The sample with another value at a path. */
+function changed({ body }: Sample, path: string, value: unknown): string {
+  const whole: unknown = JSON.parse(body.toString());
+  const keys = path.split('/');
+  const last = keys.pop() ?? '';
+  const parent = valueAt(whole, keys) as Record<string, unknown>;
+  expect(parent).toHaveProperty([last]);
+  parent[last] = value;
+  return JSON.stringify(whole);
+}
+
+function valueAt(whole: unknown, keys: readonly string[]): unknown {
+  return keys.reduce((at, key) => (at as Record<string, unknown>)[key], whole);
 }
 
 /** Both steps of the hooks' route; whatever the request, nothing but a Problem may come out. */
@@ -40,7 +84,7 @@ test('a provider is found by its name, and by the headers it sends', () => {
     expect(recogniseProvider(new Headers(pushOf(provider).headers))).toBe(provider);
   }
   expect(recogniseProvider(new Headers())).toBeNull();
-  expect(() => webhookProvider('svn')).toThrow(/Cannot find webhook provider "svn", must be one of "gitlab", "github"/);
+  expect(() => webhookProvider('svn')).toThrow(/Cannot find webhook provider "svn", must be one of "gitlab", "forgejo", "gitea", /);
 });
 
 test.each([...webhookProviders])(
@@ -80,6 +124,12 @@ test.each([...webhookProviders])('$name: random bytes under random headers give 
     'x-gitlab-token',
     'x-hub-signature-256',
     'x-github-event',
+    'x-gitea-event',
+    'x-gitea-signature',
+    'x-forgejo-signature',
+    'x-event-key',
+    'x-hub-signature',
+    'authorization',
     'content-type',
   ];
   const anyHeaders = fc.dictionary(fc.constantFrom(...names), fc.oneof(fc.string(), fc.constant('application/x-www-form-urlencoded')));
@@ -110,9 +160,9 @@ test.each([...webhookProviders])('$name: JSON that is deep, not an object or not
 });
 
 test.each([...webhookProviders])('$name: refs that are none, and ids that are no commit, are malformed', (provider) => {
-  const { headers, body } = pushOf(provider);
-  const good: Record<string, unknown> = JSON.parse(body.toString());
-  const parse = (change: object) => provider.parse(hook(headers, JSON.stringify({ ...good, ...change })));
+  const sample = pushOf(provider);
+  const parse = (path: string, value: unknown) => provider.parse(hook(sample.headers, changed(sample, path, value)));
+  const spelled = (ref: string) => (sample.refIsShort ? ref.replace('refs/heads/', '') : ref);
   const refs = [
     'main',
     '',
@@ -127,17 +177,23 @@ test.each([...webhookProviders])('$name: refs that are none, and ids that are no
     `refs/heads/${'a'.repeat(2000)}`,
     '--upload-pack=x',
   ];
-  for (const ref of refs) expect(() => parse({ ref }), ref).toThrow(malformed);
+  const tried = refs.filter((ref) => !sample.refIsShort || ref.startsWith('refs/heads/'));
+  expect(tried.length).toBeGreaterThan(6);
+  for (const ref of tried) expect(() => parse(sample.ref, spelled(ref)), ref).toThrow(malformed);
   for (const after of ['', 'HEAD', 'A'.repeat(40), 'a'.repeat(39), 'a'.repeat(41), 7, null])
-    expect(() => parse({ after })).toThrow(malformed);
-  expect(parse({ ref: 'refs/heads/feature/über-1', after: 'a'.repeat(64) })).toMatchObject({ ref: 'refs/heads/feature/über-1' });
+    expect(() => parse(sample.after, after)).toThrow(malformed);
+  expect(parse(sample.ref, spelled('refs/heads/feature/über-1'))).toMatchObject({ ref: 'refs/heads/feature/über-1' });
+  expect(parse(sample.after, 'a'.repeat(64))).toMatchObject({ after: 'a'.repeat(64) });
 });
 
 test.each([...webhookProviders])('$name: a repository URL with credentials or of another scheme is left out', (provider) => {
   const { headers, body } = pushOf(provider);
   for (const url of ['https://user:secret@evil.example/r.git', 'file:///etc/passwd', 'ext::sh -c id', 'x'.repeat(5000)]) {
-    const changed = body.toString().replaceAll(/"(git_http_url|clone_url)": "[^"]*"/g, (_all, key) => `"${key}": ${JSON.stringify(url)}`);
-    const parsed = provider.parse(hook(headers, changed));
+    const moved = body
+      .toString()
+      .replaceAll(/"(git_http_url|clone_url|href|remoteUrl|repository_url)": "[^"]*"/g, (_all, key) => `"${key}": ${JSON.stringify(url)}`);
+    const parsed = provider.parse(hook(headers, moved));
+    expect(moved).not.toBe(body.toString());
     expect(parsed).toMatchObject({ kind: 'poke', repositoryUrl: undefined });
   }
 });
@@ -145,7 +201,34 @@ test.each([...webhookProviders])('$name: a repository URL with credentials or of
 test.each([...webhookProviders])('$name: an id that is too long or not printable is replaced by a digest', (provider) => {
   const { headers, body } = pushOf(provider);
   for (const id of ['x'.repeat(201), 'a b', 'é', 'a, a']) {
-    const extra = { 'webhook-id': id, 'idempotency-key': id, 'x-github-delivery': id };
-    expect(provider.parse({ headers: new Map(Object.entries({ ...headers, ...extra })), rawBody: body }).deliveryId).toMatch(/^sha256:/);
+    const names = [
+      'webhook-id',
+      'idempotency-key',
+      'x-github-delivery',
+      'x-gitea-delivery',
+      'x-forgejo-delivery',
+      'x-request-uuid',
+      'x-request-id',
+    ];
+    const extra = Object.fromEntries(names.map((name) => [name, id]));
+    // In the body, too: one host has its id there.
+    const rawBody = Buffer.from(JSON.stringify({ ...JSON.parse(body.toString()), id }));
+    const request = { headers: new Map(Object.entries({ ...headers, ...extra })), rawBody };
+    expect(provider.parse(request).deliveryId).toMatch(/^sha256:[0-9a-f]{64}$/);
   }
+});
+
+const SEVERAL = ['bitbucket-cloud', 'bitbucket-data-center', 'azure-devops'];
+
+test.each(SEVERAL)('%s: one hook may tell of several refs, of none, and not of any number', (name) => {
+  const provider = webhookProvider(name);
+  const sample = pushOf(provider);
+  const list = sample.ref.split('/0/')[0] ?? '';
+  const [one] = valueAt(JSON.parse(sample.body.toString()), list.split('/')) as unknown[];
+  const parse = (count: number) => provider.parse(hook(sample.headers, changed(sample, list, Array(count).fill(one))));
+  const main = { event: 'push', ref: 'refs/heads/main' };
+  expect(parse(0)).toMatchObject({ kind: 'ignored' });
+  expect(parse(1)).not.toHaveProperty('alsoRefs');
+  expect(parse(3)).toMatchObject({ ...main, alsoRefs: [main, main] });
+  expect(() => parse(10_001)).toThrow(malformed);
 });

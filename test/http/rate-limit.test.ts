@@ -1,0 +1,49 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type Bucket, takeToken } from '../../src/http/rate-limit.ts';
+import { openService } from '../support/service.ts';
+
+const rates = fc.record({ perSecond: fc.integer({ min: 1, max: 1000 }), burst: fc.integer({ min: 1, max: 1000 }) });
+
+test('in any stretch of time no more pass than the burst and what flowed in; a wait that is named is enough', () => {
+  fc.assert(
+    fc.property(rates, fc.array(fc.nat(200), { maxLength: 300 }), (rate, gapsMs) => {
+      let bucket: Bucket | undefined;
+      let nowMs = 1_000;
+      let passed = 0;
+      for (const gapMs of gapsMs) {
+        nowMs += gapMs;
+        const taken = takeToken(bucket, rate, nowMs);
+        bucket = taken.bucket;
+        if (taken.waitMs === 0) passed += 1;
+        else expect(takeToken(bucket, rate, nowMs + taken.waitMs).waitMs).toBe(0);
+      }
+      expect(passed).toBeLessThanOrEqual(rate.burst + ((nowMs - 1_000) * rate.perSecond) / 1000 + 1e-6);
+    }),
+  );
+});
+
+test('a clock that steps back locks nobody out', () => {
+  const rate = { perSecond: 10, burst: 2 };
+  const { bucket } = takeToken({ tokens: 1, atMs: 10_000 }, rate, 5_000);
+  expect(takeToken(bucket, rate, 5_100).waitMs).toBe(0);
+});
+
+test('too many requests of one token, device or hook, and wrong credentials of one address, are answered 429 with Retry-After; others are served', async () => {
+  await using service = await openService({ RATE_LIMIT_TOKEN: '2', RATE_LIMIT_DEVICE: '2', RATE_LIMIT_HOOK: '2', RATE_LIMIT_REFUSED: '2' });
+  const many = (ask: () => Promise<{ status: number; headers: Headers }>) => Promise.all(Array.from({ length: 40 }, ask));
+  const expectLimited = (answers: { status: number; headers: Headers }[], served: number) => {
+    const limited = answers.filter((answer) => answer.status === 429);
+    expect(limited.length).toBeGreaterThan(0);
+    expect(answers.some((answer) => answer.status === served)).toBe(true);
+    for (const answer of limited) expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  };
+  const { token } = (await service.api('POST', '/tokens', { name: 'another', role: 'viewer' })).body;
+  const { apiKey } = (await service.api('POST', '/devices', { id: 'till-1' })).body;
+  expectLimited(await many(() => service.api('GET', '/devices')), 200);
+  expect((await service.apiAs(token)('GET', '/devices')).status).toBe(200);
+  const device = { headers: { 'x-device-id': 'till-1', 'x-api-key': apiKey } };
+  expectLimited(await many(() => fetch(`${service.url}/agent/v1/desired`, device)), 200);
+  expectLimited(await many(() => fetch(`${service.url}/hooks/00000000-0000-7000-8000-000000000000`, { method: 'POST' })), 404);
+  expectLimited(await many(() => service.apiAs('bwt_wrong')('GET', '/devices')), 401);
+});

@@ -1,0 +1,111 @@
+import { expect, test } from 'vitest';
+import { bitbucketCloud } from '../../../src/source/webhook/bitbucket-cloud.ts';
+import { bitbucketDataCenter } from '../../../src/source/webhook/bitbucket-data-center.ts';
+import { recogniseProvider } from '../../../src/source/webhook/registry.ts';
+import { AFTER, BEFORE, fixture, githubSignature, hook, NOW } from './fixtures.ts';
+
+const SECRET = 'a webhook secret';
+const malformed = expect.objectContaining({ code: 'hook_malformed', status: 400 });
+
+const cloud = (body: Uint8Array | string, event = 'repo:push', id = 'r-1') =>
+  hook({ 'X-Event-Key': event, 'X-Request-UUID': id, 'X-Attempt-Number': '1', 'X-Hub-Signature': githubSignature(SECRET, body) }, body);
+const dataCenter = (body: Uint8Array | string, event = 'repo:refs_changed', id = 'r-1') =>
+  hook({ 'X-Event-Key': event, 'X-Request-Id': id, 'X-Hub-Signature': githubSignature(SECRET, body) }, body);
+
+test('Cloud: a push is recognised, accepted and becomes a poke', () => {
+  const request = cloud(fixture('bitbucket-cloud-push'));
+  expect(recogniseProvider(request.headers)).toBe(bitbucketCloud);
+  expect(bitbucketCloud.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
+  expect(bitbucketCloud.parse(request)).toEqual({
+    kind: 'poke',
+    deliveryId: 'r-1',
+    event: 'push',
+    ref: 'refs/heads/main',
+    before: BEFORE,
+    after: AFTER,
+    repositoryUrl: 'https://bitbucket.org/fleet/terminals',
+    pusher: 'ana',
+  });
+});
+
+test('Cloud: one push of several refs tells of each of them', () => {
+  expect(bitbucketCloud.parse(cloud(fixture('bitbucket-cloud-several')))).toMatchObject({
+    ref: 'refs/heads/spring-menu',
+    before: null,
+    after: BEFORE,
+    alsoRefs: [
+      { event: 'push', ref: 'refs/heads/main', before: BEFORE, after: AFTER },
+      { event: 'tag', ref: 'refs/tags/v1.4.0', before: null, after: AFTER },
+      { event: 'push', ref: 'refs/heads/old-menu', before: BEFORE, after: null },
+    ],
+  });
+  const deleted = bitbucketCloud.parse(cloud(fixture('bitbucket-cloud-branch-deleted')));
+  expect(deleted).toMatchObject({ event: 'push', ref: 'refs/heads/spring-menu', before: BEFORE, after: null });
+  const neither = fixture('bitbucket-cloud-branch-deleted').toString().replace('"old": {', '"older": {');
+  expect(() => bitbucketCloud.parse(cloud(neither))).toThrow(malformed);
+});
+
+test('Cloud: a pull request pokes without a commit, because it names only the first 12 digits', () => {
+  const body = fixture('bitbucket-cloud-pull-request');
+  const poke = { event: 'merge_request', ref: 'refs/heads/spring-menu', after: null };
+  expect(bitbucketCloud.parse(cloud(body, 'pullrequest:updated'))).toMatchObject(poke);
+  const whole = body.toString().replace(AFTER.slice(0, 12), AFTER);
+  expect(bitbucketCloud.parse(cloud(whole, 'pullrequest:fulfilled'))).toMatchObject({ ...poke, after: AFTER });
+  expect(bitbucketCloud.parse(cloud(body, 'pullrequest:comment_created')).kind).toBe('ignored');
+  const long = body.toString().replace('"name": "spring-menu"', `"name": "${'x'.repeat(2000)}"`);
+  expect(() => bitbucketCloud.parse(cloud(long, 'pullrequest:updated'))).toThrow(malformed);
+});
+
+test('Data Center: a push is recognised, accepted and becomes a poke', () => {
+  const request = dataCenter(fixture('bitbucket-data-center-push'));
+  expect(recogniseProvider(request.headers)).toBe(bitbucketDataCenter);
+  expect(bitbucketDataCenter.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
+  expect(bitbucketDataCenter.parse(request)).toEqual({
+    kind: 'poke',
+    deliveryId: 'r-1',
+    event: 'push',
+    ref: 'refs/heads/main',
+    before: BEFORE,
+    after: AFTER,
+    repositoryUrl: 'https://bitbucket.example.com/scm/fleet/terminals.git',
+    pusher: 'ana',
+  });
+});
+
+test('Data Center: one push of several refs tells of each of them', () => {
+  expect(bitbucketDataCenter.parse(dataCenter(fixture('bitbucket-data-center-several')))).toMatchObject({
+    ref: 'refs/heads/spring-menu',
+    after: null,
+    alsoRefs: [
+      { event: 'tag', ref: 'refs/tags/v1.4.0', before: null },
+      { event: 'push', ref: 'refs/heads/main', after: AFTER },
+    ],
+  });
+});
+
+test('Data Center: its ping is one, a pull request pokes the ref that the host keeps for it', () => {
+  expect(bitbucketDataCenter.parse(dataCenter('{"test": true}', 'diagnostics:ping'))).toEqual({ kind: 'ping', deliveryId: 'r-1' });
+  const body = fixture('bitbucket-data-center-pull-request');
+  expect(bitbucketDataCenter.parse(dataCenter(body, 'pr:from_ref_updated'))).toMatchObject({
+    event: 'merge_request',
+    ref: 'refs/pull-requests/7/from',
+    before: BEFORE,
+    after: AFTER,
+    repositoryUrl: 'https://bitbucket.example.com/scm/fleet/terminals.git',
+  });
+  expect(bitbucketDataCenter.parse(dataCenter(body, 'pr:comment:added')).kind).toBe('ignored');
+});
+
+test.each([
+  { provider: bitbucketCloud, request: cloud, push: fixture('bitbucket-cloud-push') },
+  { provider: bitbucketDataCenter, request: dataCenter, push: fixture('bitbucket-data-center-push') },
+])(
+  '$provider.name: the id is not signed, so that a replay under another one only pokes again; no event is malformed',
+  ({ provider, request, push }) => {
+    const replay = request(push, undefined, 'r-2');
+    expect(provider.verify(replay, SECRET, NOW).ok).toBe(true);
+    expect(provider.parse(replay)).toMatchObject({ deliveryId: 'r-2', after: AFTER });
+    expect(() => provider.parse(hook({}, push))).toThrow(malformed);
+    expect(provider.parse(hook({ 'x-event-key': 'repo:push, repo:push' }, push)).kind).toBe('ignored');
+  },
+);
