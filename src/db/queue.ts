@@ -31,6 +31,9 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
     max: 6,
     useListenNotify: true,
     schedule: false,
+    // What pg-boss last saw active is left out of what it hands to workers until it looks again: at its default of a minute, a wake-up that came
+    // during the work, or after a crash, would wait as long.
+    queueCacheIntervalSeconds: 1,
     superviseIntervalSeconds: 5,
     monitorIntervalSeconds: 5,
   });
@@ -67,14 +70,17 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
   };
 }
 
+/**
+ * Asked for anew rather than failed: a job counts its attempts, and one whose process died of something else a few times would be given up with its
+ * wake-up. The new one is there before the old one goes, so that a crash in between loses nothing either.
+ */
 async function takeOverJobs(boss: PgBoss): Promise<void> {
   for (const name of QUEUE_NAMES) {
-    const abandoned = (await boss.findJobs(name)).filter((job) => job.state === 'active');
-    if (abandoned.length > 0)
-      await boss.fail(
-        name,
-        abandoned.map((job) => job.id),
-      );
+    const abandoned = (await boss.findJobs<{ key: string }>(name)).filter((job) => job.state === 'active');
+    for (const { id, data } of abandoned) {
+      await boss.send(name, { key: data.key }, { singletonKey: data.key });
+      await boss.cancel(name, id);
+    }
   }
 }
 

@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { createVerdicts } from './checks.ts';
+import { createRandom } from './random.ts';
+
+const CRASH = fileURLToPath(new URL('./crash.ts', import.meta.url));
+
+/** A few kills, so that every run of the tests has some; many more, and every fault point, with `node test/crash/crash.ts --kills 200 --faults`. */
+test('kills of the service, its database and the agents lose nothing and leave nothing half done', { timeout: 240_000 }, async () => {
+  const args = [CRASH, '--kills', '8', '--every', '8', '--points', '4'];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 230_000 }).catch((error: { stdout: string }) => error);
+  const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
+  expect(summary, stdout).toMatchObject({ kills: 12, violations: [] });
+  expect(summary.devices).toBeGreaterThanOrEqual(6);
+  // Far more of each than a run that did nothing could have.
+  expect(summary.pushes).toBeGreaterThan(15);
+  expect(summary.checks).toBeGreaterThan(100);
+  const left = (await readdir(tmpdir())).filter((name) => stdout.includes(`/${name}`));
+  expect(left).toEqual([]);
+});
+
+test('the same seed makes the same choices', () => {
+  const choices = (seed: number) => {
+    const random = createRandom(seed);
+    return Array.from({ length: 20 }, () => random.between(0, 1_000));
+  };
+  expect(choices(7)).toEqual(choices(7));
+  expect(choices(7)).not.toEqual(choices(8));
+  expect(choices(7).every((choice) => choice >= 0 && choice <= 1_000)).toBe(true);
+});
+
+test('a violation is counted as a check and told once', () => {
+  const { must, violations, count } = createVerdicts();
+  must(true, () => 'not this');
+  must(false, () => 'this');
+  must(false, () => 'this');
+  expect(violations).toEqual(['this']);
+  expect(count()).toBe(3);
+});

@@ -1,0 +1,50 @@
+import { FAULT_POINTS } from '../../agent/faults.ts';
+import { checkCut, type Verdicts } from './checks.ts';
+import { pause } from './wait.ts';
+import type { World } from './world.ts';
+
+export const VICTIMS = ['service', 'service', 'service', 'database', 'power', 'agent', 'agent', 'agent', 'agents', 'point'] as const;
+export type Victim = (typeof VICTIMS)[number];
+
+/** Kills one of what runs, with -9 and without a warning, and starts it again after a moment. */
+export async function killOne(world: World, victim: Victim, verdicts: Verdicts): Promise<void> {
+  const { service, random } = world;
+  switch (victim) {
+    case 'service':
+      await service.kill();
+      await pause(random.between(0, 300));
+      return service.start();
+    case 'database':
+      await service.killDatabase();
+      // The service goes on for a while without it, as until its supervisor notices.
+      await pause(random.between(0, 1_500));
+      await service.kill();
+      return service.start();
+    case 'power':
+      await Promise.all([service.kill(), service.killDatabase()]);
+      await pause(random.between(0, 300));
+      return service.start();
+    case 'agent':
+      return killAgents(world, [random.pick([...world.devices.keys()])], verdicts);
+    case 'agents':
+      return killAgents(world, [...world.devices.keys()], verdicts);
+    case 'point':
+      return killAgents(world, [random.pick([...world.devices.keys()])], verdicts, random.pick(FAULT_POINTS));
+    default:
+      victim satisfies never;
+  }
+}
+
+/** What `current` shows is looked at while nobody can mend it. With a fault, the agent loses its power again when it comes to that point. */
+async function killAgents(world: World, ids: readonly string[], verdicts: Verdicts, fault?: string): Promise<void> {
+  const pauseMs = world.random.between(0, 500);
+  await Promise.all(
+    ids.map(async (id) => {
+      const device = world.devices.get(id)!;
+      await device.kill();
+      await checkCut(world, device, verdicts);
+      await pause(pauseMs);
+      device.start(fault);
+    }),
+  );
+}

@@ -1,0 +1,62 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { FaultPoint } from '../../agent/faults.ts';
+import type { Verdicts } from './checks.ts';
+import { FOLDERS, REFUSING, released } from './fleet.ts';
+import { within } from './wait.ts';
+import type { World } from './world.ts';
+
+/** Reached when a device finds its new release unhealthy. */
+const GOING_BACK = [
+  'before_failure',
+  'after_failure',
+  'before_swap_back',
+  'after_swap_back',
+  'after_back_hook',
+  'before_rolled_back',
+  'after_rolled_back',
+];
+/** Reached before a device has a name. */
+const ENROLLING = ['before_identity', 'after_identity'];
+
+const CUT_MS = 30_000;
+const SETTLE_MS = 60_000;
+
+/** Cuts a device's power at a named point while the real service deploys to it; it must come to the end that it would have had. */
+export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts): Promise<void> {
+  if (ENROLLING.includes(point)) return cutEnrolment(world, point, verdicts);
+  const { must } = verdicts;
+  const device = world.devices.get(REFUSING)!;
+  const folder = FOLDERS.filter((one) => one.device === REFUSING);
+  const goesBack = GOING_BACK.includes(point);
+  const before = await device.current();
+  const cuts = device.cuts();
+  await device.kill();
+  device.start(point);
+  await world.pushes.push('fleet', goesBack ? 'unhealthy' : 'good', folder);
+  await world.pushes.told();
+  const cut = await within(CUT_MS, async () => device.cuts() > cuts);
+  must(cut, () => `${point} was never reached`);
+  const wanted = goesBack ? before : released(world.pushes.config(REFUSING)!);
+  const end = goesBack ? 'rolled_back' : 'succeeded';
+  const state = async (): Promise<string> => (await world.service.api('GET', `/devices/${REFUSING}/status`)).deployment?.state;
+  const { commit } = world.pushes.head('fleet')!;
+  const arrived = async () => (await world.service.api('GET', `/devices/${REFUSING}/status`)).source.headCommit === commit;
+  const settled = await within(
+    SETTLE_MS,
+    async () => (await arrived()) && (await state()) === end && isDeepStrictEqual(await device.current(), wanted),
+  );
+  const last = settled ? end : await state();
+  must(settled, () => `cut at ${point}: its deployment is ${last}, must be ${end} with the ${goesBack ? 'old' : 'new'} release`);
+}
+
+async function cutEnrolment(world: World, point: string, { must }: Verdicts): Promise<void> {
+  const { service } = world;
+  const { token } = await service.api('POST', '/enrolment-tokens', { uses: 1 });
+  const id = `new-${point.replace('_', '-')}`;
+  const device = await world.addDevice(id, ['--enroll', token]);
+  device.start(point);
+  const cut = await within(CUT_MS, async () => device.cuts() === 1);
+  must(cut, () => `${point} was never reached`);
+  const online = await within(SETTLE_MS, async () => (await service.api('GET', `/devices/${id}`)).connectivity === 'online');
+  must(online, () => `cut at ${point}: the device does not come online`);
+}

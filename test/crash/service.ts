@@ -1,0 +1,157 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { open, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect, type Sql } from '../../src/db/connect.ts';
+import { pause } from './wait.ts';
+
+/** The service as a process of its own, on an embedded PostgreSQL below `folder`; started again on the same port and directory. */
+type Service = Awaited<ReturnType<typeof openService>>;
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are looked at by their documented fields
+export type Body = any;
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const TOKEN = 'crash-admin-token-of-32-characters';
+const READY_TIMEOUT_MS = 60_000;
+
+export async function openService(folder: string) {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const dataDir = join(folder, 'data');
+  const logFile = join(folder, 'service.log');
+  let child: ChildProcess | undefined;
+  const kill = async () => {
+    await end(child, 'SIGKILL');
+    child = undefined;
+  };
+  /** Below `/api/v1`. @throws unless it answers, and well */
+  const api = async (method: string, path: string, body?: unknown): Promise<Body> => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} answers ${response.status}: ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  };
+  return {
+    url,
+    dataDir,
+    /** @throws with the last lines of its log when it does not get ready */
+    async start(): Promise<void> {
+      child = await spawnService(folder, dataDir, logFile, new URL(url).port);
+      await untilReady(child, url, logFile);
+    },
+    kill,
+    /** Kills the postmaster; its backends end by themselves. What is not running yet is not killed. */
+    async killDatabase(): Promise<void> {
+      const postmaster = await readPostmaster(dataDir);
+      if (postmaster !== undefined) signal(postmaster.pid, 'SIGKILL');
+    },
+    api,
+    /** Every page of a list. */
+    async list(path: string): Promise<Body[]> {
+      const items: Body[] = [];
+      let cursor: string | null = null;
+      do {
+        const page: Body = await api('GET', `${path}?limit=500${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
+        items.push(...page.items);
+        cursor = page.nextCursor;
+      } while (cursor !== null);
+      return items;
+    },
+    /** A question to its database, past the API. */
+    async ask<T>(question: (sql: Sql) => Promise<T>): Promise<T> {
+      const postmaster = await readPostmaster(dataDir);
+      if (postmaster === undefined) throw new Error('the database does not run');
+      const sql = connect(`postgresql://bellwether@localhost/bellwether?host=${encodeURIComponent(postmaster.socketDir)}`, { max: 1 });
+      try {
+        return await question(sql);
+      } finally {
+        await sql.end({ timeout: 1 });
+      }
+    },
+    /** As an operator stops it; what does not end is killed, its database too. @returns its exit code */
+    async close(): Promise<number | null> {
+      const stopped = child;
+      await end(stopped, 'SIGTERM');
+      child = undefined;
+      const left = await readPostmaster(dataDir);
+      if (left !== undefined) signal(left.pid, 'SIGQUIT');
+      return stopped?.exitCode ?? null;
+    },
+  };
+}
+
+async function spawnService(folder: string, dataDir: string, logFile: string, port: string): Promise<ChildProcess> {
+  const log = await open(logFile, 'a');
+  try {
+    return spawn(process.execPath, [MAIN, 'serve'], {
+      stdio: ['ignore', log.fd, log.fd],
+      env: {
+        PATH: process.env.PATH,
+        // The socket directories of its database go away with the folder.
+        TMPDIR: folder,
+        PORT: port,
+        DATA_DIR: dataDir,
+        BELLWETHER_ADMIN_TOKEN: TOKEN,
+        ALLOW_PRIVATE_GIT_HOSTS: 'true',
+        LOG_LEVEL: 'info',
+        GIT_WORKERS: '1',
+      },
+    });
+  } finally {
+    await log.close();
+  }
+}
+
+async function untilReady(child: ChildProcess, url: string, logFile: string): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+    await answer?.body?.cancel();
+    if (answer?.ok) return;
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      const lines = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n');
+      throw new Error(`the service does not get ready; its last lines:\n${lines}`);
+    }
+    await pause(30);
+  }
+}
+
+async function end(child: ChildProcess | undefined, by: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise<void>((done) => child.once('exit', () => done()));
+  child.kill(by);
+  const limit = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  await ended;
+  clearTimeout(limit);
+}
+
+async function readPostmaster(dataDir: string): Promise<{ pid: number; socketDir: string } | undefined> {
+  const lines = (await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
+  return pid > 0 && socketDir !== '' ? { pid, socketDir } : undefined;
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once('error', fail);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => done(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,11 @@
+export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** Asks until the answer is true or the time is over; a question that fails (the service is away) counts as no. @returns the last answer */
+export async function within(timeoutMs: number, ask: () => Promise<boolean>): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    if (await ask().catch(() => false)) return true;
+    if (Date.now() > deadline) return false;
+    await pause(50);
+  }
+}

@@ -1,0 +1,65 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openGitHost } from '../support/git-host.ts';
+import { SIGNING_TOKEN } from '../support/hooks.ts';
+import { type Device, openDevice } from './device.ts';
+import { FOLDERS, foldersOf, REFUSING, REPOSITORIES, type Repository } from './fleet.ts';
+import { createPushes } from './pushes.ts';
+import type { Random } from './random.ts';
+import { openService } from './service.ts';
+
+/** Longer than any run: what a lost wake-up would cost is not hidden by polling. */
+const POLL_SECONDS = 86_400;
+
+/** A Git host, the service with its database, and a device with a running agent for each folder, all below one folder that goes away. */
+export type World = Awaited<ReturnType<typeof openWorld>>;
+
+export async function openWorld(random: Random) {
+  const folder = await mkdtemp(join(tmpdir(), 'bellwether-crash-'));
+  // As root, the database runs under an account of its own, which must be able to walk through.
+  await chmod(folder, 0o711);
+  const host = await openGitHost();
+  const service = await openService(folder);
+  const devices = new Map<string, Device>();
+  const close = async (keep = false) => {
+    await Promise.all([...devices.values()].map((device) => device.close()));
+    const exitCode = await service.close();
+    await host.close();
+    if (!keep) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    return exitCode;
+  };
+  const addDevice = async (id: string, credentials: string[]) => {
+    const device = await openDevice(folder, id, service.url, credentials, id === REFUSING);
+    devices.set(id, device);
+    return device;
+  };
+  try {
+    await service.start();
+    const sources = new Map<Repository, { id: string; hookUrl: string }>();
+    for (const name of REPOSITORIES) sources.set(name, await followRepository(host, service, name));
+    for (const { device: id, repository } of FOLDERS) {
+      const { apiKey } = await service.api('POST', '/devices', { id, type: 'till', sourceId: sources.get(repository as Repository)!.id });
+      (await addDevice(id, ['--api-key', apiKey])).start();
+    }
+    const pushes = createPushes(host, new Map([...sources].map(([name, { hookUrl }]) => [name, hookUrl])), random);
+    return { folder, host, service, devices, sources, pushes, random, addDevice, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function followRepository(
+  host: Awaited<ReturnType<typeof openGitHost>>,
+  service: Awaited<ReturnType<typeof openService>>,
+  name: Repository,
+): Promise<{ id: string; hookUrl: string }> {
+  return service.api('POST', '/sources', {
+    name,
+    url: await host.createRepository(name),
+    layout: foldersOf(name).length > 1 ? 'fleet' : 'repo',
+    webhook: { provider: 'gitlab', secret: SIGNING_TOKEN },
+    pollIntervalSeconds: POLL_SECONDS,
+  });
+}
