@@ -8,7 +8,6 @@ import { pause, within } from './wait.ts';
 export type Kind = 'good' | 'invalid' | 'unhealthy';
 /** `isSound`: every folder of the repository is valid at this commit. `taken`: its hook was answered with 202. */
 export type Push = { repository: Repository; commit: string; kind: Kind; isSound: boolean; taken: boolean };
-type Pushes = ReturnType<typeof createPushes>;
 
 /** A git host gives up after some tries; one whose hook is refused for this long is an outage that nobody mends. */
 const HOOK_PATIENCE_MS = 90_000;

@@ -6,9 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { connect, type Sql } from '../../src/db/connect.ts';
 import { pause } from './wait.ts';
 
-/** The service as a process of its own, on an embedded PostgreSQL below `folder`; started again on the same port and directory. */
-type Service = Awaited<ReturnType<typeof openService>>;
-
 // biome-ignore lint/suspicious/noExplicitAny: answers are looked at by their documented fields
 export type Body = any;
 
