@@ -20,6 +20,18 @@ export async function audit(tx: Db, entry: NewAuditEntry): Promise<void> {
     values (${entry.organizationId}, ${entry.actor}, ${entry.action}, ${entry.subject}, ${entry.outcome}, ${entry.commitOid ?? null}, ${tx.json((entry.detail ?? {}) as never)})`;
 }
 
+/** The same line for each of the devices. */
+export async function auditDevices(
+  tx: Db,
+  entry: Omit<NewAuditEntry, 'subject' | 'commitOid'>,
+  deviceIds: readonly string[],
+): Promise<void> {
+  await tx`
+    insert into audit (organization_id, actor, action, subject, outcome, detail)
+    select ${entry.organizationId}::uuid, ${entry.actor}, ${entry.action}, 'device:' || id, ${entry.outcome}, ${tx.json((entry.detail ?? {}) as never)}::jsonb
+    from unnest(${[...deviceIds]}::text[]) as id`;
+}
+
 /** Newest first. */
 export async function listAudit(
   sql: Db,

@@ -26,8 +26,12 @@ export async function deploy(
 
 /** Brings one device to its folder's bundle, if automation may and it is not told so already. @returns whether an attempt was opened */
 export async function convergeDevice(unit: Unit, device: Pick<Device, 'organizationId' | 'id' | 'sourceId'>): Promise<boolean> {
-  if (device.sourceId === null) return false;
-  const targets = await eligibleTargets(unit.tx, device.organizationId, { sourceId: device.sourceId, deviceId: device.id });
-  const opened = await deploy(unit, device.organizationId, targets, { kind: 'change' });
-  return opened.size > 0;
+  return device.sourceId !== null && (await convergeDevices(unit, device.organizationId, device.sourceId, [device.id])) > 0;
+}
+
+/** The same for several devices of one source. @returns how many attempts were opened */
+export async function convergeDevices(unit: Unit, organizationId: string, sourceId: string, deviceIds: readonly string[]): Promise<number> {
+  const targets = await eligibleTargets(unit.tx, organizationId, { sourceId, deviceIds });
+  const opened = await deploy(unit, organizationId, targets, { kind: 'change' });
+  return opened.size;
 }

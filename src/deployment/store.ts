@@ -42,13 +42,17 @@ export type Target = { deviceId: string; bundle: string; revisionId: string | nu
 
 /**
  * Devices of a source that automation may move and whose folder holds another bundle than they are told to run: followed, not held, not
- * condemned here. `deviceId` narrows it to one. Locked in the order of their ids.
+ * condemned here. `deviceIds` narrows it to some. Locked in the order of their ids.
  */
-export async function eligibleTargets(tx: Db, organizationId: string, where: { sourceId: string; deviceId?: string }): Promise<Target[]> {
+export async function eligibleTargets(
+  tx: Db,
+  organizationId: string,
+  where: { sourceId: string; deviceIds?: readonly string[] },
+): Promise<Target[]> {
   return tx<Target[]>`
     select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
     from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
-    where d.organization_id = ${organizationId} and d.source_id = ${where.sourceId} ${where.deviceId === undefined ? tx`` : tx`and d.id = ${where.deviceId}`}
+    where d.organization_id = ${organizationId} and d.source_id = ${where.sourceId} ${where.deviceIds === undefined ? tx`` : tx`and d.id = any(${[...where.deviceIds]}::text[])`}
       and ${eligible(tx)}
     order by d.id for update of d`;
 }

@@ -9,7 +9,7 @@ import { insertDevice, type NewDevice } from './store.ts';
 const KEY_GRACE_SECONDS = 24 * 3600;
 
 /** `GET /devices/pending` answers devices their commands. */
-const RESERVED_IDS = new Set(['pending']);
+export const RESERVED_IDS = new Set(['pending']);
 
 /**
  * Makes a device with its first key and lets it follow its source. @returns the key, which is shown once and stored as a hash

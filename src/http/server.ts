@@ -1,11 +1,13 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
+import { except } from 'hono/combine';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import { auditRoutes } from '../audit/routes.ts';
 import { deviceActionRoutes } from '../device/action-routes.ts';
 import { agentRoutes } from '../device/agent-routes.ts';
 import { deviceHistoryRoutes } from '../device/history-routes.ts';
+import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from '../device/import-routes.ts';
 import { devicePreviewRoutes } from '../device/preview-routes.ts';
 import { createPreviews, type Previews } from '../device/previews.ts';
 import { deviceRoutes } from '../device/routes.ts';
@@ -57,13 +59,19 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   const api = createApi();
   const { CORS_ORIGINS } = services.config;
   if (CORS_ORIGINS.length > 0) api.use('*', cors({ origin: CORS_ORIGINS, exposeHeaders: ['ETag', 'Location', 'Retry-After'] }));
-  api.use('*', limitBody());
+  api.use(
+    '*',
+    except((c) => c.req.path === `/api/v1${IMPORT_PATH}`, limitBody()),
+  );
   api.use('*', requireActor(services.store.sql, services.limits, services.config.TRUST_PROXY));
+  // Larger, and so only for those who may send it.
+  api.use(IMPORT_PATH, limitBody(MAX_IMPORT_BYTES));
   api.use('*', idempotency(services.store.sql, services.box));
   for (const routes of [
     sourceRoutes,
     deliveryRoutes,
     deviceRoutes,
+    deviceImportRoutes,
     deviceActionRoutes,
     deviceHistoryRoutes,
     seedSiteRoutes,
