@@ -26,7 +26,7 @@ import { createSigner } from './organization/signing.ts';
 import { ensureOrganization, insertToken } from './organization/store.ts';
 import { openPreparer } from './revision/preparer.ts';
 import { openSecretBox } from './secret-box.ts';
-import { loadSecretKey } from './secret-key.ts';
+import { loadSecretKeys, readSecretKeys } from './secret-key.ts';
 import { hashToken, last4, mintToken } from './tokens.ts';
 import { openWorkspaces } from './workspace/workspace.ts';
 
@@ -80,7 +80,9 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
   const listenSql = connect(directUrl, { max: 1, applicationName: 'bellwether listen' });
   closers.push(() => listenSql.end({ timeout: 2 }));
-  const box = openSecretBox([await loadSecretKey({ value: config.BELLWETHER_SECRET_KEY, dataDir: config.DATA_DIR })]);
+  const { BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir } = config;
+  // The key file may be rotated beside us.
+  const box = openSecretBox(await loadSecretKeys({ value, dataDir }), value === undefined ? () => readSecretKeys(dataDir) : undefined);
   // Below the queue: its handlers work with it until they are drained.
   const preparer = openPreparer(config.GIT_WORKERS);
   closers.push(() => preparer.close());

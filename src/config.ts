@@ -27,7 +27,10 @@ const Environment = z
     BELLWETHER_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
     BELLWETHER_SECRET_KEY: z
       .string()
-      .refine((text) => Buffer.from(text, 'base64').length === 32, 'must be 32 bytes in base64')
+      .refine(
+        (text) => text.split(',').every((key) => Buffer.from(key, 'base64').length === 32),
+        'must be 32 bytes in base64, or several such keys with commas between: the first seals',
+      )
       .optional(),
     CORS_ORIGINS: z
       .string()

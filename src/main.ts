@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { registerClientCommands } from './cli/commands.ts';
+import { registerKeysCommands } from './cli/keys.ts';
 import { readConfig } from './config.ts';
 import { registerDemoCommand } from './demo/command.ts';
 import { messageOf } from './errors.ts';
@@ -36,6 +37,7 @@ program
 
 registerDemoCommand(program);
 registerSimulateCommand(program);
+registerKeysCommands(program, { env: process.env, out: (text) => process.stdout.write(text) });
 
 const interrupted = new AbortController();
 registerClientCommands(program, {

@@ -27,19 +27,41 @@ const SEALED = /^v1\.([\w-]{1,64})\.([\w-]+)$/;
  * AES-256-GCM. The first key seals, all of them open: rotation is to put a new one in front. A sealed text reads
  * `v1.<key id>.<base64url of nonce, ciphertext, tag>`.
  *
+ * `reload` gives the keys as they are now, for those that another process rotates: it is asked before every sealing, so that nothing is sealed
+ * with a key that is being retired, and when a text names a key that is not here. Keys that are gone since go on opening.
+ *
  * @throws Problem `secret_key_invalid`
  */
-export function openSecretBox(keys: readonly SecretKey[]): SecretBox {
-  const [current] = keys;
-  if (current === undefined) throw new Problem('secret_key_invalid', 'Cannot open a secret box: there are 0 keys, must be at least 1');
-  for (const key of keys) check(key);
-  const keyById = new Map(keys.map(({ id, key }) => [id, key]));
-  if (keyById.size !== keys.length) throw new Problem('secret_key_invalid', 'Cannot open a secret box: two keys have the same id');
+export function openSecretBox(keys: readonly SecretKey[], reload?: () => readonly SecretKey[]): SecretBox {
+  const keyById = new Map<string, Uint8Array>();
+  let current = firstOf(keys);
+  const learn = (all: readonly SecretKey[]): void => {
+    current = firstOf(all);
+    for (const { id, key } of all) keyById.set(id, key);
+  };
+  learn(keys);
   return {
-    seal: (text, context) => seal(text, context, current),
-    open: (sealed, context) => open(sealed, context, keyById),
+    seal: (text, context) => {
+      if (reload !== undefined) learn(reload());
+      return seal(text, context, current);
+    },
+    open: (sealed, context) => {
+      const id = SEALED.exec(sealed)?.[1];
+      if (reload !== undefined && id !== undefined && !keyById.has(id)) learn(reload());
+      return open(sealed, context, keyById);
+    },
     isCurrent: (sealed) => SEALED.exec(sealed)?.[1] === current.id,
   };
+}
+
+/** @throws Problem `secret_key_invalid` */
+function firstOf(keys: readonly SecretKey[]): SecretKey {
+  const [first] = keys;
+  if (first === undefined) throw new Problem('secret_key_invalid', 'Cannot open a secret box: there are 0 keys, must be at least 1');
+  for (const key of keys) check(key);
+  if (new Set(keys.map(({ id }) => id)).size !== keys.length)
+    throw new Problem('secret_key_invalid', 'Cannot open a secret box: two keys have the same id');
+  return first;
 }
 
 function check({ id, key }: SecretKey): void {

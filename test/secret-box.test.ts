@@ -76,3 +76,17 @@ test('keys of another size, equal ids and no key at all are refused', () => {
   expect(() => openSecretBox([{ id: 'a.b', key: randomBytes(32) }])).toThrow(invalid);
   expect(() => openSecretBox([newKey, { id: 'new', key: randomBytes(32) }])).toThrow(invalid);
 });
+
+test('a box that can reload seals with the key that is first now, and opens with one that it has not seen yet', () => {
+  let keys = [oldKey];
+  const box = openSecretBox(keys, () => keys);
+  const old = box.seal('token', CONTEXT);
+  keys = [newKey, oldKey];
+  expect(box.open(openSecretBox([newKey]).seal('other', CONTEXT), CONTEXT)).toBe('other');
+  expect(openSecretBox([newKey]).open(box.seal('token', CONTEXT), CONTEXT)).toBe('token');
+  keys = [newKey];
+  expect(box.isCurrent(box.seal('token', CONTEXT))).toBe(true);
+  expect(box.open(old, CONTEXT)).toBe('token');
+  const stranger = openSecretBox([{ id: 'stranger', key: randomBytes(32) }]).seal('token', CONTEXT);
+  expect(() => box.open(stranger, CONTEXT)).toThrow(unreadable);
+});

@@ -46,6 +46,13 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
   }
 }
 
+/** URL of the PostgreSQL that a live service runs in `dataDir`, for a program beside it; undefined when none answers there. */
+export async function runningEmbeddedPostgres(dataDir: string, log: Log): Promise<string | undefined> {
+  const home = await reachableHome(dataDir, await unprivilegedOwner(), log);
+  const running = await runningPostmaster(join(home, 'postgres'));
+  return running === undefined ? undefined : urlOf(running, 'bellwether');
+}
+
 function isInUse(error: unknown): boolean {
   return error instanceof Problem && error.code === 'data_dir_in_use';
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
+import { ensureOrganization } from '../../src/organization/store.ts';
 import { folder, openScene } from '../support/scene.ts';
 import { ADMIN_TOKEN, type Answer, eventually } from '../support/service.ts';
 
@@ -119,6 +120,7 @@ test('devices of a fleet find their folders and are deployed to at once; others 
   const files = {
     'fleet.yaml': 'apiVersion: bellwether/v1\nkind: Fleet\ndevices: "sites/*/*"\n',
     ...folder({ vlan: 7 }, 'sites/bern/imp-1/'),
+    ...folder({ vlan: 8 }, 'sites/bern/imp-0/'),
   };
   await scene.host.createRepository('fleet-of-imports');
   const source = (await scene.api('POST', '/sources', { name: 'imports', url: scene.host.urlOf('fleet-of-imports'), layout: 'fleet' }))
@@ -131,6 +133,9 @@ test('devices of a fleet find their folders and are deployed to at once; others 
     { id: 'imp-2', sourceId: source.id },
     { id: 'imp-3', sourceId: source.id, start: false },
   ];
+  // One that may be moved, but has not been told so: that is its rollout's business, not the import's.
+  await scene.api('POST', '/devices', { id: 'imp-0', sourceId: source.id, start: false });
+  await scene.service.database.sql`update devices set following = true where id = 'imp-0'`;
   expect((await send(lines(rows), { type: JSON_LINES })).body.registered).toBe(3);
   const shown = await Promise.all(rows.map(async ({ id }) => (await scene.api('GET', `/devices/${id}`)).body));
   expect(shown.map(({ path, following }) => [path, following])).toEqual([
@@ -140,6 +145,7 @@ test('devices of a fleet find their folders and are deployed to at once; others 
   ]);
   expect(shown[0].desired).toMatchObject({ bundle: expect.any(String), deploymentId: expect.any(String) });
   expect(shown[1].desired).toBeNull();
+  expect((await scene.api('GET', '/devices/imp-0')).body).toMatchObject({ path: 'sites/bern/imp-0', following: true, desired: null });
 });
 
 test('what is no table of devices is refused as a whole', async () => {
@@ -166,6 +172,20 @@ test('only operators and admins import', async () => {
   const viewer = (await scene.api('POST', '/tokens', { name: 'looker', role: 'viewer' })).body.token;
   expect((await send('id\nlook-1\n', { token: viewer })).status).toBe(403);
   expect(await count('look-%')).toBe(0);
+});
+
+test("another organization's site and source are none, and its devices' ids are free", async () => {
+  const { sql } = scene.service.database;
+  const [stranger, site, source] = [await ensureOrganization(sql, newId(), 'strangers'), newId(), newId()];
+  await sql`insert into sites (organization_id, id, name) values (${stranger}, ${site}, 'theirs')`;
+  await sql`insert into devices (organization_id, id, name, type) values (${stranger}, 'both-1', 'theirs', 'pos')`;
+  const answer = await send(`id,siteId\nboth-1,\nboth-2,${site}\n`);
+  expect(answer.body).toMatchObject({
+    registered: 1,
+    devices: [{ id: 'both-1' }],
+    refused: [{ row: 2, errors: [{ pointer: '/siteId' }] }],
+  });
+  expect((await send(`id,sourceId\nboth-3,${source}\n`)).body.refused).toMatchObject([{ errors: [{ pointer: '/sourceId' }] }]);
 });
 
 test('with an Idempotency-Key the same import again gives the same keys and no second devices', async () => {

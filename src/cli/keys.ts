@@ -1,0 +1,171 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { type Config, readConfig } from '../config.ts';
+import { connect, type Sql, type Tx } from '../db/connect.ts';
+import { openEmbeddedPostgres, runningEmbeddedPostgres } from '../db/embedded.ts';
+import { Problem } from '../errors.ts';
+import { createLog } from '../log.ts';
+import { openSecretBox, type SecretBox } from '../secret-box.ts';
+import { addSecretKey, keepOneSecretKey, loadSecretKeys } from '../secret-key.ts';
+
+type Io = { env: Record<string, string | undefined>; out(text: string): void; settleMs?: number };
+
+/** Adds `keys rotate`. */
+export function registerKeysCommands(program: Command, io: Io): void {
+  program
+    .command('keys')
+    .description("the service's secret key, which seals credentials in the database")
+    .command('rotate')
+    .description('seal everything with a new key and remove the old ones; also while the service runs, with the same environment')
+    .action(async () => {
+      const config = readConfig(io.env);
+      const { resealed, dropped, unreadable } = await rotateKeys(config, io.settleMs);
+      io.out(`sealed anew: ${resealed}; kept answers dropped: ${dropped}\n`);
+      for (const context of unreadable) io.out(`no key opens ${context}: enter it again\n`);
+      const configured = config.BELLWETHER_SECRET_KEY !== undefined;
+      io.out(configured ? 'the first key of BELLWETHER_SECRET_KEY is the only one in use: remove the others\n' : 'old keys removed\n');
+    });
+}
+
+export type Rotation = { resealed: number; dropped: number; unreadable: string[] };
+
+/** Held while keys rotate: a second rotation would remove the key that the first one seals with. */
+const ROTATION_LOCK = 7_236_002;
+/** Between the new key and the last look: a running service that had just sealed with the old one has stored that by then. */
+const SETTLE_MS = 5_000;
+
+/**
+ * A new key in the key file (with configured keys: their first), everything sealed in the database sealed with it, then the old keys out of the
+ * file. Running services read the file again before they seal and when they meet the new key. Cut off anywhere, it leaves every text readable,
+ * and is to be run again. With configured keys nothing but the database changes.
+ *
+ * @throws Problem `rotation_in_progress`, `secret_key_invalid`, `not_set_up` when the service never started on the database
+ */
+export async function rotateKeys(config: Config, settleMs: number = SETTLE_MS): Promise<Rotation> {
+  const database = await reachDatabase(config);
+  const sql = connect(database.url, { max: 1, applicationName: 'bellwether keys' });
+  try {
+    await takeLock(sql);
+    const { BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir } = config;
+    const keys = value === undefined ? await addSecretKey(dataDir) : await loadSecretKeys({ value, dataDir });
+    const [current] = keys;
+    if (current === undefined) throw new Problem('secret_key_invalid', 'Cannot rotate keys: there are 0 keys, must be at least 1');
+    const box = openSecretBox(keys);
+    const rotation: Rotation = { resealed: 0, dropped: 0, unreadable: [] };
+    await resealAll(sql, box, current.id, rotation);
+    await pause(settleMs);
+    await resealRest(sql, box, current.id, rotation);
+    if (value === undefined) await keepOneSecretKey(dataDir, current);
+    return { ...rotation, unreadable: [...new Set(rotation.unreadable)] };
+  } finally {
+    await sql.end({ timeout: 2 });
+    await database.close();
+  }
+}
+
+/** The configured database, the embedded one of the service that runs, or the embedded one, started for this. */
+async function reachDatabase(config: Config): Promise<{ url: string; close(): Promise<void> }> {
+  const configured = config.DATABASE_DIRECT_URL ?? config.DATABASE_URL;
+  const log = createLog('error');
+  const url = configured ?? (await runningEmbeddedPostgres(config.DATA_DIR, log));
+  return url === undefined ? openEmbeddedPostgres(config.DATA_DIR, log) : { url, close: async () => {} };
+}
+
+/** For the connection's life. */
+async function takeLock(sql: Sql): Promise<void> {
+  const [row] = await sql<[{ known: boolean; taken: boolean }]>`
+    select to_regclass('signing_keys') is not null as known, pg_try_advisory_lock(${ROTATION_LOCK}) as taken`;
+  if (!row.taken) throw new Problem('rotation_in_progress', 'Cannot rotate keys: another rotation is under way', { status: 409 });
+  if (!row.known) throw new Problem('not_set_up', 'Cannot rotate keys: the service has not started on this database yet');
+}
+
+/** What is sealed where, and what the text says that it is (see who seals it). */
+const SEALED = [
+  { table: 'sources', id: 'id::text', column: 'auth_sealed', context: `'source:' || id || ':auth'` },
+  { table: 'sources', id: 'id::text', column: 'webhook_secret_sealed', context: `'source:' || id || ':webhook'` },
+  {
+    table: 'signing_keys',
+    id: `organization_id || ' ' || kid`,
+    column: 'private_sealed',
+    context: `'signing-key:' || organization_id || ':' || kid`,
+  },
+] as const;
+type Place = (typeof SEALED)[number];
+
+const BATCH = 200;
+
+async function resealAll(sql: Sql, box: SecretBox, keyId: string, rotation: Rotation): Promise<void> {
+  for (const place of SEALED) {
+    let after: string | undefined = '';
+    while (after !== undefined) {
+      const from: string = after;
+      // A batch is short, so that a service that changes a source waits little.
+      after = (await sql.begin((tx) => resealBatch(tx, box, keyId, place, from, rotation))) as string | undefined;
+    }
+  }
+  let dropped = BATCH;
+  while (dropped === BATCH) {
+    dropped = await dropAnswers(sql, keyId, BATCH);
+    rotation.dropped += dropped;
+  }
+}
+
+/** What came with an old key meanwhile; nobody else writes until it is done, which is a moment as there is next to nothing left. */
+async function resealRest(sql: Sql, box: SecretBox, keyId: string, rotation: Rotation): Promise<void> {
+  await sql.begin(async (tx) => {
+    await tx`lock table sources, signing_keys, idempotency_keys in share row exclusive mode`;
+    for (const place of SEALED) {
+      let after: string | undefined = '';
+      while (after !== undefined) after = await resealBatch(tx, box, keyId, place, after, rotation);
+    }
+    rotation.dropped += await dropAnswers(tx, keyId, 1_000_000);
+  });
+}
+
+type Row = { id: string; sealed: string; context: string };
+
+/** Rows after `after`, in the order of their ids. @returns the last one's id while there may be more */
+async function resealBatch(
+  tx: Tx,
+  box: SecretBox,
+  keyId: string,
+  { table, id, column, context }: Place,
+  after: string,
+  rotation: Rotation,
+): Promise<string | undefined> {
+  const rows = await tx<Row[]>`
+    select ${tx.unsafe(id)} as id, ${tx(column)} as sealed, ${tx.unsafe(context)} as context from ${tx(table)}
+    where ${tx.unsafe(id)} > ${after} and ${tx(column)} is not null and ${tx(column)} not like ${sealedWith(keyId)}
+    order by 1 limit ${BATCH} for update`;
+  const fresh = rows.flatMap((row) => resealed(row, box, rotation));
+  await tx`
+    update ${tx(table)} set ${tx(column)} = new.sealed
+    from unnest(${fresh.map((row) => row.id)}::text[], ${fresh.map((row) => row.sealed)}::text[]) as new (key, sealed)
+    where ${tx.unsafe(id)} = new.key`;
+  rotation.resealed += fresh.length;
+  return rows.length === BATCH ? rows.at(-1)?.id : undefined;
+}
+
+/** One that no key opens stays as it is: it was lost before. */
+function resealed({ id, sealed, context }: Row, box: SecretBox, rotation: Rotation): { id: string; sealed: string }[] {
+  try {
+    return [{ id, sealed: box.seal(box.open(sealed, context), context) }];
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'secret_unreadable') throw error;
+    rotation.unreadable.push(context);
+    return [];
+  }
+}
+
+/** Answers kept for repeated requests live a day at most: they are not worth the work. */
+async function dropAnswers(db: Sql | Tx, keyId: string, limit: number): Promise<number> {
+  const result = await db`
+    delete from idempotency_keys where ctid = any(array(
+      select ctid from idempotency_keys where answer_sealed is not null and answer_sealed not like ${sealedWith(keyId)} limit ${limit}))`;
+  return result.count;
+}
+
+/** Key ids are hexadecimal: nothing in them means anything to LIKE. */
+function sealedWith(keyId: string): string {
+  return `v1.${keyId}.%`;
+}
