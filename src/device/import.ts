@@ -145,9 +145,6 @@ async function mintKeys({ tx }: Unit, organizationId: string, devices: readonly 
   return new Map(keys.map(({ id, apiKey }) => [id, apiKey]));
 }
 
-/** PostgreSQL has counted nothing of devices that this transaction made, and takes plans that suit few. */
-const CONVERGE_BATCH = 500;
-
 /** The facts, and the first deployments of those whose folder is known. */
 async function announce(unit: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<void> {
   for (const { id, name, type, sourceId, path } of devices) {
@@ -158,11 +155,12 @@ async function announce(unit: Unit, organizationId: string, devices: readonly Ne
     devices.filter((device) => device.following),
     (device) => device.sourceId,
   );
-  for (const [sourceId, bound] of following) {
-    if (sourceId === null) continue;
-    const ids = bound.map(({ id }) => id);
-    for (let at = 0; at < ids.length; at += CONVERGE_BATCH) {
-      await convergeDevices(unit, organizationId, sourceId, ids.slice(at, at + CONVERGE_BATCH));
-    }
-  }
+  for (const [sourceId, bound] of following)
+    if (sourceId !== null)
+      await convergeDevices(
+        unit,
+        organizationId,
+        sourceId,
+        bound.map(({ id }) => id),
+      );
 }
