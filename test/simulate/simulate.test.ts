@@ -29,6 +29,9 @@ async function enrolled(service: TestService, sourceId: string) {
 
 const stepsOf = (told: readonly SimulationEvent[], id: string) =>
   told.flatMap((event) => (event.kind === 'deployment' && event.deviceId === id ? [event.state] : []));
+/** The service knows a step before the device has its answer: until every device has it. */
+const endOf = (told: readonly SimulationEvent[], devices: readonly { id: string }[], state: 'succeeded' | 'rolled_back') =>
+  eventually(`all told ${state}`, async () => devices.every(({ id }) => stepsOf(told, id).includes(state)));
 const devicesOf = async (service: TestService) =>
   (await service.api('GET', '/devices')).body.items as { id: string; simulated: boolean; syncStatus: string; connectivity: string }[];
 
@@ -46,8 +49,9 @@ test('simulated devices enrol as such, apply what a commit brings, and report ea
   await using fleet = await openFleet();
   const devices = await enrolled(fleet.service, fleet.source.id);
   expect(devices.map((device) => device.id)).toEqual(['sim-0001', 'sim-0002', 'sim-0003', 'sim-0004', 'sim-0005']);
-  const told = await simulated({ server: fleet.service.url, devices }, async () => {
+  const told = await simulated({ server: fleet.service.url, devices }, async (events) => {
     await eventually('all in sync', async () => (await devicesOf(fleet.service)).every(({ syncStatus }) => syncStatus === 'in_sync'));
+    await endOf(events, devices, 'succeeded');
   });
   const stored = await devicesOf(fleet.service);
   expect(stored).toHaveLength(COUNT);
@@ -60,7 +64,7 @@ test('simulated devices enrol as such, apply what a commit brings, and report ea
 test('with a fail rate of 1 every device fails its health check and goes back', async () => {
   await using fleet = await openFleet();
   const devices = await enrolled(fleet.service, fleet.source.id);
-  const told = await simulated({ server: fleet.service.url, devices, failRate: 1 }, async () => {
+  const told = await simulated({ server: fleet.service.url, devices, failRate: 1 }, async (events) => {
     await eventually('all rolled back', async () =>
       (await devicesOf(fleet.service)).every(({ syncStatus }) => syncStatus === 'rolled_back' || syncStatus === 'failed'),
     );
@@ -70,6 +74,7 @@ test('with a fail rate of 1 every device fails its health check and goes back', 
       >`select count(*)::int as n from deployments where state = 'rolled_back' and error_code = 'health_check_failed'`;
       return row.n === COUNT;
     });
+    await endOf(events, devices, 'rolled_back');
   });
   for (const { id } of devices) expect(stepsOf(told, id).slice(0, 4)).toEqual(['delivering', 'applying', 'failed', 'rolled_back']);
 });
