@@ -9,7 +9,7 @@ export const CredentialsInput = z.union([
 ]);
 
 export function sealCredentials(box: SecretBox, sourceId: string, credentials: Credentials): { authSealed: string; authHint: string } {
-  const hint = 'token' in credentials ? `token …${last4(credentials.token)}` : `user ${credentials.username}`;
+  const hint = 'token' in credentials ? tokenHint(credentials.token) : `user ${credentials.username}`;
   return { authSealed: box.seal(JSON.stringify(credentials), `source:${sourceId}:auth`), authHint: hint };
 }
 
@@ -24,4 +24,17 @@ export function sealHookSecret(box: SecretBox, sourceId: string, secret: string)
 
 export function openHookSecret(box: SecretBox, source: Pick<Source, 'id' | 'webhookSecretSealed'>): string | null {
   return source.webhookSecretSealed === null ? null : box.open(source.webhookSecretSealed, `source:${source.id}:webhook`);
+}
+
+/** A token for the host's API alone, for sources whose credentials are not for that. */
+export function sealApiToken(box: SecretBox, sourceId: string, token: string): { apiTokenSealed: string; apiTokenHint: string } {
+  return { apiTokenSealed: box.seal(token, `source:${sourceId}:api-token`), apiTokenHint: tokenHint(token) };
+}
+
+export function openApiToken(box: SecretBox, source: Pick<Source, 'id' | 'apiTokenSealed'>): string | undefined {
+  return source.apiTokenSealed === null ? undefined : box.open(source.apiTokenSealed, `source:${source.id}:api-token`);
+}
+
+function tokenHint(token: string): string {
+  return `token …${last4(token)}`;
 }

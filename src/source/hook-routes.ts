@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono';
 import { notFound, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
+import { readBounded } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { openHookSecret } from './credentials.ts';
@@ -65,7 +66,7 @@ async function verified(
   provider: WebhookProvider | null,
   raw: Request,
 ): Promise<ParsedHook & { provider: string }> {
-  const rawBody = await readBounded(raw);
+  const rawBody = await readBounded(raw, MAX_HOOK_BYTES, tooLarge);
   if (provider === null)
     throw new Problem('hook_malformed', 'Cannot recognise the sender of this webhook: its headers are of no known git host', {
       status: 400,
@@ -133,15 +134,6 @@ async function take(services: Services, source: Source, provider: string, poke: 
   return 'accepted';
 }
 
-async function readBounded(request: Request): Promise<Uint8Array> {
-  const tooLarge = () => new Problem('hook_too_large', `Cannot take a webhook of more than ${MAX_HOOK_BYTES} bytes`, { status: 413 });
-  if (Number(request.headers.get('content-length') ?? 0) > MAX_HOOK_BYTES) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_HOOK_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function tooLarge(): Problem {
+  return new Problem('hook_too_large', `Cannot take a webhook of more than ${MAX_HOOK_BYTES} bytes`, { status: 413 });
 }

@@ -22,7 +22,7 @@ import { newId } from '../ids.ts';
 import { listRevisions, pathsOfRevision, revisionOf } from '../revision/store.ts';
 import { openCredentials } from './credentials.ts';
 import { NewSource, RevisionDetail, RevisionView, SourceChange, SourceView, viewRevision, viewSource } from './schemas.ts';
-import { followsAnother, settingsAfter, settingsOfNew } from './settings.ts';
+import { checkForgeOrigin, followsAnother, settingsAfter, settingsOfNew } from './settings.ts';
 import type { Source } from './source.ts';
 import { deleteSource, insertSource, listSources, lockSource, sourceOf, updateSource } from './store.ts';
 
@@ -69,6 +69,7 @@ export function sourceRoutes(services: Services) {
         const wanted = c.req.valid('json');
         const { organizationId } = c.get('actor');
         const settings = settingsOfNew(services, organizationId, newId(), wanted);
+        checkForgeOrigin(c.get('actor').role, undefined, settings);
         const source = await act(
           c,
           store,
@@ -127,6 +128,7 @@ export function sourceRoutes(services: Services) {
             if (source === undefined) throw notFound('source', id);
             checkIfMatch(c, source.version);
             const settings = settingsAfter(services, source, change);
+            checkForgeOrigin(c.get('actor').role, source, settings);
             const named =
               await tx`select 1 from sources where organization_id = ${organizationId} and name = ${settings.name} and id <> ${id}`;
             if (named.length > 0) throw conflict('name_taken', `Cannot rename the source to "${settings.name}": there is one of that name`);

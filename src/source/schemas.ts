@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
+import { ForgeSettings } from '../forge/forge.ts';
 import type { Revision } from '../revision/store.ts';
-import { RolloutPolicy } from '../rollout/rollout.ts';
+import { PolicySchema } from '../rollout/policy-schema.ts';
 import { DriftPolicy } from '../wire/agent.ts';
 import { CredentialsInput } from './credentials.ts';
 import { DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, type Source } from './source.ts';
@@ -13,6 +14,16 @@ const Webhook = z.strictObject({
 });
 export type Webhook = z.output<typeof Webhook>;
 
+const forge = {
+  description: "API of the repository's git host, where its URL and webhook do not tell; an address on another origin takes an admin",
+};
+const ApiToken = z
+  .string()
+  .min(8)
+  .max(4000)
+  .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters')
+  .openapi({ description: "For the host's API, where `auth` is not for that" });
+
 const fields = {
   name: z.string().trim().min(1).max(200).openapi({ example: 'store-terminals' }),
   url: z.string().min(1).max(2048).openapi({ example: 'https://gitlab.example.com/fleet/terminals.git' }),
@@ -21,7 +32,8 @@ const fields = {
   pollIntervalSeconds: z.number().int().min(MIN_POLL_SECONDS).max(MAX_POLL_SECONDS),
   allOrNothing: z.boolean().openapi({ description: 'One invalid device folder blocks the whole revision' }),
   driftPolicy: DriftPolicy,
-  rolloutPolicy: RolloutPolicy,
+  rolloutPolicy: PolicySchema,
+  policyFrom: z.enum(['git', 'source']).openapi({ description: 'Whether a `rollout:` in the repository goes before rolloutPolicy' }),
 };
 
 export const NewSource = z
@@ -31,9 +43,12 @@ export const NewSource = z
     pollIntervalSeconds: fields.pollIntervalSeconds.default(DEFAULT_POLL_SECONDS),
     allOrNothing: fields.allOrNothing.default(false),
     driftPolicy: fields.driftPolicy.default('heal'),
-    rolloutPolicy: fields.rolloutPolicy.default({ strategy: 'all_at_once' }),
+    rolloutPolicy: fields.rolloutPolicy.default({}),
+    policyFrom: fields.policyFrom.default('git'),
     auth: CredentialsInput.optional(),
     webhook: Webhook.optional(),
+    forge: ForgeSettings.optional().openapi(forge),
+    apiToken: ApiToken.optional(),
   })
   .openapi('NewSource');
 
@@ -42,6 +57,8 @@ export const SourceChange = z
     ...z.object(fields).partial().shape,
     auth: CredentialsInput.nullable().optional(),
     webhook: Webhook.nullable().optional(),
+    forge: ForgeSettings.nullable().optional().openapi(forge),
+    apiToken: ApiToken.nullable().optional(),
   })
   .openapi('SourceChange');
 
@@ -59,7 +76,10 @@ export const SourceView = z
         options: HookOptions.nullable(),
       })
       .nullable(),
+    hold: z.object({ at: time, by: z.string(), reason: z.string() }).nullable(),
     hookUrl: z.string(),
+    forge: ForgeSettings.nullable(),
+    apiToken: z.string().nullable().openapi({ description: 'Only its last characters' }),
     status: z.enum(['new', 'ok', 'partial', 'invalid', 'empty', 'ref_missing', 'waiting', 'failing']),
     headCommit: z.string().nullable(),
     revisionId: z.string().nullable(),
@@ -84,9 +104,13 @@ export function viewSource(source: Source, publicUrl: string): z.output<typeof S
     allOrNothing: source.allOrNothing,
     driftPolicy: source.driftPolicy,
     rolloutPolicy: source.rolloutPolicy,
+    policyFrom: source.policyFrom,
+    hold: source.heldAt === null ? null : { at: source.heldAt.toISOString(), by: source.heldBy ?? '', reason: source.holdReason ?? '' },
     auth: source.authHint,
     webhook: viewWebhook(source),
-    hookUrl: `${publicUrl}/hooks/${source.id}`,
+    hookUrl: hookUrlOf(source, publicUrl),
+    forge: source.forge,
+    apiToken: source.apiTokenHint,
     status: source.status,
     headCommit: source.headCommit,
     revisionId: source.revisionId,
@@ -100,6 +124,11 @@ export function viewSource(source: Source, publicUrl: string): z.output<typeof S
   };
 }
 
+/** Where git hosts post to. */
+export function hookUrlOf({ id }: Pick<Source, 'id'>, publicUrl: string): string {
+  return `${publicUrl}/hooks/${id}`;
+}
+
 function viewWebhook({ webhookProvider: provider, webhookSecretLast4, webhookOptions: options }: Source) {
   return provider === null ? null : { provider, secret: `…${webhookSecretLast4 ?? ''}`, options };
 }
@@ -109,6 +138,7 @@ export const ConfigErrorView = z
     code: z.string(),
     file: z.string(),
     line: z.number().int().optional(),
+    rendered: z.string().optional().openapi({ description: 'The file that is wrong, where layers or a template made it of `file`' }),
     pointer: z.string(),
     rule: z.string(),
     limit: z.unknown().optional(),

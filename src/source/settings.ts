@@ -1,8 +1,11 @@
 import type { z } from 'zod';
+import { Problem } from '../errors.ts';
+import { checkApiUrl, leavesOrigin } from '../forge/place.ts';
 import { checkRefName, parseRemote } from '../git/remote.ts';
 import type { Services } from '../http/services.ts';
+import { mayActAs, type Role } from '../organization/organization.ts';
 import { last4 } from '../tokens.ts';
-import { sealCredentials, sealHookSecret } from './credentials.ts';
+import { sealApiToken, sealCredentials, sealHookSecret } from './credentials.ts';
 import type { NewSource, SourceChange, Webhook } from './schemas.ts';
 import type { Source } from './source.ts';
 import type { SourceSettings } from './store.ts';
@@ -15,28 +18,46 @@ export function settingsOfNew(
   id: string,
   wanted: z.output<typeof NewSource>,
 ): SourceSettings {
-  const { auth, webhook, ...plain } = wanted;
-  checkRemote(config, plain);
+  const { auth, webhook, forge = null, apiToken, ...plain } = wanted;
+  checkRemote(config, { ...plain, forge });
   return {
     organizationId,
     id,
     ...plain,
+    forge,
+    ...(apiToken === undefined ? NO_API_TOKEN : sealApiToken(box, id, apiToken)),
     ...(auth === undefined ? { authSealed: null, authHint: null } : sealCredentials(box, id, auth)),
     ...webhookSettings(box, id, webhook),
   };
 }
 
-/** Settings after a change: what it does not name stays; `auth` and `webhook` are removed by null. @throws as `settingsOfNew` */
+/** Settings after a change: what it does not name stays; `auth`, `webhook`, `forge` and `apiToken` are removed by null. @throws as `settingsOfNew` */
 export function settingsAfter({ box, config }: Services, source: Source, change: z.output<typeof SourceChange>): SourceSettings {
-  const { auth, webhook, ...plain } = change;
-  const next = { ...source, ...plain };
-  checkRemote(config, next);
+  const { auth, webhook, forge, apiToken, ...plain } = change;
   // Credentials were given for one place: they do not follow to another.
   const moved = plain.url !== undefined && originOf(plain.url) !== originOf(source.url);
+  const next = { ...source, ...plain, forge: forge === undefined && !moved ? source.forge : (forge ?? null) };
+  checkRemote(config, next);
+  if (next.url !== source.url) next.webhookHookId = null;
   if (auth !== undefined) Object.assign(next, auth === null ? { authSealed: null, authHint: null } : sealCredentials(box, source.id, auth));
   else if (moved) Object.assign(next, { authSealed: null, authHint: null });
+  if (apiToken) Object.assign(next, sealApiToken(box, source.id, apiToken));
+  else if (apiToken === null || moved) Object.assign(next, NO_API_TOKEN);
   if (webhook !== undefined) Object.assign(next, webhookSettings(box, source.id, webhook ?? undefined));
   return next;
+}
+
+const NO_API_TOKEN = { apiTokenSealed: null, apiTokenHint: null };
+
+/**
+ * Credentials go to another origin than their repository's only where an admin said so.
+ * @throws Problem `forbidden`
+ */
+export function checkForgeOrigin(role: Role, before: Source | undefined, after: SourceSettings): void {
+  const isNew = before?.forge?.apiUrl !== after.forge?.apiUrl || originOf(before?.url ?? '') !== originOf(after.url);
+  if (!isNew || !leavesOrigin(after) || mayActAs(role, 'admin')) return;
+  const detail = `Cannot set forge.apiUrl to "${after.forge?.apiUrl}": it is on another origin than the repository, which takes role "admin"`;
+  throw new Problem('forbidden', detail, { status: 403 });
 }
 
 /** Whether what is known of the old repository says nothing about the new one. */
@@ -44,20 +65,24 @@ export function followsAnother(before: Source, after: SourceSettings): boolean {
   return before.url !== after.url || before.ref !== after.ref || before.layout !== after.layout;
 }
 
-function checkRemote(config: Services['config'], { url, ref }: { url: string; ref: string }): void {
+function checkRemote(config: Services['config'], { url, ref, forge }: Pick<SourceSettings, 'url' | 'ref' | 'forge'>): void {
   parseRemote(url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   checkRefName(ref);
+  if (forge !== null) checkApiUrl(forge, config);
 }
 
 function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : url;
 }
 
-function webhookSettings(box: Services['box'], id: string, webhook: Webhook | undefined) {
-  if (webhook === undefined) return { webhookProvider: null, webhookSecretSealed: null, webhookSecretLast4: null, webhookOptions: null };
+/** A hook that was installed at the host has another secret now, so that it does not count any more. */
+export function webhookSettings(box: Services['box'], id: string, webhook: Webhook | undefined) {
+  const none = { webhookProvider: null, webhookSecretSealed: null, webhookSecretLast4: null, webhookOptions: null, webhookHookId: null };
+  if (webhook === undefined) return none;
   const { provider, secret, options = null } = webhook;
   webhookProvider(provider, options).checkSecret(secret);
   return {
+    ...none,
     webhookProvider: provider,
     webhookSecretSealed: sealHookSecret(box, id, secret),
     webhookSecretLast4: last4(secret),

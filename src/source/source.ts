@@ -1,5 +1,6 @@
+import type { ForgeSettings } from '../forge/forge.ts';
 import type { Layout } from '../revision/revision.ts';
-import type { RolloutPolicy } from '../rollout/rollout.ts';
+import type { RolloutPolicy } from '../rollout/policy.ts';
 import type { DriftPolicy } from '../wire/agent.ts';
 import type { HookOptions } from './webhook/options.ts';
 
@@ -32,10 +33,22 @@ export type Source = {
   webhookSecretSealed: string | null;
   webhookSecretLast4: string | null;
   webhookOptions: HookOptions | null;
+  /** The host's id of the webhook that was installed there with the present secret. */
+  webhookHookId: string | null;
+  forge: ForgeSettings | null;
+  apiTokenSealed: string | null;
+  /** What may be shown of it: `token …x9Qf`. */
+  apiTokenHint: string | null;
   pollIntervalSeconds: number;
   allOrNothing: boolean;
   driftPolicy: DriftPolicy;
   rolloutPolicy: RolloutPolicy;
+  /** Whether a `rollout:` in the repository goes before `rolloutPolicy`. */
+  policyFrom: 'git' | 'source';
+  /** Since when automation leaves everything of it where it is. */
+  heldAt: Date | null;
+  heldBy: string | null;
+  holdReason: string | null;
   status: SourceStatus;
   headCommit: string | null;
   preparedCommit: string | null;
@@ -70,6 +83,11 @@ export function backoffSeconds(failures: number, random: number): number {
 /** Seconds until the next regular look: the interval, give or take 10 %, so that sources made together do not stay together. */
 export function pollSeconds(intervalSeconds: number, random: number): number {
   return intervalSeconds * (0.9 + random * 0.2);
+}
+
+/** Seconds until a source that found no free place to wait for its host is looked at again, by `random` in [0, 1). */
+export function putOffSeconds(random: number): number {
+  return 2 + random * 2;
 }
 
 /** A commit that a hook named is waited for this long; then the source counts as it is. */

@@ -1,24 +1,27 @@
 import type { Db } from '../db/connect.ts';
-import { RolloutPolicy } from '../rollout/rollout.ts';
+import { ForgeSettings } from '../forge/forge.ts';
+import { RolloutPolicy } from '../rollout/policy.ts';
 import type { Source, SourceStatus } from './source.ts';
 import { HookOptions } from './webhook/options.ts';
 
 const columns = (sql: Db) => sql`
   organization_id as "organizationId", id, name, url, ref, layout, auth_sealed as "authSealed", auth_hint as "authHint",
   webhook_provider as "webhookProvider", webhook_secret_sealed as "webhookSecretSealed", webhook_secret_last4 as "webhookSecretLast4",
-  webhook_options as "webhookOptions",
+  webhook_options as "webhookOptions", webhook_hook_id as "webhookHookId", forge, api_token_sealed as "apiTokenSealed", api_token_hint as "apiTokenHint",
   poll_interval_seconds as "pollIntervalSeconds", all_or_nothing as "allOrNothing", drift_policy as "driftPolicy", rollout_policy as "rolloutPolicy",
+  policy_from as "policyFrom", held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason",
   status, head_commit as "headCommit", prepared_commit as "preparedCommit", revision_id as "revisionId", last_checked_at as "lastCheckedAt",
   last_synced_at as "lastSyncedAt", error_code as "errorCode", error_detail as "errorDetail", failures, expected_commit as "expectedCommit",
   expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt"`;
 
-type Row = Omit<Source, 'rolloutPolicy' | 'webhookOptions'> & { rolloutPolicy: unknown; webhookOptions: unknown };
+type Row = Omit<Source, 'rolloutPolicy' | 'webhookOptions' | 'forge'> & { rolloutPolicy: unknown; webhookOptions: unknown; forge: unknown };
 
 function parse(row: Row): Source {
   return {
     ...row,
     rolloutPolicy: RolloutPolicy.parse(row.rolloutPolicy),
     webhookOptions: row.webhookOptions === null ? null : HookOptions.parse(row.webhookOptions),
+    forge: row.forge === null ? null : ForgeSettings.parse(row.forge),
   };
 }
 
@@ -66,35 +69,51 @@ export type SourceSettings = Pick<
   | 'webhookSecretSealed'
   | 'webhookSecretLast4'
   | 'webhookOptions'
+  | 'webhookHookId'
+  | 'forge'
+  | 'apiTokenSealed'
+  | 'apiTokenHint'
   | 'pollIntervalSeconds'
   | 'allOrNothing'
   | 'driftPolicy'
   | 'rolloutPolicy'
+  | 'policyFrom'
 >;
 
 /** @returns false when the organization has a source of that name */
 export async function insertSource(tx: Db, s: SourceSettings): Promise<boolean> {
   const result = await tx`
     insert into sources (organization_id, id, name, url, ref, layout, auth_sealed, auth_hint, webhook_provider, webhook_secret_sealed, webhook_secret_last4, webhook_options,
-      poll_interval_seconds, all_or_nothing, drift_policy, rollout_policy)
+      webhook_hook_id, forge, api_token_sealed, api_token_hint, poll_interval_seconds, all_or_nothing, drift_policy, rollout_policy, policy_from)
     values (${s.organizationId}, ${s.id}, ${s.name}, ${s.url}, ${s.ref}, ${s.layout}, ${s.authSealed}, ${s.authHint}, ${s.webhookProvider},
-      ${s.webhookSecretSealed}, ${s.webhookSecretLast4}, ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)})
+      ${s.webhookSecretSealed}, ${s.webhookSecretLast4}, ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)},
+      ${s.webhookHookId}, ${s.forge === null ? null : tx.json(s.forge)}, ${s.apiTokenSealed}, ${s.apiTokenHint}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)}, ${s.policyFrom})
     on conflict (organization_id, name) do nothing`;
   return result.count === 1;
 }
 
-/** Writes the settings. Where another repository, ref or layout is followed, what was known of the old one no longer counts. */
+/**
+ * Writes the settings. Where another repository, ref or layout is followed, what was known of the old one no longer counts; nor does it where the
+ * name changes and templates may have put it into files.
+ */
 export async function updateSource(tx: Db, s: SourceSettings, followsAnother: boolean): Promise<void> {
   await tx`
     update sources set name = ${s.name}, url = ${s.url}, ref = ${s.ref}, layout = ${s.layout}, auth_sealed = ${s.authSealed}, auth_hint = ${s.authHint},
       webhook_provider = ${s.webhookProvider}, webhook_secret_sealed = ${s.webhookSecretSealed}, webhook_secret_last4 = ${s.webhookSecretLast4},
-      webhook_options = ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)},
+      webhook_options = ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)}, webhook_hook_id = ${s.webhookHookId},
+      forge = ${s.forge === null ? null : tx.json(s.forge)}, api_token_sealed = ${s.apiTokenSealed}, api_token_hint = ${s.apiTokenHint},
       poll_interval_seconds = ${s.pollIntervalSeconds}, all_or_nothing = ${s.allOrNothing}, drift_policy = ${s.driftPolicy}, rollout_policy = ${tx.json(s.rolloutPolicy)},
-      prepared_commit = case when ${followsAnother} then null else prepared_commit end,
-      head_commit = case when ${followsAnother} then null else head_commit end,
-      status = case when ${followsAnother} then 'new' else status end,
+      policy_from = ${s.policyFrom},
+      prepared_commit = case when ${followsAnother} or (per_device and name <> ${s.name}) then null else prepared_commit end,
+      head_commit = case when ${followsAnother} or (per_device and name <> ${s.name}) then null else head_commit end,
+      status = case when ${followsAnother} or (per_device and name <> ${s.name}) then 'new' else status end,
       failures = 0, next_check_at = now(), version = version + 1, updated_at = now()
     where organization_id = ${s.organizationId} and id = ${s.id}`;
+}
+
+/** Notes which webhook at the host has the present secret. */
+export async function noteWebhook(tx: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>, hookId: string): Promise<void> {
+  await tx`update sources set webhook_hook_id = ${hookId} where organization_id = ${organizationId} and id = ${id}`;
 }
 
 /** Devices that were bound to it keep what they run, without a binding. */
@@ -139,6 +158,24 @@ export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedC
     where id = ${source.id}`;
 }
 
+/** Nothing was found out: the source is due again after `seconds`. */
+export async function putOffCheck(sql: Db, id: string, seconds: number): Promise<void> {
+  await sql`update sources set next_check_at = now() + make_interval(secs => ${seconds}) where id = ${id}`;
+}
+
+/** Sources that failed for want of this host are due within some seconds, however long they were to be left alone. */
+export async function recheckSourcesOf(sql: Db, origin: string): Promise<void> {
+  await sql`
+    update sources set next_check_at = least(next_check_at, now() + random() * interval '5 seconds')
+    where status = 'failing' and starts_with(url, ${`${origin}/`})
+      and error_code in ('git_unreachable', 'git_timeout', 'git_server_error', 'git_host_unavailable')`;
+}
+
+/** Whether what its folders give may depend on the devices that are bound to them. */
+export async function notePerDevice(tx: Db, id: string, perDevice: boolean): Promise<void> {
+  await tx`update sources set per_device = ${perDevice} where id = ${id} and per_device <> ${perDevice}`;
+}
+
 /** A look that a hook asked for is claimed again after this long unless its outcome has been recorded: its claim died, whatever the interval. */
 const HOOK_CLAIM_SECONDS = 30;
 
@@ -158,6 +195,13 @@ export async function claimDueSources(sql: Db, limit: number): Promise<Source[]>
 
 export async function sourceCounts(sql: Db): Promise<{ status: SourceStatus; count: number }[]> {
   return sql`select status, count(*)::int as count from sources group by status`;
+}
+
+/** Automation leaves everything of the source where it is; null lifts the hold. */
+export async function holdSource(tx: Db, id: string, hold: { by: string; reason: string } | null): Promise<void> {
+  await tx`
+    update sources set held_at = ${hold === null ? null : tx`coalesce(held_at, now())`}, held_by = ${hold?.by ?? null}, hold_reason = ${hold?.reason ?? null},
+      updated_at = now() where id = ${id}`;
 }
 
 type Delivery = {

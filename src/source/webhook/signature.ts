@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { Problem } from '../../errors.ts';
 import { equalInConstantTime } from '../../tokens.ts';
 import type { HookRequest, SecretKind, Verdict } from './provider.ts';
@@ -49,12 +49,34 @@ export function verifyStandardWebhooks(request: HookRequest, secret: string, now
   const [id, timestamp, signatures] = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map((name) => request.headers.get(name));
   if (!id || !timestamp || !signatures) return unauthorized('webhook-id, webhook-timestamp and webhook-signature must all be there');
   if (!/^\d{1,12}$/.test(timestamp)) return unauthorized('webhook-timestamp must be a whole number of seconds');
-  const hmac = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(request.rawBody);
-  const expected = `v1,${hmac.digest('base64')}`;
+  const expected = standardSignature(key, id, timestamp, request.rawBody);
   const offered = signatures.split(' ', MAX_SIGNATURES);
   if (!offered.some((signature) => equalInConstantTime(signature, expected)))
     return unauthorized('none of its signatures is one that the configured signing token gives');
   return judgeAge(now, timestamp, WINDOW_SECONDS, 'signing_token');
+}
+
+/** A new signing token: 32 random bytes. */
+export function mintSigningToken(): string {
+  return SIGNING_TOKEN_PREFIX + randomBytes(32).toString('base64');
+}
+
+/**
+ * The headers of a Standard Webhooks message; every one of the signing tokens signs it.
+ * @throws Problem `hook_secret_invalid`
+ */
+export function signStandardWebhooks(secrets: readonly string[], id: string, at: Date, body: string): Record<string, string> {
+  const timestamp = String(Math.floor(at.getTime() / 1000));
+  const signatures = secrets.map((secret) => {
+    const key = signingKey(secret);
+    if (key === null) throw secretInvalid('it is no signing token');
+    return standardSignature(key, id, timestamp, body);
+  });
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures.join(' ') };
+}
+
+function standardSignature(key: Buffer, id: string, timestamp: string, body: string | Uint8Array): string {
+  return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
 }
 
 /** To be called after the signature was found genuine: only who has the key learns anything about the clock here. */

@@ -1,0 +1,212 @@
+import { type Dispatcher, request } from 'undici';
+import { z } from 'zod';
+import { messageOf, Problem } from '../errors.ts';
+import type { AddressGuard } from '../git/address-guard.ts';
+import type { GitHosts } from '../git/hosts.ts';
+import { agentOf, codeOf, retryAfter } from '../git/http-client.ts';
+import { foreignText } from '../git/problems.ts';
+import type { ForgeApi } from './host.ts';
+import { forgeProblem } from './problems.ts';
+
+/** How the API of one source's host is reached. */
+export type ForgeConnection = {
+  apiUrl: URL;
+  headers: Record<string, string>;
+  /** Must stand in no error, whatever the host writes. */
+  secrets: readonly string[];
+  pageSizeParameter: string;
+  guard: AddressGuard;
+  /** Its queue and circuit per origin. */
+  hosts: GitHosts;
+  attemptTimeoutMs: number;
+};
+
+/** `doing` and `permission` are for errors: "install the webhook of fleet/tills", "scope api". */
+export type ForgeCall = { doing: string; permission: string; signal: AbortSignal };
+
+type Ask = { method: string; path: string; query?: Record<string, string>; body?: unknown };
+type Answer = { body: unknown; headers: Dispatcher.ResponseData['headers'] };
+
+const PAGE_SIZE = 100;
+/** 10,000 comments. */
+const MAX_PAGES = 100;
+/** A hundred comments of 64 KiB, GitHub's largest, and what stands around them. */
+const MAX_BYTES = 8 * 1024 * 1024;
+
+/** The API for one call: requests go to its own origin only, redirects are not followed, nothing is tried again. */
+export function forgeApi(connection: ForgeConnection, call: ForgeCall): ForgeApi {
+  const shaped = <T>({ body }: Answer, shape: z.ZodType<T>): T => {
+    const parsed = shape.safeParse(body);
+    if (parsed.success) return parsed.data;
+    const { path, message } = parsed.error.issues[0] ?? { path: [], message: '' };
+    throw forgeProblem('forge_protocol', `Cannot ${call.doing}: the answer's "${path.join('.')}" is not as expected: ${message}`);
+  };
+  return {
+    send: async (method, path, body, shape) => shaped(await exchange(connection, call, { method, path, body }), shape),
+    list: async (path, query, item) => {
+      const found = new Map<number, z.output<typeof item>>();
+      for (let page = 1; page <= MAX_PAGES; page++) {
+        const paging = { page: String(page), [connection.pageSizeParameter]: String(PAGE_SIZE) };
+        const answer = await exchange(connection, call, { method: 'GET', path, query: { ...query, ...paging } });
+        const before = found.size;
+        // Go writes an empty list as null.
+        for (const one of shaped(answer, z.array(item).nullable()) ?? []) found.set(one.id, one);
+        // A host that does not page here gives the same again.
+        if (found.size === before || !hasMore(answer.headers, found.size)) return [...found.values()];
+      }
+      throw forgeProblem(
+        'forge_too_large',
+        `Cannot ${call.doing}: there are more than ${MAX_PAGES * PAGE_SIZE}, which are not all looked at`,
+      );
+    },
+  };
+}
+
+/** GitHub and GitLab link to the next page, GitLab also names it; Gitea tells the number of all. The address of a link is never used. */
+function hasMore(headers: Answer['headers'], found: number): boolean {
+  if (/;\s*rel="?next"?/i.test(String(headers.link ?? ''))) return true;
+  if (String(headers['x-next-page'] ?? '') !== '') return true;
+  return Number(headers['x-total-count'] ?? 0) > found;
+}
+
+async function exchange(connection: ForgeConnection, call: ForgeCall, ask: Ask): Promise<Answer> {
+  const { apiUrl, hosts } = connection;
+  const remote = { kind: 'http', url: apiUrl, host: apiUrl.host } as const;
+  return hosts.run(remote, async () => {
+    const late = AbortSignal.timeout(connection.attemptTimeoutMs);
+    try {
+      call.signal.throwIfAborted();
+      return await once(connection, call, ask, AbortSignal.any([call.signal, late]));
+    } catch (error) {
+      if (call.signal.aborted) throw call.signal.reason;
+      throw error instanceof Problem ? error : unreachable(connection, call, error, late.aborted);
+    }
+  });
+}
+
+async function once(connection: ForgeConnection, call: ForgeCall, ask: Ask, signal: AbortSignal): Promise<Answer> {
+  const url = new URL(connection.apiUrl.href.replace(/\/+$/, '') + ask.path);
+  for (const [name, value] of Object.entries(ask.query ?? {})) url.searchParams.set(name, value);
+  const response = await request(url, {
+    method: ask.method,
+    headers: { accept: 'application/json', 'user-agent': 'bellwether', 'content-type': 'application/json', ...connection.headers },
+    body: ask.body === undefined ? null : JSON.stringify(ask.body),
+    dispatcher: agentOf(connection.guard),
+    signal,
+    // The signal is the only time limit.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  try {
+    const text = await readText(connection, call, response);
+    if (response.statusCode >= 200 && response.statusCode < 300) return { body: parse(connection, call, text), headers: response.headers };
+    throw refusal(connection, call, response, text);
+  } finally {
+    // A body that was not read to its end would hold its connection until the other side gives up.
+    response.body.on('error', () => {}).destroy();
+  }
+}
+
+async function readText({ apiUrl }: ForgeConnection, call: ForgeCall, { body, headers }: Dispatcher.ResponseData): Promise<string> {
+  const tooLarge = () =>
+    forgeProblem('forge_too_large', `Cannot ${call.doing}: the answer of "${apiUrl.host}" has more than ${MAX_BYTES} bytes`);
+  if (Number(headers['content-length'] ?? 0) > MAX_BYTES) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > MAX_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size).toString('utf8');
+}
+
+function parse({ apiUrl }: ForgeConnection, call: ForgeCall, text: string): unknown {
+  if (text.trim() === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw forgeProblem(
+      'forge_protocol',
+      `Cannot ${call.doing}: "${apiUrl.href}" does not answer with JSON; set forge.apiUrl to the address of its API`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** What the host's status means for whoever asked. */
+function refusal(
+  connection: ForgeConnection,
+  call: ForgeCall,
+  { statusCode: status, headers }: Dispatcher.ResponseData,
+  text: string,
+): Problem {
+  const { host } = connection.apiUrl;
+  const told = toldBy(connection, text);
+  const answer = `"${host}" answered ${status}${told === '' ? '' : ` (${told})`}`;
+  const waitSeconds = waitOf(status, headers, told);
+  if (waitSeconds !== undefined)
+    return forgeProblem('forge_rate_limited', `Cannot ${call.doing} now: ${answer}`, { retryAfterSeconds: waitSeconds });
+  if (status >= 300 && status < 400)
+    return forgeProblem(
+      'forge_redirect',
+      `Cannot ${call.doing}: ${answer} and leads elsewhere; set the source's URL (or forge.apiUrl) to where it is now`,
+    );
+  if (status === 401)
+    return forgeProblem('forge_unauthorized', `Cannot ${call.doing}: ${answer}; set a valid token in the source's "apiToken" or "auth"`);
+  if (status === 403) return forgeProblem('forge_forbidden', `Cannot ${call.doing}: ${answer}; the token needs ${call.permission}`);
+  if (status === 404 || status === 410)
+    return forgeProblem(
+      'forge_not_found',
+      `Cannot ${call.doing}: ${answer}; what a token may not see looks missing, it needs ${call.permission}`,
+    );
+  if (status === 409) return forgeProblem('forge_conflict', `Cannot ${call.doing} now: ${answer}`);
+  if (status >= 500)
+    return forgeProblem('forge_server_error', `Cannot ${call.doing}: ${answer}`, { retryAfterSeconds: retryAfter(headers['retry-after']) });
+  return forgeProblem('forge_rejected', `Cannot ${call.doing}: ${answer}`);
+}
+
+/** Seconds until the host takes requests again; undefined: it is not about their number. GitHub says 403 for that, too. */
+function waitOf(status: number, headers: Answer['headers'], told: string): number | undefined {
+  if (status !== 429 && status !== 403) return undefined;
+  const asked = retryAfter(headers['retry-after']);
+  const isSpent = headers['x-ratelimit-remaining'] === '0';
+  if (status === 403 && asked === undefined && !isSpent && !/rate limit/i.test(told)) return undefined;
+  if (asked !== undefined) return asked;
+  const untilReset = Math.ceil(Number(headers['x-ratelimit-reset']) - Date.now() / 1000);
+  return isSpent && untilReset > 0 ? Math.min(untilReset, 3600) : DEFAULT_WAIT_SECONDS;
+}
+
+/** As GitHub asks for where it does not say how long. */
+const DEFAULT_WAIT_SECONDS = 60;
+
+const Told = z.object({ message: z.unknown(), error: z.unknown(), errors: z.unknown() }).partial();
+
+/** Hosts write `message` as text or, by field, as an object; `error`, and in `errors` what is wrong in particular. */
+function toldBy({ secrets }: ForgeConnection, text: string): string {
+  const { message, error, errors } = Told.safeParse(jsonOrNull(text)).data ?? {};
+  const parts = [message ?? error, errors].filter((part) => part !== undefined && part !== null && part !== '');
+  const told = parts.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' ');
+  return foreignText(secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), told));
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function unreachable({ apiUrl, attemptTimeoutMs }: ForgeConnection, { doing }: ForgeCall, cause: unknown, late: boolean): Problem {
+  const { host } = apiUrl;
+  const code = codeOf(cause);
+  // Nothing was sent, so that it says nothing about the host.
+  if (code === 'UND_ERR_INVALID_ARG')
+    return forgeProblem('forge_unauthorized', `Cannot ${doing}: the source's token has characters that no header can carry`, { cause });
+  if (late || code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT')
+    return forgeProblem('forge_timeout', `Cannot ${doing}: no complete answer of "${host}" within ${attemptTimeoutMs} ms`, { cause });
+  return forgeProblem('forge_unreachable', `Cannot ${doing}: cannot reach "${host}": ${foreignText(messageOf(cause) || code)}`, { cause });
+}

@@ -1,0 +1,80 @@
+import type { Services } from '../http/services.ts';
+import { openApiToken, openCredentials } from '../source/credentials.ts';
+import type { Credentials, Source } from '../source/source.ts';
+import { postComment } from './comment.ts';
+import type { Forge, ForgeKind } from './forge.ts';
+import { gitea } from './gitea.ts';
+import { github } from './github.ts';
+import { gitlab } from './gitlab.ts';
+import { ensureWebhook } from './hook.ts';
+import type { ForgeHost, HostOperations, Purpose } from './host.ts';
+import { type ForgeConnection, forgeApi } from './http.ts';
+import { placeOf } from './place.ts';
+import { forgeProblem } from './problems.ts';
+import { DEFAULT_LIMITS, type ForgeLimits, withinDeadline } from './retry.ts';
+
+const HOSTS: Readonly<Record<ForgeKind, ForgeHost>> = { gitlab, github, gitea, forgejo: gitea };
+
+type Located = Pick<Source, 'id' | 'name' | 'url' | 'forge' | 'webhookProvider' | 'authSealed' | 'apiTokenSealed'>;
+type Reach = Pick<Services, 'box' | 'config' | 'guard' | 'forgeHosts'>;
+
+/**
+ * The git host of a source's repository, to be called with the source's own token. Nothing is asked yet.
+ * @throws Problem `forge_unsupported` or `forge_token_missing` where the source has no host that could be called: nothing is wrong then, and there is
+ * nothing to be told anywhere
+ */
+export function forgeFor(source: Located, services: Reach, limits: ForgeLimits = DEFAULT_LIMITS): Forge {
+  const { host, apiUrl, repository } = placeOf(source, HOSTS, services.config);
+  const credentials = credentialsOf(source, services);
+  const connection: ForgeConnection = {
+    apiUrl,
+    headers: host.headers(credentials),
+    secrets: ['token' in credentials ? credentials.token : credentials.password],
+    pageSizeParameter: host.pageSizeParameter,
+    guard: services.guard,
+    hosts: services.forgeHosts,
+    attemptTimeoutMs: limits.attemptTimeoutMs,
+  };
+  const call = <T>({ purpose, what, caller, secrets = [] }: Call, work: (operations: HostOperations) => Promise<T>): Promise<T> => {
+    const doing = `${what} of ${repository.path}`;
+    const permission = host.permissions[purpose];
+    const reach = { ...connection, secrets: [...connection.secrets, ...secrets] };
+    return withinDeadline(doing, limits, caller, (signal) => work(host.open(forgeApi(reach, { doing, permission, signal }), repository)));
+  };
+  return {
+    kind: repository.kind,
+    installWebhook: (hook, caller) =>
+      call({ purpose: 'webhook', what: 'install the webhook', caller, secrets: [hook.secret] }, (operations) =>
+        ensureWebhook(operations, hook),
+      ),
+    upsertComment: (mergeRequest, markdown, caller) =>
+      call({ purpose: 'comment', what: `comment on merge request ${mergeRequest}`, caller }, (operations) =>
+        postComment(operations, { sourceId: source.id, mergeRequest, markdown }),
+      ),
+    setCommitStatus: (commit, status, caller) =>
+      call({ purpose: 'status', what: `set the status of commit ${commit}`, caller }, (operations) =>
+        operations.setStatus(commit, `bellwether/${source.name}`, { ...status, description: oneLine(status.description) }),
+      ),
+    openMergeRequests: (targetBranch, caller) =>
+      call({ purpose: 'merge_requests', what: `list the merge requests into ${targetBranch}`, caller }, (operations) =>
+        operations.openMergeRequests(targetBranch),
+      ),
+  };
+}
+
+/** `secrets`: besides the token, what must stand in no error. */
+type Call = { purpose: Purpose; what: string; caller: AbortSignal | undefined; secrets?: readonly string[] };
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}
+
+function credentialsOf(source: Located, { box }: Reach): Credentials {
+  const apiToken = openApiToken(box, source);
+  const credentials = apiToken === undefined ? openCredentials(box, source) : { token: apiToken };
+  if (credentials !== undefined) return credentials;
+  throw forgeProblem(
+    'forge_token_missing',
+    `Cannot call the API of the git host of source "${source.name}": it has no token; set "apiToken" or "auth"`,
+  );
+}

@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { factsByFolder } from '../device/store.ts';
+import { Problem } from '../errors.ts';
+import { download } from '../git/download.ts';
+import { DEFAULT_LIMITS } from '../git/limits.ts';
+import { parseRemote } from '../git/remote.ts';
+import type { Services } from '../http/services.ts';
+import type { Inquiries } from '../revision/inquiries.ts';
+import type { Prepared } from '../revision/preparer.ts';
+import { dependentPaths } from '../revision/store.ts';
+import type { PrepareTask } from '../revision/worker.ts';
+import { openCredentials } from './credentials.ts';
+import type { Source } from './source.ts';
+
+/** The part of the task that is about the commit, not about how it comes here. */
+export type CommitTask = Omit<
+  PrepareTask,
+  'url' | 'allowHttp' | 'allowLocal' | 'allowPrivate' | 'credentials' | 'layout' | 'mirrorDir' | 'deadlineMs' | 'sourceName' | 'inquiries'
+>;
+
+export type PrepareCommitOptions = {
+  /** Name below `DATA_DIR/mirrors`: one caller at a time. */
+  mirror: string;
+  deadlineMs: number;
+  /** Ends waiting for the host, with its reason. */
+  signal?: AbortSignal | undefined;
+};
+
+/**
+ * Fetches a commit of the source and prepares it. The host is waited for here, where waiting costs nothing; a worker thread is taken once all
+ * that it needs is on the disk, so that no host, however slow, holds up the sources of others.
+ * @throws Problem as `download` and `Preparer.prepare`, `git_host_unavailable`
+ */
+export async function prepareCommit(
+  { hosts, guard, preparer, box, config, store }: Pick<Services, 'hosts' | 'guard' | 'preparer' | 'box' | 'config' | 'store'>,
+  source: Source,
+  task: CommitTask,
+  { mirror, deadlineMs, signal }: PrepareCommitOptions,
+): Promise<Prepared> {
+  const started = performance.now();
+  const rules = { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES };
+  const remote = parseRemote(source.url, rules);
+  const mirrorDir = join(config.DATA_DIR, 'mirrors', mirror);
+  const options = {
+    oid: task.commit,
+    ref: task.ref,
+    limits: DEFAULT_LIMITS,
+    credentials: openCredentials(box, source),
+    guard,
+    deadlineMs,
+    signal,
+    keep: source.layout === 'fleet' ? ('mirror' as const) : ('once' as const),
+  };
+  const attempt = async (): Promise<Prepared> => {
+    const url = await hosts.run(remote, () => download(mirrorDir, remote, options), signal);
+    const downloadedMs = Math.round(performance.now() - started);
+    const here = { url, allowHttp: false, allowLocal: true, allowPrivate: false, credentials: undefined };
+    const whole = { ...task, ...here, layout: source.layout, sourceName: source.name, mirrorDir, deadlineMs };
+    const result = await preparer.prepare(whole, inquiriesOf(store, source)).catch((error: unknown) => {
+      throw inNameOf(source, url, error);
+    });
+    return { ...result, fetchMs: downloadedMs + result.fetchMs };
+  };
+  return await attempt().catch((error: unknown) => {
+    if (error instanceof Problem && error.code === 'mirror_damaged') return attempt();
+    throw error;
+  });
+}
+
+function inquiriesOf({ sql }: Services['store'], { organizationId, id: sourceId }: Source): Inquiries {
+  return {
+    devicesOf: (paths) => factsByFolder(sql, organizationId, sourceId, paths),
+    dependents: (paths) => dependentPaths(sql, { organizationId, sourceId }, paths),
+  };
+}
+
+/** Where things stand on our disk is nobody's business. */
+function inNameOf(source: Source, url: string, error: unknown): unknown {
+  if (!(error instanceof Problem) || !error.message.includes(url)) return error;
+  const { code, status, retry, cause } = error;
+  return new Problem(code, error.message.replaceAll(url, source.url), { status, retry, cause });
+}

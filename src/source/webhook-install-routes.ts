@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { conflict, notFound, Problem } from '../errors.ts';
+import type { ForgeKind } from '../forge/forge.ts';
+import { forgeFor } from '../forge/registry.ts';
+import { act } from '../http/acting.ts';
+import { createApi, type Env, json, problems, role } from '../http/api.ts';
+import type { Services } from '../http/services.ts';
+import { openHookSecret } from './credentials.ts';
+import { hookUrlOf } from './schemas.ts';
+import { webhookSettings } from './settings.ts';
+import type { Source } from './source.ts';
+import { lockSource, noteWebhook, sourceOf, updateSource } from './store.ts';
+
+const WebhookInstalled = z
+  .object({
+    installed: z.enum(['created', 'updated', 'unchanged']),
+    provider: z.string(),
+    hookUrl: z.string(),
+    settingsUrl: z.string().openapi({ description: 'Where people see it at the git host' }),
+  })
+  .openapi('WebhookInstalled');
+
+/** `POST /sources/{id}/webhook`: sets up at the git host what posts to a source's `hookUrl`. */
+export function webhookInstallRoutes(services: Services) {
+  const { store, box } = services;
+  return createApi().openapi(
+    createRoute({
+      method: 'post',
+      path: '/sources/{id}/webhook',
+      tags: ['Sources'],
+      description: "Installs the source's webhook at its git host, or repairs it. Makes a secret if there is none. May be repeated.",
+      middleware: [role('operator')] as const,
+      request: { params: z.object({ id: z.uuid() }) },
+      responses: {
+        200: json(WebhookInstalled, 'It is at the host, with the secret that the source has'),
+        ...problems,
+        502: { ...problems[503], description: 'The git host is not well' },
+        504: { ...problems[503], description: 'The git host does not answer' },
+      },
+    }),
+    async (c) => {
+      const { organizationId } = c.get('actor');
+      const { id } = c.req.valid('param');
+      const found = await sourceOf(store.sql, organizationId, id);
+      if (found === undefined) throw notFound('source', id);
+      const forge = forgeFor(found, services);
+      const hookUrl = hookUrlOf(found, services.publicUrl());
+      checkReachable(hookUrl, found);
+      const { source, secret } = await withSecret(c, services, found, forge.kind);
+      const hook = await forge.installWebhook({ url: hookUrl, secret, knownId: source.webhookHookId }, c.req.raw.signal);
+      const { installed, settingsUrl } = hook;
+      const what = { action: 'source.webhook', subject: `source:${id}`, detail: { installed, provider: forge.kind, settingsUrl } };
+      await act(c, store, what, async ({ tx, emit }) => {
+        const now = await lockSource(tx, id);
+        if (now === undefined) throw notFound('source', id);
+        if (now.url !== source.url || openHookSecret(box, now) !== secret)
+          throw conflict('source_changed', `Cannot finish the webhook of source "${now.name}": it was changed meanwhile; try again`);
+        await noteWebhook(tx, now, hook.id);
+        emit({ organizationId, type: 'source.webhook_installed', subject: `source:${id}`, data: { ...what.detail } });
+      });
+      return c.json({ installed, provider: source.webhookProvider ?? forge.kind, hookUrl, settingsUrl }, 200);
+    },
+  );
+}
+
+/** Git hosts elsewhere cannot reach an address of this machine, and most of them refuse it without saying so. */
+function checkReachable(hookUrl: string, source: Source): void {
+  const isLocal = (url: string) => /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
+  if (!isLocal(hookUrl) || isLocal(source.url)) return;
+  const detail = `Cannot install the webhook of source "${source.name}": its git host cannot reach "${hookUrl}"; set PUBLIC_URL to where it can`;
+  throw new Problem('public_url_missing', detail, { status: 422 });
+}
+
+/**
+ * The secret that the hook is to have. A new one is stored before the host knows it, so that the host's first request finds it here; should
+ * installing fail after that, the next call goes on with it.
+ */
+async function withSecret(
+  c: Context<Env>,
+  { store, box }: Services,
+  found: Source,
+  kind: ForgeKind,
+): Promise<{ source: Source; secret: string }> {
+  checkProvider(found, kind);
+  const known = openHookSecret(box, found);
+  if (known !== null) return { source: found, secret: known };
+  const { id, organizationId } = found;
+  const what = { action: 'source.change', subject: `source:${id}`, detail: { fields: ['webhook'] } };
+  return act(c, store, what, async ({ tx, emit }) => {
+    const source = await lockSource(tx, id);
+    if (source === undefined) throw notFound('source', id);
+    checkProvider(source, kind);
+    const made = openHookSecret(box, source);
+    if (made !== null) return { source, secret: made };
+    const secret = randomBytes(32).toString('base64url');
+    const changed = { ...source, ...webhookSettings(box, id, { provider: kind, secret }) };
+    await updateSource(tx, changed, false);
+    emit({ organizationId, type: 'source.changed', subject: `source:${id}`, data: { fields: ['webhook'] } });
+    return { source: changed, secret };
+  });
+}
+
+/** Forgejo posts as Gitea does, and as itself. */
+const SAME: Partial<Record<string, ForgeKind>> = { gitea: 'forgejo', forgejo: 'gitea' };
+
+function checkProvider({ name, webhookProvider: provider }: Source, kind: ForgeKind): void {
+  if (provider === null || provider === kind || SAME[provider] === kind) return;
+  throw conflict(
+    'webhook_of_another_provider',
+    `Cannot install the webhook of source "${name}": it is set up for provider "${provider}", its git host is "${kind}"; remove "webhook" first`,
+  );
+}

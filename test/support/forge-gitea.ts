@@ -1,0 +1,174 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import {
+  aComment,
+  aHook,
+  type ForgeAnswer,
+  type ForgeKindServer,
+  type ForgeRequest,
+  type ForgeState,
+  type Hook,
+  nextId,
+  pageOf,
+} from './forge-server.ts';
+
+/** Gitea (and Forgejo): routers/api/v1 and services/webhook of its source. */
+export const giteaServer: ForgeKindServer = {
+  apiPath: '/api/v1',
+  answer: (request, state, origin) => {
+    const holder = holderOf(request, state);
+    if (holder === undefined) return says(401, 'invalid username, password or token');
+    const may = (what: string) => holder.may.includes(what);
+    const denied = (scope: string) =>
+      says(403, `token does not have at least one of required scope(s), required=[${scope}], token scope=read:misc`);
+    if (request.path === '/user')
+      return may('account') ? { status: 200, body: { id: holder.accountId, login: 'bellwether' } } : denied('read:user');
+    const prefix = `/repos/${state.repository}`;
+    if (!request.path.startsWith(`${prefix}/`)) return notFound();
+    const rest = request.path.slice(prefix.length);
+    const who = { origin, accountId: holder.accountId };
+    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state) : denied('write:repository');
+    if (rest.startsWith('/statuses/')) return may('status') ? statuses(request, rest, state) : denied('write:repository');
+    if (rest.startsWith('/issues/')) return may('comment') ? comments(request, rest, state, who) : denied('write:issue');
+    return rest === '/pulls' ? pulls(request, state, origin) : notFound();
+  },
+  push: (hook, { ref, before, after, repositoryUrl }) => {
+    const repository = { full_name: 'fleet/tills', clone_url: repositoryUrl };
+    const body = JSON.stringify({ ref, before, after, repository, pusher: { login: 'ada' }, commits: [] });
+    const signature = hook.secret === '' ? '' : createHmac('sha256', hook.secret).update(body).digest('hex');
+    const id = randomUUID();
+    const copies = ['gitea', 'gogs', 'github'].flatMap((name) => [
+      [`x-${name}-event`, 'push'],
+      [`x-${name}-delivery`, id],
+    ]);
+    const signatures = { 'x-gitea-signature': signature, 'x-gogs-signature': signature, 'x-hub-signature-256': `sha256=${signature}` };
+    return { headers: { 'content-type': 'application/json', ...Object.fromEntries(copies), ...signatures }, body };
+  },
+};
+
+/** Sends Gitea's headers, and the same under its own name. */
+export const forgejoServer: ForgeKindServer = {
+  ...giteaServer,
+  push: (hook, push) => {
+    const { headers, body } = giteaServer.push(hook, push);
+    const own = Object.entries(headers).filter(([name]) => name.startsWith('x-gitea-'));
+    return { headers: { ...headers, ...Object.fromEntries(own.map(([name, value]) => [name.replace('gitea', 'forgejo'), value])) }, body };
+  },
+};
+
+const says = (status: number, message: string): ForgeAnswer => ({ status, body: { message, url: 'http://gitea.internal/api/swagger' } });
+const notFound = (): ForgeAnswer => ({
+  status: 404,
+  body: { errors: null, message: "The target couldn't be found.", url: 'http://gitea.internal/api/swagger' },
+});
+
+/** A token as such, or as the password of any user. */
+function holderOf({ headers }: ForgeRequest, state: ForgeState): ForgeState['tokens'][string] | undefined {
+  const [, scheme, value = ''] = /^(token|Bearer|Basic) (.+)$/.exec(headers.authorization ?? '') ?? [];
+  const token = scheme === 'Basic' ? Buffer.from(value, 'base64').toString().split(':').slice(1).join(':') : value;
+  return Object.hasOwn(state.tokens, token) ? state.tokens[token] : undefined;
+}
+
+/** Most lists tell their length only; a page has at most 50. */
+function list<T>({ query }: ForgeRequest, all: readonly T[], view: (item: T) => unknown): ForgeAnswer {
+  const [page, size] = [Number(query.get('page') ?? 1), Math.min(Number(query.get('limit') ?? 30), 50)];
+  return { status: 200, headers: { 'x-total-count': String(all.length) }, body: pageOf(all, page, size).items.map(view) };
+}
+
+function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
+  const { method, body } = request;
+  const view = (hook: Hook) => ({
+    id: hook.id,
+    type: hook.type,
+    active: hook.active,
+    events: eventsOf(hook),
+    branch_filter: hook.branchFilter,
+    authorization_header: '',
+    // Never the secret.
+    config: { url: hook.url, content_type: hook.json ? 'json' : 'form' },
+  });
+  if (rest === '/hooks' && method === 'GET') return list(request, state.hooks, view);
+  const write = (hook: Hook): void => {
+    // What an edit does not name goes back to `push`.
+    const events: string[] = body.events?.length ? body.events : ['push'];
+    const opens = events.includes('pull_request') || events.includes('pull_request_only');
+    const syncs = events.includes('pull_request') || events.includes('pull_request_sync');
+    Object.assign(hook, { push: events.includes('push'), tags: events.includes('push'), mergeRequests: opens && syncs });
+    hook.active = body.active ?? hook.active;
+    hook.branchFilter = body.branch_filter ?? '';
+    hook.url = body.config?.url ?? hook.url;
+    hook.secret = body.config?.secret ?? hook.secret;
+    hook.json = (body.config?.content_type ?? (hook.json ? 'json' : 'form')) === 'json';
+  };
+  if (rest === '/hooks' && method === 'POST') {
+    const { type = '', config = {} } = body;
+    if (!['gitea', 'forgejo', 'gogs', 'slack', 'discord'].includes(type)) return says(422, `Invalid hook type: ${type}`);
+    for (const name of ['url', 'content_type'] as const) if (config[name] === undefined) return says(422, `Missing config option: ${name}`);
+    const hook = aHook(state, { url: config.url ?? '', type, active: false });
+    write(hook);
+    return { status: 201, body: view(hook) };
+  }
+  const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
+  if (hook === undefined) return notFound();
+  if (method === 'DELETE') state.hooks.splice(state.hooks.indexOf(hook), 1);
+  else write(hook);
+  return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(hook) };
+}
+
+function eventsOf({ push, mergeRequests }: Hook): string[] {
+  return [...(push ? ['push'] : []), ...(mergeRequests ? ['pull_request', 'pull_request_sync'] : [])];
+}
+
+function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
+  const commit = rest.slice('/statuses/'.length);
+  if (commit === '0'.repeat(40)) return notFound();
+  const { state: wanted = '' } = body;
+  if (!['pending', 'success', 'error', 'failure', 'warning'].includes(wanted)) return says(422, 'invalid state');
+  const fresh = {
+    commit,
+    state: wanted,
+    context: body.context ?? '',
+    description: body.description ?? '',
+    targetUrl: body.target_url ?? null,
+  };
+  state.statuses.push({ id: nextId(), ...fresh });
+  return { status: 201, body: { id: 1, status: wanted, context: body.context } };
+}
+
+function comments(
+  { method, body }: ForgeRequest,
+  rest: string,
+  state: ForgeState,
+  who: { origin: string; accountId: number },
+): ForgeAnswer {
+  const view = (one: ForgeState['comments'][number]) => ({
+    id: one.id,
+    body: one.body,
+    user: { id: one.authorId, login: 'u' },
+    html_url: `${who.origin}/fleet/tills/pulls/${one.mergeRequest}#issuecomment-${one.id}`,
+  });
+  const [, number] = /^\/issues\/(\d+)\/comments$/.exec(rest) ?? [];
+  if (number !== undefined) {
+    if (!state.mergeRequests.some((one) => one.number === Number(number))) return notFound();
+    const all = state.comments.filter((one) => one.mergeRequest === Number(number));
+    // Not in pages, whatever is asked for.
+    if (method === 'GET') return { status: 200, headers: { 'x-total-count': String(all.length) }, body: all.map(view) };
+    return { status: 201, body: view(aComment(state, { mergeRequest: Number(number), body: body.body ?? '', authorId: who.accountId })) };
+  }
+  const comment = state.comments.find((one) => rest === `/issues/comments/${one.id}`);
+  if (comment === undefined) return notFound();
+  if (method === 'DELETE') state.comments.splice(state.comments.indexOf(comment), 1);
+  else comment.body = body.body ?? '';
+  return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(comment) };
+}
+
+/** An old version: it does not know `base_branch`. */
+function pulls(request: ForgeRequest, state: ForgeState, origin: string): ForgeAnswer {
+  return list(
+    request,
+    state.mergeRequests.filter(({ open }) => open),
+    ({ number, head, target, title }) => ({
+      ...{ id: number + 5000, number, title, state: 'open', head: { sha: head, ref: 'topic' }, base: { ref: target } },
+      html_url: `${origin}/fleet/tills/pulls/${number}`,
+    }),
+  );
+}

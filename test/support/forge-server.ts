@@ -1,0 +1,232 @@
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request as onward, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { z } from 'zod';
+
+/** What the API of a git host does to a request instead of, or besides, its work; for the first `count` that match, or until cleared. */
+export type ForgeFault = (
+  | { kind: 'hang' }
+  | { kind: 'reset' }
+  /** The work is done, and the connection breaks before the answer. */
+  | { kind: 'lost' }
+  /** Held until `count` such requests are there, which are then answered one after the other. */
+  | { kind: 'together' }
+  | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
+) & { count?: number; method?: string; path?: RegExp };
+
+export type ForgeRequest = {
+  method: string;
+  /** Below the API's path, encoded as it came. */
+  path: string;
+  query: URLSearchParams;
+  headers: IncomingHttpHeaders;
+  body: Body;
+  /** When the answer is sent, or whoever asked has hung up. */
+  over: Promise<void>;
+};
+
+/** What the hosts' APIs are sent. */
+const Body = z
+  .object({
+    // comments
+    body: z.string(),
+    // statuses
+    state: z.string(),
+    description: z.string(),
+    target_url: z.string(),
+    context: z.string(),
+    name: z.string(),
+    // hooks of GitHub and Gitea
+    type: z.string(),
+    active: z.boolean(),
+    events: z.array(z.string()),
+    branch_filter: z.string(),
+    config: z.object({ url: z.string(), secret: z.string(), content_type: z.string(), insecure_ssl: z.string() }).partial(),
+    // hooks of GitLab
+    url: z.string(),
+    token: z.string(),
+    signing_token: z.string(),
+    push_events: z.boolean(),
+    tag_push_events: z.boolean(),
+    merge_requests_events: z.boolean(),
+    enable_ssl_verification: z.boolean(),
+    push_events_branch_filter: z.string(),
+  })
+  .partial();
+type Body = z.output<typeof Body>;
+export type ForgeAnswer = { status: number; body?: unknown; headers?: Record<string, string> };
+
+export type Hook = {
+  id: number;
+  url: string;
+  secret: string;
+  /** GitLab: the secret signs, else it is sent. */
+  signs?: boolean;
+  push: boolean;
+  tags: boolean;
+  mergeRequests: boolean;
+  verifiesTls: boolean;
+  active: boolean;
+  json: boolean;
+  /** As the host's kind names its form of payloads. */
+  type: string;
+  branchFilter: string;
+};
+export type Comment = { id: number; mergeRequest: number; body: string; authorId: number; system: boolean };
+export type Status = { id: number; commit: string; state: string; context: string; description: string; targetUrl: string | null };
+export type OpenRequest = { number: number; head: string; target: string; title: string; open: boolean };
+
+/** One repository at a host, as the host itself sees it. */
+export type ForgeState = {
+  repository: string;
+  hooks: Hook[];
+  comments: Comment[];
+  statuses: Status[];
+  mergeRequests: OpenRequest[];
+  /** Tokens that the host knows: whose they are, and what they may do. */
+  tokens: Record<string, { accountId: number; may: readonly string[] }>;
+  /** GitLab 19.0 and later. */
+  storesSigningTokens: boolean;
+};
+
+/** What is particular to a kind of host. */
+export type ForgeKindServer = {
+  apiPath: string;
+  answer(request: ForgeRequest, state: ForgeState, origin: string): ForgeAnswer;
+  /** The request with which the host tells a push. */
+  push(
+    hook: Hook,
+    push: { ref: string; before: string; after: string; repositoryUrl: string },
+  ): { headers: Record<string, string>; body: string };
+};
+
+export const TOKEN = 'forge-token-0123456789';
+export const ACCOUNT = 7;
+
+export type ForgeServer = Awaited<ReturnType<typeof openForgeServer>>;
+
+/**
+ * A git host's API on 127.0.0.1 for one repository, `fleet/tills`, written from the host's own descriptions. With `gitUrl` everything outside the API
+ * goes to a Git host there, so that both stand on one origin as in reality.
+ */
+export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?: string } = {}) {
+  const state: ForgeState = {
+    repository: 'fleet/tills',
+    hooks: [],
+    comments: [],
+    statuses: [],
+    mergeRequests: [{ number: 1, head: 'a'.repeat(40), target: 'main', title: 'VLAN 7', open: true }],
+    tokens: { [TOKEN]: { accountId: ACCOUNT, may: ['webhook', 'comment', 'status', 'account'] } },
+    storesSigningTokens: true,
+  };
+  const faults: Armed[] = [];
+  const requests: ForgeRequest[] = [];
+  const server = createServer((incoming, response) => {
+    serve(incoming, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
+  });
+  const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const url = new URL(incoming.url ?? '/', origin);
+    if (!url.pathname.startsWith(`${kind.apiPath}/`)) return pass(incoming, response);
+    const text = (await buffer(incoming)).toString();
+    const request: ForgeRequest = {
+      method: incoming.method ?? '',
+      path: url.pathname.slice(kind.apiPath.length),
+      query: url.searchParams,
+      headers: incoming.headers,
+      body: text === '' ? {} : Body.parse(JSON.parse(text)),
+      over: new Promise((resolve) => response.once('close', resolve)),
+    };
+    requests.push(request);
+    const fault = takeFault(faults, request);
+    if (fault?.kind === 'hang') return;
+    if (fault?.kind === 'together') await fault.gathered;
+    if (fault?.kind === 'reset') return void response.destroy();
+    if (fault?.kind === 'answer') return void response.writeHead(fault.status, fault.headers).end(fault.body);
+    const { status, body, headers } = kind.answer(request, state, origin);
+    if (fault?.kind === 'lost') return void response.destroy();
+    response
+      .writeHead(status, { 'content-type': 'application/json', ...headers })
+      .end(body === undefined ? undefined : JSON.stringify(body));
+  };
+  const pass = (incoming: IncomingMessage, response: ServerResponse): void => {
+    if (options.gitUrl === undefined) return void response.writeHead(404).end();
+    const to = onward(new URL(incoming.url ?? '/', options.gitUrl), { method: incoming.method, headers: incoming.headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    to.on('error', () => response.destroy());
+    incoming.pipe(to);
+  };
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const close = async (): Promise<void> => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  };
+  return {
+    url: origin,
+    apiUrl: origin + kind.apiPath,
+    repositoryUrl: `${origin}/${state.repository}.git`,
+    state,
+    requests,
+    /** `GET /hooks`, in the order in which they came. */
+    asked: () => requests.map(({ method, path }) => `${method} ${path}`),
+    fault: (fault: ForgeFault): void => void faults.push(armed(fault)),
+    clearFaults: (): void => void faults.splice(0),
+    /** Tells every hook of a push, as the host does. */
+    push: (push: { ref: string; before: string; after: string }): Promise<Response[]> =>
+      Promise.all(
+        state.hooks
+          .filter((hook) => hook.active && (push.ref.startsWith('refs/tags/') ? hook.tags : hook.push))
+          .map((hook) => {
+            const { headers, body } = kind.push(hook, { ...push, repositoryUrl: `${origin}/${state.repository}.git` });
+            return fetch(hook.url, { method: 'POST', headers, body, signal: AbortSignal.timeout(10_000) });
+          }),
+      ),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** `gathered` is over when the last of `count` requests has come. */
+type Armed = ForgeFault & { gathered: Promise<void>; done(): void };
+
+function armed(fault: ForgeFault): Armed {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { ...fault, gathered: promise, done: resolve };
+}
+
+function takeFault(faults: Armed[], { method, path }: ForgeRequest): Armed | undefined {
+  const fault = faults.find((one) => (one.method ?? method) === method && (one.path?.test(path) ?? true));
+  if (fault?.count === undefined || --fault.count > 0) return fault;
+  faults.splice(faults.indexOf(fault), 1);
+  fault.done();
+  return fault;
+}
+
+/** Ids of everything that is made here: they grow, as at every host. */
+let lastId = 100;
+export function nextId(): number {
+  lastId += 1;
+  return lastId;
+}
+
+/** A page of a list. */
+export function pageOf<T>(all: readonly T[], page: number, size: number): { items: T[]; hasNext: boolean } {
+  return { items: all.slice((page - 1) * size, page * size), hasNext: page * size < all.length };
+}
+
+/** Another person's. */
+export function aComment(state: ForgeState, over: Partial<Comment> = {}): Comment {
+  const comment = { id: nextId(), mergeRequest: 1, body: 'looks good', authorId: 99, system: false, ...over };
+  state.comments.push(comment);
+  return comment;
+}
+
+export function aHook(state: ForgeState, over: Partial<Hook> & { url: string }): Hook {
+  const plain = { secret: '', push: true, tags: true, mergeRequests: true, verifiesTls: false, active: true, json: true, branchFilter: '' };
+  const hook = { id: nextId(), type: 'gitea', ...plain, ...over };
+  state.hooks.push(hook);
+  return hook;
+}
