@@ -3,16 +3,8 @@ import type { Db } from '../../src/db/connect.ts';
 import { transact, type Unit } from '../../src/db/transact.ts';
 import { newId } from '../../src/ids.ts';
 import type { PreparedRevision } from '../../src/revision/revision.ts';
-import {
-  countInvalidPaths,
-  type RevisionVerdict,
-  releaseCandidates,
-  settleDevices,
-  storeBundles,
-  storePaths,
-  upsertRevision,
-} from '../../src/revision/store.ts';
-import { insertRollout, supersedeRollouts } from '../../src/rollout/store.ts';
+import { countInvalidPaths, type RevisionVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
+import { policyFor, releaseSource } from '../../src/rollout/release.ts';
 import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
 import { lockSource, recordCheck } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
@@ -30,7 +22,7 @@ export async function storeRevision(
     const present = await lockSource(unit.tx, source.id);
     // Settings that changed while the commit was prepared make its outcome worthless: the change has woken the source again.
     if (present === undefined || present.version !== source.version) return 'outdated';
-    return writeRevision(unit, source, ref, prepared, timings);
+    return writeRevision(unit, present, ref, prepared, timings);
   });
   const storedMs = Math.round(performance.now() - started);
   controller.metrics.stages({ ...timings, storeMs: storedMs });
@@ -59,7 +51,10 @@ async function writeRevision(
   const verdict = verdictOf(source, prepared, broken, invalidPaths);
   await tx`update revisions set verdict = ${verdict} where organization_id = ${source.organizationId} and id = ${revisionId}`;
   await tell(unit, source, revisionId, verdict, prepared);
-  if (verdict !== 'invalid') await release(unit, source, revisionId, prepared.commit.oid);
+  // Of a held source it is only noted: lifting the hold lets it go.
+  if (verdict !== 'invalid' && source.heldAt === null) {
+    await releaseSource(unit, source, { revisionId, commit: prepared.commit.oid, policy: policyFor(source, prepared.rolloutPolicy) });
+  }
   await recordCheck(tx, source, {
     status: statusOfVerdict(verdict),
     headCommit: prepared.commit.oid,
@@ -83,43 +78,6 @@ function verdictOf(source: Source, prepared: PreparedRevision, broken: boolean, 
   return prepared.paths.length > 0 && prepared.paths.every((path) => path.verdict === 'invalid') && prepared.extent === 'full'
     ? 'invalid'
     : 'partial';
-}
-
-async function release(unit: Unit, source: Source, revisionId: string, commit: string): Promise<void> {
-  const owner = { organizationId: source.organizationId, sourceId: source.id };
-  const released = await releaseCandidates(unit.tx, owner);
-  if (released.length === 0) return;
-  for (const id of await settleDevices(unit.tx, owner, released)) {
-    unit.emit({
-      organizationId: source.organizationId,
-      type: 'device.status',
-      subject: `device:${id}`,
-      data: { status: 'ONLINE', syncStatus: 'in_sync' },
-    });
-  }
-  const rolloutId = newId();
-  await insertRollout(unit.tx, {
-    organizationId: source.organizationId,
-    id: rolloutId,
-    sourceId: source.id,
-    revisionId,
-    policy: source.rolloutPolicy,
-  });
-  for (const id of await supersedeRollouts(unit.tx, source.organizationId, source.id, rolloutId)) {
-    unit.emit({
-      organizationId: source.organizationId,
-      type: 'rollout.superseded',
-      subject: `rollout:${id}`,
-      data: { by: rolloutId, sourceId: source.id },
-    });
-  }
-  unit.emit({
-    organizationId: source.organizationId,
-    type: 'rollout.planned',
-    subject: `rollout:${rolloutId}`,
-    data: { sourceId: source.id, revisionId, commit, paths: released.length },
-  });
-  unit.enqueue('rollout', rolloutId);
 }
 
 async function tell(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): Promise<void> {

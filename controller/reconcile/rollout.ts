@@ -1,92 +1,71 @@
-import { audit } from '../../src/audit/store.ts';
-import { transact, type Unit } from '../../src/db/transact.ts';
-import { deploy } from '../../src/deployment/converge.ts';
-import { countEligible, eligibleTargets } from '../../src/deployment/store.ts';
+import { type Store, transact, type Unit } from '../../src/db/transact.ts';
+import {
+  abortRollout,
+  askForApproval,
+  callOff,
+  completeRollout,
+  finishRevert,
+  lockAsRead,
+  openWave,
+  passWave,
+  tellRollout,
+} from '../../src/rollout/acts.ts';
+import { loadSnapshot } from '../../src/rollout/load.ts';
 import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
-import { moveRollout, rolloutById, waveCounts } from '../../src/rollout/store.ts';
+import { noteWaiting, rolloutById } from '../../src/rollout/store.ts';
+import { lockSource } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 
 /** A rollout is looked at until it waits; more steps than this at once would be a planner that goes in circles. */
 const MAX_STEPS = 1_000;
 
-/** Snapshot → `plan` → steps, until nothing is left to do now. */
+/** Snapshot → `plan` → step, until nothing is left to do now. */
 export async function reconcileRollout(controller: Controller, id: string): Promise<void> {
+  const { store } = controller;
   for (let taken = 0; taken < MAX_STEPS; taken++) {
-    const rollout = await rolloutById(controller.store.sql, id);
+    const rollout = await rolloutById(store.sql, id);
     if (rollout === undefined) return;
-    const [waves, eligible] = await Promise.all([
-      waveCounts(controller.store.sql, rollout),
-      countEligible(controller.store.sql, rollout.organizationId, rollout.sourceId),
-    ]);
-    const steps = plan({ state: rollout.state, policy: rollout.policy, eligible, waves });
-    if (steps.every((step) => step.do === 'wait')) return;
-    for (const step of steps) await execute(controller, rollout, step);
+    const step = plan(await loadSnapshot(store.sql, rollout), new Date());
+    if (step.do === 'wait') return wait(store, rollout, step);
+    await transact(store, (unit) => execute(unit, rollout, step));
   }
   throw new Error(`rollout ${id} does not come to rest`);
 }
 
-async function execute(controller: Controller, rollout: Rollout, step: RolloutStep): Promise<void> {
+/** What a person may want to do something about is told. */
+const TOLD = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetry']);
+
+/** Ended ones wait for nothing. */
+async function wait(store: Store, rollout: Rollout, { why, until }: Extract<RolloutStep, { do: 'wait' }>): Promise<void> {
+  if (why.code === 'ended') return;
+  await transact(store, async (unit) => {
+    if ((await noteWaiting(unit.tx, rollout, why, until)) && TOLD.has(why.code)) tellRollout(unit, rollout, 'rollout.blocked', why);
+  });
+}
+
+async function execute(unit: Unit, rollout: Rollout, step: Exclude<RolloutStep, { do: 'wait' }>): Promise<void> {
+  // Writing the folders comes after the source's lock, as everywhere.
+  const source = step.do === 'complete' ? await lockSource(unit.tx, rollout.sourceId) : undefined;
+  if (!(await lockAsRead(unit, rollout))) return;
   switch (step.do) {
     case 'open_wave':
-      return transact(controller.store, (unit) => openWave(unit, rollout, step.wave));
+      return openWave(unit, rollout, step);
+    case 'pass_wave':
+      return passWave(unit, rollout, step.wave, null);
+    case 'request_approval':
+      return askForApproval(unit, rollout, step.wave);
+    case 'abort':
+      return abortRollout(unit, rollout, step, step.revert);
+    case 'call_off':
+      return callOff(unit, rollout);
+    case 'finish_revert':
+      return finishRevert(unit, rollout);
     case 'complete':
-      return transact(controller.store, (unit) => complete(unit, rollout));
-    case 'wait':
-      return;
+      return completeRollout(unit, rollout, source?.name ?? '');
     default:
       return unreachable(step);
   }
-}
-
-async function openWave(unit: Unit, rollout: Rollout, wave: number): Promise<void> {
-  const { organizationId } = rollout;
-  // The row's lock keeps a newer commit's superseding and this wave from crossing.
-  if (!(await lockIfOpen(unit, rollout))) return;
-  await moveRollout(unit.tx, rollout.id, 'running');
-  const targets = await eligibleTargets(unit.tx, organizationId, { sourceId: rollout.sourceId });
-  const opened = await deploy(unit, organizationId, targets, { kind: 'change', rolloutId: rollout.id, wave });
-  unit.emit({
-    organizationId,
-    type: 'rollout.running',
-    subject: `rollout:${rollout.id}`,
-    data: { sourceId: rollout.sourceId, wave, devices: opened.size },
-  });
-  await audit(unit.tx, {
-    organizationId,
-    actor: 'controller',
-    action: 'rollout.open_wave',
-    subject: `rollout:${rollout.id}`,
-    outcome: 'ok',
-    detail: { sourceId: rollout.sourceId, revisionId: rollout.revisionId, wave, devices: opened.size },
-  });
-}
-
-async function lockIfOpen(unit: Unit, rollout: Rollout): Promise<boolean> {
-  const rows = await unit.tx`select 1 from rollouts where id = ${rollout.id} and state in ('planned', 'running') for update`;
-  return rows.length === 1;
-}
-
-async function complete(unit: Unit, rollout: Rollout): Promise<void> {
-  if (!(await moveRollout(unit.tx, rollout.id, 'completed'))) return;
-  const { organizationId } = rollout;
-  const waves = await waveCounts(unit.tx, rollout);
-  const sum = (key: 'succeeded' | 'failed' | 'offline') => waves.reduce((total, wave) => total + wave[key], 0);
-  const counts = { succeeded: sum('succeeded'), failed: sum('failed'), offline: sum('offline') };
-  unit.emit({
-    organizationId,
-    type: 'rollout.completed',
-    subject: `rollout:${rollout.id}`,
-    data: { sourceId: rollout.sourceId, ...counts },
-  });
-  await audit(unit.tx, {
-    organizationId,
-    actor: 'controller',
-    action: 'rollout.complete',
-    subject: `rollout:${rollout.id}`,
-    outcome: 'ok',
-    detail: { sourceId: rollout.sourceId, ...counts },
-  });
 }
 
 function unreachable(step: never): never {

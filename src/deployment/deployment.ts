@@ -62,9 +62,9 @@ export type AfterFailure = { do: 'condemn' } | { do: 'retry'; inSeconds: number 
  * What follows a failed attempt. `random` in [0, 1) spreads the retries of many devices (full jitter on the upper half).
  * A bundle that the device itself found unhealthy is never tried again by automation.
  */
-export function afterFailure(code: string, attempt: number, random: number): AfterFailure {
+export function afterFailure(code: string, attempt: number, random: number, maxAttempts: number | null = null): AfterFailure {
   if (!PASSING_FAILURES.has(code)) return { do: 'condemn' };
-  if (attempt >= MAX_ATTEMPTS) return { do: 'give_up' };
+  if (attempt >= (maxAttempts ?? MAX_ATTEMPTS)) return { do: 'give_up' };
   const capped = Math.min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1));
   return { do: 'retry', inSeconds: Math.round(capped * (0.5 + random / 2)) };
 }

@@ -4,11 +4,12 @@ import { type Store, transact, type Unit } from '../db/transact.ts';
 import { type Device, seedStatus } from '../device/device.ts';
 import { insertLogLines } from '../device/logs.ts';
 import { lockDevices } from '../device/store.ts';
+import { rolloutsWithRoomFor } from '../rollout/targets.ts';
 import { insertTelemetry } from '../telemetry/store.ts';
 import type { Report } from '../wire/agent.ts';
 import { deploy } from './converge.ts';
 import { decideReports, type ReportOutcome } from './reports.ts';
-import { type Deployment, deploymentsById, type Move, moveDeployments, returnToGood } from './store.ts';
+import { type Deployment, deferDeployments, deploymentsById, type Move, moveDeployments, returnToGood } from './store.ts';
 
 export type ReportBatch = { deviceId: string; reports: Report[] };
 
@@ -32,12 +33,21 @@ export async function ingestReports(store: Store, organizationId: string, batche
     const deployments = await deploymentsById(unit.tx, organizationId, deploymentIdsIn(batches));
     const outcomes = devices.map((device) => decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random()));
     const ended = await applyMoves(unit, organizationId, outcomes, deployments);
+    for (const { id, deviceId, until, reason } of await deferDeployments(
+      unit.tx,
+      organizationId,
+      outcomes.flatMap((outcome) => outcome.deferrals),
+    )) {
+      const data = { deploymentId: id, until: until.toISOString(), reason };
+      unit.emit({ organizationId, type: 'deployment.deferred', subject: `device:${deviceId}`, data });
+    }
     await returnToGood(
       unit.tx,
       organizationId,
       outcomes.flatMap((outcome) => outcome.failed ?? []),
     );
     await updateDevices(unit.tx, organizationId, outcomes);
+    await wakeRolloutsFor(unit, organizationId, devices);
     await insertLogLines(
       unit.tx,
       organizationId,
@@ -64,7 +74,9 @@ function mergeBatches(batches: readonly ReportBatch[]): Map<string, Report[]> {
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 function deploymentIdsIn(batches: readonly ReportBatch[]): string[] {
-  const ids = batches.flatMap(({ reports }) => reports.flatMap((report) => (report.kind === 'deployment' ? [report.deploymentId] : [])));
+  const ids = batches.flatMap(({ reports }) =>
+    reports.flatMap((report) => (report.kind === 'deployment' || report.kind === 'deferred' ? [report.deploymentId] : [])),
+  );
   return [...new Set(ids)].filter((id) => UUID.test(id));
 }
 
@@ -133,6 +145,7 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
   }));
   await tx`
     update devices d set last_seen_at = now(), connectivity = 'online',
+      online_since = case when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
       reported_bundle = case when o.reported_known then o.reported else d.reported_bundle end,
       reported_at = coalesce(o.reported_at, d.reported_at), reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
       agent_version = coalesce(o.agent_version, d.agent_version),
@@ -146,6 +159,14 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
     from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
       good_bundle text, good_revision uuid, sync_status text, drift_known boolean, drifted jsonb)
     where d.organization_id = ${organizationId} and d.id = o.id`;
+}
+
+/** Devices that come back are taken by the rollout that passed them over. */
+async function wakeRolloutsFor(unit: Unit, organizationId: string, devices: readonly Device[]): Promise<void> {
+  const returned = devices.filter((device) => device.connectivity !== 'online' && device.following);
+  if (returned.length === 0) return;
+  const ids = returned.map((device) => device.id);
+  for (const id of await rolloutsWithRoomFor(unit.tx, organizationId, ids)) unit.enqueue('rollout', id);
 }
 
 function logLines(deviceId: string, reports: readonly Report[]) {

@@ -4,38 +4,68 @@ import { type Ended, ingestReports } from './ingest.ts';
 
 /**
  * Takes reports of devices as they come and writes those of the same moment together: while one transaction runs, the next batch gathers. One
- * device alone waits for nobody; ten thousand share a few hundred transactions.
+ * device alone waits for nobody; ten thousand share a few hundred transactions. What nobody waits for (a heartbeat, telemetry, log lines) waits for
+ * company: devices that only say that they are there come one by one, all the time.
  */
 export type ReportIntake = {
   /** No reports at all still say that the device is there. @returns ids of the attempts whose `confirming` was accepted; resolves once everything is committed */
   take(organizationId: string, deviceId: string, reports: Report[]): Promise<string[]>;
 };
 
-type Waiting = { deviceId: string; reports: Report[]; resolve: (confirmed: string[]) => void; reject: (error: unknown) => void };
+type Waiting = {
+  deviceId: string;
+  reports: Report[];
+  urgent: boolean;
+  resolve: (confirmed: string[]) => void;
+  reject: (error: unknown) => void;
+};
+
+type Queue = { waiting: Waiting[]; running: number; timer: NodeJS.Timeout | undefined };
 
 /** Devices per transaction. */
 const BATCH = 200;
 /** Transactions at once per organization: they would wait for each other's event lock anyway. */
 const LANES = 2;
+/** How long that which is not urgent may wait for company. */
+const GATHER_MS = 100;
+const NOT_URGENT: readonly Report['kind'][] = ['heartbeat', 'telemetry', 'log'];
 
 export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => void): ReportIntake {
-  const queues = new Map<string, { waiting: Waiting[]; running: number }>();
-  const drain = async (organizationId: string, queue: { waiting: Waiting[]; running: number }) => {
+  const queues = new Map<string, Queue>();
+  const isDue = ({ waiting }: Queue) => waiting.length >= BATCH || waiting.some((entry) => entry.urgent);
+  const drain = async (organizationId: string, queue: Queue, all: boolean) => {
     queue.running += 1;
     try {
-      while (queue.waiting.length > 0) await write(store, organizationId, takeBatch(queue.waiting), onEnded);
+      for (let due = all || isDue(queue); due && queue.waiting.length > 0; due = isDue(queue))
+        await write(store, organizationId, takeBatch(queue.waiting), onEnded);
     } finally {
       queue.running -= 1;
-      if (queue.running === 0 && queue.waiting.length === 0) queues.delete(organizationId);
+      if (queue.waiting.length > 0) arm(organizationId, queue);
+      else if (queue.running === 0) {
+        clearTimeout(queue.timer);
+        queues.delete(organizationId);
+      }
     }
+  };
+  const arm = (organizationId: string, queue: Queue) => {
+    queue.timer ??= setTimeout(() => {
+      queue.timer = undefined;
+      start(organizationId, queue, true);
+    }, GATHER_MS);
+  };
+  const start = (organizationId: string, queue: Queue, all: boolean) => {
+    if (queue.running < LANES) void drain(organizationId, queue, all);
+    else if (all) arm(organizationId, queue);
   };
   return {
     take: (organizationId, deviceId, reports) =>
       new Promise((resolve, reject) => {
-        const queue = queues.get(organizationId) ?? { waiting: [], running: 0 };
+        const queue = queues.get(organizationId) ?? { waiting: [], running: 0, timer: undefined };
         queues.set(organizationId, queue);
-        queue.waiting.push({ deviceId, reports, resolve, reject });
-        if (queue.running < LANES) setImmediate(() => void drain(organizationId, queue));
+        const urgent = reports.some((report) => !NOT_URGENT.includes(report.kind));
+        queue.waiting.push({ deviceId, reports, urgent, resolve, reject });
+        if (!isDue(queue)) arm(organizationId, queue);
+        else if (queue.running < LANES) setImmediate(() => start(organizationId, queue, false));
       }),
   };
 }

@@ -1,12 +1,14 @@
 import type { Device, SyncStatus } from '../device/device.ts';
 import type { Report } from '../wire/agent.ts';
 import { afterFailure, type DeploymentState, isOpen, STEP_TIMEOUT_SECONDS, syncStatusDuring, TRANSITIONS } from './deployment.ts';
-import type { Deployment, Move } from './store.ts';
+import type { Deferral, Deployment, Move } from './store.ts';
 
 /** What a batch of reports of one device changes: data, executed in sets by `ingest`. */
 export type ReportOutcome = {
   deviceId: string;
   moves: Move[];
+  /** Attempts that the device puts off because it is busy. */
+  deferrals: Deferral[];
   /** Attempts that failed in this batch, for good or for now. */
   failed: { deviceId: string; bundle: string; code: string; detail: string } | null;
   /** Bundle and revision that the device has made permanent. */
@@ -37,6 +39,7 @@ export function decideReports(
   const outcome: ReportOutcome = {
     deviceId: device.id,
     moves: [],
+    deferrals: [],
     failed: null,
     good: null,
     reportedBundle: undefined,
@@ -51,6 +54,7 @@ export function decideReports(
   const states = new Map<string, DeploymentState>();
   for (const report of reports) {
     if (report.kind === 'deployment') takeStep(device, deployments.get(report.deploymentId), report, states, outcome, random);
+    else if (report.kind === 'deferred') takeDeferral(device, deployments.get(report.deploymentId), report, outcome);
     else if (report.kind === 'heartbeat') takeHeartbeat(device, report, outcome);
     else if (report.kind === 'drift') takeDrift(device, report, outcome);
   }
@@ -86,11 +90,23 @@ function takeStep(
   });
   if (!current) return;
   outcome.syncStatus = syncStatusDuring(report.state);
+  // On the way back of a rollout it does not run what Git says.
+  if (report.state === 'succeeded' && deployment.kind === 'rollback' && deployment.rolloutId !== null) outcome.syncStatus = 'rolled_back';
   if (report.state === 'succeeded') {
     outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId };
     outcome.driftedPaths = null;
   }
   if (failure !== null) outcome.failed = { deviceId: device.id, bundle: deployment.bundle, code: failure.code, detail: failure.detail };
+}
+
+function takeDeferral(
+  device: Device,
+  deployment: Deployment | undefined,
+  report: Extract<Report, { kind: 'deferred' }>,
+  outcome: ReportOutcome,
+): void {
+  if (deployment?.deviceId !== device.id || deployment.state !== 'queued') return;
+  outcome.deferrals.push({ id: deployment.id, deviceId: device.id, until: report.until, reason: report.reason ?? 'busy' });
 }
 
 function confirm(deployment: Deployment, outcome: ReportOutcome): void {
@@ -103,7 +119,7 @@ function failureOf(
   random: number,
 ): { code: string; detail: string; retryInSeconds: number | null } {
   const code = report.code ?? 'failed';
-  const next = afterFailure(code, deployment.attempt, random);
+  const next = afterFailure(code, deployment.attempt, random, deployment.maxAttempts);
   return { code, detail: report.detail ?? '', retryInSeconds: next.do === 'retry' ? next.inSeconds : null };
 }
 

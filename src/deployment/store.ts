@@ -13,6 +13,12 @@ export type Deployment = {
   kind: DeploymentKind;
   state: DeploymentState;
   attempt: number;
+  /** The device is busy: it begins by itself then. */
+  deferredUntil: Date | null;
+  deferReason: string | null;
+  /** null: the default. */
+  maxAttempts: number | null;
+  timeoutSeconds: number | null;
   errorCode: string | null;
   errorDetail: string | null;
   createdAt: Date;
@@ -24,7 +30,7 @@ export type Deployment = {
 
 const columns = (sql: Db) => sql`
   t.organization_id as "organizationId", t.id, t.device_id as "deviceId", t.rollout_id as "rolloutId", t.wave, t.revision_id as "revisionId",
-  t.bundle, t.previous_bundle as "previousBundle", t.kind, t.state, t.attempt, t.error_code as "errorCode", t.error_detail as "errorDetail",
+  t.bundle, t.previous_bundle as "previousBundle", t.kind, t.state, t.attempt, t.deferred_until as "deferredUntil", t.defer_reason as "deferReason", t.max_attempts as "maxAttempts", t.timeout_seconds as "timeoutSeconds", t.error_code as "errorCode", t.error_detail as "errorDetail",
   t.created_at as "createdAt", t.delivering_at as "deliveringAt", t.applying_at as "applyingAt", t.confirming_at as "confirmingAt",
   t.finished_at as "finishedAt"`;
 
@@ -36,60 +42,43 @@ export type Attempt = {
   attempt?: number;
   /** Apply even what the device has quarantined. */
   force?: boolean;
+  limits?: AttemptLimits;
+};
+
+/** What a rollout's policy allows each device; null: the defaults. */
+export type AttemptLimits = {
+  /** For the attempt once the device has begun it. */
+  timeoutSeconds: number | null;
+  maxAttempts: number | null;
+  /** How long a busy device may put it off. */
+  busySeconds: number | null;
 };
 
 export type Target = { deviceId: string; bundle: string; revisionId: string | null };
 
 /**
- * Devices of a source that automation may move and whose folder holds another bundle than they are told to run: followed, not held, not
- * condemned here. `deviceIds` narrows it to some. Locked in the order of their ids.
- */
-export async function eligibleTargets(
-  tx: Db,
-  organizationId: string,
-  where: { sourceId: string; deviceIds?: readonly string[] },
-): Promise<Target[]> {
-  return tx<Target[]>`
-    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
-    from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
-    where d.organization_id = ${organizationId} and d.source_id = ${where.sourceId} ${where.deviceIds === undefined ? tx`` : tx`and d.id = any(${[...where.deviceIds]}::text[])`}
-      and ${eligible(tx)}
-    order by d.id for update of d`;
-}
-
-export async function countEligible(sql: Db, organizationId: string, sourceId: string): Promise<number> {
-  const [row] = await sql<[{ count: number }]>`
-    select count(*)::int as count
-    from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
-    where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and ${eligible(sql)}`;
-  return row.count;
-}
-
-const eligible = (sql: Db) => sql`
-  d.following and d.held_at is null and p.bundle is not null
-  and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.condemned_bundle`;
-
-/**
  * Gives every target an attempt: what was under way is superseded, what runs now is pinned as a backup (the last 5 per device stay), the
  * desired bundle changes. The caller holds the devices' locks.
- * @returns the new attempts' ids by device
+ * @returns the new attempts' ids by device, and the attempts that they take the place of
  */
 export async function openDeployments(
   tx: Db,
   organizationId: string,
   targets: readonly Target[],
   attempt: Attempt,
-): Promise<Map<string, string>> {
-  if (targets.length === 0) return new Map();
+): Promise<{ opened: Map<string, string>; superseded: Closed[] }> {
+  if (targets.length === 0) return { opened: new Map(), superseded: [] };
   const ids = targets.map((target) => target.deviceId);
-  await closeDeployments(tx, organizationId, ids, 'superseded');
+  const superseded = await closeDeployments(tx, organizationId, ids, 'superseded');
   const rows = await tx<{ deviceId: string; id: string }[]>`
     with target as (
       select * from unnest(${ids}::text[], ${targets.map((t) => t.bundle)}::text[], ${targets.map((t) => t.revisionId)}::uuid[]) as t (device_id, bundle, revision_id)
     ), opened as (
-      insert into deployments (organization_id, id, device_id, rollout_id, wave, revision_id, bundle, previous_bundle, kind, state, attempt)
+      insert into deployments (organization_id, id, device_id, rollout_id, wave, revision_id, bundle, previous_bundle, kind, state, attempt,
+        timeout_seconds, max_attempts, begin_before)
       select d.organization_id, uuid_v7(), d.id, ${attempt.rolloutId ?? null}, ${attempt.wave ?? null}, t.revision_id, t.bundle,
-             coalesce(d.reported_bundle, d.good_bundle), ${attempt.kind}, 'queued', ${attempt.attempt ?? 1}
+             coalesce(d.reported_bundle, d.good_bundle), ${attempt.kind}, 'queued', ${attempt.attempt ?? 1},
+             ${attempt.limits?.timeoutSeconds ?? null}, ${attempt.limits?.maxAttempts ?? null}, now() + make_interval(secs => ${attempt.limits?.busySeconds ?? null})
       from target t join devices d on d.organization_id = ${organizationId} and d.id = t.device_id
       returning id, device_id, bundle, revision_id
     ), pinned as (
@@ -104,23 +93,44 @@ export async function openDeployments(
     from opened o where d.organization_id = ${organizationId} and d.id = o.device_id
     returning d.id as "deviceId", o.id`;
   await pruneBackups(tx, organizationId, ids);
-  return new Map(rows.map((row) => [row.deviceId, row.id]));
+  return { opened: new Map(rows.map((row) => [row.deviceId, row.id])), superseded };
 }
 
-/** Ends what is under way on these devices. @returns how many attempts that were */
+/** Ends what is under way on these devices. @returns the attempts that were */
 export async function closeDeployments(
   tx: Db,
   organizationId: string,
   deviceIds: readonly string[],
   as: 'superseded' | 'cancelled',
-): Promise<number> {
-  const result = await tx`
+): Promise<Closed[]> {
+  const closed = await tx<Closed[]>`
     update deployments set state = ${as}, finished_at = now(), deadline_at = null, retry_at = null
-    where organization_id = ${organizationId} and device_id = any(${[...deviceIds]}::text[]) and state in ${tx([...OPEN_STATES])}`;
+    where organization_id = ${organizationId} and device_id = any(${[...deviceIds]}::text[]) and state in ${tx([...OPEN_STATES])}
+    returning device_id as "deviceId", rollout_id as "rolloutId"`;
   await tx`
     update deployments set retry_at = null
     where organization_id = ${organizationId} and device_id = any(${[...deviceIds]}::text[]) and retry_at is not null`;
-  return result.count;
+  return closed;
+}
+
+/** An attempt that something else took the place of. */
+export type Closed = { deviceId: string; rolloutId: string | null };
+
+/** `until`: RFC 3339. */
+export type Deferral = { id: string; deviceId: string; until: string; reason: string };
+
+/** Notes what busy devices put off, never beyond what their policy allows. @returns the attempts for which it allows any */
+export async function deferDeployments(
+  tx: Db,
+  organizationId: string,
+  deferrals: readonly Deferral[],
+): Promise<{ id: string; deviceId: string; until: Date; reason: string }[]> {
+  if (deferrals.length === 0) return [];
+  return tx<{ id: string; deviceId: string; until: Date; reason: string }[]>`
+    update deployments t set deferred_until = least(r.until, t.begin_before), defer_reason = r.reason
+    from unnest(${deferrals.map((d) => d.id)}::uuid[], ${deferrals.map((d) => d.until)}::timestamptz[], ${deferrals.map((d) => d.reason)}::text[]) as r (id, until, reason)
+    where t.organization_id = ${organizationId} and t.id = r.id and t.state = 'queued' and t.begin_before > now()
+    returning t.id, t.device_id as "deviceId", t.deferred_until as until, t.defer_reason as reason`;
 }
 
 const BACKUPS_KEPT = 5;
@@ -170,7 +180,8 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
     const group = moves.filter((move) => move.to === to);
     const rows = await tx<{ id: string }[]>`
       update deployments t set state = ${to},
-        deadline_at = now() + make_interval(secs => m.deadline_seconds),
+        deadline_at = case when m.deadline_seconds is null then null when t.timeout_seconds is null then now() + make_interval(secs => m.deadline_seconds)
+          else coalesce(t.delivering_at, now()) + make_interval(secs => t.timeout_seconds) end,
         retry_at = case when ${to} = 'rolled_back' then t.retry_at else now() + make_interval(secs => m.retry_seconds) end,
         error_code = coalesce(m.error_code, t.error_code), error_detail = coalesce(m.error_detail, t.error_detail),
         delivering_at = coalesce(t.delivering_at, case when ${to} in ('delivering', 'applying', 'confirming') then now() end),
@@ -187,16 +198,27 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
   return moved;
 }
 
-/** Attempts whose step has run out of time. */
+/** For a device that answers, to begin an attempt. */
+const BEGIN_TIMEOUT_SECONDS = 15 * 60;
+
+/** Attempts whose step has run out of time, and those that a device does not begin although it has answered for long enough. */
 export async function overdueDeployments(sql: Db, limit: number): Promise<Deployment[]> {
   return sql<Deployment[]>`
-    select ${columns(sql)} from deployments t where t.deadline_at < now() and t.state in ('delivering', 'applying', 'confirming')
-    order by t.deadline_at limit ${limit}`;
+    (select ${columns(sql)} from deployments t where t.deadline_at < now() and t.state in ('delivering', 'applying', 'confirming')
+      order by t.deadline_at limit ${limit})
+    union all
+    (select ${columns(sql)} from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+      where t.state = 'queued' and t.created_at < now() - interval '10 seconds' and d.connectivity = 'online' and d.adapter = 'agent'
+        and greatest(t.created_at, d.online_since, t.deferred_until) < now() - make_interval(secs => coalesce(t.timeout_seconds, ${BEGIN_TIMEOUT_SECONDS}))
+      limit ${limit})
+    limit ${limit}`;
 }
 
-/** Failed attempts whose next try is due. */
+/** Failed attempts whose next try is due; a paused rollout tries nothing. */
 export async function retryableDeployments(sql: Db, limit: number): Promise<Deployment[]> {
-  return sql<Deployment[]>`select ${columns(sql)} from deployments t where t.retry_at <= now() order by t.retry_at limit ${limit}`;
+  return sql<Deployment[]>`
+    select ${columns(sql)} from deployments t left join rollouts r on r.organization_id = t.organization_id and r.id = t.rollout_id
+    where t.retry_at <= now() and r.state is distinct from 'paused' order by t.retry_at limit ${limit}`;
 }
 
 /**
@@ -218,11 +240,25 @@ export async function returnToGood(
     where d.organization_id = ${organizationId} and d.id = f.device_id`;
 }
 
-/** Calls off what is under way on a device: it stays on, or goes back to, its last good bundle. */
-export async function standDown(tx: Db, organizationId: string, deviceId: string): Promise<void> {
-  if ((await closeDeployments(tx, organizationId, [deviceId], 'cancelled')) === 0) return;
+/** Calls off what is under way on these devices: they stay on, or go back to, their last good bundle. The caller holds their locks. */
+export async function standDown(tx: Db, organizationId: string, deviceIds: readonly string[]): Promise<Closed[]> {
+  const closed = await closeDeployments(tx, organizationId, deviceIds, 'cancelled');
   await tx`
     update devices set desired_bundle = good_bundle, desired_revision_id = good_revision_id, desired_force = false, deployment_id = null,
       sequence = sequence + 1, sync_status = case when good_bundle is null then 'unmanaged' else 'in_sync' end, sync_since = now(), updated_at = now()
-    where organization_id = ${organizationId} and id = ${deviceId}`;
+    where organization_id = ${organizationId} and id = any(${closed.map((attempt) => attempt.deviceId)}::text[])`;
+  return closed;
+}
+
+/** Devices that have not begun their attempt of the rollout, locked in the order of their ids; and nothing that failed in it is tried again. */
+export async function lockQueued(tx: Db, organizationId: string, rolloutId: string): Promise<string[]> {
+  await tx`update deployments set retry_at = null where organization_id = ${organizationId} and rollout_id = ${rolloutId} and retry_at is not null and kind <> 'rollback'`;
+  const rows = await tx<{ id: string }[]>`
+    select d.id from devices d where d.organization_id = ${organizationId} and d.deployment_id in (
+      select id from deployments where organization_id = ${organizationId} and rollout_id = ${rolloutId} and state = 'queued' and kind in ('change', 'retry'))
+    order by d.id for update of d`;
+  const still = await tx<{ id: string }[]>`
+    select device_id as id from deployments where organization_id = ${organizationId} and rollout_id = ${rolloutId} and state = 'queued'
+      and kind in ('change', 'retry') and device_id = any(${rows.map((row) => row.id)}::text[])`;
+  return still.map((row) => row.id);
 }

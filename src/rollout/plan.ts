@@ -1,62 +1,196 @@
-import type { RolloutPolicy, RolloutState } from './rollout.ts';
-
-/** Devices of one wave by what became of their attempt. */
-export type WaveCounts = {
-  /** Attempts that are queued on a device that is away: they do not hold the rollout up. */
-  offline: number;
-  open: number;
-  succeeded: number;
-  failed: number;
-};
-
-export type RolloutSnapshot = {
-  state: RolloutState;
-  policy: RolloutPolicy;
-  /** Devices that the revision changes and that no wave has taken yet (followed, not held, bundle differs, bundle not condemned). */
-  eligible: number;
-  /** Waves opened so far, in order. */
-  waves: WaveCounts[];
-};
+import { capacity, quota, takesAway } from './capacity.ts';
+import { judgeAttempts, judgeMetrics, spentBudget } from './gates.ts';
+import { bakeSecondsOf, offlineGraceSecondsOf, waveCount, waveName } from './policy.ts';
+import type { Waiting } from './rollout.ts';
+import { currentWave, type RolloutSnapshot, takenBy } from './snapshot.ts';
+import { windowState } from './windows.ts';
 
 /** Data, executed by the reconciler: one step changes a set. */
-export type RolloutStep = { do: 'open_wave'; wave: number } | { do: 'wait'; why: string } | { do: 'complete' };
+export type RolloutStep =
+  /** Up to `limit` devices (null: all) that the wave may take get their attempt. With 0 it is only noted as open. */
+  | { do: 'open_wave'; wave: number; limit: number | null; takeAway: boolean }
+  | { do: 'pass_wave'; wave: number }
+  | { do: 'request_approval'; wave: number | null }
+  | { do: 'abort'; code: string; detail: string; revert: boolean }
+  /** Attempts that no device has begun are taken back. */
+  | { do: 'call_off' }
+  | { do: 'finish_revert' }
+  | { do: 'complete' }
+  /** `until`: it is looked at again then at the latest; null: only what happens changes something. */
+  | { do: 'wait'; why: Waiting; until: Date | null };
 
-/** Decides what a rollout does next. Pure: the same snapshot gives the same steps. */
-export function plan(snapshot: RolloutSnapshot): RolloutStep[] {
+/** During a bake the metrics are looked at this often. */
+const METRICS_LOOK_MS = 5_000;
+/** A device says first that it failed and then, once its hooks have run again, that it went back: until then it counts as broken. */
+const WAY_BACK_MS = 5 * 60_000;
+
+/** Decides what a rollout does next. Pure: the same snapshot and time give the same step. */
+export function plan(snapshot: RolloutSnapshot, now: Date): RolloutStep {
   switch (snapshot.state) {
     case 'planned':
-    case 'running':
-      return advance(snapshot);
     case 'awaiting_approval':
-      return [{ do: 'wait', why: 'awaiting approval' }];
+    case 'running':
+      return advance(snapshot, now);
     case 'paused':
-      return [{ do: 'wait', why: 'paused' }];
+      return waitFor('paused', 'somebody paused it');
     case 'completed':
-    case 'aborted':
+      return catchUp(snapshot, now);
     case 'reverting':
+      return snapshot.reverting > 0 ? waitFor('reverting', `${snapshot.reverting} devices are on their way back`) : { do: 'finish_revert' };
+    case 'aborted':
     case 'reverted':
     case 'superseded':
-      return [];
+      return snapshot.queued > 0 ? { do: 'call_off' } : waitFor('ended', `it is ${snapshot.state}`);
     default:
       return unreachable(snapshot.state);
   }
 }
 
-function advance(snapshot: RolloutSnapshot): RolloutStep[] {
-  switch (snapshot.policy.strategy) {
-    case 'all_at_once':
-      return allAtOnce(snapshot);
-    default:
-      return unreachable(snapshot.policy.strategy);
+function advance(snapshot: RolloutSnapshot, now: Date): RolloutStep {
+  const { policy, waves, eligible } = snapshot;
+  const wave = currentWave(policy, waves);
+  const opened = waves[wave];
+  const spent = spentBudget(snapshot, isWaveDone(snapshot, wave));
+  if (spent !== null) return abort(snapshot, 'error_budget', spent);
+  if (wave >= waveCount(policy)) return complete(snapshot);
+  if (opened === undefined) {
+    if (eligible.total === 0) return complete(snapshot);
+    if (eligible.reachable + eligible.away === 0 || quota(snapshot, wave) === 0) return { do: 'pass_wave', wave };
   }
+  return take(snapshot, wave, now) ?? (opened === undefined ? enter(snapshot, wave, now) : close(snapshot, wave, now));
 }
 
-function allAtOnce({ eligible, waves }: RolloutSnapshot): RolloutStep[] {
-  if (eligible > 0) return [{ do: 'open_wave', wave: waves.length }];
+/** Nothing of it is left to start or under way. Before it is opened: nor of the waves before it, which somebody may have skipped. */
+function isWaveDone(snapshot: RolloutSnapshot, wave: number): boolean {
+  const { waves, eligible } = snapshot;
+  const opened = waves[wave];
+  if (opened === undefined) return waves.every(({ open }) => open === 0);
+  return opened.open === 0 && Math.min(quota(snapshot, wave), eligible.reachable) === 0;
+}
+
+/** Waves that somebody skipped may still have devices under way. */
+function complete({ waves }: RolloutSnapshot): RolloutStep {
   const open = waves.reduce((sum, wave) => sum + wave.open, 0);
-  return open > 0 ? [{ do: 'wait', why: `${open} devices are under way` }] : [{ do: 'complete' }];
+  return open > 0 ? waitFor('under_way', `${open} devices are under way`) : { do: 'complete' };
+}
+
+/** A wave of which nobody can be taken now: it is only noted as open, so that the time for those who are away runs. */
+function enter(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
+  return unapproved(snapshot, wave, now) ?? closed(snapshot, now) ?? { do: 'open_wave', wave, limit: 0, takeAway: false };
+}
+
+/** Starts devices, as many as the limits let through. Null: the wave has nobody left to start. */
+function take(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep | null {
+  const { policy, eligible } = snapshot;
+  const takeAway = takesAway(policy, wave);
+  const wanted = Math.min(quota(snapshot, wave), takeAway ? eligible.reachable + eligible.away : eligible.reachable);
+  if (wanted === 0) return null;
+  const shut = (snapshot.state === 'completed' ? null : unapproved(snapshot, wave, now)) ?? closed(snapshot, now);
+  if (shut !== null) return shut;
+  const { devices, why, until } = capacity(snapshot, now);
+  if (devices > 0) {
+    const limit = Math.min(wanted, devices);
+    return { do: 'open_wave', wave, limit: takeAway ? null : limit, takeAway };
+  }
+  if (until !== null || snapshot.waves.some(({ open }) => open > 0)) return { do: 'wait', why, until };
+  return whenBroken(snapshot, why, now);
+}
+
+/** Nothing is under way that could make room, only devices that failed and did not say that they went back. */
+function whenBroken(snapshot: RolloutSnapshot, why: Waiting, now: Date): RolloutStep {
+  const lastEndedAt = Math.max(0, ...snapshot.waves.map((wave) => wave.lastEndedAt?.getTime() ?? 0));
+  const until = new Date(lastEndedAt + WAY_BACK_MS);
+  if (now < until) return { do: 'wait', why, until };
+  return abort(snapshot, why.code, `${why.detail}; nothing is under way that could make room`);
+}
+
+/** Why no device may be started now: holds, sources that must come first, windows. */
+function closed({ policy, blockers, windowsOverridden }: RolloutSnapshot, now: Date): RolloutStep | null {
+  const [blocker] = blockers;
+  if (blocker !== undefined) return { do: 'wait', why: blocker, until: null };
+  if (policy.windows === undefined || windowsOverridden) return null;
+  const state = windowState(policy.windows, now);
+  return state.open ? null : { do: 'wait', why: { code: 'window_closed', detail: state.why }, until: state.opensAt };
+}
+
+function unapproved(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep | null {
+  const { policy, waves } = snapshot;
+  // Once a wave is open its approval has been used.
+  if (waves[wave] !== undefined) return null;
+  const isUntouched = waves.every((opened) => takenBy(opened) === 0);
+  const gates = [
+    ...(policy.approval?.beforeRollout === true && isUntouched ? [null] : []),
+    ...(policy.waves?.[wave]?.approval === true ? [wave] : []),
+  ];
+  for (const gate of gates) {
+    const step = awaitApproval(snapshot, gate, now);
+    if (step !== null) return step;
+  }
+  return null;
+}
+
+function awaitApproval(snapshot: RolloutSnapshot, gate: number | null, now: Date): RolloutStep | null {
+  const subject = gate === null ? 'the rollout' : waveName(snapshot.policy, gate);
+  const last = snapshot.approvals.findLast((approval) => approval.wave === gate);
+  const isExpired = last?.expiresAt != null && last.expiresAt <= now;
+  if (last?.decision === 'approved' && !isExpired) return null;
+  if (last === undefined || last.decision === 'approved') return { do: 'request_approval', wave: gate };
+  if (last.decision === 'rejected') return abort(snapshot, 'rejected', `${subject} was rejected`);
+  if (last.decision === 'expired' || isExpired) return abort(snapshot, 'approval_expired', `nobody approved ${subject} in time`);
+  return { do: 'wait', why: { code: 'awaiting_approval', detail: `${subject} awaits approval` }, until: last.expiresAt };
+}
+
+/** All devices that could be started were: waits for them, then for the gate. */
+function close(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
+  const { policy, waves, eligible } = snapshot;
+  const opened = waves[wave];
+  if (opened === undefined) return { do: 'pass_wave', wave };
+  if (opened.open > 0) return waitFor('under_way', `${opened.open} devices of ${waveName(policy, wave)} are under way`);
+  const away = opened.offline + Math.min(eligible.away, quota(snapshot, wave));
+  const graceEnds = new Date(opened.openedAt.getTime() + offlineGraceSecondsOf(policy, wave) * 1000);
+  if (away > 0 && now < graceEnds)
+    return {
+      do: 'wait',
+      why: { code: 'offline_grace', detail: `${away} devices of ${waveName(policy, wave)} are away` },
+      until: graceEnds,
+    };
+  const attempts = judgeAttempts(snapshot, wave, away);
+  if (attempts.is === 'failed') return abort(snapshot, attempts.code, attempts.detail);
+  if (attempts.is === 'unknown') return waitFor('gate', attempts.detail);
+  return bake(snapshot, wave, now);
+}
+
+function bake(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
+  const { policy, waves } = snapshot;
+  const metrics = judgeMetrics(snapshot, wave);
+  if (metrics.is === 'failed') return abort(snapshot, metrics.code, metrics.detail);
+  const endedAt = waves[wave]?.lastEndedAt ?? null;
+  const bakeEnds = endedAt === null ? now : new Date(endedAt.getTime() + bakeSecondsOf(policy, wave) * 1000);
+  const nextLook = new Date(now.getTime() + METRICS_LOOK_MS);
+  if (now < bakeEnds) {
+    const until = snapshot.readings.length > 0 && nextLook < bakeEnds ? nextLook : bakeEnds;
+    return { do: 'wait', why: { code: 'baking', detail: `${waveName(policy, wave)} is watched until ${bakeEnds.toISOString()}` }, until };
+  }
+  if (metrics.is === 'unknown') return { do: 'wait', why: { code: 'no_telemetry', detail: metrics.detail }, until: nextLook };
+  return { do: 'pass_wave', wave };
+}
+
+/** After its end: devices that come, come back or are let go get what the rollout established, within its limits and windows. */
+function catchUp(snapshot: RolloutSnapshot, now: Date): RolloutStep {
+  const step = take(snapshot, waveCount(snapshot.policy) - 1, now);
+  // What was a reason to abort is none any more.
+  return step === null || step.do === 'abort' ? waitFor('ended', 'it is completed') : step;
+}
+
+function abort({ policy, waves }: RolloutSnapshot, code: string, detail: string): RolloutStep {
+  const revert = (policy.onAbort ?? 'revert') === 'revert' && waves.length > 0;
+  return { do: 'abort', code, detail, revert };
+}
+
+function waitFor(code: string, detail: string): RolloutStep {
+  return { do: 'wait', why: { code, detail }, until: null };
 }
 
 function unreachable(value: never): never {
-  throw new Error(`unknown rollout state or strategy ${String(value)}`);
+  throw new Error(`unknown rollout state ${String(value)}`);
 }

@@ -1,43 +1,64 @@
-import { z } from 'zod';
+import type { RolloutPolicy } from './policy.ts';
 
-export type RolloutState =
-  | 'planned'
-  | 'awaiting_approval'
-  | 'running'
-  | 'paused'
-  | 'completed'
-  | 'aborted'
-  | 'reverting'
-  | 'reverted'
-  | 'superseded';
+export const ROLLOUT_STATES = [
+  'planned',
+  'awaiting_approval',
+  'running',
+  'paused',
+  'completed',
+  'aborted',
+  'reverting',
+  'reverted',
+  'superseded',
+] as const;
+export type RolloutState = (typeof ROLLOUT_STATES)[number];
 
 export const ROLLOUT_TRANSITIONS: Readonly<Record<RolloutState, readonly RolloutState[]>> = {
-  planned: ['awaiting_approval', 'running', 'completed', 'superseded', 'aborted'],
-  awaiting_approval: ['running', 'superseded', 'aborted'],
-  running: ['paused', 'completed', 'aborted', 'superseded'],
+  planned: ['awaiting_approval', 'running', 'paused', 'completed', 'superseded', 'aborted'],
+  awaiting_approval: ['running', 'paused', 'completed', 'superseded', 'aborted'],
+  running: ['awaiting_approval', 'paused', 'completed', 'aborted', 'superseded'],
   paused: ['running', 'aborted', 'superseded'],
   aborted: ['reverting'],
   reverting: ['reverted'],
-  completed: [],
+  // a retry of what failed in it
+  completed: ['running'],
   reverted: [],
   superseded: [],
 };
 
 export function rolloutStatesBefore(to: RolloutState): RolloutState[] {
-  return (Object.keys(ROLLOUT_TRANSITIONS) as RolloutState[]).filter((from) => ROLLOUT_TRANSITIONS[from].includes(to));
+  return ROLLOUT_STATES.filter((from) => ROLLOUT_TRANSITIONS[from].includes(to));
 }
 
-/** How a revision goes to the devices of a source. */
-export const RolloutPolicy = z.strictObject({ strategy: z.literal('all_at_once').default('all_at_once') });
-export type RolloutPolicy = z.infer<typeof RolloutPolicy>;
+/** It may still take devices, now or once somebody lets it. */
+export const ACTIVE_STATES = ['planned', 'awaiting_approval', 'running', 'paused'] as const satisfies readonly RolloutState[];
+
+export function isActive(state: RolloutState): boolean {
+  return ACTIVE_STATES.some((active) => active === state);
+}
+
+/** `revision`: what Git says. `rollback`: back to an older revision on an operator's word, while the source is held. */
+export type RolloutKind = 'revision' | 'rollback';
+
+/** Why a rollout does nothing now, in words that a person understands. */
+export type Waiting = { code: string; detail: string };
 
 export type Rollout = {
   organizationId: string;
   id: string;
   sourceId: string;
   revisionId: string;
+  kind: RolloutKind;
   state: RolloutState;
   policy: RolloutPolicy;
+  reason: string | null;
+  createdBy: string;
+  waiting: Waiting | null;
+  nextLookAt: Date | null;
+  endCode: string | null;
+  endDetail: string | null;
+  windowsOverriddenBy: string | null;
+  version: number;
   createdAt: Date;
   startedAt: Date | null;
   finishedAt: Date | null;

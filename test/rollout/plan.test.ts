@@ -1,80 +1,245 @@
-import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { plan, type RolloutSnapshot, type WaveCounts } from '../../src/rollout/plan.ts';
-import { ROLLOUT_TRANSITIONS, RolloutPolicy, type RolloutState, rolloutStatesBefore } from '../../src/rollout/rollout.ts';
+import { describe, expect, test } from 'vitest';
+import { ROLLOUT_STATES, ROLLOUT_TRANSITIONS, rolloutStatesBefore } from '../../src/rollout/rollout.ts';
+import { at, brief, NOW, planned, type Shown } from './snapshots.ts';
 
-const policy = RolloutPolicy.parse({});
-const wave = (counts: Partial<WaveCounts>): WaveCounts => ({ offline: 0, open: 0, succeeded: 0, failed: 0, ...counts });
-const STATES = Object.keys(ROLLOUT_TRANSITIONS) as RolloutState[];
+describe('all at once', () => {
+  test('one wave takes every device, those that are away, too', () => {
+    expect(planned({ state: 'planned', eligible: { reachable: 7, away: 2 } })).toEqual({
+      do: 'open_wave',
+      wave: 0,
+      limit: null,
+      takeAway: true,
+    });
+    expect(planned({ state: 'planned', eligible: { away: 2 } })).toEqual({ do: 'open_wave', wave: 0, limit: null, takeAway: true });
+  });
 
-test('all at once: one wave takes every eligible device, then the rollout waits for them and completes', () => {
-  expect(plan({ state: 'planned', policy, eligible: 7, waves: [] })).toEqual([{ do: 'open_wave', wave: 0 }]);
-  expect(plan({ state: 'running', policy, eligible: 0, waves: [wave({ open: 3, succeeded: 4 })] })).toEqual([
-    { do: 'wait', why: '3 devices are under way' },
-  ]);
-  expect(plan({ state: 'running', policy, eligible: 0, waves: [wave({ succeeded: 6, failed: 1 })] })).toEqual([{ do: 'complete' }]);
+  test('then it waits for them, passes and completes, however many failed', () => {
+    expect(planned({ waves: [{ open: 3, succeeded: 4 }] })).toEqual({
+      do: 'wait',
+      why: { code: 'under_way', detail: '3 devices of rest are under way' },
+      until: null,
+    });
+    expect(brief({ waves: [{ succeeded: 6, failed: 1 }] })).toBe('pass_wave 0');
+    expect(brief({ waves: [{ succeeded: 6, failed: 1, passedAt: NOW }] })).toBe('complete');
+  });
+
+  test('with nothing to do it completes at once', () => {
+    expect(brief({ state: 'planned' })).toBe('complete');
+    expect(brief({ state: 'planned', policy: { waves: [{ count: 3 }], approval: { beforeRollout: true } } })).toBe('complete');
+  });
+
+  test('devices that are away hold nothing up', () => {
+    expect(brief({ waves: [{ offline: 5 }] })).toBe('pass_wave 0');
+    expect(brief({ waves: [{ offline: 5, passedAt: NOW }] })).toBe('complete');
+  });
+
+  test('a device that joins late is taken into the wave that is open', () => {
+    expect(brief({ waves: [{ open: 2 }], eligible: { reachable: 1 } })).toBe('open_wave 0: all');
+  });
 });
 
-test('a rollout with nothing to do completes at once, and devices that are away do not hold one up', () => {
-  expect(plan({ state: 'planned', policy, eligible: 0, waves: [] })).toEqual([{ do: 'complete' }]);
-  expect(plan({ state: 'running', policy, eligible: 0, waves: [wave({ offline: 5 })] })).toEqual([{ do: 'complete' }]);
+describe('waves', () => {
+  const canaries = { waves: [{ selector: { ring: 'canary' }, name: 'canaries' }, { count: 3 }, { upToPercent: 50 }] };
+  const passed = { passedAt: NOW };
+
+  test('each takes its devices, those that answer, and the last what is left', () => {
+    const eligible = { total: 10, reachable: 4, away: 3 };
+    expect(planned({ policy: canaries, eligible })).toEqual({ do: 'open_wave', wave: 0, limit: 4, takeAway: false });
+    expect(brief({ policy: canaries, eligible, waves: [{ succeeded: 1, ...passed }] })).toBe('open_wave 1: 3');
+    const waves = [passed, passed, { succeeded: 2, ...passed }];
+    expect(brief({ policy: canaries, eligible, waves: waves.slice(0, 2) })).toBe('open_wave 2: 4');
+    expect(planned({ policy: canaries, eligible, waves })).toEqual({ do: 'open_wave', wave: 3, limit: null, takeAway: true });
+  });
+
+  test('the next one opens once this one was passed', () => {
+    expect(brief({ policy: canaries, waves: [{ open: 1 }], eligible: { total: 9 } })).toBe('wait: under_way');
+    expect(brief({ policy: canaries, waves: [{ succeeded: 1 }], eligible: { total: 9 } })).toBe('pass_wave 0');
+  });
+
+  test('one that nobody belongs to is passed without being opened', () => {
+    expect(brief({ policy: canaries, eligible: { total: 9 } })).toBe('pass_wave 0');
+    const waves = [
+      { succeeded: 6, ...passed },
+      { succeeded: 3, ...passed },
+    ];
+    expect(brief({ policy: canaries, waves, eligible: { total: 5, reachable: 5 } })).toBe('pass_wave 2');
+  });
+
+  test('one whose devices are all away is noted as open, so that their time runs', () => {
+    const away = { policy: { ...canaries, offlineGraceSeconds: 90 }, eligible: { total: 9, away: 2 } };
+    expect(planned(away)).toEqual({ do: 'open_wave', wave: 0, limit: 0, takeAway: false });
+    expect(planned({ ...away, waves: [{}] })).toEqual({
+      do: 'wait',
+      why: { code: 'offline_grace', detail: '2 devices of canaries are away' },
+      until: at(30),
+    });
+    expect(brief({ ...away, waves: [{ openedAt: at(-90) }] })).toBe('pass_wave 0');
+  });
+
+  test('grace is for those who went away after they were started, too, and not for more than the wave wants', () => {
+    const policy = { waves: [{ count: 2 }], offlineGraceSeconds: 90 };
+    expect(planned({ policy, waves: [{ succeeded: 1, offline: 1 }] })).toMatchObject({
+      why: { code: 'offline_grace', detail: '1 devices of wave 1 are away' },
+    });
+    expect(brief({ policy, waves: [{ succeeded: 2 }], eligible: { away: 5 } })).toBe('pass_wave 0');
+    expect(planned({ policy, waves: [{ succeeded: 1 }], eligible: { away: 5 } })).toMatchObject({
+      why: { detail: '1 devices of wave 1 are away' },
+    });
+  });
+
+  test('unless the policy says so, it is two minutes, and none in the last wave', () => {
+    const policy = { waves: [{ count: 2 }] };
+    expect(planned({ policy, waves: [{ offline: 2 }] })).toMatchObject({ why: { code: 'offline_grace' }, until: at(60) });
+    expect(brief({ policy, waves: [passed, { offline: 2 }] })).toBe('pass_wave 1');
+  });
+
+  test('a gate that fails ends it, one that depends on who is away waits', () => {
+    const policy = { waves: [{ count: 3, gate: { minSucceeded: 2 } }], errorBudget: { max: 9 }, offlineGraceSeconds: 0 };
+    expect(brief({ policy, waves: [{ succeeded: 1, failed: 1 }], eligible: { away: 1 } })).toBe('wait: gate');
+    expect(brief({ policy, waves: [{ succeeded: 1, failed: 1, offline: 1 }], eligible: { away: 1 } })).toBe('wait: gate');
+    expect(brief({ policy, waves: [{ succeeded: 1, failed: 2 }], eligible: { away: 1 } })).toBe('abort: gate_failed');
+  });
+
+  test('when nobody is left before the last one, it is completed', () => {
+    expect(brief({ policy: canaries, waves: [{ succeeded: 4, ...passed }] })).toBe('complete');
+  });
+
+  test('after a wave that somebody skipped the next one opens, and the end waits for those under way', () => {
+    const policy = { waves: [{ count: 2 }] };
+    expect(brief({ policy, waves: [{ open: 2, ...passed }], eligible: { reachable: 3 } })).toBe('open_wave 1: all');
+    expect(brief({ policy, waves: [{ open: 2, ...passed }] })).toBe('wait: under_way');
+    expect(brief({ policy, waves: [{ open: 1, ...passed }, passed], eligible: { reachable: 3 } })).toBe('wait: under_way');
+    expect(brief({ policy, waves: [{ failed: 0, succeeded: 2, ...passed }, passed], eligible: { reachable: 3 } })).toBe('complete');
+  });
 });
 
-test('a device that joins late gets a wave of its own', () => {
-  expect(plan({ state: 'running', policy, eligible: 1, waves: [wave({ open: 2 })] })).toEqual([{ do: 'open_wave', wave: 1 }]);
+describe('what keeps devices from being started', () => {
+  const night = { windows: { timeZone: 'UTC', allow: [{ cron: '0 22 * * *', durationMinutes: 60 }] } };
+  const eligible = { reachable: 3 };
+
+  test('a window that is closed, until it opens', () => {
+    expect(planned({ policy: night, eligible })).toEqual({
+      do: 'wait',
+      why: { code: 'window_closed', detail: 'outside the allowed windows; the next opens at 2026-03-02 22:00 UTC' },
+      until: at(36_000),
+    });
+    const noon = { windows: { timeZone: 'UTC', allow: [{ cron: '0 12 * * *', durationMinutes: 60 }] } };
+    expect(brief({ policy: noon, eligible })).toBe('open_wave 0: all');
+  });
+
+  test('not when an administrator overrides it', () => {
+    expect(brief({ policy: night, eligible, windowsOverridden: true })).toBe('open_wave 0: all');
+  });
+
+  test('a hold or another source, the first of them, even when windows are overridden', () => {
+    const blockers = [
+      { code: 'source_held', detail: 'the source is held by ann: audit' },
+      { code: 'dependency', detail: 'it comes after base' },
+    ];
+    expect(planned({ eligible, blockers, windowsOverridden: true })).toEqual({ do: 'wait', why: blockers[0], until: null });
+  });
+
+  test('they keep a wave from being opened for those who are away, too', () => {
+    const away = { policy: { ...night, maxParallel: 1 }, eligible: { away: 3 } };
+    expect(brief(away)).toBe('wait: window_closed');
+    expect(brief({ ...away, blockers: [{ code: 'source_held', detail: '' }] })).toBe('wait: source_held');
+  });
+
+  test('they hold up no wave that is done, and no end', () => {
+    const shut = { policy: night, blockers: [{ code: 'source_held', detail: '' }] };
+    expect(brief({ ...shut, waves: [{ succeeded: 3 }] })).toBe('pass_wave 0');
+    expect(brief({ ...shut, waves: [{ open: 3 }] })).toBe('wait: under_way');
+    expect(brief({ ...shut, policy: { ...night, errorBudget: { max: 0 } }, waves: [{ failed: 1 }] })).toBe('abort: error_budget');
+  });
+
+  test('a pause, whatever happens meanwhile', () => {
+    const shown = { state: 'paused' as const, policy: { errorBudget: { max: 0 } }, waves: [{ failed: 3 }], queued: 2, eligible };
+    expect(planned(shown)).toEqual({ do: 'wait', why: { code: 'paused', detail: 'somebody paused it' }, until: null });
+  });
 });
 
-const snapshots = fc.record<RolloutSnapshot>({
-  state: fc.constantFrom(...STATES),
-  policy: fc.constant(policy),
-  eligible: fc.nat(5),
-  waves: fc.array(fc.record({ offline: fc.nat(3), open: fc.nat(3), succeeded: fc.nat(3), failed: fc.nat(3) }), { maxLength: 3 }),
-});
+describe('ends', () => {
+  test('what fails goes back as the policy says, unless no wave was opened', () => {
+    const spent = (onAbort: 'revert' | 'stop' | undefined) =>
+      planned({ policy: { errorBudget: { max: 0 }, ...(onAbort && { onAbort }) }, waves: [{ failed: 1 }] });
+    expect([spent(undefined), spent('revert'), spent('stop')].map((step) => step.do === 'abort' && step.revert)).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    const approvals = [{ decision: 'rejected' as const }];
+    expect(planned({ policy: { approval: { beforeRollout: true } }, approvals, eligible: { reachable: 1 } })).toMatchObject({
+      code: 'rejected',
+      revert: false,
+    });
+  });
 
-test('plan() is pure, and a rollout that ended or waits for a person is left alone', () => {
-  fc.assert(
-    fc.property(snapshots, (snapshot) => {
-      const steps = plan(snapshot);
-      expect(plan(structuredClone(snapshot))).toEqual(steps);
-      const acts = steps.filter((step) => step.do !== 'wait');
-      if (snapshot.state !== 'planned' && snapshot.state !== 'running') expect(acts).toEqual([]);
-      expect(acts.length).toBeLessThanOrEqual(1);
-    }),
-  );
-});
+  test('a device whose attempt was taken over goes back, too, if it was told to run what is condemned', () => {
+    const policy = { waves: [{ devices: ['a'] }, { count: 1, approval: true }] };
+    const shown = {
+      policy,
+      waves: [{ passedAt: NOW }],
+      approvals: [{ wave: 1, decision: 'rejected' as const }],
+      eligible: { reachable: 1 },
+    };
+    expect(planned(shown)).toMatchObject({ do: 'abort', revert: true });
+  });
 
-test('whatever becomes of its devices, a rollout of all at once ends', () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 0, max: 20 }),
-      fc.array(fc.constantFrom('succeeded', 'failed', 'offline' as const), { minLength: 20, maxLength: 20 }),
-      (devices, fates) => {
-        const snapshot: RolloutSnapshot = { state: 'planned', policy, eligible: devices, waves: [] };
-        for (let turn = 0; turn < 100; turn++) {
-          const [step] = plan(snapshot);
-          if (step?.do === 'complete') {
-            expect(snapshot.waves.every((counts) => counts.open === 0)).toBe(true);
-            return;
-          }
-          if (step?.do === 'open_wave') {
-            snapshot.state = 'running';
-            snapshot.waves[step.wave] = wave({ open: snapshot.eligible });
-            snapshot.eligible = 0;
-          } else {
-            const counts = snapshot.waves.find((candidate) => candidate.open > 0);
-            const fate = fates[turn % fates.length] ?? 'succeeded';
-            if (counts === undefined) throw new Error('it waits for nobody');
-            counts.open -= 1;
-            counts[fate as 'succeeded' | 'failed' | 'offline'] += 1;
-          }
-        }
-        throw new Error('it never ended');
-      },
-    ),
-  );
+  test('the way back ends when everybody who answers is back', () => {
+    expect(planned({ state: 'reverting', reverting: 1, queued: 1 })).toMatchObject({
+      do: 'wait',
+      why: { code: 'reverting', detail: '1 devices are on their way back' },
+    });
+    expect(brief({ state: 'reverting', reverting: 0 })).toBe('finish_revert');
+  });
+
+  test.each(['aborted', 'reverted', 'superseded'] as const)('once it is %s, attempts that nobody has begun are called off', (state) => {
+    const eligible = { reachable: 3 };
+    expect(brief({ state, queued: 1, eligible })).toBe('call_off');
+    expect(planned({ state, queued: 0, eligible, waves: [{ open: 3 }] })).toEqual({
+      do: 'wait',
+      why: { code: 'ended', detail: `it is ${state}` },
+      until: null,
+    });
+  });
+
+  test('once it is completed, devices that come or come back are started within its limits and windows, without any gate or approval', () => {
+    const policy = { waves: [{ count: 1, approval: true }], maxParallel: 3, gate: { success: 100 }, approval: { beforeRollout: true } };
+    const completed: Shown = {
+      state: 'completed',
+      policy,
+      waves: [
+        { failed: 5, passedAt: NOW },
+        { open: 1, passedAt: NOW },
+      ],
+      eligible: { reachable: 9, away: 1 },
+    };
+    expect(planned(completed)).toEqual({ do: 'open_wave', wave: 1, limit: 2, takeAway: false });
+    expect(brief({ ...completed, policy: { ...policy, maxParallel: 1 } })).toBe('wait: max_parallel');
+    const rated = { ...policy, rate: { perMinute: 1 } };
+    expect(planned({ ...completed, policy: rated, startedLastMinute: { count: 1, firstAt: at(-10) } })).toMatchObject({
+      why: { code: 'rate' },
+      until: at(50),
+    });
+    expect(brief({ ...completed, blockers: [{ code: 'source_held', detail: '' }] })).toBe('wait: source_held');
+    const night = { windows: { timeZone: 'UTC', allow: [{ cron: '0 22 * * *', durationMinutes: 60 }] } };
+    expect(brief({ ...completed, policy: night })).toBe('wait: window_closed');
+  });
+
+  test('a completed one is never aborted', () => {
+    const stuck = {
+      policy: { maxUnavailable: 1 },
+      waves: [{ failed: 1, lastEndedAt: at(-999), passedAt: NOW }],
+      unavailable: 1,
+      eligible: { reachable: 2 },
+    };
+    expect(brief(stuck)).toBe('complete');
+    expect(brief({ ...stuck, state: 'completed' })).toBe('wait: ended');
+    expect(brief({ state: 'completed' })).toBe('wait: ended');
+  });
 });
 
 test('rolloutStatesBefore is the inverse of the transition table', () => {
-  for (const from of STATES)
-    for (const to of STATES) expect(rolloutStatesBefore(to).includes(from)).toBe(ROLLOUT_TRANSITIONS[from].includes(to));
+  for (const from of ROLLOUT_STATES)
+    for (const to of ROLLOUT_STATES) expect(rolloutStatesBefore(to).includes(from)).toBe(ROLLOUT_TRANSITIONS[from].includes(to));
 });

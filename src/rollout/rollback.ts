@@ -1,0 +1,71 @@
+import type { Unit } from '../db/transact.ts';
+import { conflict, messageOf, notFound, Problem } from '../errors.ts';
+import { type PushedBranch, pushCommitBranch } from '../git/push.ts';
+import { parseRemote } from '../git/remote.ts';
+import type { Services } from '../http/services.ts';
+import { pathsAtRevision, type Revision, revisionOf, setPaths } from '../revision/store.ts';
+import { openCredentials } from '../source/credentials.ts';
+import type { Source } from '../source/source.ts';
+import { holdSource } from '../source/store.ts';
+import type { RolloutPolicy } from './policy.ts';
+import { startRollout } from './release.ts';
+import { establishedBefore } from './store.ts';
+
+const PUSH_TIMEOUT_MS = 30_000;
+
+/**
+ * Brings a source's devices back to what an older revision gave them, and holds the source there: Git is not touched, and newer commits are only
+ * noted until the hold is lifted. The caller holds the source's lock.
+ * @throws Problem `not_found`, `nothing_to_roll_back_to`
+ */
+export async function rollBackSource(
+  unit: Unit,
+  source: Source,
+  wanted: { to: string | undefined; policy: RolloutPolicy; reason: string; by: string },
+): Promise<{ rolloutId: string; revision: Revision }> {
+  const { organizationId, id: sourceId } = source;
+  const target = wanted.to ?? (await establishedBefore(unit.tx, organizationId, sourceId));
+  const revision = target === undefined ? undefined : await revisionOf(unit.tx, organizationId, target);
+  if (revision === undefined && wanted.to === undefined)
+    throw conflict('nothing_to_roll_back_to', `Cannot roll "${source.name}" back: no other revision of it has come to devices`);
+  if (revision === undefined || revision.sourceId !== sourceId) throw notFound('revision', wanted.to ?? '');
+  const changed = await setPaths(unit.tx, { organizationId, sourceId }, await pathsAtRevision(unit.tx, organizationId, revision));
+  await holdSource(unit.tx, sourceId, { by: wanted.by, reason: wanted.reason });
+  const { policy, reason, by: createdBy } = wanted;
+  const start = { revisionId: revision.id, commit: revision.commit, policy, kind: 'rollback' as const, reason, createdBy };
+  const rolloutId = await startRollout(unit, source, start, changed);
+  unit.emit({
+    organizationId,
+    type: 'source.held',
+    subject: `source:${sourceId}`,
+    data: { by: createdBy, reason, revisionId: revision.id },
+  });
+  return { rolloutId, revision };
+}
+
+export type RevertBranch = { name: string; commit: string | null; error: { code: string; detail: string } | null };
+
+/** Pushes a commit that makes the head what `revision` was, as a new branch, for somebody to merge. A refusal is an answer, not an error of ours. */
+export async function pushRevert(
+  { config, hosts, guard, box }: Pick<Services, 'config' | 'hosts' | 'guard' | 'box'>,
+  source: Source,
+  revision: Revision,
+  wanted: { branch: string; by: string; reason: string; at: Date },
+): Promise<RevertBranch> {
+  const { branch: name } = wanted;
+  if (source.headCommit === null || revision.treeOid === null)
+    return { name, commit: null, error: { code: 'commit_missing', detail: `what revision "${revision.id}" held is not known any more` } };
+  const { headCommit: parent } = source;
+  const person = { name: `Bellwether (${wanted.by})`, email: 'bellwether@localhost' };
+  const message = `Revert to ${revision.commit.slice(0, 12)}\n\n${wanted.reason}\n\nMakes everything what it was at ${revision.commit}:\n${revision.message.split('\n')[0]}\n`;
+  const commit = { branch: name, parent, tree: revision.treeOid, message, author: person, committer: person, at: wanted.at };
+  try {
+    const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
+    const call = { credentials: openCredentials(box, source), guard, deadlineMs: PUSH_TIMEOUT_MS };
+    const pushed: PushedBranch = await hosts.run(remote, () => pushCommitBranch(remote, call, commit));
+    return { name, commit: pushed.commit, error: null };
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { name, commit: null, error: { code: error.code, detail: messageOf(error) } };
+  }
+}

@@ -1,0 +1,78 @@
+import type { RolloutPolicy } from './policy.ts';
+import { waveCount } from './policy.ts';
+import type { RolloutState, Waiting } from './rollout.ts';
+
+/** A wave that was opened, its devices counted by what became of their newest attempt. */
+export type WaveSnapshot = {
+  openedAt: Date;
+  /** Its gate was passed, or somebody skipped it. */
+  passedAt: Date | null;
+  /** Attempts that are queued on a device that is away: they hold nothing up. */
+  offline: number;
+  /** Under way, or about to be tried again. */
+  open: number;
+  succeeded: number;
+  failed: number;
+  lastEndedAt: Date | null;
+};
+
+/** Telemetry of a wave's updated devices since they were, and of those of the source that are not updated yet over the same time. */
+export type MetricReading = {
+  metric: string;
+  /** null: none of them has reported it yet. */
+  wave: { devices: number; mean: number; max: number } | null;
+  control: { devices: number; mean: number } | null;
+};
+
+export type ApprovalSnapshot = {
+  /** null: the rollout as a whole. */
+  wave: number | null;
+  decision: 'approved' | 'rejected' | 'expired' | null;
+  expiresAt: Date | null;
+};
+
+/** Everything that `plan` looks at. */
+export type RolloutSnapshot = {
+  state: RolloutState;
+  policy: RolloutPolicy;
+  /** Opened so far, in order. */
+  waves: WaveSnapshot[];
+  /** Devices that run something else than the revision wants and may be moved (followed, not held, bundle not condemned there). */
+  eligible: {
+    /** All, whichever wave is theirs. */
+    total: number;
+    /** Those that the current wave may take and that answer. */
+    reachable: number;
+    /** Those that the current wave may take once they come back. */
+    away: number;
+    /** As many of `reachable` as the limit per site leaves room for. */
+    room: number;
+  };
+  /** Devices of this rollout that are under way or were left broken. */
+  unavailable: number;
+  /** Attempts started during the last minute, and the first of them. */
+  startedLastMinute: { count: number; firstAt: Date | null };
+  /** Only for the metrics that the current wave's gate names. */
+  readings: MetricReading[];
+  /** Newest last. */
+  approvals: ApprovalSnapshot[];
+  /** Holds and other sources that must come first. */
+  blockers: Waiting[];
+  windowsOverridden: boolean;
+  /** Attempts of this rollout that no device has begun. */
+  queued: number;
+  /** Ways back of a rollout that is reverting: still under way on devices that answer. */
+  reverting: number;
+};
+
+/** The wave that devices are taken into now; as many as the policy has once all are passed. */
+export function currentWave(policy: RolloutPolicy, waves: readonly Pick<WaveSnapshot, 'passedAt'>[]): number {
+  const last = waves.at(-1);
+  if (last === undefined) return 0;
+  return Math.min(last.passedAt === null ? waves.length - 1 : waves.length, waveCount(policy));
+}
+
+/** Devices that were taken and are still part of it. */
+export function takenBy(wave: WaveSnapshot | undefined): number {
+  return wave === undefined ? 0 : wave.offline + wave.open + wave.succeeded + wave.failed;
+}

@@ -1,0 +1,191 @@
+import type { Db } from '../db/connect.ts';
+import type { Target } from '../deployment/store.ts';
+import { type RolloutPolicy, waveCount } from './policy.ts';
+import { ACTIVE_STATES, type Rollout } from './rollout.ts';
+import type { RolloutSnapshot } from './snapshot.ts';
+
+type Owner = { organizationId: string; sourceId: string };
+
+/** A device and its folder, for the fragments below. */
+const bound = (sql: Db, owner: Owner) => sql`
+  devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+  where d.organization_id = ${owner.organizationId} and d.source_id = ${owner.sourceId}`;
+
+/** Automation may move it. */
+const movable = (sql: Db) => sql`
+  d.following and d.held_at is null
+  and not exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null)`;
+
+/** It is told to run something else than its folder's released bundle, which it has not gone back from. */
+const differs = (sql: Db) => sql`
+  p.bundle is not null and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.condemned_bundle`;
+
+/** It answers; devices that are pushed to are known to be away only by trying. */
+const reachable = (sql: Db) => sql`(d.connectivity = 'online' or d.adapter <> 'agent')`;
+
+const noBusiness = (sql: Db) => sql`false`;
+
+/** The wave may take it: its own wave names it or takes anybody, and no later one names it. Who was left out of an earlier wave may come along. */
+function inWave(sql: Db, policy: RolloutPolicy, wave: number) {
+  const named = (index: number) => {
+    const { devices, selector } = policy.waves?.[index] ?? {};
+    if (devices !== undefined) return sql`d.id = any(${devices}::text[])`;
+    return selector === undefined ? undefined : sql`d.labels @> ${sql.json(selector)}`;
+  };
+  const anyOf = (indexes: number[]) =>
+    indexes
+      .map(named)
+      .filter((fragment) => fragment !== undefined)
+      .reduce((all, fragment) => sql`(${all} or ${fragment})`, noBusiness(sql));
+  const indexes = [...Array(waveCount(policy)).keys()];
+  if (named(wave) !== undefined) return anyOf(indexes.slice(0, wave + 1));
+  return sql`not ${anyOf(indexes.slice(wave + 1))}`;
+}
+
+const joined = (sql: Db, rollout: Rollout) =>
+  rollout.policy.lateJoiners === 'wait' && rollout.state !== 'completed'
+    ? sql`and d.followed_at <= (select created_at from rollouts where id = ${rollout.id})`
+    : sql``;
+
+/** Attempts under way by site, for the limit per site. */
+const busySites = (sql: Db, owner: Owner) => sql`
+  select b.site_id, count(*)::int as open from deployments t join devices b on b.organization_id = t.organization_id and b.id = t.device_id
+  where t.organization_id = ${owner.organizationId} and b.source_id = ${owner.sourceId} and t.state in ('queued', 'delivering', 'applying', 'confirming')
+    and not (t.state = 'queued' and b.connectivity <> 'online' and b.adapter = 'agent')
+  group by b.site_id`;
+
+/** How many devices the rollout may still take. */
+export async function countEligible(sql: Db, rollout: Rollout, wave: number): Promise<RolloutSnapshot['eligible']> {
+  const perSite = rollout.policy.maxParallelPerSite;
+  const [row] = await sql<[RolloutSnapshot['eligible']]>`
+    with eligible as (
+      select d.site_id, ${reachable(sql)} as reachable, ${inWave(sql, rollout.policy, wave)} as mine
+      from ${bound(sql, rollout)} and ${movable(sql)} and ${differs(sql)} ${joined(sql, rollout)}
+    ), busy as (${busySites(sql, rollout)}),
+    by_site as (
+      select e.site_id, count(*) as total, count(*) filter (where mine and reachable) as reachable, count(*) filter (where mine and not reachable) as away
+      from eligible e group by e.site_id
+    )
+    select coalesce(sum(s.total), 0)::int as total, coalesce(sum(s.reachable), 0)::int as reachable, coalesce(sum(s.away), 0)::int as away,
+      coalesce(sum(case when s.site_id is null or ${perSite ?? null}::int is null then s.reachable
+        else least(s.reachable, greatest(0, ${perSite ?? null}::int - coalesce(b.open, 0))) end), 0)::int as room
+    from by_site s left join busy b on b.site_id = s.site_id`;
+  return row;
+}
+
+/** The devices that get their attempt now, locked in the order of their ids. `limit` null: all. */
+export async function waveTargets(
+  tx: Db,
+  rollout: Rollout,
+  step: { wave: number; limit: number | null; takeAway: boolean },
+): Promise<Target[]> {
+  const perSite = rollout.policy.maxParallelPerSite;
+  return tx<Target[]>`
+    with busy as (${busySites(tx, rollout)}),
+    candidate as (
+      select d.id, d.site_id, row_number() over (partition by d.site_id order by d.id) as position
+      from ${bound(tx, rollout)} and ${movable(tx)} and ${differs(tx)} ${joined(tx, rollout)}
+        and ${inWave(tx, rollout.policy, step.wave)} ${step.takeAway ? tx`` : tx`and ${reachable(tx)}`}
+    ), chosen as (
+      select c.id from candidate c left join busy b on b.site_id = c.site_id
+      ${perSite === undefined ? tx`` : tx`where c.site_id is null or c.position <= ${perSite}::int - coalesce(b.open, 0)`}
+      order by c.id limit ${step.limit}
+    )
+    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
+    from ${bound(tx, rollout)} and d.id in (select id from chosen) and ${movable(tx)} and ${differs(tx)}
+    order by d.id for update of d`;
+}
+
+/** Of these devices, those that may be brought to what their folder holds, whatever the policy says of waves. Locked in the order of their ids. */
+export async function convergingTargets(tx: Db, owner: Owner, deviceIds: readonly string[]): Promise<Target[]> {
+  return tx<Target[]>`
+    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
+    from ${bound(tx, owner)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and ${differs(tx)}
+    order by d.id for update of d`;
+}
+
+/**
+ * Of these devices, those that run neither what the rollout under way brings nor what the last completed one established: they get the latter.
+ * Locked in the order of their ids.
+ */
+export async function stableTargets(tx: Db, owner: Owner, deviceIds: readonly string[]): Promise<Target[]> {
+  return tx<Target[]>`
+    select d.id as "deviceId", p.stable_bundle as bundle, p.stable_revision_id as "revisionId"
+    from ${bound(tx, owner)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and p.stable_bundle is not null
+      and p.stable_bundle is distinct from d.desired_bundle and p.bundle is distinct from d.desired_bundle
+      and p.stable_bundle is distinct from d.condemned_bundle
+    order by d.id for update of d`;
+}
+
+/**
+ * Devices that are told to run what this rollout brought, and what they go back to: what the last completed rollout established, else what they ran
+ * before. Locked in the order of their ids.
+ */
+export async function revertTargets(tx: Db, rollout: Rollout): Promise<Target[]> {
+  return tx<Target[]>`
+    with changed as (
+      select distinct on (t.device_id) t.device_id, t.previous_bundle from deployments t
+      where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id} and t.kind in ('change', 'retry') order by t.device_id, t.id
+    ), back as (
+      select d.id, coalesce(p.stable_bundle, c.previous_bundle) as bundle, case when p.stable_bundle is not null then p.stable_revision_id end as revision_id
+      from changed c join devices d on d.organization_id = ${rollout.organizationId} and d.id = c.device_id
+      join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      where d.source_id = ${rollout.sourceId} and d.desired_bundle = p.bundle
+    )
+    select d.id as "deviceId", b.bundle, b.revision_id as "revisionId" from back b
+    join devices d on d.organization_id = ${rollout.organizationId} and d.id = b.id
+    where b.bundle is not null and b.bundle is distinct from d.desired_bundle
+    order by d.id for update of d`;
+}
+
+/** The newest rollout of each source that one of these devices is not up to date with, unless it was ended by an abort. */
+export function rolloutsWithRoomFor(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  return rolloutsWanting(sql, organizationId, sql`d.id = any(${[...deviceIds]}::text[])`);
+}
+
+/** The same for the devices that stand at a site. */
+export function rolloutsOfSite(sql: Db, organizationId: string, siteId: string): Promise<string[]> {
+  return rolloutsWanting(sql, organizationId, sql`d.site_id = ${siteId}`);
+}
+
+async function rolloutsWanting(sql: Db, organizationId: string, devices: ReturnType<typeof movable>): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select r.id from (
+      select distinct d.source_id from devices d
+      join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      where d.organization_id = ${organizationId} and ${devices} and ${movable(sql)} and ${differs(sql)}
+    ) s join lateral (
+      select id, state from rollouts where organization_id = ${organizationId} and source_id = s.source_id order by position desc limit 1
+    ) r on r.state in ${sql([...ACTIVE_STATES, 'completed'])}`;
+  return rows.map((row) => row.id);
+}
+
+/** Rollouts in which one of these devices has an attempt that it has not begun. */
+export async function rolloutsAwaiting(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select distinct rollout_id as id from deployments
+    where organization_id = ${organizationId} and device_id = any(${[...deviceIds]}::text[]) and state = 'queued' and rollout_id is not null`;
+  return rows.map((row) => row.id);
+}
+
+/** Devices whose newest attempt in the rollout failed for good and that it still wants there. Locked in the order of their ids. */
+export async function failedTargets(
+  tx: Db,
+  rollout: Rollout,
+  deviceIds: readonly string[] | undefined,
+): Promise<(Target & { wave: number | null })[]> {
+  return tx<(Target & { wave: number | null })[]>`
+    with failed as (
+      select * from (
+        select distinct on (t.device_id) t.device_id, t.wave, t.state from deployments t
+        where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id} and t.kind in ('change', 'retry')
+          ${deviceIds === undefined ? tx`` : tx`and t.device_id = any(${[...deviceIds]}::text[])`}
+        order by t.device_id, t.id desc
+      ) newest where state in ('failed', 'rolled_back', 'timed_out')
+    )
+    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId", f.wave
+    from failed f join devices d on d.organization_id = ${rollout.organizationId} and d.id = f.device_id
+    join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+    where d.source_id = ${rollout.sourceId} and ${movable(tx)} and p.bundle is not null and p.bundle is distinct from d.desired_bundle
+    order by d.id for update of d`;
+}

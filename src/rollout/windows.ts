@@ -1,0 +1,245 @@
+import { Cron } from 'croner';
+import { LRUCache } from 'lru-cache';
+import { z } from 'zod';
+import { messageOf } from '../errors.ts';
+import { type ClockChange, clockChangeNear, DAY_MS, instantOf, isTimeZone, MINUTE_MS, wallTime } from './wall-clock.ts';
+
+const MAX_WINDOWS = 20;
+const MAX_DURATION_DAYS = 7;
+/** Separate windows that all of a policy's crons may give in one day: bounds the time that looking ahead takes. */
+const MAX_WINDOWS_A_DAY = 288;
+const HORIZON_DAYS = 400;
+/** Whether a cron ever happens must not depend on when it is asked. */
+const CRON_CHECKED_FROM = new Date('2026-01-01T00:00:00Z');
+
+/** `cron` has five fields, read in the policy's time zone: minute, hour, day of the month, month, day of the week. */
+const Recurring = z.strictObject({
+  cron: z.string().max(200),
+  durationMinutes: z
+    .int()
+    .min(1)
+    .max((MAX_DURATION_DAYS * DAY_MS) / MINUTE_MS),
+});
+type Recurring = z.infer<typeof Recurring>;
+
+/** RFC 3339, or without an offset: a local time of the policy's time zone. */
+const Moment = z.iso.datetime({ offset: true, local: true });
+const Fixed = z.strictObject({ from: Moment, to: Moment });
+type Fixed = z.infer<typeof Fixed>;
+
+/**
+ * When a rollout may open waves. Without `allow` it may always; `deny` goes before `allow`; nothing happens before `notBefore`.
+ *
+ * A window begins at a local time and lasts for its duration in elapsed minutes, whatever the clocks do meanwhile. Where clocks leap over
+ * its beginning, it begins at the end of the gap; where they go back over it, it begins once, in the first pass. The same holds for
+ * `from` and `to` without an offset.
+ */
+export const RolloutWindows = z
+  .strictObject({
+    /** IANA name, such as Europe/Berlin. */
+    timeZone: z.string().max(64),
+    allow: z.array(Recurring).max(MAX_WINDOWS).optional(),
+    deny: z
+      .array(z.union([Recurring, Fixed]))
+      .max(MAX_WINDOWS)
+      .optional(),
+    notBefore: z.iso.datetime({ offset: true }).optional(),
+  })
+  .superRefine((windows, context) => {
+    for (const { path, message } of faultsOf(windows)) context.addIssue({ code: 'custom', path, message });
+  });
+export type RolloutWindows = z.infer<typeof RolloutWindows>;
+
+/** `closesAt` and `opensAt` are the very moment of the next change, null when there is none within 400 days. */
+export type WindowState = { open: true; closesAt: Date | null } | { open: false; opensAt: Date | null; why: string };
+
+/** Milliseconds; `end` is outside. */
+type Span = { start: number; end: number };
+const ALWAYS: Span = { start: Number.NEGATIVE_INFINITY, end: Number.POSITIVE_INFINITY };
+
+/** Whether waves may open at `now`. Pure; overlapping and adjoining windows count as one. @param windows as `RolloutWindows` parsed them */
+export function windowState(windows: RolloutWindows, now: Date): WindowState {
+  const at = now.getTime();
+  const until = at + HORIZON_DAYS * DAY_MS;
+  const span = spanEndingAfter(at, openSpans(windows, at, until));
+  if (span && span.start <= at) return { open: true, closesAt: span.end > until ? null : new Date(span.end) };
+  const opensAt = span && span.start <= until ? new Date(span.start) : null;
+  return { open: false, opensAt, why: whyClosed(windows, at, opensAt) };
+}
+
+function openSpans(windows: RolloutWindows, from: number, until: number): Iterable<Span> {
+  const { timeZone, allow = [] } = windows;
+  const allowed = allow.length > 0 ? merged(recurringSpans(timeZone, allow, from, until)) : [ALWAYS];
+  return deniedSpans(windows, from, until).reduce((open, denied) => without(open, denied), allowed as Iterable<Span>);
+}
+
+/** Each in order and without overlap. */
+function deniedSpans({ timeZone, deny = [], notBefore }: RolloutWindows, from: number, until: number): Iterable<Span>[] {
+  const fixed = deny.filter((window) => 'from' in window).map((window) => fixedSpan(timeZone, window));
+  if (notBefore !== undefined) fixed.push({ start: Number.NEGATIVE_INFINITY, end: Date.parse(notBefore) });
+  const recurring = deny.filter((window) => 'cron' in window);
+  return [merged(fixed.sort(byStart)), merged(recurringSpans(timeZone, recurring, from, until))];
+}
+
+/** Day by day, no further than the caller asks: what begins on a day begins after all of the day before. */
+function* recurringSpans(timeZone: string, windows: Recurring[], from: number, until: number): Generator<Span> {
+  const schedules = windows.map(scheduleOf);
+  // A local day may begin a day before or after that of UTC, and a gap may move a beginning by another.
+  const last = Math.floor(until / DAY_MS) + 1;
+  for (let day = Math.floor(from / DAY_MS) - MAX_DURATION_DAYS - 2; schedules.length > 0 && day <= last; day++) {
+    const midnight = new Date(day * DAY_MS);
+    const today = schedules.filter((schedule) => schedule.days.match(midnight));
+    if (today.length === 0) continue;
+    const change = clockChangeNear(timeZone, day);
+    yield* today.flatMap((schedule) => spansOn(day, schedule, change)).sort(byStart);
+  }
+}
+
+function spansOn(day: number, { starts, runs, durationMs }: Schedule, change: ClockChange): Span[] {
+  const midnight = day * DAY_MS;
+  if (change.before === change.after) {
+    const shift = midnight - change.before;
+    return runs.map(({ start, end }) => ({ start: start + shift, end: end + shift }));
+  }
+  return starts.map((start) => {
+    const begin = instantOf(midnight + start, change);
+    return { start: begin, end: begin + durationMs };
+  });
+}
+
+function fixedSpan(timeZone: string, { from, to }: Fixed): Span {
+  return { start: momentOf(timeZone, from), end: momentOf(timeZone, to) };
+}
+
+function momentOf(timeZone: string, text: string): number {
+  if (/(?:Z|[+-]\d\d:\d\d)$/.test(text)) return Date.parse(text);
+  const wallMs = Date.parse(`${text}Z`);
+  return instantOf(wallMs, clockChangeNear(timeZone, Math.floor(wallMs / DAY_MS)));
+}
+
+/** A window's cron, taken apart. `starts` and `runs` (starts with their duration, merged) are in milliseconds since midnight. */
+type Schedule = { days: Cron; starts: number[]; runs: Span[]; durationMs: number };
+const schedules = new LRUCache<string, Schedule>({ max: 1000 });
+
+function scheduleOf({ cron, durationMinutes }: Recurring): Schedule {
+  const key = `${durationMinutes} ${cron}`;
+  const known = schedules.get(key);
+  if (known) return known;
+  const durationMs = durationMinutes * MINUTE_MS;
+  const [minute, hour, ...date] = fieldsOf(cron);
+  const starts: number[] = [];
+  for (const start of wallCron([minute, hour, '* * *']).enumerate(new Date(-1000))) {
+    if (start.getTime() >= DAY_MS) break;
+    starts.push(start.getTime());
+  }
+  const runs = [...merged(starts.map((start) => ({ start, end: start + durationMs })))];
+  const schedule = { days: wallCron(['0 0', ...date]), starts, runs, durationMs };
+  schedules.set(key, schedule);
+  return schedule;
+}
+
+/** Reads wall times: the zone's changes are ours to apply. @throws Error that says what is wrong with the pattern */
+function wallCron(fields: (string | undefined)[]): Cron {
+  return new Cron(fields.join(' '), { mode: '5-part', utcOffset: 0 });
+}
+
+function fieldsOf(cron: string): string[] {
+  return cron.trim().split(/\s+/);
+}
+
+/** @param spans in order of their starts */
+function* merged(spans: Iterable<Span>): Generator<Span> {
+  let current: Span | undefined;
+  for (const span of spans) {
+    if (current && span.start <= current.end) {
+      if (span.end > current.end) current = { start: current.start, end: span.end };
+      continue;
+    }
+    if (current) yield current;
+    current = span;
+  }
+  if (current) yield current;
+}
+
+/** What of `spans` the `holes` leave. Both are in order and without overlap, and are read no further than needed. */
+function* without(spans: Iterable<Span>, holes: Iterable<Span>): Generator<Span> {
+  const rest = holes[Symbol.iterator]();
+  let hole = rest.next();
+  for (const { start, end } of spans) {
+    let from = start;
+    while (!hole.done && hole.value.start < end) {
+      if (hole.value.start > from) yield { start: from, end: hole.value.start };
+      from = Math.max(from, hole.value.end);
+      // This hole may reach into the next span.
+      if (hole.value.end >= end) break;
+      hole = rest.next();
+    }
+    if (from < end) yield { start: from, end };
+  }
+}
+
+function spanEndingAfter(at: number, spans: Iterable<Span>): Span | undefined {
+  for (const span of spans) if (span.end > at) return span;
+  return undefined;
+}
+
+function byStart(one: Span, other: Span): number {
+  return one.start - other.start;
+}
+
+function whyClosed(windows: RolloutWindows, at: number, opensAt: Date | null): string {
+  const opens = opensAt ? `opens at ${localText(windows.timeZone, opensAt)}` : `opens within ${HORIZON_DAYS} days`;
+  const { notBefore } = windows;
+  if (notBefore !== undefined && Date.parse(notBefore) > at) {
+    const held = `not before ${localText(windows.timeZone, new Date(notBefore))}`;
+    if (!opensAt) return `${held}; no window ${opens}`;
+    return opensAt.getTime() === Date.parse(notBefore) ? held : `${held}; the first window after it ${opens}`;
+  }
+  const denied = deniedSpans(windows, at, at).some((spans) => (spanEndingAfter(at, spans)?.start ?? at + 1) <= at);
+  const where = denied ? 'inside a denied window' : 'outside the allowed windows';
+  if (!opensAt) return `${where}; none ${opens}`;
+  return `${where}; ${denied ? 'it' : 'the next'} ${opens}`;
+}
+
+function localText(timeZone: string, at: Date): string {
+  const local = new Date(wallTime(timeZone, at.getTime())).toISOString();
+  return `${local.slice(0, 10)} ${local.slice(11, 16)} ${timeZone}`;
+}
+
+type Fault = { path: (string | number)[]; message: string };
+
+function faultsOf(windows: RolloutWindows): Fault[] {
+  const { timeZone, allow = [], deny = [] } = windows;
+  if (!isTimeZone(timeZone))
+    return [{ path: ['timeZone'], message: `"${timeZone}" is no time zone, must be an IANA name such as "Europe/Berlin"` }];
+  const faults: Fault[] = [];
+  let windowsADay = 0;
+  for (const [list, all] of [['allow', allow] as const, ['deny', deny] as const])
+    for (const [index, window] of all.entries()) {
+      const fault = 'cron' in window ? cronFault(window.cron) : fixedFault(timeZone, window);
+      if (fault) faults.push({ path: [list, index, ...fault.path], message: fault.message });
+      else if ('cron' in window) windowsADay += scheduleOf(window).runs.length;
+    }
+  if (windowsADay > MAX_WINDOWS_A_DAY)
+    faults.push({ path: [], message: `the crons give ${windowsADay} separate windows a day, must be at most ${MAX_WINDOWS_A_DAY}` });
+  return faults;
+}
+
+function cronFault(cron: string): Fault | undefined {
+  const path = ['cron'];
+  const fields = fieldsOf(cron);
+  if (fields.length !== 5) return { path, message: `"${cron}" has ${fields.length} fields, must have 5` };
+  // To the parser "?" is the time at which it parses.
+  if (cron.includes('?')) return { path, message: `"${cron}" has "?", must be "*"` };
+  try {
+    if (wallCron(fields).nextRun(CRON_CHECKED_FROM)) return undefined;
+  } catch (error) {
+    return { path, message: `"${cron}": ${messageOf(error).replace(/^CronPattern: /, '')}` };
+  }
+  return { path, message: `"${cron}" never happens` };
+}
+
+function fixedFault(timeZone: string, window: Fixed): Fault | undefined {
+  const { start, end } = fixedSpan(timeZone, window);
+  return start < end ? undefined : { path: ['to'], message: `"${window.to}" is not after "${window.from}"` };
+}

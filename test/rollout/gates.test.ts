@@ -1,0 +1,210 @@
+import { describe, expect, test } from 'vitest';
+import { judgeAttempts, judgeMetrics, spentBudget } from '../../src/rollout/gates.ts';
+import type { MetricReading } from '../../src/rollout/snapshot.ts';
+import { at, brief, NOW, planned, type Shown, snapshot } from './snapshots.ts';
+
+const attempts = (gate: object, wave: object, away = 0) => judgeAttempts(snapshot({ policy: { gate }, waves: [wave] }), 0, away);
+
+describe('judgeAttempts()', () => {
+  test.each([
+    [9, 1, 90, 'passed'],
+    [9, 1, 91, 'failed'],
+    [0, 3, 0, 'passed'],
+    [0, 0, 100, 'passed'],
+  ])('%i of those that ended succeeded, %i failed: a gate of %i %% is %s', (succeeded, failed, success, is) => {
+    expect(attempts({ success }, { succeeded, failed, offline: 5 }, 5).is).toBe(is);
+  });
+
+  test('says what was seen and what is wanted', () => {
+    expect(attempts({ success: 90 }, { succeeded: 2, failed: 1 })).toEqual({
+      is: 'failed',
+      code: 'gate_failed',
+      detail: '2 of 3 devices of rest succeeded (66.67 %), its gate wants 90 %',
+    });
+  });
+
+  test('minSucceeded waits for those who are away, and fails when nobody is', () => {
+    expect(attempts({ minSucceeded: 3 }, { succeeded: 3, failed: 4 }).is).toBe('passed');
+    expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 })).toMatchObject({ is: 'failed', code: 'gate_failed' });
+    expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 }, 1)).toEqual({
+      is: 'unknown',
+      detail: '2 devices of rest succeeded, its gate wants 3; 1 are away',
+    });
+  });
+
+  test('a wave with fewer devices needs no more than it has, those who are away counted', () => {
+    expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }).is).toBe('passed');
+    expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }, 1).is).toBe('unknown');
+    expect(attempts({ minSucceeded: 5 }, { succeeded: 2, failed: 1 }).is).toBe('failed');
+  });
+
+  test("a wave's own gate goes before the policy's", () => {
+    const policy = { gate: { success: 100 }, waves: [{ count: 9, gate: { minSucceeded: 1 } }] };
+    const shown = snapshot({
+      policy,
+      waves: [
+        { succeeded: 1, failed: 1, passedAt: NOW },
+        { succeeded: 1, failed: 1 },
+      ],
+    });
+    expect([judgeAttempts(shown, 0, 0).is, judgeAttempts(shown, 1, 0).is]).toEqual(['passed', 'failed']);
+  });
+});
+
+const cpu = (mean: number, max = mean): NonNullable<MetricReading['wave']> => ({ devices: 2, mean, max });
+const metrics = (gate: object, reading: Partial<MetricReading> | undefined, wave: object = { succeeded: 2 }) =>
+  judgeMetrics(
+    snapshot({
+      policy: { gate: { metrics: [{ metric: 'cpu', ...gate }] } },
+      waves: [wave],
+      readings: reading === undefined ? [] : [{ metric: 'cpu', wave: null, control: null, ...reading }],
+    }),
+    0,
+  );
+
+describe('judgeMetrics()', () => {
+  test.each([
+    [{ max: 80 }, 80, 'passed'],
+    [{ max: 80 }, 80.5, 'failed'],
+    [{ min: 5 }, 5, 'passed'],
+    [{ min: 5 }, 4.5, 'failed'],
+    [{ min: 5, max: 80 }, 40, 'passed'],
+  ])('absolute: %o with a mean of %d is %s', (gate, mean, is) => {
+    expect(metrics(gate, { wave: cpu(mean) }).is).toBe(is);
+  });
+
+  test('over the worst device, if the gate says so', () => {
+    expect(metrics({ max: 80 }, { wave: cpu(50, 95) }).is).toBe('passed');
+    expect(metrics({ max: 80, over: 'max' }, { wave: cpu(50, 95) })).toEqual({
+      is: 'failed',
+      code: 'gate_failed',
+      detail: 'cpu of 2 devices of rest is 95 (max), its gate allows at most 80',
+    });
+  });
+
+  test('against those that are not updated yet', () => {
+    const control = { devices: 7, mean: 40 };
+    expect(metrics({ maxRatioToControl: 1.5 }, { wave: cpu(60), control }).is).toBe('passed');
+    expect(metrics({ maxRatioToControl: 1.5 }, { wave: cpu(60.1), control })).toEqual({
+      is: 'failed',
+      code: 'gate_failed',
+      detail: 'cpu of 2 devices of rest is 60.1 (mean), its gate allows 1.5 times the 40 of the 7 devices not updated yet',
+    });
+    expect(metrics({ maxRatioToControl: 1.5, max: 50 }, { wave: cpu(60), control }).is).toBe('failed');
+  });
+
+  test('with nobody left to compare with, only the absolute bounds count', () => {
+    expect(metrics({ maxRatioToControl: 1.5 }, { wave: cpu(99) }).is).toBe('passed');
+    expect(metrics({ maxRatioToControl: 1.5, max: 80 }, { wave: cpu(99) }).is).toBe('failed');
+  });
+
+  test('no telemetry is no pass, unless no device of the wave was updated', () => {
+    const unknown = { is: 'unknown', detail: 'no device of rest has reported cpu since it was updated' };
+    expect(metrics({ max: 80 }, undefined)).toEqual(unknown);
+    expect(metrics({ max: 80 }, { control: { devices: 3, mean: 1 } })).toEqual(unknown);
+    expect(metrics({ max: 80 }, undefined, { succeeded: 0, failed: 3 }).is).toBe('passed');
+  });
+
+  test('of several metrics one that fails goes before one that is missing, and that before those that pass', () => {
+    const gate = { metrics: ['a', 'b', 'c'].map((metric) => ({ metric, max: 10 })) };
+    const judged = (...means: (number | null)[]) => {
+      const readings = means.map((mean, index) => ({ metric: 'abc'[index]!, wave: mean === null ? null : cpu(mean), control: null }));
+      return judgeMetrics(snapshot({ policy: { gate }, waves: [{ succeeded: 1 }], readings }), 0).is;
+    };
+    expect([judged(1, null, 11), judged(1, null, 1), judged(1, 1, 1)]).toEqual(['failed', 'unknown', 'passed']);
+  });
+});
+
+const budget = (errorBudget: { max: number | string; minSample?: number } | undefined, waves: object[], isWaveDone = false) =>
+  spentBudget(snapshot({ policy: errorBudget === undefined ? {} : { errorBudget }, waves }), isWaveDone);
+
+describe('spentBudget()', () => {
+  test('a number is spent by one failure more, at once and over all waves', () => {
+    expect(budget({ max: 2 }, [{ failed: 1 }, { failed: 1 }])).toBeNull();
+    expect(budget({ max: 2 }, [{ failed: 1 }, { failed: 2, succeeded: 7 }])).toBe('3 of 10 devices failed, the error budget is 2');
+    expect(budget({ max: 0 }, [{ failed: 1 }])).not.toBeNull();
+  });
+
+  test('a share is of those that ended, once they are a sample', () => {
+    expect(budget({ max: '20%', minSample: 5 }, [{ failed: 3, open: 90 }])).toBeNull();
+    expect(budget({ max: '20%', minSample: 5 }, [{ failed: 1, succeeded: 4 }])).toBeNull();
+    expect(budget({ max: '20%', minSample: 5 }, [{ failed: 2, succeeded: 4 }])).toBe(
+      '2 of 6 devices failed (33.33 %), the error budget is 20%',
+    );
+    expect(budget({ max: '0.1%', minSample: 5 }, [{ failed: 1, succeeded: 999 }])).toBeNull();
+  });
+
+  test('a smaller sample is judged when the wave is done', () => {
+    expect(budget({ max: '50%', minSample: 5 }, [{ failed: 2, succeeded: 1 }], true)).not.toBeNull();
+    expect(budget({ max: '50%', minSample: 5 }, [{ failed: 1, succeeded: 1 }], true)).toBeNull();
+    expect(budget({ max: '50%', minSample: 5 }, [{ open: 3 }], true)).toBeNull();
+  });
+
+  test('without waves there is none; with waves it is a tenth of a sample of five', () => {
+    expect(budget(undefined, [{ failed: 90 }], true)).toBeNull();
+    const policy = { waves: [{ count: 10 }] };
+    expect(spentBudget(snapshot({ policy, waves: [{ failed: 1, succeeded: 9 }] }), false)).toBeNull();
+    expect(spentBudget(snapshot({ policy, waves: [{ failed: 1, succeeded: 8 }] }), false)).not.toBeNull();
+    expect(spentBudget(snapshot({ policy, waves: [{ failed: 4 }] }), false)).toBeNull();
+  });
+});
+
+describe('plan() and the error budget', () => {
+  const policy = { waves: [{ count: 4 }] };
+
+  test('a spent budget ends the rollout while devices are under way, and those go back, too', () => {
+    expect(planned({ policy, waves: [{ open: 2, failed: 3, succeeded: 2 }] })).toEqual({
+      do: 'abort',
+      code: 'error_budget',
+      detail: '3 of 5 devices failed (60 %), the error budget is 10%',
+      revert: true,
+    });
+  });
+
+  test.each([
+    ['something is under way', { waves: [{ open: 1, failed: 1 }] }, 'wait: under_way'],
+    ['somebody is left to start', { waves: [{ failed: 1 }], eligible: { reachable: 5 } }, 'open_wave 0: 3'],
+    ['the wave has taken whom it wanted', { waves: [{ succeeded: 3, failed: 1 }], eligible: { reachable: 5 } }, 'abort: error_budget'],
+    ['the others are away', { waves: [{ failed: 1 }], eligible: { away: 5 } }, 'abort: error_budget'],
+  ])('fewer than a sample: %s', (_when, shown: Shown, step) => {
+    expect(brief({ policy, ...shown })).toBe(step);
+  });
+
+  test('the failures of a wave that somebody skipped are judged once nothing of it is under way', () => {
+    const skipped = { succeeded: 0, failed: 1, passedAt: NOW };
+    expect(brief({ policy, waves: [{ ...skipped, open: 3 }], eligible: { reachable: 5 } })).toBe('open_wave 1: all');
+    expect(brief({ policy, waves: [skipped], eligible: { reachable: 5 } })).toBe('abort: error_budget');
+  });
+});
+
+describe('plan() and the bake', () => {
+  const policy = { bakeSeconds: 30, gate: { metrics: [{ metric: 'cpu', max: 80 }] } };
+  const wave = (seconds: number) => ({ succeeded: 2, lastEndedAt: at(seconds) });
+  const reading = (mean: number) => [{ metric: 'cpu', wave: cpu(mean), control: null }];
+
+  test('a wave is watched for so long after its last device has ended', () => {
+    expect(planned({ policy: { bakeSeconds: 30 }, waves: [wave(-10)] })).toEqual({
+      do: 'wait',
+      why: { code: 'baking', detail: 'rest is watched until 2026-03-02T12:00:20.000Z' },
+      until: at(20),
+    });
+    expect(brief({ policy: { bakeSeconds: 30 }, waves: [wave(-30)] })).toBe('pass_wave 0');
+    expect(brief({ policy: { bakeSeconds: 30, waves: [{ count: 1, bakeSeconds: 9 }] }, waves: [wave(-10)] })).toBe('pass_wave 0');
+  });
+
+  test('a wave of which nobody ended is not watched', () => {
+    expect(brief({ policy: { bakeSeconds: 30 }, waves: [{ offline: 3 }] })).toBe('pass_wave 0');
+  });
+
+  test('its metrics are looked at every five seconds, and end it early', () => {
+    expect(planned({ policy, waves: [wave(-10)], readings: reading(50) })).toMatchObject({ why: { code: 'baking' }, until: at(5) });
+    expect(planned({ policy, waves: [wave(-27)], readings: reading(50) })).toMatchObject({ why: { code: 'baking' }, until: at(3) });
+    expect(brief({ policy, waves: [wave(-10)], readings: reading(81) })).toBe('abort: gate_failed');
+  });
+
+  test('after it, telemetry that is missing is waited for', () => {
+    expect(planned({ policy, waves: [wave(-30)] })).toMatchObject({ why: { code: 'no_telemetry' }, until: at(5) });
+    expect(brief({ policy, waves: [wave(-30)], readings: reading(80) })).toBe('pass_wave 0');
+    expect(brief({ policy, waves: [wave(-30)], readings: reading(81) })).toBe('abort: gate_failed');
+  });
+});

@@ -1,0 +1,80 @@
+import { inWave, isEligible, type Model, underWayAt } from './model.ts';
+import { answers, type Device, isBroken, newest, outcome, SECOND } from './world.ts';
+
+export function demand(holds: boolean, law: string): asserts holds {
+  if (!holds) throw new Error(law);
+}
+
+/** What may be started now, counted anew from the devices. */
+export type Allowance = { perMinute: number; unavailable: number; devices: number };
+
+export function allowance(model: Model, wave: number): Allowance {
+  const { reachable, away } = left(model, wave);
+  return { perMinute: ratePerMinute(model), unavailable: allowedUnavailable(model), devices: reachable + away };
+}
+
+/** After devices were started. @param allowed before that */
+export function checkStarts(model: Model, started: readonly Device[], allowed: Allowance): void {
+  if (started.length === 0) return;
+  demand(started.length <= allowed.devices, `${started.length} are started, the wave wants ${allowed.devices}`);
+  const { policy, world } = model;
+  const open = world.devices.filter((device) => outcome(device) === 'open').length;
+  const unavailable = open + world.devices.filter(isBroken).length;
+  demand(unavailable <= allowed.unavailable, `${unavailable} are unavailable, ${allowed.unavailable} are allowed`);
+  demand(open <= (policy.maxParallel ?? open), `${open} are under way, ${policy.maxParallel} are allowed`);
+  for (const { site } of started) {
+    const there = underWayAt(model, site);
+    demand(site === null || there <= (policy.maxParallelPerSite ?? there), `${there} are under way in the ${site}`);
+  }
+  const recent = model.starts.filter(({ at }) => at > world.now - 60 * SECOND).length;
+  demand(recent <= allowed.perMinute, `${recent} were started within a minute, ${allowed.perMinute} are allowed`);
+  for (const device of started) checkFirst(device);
+}
+
+/** Retries apart, a device has one attempt, unless that was called off or something else was brought to the device since. */
+function checkFirst({ id, attempts }: Device): void {
+  const before = attempts.at(-2);
+  const isFree = before === undefined || !before.inRollout || before.state === 'superseded' || before.state === 'cancelled';
+  demand(isFree, `${id} is started again, after it was ${before?.state}`);
+}
+
+function ratePerMinute({ policy: { rate }, world }: Model): number {
+  if (rate === undefined) return Number.POSITIVE_INFINITY;
+  const succeeded = world.devices.filter((device) => outcome(device) === 'succeeded').length;
+  let perMinute = rate.perMinute;
+  for (let more = succeeded; more >= rate.increaseAfterSuccesses; more -= rate.increaseAfterSuccesses) perMinute *= rate.factor;
+  return Math.floor(Math.min(perMinute, rate.maxPerMinute ?? perMinute));
+}
+
+export function allowedUnavailable(model: Model): number {
+  const { maxUnavailable } = model.policy;
+  if (maxUnavailable === undefined) return Number.POSITIVE_INFINITY;
+  const allowed =
+    typeof maxUnavailable === 'number' ? maxUnavailable : Math.floor((Number.parseInt(maxUnavailable, 10) * size(model)) / 100);
+  return Math.max(1, allowed);
+}
+
+/** Those that were taken and those that may be. One that was brought elsewhere after its turn is both. */
+function size(model: Model): number {
+  return model.world.devices.filter(isTaken).length + model.world.devices.filter((device) => isEligible(model, device)).length;
+}
+
+function isTaken(device: Device): boolean {
+  return outcome(device) !== 'none' && outcome(device) !== 'gone';
+}
+
+function wanted(model: Model, wave: number): number {
+  const { count, upToPercent } = model.policy.waves?.[wave] ?? {};
+  const taken = model.world.devices.filter(isTaken);
+  if (count !== undefined) return Math.max(0, count - taken.filter((device) => newest(device)?.wave === wave).length);
+  if (upToPercent !== undefined) return Math.max(0, Math.ceil((upToPercent * size(model)) / 100) - taken.length);
+  return Number.POSITIVE_INFINITY;
+}
+
+/** Devices that the wave could still take: those that answer, those that are away. */
+export function left(model: Model, wave: number): { reachable: number; away: number } {
+  const mine = model.world.devices.filter((device) => isEligible(model, device) && inWave(model, device, wave));
+  const reachable = mine.filter(answers).length;
+  const limit = wanted(model, wave);
+  return { reachable: Math.min(limit, reachable), away: Math.min(limit, mine.length - reachable) };
+}

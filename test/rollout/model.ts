@@ -1,0 +1,256 @@
+import type { RolloutStep } from '../../src/rollout/plan.ts';
+import type { Gate, RolloutPolicy } from '../../src/rollout/policy.ts';
+import { gateOf, waveCount } from '../../src/rollout/policy.ts';
+import { isActive, type RolloutState } from '../../src/rollout/rollout.ts';
+import {
+  type ApprovalSnapshot,
+  currentWave,
+  type MetricReading,
+  type RolloutSnapshot,
+  type WaveSnapshot,
+} from '../../src/rollout/snapshot.ts';
+import {
+  answers,
+  converge,
+  type Device,
+  type DeviceSpec,
+  deploy,
+  folder,
+  isBroken,
+  isUnderWay,
+  movable,
+  newest,
+  openWorld,
+  outcome,
+  revertAll,
+  SECOND,
+  sampledAt,
+  standDown,
+  type World,
+} from './world.ts';
+
+/** One rollout of a world: what the database holds of it. Steps are executed as the reconciler and its statements do. */
+export type Model = {
+  world: World;
+  policy: RolloutPolicy;
+  state: RolloutState;
+  createdAt: number;
+  waves: { openedAt: number; passedAt: number | null; skipped: boolean }[];
+  approvals: ApprovalSnapshot[];
+  blocked: boolean;
+  windowsOverridden: boolean;
+  /** Why it ended. */
+  end: { code: string; revert: boolean } | null;
+  /** Of changes that the rollout started, in order: when. */
+  starts: { at: number; device: Device }[];
+};
+
+export function openModel(policy: RolloutPolicy, specs: readonly DeviceSpec[], now: number): Model {
+  return {
+    world: openWorld(policy, specs, now),
+    ...{
+      policy,
+      state: 'planned',
+      createdAt: now,
+      waves: [],
+      approvals: [],
+      blocked: false,
+      windowsOverridden: false,
+      end: null,
+      starts: [],
+    },
+  };
+}
+
+export function isEligible({ world, policy, state, createdAt }: Model, device: Device): boolean {
+  const bundle = folder(world, device);
+  const differs = bundle !== device.desired && bundle !== device.condemned;
+  const hasJoined = policy.lateJoiners !== 'wait' || state === 'completed' || device.followedAt <= createdAt;
+  return movable(device) && differs && hasJoined;
+}
+
+/** A wave that names devices takes those of earlier waves, too; another leaves those that a later one names. */
+export function inWave({ policy }: Model, device: Device, wave: number): boolean {
+  const waves = policy.waves ?? [];
+  const names = (index: number) => {
+    const { devices, selector } = waves[index] ?? {};
+    if (devices !== undefined) return devices.includes(device.id);
+    return selector !== undefined && Object.entries(selector).every(([key, value]) => key === 'ring' && device.ring === value);
+  };
+  const isNamed = waves[wave]?.devices !== undefined || waves[wave]?.selector !== undefined;
+  if (isNamed) return waves.slice(0, wave + 1).some((_, index) => names(index));
+  return !waves.some((_, index) => index > wave && names(index));
+}
+
+/** Attempts under way at the site, whatever started them. */
+export function underWayAt({ world }: Model, site: Device['site']): number {
+  const there = world.devices.filter((device) => device.site === site && device.bound);
+  return there.filter((device) => device.attempts.some((attempt) => isUnderWay(device, attempt))).length;
+}
+
+export function snapshotOf(model: Model): RolloutSnapshot {
+  const { world, policy, state, approvals } = model;
+  const counts = model.waves.map((_, wave) => countWave(world, wave));
+  const waves = model.waves.map((row, wave): WaveSnapshot => {
+    const { offline = 0, open = 0, succeeded = 0, failed = 0, lastEndedAt = null } = counts[wave] ?? {};
+    return { ...{ openedAt: new Date(row.openedAt), passedAt: dateOf(row.passedAt) }, offline, open, succeeded, failed, lastEndedAt };
+  });
+  const takes = state === 'completed' || (isActive(state) && state !== 'paused');
+  const last = waveCount(policy) - 1;
+  const wave = state === 'completed' ? last : Math.min(currentWave(policy, waves), last);
+  const recent = policy.rate === undefined ? [] : model.starts.filter(({ at }) => at > world.now - 60 * SECOND);
+  return {
+    ...{ state, policy, waves, approvals: approvals.map((approval) => ({ ...approval })) },
+    eligible: takes ? countEligible(model, wave) : { total: 0, reachable: 0, away: 0, room: 0 },
+    unavailable: world.devices.filter((device) => outcome(device) === 'open' || isBroken(device)).length,
+    startedLastMinute: { count: recent.length, firstAt: dateOf(recent[0]?.at ?? null) },
+    readings: model.waves[wave] === undefined ? [] : readings(world, wave, gateOf(policy, wave)),
+    blockers: takes && model.blocked ? [{ code: 'source_held', detail: 'somebody holds the source' }] : [],
+    windowsOverridden: model.windowsOverridden,
+    queued: queued(world).length,
+    reverting: world.devices.filter(isOnItsWayBack).length,
+  };
+}
+
+export function isOnItsWayBack(device: Device): boolean {
+  return device.attempts.some(
+    (attempt) => attempt.inRollout && attempt.kind === 'rollback' && (isUnderWay(device, attempt) || attempt.retryAt !== null),
+  );
+}
+
+function countWave(world: World, wave: number) {
+  const mine = world.devices.filter((device) => newest(device)?.wave === wave);
+  const count = (which: string) => mine.filter((device) => outcome(device) === which).length;
+  const ends = mine.filter((device) => ['succeeded', 'failed'].includes(outcome(device))).map((device) => newest(device)?.finishedAt ?? 0);
+  const lastEndedAt = ends.length === 0 ? null : new Date(Math.max(...ends));
+  return { offline: count('offline'), open: count('open'), succeeded: count('succeeded'), failed: count('failed'), lastEndedAt };
+}
+
+function countEligible(model: Model, wave: number): RolloutSnapshot['eligible'] {
+  const all = model.world.devices.filter((device) => isEligible(model, device));
+  const mine = all.filter((device) => inWave(model, device, wave));
+  const reachable = mine.filter(answers);
+  return { total: all.length, reachable: reachable.length, away: mine.length - reachable.length, room: withRoom(model, reachable).length };
+}
+
+/** As many of each site as may be under way there. */
+function withRoom(model: Model, devices: readonly Device[]): Device[] {
+  const limit = model.policy.maxParallelPerSite ?? Number.POSITIVE_INFINITY;
+  const sites = Map.groupBy(devices, ({ site }) => site);
+  const chosen = [...sites].flatMap(([site, group]) =>
+    site === null ? group : group.slice(0, Math.max(0, limit - underWayAt(model, site))),
+  );
+  return chosen.sort((a, b) => a.id.localeCompare(b.id));
+}
+
+/** Each device has the same value in every sample. */
+function readings(world: World, wave: number, { metrics = [] }: Gate): MetricReading[] {
+  const updated = world.devices.filter((device) => newest(device)?.wave === wave && outcome(device) === 'succeeded');
+  const since = Math.min(...updated.map((device) => newest(device)?.finishedAt ?? 0));
+  const after = updated.filter((device) => sampledAt(world, device) > (newest(device)?.finishedAt ?? 0)).map(({ cpu }) => cpu[1]);
+  const control = world.devices.filter((device) => device.bound && folder(world, device) !== device.desired);
+  const before = control.filter((device) => sampledAt(world, device) > since).map(({ cpu }) => cpu[0]);
+  return [...new Set(metrics.map(({ metric }) => metric))].map((metric) => ({
+    metric,
+    wave: after.length === 0 ? null : { devices: after.length, mean: mean(after), max: Math.max(...after) },
+    control: before.length === 0 ? null : { devices: before.length, mean: mean(before) },
+  }));
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+export function queued(world: World): Device[] {
+  return world.devices.filter(({ current }) => current?.inRollout && current.state === 'queued' && current.kind !== 'rollback');
+}
+
+/** @returns the devices that were started */
+export function execute(model: Model, step: RolloutStep): Device[] {
+  switch (step.do) {
+    case 'open_wave':
+      return openWave(model, step);
+    case 'pass_wave':
+      passWave(model, step.wave, false);
+      return [];
+    case 'request_approval':
+      requestApproval(model, step.wave);
+      return [];
+    case 'abort':
+      abort(model, step);
+      return [];
+    case 'call_off':
+      callOff(model);
+      return [];
+    case 'finish_revert':
+      model.state = 'reverted';
+      return [];
+    case 'complete':
+      complete(model);
+      return [];
+    case 'wait':
+      return [];
+    default:
+      throw new Error(`unknown step ${JSON.stringify(step satisfies never)}`);
+  }
+}
+
+function complete(model: Model): void {
+  model.state = 'completed';
+  model.world.established = true;
+  for (let wave = model.waves.length; wave < waveCount(model.policy); wave++) passWave(model, wave, false);
+}
+
+function openWave(model: Model, step: Extract<RolloutStep, { do: 'open_wave' }>): Device[] {
+  const { world } = model;
+  const candidates = world.devices.filter((device) => isEligible(model, device) && inWave(model, device, step.wave));
+  const chosen = withRoom(model, step.takeAway ? candidates : candidates.filter(answers)).slice(0, step.limit ?? undefined);
+  model.waves[step.wave] ??= { openedAt: world.now, passedAt: null, skipped: false };
+  if (model.state === 'planned' || model.state === 'awaiting_approval') model.state = 'running';
+  for (const device of chosen) {
+    deploy(world, device, folder(world, device), { inRollout: true, wave: step.wave, kind: 'change', number: 1 });
+    model.starts.push({ at: world.now, device });
+  }
+  return chosen;
+}
+
+/** @param skipped by an operator, who does not wait for its gate */
+export function passWave({ waves, world }: Model, wave: number, skipped: boolean): void {
+  waves[wave] = { openedAt: waves[wave]?.openedAt ?? world.now, passedAt: world.now, skipped };
+}
+
+function requestApproval(model: Model, wave: number | null): void {
+  model.state = 'awaiting_approval';
+  if (model.approvals.some((approval) => approval.wave === wave && approval.decision === null)) return;
+  model.approvals.push({ wave, decision: null, expiresAt: expiry(model) });
+}
+
+export function expiry({ world, policy }: Model): Date | null {
+  const seconds = policy.approval?.expiresAfterSeconds;
+  return seconds === undefined ? null : new Date(world.now + seconds * SECOND);
+}
+
+export function abort(model: Model, { code, revert }: { code: string; revert: boolean }): void {
+  model.state = 'aborted';
+  model.world.paused = false;
+  model.end = { code, revert };
+  callOff(model);
+  if (revert && revertAll(model.world) > 0) model.state = 'reverting';
+}
+
+function callOff({ world }: Model): void {
+  for (const device of world.devices)
+    for (const attempt of device.attempts) if (attempt.inRollout && attempt.kind !== 'rollback') attempt.retryAt = null;
+  for (const device of queued(world)) standDown(world, device);
+}
+
+/** It comes, or comes back, to the source. */
+export function join({ world }: Model, device: Device): void {
+  if (device.bound) return;
+  Object.assign(device, { bound: true, followedAt: world.now });
+  converge(world, device);
+}
+
+function dateOf(at: number | null): Date | null {
+  return at === null ? null : new Date(at);
+}

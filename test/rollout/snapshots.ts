@@ -1,0 +1,54 @@
+import type { z } from 'zod';
+import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
+import { RolloutPolicy } from '../../src/rollout/policy.ts';
+import type { ApprovalSnapshot, RolloutSnapshot, WaveSnapshot } from '../../src/rollout/snapshot.ts';
+
+export const NOW = new Date('2026-03-02T12:00:00Z');
+
+/** @param seconds after NOW */
+export function at(seconds: number): Date {
+  return new Date(NOW.getTime() + seconds * 1_000);
+}
+
+export type Shown = Partial<Omit<RolloutSnapshot, 'policy' | 'waves' | 'eligible' | 'approvals'>> & {
+  policy?: z.input<typeof RolloutPolicy>;
+  waves?: Partial<WaveSnapshot>[];
+  eligible?: Partial<RolloutSnapshot['eligible']>;
+  approvals?: Partial<ApprovalSnapshot>[];
+};
+
+/** A running rollout with nobody to start, but for what is shown. Waves are open since a minute. */
+export function snapshot({ policy = {}, waves = [], eligible = {}, approvals = [], ...rest }: Shown): RolloutSnapshot {
+  const { reachable = 0, away = 0 } = eligible;
+  return {
+    ...{
+      state: 'running',
+      policy: RolloutPolicy.parse(policy),
+      unavailable: 0,
+      startedLastMinute: { count: 0, firstAt: null },
+      readings: [],
+    },
+    ...{ blockers: [], windowsOverridden: false, queued: 0, reverting: 0 },
+    waves: waves.map((wave) => ({
+      ...{ openedAt: at(-60), passedAt: null, offline: 0, open: 0, succeeded: 0, failed: 0, lastEndedAt: null },
+      ...wave,
+    })),
+    eligible: { total: reachable + away, reachable, away, room: reachable, ...eligible },
+    approvals: approvals.map((approval) => ({ wave: null, decision: null, expiresAt: null, ...approval })),
+    ...rest,
+  };
+}
+
+export function planned(shown: Shown): RolloutStep {
+  return plan(snapshot(shown), NOW);
+}
+
+/** The step, briefly: why it waits or ends, or what it does. */
+export function brief(shown: Shown): string {
+  const step = planned(shown);
+  if (step.do === 'wait') return `wait: ${step.why.code}`;
+  if (step.do === 'abort') return `abort: ${step.code}`;
+  if (step.do === 'open_wave') return `open_wave ${step.wave}: ${step.limit ?? 'all'}`;
+  if (step.do === 'pass_wave' || step.do === 'request_approval') return `${step.do} ${step.wave ?? 'rollout'}`;
+  return step.do;
+}
