@@ -1,0 +1,111 @@
+import { audit } from '../../src/audit/store.ts';
+import { transact, type Unit } from '../../src/db/transact.ts';
+import type { NewEvent } from '../../src/event/event.ts';
+import { attempt } from '../../src/notification/attempt.ts';
+import { type Claim, noteDisabled, noteFailure, noteTaken, renewClaim, yieldClaim } from '../../src/notification/claim.ts';
+import { giveUpPending, type PendingDelivery, pendingDeliveries, recordFailure } from '../../src/notification/deliveries.ts';
+import { judge, type Verdict } from '../../src/notification/judge.ts';
+import { eventOf, FAILURES_TO_TELL, type Notification } from '../../src/notification/notification.ts';
+import type { Sent } from '../../src/notification/send.ts';
+import { takeEvents } from '../../src/notification/take.ts';
+import type { Controller } from '../context.ts';
+
+/** Deliveries read at once. */
+const BATCH = 100;
+
+/** `stop`: nothing more is sent; `cut`: neither is what is being sent waited for. */
+type Signals = { stop: AbortSignal; cut: AbortSignal };
+
+/**
+ * Posts what a claimed notification has to say, one after the other in the order of the events, until nothing is left or a message is not taken: the
+ * claim then ends. A delivery is written before it is first sent, so that what a crash interrupts is sent again under the same id.
+ */
+export async function reconcileNotification(controller: Controller, claim: Claim, signals: Signals): Promise<void> {
+  const { sql } = controller.store;
+  for (;;) {
+    const pending = await pendingDeliveries(sql, claim, BATCH);
+    if (pending.length === 0) {
+      const { outcome, dropped } = await takeEvents(sql, claim);
+      if (dropped > 0) controller.log.warn({ notificationId: claim.id, dropped }, 'events are too old or too many for a notification');
+      if (outcome !== 'taken') return;
+      continue;
+    }
+    // Settings may change at any time: each delivery begins with those that were read last.
+    let notification = await renewClaim(sql, claim);
+    for (const delivery of pending) {
+      signals.stop.throwIfAborted();
+      if (!notification?.enabled) return yieldClaim(sql, claim);
+      notification = await deliver(controller, claim, notification, delivery, signals.cut);
+    }
+    if (!notification?.enabled) return yieldClaim(sql, claim);
+  }
+}
+
+/** @returns the notification as it is now; undefined when the claim has ended */
+async function deliver(
+  controller: Controller,
+  claim: Claim,
+  notification: Notification,
+  delivery: PendingDelivery,
+  signal: AbortSignal,
+): Promise<Notification | undefined> {
+  const { store, box, sender, metrics, log } = controller;
+  const post = { sql: store.sql, box, sender, publicUrl: controller.publicUrl() };
+  const sent = await attempt(post, notification, delivery.event, delivery.id, signal);
+  const verdict = judge(sent, delivery, notification.failures, new Date(), Math.random());
+  const { status, error, durationMs } = sent;
+  metrics.notification(notification.format, error === null ? 'delivered' : 'failed', durationMs);
+  log.debug({ notificationId: claim.id, deliveryId: delivery.id, status, durationMs, verdict: verdict.do, error }, 'notification posted');
+  if (verdict.do !== 'settle') {
+    await transact(store, (unit) => recordMiss(unit, claim, notification, delivery, sent, verdict));
+    return undefined;
+  }
+  if (notification.failures < FAILURES_TO_TELL) return noteTaken(store.sql, claim, delivery, sent);
+  return transact(store, async ({ tx, emit }) => {
+    const { failures } = notification;
+    const now = await noteTaken(tx, claim, delivery, sent);
+    if (now !== undefined) emit(eventOf(now, 'notification.recovered', { failures }));
+    return now;
+  });
+}
+
+/** Where the claim is another's by now, what was seen here counts for nothing: the other sends the same id. */
+async function recordMiss(
+  unit: Unit,
+  claim: Claim,
+  notification: Notification,
+  delivery: PendingDelivery,
+  sent: Sent,
+  verdict: Exclude<Verdict, { do: 'settle' }>,
+): Promise<void> {
+  const { tx } = unit;
+  const { organizationId } = notification;
+  const lastError = sent.error ?? '';
+  switch (verdict.do) {
+    case 'retry':
+    case 'give_up': {
+      const failures = notification.failures + 1;
+      if (!(await noteFailure(tx, claim, lastError, verdict.inSeconds))) return;
+      await recordFailure(tx, organizationId, delivery, verdict.do === 'retry' ? 'pending' : 'failed', sent);
+      if (failures === FAILURES_TO_TELL) unit.emit(eventOf(notification, 'notification.failing', { failures, lastError }));
+      return;
+    }
+    case 'disable':
+      if (!(await noteDisabled(tx, claim, lastError))) return;
+      await recordFailure(tx, organizationId, delivery, 'failed', sent);
+      await giveUpPending(tx, notification);
+      return tell(unit, eventOf(notification, 'notification.disabled', { reason: lastError }));
+    default:
+      return unreachable(verdict);
+  }
+}
+
+async function tell({ tx, emit }: Unit, event: NewEvent): Promise<void> {
+  const { organizationId, subject, data } = event;
+  emit(event);
+  await audit(tx, { organizationId, actor: 'controller', action: 'notification.disable', subject, outcome: 'ok', detail: data });
+}
+
+function unreachable(verdict: never): never {
+  throw new Error(`unknown verdict ${JSON.stringify(verdict)}`);
+}

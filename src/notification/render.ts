@@ -1,0 +1,89 @@
+import type { Event } from '../event/event.ts';
+import { viewEvent } from '../event/schemas.ts';
+import { type Severity, severityOf } from '../event/severity.ts';
+import type { Format } from './notification.ts';
+import { sentenceOf } from './sentence.ts';
+
+export type Message = { contentType: string; body: string };
+
+/** What a message is made of besides the event. `id`: of the delivery. */
+export type Rendering = { id: string; publicUrl: string; sourceName: string | undefined };
+
+/** The same event gives the same bytes, so that a repetition is one. */
+export function render(format: Format, event: Event, rendering: Rendering): Message {
+  switch (format) {
+    case 'cloudevents':
+      return { contentType: 'application/cloudevents+json; charset=utf-8', body: JSON.stringify(cloudEvent(event, rendering)) };
+    case 'json':
+      return { contentType: 'application/json', body: JSON.stringify({ ...viewEvent(event), severity: severityOf(event) }) };
+    case 'slack':
+      return { contentType: 'application/json', body: JSON.stringify(slackMessage(event, rendering)) };
+    default:
+      return unreachable(format);
+  }
+}
+
+/** OpenTelemetry's words and numbers, as the CloudEvents severity extension has them. */
+const CLOUD_SEVERITIES: Record<Severity, { severitytext: string; severitynumber: number }> = {
+  info: { severitytext: 'INFO', severitynumber: 9 },
+  warning: { severitytext: 'WARN', severitynumber: 13 },
+  error: { severitytext: 'ERROR', severitynumber: 17 },
+};
+/** Digits of 2^53: what is compared as text is to compare as numbers. */
+const SEQUENCE_DIGITS = 16;
+
+/** CloudEvents 1.0, structured mode. The organization is the source: cursors are its own. An event of no log has its delivery's id. */
+function cloudEvent(event: Event, { id }: Rendering) {
+  return {
+    specversion: '1.0',
+    id: event.cursor === 0 ? id : String(event.cursor),
+    source: `urn:uuid:${event.organizationId}`,
+    type: `bellwether.${event.type}`,
+    subject: event.subject,
+    time: event.at.toISOString(),
+    datacontenttype: 'application/json',
+    sequence: String(event.cursor).padStart(SEQUENCE_DIGITS, '0'),
+    ...CLOUD_SEVERITIES[severityOf(event)],
+    data: event.data,
+  };
+}
+
+const SIGNS: Record<Severity, string> = { info: ':large_blue_circle:', warning: ':warning:', error: ':red_circle:' };
+
+/** `text` for notifications and for those who know no blocks (Mattermost, Rocket.Chat). */
+function slackMessage(event: Event, { publicUrl, sourceName }: Rendering) {
+  const sentence = escapeMarkup(sentenceOf(event, sourceName));
+  const link = `<${linkOf(publicUrl, event.subject)}|${escapeMarkup(event.subject)}>`;
+  const line = `${SIGNS[severityOf(event)]} ${sentence}`;
+  return {
+    text: `${line} (${link})`,
+    blocks: [
+      { type: 'section', text: { type: 'mrkdwn', text: line } },
+      { type: 'context', elements: [{ type: 'mrkdwn', text: `${link} · ${event.type} · ${event.at.toISOString()}` }] },
+    ],
+  };
+}
+
+/** Collections of the API whose members are subjects of events. */
+const COLLECTIONS: Readonly<Record<string, string>> = {
+  device: 'devices',
+  source: 'sources',
+  rollout: 'rollouts',
+  notification: 'notifications',
+};
+
+/** Where more is to be read of a subject; the service itself where it has no page of its own. */
+function linkOf(publicUrl: string, subject: string): string {
+  const [noun = '', id = ''] = subject.split(':', 2);
+  const collection = COLLECTIONS[noun];
+  return collection === undefined ? publicUrl : `${publicUrl}/api/v1/${collection}/${encodeURIComponent(id)}`;
+}
+
+/** Slack's own three: nothing in a text becomes a link or calls a channel. */
+function escapeMarkup(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+function unreachable(format: never): never {
+  throw new Error(`unknown format ${JSON.stringify(format)}`);
+}

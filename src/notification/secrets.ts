@@ -1,0 +1,59 @@
+import { isIP } from 'node:net';
+import type { Config } from '../config.ts';
+import { invalid } from '../errors.ts';
+import type { SecretBox } from '../secret-box.ts';
+import { last4 } from '../tokens.ts';
+import type { Notification } from './notification.ts';
+import type { Sender } from './send.ts';
+import type { SealedSecret } from './store.ts';
+
+type Keyed = Pick<Notification, 'id'>;
+
+const urlContext = ({ id }: Keyed) => `notification:${id}:url`;
+/** The same for the present and the previous secret: what is replaced is moved as it is. */
+const secretContext = ({ id }: Keyed) => `notification:${id}:secret`;
+
+/**
+ * A URL that a user gave, sealed, with what may be shown of it. Addresses that are written in it are checked at once, those of names when they are
+ * connected to.
+ * @throws Problem `invalid_request`, `address_refused`
+ */
+export function sealUrl(
+  { box, config, sender }: { box: SecretBox; config: Pick<Config, 'ALLOW_PRIVATE_NOTIFICATION_HOSTS'>; sender: Pick<Sender, 'guard'> },
+  id: string,
+  text: string,
+): { urlSealed: string; urlHint: string } {
+  const refuse = (detail: string) => invalid(`Cannot notify this URL: ${detail}`, [{ pointer: '/url', detail }]);
+  const url = URL.parse(text);
+  if (url === null) throw refuse('it is not a URL');
+  // In one's own network receivers often have no certificate; past it nothing is told in the clear.
+  const schemes = config.ALLOW_PRIVATE_NOTIFICATION_HOSTS ? ['https:', 'http:'] : ['https:'];
+  if (!schemes.includes(url.protocol))
+    throw refuse(`its scheme is "${url.protocol.slice(0, -1)}", must be ${schemes.map((s) => `"${s.slice(0, -1)}"`).join(' or ')}`);
+  if (url.username !== '' || url.password !== '') throw refuse('it must not hold a user or a password');
+  if (url.hash !== '') throw refuse('it must not have a fragment');
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host)) sender.guard.check(host, host);
+  const rest = url.pathname + url.search;
+  return { urlSealed: box.seal(url.href, urlContext({ id })), urlHint: url.origin + (rest === '/' ? '/' : `/…${last4(rest)}`) };
+}
+
+/** @throws Problem `secret_unreadable` */
+export function openUrl(box: SecretBox, notification: Pick<Notification, 'id' | 'urlSealed'>): string {
+  return box.open(notification.urlSealed, urlContext(notification));
+}
+
+export function sealSecret(box: SecretBox, id: string, secret: string): SealedSecret {
+  return { secretSealed: box.seal(secret, secretContext({ id })), secretLast4: last4(secret) };
+}
+
+/** Those that sign now: the present one first. @throws Problem `secret_unreadable` */
+export function openSecrets(
+  box: SecretBox,
+  notification: Pick<Notification, 'id' | 'secretSealed' | 'previousSecretSealed' | 'previousSecretUntil'>,
+  now: Date,
+): string[] {
+  const { secretSealed, previousSecretSealed, previousSecretUntil } = notification;
+  const previous = previousSecretUntil !== null && previousSecretUntil > now ? previousSecretSealed : null;
+  return [secretSealed, previous].flatMap((sealed) => (sealed === null ? [] : [box.open(sealed, secretContext(notification))]));
+}

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import { EVENT_TYPES, SEVERITIES, type Selector, selectorsOf, severityOf } from '../../src/event/severity.ts';
+import { checkEvents, selectorsFor } from '../../src/notification/filter.ts';
+
+/** Texts that a field which decides the severity may have, and one that says nothing. */
+const VALUES = [
+  'OFFLINE',
+  'ERROR',
+  'failing',
+  'empty',
+  'invalid',
+  'failed',
+  'timed_out',
+  'rolled_back',
+  'expired',
+  'succeeded',
+  'constructor',
+];
+
+const selects = (selectors: readonly Selector[], type: string, data: Record<string, unknown>) =>
+  selectors.some((selector) => selector.type === type && (selector.field === null || data[selector.field] === selector.value));
+
+test('what selects events in the database agrees with their severity, for every type, minimum and value', () => {
+  for (const type of EVENT_TYPES) {
+    for (const minimum of SEVERITIES) {
+      for (const value of VALUES) {
+        const data = { status: value, state: value, verdict: value };
+        const enough = SEVERITIES.indexOf(severityOf({ type, data })) >= SEVERITIES.indexOf(minimum);
+        expect([type, minimum, value, selects(selectorsOf(type, minimum), type, data)]).toEqual([type, minimum, value, enough]);
+      }
+    }
+  }
+});
+
+test('failures are errors, what wants a look is a warning, the rest is told for information', () => {
+  expect(severityOf({ type: 'rollout.aborted', data: {} })).toBe('error');
+  expect(severityOf({ type: 'rollout.awaiting_approval', data: {} })).toBe('warning');
+  expect(severityOf({ type: 'rollout.completed', data: {} })).toBe('info');
+  expect(severityOf({ type: 'deployment.state', data: { state: 'failed' } })).toBe('error');
+  expect(severityOf({ type: 'deployment.state', data: { state: 'succeeded' } })).toBe('info');
+  expect(severityOf({ type: 'device.status', data: { status: 'OFFLINE' } })).toBe('warning');
+  expect(severityOf({ type: 'revision.rejected', data: { verdict: 'partial' } })).toBe('warning');
+  expect(severityOf({ type: 'revision.rejected', data: { verdict: 'invalid' } })).toBe('error');
+});
+
+test('a type is named by itself, by its group, or with all', () => {
+  const typesOf = (events: string[]) => [...new Set(selectorsFor({ events, minimumSeverity: 'info' }).map(({ type }) => type))];
+  expect(typesOf(['*'])).toEqual(EVENT_TYPES);
+  expect(typesOf(['rollout.*'])).toEqual(EVENT_TYPES.filter((type) => type.startsWith('rollout.')));
+  expect(typesOf(['source.failed', 'revision.rejected', 'revision.*'])).toEqual([
+    'source.failed',
+    'revision.prepared',
+    'revision.rejected',
+  ]);
+  expect(typesOf(['device.*'])).not.toContain('deployment.state');
+});
+
+test('a pattern that names nothing, or a severity that nothing reaches, is refused', () => {
+  const refused = (events: string[], minimumSeverity: (typeof SEVERITIES)[number], pointer: string) =>
+    expect(() => checkEvents({ events, minimumSeverity })).toThrow(
+      expect.objectContaining({ code: 'invalid_request', errors: [expect.objectContaining({ pointer })] }),
+    );
+  refused(['rollout.*', 'rollout.exploded'], 'info', '/events/1');
+  for (const pattern of ['rollout', 'rollout.', 'roll*', '.*', '**', 'device.*.x', '']) refused([pattern], 'info', '/events/0');
+  refused(['hook.received'], 'warning', '/minimumSeverity');
+  expect(() => checkEvents({ events: ['*'], minimumSeverity: 'error' })).not.toThrow();
+});
