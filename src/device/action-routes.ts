@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { backupOf, listBackups } from '../backup/store.ts';
 import { bundleManifest } from '../bundle/store.ts';
+import { shownCommand } from '../command/redact.ts';
 import type { Unit } from '../db/transact.ts';
 import { convergeDevice, deploy } from '../deployment/converge.ts';
 import { conflict, invalid, notFound } from '../errors.ts';
@@ -169,7 +170,7 @@ export function deviceActionRoutes(services: Services) {
             return queueCommand(unit, device, wanted);
           },
         );
-        return type === undefined ? c.json(viewSeedCommand(command), 201) : c.json(viewCommand(command), 201);
+        return type === undefined ? c.json(viewSeedCommand(shownCommand(command)), 201) : c.json(viewCommand(command), 201);
       },
     )
     .openapi(

@@ -2,8 +2,7 @@ import type { Context } from 'hono';
 import { COMMAND_TYPES, isCommandType } from '../command/command.ts';
 import { insertCommand } from '../command/store.ts';
 import type { Store, Unit } from '../db/transact.ts';
-import { convergeDevice } from '../deployment/converge.ts';
-import { standDown } from '../deployment/store.ts';
+import { callOffDevices, convergeDevice } from '../deployment/converge.ts';
 import { conflict, invalid, notFound } from '../errors.ts';
 import type { EventType } from '../event/event.ts';
 import { act } from '../http/acting.ts';
@@ -67,8 +66,7 @@ export function tell(unit: Unit, device: Device, type: EventType): void {
 }
 
 export async function callOff(unit: Unit, device: Device): Promise<void> {
-  await standDown(unit.tx, device.organizationId, device.id);
-  unit.wakeDevices(device.organizationId, [device.id]);
+  await callOffDevices(unit, device.organizationId, [device.id]);
 }
 
 /** Queues a command of a known type and wakes the device. @throws Problem `invalid_request` */

@@ -1,4 +1,5 @@
-import { Hono } from 'hono';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { type Context, Hono } from 'hono';
 import { bundleManifest, readArchive } from '../bundle/store.ts';
 import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
@@ -9,7 +10,8 @@ import type { Services } from '../http/services.ts';
 import { hashToken } from '../tokens.ts';
 import { EnrollRequest, type EnrollResponse, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
-import { desiredEtag, desiredPayload } from './desired.ts';
+import { desiredEtag } from './desired.ts';
+import { holdPoll, signedAnswer } from './held-polls.ts';
 import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
 import { mintKey, registerDevice } from './register.ts';
 
@@ -37,8 +39,8 @@ export function agentRoutes(services: Services): Hono<Env> {
     const { organizationId } = c.get('device');
     return c.json({ organizationId, signingKeys: await services.signer.publicKeys(organizationId) });
   });
-  app.get('/desired', (c) => desired(services, c.get('device'), c.req.query('wait'), c.req.header('if-none-match'), c.req.raw.signal));
-  app.get('/bundles/:digest', (c) => bundle(services, c.get('device').organizationId, c.req.param('digest'), c.req.raw.headers));
+  app.get('/desired', (c) => desired(services, c));
+  app.get('/bundles/:digest', (c) => bundle(services, c, c.req.param('digest')));
   app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
     const { organizationId, deviceId } = c.get('device');
     const { reports } = parseReports(await readJson(c.req.raw));
@@ -83,37 +85,27 @@ async function enroll({ store, signer }: Services, authorization: string | undef
   return { deviceId: wanted.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
 }
 
-async function desired(
-  services: Services,
-  key: { organizationId: string; deviceId: string },
-  wait: string | undefined,
-  known: string | undefined,
-  signal: AbortSignal,
-): Promise<Response> {
-  const waitSeconds = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(wait ?? 0) || 0));
-  const deadline = Date.now() + waitSeconds * 1000;
-  for (;;) {
-    const finished = new AbortController();
-    // Listening comes before looking: a change between the two still wakes.
-    const woken = services.wakeups.wait(key, Math.max(0, deadline - Date.now()), AbortSignal.any([signal, finished.signal]));
-    const state = await services.wakeups.load(key);
-    if (state === undefined)
-      throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
-    const etag = desiredEtag(state);
-    if (etag !== known) {
-      finished.abort();
-      const jws = await services.signer.sign(key.organizationId, desiredPayload(state, new Date()));
-      return new Response(jws, { headers: { 'content-type': 'application/jose', etag, 'cache-control': 'no-store' } });
-    }
-    if (Date.now() >= deadline || signal.aborted || services.wakeups.closing()) {
-      finished.abort();
-      return new Response(null, { status: 304, headers: { etag } });
-    }
-    await woken;
+async function desired(services: Services, c: Context<Env>): Promise<Response> {
+  const { wakeups, signer } = services;
+  const key = c.get('device');
+  const known = c.req.header('if-none-match');
+  const state = await wakeups.load(key);
+  if (state === undefined)
+    throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
+  // Who polls is there: a rollout may take it from now on, and need not wait for its first heartbeat.
+  if (!state.isOnline) await services.intake.take(key.organizationId, key.deviceId, []);
+  if (desiredEtag(state) !== known) {
+    const { body, headers } = await signedAnswer(signer, state);
+    return c.body(body, 200, headers);
   }
+  const waitMs = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(c.req.query('wait') ?? 0) || 0)) * 1000;
+  if (waitMs === 0 || wakeups.closing()) return c.body(null, 304, { etag: known });
+  holdPoll(services, { key, known, waitMs, requestId: c.get('requestId'), outgoing: c.env.outgoing });
+  return RESPONSE_ALREADY_SENT;
 }
 
-async function bundle({ store }: Services, organizationId: string, digest: string, headers: Headers): Promise<Response> {
+async function bundle({ store }: Services, c: Context<Env>, digest: string): Promise<Response> {
+  const { organizationId } = c.get('device');
   if (!Digest.safeParse(digest).success) throw invalid(`Cannot find bundle "${digest}": a digest has 64 hex digits`);
   const etag = `"${digest}"`;
   const fixed = {
@@ -121,27 +113,28 @@ async function bundle({ store }: Services, organizationId: string, digest: strin
     'cache-control': 'public, max-age=31536000, immutable',
     'accept-ranges': 'bytes',
     'content-type': 'application/x-tar',
+    'x-content-type-options': 'nosniff',
   };
-  if (headers.get('if-none-match') === etag && (await bundleManifest(store.sql, organizationId, digest)) !== undefined)
-    return new Response(null, { status: 304, headers: fixed });
+  if (c.req.header('if-none-match') === etag && (await bundleManifest(store.sql, organizationId, digest)) !== undefined)
+    return c.body(null, 304, fixed);
   const archive = await readArchive(store.sql, organizationId, digest);
-  const range = rangeOf(headers, etag, archive.length);
-  if (range === 'unsatisfiable')
-    return new Response(null, { status: 416, headers: { ...fixed, 'content-range': `bytes */${archive.length}` } });
+  const range = rangeOf(c.req.header('range'), c.req.header('if-range'), etag, archive.length);
+  if (range === 'unsatisfiable') return c.body(null, 416, { ...fixed, 'content-range': `bytes */${archive.length}` });
   const [start, end] = range ?? [0, archive.length - 1];
   const part = new Uint8Array(archive.subarray(start, end + 1));
-  const partial = range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${archive.length}` };
-  return new Response(part, {
-    status: range === undefined ? 200 : 206,
-    headers: { ...fixed, ...partial, 'content-length': String(part.length) },
-  });
+  const partial: Record<string, string> = range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${archive.length}` };
+  return c.body(part, range === undefined ? 200 : 206, { ...fixed, ...partial, 'content-length': String(part.length) });
 }
 
 /** First and last byte of a single range (RFC 9110, section 14); several, malformed or stale (`If-Range`) ones mean the whole. */
-function rangeOf(headers: Headers, etag: string, size: number): [number, number] | 'unsatisfiable' | undefined {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(headers.get('range') ?? '');
-  const condition = headers.get('if-range');
-  if (match === null || (condition !== null && condition !== etag) || (match[1] === '' && match[2] === '')) return undefined;
+function rangeOf(
+  range: string | undefined,
+  condition: string | undefined,
+  etag: string,
+  size: number,
+): [number, number] | 'unsatisfiable' | undefined {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(range ?? '');
+  if (match === null || (condition !== undefined && condition !== etag) || (match[1] === '' && match[2] === '')) return undefined;
   const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
   const end = match[1] === '' || match[2] === '' ? size - 1 : Math.min(Number(match[2]), size - 1);
   return start >= size || start > end ? 'unsatisfiable' : [start, end];

@@ -10,9 +10,12 @@ export type Desired = DeviceKey & {
   sequence: number;
   deploymentId: string | null;
   bundle: { digest: string; size: number } | null;
+  /** Until when the device may put the attempt off. */
+  beginBefore: Date | null;
   force: boolean;
   driftPolicy: 'heal' | 'report';
   commands: AgentCommand[];
+  isOnline: boolean;
 };
 
 /** How long a signed desired state may be applied. An agent that was away longer asks again. */
@@ -23,7 +26,9 @@ export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<
   return sql<Desired[]>`
     select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.deployment_id as "deploymentId",
       case when d.desired_bundle is not null then jsonb_build_object('digest', d.desired_bundle, 'size', coalesce(b.size, 0)) end as bundle,
-      d.desired_force as force, coalesce(s.drift_policy, 'heal') as "driftPolicy", coalesce(c.commands, '[]') as commands
+      (select t.begin_before from deployments t where t.organization_id = d.organization_id and t.id = d.deployment_id) as "beginBefore",
+      d.desired_force as force, coalesce(s.drift_policy, 'heal') as "driftPolicy", coalesce(c.commands, '[]') as commands,
+      d.connectivity = 'online' as "isOnline"
     from unnest(${keys.map((key) => key.organizationId)}::uuid[], ${keys.map((key) => key.deviceId)}::text[]) as k (organization_id, id)
     join devices d on d.organization_id = k.organization_id and d.id = k.id
     left join bundles b on b.organization_id = d.organization_id and b.digest = d.desired_bundle
@@ -50,6 +55,7 @@ export function desiredPayload(desired: Desired, now: Date): DesiredState {
     expiresAt: new Date(now.getTime() + VALID_SECONDS * 1000).toISOString(),
     deploymentId: desired.deploymentId,
     bundle: desired.bundle === null ? null : { ...desired.bundle, url: `/agent/v1/bundles/${desired.bundle.digest}` },
+    beginBefore: desired.beginBefore?.toISOString() ?? null,
     force: desired.force,
     driftPolicy: desired.driftPolicy,
     commands: desired.commands,

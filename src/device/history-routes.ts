@@ -18,7 +18,9 @@ import {
   toPage,
 } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
+import { siteHoldOf } from '../organization/store.ts';
 import { sourcePath } from '../revision/store.ts';
+import { newestRollout } from '../rollout/store.ts';
 import { sourceOf } from '../source/store.ts';
 import { listTelemetry } from '../telemetry/store.ts';
 import { listLogLines } from './logs.ts';
@@ -80,7 +82,9 @@ export function deviceHistoryRoutes({ store }: Services) {
     const [latest] = await sql<{ id: string; retryAt: Date | null }[]>`
       select id, retry_at as "retryAt" from deployments where organization_id = ${organizationId} and device_id = ${id} order by created_at desc limit 1`;
     const deployment = latest === undefined ? undefined : (await deploymentsById(sql, organizationId, [latest.id])).get(latest.id);
-    return { device, source, path, deployment, retryAt: latest?.retryAt ?? null };
+    const rollout = source === undefined ? undefined : await newestRollout(sql, organizationId, source.id);
+    const siteHold = device.siteId === null ? null : await siteHoldOf(sql, organizationId, device.siteId);
+    return { device, source, path, deployment, retryAt: latest?.retryAt ?? null, rollout, siteHold };
   };
   const blockersOf = (seen: Awaited<ReturnType<typeof snapshot>>) =>
     why(seen).map((blocker) => ({ ...blocker, since: blocker.since?.toISOString() ?? null }));

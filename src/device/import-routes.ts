@@ -26,7 +26,7 @@ const ImportAnswer = z
   })
   .openapi('DeviceImport');
 
-const RefusedImport = ProblemSchema.extend({ refused: RefusedRows }).openapi('RefusedDeviceImport');
+const RefusedImport = ProblemSchema.extend({ refused: RefusedRows.optional() }).openapi('RefusedDeviceImport');
 
 const rows = z.string().openapi({ example: 'id,name,type,label.floor\ntill-7,Till 7,pos,2\n' });
 const route = createRoute({

@@ -7,6 +7,28 @@ import type { Previews } from './previews.ts';
 import { DeviceParams } from './routes.ts';
 import { deviceById } from './store.ts';
 
+const Place = z.object({ layer: z.string(), file: z.string() });
+
+const ProvenanceView = z
+  .object({
+    layers: z
+      .array(z.object({ name: z.string(), path: z.string() }))
+      .openapi({ description: 'Those that count for the device, a later one winning' }),
+    files: z.array(
+      z.object({
+        path: z.string(),
+        from: z.array(Place.extend({ template: z.boolean() })).openapi({ description: 'What made it; several where they were merged' }),
+        values: z
+          .array(Place.extend({ pointer: z.string(), line: z.number().int().optional() }))
+          .openapi({ description: 'Of a merged file: where each value came from' }),
+        variables: z.array(Place.extend({ name: z.string(), line: z.number().int() })).openapi({ description: 'That its templates read' }),
+      }),
+    ),
+    removed: z.array(Place.extend({ path: z.string() })).openapi({ description: 'Files that a layer took away' }),
+    truncated: z.boolean().openapi({ description: 'Not all values and variables are told' }),
+  })
+  .openapi('Provenance');
+
 const PreviewView = z
   .object({
     deviceId: z.string(),
@@ -37,11 +59,16 @@ const PreviewView = z
       }),
     ),
     errors: z.array(ConfigErrorView),
+    provenance: ProvenanceView.nullable().openapi({ description: 'Where it all came from; only when asked for, and of a valid folder' }),
   })
   .openapi('DevicePreview');
 
 const Query = z.object({
   ref: z.string().min(1).max(255).optional().openapi({ description: "Branch, tag or commit; default: the source's prepared head" }),
+  provenance: z
+    .enum(['0', '1'])
+    .default('0')
+    .openapi({ description: '1: tell for each file and value which layer and file of the repository it came from' }),
 });
 
 /** What a device would get, before it gets it. */
@@ -53,13 +80,18 @@ export function devicePreviewRoutes({ store }: Services, previews: Previews) {
       tags: ['Devices'],
       middleware: [role('viewer')] as const,
       request: { params: DeviceParams, query: Query },
-      responses: { 200: json(PreviewView, 'Its files, and how they differ from what it runs; secrets are not shown'), ...problems },
+      responses: {
+        200: json(PreviewView, 'Its files, and how they differ from what it runs; secrets are not shown'),
+        ...problems,
+        502: { ...problems[503], description: 'The git host fails' },
+      },
     }),
     async (c) => {
       const { id } = c.req.valid('param');
       const device = await deviceById(store.sql, c.get('actor').organizationId, id);
       if (device === undefined) throw notFound('device', id);
-      return c.json(await previews.show(device, c.req.valid('query').ref), 200);
+      const { ref, provenance } = c.req.valid('query');
+      return c.json(await previews.show(device, { ref, provenance: provenance === '1' }), 200);
     },
   );
 }

@@ -1,4 +1,5 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
+import { withoutValue } from '../revision/config-error.ts';
 import { decodeText, syntaxOf, toPointer } from '../revision/document/document.ts';
 import { parseDocument } from '../revision/document/parse.ts';
 import { defaultRevisionLimits } from '../revision/limits.ts';
@@ -128,6 +129,7 @@ function render(bytes: Uint8Array | undefined, pair: Pair, secrets: readonly str
     const isSecret = isBelow(anyItem(pointer), pair.pointers) || secrets.some((secret) => String(value).includes(secret));
     return isSecret ? [pointer] : [];
   });
+  if (pair.pointers.has('')) marked.push('');
   return { content: 'text', text: hide(redactConfig(bytes, pair.path, marked), secrets) };
 }
 
@@ -140,9 +142,7 @@ function withoutSecrets(error: ConfigError, secrets: readonly string[], marked: 
   const told = JSON.stringify(error);
   const isMarked = error.pointer !== '' && isBelow(anyItem(error.pointer), marked);
   if (!isMarked && !secrets.some((secret) => told.includes(JSON.stringify(secret).slice(1, -1)))) return error;
-  const { actual: _actual, limit: _limit, ...rest } = error;
-  const place = error.line === undefined ? error.file : `${error.file}:${error.line}`;
-  return { ...rest, message: `${place} ${error.pointer} is a secret value that breaks the rule "${error.rule}"` };
+  return withoutValue(error);
 }
 
 /** Lines that differ; past this many the comparison would take longer than it is worth. */

@@ -1,13 +1,13 @@
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { bundleManifest, bundleSecrets, readBlobs } from '../bundle/store.ts';
 import { conflict, notFound, Problem } from '../errors.ts';
 import { listRefs, refPrefixes, resolveRef } from '../git/refs.ts';
 import { checkRefName, isOid, parseRemote } from '../git/remote.ts';
 import type { Services } from '../http/services.ts';
-import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
+import type { ConfigError, FolderProvenance, PreparedRevision } from '../revision/revision.ts';
 import { preparedPath, revisionOf } from '../revision/store.ts';
 import { openCredentials } from '../source/credentials.ts';
+import { prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { sourceOf } from '../source/store.ts';
 import type { Device } from './device.ts';
@@ -29,19 +29,28 @@ export type Preview = Comparison & {
   applyChanged: boolean;
   /** Not all files are shown. */
   truncated: boolean;
+  /** null when not asked for, and where nothing valid is coming. */
+  provenance: FolderProvenance | null;
+};
+
+export type PreviewOptions = {
+  /** Branch, tag or commit; without it the source's prepared head. */
+  ref?: string | undefined;
+  /** Tell where everything came from. */
+  provenance?: boolean;
 };
 
 export type Previews = {
   /**
-   * What the device would get from `ref` (branch, tag, commit), or without it from its source's prepared head. Stores nothing.
+   * What the device would get, with what is known of it now. Stores nothing.
    * @throws Problem `not_bound`, `source_not_synced`, `preview_busy`; `ref_missing`, `repository_empty` and `commit_missing` as 404, `invalid_ref` as
    * 400, other faults of Git as 502
    */
-  show(device: Device, ref: string | undefined): Promise<Preview>;
+  show(device: Device, options?: PreviewOptions): Promise<Preview>;
 };
 
 /** What a commit makes of the device's folder, wherever that was found out. */
-type Outlook = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle'> & {
+type Outlook = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
   side: BundleSide | null;
   errors: ConfigError[];
   readContents(digests: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
@@ -50,13 +59,17 @@ type Outlook = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle'> & {
 export function createPreviews(services: Services): Previews {
   const alone = oneAtATime();
   return {
-    show: async (device, ref) => {
+    show: async (device, { ref, provenance = false } = {}) => {
       const { organizationId, sourceId, path } = device;
       if (sourceId === null || path === null) throw conflict('not_bound', `Cannot preview device "${device.id}": it is bound to no source`);
       const source = await sourceOf(services.store.sql, organizationId, sourceId);
       if (source === undefined) throw notFound('source', sourceId);
-      const outlook = ref === undefined ? await atHead(services, source, path) : await atRef(services, alone, source, path, ref);
-      return compose(services, device, { sourceId, path }, outlook);
+      const head = ref === undefined ? await atHead(services, source, path) : null;
+      if (head !== null && (!provenance || head.bundle === null)) return compose(services, device, { sourceId, path }, head);
+      // What is stored does not tell where it came from.
+      const look = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
+      const outlook = await atRef(services, alone, source, look);
+      return compose(services, device, { sourceId, path }, head === null ? outlook : { ...outlook, ref: head.ref });
     },
   };
 }
@@ -67,7 +80,7 @@ async function compose(
   binding: { sourceId: string; path: string },
   outlook: Outlook,
 ): Promise<Preview> {
-  const { ref, commit, verdict, bundle, side, errors } = outlook;
+  const { ref, commit, verdict, bundle, side, errors, provenance } = outlook;
   const running = device.reportedBundle ?? device.goodBundle;
   const present = running === null ? null : await storedSide(sql, device.organizationId, running);
   const selection = selectFiles(side, present);
@@ -77,7 +90,7 @@ async function compose(
   const comparison = await compareBundles(sides, selection, new Map([...stored, ...coming]), () => setImmediate());
   const applyChanged = side !== null && present !== null && JSON.stringify(side.manifest.apply) !== JSON.stringify(present.manifest.apply);
   const { truncated } = selection;
-  return { deviceId: device.id, ...binding, ref, commit, verdict, bundle, running, applyChanged, truncated, ...comparison };
+  return { deviceId: device.id, ...binding, ref, commit, verdict, bundle, running, applyChanged, truncated, provenance, ...comparison };
 }
 
 async function storedSide(sql: Services['store']['sql'], organizationId: string, digest: string): Promise<BundleSide | null> {
@@ -91,7 +104,16 @@ async function atHead({ store: { sql } }: Services, source: Source, path: string
   if (source.headCommit !== null && source.headCommit !== source.preparedCommit && source.revisionId !== null) {
     const revision = await revisionOf(sql, organizationId, source.revisionId);
     if (revision !== undefined && revision.errors.length > 0)
-      return { ref, commit: revision.commit, verdict: 'invalid', bundle: null, side: null, errors: revision.errors, readContents };
+      return {
+        ref,
+        commit: revision.commit,
+        verdict: 'invalid',
+        bundle: null,
+        side: null,
+        errors: revision.errors,
+        provenance: null,
+        readContents,
+      };
   }
   const commit = source.preparedCommit;
   if (commit === null)
@@ -102,15 +124,18 @@ async function atHead({ store: { sql } }: Services, source: Source, path: string
   const seen = await preparedPath(sql, organizationId, source.id, path);
   const { verdict = 'missing', bundle = null, errors = [] } = seen ?? {};
   const side = bundle === null ? null : await storedSide(sql, organizationId, bundle);
-  return { ref, commit, verdict, bundle, side, errors, readContents };
+  return { ref, commit, verdict, bundle, side, errors, provenance: null, readContents };
 }
 
-async function atRef(services: Services, alone: OneAtATime, source: Source, path: string, ref: string): Promise<Outlook> {
+/** A commit of the remote that is looked at for one folder. */
+type Look = { path: string; ref: string; provenance: boolean };
+
+async function atRef(services: Services, alone: OneAtATime, source: Source, look: Look): Promise<Outlook> {
   try {
-    const head = await resolveAtRemote(services, source, ref);
-    if (head.oid === source.preparedCommit) return { ...(await atHead(services, source, path)), ref: head.name };
-    const prepared = await alone(source.id, () => prepareAt(services, source, path, head));
-    return outlookOf(prepared, path, head);
+    const head = await resolveAtRemote(services, source, look.ref);
+    if (head.oid === source.preparedCommit && !look.provenance) return { ...(await atHead(services, source, look.path)), ref: head.name };
+    const prepared = await alone(source.id, () => prepareAt(services, source, look, head));
+    return outlookOf(prepared, look.path, head);
   } catch (error) {
     throw error instanceof Problem ? asAnswer(error) : error;
   }
@@ -118,7 +143,7 @@ async function atRef(services: Services, alone: OneAtATime, source: Source, path
 
 const LIST_TIMEOUT_MS = 15_000;
 
-async function resolveAtRemote(
+export async function resolveAtRemote(
   { hosts, guard, box, config }: Services,
   source: Source,
   ref: string,
@@ -131,27 +156,15 @@ async function resolveAtRemote(
 }
 
 async function prepareAt(
-  { hosts, preparer, box, config }: Services,
+  services: Services,
   source: Source,
-  path: string,
+  { path, provenance }: Look,
   head: { name: string; oid: string },
 ): Promise<PreparedRevision> {
-  const rules = { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES };
-  const task = {
-    ...rules,
-    url: source.url,
-    allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS,
-    credentials: openCredentials(box, source),
-    ref: head.name,
-    commit: head.oid,
-    layout: source.layout,
-    previous: null,
-    only: path,
-    // The source's own mirror has one writer, the controller.
-    mirrorDir: join(config.DATA_DIR, 'mirrors', `${source.id}.preview`),
-    deadlineMs: config.GIT_TIMEOUT_SECONDS * 1000,
-  };
-  return (await hosts.run(parseRemote(source.url, rules), () => preparer.prepare(task))).prepared;
+  const task = { ref: head.name, commit: head.oid, previous: null, only: path, provenance };
+  // The source's own mirror has one writer, the controller.
+  const options = { mirror: `${source.id}.preview`, deadlineMs: services.config.GIT_TIMEOUT_SECONDS * 1000 };
+  return (await prepareCommit(services, source, task, options)).prepared;
 }
 
 function outlookOf(prepared: PreparedRevision, path: string, head: { name: string; oid: string }): Outlook {
@@ -165,6 +178,7 @@ function outlookOf(prepared: PreparedRevision, path: string, head: { name: strin
     bundle: bundle?.digest ?? null,
     side: bundle === null ? null : { manifest: bundle.manifest, secretPointers: found?.secretPointers ?? {} },
     errors: broken ? prepared.errors : (found?.errors ?? []),
+    provenance: found?.provenance ?? null,
     readContents: async (digests) => new Map(digests.flatMap((digest) => pairOf(digest, prepared.blobs.get(digest)))),
   };
 }
@@ -177,19 +191,19 @@ const NOT_THERE = new Set(['ref_missing', 'repository_empty', 'commit_missing'])
 const OUR_OWN = new Set(['invalid_ref', 'preview_busy', 'source_not_synced']);
 
 /** What is wrong at the remote is no fault of the request. */
-function asAnswer(problem: Problem): Problem {
+export function asAnswer(problem: Problem): Problem {
   if (OUR_OWN.has(problem.code)) return problem;
   const { code, message, retry, cause } = problem;
   return new Problem(code, message, { status: NOT_THERE.has(code) ? 404 : 502, retry, cause });
 }
 
-type OneAtATime = <T>(key: string, work: () => Promise<T>) => Promise<T>;
+export type OneAtATime = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
 /** Previews of one source that wait for the one that runs. */
 const MAX_WAITING = 8;
 
 /** A mirror has one writer; more than a few that wait are sent away. */
-function oneAtATime(): OneAtATime {
+export function oneAtATime(): OneAtATime {
   const lanes = new Map<string, { tail: Promise<unknown>; size: number }>();
   return async (key, work) => {
     const lane = lanes.get(key) ?? { tail: Promise.resolve(), size: 0 };

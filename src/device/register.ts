@@ -19,7 +19,9 @@ export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'>
   if (RESERVED_IDS.has(device.id))
     throw invalid(`Cannot register device "${device.id}": the id is a word of the API`, [{ pointer: '/id', detail: 'is reserved' }]);
   await checkSite(unit, device.organizationId, device.siteId);
-  const path = device.path ?? (await defaultPath(unit, device.organizationId, device.sourceId, device.id));
+  // Asked for even where a path is given: it refuses a source that is not there.
+  const usual = await defaultPath(unit, device.organizationId, device.sourceId, device.id);
+  const path = device.path ?? usual;
   if (!(await insertDevice(unit.tx, { ...device, path })))
     throw conflict('device_exists', `Cannot register device "${device.id}": there is one of that id`);
   const apiKey = await mintKey(unit, device.organizationId, device.id);

@@ -1,6 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { convergeDevice } from '../deployment/converge.ts';
-import { standDown } from '../deployment/store.ts';
+import { callOffDevices, convergeDevice } from '../deployment/converge.ts';
 import { invalid, notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { body, checkIfMatch, createApi, decodeCursor, etagOf, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
@@ -131,7 +130,8 @@ export function deviceRoutes(services: Services) {
             checkIfMatch(c, device.version);
             await checkSite(unit, organizationId, change.siteId ?? null);
             const rebound = change.sourceId !== undefined && change.sourceId !== device.sourceId;
-            const path = change.path ?? (rebound ? await defaultPath(unit, organizationId, change.sourceId ?? null, id) : device.path);
+            const usual = rebound ? await defaultPath(unit, organizationId, change.sourceId ?? null, id) : device.path;
+            const path = change.path ?? usual;
             await updateDevice(unit.tx, device, { ...change, path, following: change.sourceId === null ? false : device.following });
             unit.emit({ organizationId, type: 'device.changed', subject: `device:${id}`, data: { fields: Object.keys(change) } });
             await convergeDevice(unit, { ...device, sourceId: change.sourceId === undefined ? device.sourceId : change.sourceId });
@@ -154,14 +154,14 @@ export function deviceRoutes(services: Services) {
       async (c) => {
         const { id } = c.req.valid('param');
         const { organizationId } = c.get('actor');
-        const workspace = await act(c, store, { action: 'device.delete', subject: `device:${id}` }, async ({ tx, emit, wakeDevices }) => {
+        const workspace = await act(c, store, { action: 'device.delete', subject: `device:${id}` }, async (unit) => {
+          const { tx, emit } = unit;
           const device = await lockDevice(tx, organizationId, id);
           if (device === undefined) throw notFound('device', id);
           checkIfMatch(c, device.version);
-          await standDown(tx, organizationId, id);
+          await callOffDevices(unit, organizationId, [id]);
           await deleteDevice(tx, organizationId, id);
           await tx`select pg_notify(${KEYS_CHANNEL}, '')`;
-          wakeDevices(organizationId, [id]);
           emit({
             organizationId,
             type: 'device.deleted',

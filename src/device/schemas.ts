@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi';
 import { COMMAND_TTL_SECONDS, type Command } from '../command/command.ts';
+import { shownCommand } from '../command/redact.ts';
 import type { Deployment } from '../deployment/store.ts';
 import { DEVICE_ID } from '../wire/agent.ts';
+import { AnyObject } from '../wire/json.ts';
 import { type Device, Labels, SYNC_STATUSES } from './device.ts';
 
 const time = z.iso.datetime();
@@ -156,7 +158,7 @@ export const NewCommand = z
   .strictObject({
     type: z.string().max(64).optional(),
     command_type: z.string().max(64).optional(),
-    payload: z.record(z.string(), z.unknown()).nullish(),
+    payload: AnyObject.nullish(),
     ttlSeconds: z.number().int().min(10).max(86_400).default(COMMAND_TTL_SECONDS),
   })
   .refine(({ type, command_type }) => (type === undefined) !== (command_type === undefined), {
@@ -182,7 +184,7 @@ export const CommandView = z
   .openapi('Command');
 
 export function viewCommand(command: Command): z.output<typeof CommandView> {
-  const { id, deviceId, type, payload, state, result, createdBy } = command;
+  const { id, deviceId, type, payload, state, result, createdBy } = shownCommand(command);
   return {
     ...{ id, deviceId, type, payload, state, result, createdBy },
     createdAt: command.createdAt.toISOString(),

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { type Context, Hono } from 'hono';
+import type { Context } from 'hono';
 import { notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { body, createApi, type Env, json, problems, role } from '../http/api.ts';
@@ -12,9 +12,19 @@ import { sourcesOf } from '../source/store.ts';
 import { actOnDevice, type DeviceAction, refreshDevice, startDevice, stopDevice } from './actions.ts';
 import { type Device, seedStatus } from './device.ts';
 import { listLogLines } from './logs.ts';
+import { devicePreviewRoutes } from './preview-routes.ts';
 import type { Previews } from './previews.ts';
 import { registerDevice } from './register.ts';
-import { IP_LABEL, SeedNewDevice, SeedRegisteredDevice, viewSeedDevice } from './seed-schemas.ts';
+import { DeviceParams } from './routes.ts';
+import {
+  IP_LABEL,
+  SeedActed,
+  SeedDashboardDevice,
+  SeedDashboardStatus,
+  SeedNewDevice,
+  SeedRegisteredDevice,
+  viewSeedDevice,
+} from './seed-schemas.ts';
 import { deviceById, listDevices } from './store.ts';
 
 /** Registration below a site, as the older protocol does it. */
@@ -59,45 +69,73 @@ export function seedSiteRoutes({ store }: Services) {
 const LIST_LIMIT = 1_000;
 const LOG_LINES = 100;
 
+const describe = <const Path extends string, S extends z.ZodType>(method: 'get' | 'post', path: Path, answer: S, description: string) =>
+  createRoute({
+    method,
+    path,
+    tags: ['Older dashboards'],
+    middleware: [role(method === 'get' ? 'viewer' : 'operator')] as const,
+    request: { params: DeviceParams },
+    responses: { 200: json(answer, description), ...problems },
+  });
+const listRoute = createRoute({
+  method: 'get',
+  path: '/devices',
+  tags: ['Older dashboards'],
+  middleware: [role('viewer')] as const,
+  request: { query: z.object({ after: z.string().max(63).optional().openapi({ description: 'Id of the last device seen' }) }) },
+  responses: {
+    200: {
+      description: `Devices in the order of their ids, at most ${LIST_LIMIT}; the header Link leads on`,
+      content: { 'application/json': { schema: z.array(SeedDashboardDevice) } },
+    },
+    ...problems,
+  },
+});
+
 /** `/api/devices`: the older dashboards' API, with the status words that `device_update` carries. */
-export function seedDashboardRoutes(services: Services, previews: Previews): Hono<Env> {
+export function seedDashboardRoutes(services: Services, previews: Previews) {
   const { store } = services;
-  const app = new Hono<Env>();
-  app.use('/devices/*', requireActor(store.sql, services.limits, services.config.TRUST_PROXY), limitBody());
   const demand = async (c: Context<Env>, id: string): Promise<Device> => {
     const device = await deviceById(store.sql, c.get('actor').organizationId, id);
     if (device === undefined) throw notFound('device', id);
     return device;
   };
-  const doing = (name: 'start' | 'stop' | 'refresh', work: DeviceAction) =>
-    app.post(`/devices/:id/${name}`, role('operator'), async (c) => {
-      const device = await actOnDevice(c, store, c.req.param('id'), { action: `device.${name}` }, work);
-      return c.json({ device_id: device.id, status: seedStatus(device), timestamp: new Date().toISOString() });
-    });
-
-  app.get('/devices', role('viewer'), async (c) => {
+  const acted = async (c: Context<Env>, id: string, name: 'start' | 'stop' | 'refresh', work: DeviceAction) => {
+    const device = await actOnDevice(c, store, id, { action: `device.${name}` }, work);
+    return { device_id: device.id, status: seedStatus(device), timestamp: new Date().toISOString() };
+  };
+  const app = createApi();
+  app.use('/devices/*', requireActor(store.sql, services.limits, services.config.TRUST_PROXY), limitBody());
+  app.openapi(listRoute, async (c) => {
     const { organizationId } = c.get('actor');
-    const rows = await listDevices(store.sql, organizationId, {}, c.req.query('after') ?? '', LIST_LIMIT + 1);
+    const rows = await listDevices(store.sql, organizationId, {}, c.req.valid('query').after ?? '', LIST_LIMIT + 1);
     const shown = rows.slice(0, LIST_LIMIT);
     const sources = await sourcesByDevice(services, organizationId, shown);
     const last = shown.at(-1);
     if (rows.length > LIST_LIMIT && last !== undefined) c.header('link', `</api/devices?after=${encodeURIComponent(last.id)}>; rel="next"`);
-    return c.json(shown.map((device) => viewDashboardDevice(device, sources.get(device.sourceId ?? ''))));
+    return c.json(
+      shown.map((device) => viewDashboardDevice(device, sources.get(device.sourceId ?? ''))),
+      200,
+    );
   });
-  doing('start', startDevice);
-  doing('stop', stopDevice);
-  doing('refresh', refreshDevice);
-  app.get('/devices/:id/status', role('viewer'), async (c) => {
-    const device = await demand(c, c.req.param('id'));
+  app.openapi(describe('post', '/devices/{id}/start', SeedActed, 'It follows its source'), async (c) =>
+    c.json(await acted(c, c.req.valid('param').id, 'start', startDevice), 200),
+  );
+  app.openapi(describe('post', '/devices/{id}/stop', SeedActed, 'It no longer follows its source'), async (c) =>
+    c.json(await acted(c, c.req.valid('param').id, 'stop', stopDevice), 200),
+  );
+  app.openapi(describe('post', '/devices/{id}/refresh', SeedActed, 'Its source is looked at now'), async (c) =>
+    c.json(await acted(c, c.req.valid('param').id, 'refresh', refreshDevice), 200),
+  );
+  app.openapi(describe('get', '/devices/{id}/status', SeedDashboardStatus, 'How it stands, with its last log lines'), async (c) => {
+    const device = await demand(c, c.req.valid('param').id);
     const sources = await sourcesByDevice(services, device.organizationId, [device]);
     const lines = await listLogLines(store.sql, device.organizationId, device.id, null, LOG_LINES);
     const logs = lines.reverse().map(({ at, level, message }) => ({ timestamp: at.toISOString(), level, message }));
-    return c.json({ ...viewDashboardDevice(device, sources.get(device.sourceId ?? '')), logs });
+    return c.json({ ...viewDashboardDevice(device, sources.get(device.sourceId ?? '')), logs }, 200);
   });
-  app.get('/devices/:id/preview', role('viewer'), async (c) => {
-    const device = await demand(c, c.req.param('id'));
-    return c.json(await previews.show(device, c.req.query('ref')));
-  });
+  app.route('/', devicePreviewRoutes(services, previews));
   return app;
 }
 
@@ -106,7 +144,7 @@ async function sourcesByDevice(services: Services, organizationId: string, devic
   return new Map((await sourcesOf(services.store.sql, organizationId, ids)).map((source) => [source.id, source]));
 }
 
-function viewDashboardDevice(device: Device, source: Source | undefined) {
+function viewDashboardDevice(device: Device, source: Source | undefined): z.output<typeof SeedDashboardDevice> {
   return {
     id: device.id,
     device_id: device.id,

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Command, CommandState } from '../command/command.ts';
 import { DEVICE_ID } from '../wire/agent.ts';
+import { AnyJson } from '../wire/json.ts';
 import { type Device, seedStatus } from './device.ts';
 
 /** Bodies of the older device protocol, in its snake_case words. Fields that it does not know are let pass: clients in the field send more. */
@@ -16,6 +17,8 @@ export const SeedNewDevice = z
   })
   .openapi('SeedNewDevice');
 
+const seedStatuses = z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']);
+
 export const SeedRegisteredDevice = z
   .object({
     device_id: z.string(),
@@ -23,7 +26,7 @@ export const SeedRegisteredDevice = z
     device_type: z.string(),
     ip_address: z.string().nullable(),
     site_id: z.string(),
-    status: z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']),
+    status: seedStatuses,
     created_at: time,
     api_key: z.string().openapi({ description: 'Shown this once' }),
   })
@@ -44,6 +47,31 @@ export function viewSeedDevice(device: Device, siteId: string, apiKey: string): 
     api_key: apiKey,
   };
 }
+
+export const SeedDashboardDevice = z
+  .object({
+    id: z.string(),
+    device_id: z.string(),
+    name: z.string(),
+    device_type: z.string(),
+    status: seedStatuses,
+    auto_update: z.boolean(),
+    check_interval: z.number().nullable().openapi({ description: 'Seconds' }),
+    repository: z.string().nullable(),
+    branch: z.string().nullable(),
+    path: z.string().nullable(),
+    last_commit: z.string().nullable(),
+    last_seen: time.nullable(),
+    error: z.string().nullable(),
+    timestamp: time,
+  })
+  .openapi('SeedDashboardDevice');
+
+export const SeedDashboardStatus = SeedDashboardDevice.extend({
+  logs: z.array(z.object({ timestamp: time, level: z.string(), message: z.string() })),
+}).openapi('SeedDashboardStatus');
+
+export const SeedActed = z.object({ device_id: z.string(), status: seedStatuses, timestamp: time }).openapi('SeedActed');
 
 export const SeedCommand = z
   .object({
@@ -82,7 +110,7 @@ const SEED_STATES: Readonly<Record<CommandState, z.output<typeof SeedCommand>['s
 export const SeedCommandStatus = z
   .object({
     status: z.enum(['sent', 'completed', 'failed']),
-    result: z.unknown().optional(),
+    result: AnyJson.optional(),
     executed_at: z.string().max(64).nullish().openapi({ description: 'Of the device’s clock; accepted, not relied on' }),
   })
   .openapi('SeedCommandStatus');

@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import type { DeviceFacts } from '../revision/layer/device-facts.ts';
 import type { Connectivity, Device, Labels, SyncStatus } from './device.ts';
 
 const columns = (sql: Db) => sql`
@@ -31,6 +32,26 @@ export async function lockDevices(tx: Db, organizationId: string, ids: readonly 
   return tx<
     Device[]
   >`select ${columns(tx)} from devices d where d.organization_id = ${organizationId} and d.id = any(${[...ids]}::text[]) order by d.id for update`;
+}
+
+/** What configuration may depend on, of the devices that are bound to these folders of a source; by folder, there in the order of their ids. */
+export async function factsByFolder(
+  sql: Db,
+  organizationId: string,
+  sourceId: string,
+  paths: readonly string[],
+): Promise<Map<string, DeviceFacts[]>> {
+  const rows = await sql<(DeviceFacts & { path: string })[]>`
+    select d.path, d.id, d.name, d.type, d.labels, s.name as site
+    from devices d left join sites s on s.organization_id = d.organization_id and s.id = d.site_id
+    where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.path = any(${[...paths]}::text[]) order by d.id`;
+  const folders = new Map<string, DeviceFacts[]>();
+  for (const { path, ...facts } of rows) {
+    const others = folders.get(path);
+    if (others === undefined) folders.set(path, [facts]);
+    else others.push(facts);
+  }
+  return folders;
 }
 
 export type DeviceFilter = {

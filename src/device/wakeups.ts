@@ -7,49 +7,44 @@ import { type Desired, type DeviceKey, loadDesired } from './desired.ts';
  * everybody is woken, since something may have been missed.
  */
 export type Wakeups = {
-  /** Resolves when the device is woken, `timeoutMs` are over or the signal aborts. Register before looking at the state, so that no change slips between. */
-  wait(key: DeviceKey, timeoutMs: number, signal: AbortSignal): Promise<void>;
-  /** Looks up the desired state; calls of the same moment share one query. */
+  /**
+   * Calls `wake` whenever the device may have changed, and when this process stops, until the returned function is called. Begin before looking at
+   * the state, so that no change slips between.
+   */
+  listen(key: DeviceKey, wake: () => void): () => void;
+  /** Looks up the desired state; calls of the same moment share a query. */
   load(key: DeviceKey): Promise<Desired | undefined>;
   waiting(): number;
   /** Whether `close` was called: nobody waits any more. */
   closing(): boolean;
-  /** Lets go of all waiters, now and from now on: the process is stopping. */
+  /** Wakes everybody a last time: the process is stopping. */
   close(): Promise<void>;
 };
 
 export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
-  const waiters = new Map<string, Set<() => void>>();
+  const waiters = new Map<string, readonly (() => void)[]>();
   let closed = false;
   const wakeAll = () => {
-    for (const set of [...waiters.values()]) for (const wake of [...set]) wake();
+    for (const wakes of [...waiters.values()]) for (const wake of wakes) wake();
   };
   const listener = await listenSql.listen(
     DEVICES_CHANNEL,
     (payload) => {
       const [organizationId, ...ids] = payload.split(' ');
-      for (const id of ids) for (const wake of [...(waiters.get(`${organizationId} ${id}`) ?? [])]) wake();
+      for (const id of ids) for (const wake of waiters.get(`${organizationId} ${id}`) ?? []) wake();
     },
     wakeAll,
   );
   return {
-    wait: (key, timeoutMs, signal) =>
-      new Promise((resolve) => {
-        if (closed || signal.aborted) return resolve();
-        const name = nameOf(key);
-        const set = waiters.get(name) ?? new Set();
-        const wake = () => {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', wake);
-          set.delete(wake);
-          if (set.size === 0) waiters.delete(name);
-          resolve();
-        };
-        const timer = setTimeout(wake, timeoutMs);
-        signal.addEventListener('abort', wake, { once: true });
-        set.add(wake);
-        waiters.set(name, set);
-      }),
+    listen: (key, wake) => {
+      const name = nameOf(key);
+      waiters.set(name, [...(waiters.get(name) ?? []), wake]);
+      return () => {
+        const left = (waiters.get(name) ?? []).filter((other) => other !== wake);
+        if (left.length === 0) waiters.delete(name);
+        else waiters.set(name, left);
+      };
+    },
     load: batched(sql),
     waiting: () => waiters.size,
     closing: () => closed,
@@ -63,20 +58,27 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
 
 /** Devices per query. */
 const BATCH = 500;
+/** Queries at once: while they run, the next batch gathers, and the other connections stay free for everything else. */
+const LANES = 2;
 
 type Pending = { key: DeviceKey; resolve: (desired: Desired | undefined) => void; reject: (error: unknown) => void };
 
 function batched(sql: Sql): (key: DeviceKey) => Promise<Desired | undefined> {
-  let pending: Pending[] = [];
-  const flush = async () => {
-    const batch = pending;
-    pending = [];
-    for (let start = 0; start < batch.length; start += BATCH) await answer(sql, batch.slice(start, start + BATCH));
+  const pending: Pending[] = [];
+  let starting = false;
+  let lanes = 0;
+  const drain = async () => {
+    starting = false;
+    lanes += 1;
+    while (pending.length > 0) await answer(sql, pending.splice(0, BATCH));
+    lanes -= 1;
   };
   return (key) =>
     new Promise((resolve, reject) => {
       pending.push({ key, resolve, reject });
-      if (pending.length === 1) setImmediate(() => void flush());
+      if (starting || lanes === LANES) return;
+      starting = true;
+      setImmediate(() => void drain());
     });
 }
 

@@ -1,5 +1,6 @@
 import type { Deployment } from '../deployment/store.ts';
 import type { SourcePath } from '../revision/store.ts';
+import type { Rollout } from '../rollout/rollout.ts';
 import type { Source } from '../source/source.ts';
 import type { Device } from './device.ts';
 
@@ -13,6 +14,10 @@ export type WhySnapshot = {
   /** The newest attempt. */
   deployment: Deployment | undefined;
   retryAt: Date | null;
+  /** The source's newest. */
+  rollout: Rollout | undefined;
+  /** Of the site where it stands. */
+  siteHold: { name: string; at: Date; by: string; reason: string } | null;
 };
 
 /** The chain of blockers, first one first; empty when the device runs its folder's bundle of the source's head. Pure. */
@@ -20,7 +25,7 @@ export function why(snapshot: WhySnapshot): Blocker[] {
   const blockers = [
     ...bindingBlockers(snapshot),
     ...sourceBlockers(snapshot),
-    ...holdBlockers(snapshot.device),
+    ...holdBlockers(snapshot),
     ...deliveryBlockers(snapshot),
     ...driftBlockers(snapshot.device),
   ];
@@ -117,14 +122,56 @@ function verdictBlockers(source: Source, path: SourcePath | undefined): Blocker[
   return [];
 }
 
-function holdBlockers(device: Device): Blocker[] {
-  const { hold } = device;
-  if (hold === null) return [];
-  const until = hold.untilNewerRevision ? 'a newer revision, or lifting the hold' : 'lifting the hold';
-  return [{ code: 'held', detail: `Held by ${hold.by}: ${hold.reason}`, since: new Date(hold.at), unblockedBy: until }];
+function holdBlockers({ device: { hold }, siteHold, source }: WhySnapshot): Blocker[] {
+  const blockers: Blocker[] = [];
+  if (hold !== null) {
+    const until = hold.untilNewerRevision ? 'a newer revision, or lifting the hold' : 'lifting the hold';
+    blockers.push({ code: 'held', detail: `Held by ${hold.by}: ${hold.reason}`, since: new Date(hold.at), unblockedBy: until });
+  }
+  if (siteHold !== null) {
+    const detail = `Site "${siteHold.name}" is held by ${siteHold.by}: ${siteHold.reason}`;
+    blockers.push({ code: 'site_held', detail, since: siteHold.at, unblockedBy: "lifting the site's hold" });
+  }
+  if (source !== undefined && source.heldAt !== null) {
+    const detail = `Source "${source.name}" is held by ${source.heldBy}: ${source.holdReason}`;
+    blockers.push({ code: 'source_held', detail, since: source.heldAt, unblockedBy: "lifting the source's hold" });
+  }
+  return blockers;
 }
 
-function deliveryBlockers({ device, path, deployment, retryAt }: WhySnapshot): Blocker[] {
+/** Why the source's rollout has not brought the device its folder's bundle. */
+function rolloutBlocker({ rollout, path }: WhySnapshot): Blocker[] {
+  const since = rollout?.startedAt ?? path?.updatedAt ?? null;
+  if (rollout === undefined || rollout.state === 'completed' || rollout.state === 'superseded') {
+    const detail = rollout?.waiting?.detail ?? 'The rollout has not reached the device yet';
+    return [{ code: 'awaiting_rollout', detail, since, unblockedBy: 'the rollout' }];
+  }
+  if (rollout.state === 'aborted' || rollout.state === 'reverting' || rollout.state === 'reverted') {
+    const detail = `Rollout ${rollout.id} was aborted: ${rollout.endDetail ?? rollout.endCode}`;
+    return [{ code: 'rollout_aborted', detail, since: rollout.finishedAt, unblockedBy: 'a newer commit, or a new rollout of this one' }];
+  }
+  const { waiting } = rollout;
+  const code = waiting === null ? 'awaiting_rollout' : (ROLLOUT_CODES[waiting.code] ?? 'awaiting_rollout');
+  const detail = `Rollout ${rollout.id} is ${rollout.state}${waiting === null ? '' : `: ${waiting.detail}`}`;
+  return [{ code, detail, since, unblockedBy: ROLLOUT_REMEDIES[code] ?? 'the rollout' }];
+}
+
+/** What a rollout waits for that somebody, or something else, must end. */
+const ROLLOUT_CODES: Readonly<Record<string, string>> = {
+  paused: 'rollout_paused',
+  awaiting_approval: 'awaiting_approval',
+  window_closed: 'window_closed',
+  dependency: 'dependency',
+};
+const ROLLOUT_REMEDIES: Readonly<Record<string, string>> = {
+  rollout_paused: 'resuming the rollout',
+  awaiting_approval: 'an approval',
+  window_closed: 'the next window, or an admin who overrides it',
+  dependency: 'the rollout that comes first',
+};
+
+function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
+  const { device, path, deployment, retryAt } = snapshot;
   const wanted = path?.bundle ?? null;
   if (wanted === null || (device.reportedBundle === wanted && device.deploymentId === null)) return [];
   const blockers: Blocker[] = [];
@@ -153,6 +200,10 @@ function deliveryBlockers({ device, path, deployment, retryAt }: WhySnapshot): B
         since: device.syncSince,
         unblockedBy: 'a commit that changes it, or a retry by an operator',
       });
+  } else if (device.deploymentId !== null && deployment?.deferredUntil != null && deployment.state === 'queued') {
+    const until = deployment.deferredUntil.toISOString();
+    const detail = `The device is busy until ${until}: ${deployment.deferReason ?? ''}`;
+    blockers.push({ code: 'busy', detail, since: deployment.createdAt, unblockedBy: `the device, at ${until}` });
   } else if (device.deploymentId !== null) {
     blockers.push({
       code: 'deploying',
@@ -160,13 +211,8 @@ function deliveryBlockers({ device, path, deployment, retryAt }: WhySnapshot): B
       since: deployment?.createdAt ?? null,
       unblockedBy: 'the device',
     });
-  } else if (device.hold === null && device.following) {
-    blockers.push({
-      code: 'awaiting_rollout',
-      detail: 'The rollout has not reached the device yet',
-      since: path?.updatedAt ?? null,
-      unblockedBy: 'the rollout',
-    });
+  } else if (device.hold === null && snapshot.siteHold === null && device.following) {
+    blockers.push(...rolloutBlocker(snapshot));
   }
   return blockers;
 }

@@ -10,15 +10,17 @@ export type ConfigFault = {
   rule: string;
   limit?: unknown;
   actual?: unknown;
+  /** See `ConfigError`. */
+  rendered?: string | undefined;
   /** End of a sentence whose subject is the place: `is 5000, must be <= 4094`. */
   detail: string;
 };
 
 /** A ConfigError whose message begins with its place. Control characters of names from a repository do not get into it. */
 export function configError(fault: ConfigFault): ConfigError {
-  const { code, file, line, rule, limit, actual, detail } = fault;
+  const { code, file, line, rule, limit, actual, rendered } = fault;
   const pointer = fault.pointer ?? '';
-  const place = [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '').join(' ');
+  const detail = rendered === undefined ? fault.detail : `${fault.detail} (in ${rendered})`;
   return {
     code,
     file,
@@ -27,8 +29,31 @@ export function configError(fault: ConfigFault): ConfigError {
     rule,
     ...(limit === undefined ? {} : { limit }),
     ...(actual === undefined ? {} : { actual }),
-    message: oneLine(`${place} ${detail}`),
+    ...(rendered === undefined ? {} : { rendered }),
+    message: oneLine(`${placeOf({ file, line, pointer })} ${detail}`),
   };
+}
+
+/** The error's message without its place. */
+export function detailOf(error: ConfigError): string {
+  const place = oneLine(`${placeOf(error)} `);
+  return error.message.startsWith(place) ? error.message.slice(place.length) : error.message;
+}
+
+/** An error of a file that stands nowhere in the repository, at the place where its author can mend it. */
+export function relocated(error: ConfigError, place: { file: string; line?: number | undefined }): ConfigError {
+  const rendered = error.line === undefined || place.line !== undefined ? error.file : `${error.file}:${error.line}`;
+  return configError({ ...error, ...place, line: place.line, rendered, detail: detailOf(error) });
+}
+
+/** The error without the value that it is about. */
+export function withoutValue(error: ConfigError): ConfigError {
+  const { code, file, line, pointer, rule, rendered } = error;
+  return configError({ code, file, line, pointer, rule, rendered, detail: `is a secret value that breaks the rule "${rule}"` });
+}
+
+function placeOf({ file, line, pointer }: Pick<ConfigFault, 'file' | 'line' | 'pointer'>): string {
+  return [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '').join(' ');
 }
 
 export function documentError(file: string, fault: DocumentFault): ConfigError {

@@ -1,10 +1,15 @@
+import type { LRUCache } from 'lru-cache';
 import { isProblem } from '../git/problems.ts';
-import { configError } from './config-error.ts';
+import { configError, validationTimeout } from './config-error.ts';
 import type { Folder } from './folders.ts';
+import type { DeviceFacts } from './layer/device-facts.ts';
+import type { Composition, LayerFiles, MergedFile, Origin, ReadDocument, ReadTemplate } from './layer/layer.ts';
 import type { RevisionLimits } from './limits.ts';
+import type { Fleet } from './manifest/fleet.ts';
 import type { ObjectCache, StoredFile } from './object-cache.ts';
-import type { ConfigError } from './revision.ts';
+import type { ConfigError, FolderProvenance } from './revision.ts';
 import type { SchemaLoader } from './schema/loader.ts';
+import { TookTooLong } from './time-limit.ts';
 
 export type FolderContext = {
   objects: ObjectCache;
@@ -12,6 +17,23 @@ export type FolderContext = {
   schemas: SchemaLoader;
   /** Where the fleet keeps its schemas. */
   schemaFolder: string | null;
+  /** null where devices get just what stands in their folders. */
+  fleet: FleetContext | null;
+  /** Whether to tell where everything came from. */
+  provenance: boolean;
+};
+
+/** Layers and templates, and what of them is the same for many devices. */
+export type FleetContext = {
+  manifest: Fleet;
+  rootTreeOid: string;
+  sourceName: string;
+  /** By the folder that they are bound to. */
+  devices: ReadonlyMap<string, readonly DeviceFacts[]>;
+  shared: Map<string, Promise<LayerFiles>>;
+  documents: LRUCache<string, ReadDocument>;
+  templates: LRUCache<string, ReadTemplate>;
+  merged: LRUCache<string, MergedFile>;
 };
 
 /** What is gathered while one folder is prepared. */
@@ -28,7 +50,36 @@ export type Work = {
   validationMs: number;
   /** Of all files read; one that is selected and validated counts twice. */
   readBytes: number;
+  /** `rollout` of the manifest, as it is written there; null without. */
+  rollout: unknown;
+  /** Where files came from that do not stand in the folder as they are, by their path in the repository if they did. */
+  origins: Map<string, Origin>;
+  /** null without layers, and before they were read. */
+  composition: Composition | null;
+  provenance: FolderProvenance | null;
+  /** What comes out may be another for another device. */
+  dependsOnDevice: boolean;
 };
+
+/**
+ * Runs what is bounded for all files of a folder together. @param file whose turn it is
+ * @returns null after the time is over, which one error tells: the other folders go on
+ */
+export function inFolderTime<T>(work: Work, file: string, doing: string, run: (msLeft: number) => T): T | null {
+  const { maxValidationMs } = work.context.limits;
+  const started = performance.now();
+  try {
+    const msLeft = maxValidationMs - work.validationMs;
+    if (msLeft <= 0) throw new TookTooLong('Cannot go on: the time of the folder is over');
+    return run(msLeft);
+  } catch (error) {
+    if (!(error instanceof TookTooLong)) throw error;
+    work.errors.push(validationTimeout(file, maxValidationMs, `${doing} (with the files of its folder before it)`));
+    return null;
+  } finally {
+    work.validationMs += performance.now() - started;
+  }
+}
 
 /** null after an error was recorded. */
 export async function readFile(work: Work, oid: string, file: string, maxBytes: number, rule: string): Promise<StoredFile | null> {

@@ -9,6 +9,10 @@ export type RevisionLimits = {
   maxRevisionBytes: number;
   /** Of a JSON or YAML file that is parsed, a manifest included. */
   maxDocumentBytes: number;
+  /** Of one Liquid template. */
+  maxTemplateBytes: number;
+  /** That one template may make for a device: of its output, and of all that it puts together on the way. */
+  maxTemplateChars: number;
   /** Of one schema file. */
   maxSchemaBytes: number;
   /** Files that one schema may reach by `$ref`. */
@@ -40,6 +44,8 @@ export const defaultRevisionLimits: RevisionLimits = {
   maxBundleFiles: 5_000,
   maxRevisionBytes: 512 * MEBIBYTE,
   maxDocumentBytes: MEBIBYTE,
+  maxTemplateBytes: MEBIBYTE / 4,
+  maxTemplateChars: 8 * MEBIBYTE,
   maxSchemaBytes: MEBIBYTE,
   maxSchemaFiles: 64,
   maxDocumentDepth: 64,

@@ -11,6 +11,8 @@ export type StoredFile = { bytes: Uint8Array; sha256: string };
 export type ObjectCache = ObjectSource & {
   /** @throws Problem `git_too_large` above `maxBytes`, `revision_too_large` when all distinct files together have too many bytes */
   readFile(oid: string, maxBytes: number): Promise<StoredFile>;
+  /** Takes a file that no object holds. @returns the id by which `readFile` gives it @throws Problem `revision_too_large`, as `readFile` */
+  keep(bytes: Uint8Array): string;
   /** What is at a path below a tree; null when nothing is, or a name on the way is there twice. @throws Problem as `readTree` */
   find(treeOid: string, path: string): Promise<TreeEntry | null>;
 };
@@ -24,15 +26,18 @@ export function objectCache(source: ObjectSource, limits: RevisionLimits, signal
   const indexes = new LRUCache<string, Promise<Map<string, TreeEntry | null>>>({ max: MAX_TREES });
   let totalBytes = 0;
 
-  const load = async (oid: string): Promise<StoredFile> => {
-    signal.throwIfAborted();
-    const bytes = await source.readBlob(oid, Math.max(limits.maxFileBytes, limits.maxDocumentBytes, limits.maxSchemaBytes));
-    totalBytes += bytes.length;
+  const count = (bytes: number): void => {
+    totalBytes += bytes;
     if (totalBytes > limits.maxRevisionBytes) {
       throw new Problem('revision_too_large', `Cannot prepare revision: its files have more than ${limits.maxRevisionBytes} bytes`, {
         status: 422,
       });
     }
+  };
+  const load = async (oid: string): Promise<StoredFile> => {
+    signal.throwIfAborted();
+    const bytes = await source.readBlob(oid, Math.max(limits.maxFileBytes, limits.maxDocumentBytes, limits.maxSchemaBytes));
+    count(bytes.length);
     return { bytes, sha256: sha256Hex(bytes) };
   };
   const readFile = async (oid: string, maxBytes: number): Promise<StoredFile> => {
@@ -52,6 +57,15 @@ export function objectCache(source: ObjectSource, limits: RevisionLimits, signal
     readTree,
     readBlob: async (oid, maxBytes) => (await readFile(oid, maxBytes)).bytes,
     readFile,
+    keep: (bytes) => {
+      signal.throwIfAborted();
+      const sha256 = sha256Hex(bytes);
+      const oid = `made:${sha256}`;
+      if (files.has(oid)) return oid;
+      count(bytes.length);
+      files.set(oid, Promise.resolve({ bytes, sha256 }));
+      return oid;
+    },
     find: async (treeOid, path) => {
       let found: TreeEntry | null = { name: '', mode: '040000', oid: treeOid };
       for (const name of path.split('/')) {

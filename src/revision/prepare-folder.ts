@@ -1,7 +1,4 @@
-import { isProblem } from '../git/problems.ts';
-import type { TreeFault } from '../git/tree-check.ts';
 import type { TreeFile } from '../git/tree-diff.ts';
-import { listTree } from '../git/tree-diff.ts';
 import { archiveSize } from '../wire/archive.ts';
 import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
 import { bundleDigest } from '../wire/bundle.ts';
@@ -9,15 +6,21 @@ import { capErrors, configError } from './config-error.ts';
 import type { FolderContext, Work } from './folder-work.ts';
 import { inRepository, isLfsPointer, readFile } from './folder-work.ts';
 import type { Folder } from './folders.ts';
+import { compose } from './layer/compose.ts';
+import { atOrigin } from './layer/origin.ts';
+import { provenanceOf } from './layer/provenance.ts';
+import { hideSecretVariables } from './layer/secrets.ts';
+import { faultError, listFiles } from './list-files.ts';
 import type { DeviceConfig } from './manifest/device-config.ts';
 import { DEVICE_MANIFEST_NAMES, defaultDeviceConfig, parseDeviceConfig } from './manifest/device-config.ts';
+import { writtenRollout } from './manifest/reader.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import { selectFiles } from './manifest/select.ts';
 import type { ConfigError, PreparedPath } from './revision.ts';
 import { validateFiles } from './validate-folder.ts';
 
-/** `blobs` are the bytes of the bundle's files by SHA-256; empty when there is no bundle. */
-export type FolderOutcome = { prepared: PreparedPath; blobs: Map<string, Uint8Array> };
+/** `blobs` are the bytes of the bundle's files by SHA-256; empty when there is no bundle. `rollout`: see `PreparedRevision.rolloutPolicy`. */
+export type FolderOutcome = { prepared: PreparedPath; blobs: Map<string, Uint8Array>; rollout: unknown };
 
 /** One device's folder: its bundle, or everything that is wrong with it. @throws only what is not the folder's fault */
 export async function prepareFolder(context: FolderContext, folder: Folder): Promise<FolderOutcome> {
@@ -30,19 +33,28 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
     files: new Map(),
     validationMs: 0,
     readBytes: 0,
+    rollout: null,
+    origins: new Map(),
+    composition: null,
+    dependsOnDevice: false,
+    provenance: null,
   };
   const bundle = await buildBundle(work);
   const { path, treeOid } = folder;
   const { maxErrorsPerFolder } = context.limits;
   const dependencies = [...work.dependencies].sort();
   if (bundle === null || work.errors.length > 0) {
-    const errors = capErrors(distinct(work.errors), maxErrorsPerFolder, path);
-    return { prepared: { path, treeOid, dependencies, verdict: 'invalid', bundle: null, errors }, blobs: new Map() };
+    const errors = capErrors(distinct(work.errors.map((error) => atOrigin(error, work.origins))), maxErrorsPerFolder, path);
+    const prepared: PreparedPath = { path, treeOid, dependencies, verdict: 'invalid', bundle: null, errors };
+    if (work.dependsOnDevice && !context.fleet?.devices.has(path)) prepared.tentative = true;
+    return { prepared, blobs: new Map(), rollout: null };
   }
   const built = { digest: bundleDigest(bundle), manifest: bundle, size: archiveSize(bundle) };
   const prepared: PreparedPath = { path, treeOid, dependencies, verdict: 'valid', bundle: built, errors: [] };
+  if (work.provenance !== null) prepared.provenance = work.provenance;
   if (work.secrets.size > 0) prepared.secretPointers = Object.fromEntries(work.secrets);
-  return { prepared, blobs: new Map([...work.files.values()].map((file) => [file.sha256, file.bytes])) };
+  const blobs = new Map([...work.files.values()].map((file) => [file.sha256, file.bytes]));
+  return { prepared, blobs, rollout: work.rollout };
 }
 
 /** A file that is both parsed and a schema, or a schema that two rules name, gives the same error twice. */
@@ -62,37 +74,22 @@ async function buildBundle(work: Work): Promise<BundleManifest | null> {
   if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place));
   const files = await readSelected(work, selection.files, place);
   if (files !== null) await validateFiles(work, available, selection.files, config, place);
+  if (work.composition !== null) await hideSecretVariables(work, work.composition, selection.files);
+  if (work.context.provenance) work.provenance = provenanceOf(work, selection.files);
   return { apiVersion: 'bellwether/v1', kind: 'Bundle', files: files ?? [], apply: config.apply };
 }
 
-/** The folder's files with paths relative to it, or null when it holds something that must not reach a device. */
+/** The device's files with paths relative to its folder, or null when there is something that must not reach a device. */
 async function listFolder(work: Work): Promise<TreeFile[] | null> {
   const { context, folder, errors } = work;
-  const refuse = (faults: TreeFault[]): void => void errors.push(...faults.map((fault) => faultError(fault)));
-  refuse(folder.faults);
-  if (folder.faults.length > 0) return null;
-  const { maxBundleFiles, maxTreeDepth } = context.limits;
-  try {
-    const listing = await listTree(context.objects, folder.treeOid, { maxEntries: maxBundleFiles, maxDepth: maxTreeDepth }, folder.path);
-    refuse(listing.faults);
-    if (listing.faults.length > 0) return null;
-    const start = folder.path === '' ? 0 : folder.path.length + 1;
-    return listing.files.map((file) => ({ ...file, path: file.path.slice(start) }));
-  } catch (error) {
-    if (isProblem(error, 'git_too_large')) {
-      const detail = `has more than ${maxBundleFiles} files and folders`;
-      errors.push(configError({ code: 'too_large', file: folder.path, rule: 'maxBundleFiles', limit: maxBundleFiles, detail }));
-    } else if (isProblem(error, 'git_object_invalid')) {
-      errors.push(configError({ code: 'path', file: folder.path, rule: 'unreadable', detail: `cannot be read: ${error.message}` }));
-    } else throw error;
-    return null;
-  }
-}
-
-function faultError({ path, rule, detail }: TreeFault): ConfigError {
-  const subject = `Cannot accept ${JSON.stringify(path)}: `;
-  const reason = detail.startsWith(subject) ? detail.slice(subject.length) : detail;
-  return configError({ code: 'path', file: path, rule, detail: `cannot be accepted: ${reason}` });
+  errors.push(...folder.faults.map(faultError));
+  if (errors.length > 0) return null;
+  const listed = await listFiles(context, folder.path, folder.treeOid);
+  errors.push(...listed.errors);
+  if (errors.length > 0) return null;
+  if (context.fleet === null) return listed.files;
+  work.composition = await compose(work, context.fleet, listed.files);
+  return work.composition?.files ?? null;
 }
 
 type ReadConfig = { config: DeviceConfig; place: ManifestPlace; name: string | null };
@@ -111,9 +108,19 @@ async function readConfig(work: Work, files: TreeFile[]): Promise<ReadConfig | n
   const stored = await readFile(work, manifest.oid, file, context.limits.maxDocumentBytes, 'maxDocumentBytes');
   if (stored === null) return null;
   const read = parseDeviceConfig(stored.bytes, file, context.limits);
-  if (read.ok) return { config: read.manifest, place: { file, lineOf: read.document.lineOf }, name: manifest.path };
-  errors.push(...read.errors);
-  return null;
+  if (!read.ok) {
+    errors.push(...read.errors);
+    return null;
+  }
+  const { lineOf } = read.document;
+  if (folder.path === '') work.rollout = writtenRollout(read.document);
+  else if (read.manifest.rollout !== undefined) errors.push(misplacedRollout(file, lineOf(['rollout'])));
+  return { config: read.manifest, place: { file, lineOf }, name: manifest.path };
+}
+
+/** A commit goes to all devices of a fleet in one way. */
+function misplacedRollout(file: string, line: number): ConfigError {
+  return configError({ code: 'manifest', file, line, pointer: '/rollout', rule: 'rollout', detail: 'belongs in fleet.yaml' });
 }
 
 /** null after an error that ends the folder. */

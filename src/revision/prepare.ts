@@ -1,19 +1,19 @@
+import { LRUCache } from 'lru-cache';
 import { Problem } from '../errors.ts';
-import type { ObjectSource } from '../git/object-source.ts';
-import { isProblem } from '../git/problems.ts';
+import type { CommitInfo, ObjectSource } from '../git/object-source.ts';
 import { configError } from './config-error.ts';
-import type { FolderContext } from './folder-work.ts';
-import type { Folder, FolderChanges } from './folders.ts';
-import { changedFolders, findFolders, PreviousUnreadable, readPrevious, TooManyFolders } from './folders.ts';
+import type { FleetContext } from './folder-work.ts';
+import type { Folder } from './folders.ts';
+import type { Inquiries } from './inquiries.ts';
 import type { RevisionLimits } from './limits.ts';
 import { defaultRevisionLimits } from './limits.ts';
-import type { Fleet } from './manifest/fleet.ts';
-import { FLEET_MANIFEST_NAMES, parseFleet } from './manifest/fleet.ts';
-import type { ObjectCache } from './object-cache.ts';
+import { dependsOnDevices, isLayered } from './manifest/fleet.ts';
 import { objectCache } from './object-cache.ts';
+import type { FleetPlan, Scope } from './plan-fleet.ts';
+import { planFleet } from './plan-fleet.ts';
 import type { FolderOutcome } from './prepare-folder.ts';
 import { prepareFolder } from './prepare-folder.ts';
-import type { ConfigError, Layout, PreparedRevision, PreviousRevision } from './revision.ts';
+import type { Layout, PreparedRevision, PreviousRevision } from './revision.ts';
 import type { BuiltinSchemas } from './schema/builtin.ts';
 import { loadBuiltinSchemas } from './schema/builtin.ts';
 import { schemaLoader } from './schema/loader.ts';
@@ -24,6 +24,14 @@ export type PrepareOptions = {
   previous: PreviousRevision;
   /** Only this folder of a fleet is read, whatever changed: for a look ahead that is not stored. */
   only?: string | undefined;
+  /** Folders of a fleet that are read whatever changed, where the fleet depends on devices: something is new with theirs. */
+  stale?: readonly string[] | undefined;
+  /** For templates. Default: empty. */
+  sourceName?: string | undefined;
+  /** Default: no device is known, and what depends on something that changed may be all. */
+  inquiries?: Inquiries | undefined;
+  /** Tells where everything in the bundles came from. */
+  provenance?: boolean | undefined;
   limits?: RevisionLimits;
   /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
   signal?: AbortSignal;
@@ -42,16 +50,24 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
   const objects = objectCache(source, limits, options.signal ?? new AbortController().signal);
   const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
   const commit = await objects.readCommit(options.commit);
-  const revision: PreparedRevision = { commit, errors: [], extent: 'full', paths: [], removed: [], blobs: new Map() };
+  const revision = emptyRevision(commit);
   const scope: Scope = { objects, treeOid: commit.tree, limits };
   try {
-    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options.previous, options.only);
+    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options);
     if (Array.isArray(plan)) return { ...revision, errors: plan };
-    const schemas = schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits });
-    const context: FolderContext = { objects, limits, schemas, schemaFolder: plan.fleet?.schemas ?? null };
+    const context = {
+      objects,
+      limits,
+      schemas: schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits }),
+      schemaFolder: plan.fleet?.schemas ?? null,
+      fleet: plan.fleet === null ? null : await fleetContext(plan, scope, options),
+      provenance: options.provenance ?? false,
+    };
     const outcomes = await inGroups(plan.touched, (folder) => prepareFolder(context, folder));
     collect(revision, outcomes);
-    return { ...revision, extent: plan.extent, removed: plan.removed };
+    const rolloutPolicy = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
+    const perDevice = plan.fleet !== null && dependsOnDevices(plan.fleet);
+    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, perDevice };
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'revision_too_large') throw error;
     return {
@@ -63,88 +79,39 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
   }
 }
 
-type Scope = { objects: ObjectCache; treeOid: string; limits: RevisionLimits };
+function emptyRevision(commit: CommitInfo): PreparedRevision {
+  return { commit, errors: [], extent: 'full', paths: [], removed: [], blobs: new Map(), rolloutPolicy: null, perDevice: false };
+}
 
-/** Which folders are to be read. */
-type Plan = { extent: PreparedRevision['extent']; touched: Folder[]; removed: string[]; fleet: Fleet | null };
+type Plan = Omit<FleetPlan, 'fleet'> & { fleet: FleetPlan['fleet'] | null };
 
 function repoPlan(treeOid: string): Plan {
-  return { extent: 'full', touched: [{ path: '', treeOid, faults: [] }], removed: [], fleet: null };
+  const touched: Folder[] = [{ path: '', treeOid, faults: [] }];
+  return { extent: 'full', touched, removed: [], fleet: null, rollout: null };
 }
 
-async function fleetPlan(scope: Scope, previous: PreviousRevision, only: string | undefined): Promise<Plan | ConfigError[]> {
-  const read = await readFleet(scope);
-  if (!read.ok) return read.errors;
-  const patterns = read.fleet.devices;
-  const found = await foldersOf(scope, patterns, only === undefined ? previous : null);
-  if (found instanceof TooManyFolders) return [fleetError(read.file, found.rule, found.message, '/devices', read.line)];
-  const { changes, all } = found;
-  if (all === null) return { extent: 'incremental', touched: [], removed: [], ...changes, fleet: read.fleet };
-  const refuse = (rule: string, detail: string): ConfigError[] => [fleetError(read.file, rule, detail, '/devices', read.line)];
-  if (all.length === 0) return refuse('devices', `is ${JSON.stringify(patterns.join(', '))}, which finds no folder`);
-  if (only !== undefined)
-    return { extent: 'incremental', touched: all.filter(({ path }) => path === only), removed: [], fleet: read.fleet };
-  if (changes !== null) return { extent: 'incremental', ...changes, fleet: read.fleet };
-  return { extent: 'full', touched: all, removed: [], fleet: read.fleet };
+async function fleetPlan(scope: Scope, { previous, only, stale = [], inquiries }: PrepareOptions) {
+  return planFleet(scope, { previous, only, stale, dependents: inquiries?.dependents ?? null });
 }
 
-type FoundFolders = { changes: FolderChanges | null; all: Folder[] | null };
+/** Documents and templates that are kept: those of shared layers come again with every device. */
+const MAX_KEPT = 2_000;
 
-/** All folders only where it has to be known whether there are any: not while none went away. */
-async function foldersOf(scope: Scope, patterns: readonly string[], previous: PreviousRevision): Promise<FoundFolders | TooManyFolders> {
-  try {
-    const changes = previous === null ? null : await changesSince(scope, previous, patterns);
-    if (changes !== null && changes.removed.length === 0) return { changes, all: null };
-    return { changes, all: await findFolders(scope.objects, scope.treeOid, patterns, scope.limits) };
-  } catch (error) {
-    if (error instanceof TooManyFolders) return error;
-    throw error;
-  }
-}
-
-/** null: everything has to be evaluated again. */
-async function changesSince(scope: Scope, previous: { commit: string; dependencies: string[] }, patterns: readonly string[]) {
-  const { objects, treeOid } = scope;
-  try {
-    const before = (await readPrevious(() => objects.readCommit(previous.commit))).tree;
-    for (const path of [...FLEET_MANIFEST_NAMES, ...previous.dependencies]) {
-      const old = await readPrevious(() => objects.find(before, path));
-      const now = await readPrevious(() => objects.find(treeOid, path));
-      if (old?.oid !== now?.oid || old?.mode !== now?.mode) return null;
-    }
-    return await changedFolders(objects, before, treeOid, patterns, scope.limits);
-  } catch (error) {
-    if (error instanceof PreviousUnreadable) return null;
-    throw error;
-  }
-}
-
-/** `line` is that of `devices`. */
-type ReadFleet = { ok: true; fleet: Fleet; file: string; line: number } | { ok: false; errors: ConfigError[] };
-
-async function readFleet(scope: Scope): Promise<ReadFleet> {
-  const names = (await scope.objects.readTree(scope.treeOid))
-    .map((entry) => entry.name)
-    .filter((name) => FLEET_MANIFEST_NAMES.includes(name));
-  const [file] = names;
-  const refuse = (detail: string): ReadFleet => ({ ok: false, errors: [fleetError(file ?? 'fleet.yaml', 'fleet', detail)] });
-  if (file === undefined) return refuse('is not there: a repository with a folder per device needs it at its root');
-  if (names.length > 1) return refuse(`is one of ${names.length} fleet manifests (${names.join(', ')}), must be the only one`);
-  const entry = await scope.objects.find(scope.treeOid, file);
-  if (!entry?.mode.startsWith('100')) return refuse('is not a file');
-  try {
-    const parsed = parseFleet(await scope.objects.readBlob(entry.oid, scope.limits.maxDocumentBytes), file, scope.limits);
-    return parsed.ok
-      ? { ok: true, fleet: parsed.manifest, file, line: parsed.document.lineOf(['devices']) }
-      : { ok: false, errors: parsed.errors };
-  } catch (error) {
-    if (isProblem(error, 'git_too_large', 'git_object_invalid')) return refuse(`cannot be read: ${error.message}`);
-    throw error;
-  }
-}
-
-function fleetError(file: string, rule: string, detail: string, pointer = '', line?: number): ConfigError {
-  return configError({ code: 'fleet', file, line, pointer, rule, detail });
+async function fleetContext(plan: Plan, scope: Scope, { inquiries, sourceName = '' }: PrepareOptions): Promise<FleetContext | null> {
+  const { fleet: manifest } = plan;
+  if (manifest === null || !isLayered(manifest)) return null;
+  const paths = plan.touched.map(({ path }) => path);
+  const isAsked = dependsOnDevices(manifest) && paths.length > 0;
+  return {
+    manifest,
+    rootTreeOid: scope.treeOid,
+    sourceName,
+    devices: (isAsked ? await inquiries?.devicesOf(paths) : undefined) ?? new Map(),
+    shared: new Map(),
+    documents: new LRUCache({ max: MAX_KEPT }),
+    templates: new LRUCache({ max: MAX_KEPT }),
+    merged: new LRUCache({ max: MAX_KEPT }),
+  };
 }
 
 /** Reads of a group wait for the disk or the native engine together. */

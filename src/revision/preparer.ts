@@ -1,14 +1,21 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { Problem } from '../errors.ts';
+import { answerThrough, type Inquiries } from './inquiries.ts';
 import type { PreparedRevision } from './revision.ts';
 import type { PrepareResult, PrepareTask } from './worker.ts';
 
 /** Worker threads that fetch, read and validate commits, so that the API's event loop stays free and a task that runs wild can be ended. */
 export type Preparer = {
-  /** @throws Problem as the Git functions; `prepare_timeout` when it took longer than its deadline allows, and the thread was ended */
-  prepare(task: PrepareTask): Promise<{ prepared: PreparedRevision; fetchMs: number; buildMs: number }>;
+  /**
+   * @throws Problem as the Git functions; `prepare_timeout` when it took longer than its deadline allows, and the thread was ended; what an inquiry
+   * throws
+   */
+  prepare(task: Omit<PrepareTask, 'inquiries'>, inquiries?: Inquiries): Promise<Prepared>;
   close(): Promise<void>;
 };
+
+export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
 
 const BUILD_LIMIT_MS = 30_000;
 
@@ -23,25 +30,41 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
     // A worker that outgrows this is ended alone; the service stays.
     resourceLimits: { maxOldGenerationSizeMb: 2_048 },
   });
+  const run = async (task: PrepareTask): Promise<Prepared> => {
+    const limit = AbortSignal.timeout(task.deadlineMs + buildLimitMs);
+    const transferList = task.inquiries === undefined ? [] : [task.inquiries];
+    const result = await pool.run(task, { signal: limit, transferList }).catch((cause: unknown) => {
+      if (!limit.aborted)
+        throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, {
+          retry: 'backoff',
+          cause,
+        });
+      throw new Problem(
+        'prepare_timeout',
+        `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${(task.deadlineMs + buildLimitMs) / 1000} s`,
+        { retry: 'backoff', cause },
+      );
+    });
+    if ('failed' in result)
+      throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
+    return result;
+  };
   return {
-    prepare: async (task) => {
-      const limit = AbortSignal.timeout(task.deadlineMs + buildLimitMs);
-      const result = await pool.run(task, { signal: limit }).catch((cause: unknown) => {
-        if (!limit.aborted)
-          throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, {
-            retry: 'backoff',
-            cause,
-          });
-        throw new Problem(
-          'prepare_timeout',
-          `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${(task.deadlineMs + buildLimitMs) / 1000} s`,
-          { retry: 'backoff', cause },
-        );
-      });
-      if ('failed' in result)
-        throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
-      return result;
-    },
+    prepare: (task, inquiries) => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port }))),
     close: () => pool.close({ force: true }),
   };
+}
+
+/** Answers inquiries while `run` lasts. What went wrong with one is its error: the thread could only say that it got no answer. */
+async function asked<T>(inquiries: Inquiries, run: (port: MessagePort) => Promise<T>): Promise<T> {
+  const { port1, port2 } = new MessageChannel();
+  const failures: unknown[] = [];
+  answerThrough(port1, inquiries, (error) => failures.push(error));
+  try {
+    return await run(port2);
+  } catch (error) {
+    throw failures.length === 0 ? error : failures[0];
+  } finally {
+    port1.close();
+  }
 }

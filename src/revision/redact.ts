@@ -13,7 +13,8 @@ export function redactConfig(bytes: Uint8Array, fileName: string, secretPointers
   const text = decodeText(bytes);
   if (text === null) return `[binary file of ${bytes.length} bytes]`;
   const syntax = syntaxOf(fileName);
-  if (syntax === null) return redactLines(text);
+  // No pointer leads into it: it is marked as a whole.
+  if (syntax === null) return secretPointers.includes('') ? HIDDEN : redactLines(text);
   const { maxDocumentDepth, maxYamlAliases, maxFileBytes } = defaultRevisionLimits;
   const parsed = bytes.length <= maxFileBytes ? parseDocument(bytes, syntax, { maxDocumentDepth, maxYamlAliases }) : null;
   if (!parsed?.ok) return `[not shown: this file cannot be read as ${syntax.toUpperCase()}, so secrets in it cannot be found]`;
@@ -21,6 +22,8 @@ export function redactConfig(bytes: Uint8Array, fileName: string, secretPointers
   // Comments are not part of the data, yet people leave old passwords in them.
   return syntax === 'yaml' ? redactComments(redacted) : redacted;
 }
+
+const HIDDEN = '[not shown: a template puts secret variables into this file]';
 
 /** A value shorter than this is not looked for in the rest of the text: it would be found in ordinary words. */
 const MIN_REPEATED_CHARS = 8;

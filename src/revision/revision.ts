@@ -7,10 +7,15 @@ export type Layout = 'repo' | 'fleet';
 export type ConfigError = {
   /** Stable word, for example `schema`, `syntax`, `manifest`, `path`, `too_large`, `schema_missing`. */
   code: string;
-  /** Path in the repository. */
+  /** Path in the repository: of the file that is to be mended. */
   file: string;
   /** 1-based, where known. */
   line?: number;
+  /**
+   * The file that is wrong, where layers or a template made it: its path if it stood in the device's folder, with its line where that of `file`
+   * is not known. What is wrong with it came from `file`.
+   */
+  rendered?: string;
   /** JSON pointer into the file ('' is the whole document). */
   pointer: string;
   /** JSON Schema keyword or our own rule's name. */
@@ -23,6 +28,31 @@ export type ConfigError = {
 };
 
 export type Bundle = { digest: string; manifest: BundleManifest; size: number };
+
+/** A file of the repository that something came from, and the layer that it is of. */
+export type RepositoryFile = { layer: string; file: string };
+
+/** Where a file of the bundle came from. No values: those are the preview's, which knows what must not be shown. */
+export type FileProvenance = {
+  /** On the device. */
+  path: string;
+  /** What made it, in the order of the layers: several only where they were merged. */
+  from: (RepositoryFile & { template: boolean })[];
+  /** Of a merged file: where each value came from. Without a line where a template gave it. */
+  values: (RepositoryFile & { pointer: string; line?: number })[];
+  /** That its templates read, `device` and `source` aside. */
+  variables: (RepositoryFile & { name: string; line: number })[];
+};
+
+export type FolderProvenance = {
+  /** The layers that count for the device, in their order. */
+  layers: { name: string; path: string }[];
+  files: FileProvenance[];
+  /** What a layer took away from the device's folder. */
+  removed: (RepositoryFile & { path: string })[];
+  /** There are more values and variables than are told. */
+  truncated: boolean;
+};
 
 /** What one device folder of a commit gives. */
 export type PreparedPath = {
@@ -37,7 +67,16 @@ export type PreparedPath = {
   /** JSON pointers of values that a schema marks as secret, by path on the device; for previews and diffs. */
   secretPointers?: Record<string, string[]>;
   errors: ConfigError[];
+  /** It is invalid as long as no device is bound to the folder, on which it depends: nobody is told that the commit is wrong. */
+  tentative?: true;
+  /** Only when asked for. */
+  provenance?: FolderProvenance;
 };
+
+/** Whether the commit is to blame for what the folder came to. */
+export function isBlamed({ verdict, tentative }: PreparedPath): boolean {
+  return verdict === 'invalid' && tentative !== true;
+}
 
 /** A commit, read, built and validated: everything that the database is told about it. */
 export type PreparedRevision = {
@@ -51,6 +90,13 @@ export type PreparedRevision = {
   removed: string[];
   /** Bytes of every file of every bundle in `paths`, by SHA-256. */
   blobs: Map<string, Uint8Array>;
+  /**
+   * `rollout` of fleet.yaml or, with layout `repo`, of bellwether.yaml, as it is written there (without defaults); `RolloutPolicy` accepts it.
+   * null when there is none, and when the revision or, with layout `repo`, its folder is invalid.
+   */
+  rolloutPolicy: unknown;
+  /** What folders give may depend on the devices that are bound to them: a change of those evaluates their folders again. */
+  perDevice: boolean;
 };
 
 /** What was prepared before, so that only what changed is read again. null: everything is read. */

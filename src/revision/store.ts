@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import type { ConfigError, PreparedPath, PreparedRevision } from './revision.ts';
+import { type ConfigError, isBlamed, type PreparedPath, type PreparedRevision } from './revision.ts';
 
 export type RevisionVerdict = 'valid' | 'partial' | 'invalid';
 
@@ -19,13 +19,16 @@ export type Revision = {
   pathsChanged: number;
   pathsInvalid: number;
   timings: Record<string, number>;
+  /** `rollout:` as it stood in the repository; null: it has none. */
+  rolloutPolicy: unknown;
+  treeOid: string | null;
   createdAt: Date;
 };
 
 const columns = (sql: Db) => sql`
   organization_id as "organizationId", id, source_id as "sourceId", commit_oid as "commit", ref, author_name as "authorName", author_email as "authorEmail",
   message, committed_at as "committedAt", verdict, signature_verdict as "signatureVerdict", errors, paths_changed as "pathsChanged",
-  paths_invalid as "pathsInvalid", timings, created_at as "createdAt"`;
+  paths_invalid as "pathsInvalid", timings, rollout_policy as "rolloutPolicy", tree_oid as "treeOid", created_at as "createdAt"`;
 
 export async function revisionOf(sql: Db, organizationId: string, id: string): Promise<Revision | undefined> {
   const [row] = await sql<Revision[]>`select ${columns(sql)} from revisions where organization_id = ${organizationId} and id = ${id}`;
@@ -89,6 +92,43 @@ export async function dependenciesOf(sql: Db, organizationId: string, sourceId: 
   return rows.map((row) => row.dependency);
 }
 
+/** The bundle that each folder had at a revision: from the last one up to it that evaluated the folder well. */
+export async function pathsAtRevision(
+  sql: Db,
+  organizationId: string,
+  revision: Pick<Revision, 'id' | 'sourceId'>,
+): Promise<{ path: string; bundle: string; revisionId: string }[]> {
+  return sql<{ path: string; bundle: string; revisionId: string }[]>`
+    select distinct on (p.path) p.path, p.bundle, r.id as "revisionId"
+    from revisions r join revision_paths p on p.organization_id = r.organization_id and p.revision_id = r.id
+    where r.organization_id = ${organizationId} and r.source_id = ${revision.sourceId} 
+      and r.created_at <= (select created_at from revisions where organization_id = ${organizationId} and id = ${revision.id})
+      and r.verdict <> 'invalid' and p.bundle is not null
+    order by p.path, r.created_at desc`;
+}
+
+/** Lets these bundles go to the devices of their folders, whatever the candidates are. @returns the folders that change */
+export async function setPaths(
+  tx: Db,
+  owner: Owner,
+  paths: readonly { path: string; bundle: string; revisionId: string }[],
+): Promise<string[]> {
+  const rows = await tx<{ path: string }[]>`
+    update source_paths s set bundle = w.bundle, revision_id = w.revision_id
+    from unnest(${paths.map((p) => p.path)}::text[], ${paths.map((p) => p.bundle)}::text[], ${paths.map((p) => p.revisionId)}::uuid[]) as w (path, bundle, revision_id)
+    where s.organization_id = ${owner.organizationId} and s.source_id = ${owner.sourceId} and s.path = w.path and s.bundle is distinct from w.bundle
+    returning s.path`;
+  return rows.map((row) => row.path);
+}
+
+/** Folders whose last evaluation depended on one of these paths of the repository. */
+export async function dependentPaths(sql: Db, owner: Owner, dependencies: readonly string[]): Promise<string[]> {
+  const rows = await sql<{ path: string }[]>`
+    select path from source_paths where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and verdict <> 'missing'
+      and dependencies && ${[...dependencies]}::text[]`;
+  return rows.map((row) => row.path);
+}
+
 type Owner = { organizationId: string; sourceId: string };
 
 /** Writes the revision's own row; a commit that comes again (a branch that was set back) is judged anew. @returns its id */
@@ -97,14 +137,16 @@ export async function upsertRevision(
   owner: Owner,
   revision: { id: string; ref: string; prepared: PreparedRevision; verdict: RevisionVerdict; timings: Record<string, number> },
 ): Promise<string> {
-  const { commit, errors, paths, removed } = revision.prepared;
-  const invalid = paths.filter((path) => path.verdict === 'invalid').length;
+  const { commit, errors, paths, removed, rolloutPolicy } = revision.prepared;
+  const invalid = paths.filter(isBlamed).length;
   const [row] = await tx<{ id: string }[]>`
-    insert into revisions (organization_id, id, source_id, commit_oid, ref, author_name, author_email, message, committed_at, verdict, errors, paths_changed, paths_invalid, timings)
+    insert into revisions (organization_id, id, source_id, commit_oid, ref, author_name, author_email, message, committed_at, verdict, errors, paths_changed, paths_invalid, timings, rollout_policy, tree_oid)
     values (${owner.organizationId}, ${revision.id}, ${owner.sourceId}, ${commit.oid}, ${revision.ref}, ${clean(commit.author.name)}, ${clean(commit.author.email)},
-      ${clean(commit.message)}, ${commit.committedAt}, ${revision.verdict}, ${tx.json(errors as never)}, ${paths.length + removed.length}, ${invalid}, ${tx.json(revision.timings)})
+      ${clean(commit.message)}, ${commit.committedAt}, ${revision.verdict}, ${tx.json(errors as never)}, ${paths.length + removed.length}, ${invalid}, ${tx.json(revision.timings)},
+      ${rolloutPolicy === null ? null : tx.json(rolloutPolicy as never)}, ${commit.tree})
     on conflict (organization_id, source_id, commit_oid) do update set verdict = excluded.verdict, errors = excluded.errors, ref = excluded.ref,
-      paths_changed = excluded.paths_changed, paths_invalid = excluded.paths_invalid, timings = excluded.timings
+      paths_changed = excluded.paths_changed, paths_invalid = excluded.paths_invalid, timings = excluded.timings,
+      rollout_policy = excluded.rollout_policy
     returning id`;
   if (row === undefined) throw new Error('upsert returned no row');
   return row.id;
@@ -154,9 +196,9 @@ function chunked<T>(items: readonly T[]): T[][] {
   return Array.from({ length: Math.ceil(items.length / CHUNK) }, (_, index) => items.slice(index * CHUNK, (index + 1) * CHUNK));
 }
 
-/** Notes what the revision did to each folder it touched, and what each folder's latest evaluation is. */
-export async function storePaths(tx: Db, owner: Owner, revisionId: string, prepared: PreparedRevision): Promise<void> {
-  await tx`delete from revision_paths where organization_id = ${owner.organizationId} and revision_id = ${revisionId}`;
+/** Notes what the revision did to each folder it touched, and what each folder's latest evaluation is. `isRepeated`: the rest was noted before. */
+export async function storePaths(tx: Db, owner: Owner, revisionId: string, prepared: PreparedRevision, isRepeated = false): Promise<void> {
+  if (!isRepeated) await tx`delete from revision_paths where organization_id = ${owner.organizationId} and revision_id = ${revisionId}`;
   for (const chunk of chunked(prepared.paths)) await storePathChunk(tx, owner, revisionId, chunk);
   const gone =
     prepared.extent === 'full'
@@ -175,26 +217,28 @@ async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: r
   await tx`
     with evaluated as (
       select * from unnest(${chunk.map((p) => p.path)}::text[], ${chunk.map((p) => p.verdict)}::text[], ${chunk.map((p) => p.bundle?.digest ?? null)}::text[],
-        ${chunk.map((p) => JSON.stringify(p.errors))}::text[], ${dependencies}::text[]) as e (path, verdict, bundle, errors, dependencies)
+        ${chunk.map((p) => JSON.stringify(p.errors))}::text[], ${dependencies}::text[], ${chunk.map((p) => String(p.tentative ?? false))}::text[])
+        as e (path, verdict, bundle, errors, dependencies, tentative)
     ), noted as (
       insert into revision_paths (organization_id, revision_id, path, verdict, bundle, errors)
       select ${owner.organizationId}, ${revisionId}, path, verdict, bundle, errors::jsonb from evaluated
+      on conflict (organization_id, revision_id, path) do update set verdict = excluded.verdict, bundle = excluded.bundle, errors = excluded.errors
     )
-    insert into source_paths (organization_id, source_id, path, candidate_bundle, candidate_revision_id, verdict, evaluated_revision_id, errors, dependencies)
+    insert into source_paths (organization_id, source_id, path, candidate_bundle, candidate_revision_id, verdict, evaluated_revision_id, errors, dependencies, tentative)
     select ${owner.organizationId}, ${owner.sourceId}, path, bundle, case when bundle is not null then ${revisionId}::uuid end, verdict, ${revisionId}, errors::jsonb,
-      array(select jsonb_array_elements_text(dependencies::jsonb))
+      array(select jsonb_array_elements_text(dependencies::jsonb)), tentative::boolean
     from evaluated
     on conflict (organization_id, source_id, path) do update set
       candidate_bundle = coalesce(excluded.candidate_bundle, source_paths.candidate_bundle),
       candidate_revision_id = case when excluded.candidate_bundle is null or excluded.candidate_bundle = source_paths.candidate_bundle
         then source_paths.candidate_revision_id else excluded.candidate_revision_id end,
       verdict = excluded.verdict, evaluated_revision_id = excluded.evaluated_revision_id, errors = excluded.errors,
-      dependencies = excluded.dependencies, updated_at = now()`;
+      dependencies = excluded.dependencies, tentative = excluded.tentative, updated_at = now()`;
 }
 
 export async function countInvalidPaths(tx: Db, owner: Owner): Promise<number> {
   const [row] = await tx<[{ count: number }]>`
-    select count(*)::int as count from source_paths where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and verdict = 'invalid'`;
+    select count(*)::int as count from source_paths where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and verdict = 'invalid' and not tentative`;
   return row.count;
 }
 

@@ -25,6 +25,14 @@ export function withinTime<T>(limitMs: number, run: () => T): T {
   return result.value;
 }
 
+/** Parsing what is no larger takes no time worth a clock. */
+export const MAX_QUICK_BYTES = 16 * 1024;
+
+/** As `withinTime`, without a clock for what is known to be short. */
+export function withinTimeUnless<T>(isQuick: boolean, limitMs: number, run: () => T): T {
+  return isQuick ? run() : withinTime(limitMs, run);
+}
+
 const idle = (): void => undefined;
 /** The code that runs is ours and that of this realm; only the clock is wanted of the context. */
 const sandbox = { run: idle };

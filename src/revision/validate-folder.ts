@@ -1,15 +1,13 @@
 import type { TreeFile } from '../git/tree-diff.ts';
-import { configError, validationTimeout } from './config-error.ts';
+import { configError } from './config-error.ts';
 import { syntaxOf } from './document/document.ts';
 import type { Work } from './folder-work.ts';
-import { inRepository, isInside, isLfsPointer, readFile } from './folder-work.ts';
+import { inFolderTime, inRepository, isInside, isLfsPointer, readFile } from './folder-work.ts';
 import type { DeviceConfig } from './manifest/device-config.ts';
 import { matchesGlob } from './manifest/glob.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import type { ConfigError } from './revision.ts';
 import type { CompiledSchema } from './schema/compile.ts';
-import { TookTooLong } from './time-limit.ts';
-import type { FileVerdict } from './validate.ts';
 import { validateFile } from './validate.ts';
 
 /** Every file that a rule of the manifest names against its schemas, and the syntax of the others that are selected. */
@@ -33,26 +31,11 @@ export async function validateFiles(
     const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
     // Data without a schema may be larger than what is parsed here.
     if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
-    const verdict = validateWithin(work, stored.bytes, file, compiled);
+    const verdict = inFolderTime(work, file, 'be validated', (msLeft) => validateFile(stored.bytes, file, compiled, limits, msLeft));
     if (verdict === null) return;
     work.errors.push(...verdict.errors);
     if (verdict.secrets.length === 0) continue;
     for (const { from, to } of selected) if (from === path) work.secrets.set(to, verdict.secrets);
-  }
-}
-
-/** null after the folder's time is over: one error tells it, and the other folders go on. */
-function validateWithin(work: Work, bytes: Uint8Array, file: string, schemas: readonly CompiledSchema[]): FileVerdict | null {
-  const { limits } = work.context;
-  const started = performance.now();
-  try {
-    return validateFile(bytes, file, schemas, limits, limits.maxValidationMs - work.validationMs);
-  } catch (error) {
-    if (!(error instanceof TookTooLong)) throw error;
-    work.errors.push(validationTimeout(file, limits.maxValidationMs, 'be validated (with the files of its folder before it)'));
-    return null;
-  } finally {
-    work.validationMs += performance.now() - started;
   }
 }
 
@@ -63,6 +46,7 @@ async function schemasByFile(
   place: ManifestPlace,
 ): Promise<Map<string, CompiledSchema[]>> {
   const schemas = new Map<string, CompiledSchema[]>();
+  const folders = schemaFolders(work);
   for (const [index, rule] of config.validate.entries()) {
     const at = ['validate', String(index)];
     const patterns = [rule.files].flat();
@@ -74,7 +58,7 @@ async function schemasByFile(
         configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
       );
     }
-    const { schema, errors, dependencies } = await work.context.schemas.find(rule.schema, work.folder.path, work.context.schemaFolder);
+    const { schema, errors, dependencies } = await work.context.schemas.find(rule.schema, folders);
     for (const path of dependencies) if (!isInside(work.folder, path)) work.dependencies.add(path);
     const named: ManifestPlace & { pointer: string } = { ...place, pointer: `/${at.join('/')}/schema` };
     work.errors.push(...errors.map((error) => atRule(error, rule.schema, named, [...at, 'schema'])));
@@ -84,6 +68,12 @@ async function schemasByFile(
     }
   }
   return schemas;
+}
+
+/** The device's own folder before those of its layers, the last first, and the fleet's folder of schemas. */
+function schemaFolders({ folder, composition, context: { schemaFolder } }: Work): string[] {
+  const layers = (composition?.layers ?? []).map((layer) => layer.path);
+  return [folder.path, ...layers.reverse(), ...(schemaFolder === null ? [] : [schemaFolder])];
 }
 
 /** A schema that is nowhere is the manifest's error: that is where its name stands. */

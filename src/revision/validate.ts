@@ -7,7 +7,7 @@ import { tooLarge } from './manifest/reader.ts';
 import type { ConfigError } from './revision.ts';
 import type { CompiledSchema, SchemaVerdict } from './schema/compile.ts';
 import { schemaError } from './schema/error.ts';
-import { withinTime } from './time-limit.ts';
+import { MAX_QUICK_BYTES, withinTimeUnless } from './time-limit.ts';
 
 export type FileVerdict = {
   /** In the order of lines, at most `maxErrorsPerFile` and one that counts the rest. */
@@ -18,9 +18,6 @@ export type FileVerdict = {
 
 /** How many of the engine's errors are put into words before they are sorted and cut: a hostile file has as many as it has values. */
 const MAX_WORDED_ERRORS = 1_000;
-
-/** Parsing what is no larger takes no time worth a clock. */
-const MAX_QUICK_BYTES = 16 * 1024;
 
 /**
  * A JSON or YAML file against its schemas. With none, only its syntax is checked, and YAML may then hold several documents.
@@ -33,9 +30,8 @@ export function validateFile(
   limits: RevisionLimits,
   limitMs: number,
 ): FileVerdict {
-  const validate = (): FileVerdict => validateNow(bytes, file, schemas, limits);
   const isQuick = bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
-  return isQuick ? validate() : withinTime(limitMs, validate);
+  return withinTimeUnless(isQuick, limitMs, () => validateNow(bytes, file, schemas, limits));
 }
 
 function validateNow(bytes: Uint8Array, file: string, schemas: readonly CompiledSchema[], limits: RevisionLimits): FileVerdict {

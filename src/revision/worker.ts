@@ -1,9 +1,11 @@
+import type { MessagePort } from 'node:worker_threads';
 import { addressGuard } from '../git/address-guard.ts';
 import type { Credentials } from '../git/http-client.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
 import { fetchIntoMirror } from '../git/mirror.ts';
 import { parseRemote } from '../git/remote.ts';
 import { fetchSnapshot } from '../git/snapshot.ts';
+import { askThrough } from './inquiries.ts';
 import { prepareRevision } from './prepare.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from './revision.ts';
 
@@ -18,8 +20,13 @@ export type PrepareTask = {
   commit: string;
   layout: Layout;
   previous: PreviousRevision;
-  /** See `PrepareOptions`. */
+  /** See `PrepareOptions`, as the next ones. */
   only?: string;
+  stale?: readonly string[];
+  provenance?: boolean;
+  sourceName?: string;
+  /** Where `PrepareOptions.inquiries` are answered. */
+  inquiries?: MessagePort;
   /** Where a fleet repository's mirror stands. */
   mirrorDir: string;
   deadlineMs: number;
@@ -36,6 +43,8 @@ export async function prepare(task: PrepareTask): Promise<PrepareResult> {
     return await fetchAndPrepare(task);
   } catch (error) {
     return { failed: describe(error) };
+  } finally {
+    task.inquiries?.close();
   }
 }
 
@@ -57,6 +66,10 @@ async function fetchAndPrepare(task: PrepareTask): Promise<PrepareResult> {
     layout: task.layout,
     previous: task.previous,
     only: task.only,
+    stale: task.stale,
+    provenance: task.provenance,
+    sourceName: task.sourceName,
+    inquiries: task.inquiries && askThrough(task.inquiries),
   });
   return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
 }

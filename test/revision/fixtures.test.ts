@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatErrors, validateCheckout } from '../../src/cli/validate.ts';
 import { deviceConfigJsonSchema } from '../../src/revision/manifest/device-config.ts';
@@ -97,7 +98,9 @@ describe('the published schemas', () => {
     const published = async (name: string): Promise<object> => JSON.parse(await readFile(join(schemas, name), 'utf8'));
     expect(await published('manifest.schema.json')).toEqual(JSON.parse(JSON.stringify(deviceConfigJsonSchema())));
     expect(await published('fleet.schema.json')).toEqual(JSON.parse(JSON.stringify(fleetJsonSchema())));
-    const accepts = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(await published('manifest.schema.json'));
+    const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
+    formats.default(ajv);
+    const accepts = ajv.compile(await published('manifest.schema.json'));
     expect(
       accepts({
         apiVersion: 'bellwether/v1',

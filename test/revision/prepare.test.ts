@@ -232,7 +232,7 @@ describe('a fleet', () => {
   test.each([
     ['is not there', { 'devices/a/x': '1' }, 'fleet'],
     ['is there twice', { 'fleet.yaml': fleet, 'fleet.json': '{}', 'devices/a/x': '1' }, 'fleet'],
-    ['has an unknown key', { 'fleet.yaml': `${fleet}layers: []\n`, 'devices/a/x': '1' }, 'unrecognized_keys'],
+    ['has an unknown key', { 'fleet.yaml': `${fleet}lairs: []\n`, 'devices/a/x': '1' }, 'unrecognized_keys'],
     ['finds no folder', { 'fleet.yaml': fleet, 'device/a/x': '1' }, 'devices'],
     [
       'nests device folders',
@@ -277,7 +277,8 @@ describe('a fleet', () => {
       (await prepare(source, source.commit(next), { layout: 'fleet', previous: before })).extent;
     expect(await extentOf({ ...files, 'devices/a/x.json': '{"a":1}' })).toBe('incremental');
     expect(await extentOf({ ...files, 's.json': '{}' })).toBe('full');
-    expect(await extentOf({ ...files, 'fleet.yaml': `${fleet}# changed\n` })).toBe('full');
+    expect(await extentOf({ ...files, 'fleet.yaml': `${fleet}schemas: s\n` })).toBe('full');
+    expect(await extentOf({ ...files, 'fleet.yaml': `${fleet}# as before\nrollout: {}\n` })).toBe('incremental');
     expect(await extentOf(files, { commit: 'f'.repeat(40), dependencies: [] })).toBe('full');
     expect(await extentOf({ ...files, 'later.json': '{}' }, { commit: first, dependencies: ['later.json'] })).toBe('full');
   });

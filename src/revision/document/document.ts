@@ -61,6 +61,20 @@ export function fromPointer(pointer: string): string[] {
     .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
+/** The value at a path; undefined when there is none. */
+export function valueAt(value: unknown, path: readonly string[]): unknown {
+  let inner = value;
+  for (const name of path) {
+    if (inner === null || typeof inner !== 'object' || !Object.hasOwn(inner, name)) return undefined;
+    inner = Reflect.get(inner, name);
+  }
+  return inner;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
 /** `lineOf` over spans that are found when first needed: most files have no error. */
 export function lineFinder(spans: () => Span[], lineAt: (offset: number) => number): (path: readonly string[]) => number {
   let offsets: Map<string, number> | undefined;

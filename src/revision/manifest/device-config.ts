@@ -1,22 +1,15 @@
 import { z } from 'zod';
+import { RolloutPolicy } from '../../rollout/policy.ts';
 import { ApplySpec } from '../../wire/bundle.ts';
 import { segmentFault } from '../../wire/path.ts';
 import type { RevisionLimits } from '../limits.ts';
+import { Glob, RepositoryPath } from './paths.ts';
 import type { ReadManifest } from './reader.ts';
 import { readManifest } from './reader.ts';
 
 /** `bellwether.yaml` of a device's folder: what must hold of its files, which files the device gets, and how it applies them. */
 
 export const DEVICE_MANIFEST_NAMES: readonly string[] = ['bellwether.yaml', 'bellwether.yml', 'bellwether.json'];
-
-const RepositoryPath = z
-  .string()
-  .min(1)
-  .max(1024)
-  .refine((path) => path.split('/').every((name) => segmentFault(name) === null), 'must be a relative path without ".." or empty names');
-
-/** With `*`, `?` and `**`. */
-export const Glob = RepositoryPath.refine((path) => path.split('/').length <= 32, 'must have <= 32 folders');
 
 const SchemaName = z.union([z.string().regex(/^builtin:[a-z0-9][a-z0-9.-]{0,62}$/), RepositoryPath]);
 
@@ -68,6 +61,9 @@ export const DeviceConfig = z.strictObject({
     .default([{ from: '**' }])
     .describe('Later entries win. Default: every file but this manifest, under the same path'),
   apply: ApplySpec.prefault({}),
+  rollout: RolloutPolicy.optional().describe(
+    "How a commit goes to the devices; only where the repository is one device's folder, else it stands in fleet.yaml",
+  ),
 });
 export type DeviceConfig = z.infer<typeof DeviceConfig>;
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { configError, documentError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
-import { syntaxOf, toPointer } from '../document/document.ts';
+import { syntaxOf, toPointer, valueAt } from '../document/document.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ConfigError } from '../revision.ts';
@@ -22,6 +22,11 @@ export function readManifest<T>(schema: z.ZodType<T>, bytes: Uint8Array, file: s
   if (result.success) return { ok: true, manifest: result.data, document };
   const issues = result.error.issues.flatMap((issue) => concrete(issue));
   return { ok: false, errors: issues.map((issue) => issueError(issue, file, document)) };
+}
+
+/** `rollout` of a manifest that was read, as it is written there, without defaults; null when there is none. */
+export function writtenRollout({ value }: Document): unknown {
+  return valueAt(value, ['rollout']) ?? null;
 }
 
 export function tooLarge(file: string, actual: number, limit: number): ConfigError {
@@ -80,13 +85,4 @@ function shown(actual: unknown): { actual?: unknown } {
 
 function isScalar(value: unknown): boolean {
   return value === null || ['string', 'number', 'boolean'].includes(typeof value);
-}
-
-function valueAt(value: unknown, path: readonly string[]): unknown {
-  let inner = value;
-  for (const name of path) {
-    if (inner === null || typeof inner !== 'object' || !Object.hasOwn(inner, name)) return undefined;
-    inner = Reflect.get(inner, name);
-  }
-  return inner;
 }

@@ -3,7 +3,7 @@ import { sha256Hex } from '../../wire/bundle.ts';
 import { segmentFault } from '../../wire/path.ts';
 import { configError, documentError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
-import { syntaxOf, toPointer } from '../document/document.ts';
+import { isRecord, syntaxOf, toPointer } from '../document/document.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ObjectCache } from '../object-cache.ts';
@@ -213,8 +213,4 @@ function unresolved(file: SchemaFile, { path, file: target }: Reference): Config
   const detail = `is ${JSON.stringify(target)}, must be a file of this repository${remote ? ': schemas are never fetched from elsewhere' : ''}`;
   const code = remote ? 'schema_remote_ref' : 'schema_missing';
   return configError({ code, file: file.name, line, pointer: toPointer(path), rule: '$ref', actual: target, detail });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }

@@ -16,8 +16,8 @@ export type FoundSchema = {
 
 /** Finds schemas by the name that a manifest gives them; each is read and compiled once per revision. */
 export type SchemaLoader = {
-  /** Looks in the device's folder, then in the fleet's folder of schemas, then at the root of the repository. */
-  find(name: string, deviceFolder: string, schemaFolder: string | null): Promise<FoundSchema>;
+  /** Looks in these folders in their order, then at the root of the repository. */
+  find(name: string, folders: readonly string[]): Promise<FoundSchema>;
 };
 
 export function schemaLoader(places: SchemaPlaces): SchemaLoader {
@@ -28,11 +28,10 @@ export function schemaLoader(places: SchemaPlaces): SchemaLoader {
     return known;
   };
   return {
-    find: async (name, deviceFolder, schemaFolder) => {
+    find: async (name, folders) => {
       if (name.startsWith('builtin:')) return load(name);
-      const folders = [...new Set([deviceFolder, ...(schemaFolder === null ? [] : [schemaFolder]), ''])];
       const tried: string[] = [];
-      for (const folder of folders) {
+      for (const folder of new Set([...folders, ''])) {
         const path = folder === '' ? name : `${folder}/${name}`;
         tried.push(path);
         if ((await findFile(places, path)) === null) continue;

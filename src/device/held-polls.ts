@@ -1,0 +1,73 @@
+import type { ServerResponse } from 'node:http';
+import type { Services } from '../http/services.ts';
+import { type Desired, type DeviceKey, desiredEtag, desiredPayload } from './desired.ts';
+
+/** A poll whose answer waits for a change. */
+export type HeldPoll = {
+  key: DeviceKey;
+  /** Tag of the state that the device knows. */
+  known: string;
+  waitMs: number;
+  requestId: string;
+  outgoing: ServerResponse;
+};
+
+/**
+ * Answers as soon as something else than `known` is desired of the device, and with "unchanged" when the time is over. Nothing but the connection and a
+ * few words is kept meanwhile: ten thousand of these wait at a time. What goes wrong ends the wait as well, and is told by the device's next poll.
+ */
+export function holdPoll({ wakeups, signer, metrics }: Services, { key, known, waitMs, requestId, outgoing }: HeldPoll): void {
+  const started = performance.now();
+  let looking = false;
+  let wokenAgain = false;
+  let ended = false;
+  const release = () => {
+    ended = true;
+    clearTimeout(timer);
+    stopListening();
+    outgoing.off('close', release);
+  };
+  const end = (status: 200 | 304, headers: Record<string, string>, body?: string) => {
+    if (ended) return;
+    release();
+    outgoing.writeHead(status, { ...headers, 'x-request-id': requestId }).end(body);
+    metrics.httpRequest('GET', HELD_ROUTE, status, performance.now() - started);
+  };
+  const endUnchanged = () => end(304, { etag: known });
+  const look = async () => {
+    if (wakeups.closing()) return endUnchanged();
+    wokenAgain = looking;
+    if (looking) return;
+    looking = true;
+    try {
+      do {
+        wokenAgain = false;
+        const state = await wakeups.load(key);
+        if (state === undefined) return endUnchanged();
+        if (!ended && desiredEtag(state) !== known) {
+          const { body, headers } = await signedAnswer(signer, state);
+          return end(200, headers, body);
+        }
+      } while (wokenAgain && !ended);
+    } catch {
+      endUnchanged();
+    } finally {
+      looking = false;
+    }
+  };
+  const wake = () => void look();
+  const timer = setTimeout(endUnchanged, waitMs);
+  const stopListening = wakeups.listen(key, wake);
+  outgoing.once('close', release);
+  // Listening came before looking: a change between the two still wakes.
+  wake();
+}
+
+/** Its own label: durations of polls that wait say how long nothing happened. */
+const HELD_ROUTE = '/agent/v1/desired (held)';
+
+/** What the device is told, signed and dated now. */
+export async function signedAnswer(signer: Services['signer'], state: Desired): Promise<{ body: string; headers: Record<string, string> }> {
+  const body = await signer.sign(state.organizationId, desiredPayload(state, new Date()));
+  return { body, headers: { 'content-type': 'application/jose', etag: desiredEtag(state), 'cache-control': 'no-store' } };
+}

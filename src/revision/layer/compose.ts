@@ -1,0 +1,160 @@
+import type { TreeFile } from '../../git/tree-diff.ts';
+import { configError } from '../config-error.ts';
+import type { Document } from '../document/document.ts';
+import { syntaxOf, toPointer } from '../document/document.ts';
+import type { FleetContext, Work } from '../folder-work.ts';
+import { inFolderTime, inRepository } from '../folder-work.ts';
+import type { DeviceFacts, Fact } from './device-facts.ts';
+import { differingFacts, factsOfFolder } from './device-facts.ts';
+import { emitDocument, inexactNumber } from './emit.ts';
+import type { Composition, Layer, MergedFile, Origin, Part, Scope } from './layer.ts';
+import { layersFor, ownFiles, sharedFiles } from './layers.ts';
+import { mergeAll, originOf } from './merge-patch.ts';
+import type { Target } from './parts.ts';
+import { documentOf, renderPart } from './parts.ts';
+import { readVariables, scopeOf } from './scope.ts';
+
+/**
+ * The files that the device of a folder gets from its layers and its own folder, merged and rendered. Where several devices share the folder, it must
+ * make no difference which of them is meant. null after an error.
+ */
+export async function compose(work: Work, fleet: FleetContext, own: TreeFile[]): Promise<Composition | null> {
+  const { path } = work.folder;
+  const bound = fleet.devices.get(path) ?? [];
+  const facts = bound[0] ?? factsOfFolder(path);
+  const layers = layersFor(fleet.manifest, path, facts);
+  work.dependsOnDevice = layersDepend(fleet);
+  const { stacks, removed } = await stack(work, fleet, layers, own);
+  const variablesFile = fleet.manifest.variables;
+  const isTemplated = fleet.manifest.templates !== undefined;
+  const variables = await readVariables(work, fleet, isTemplated ? (stacks.get(variablesFile) ?? []) : []);
+  if (variables === null || work.errors.length > 0) return null;
+  if (isTemplated) stacks.delete(variablesFile);
+  const uses = new Set<Fact>();
+  const scope = scopeOf(variables, facts, fleet.sourceName, uses);
+  const files: TreeFile[] = [];
+  for (const [name, parts] of stacks) {
+    const file = await assemble(work, fleet, name, parts, scope);
+    if (file !== null) files.push(file);
+  }
+  work.dependsOnDevice ||= uses.size > 0;
+  await refuseDifferent(work, fleet, bound, uses);
+  return work.errors.length > 0 ? null : { files, layers, removed, variables, scope, facts };
+}
+
+type Stacks = { stacks: Map<string, Part[]>; removed: Map<string, Part> };
+
+/** By the path in the device's folder, what each layer says of a file; nothing from before it was taken away. */
+async function stack(work: Work, fleet: FleetContext, layers: readonly Layer[], own: TreeFile[]): Promise<Stacks> {
+  const { context, folder, errors } = work;
+  const stacks = new Map<string, Part[]>();
+  const removed = new Map<string, Part>();
+  for (const [index, layer] of layers.entries()) {
+    const isOwn = index === layers.length - 1;
+    const given = isOwn ? ownFiles(folder, layer, own, fleet.manifest) : await sharedFiles(context, fleet, layer);
+    if (!isOwn) work.dependencies.add(layer.path);
+    errors.push(...given.errors);
+    for (const [name, part] of given.parts) {
+      if (part.removes) {
+        if (stacks.delete(name)) removed.set(name, part);
+      } else {
+        stacks.set(name, [...(stacks.get(name) ?? []), part]);
+        removed.delete(name);
+      }
+    }
+  }
+  const { maxBundleFiles } = context.limits;
+  if (stacks.size > maxBundleFiles) {
+    const detail = `gets more than ${maxBundleFiles} files from its layers`;
+    errors.push(configError({ code: 'too_large', file: folder.path, rule: 'maxBundleFiles', limit: maxBundleFiles, detail }));
+  }
+  return { stacks, removed };
+}
+
+/** One file of the device, made of what its layers say of it; null after an error. */
+async function assemble(work: Work, fleet: FleetContext, name: string, parts: readonly Part[], scope: Scope): Promise<TreeFile | null> {
+  const last = parts.at(-1);
+  if (last === undefined) return null;
+  const { mode } = last;
+  const file = inRepository(work.folder, name);
+  const syntax = syntaxOf(name);
+  if (syntax !== null && parts.length > 1) {
+    const merged = await merge(work, fleet, parts, { file, syntax }, scope);
+    if (merged === null) return null;
+    work.origins.set(file, { parts, documents: merged.documents });
+    return { path: name, mode, oid: merged.oid };
+  }
+  if (last.file !== file) work.origins.set(file, { parts: [last], documents: null });
+  if (!last.isTemplate) return { path: name, mode, oid: last.oid };
+  work.origins.set(file, { parts: [last], documents: null });
+  const bytes = await renderPart(work, fleet, last, file, scope);
+  return bytes === null ? null : { path: name, mode, oid: work.context.objects.keep(bytes) };
+}
+
+async function merge(work: Work, fleet: FleetContext, parts: readonly Part[], target: Target, scope: Scope): Promise<MergedFile | null> {
+  const isShared = parts.every((part) => !part.isTemplate && part.layer.path !== work.folder.path);
+  const key = isShared ? [target.syntax, ...parts.map((part) => part.oid)].join(' ') : null;
+  const known = key === null ? undefined : fleet.merged.get(key);
+  if (known !== undefined) return known;
+  const documents: Document[] = [];
+  for (const part of parts) {
+    const document = await documentOf(work, fleet, part, target, scope);
+    if (document === null) return null;
+    documents.push(document);
+  }
+  const text = inFolderTime(work, target.file, 'be merged', () => mergedText(work, { parts, documents }, target));
+  if (text === null) return null;
+  const merged = { oid: work.context.objects.keep(Buffer.from(text)), documents };
+  if (key !== null) fleet.merged.set(key, merged);
+  return merged;
+}
+
+/** null after an error: what would be written is not what is meant. */
+function mergedText(work: Work, origin: Origin & { documents: readonly Document[] }, { file, syntax }: Target): string | null {
+  const values = valuesOf(origin.documents);
+  const value = mergeAll(values);
+  const inexact = inexactNumber(value, syntax);
+  if (inexact === null) return emitDocument(value, syntax);
+  const index = originOf(values, inexact);
+  const { file: from = file, isTemplate = false } = origin.parts[index] ?? {};
+  const line = isTemplate ? undefined : origin.documents[index]?.lineOf(inexact);
+  const detail = 'is a number that cannot be merged without being changed: write it as a string, or have only one layer give this file';
+  work.errors.push(configError({ code: 'number', file: from, line, pointer: toPointer(inexact), rule: 'exact', rendered: file, detail }));
+  return null;
+}
+
+/** What the documents say, in their order. One that says nothing at all changes nothing. */
+export function valuesOf(documents: readonly Document[]): unknown[] {
+  const [first, ...patches] = documents.map((document) => document.value);
+  return [first ?? {}, ...patches.map((patch) => patch ?? {})];
+}
+
+function layersDepend({ manifest: { layers } }: FleetContext): boolean {
+  return layers?.sites !== undefined || (layers?.labels.length ?? 0) > 0;
+}
+
+/** Devices that share a folder get one bundle: nobody chooses for which of them it is made. */
+async function refuseDifferent(work: Work, fleet: FleetContext, bound: readonly DeviceFacts[], uses: ReadonlySet<Fact>): Promise<void> {
+  const { path } = work.folder;
+  const [first, ...others] = bound;
+  if (first === undefined) return;
+  for (const other of others) {
+    const hasSameLayers = (await layersInUse(work, fleet, first)) === (await layersInUse(work, fleet, other));
+    const differing = hasSameLayers ? differingFacts(first, other, uses) : ['layers'];
+    if (differing.length === 0) continue;
+    const names = `${JSON.stringify(first.id)} and ${JSON.stringify(other.id)}`;
+    const detail = `is the folder of ${bound.length} devices, of which ${names} differ in ${differing.join(', ')}: give each a folder of its own`;
+    work.errors.push(configError({ code: 'device', file: path, rule: 'shared', detail }));
+    return;
+  }
+}
+
+/** Names of the layers that have something for the device. */
+async function layersInUse(work: Work, fleet: FleetContext, facts: DeviceFacts): Promise<string> {
+  const names: string[] = [];
+  for (const layer of layersFor(fleet.manifest, work.folder.path, facts).slice(0, -1)) {
+    work.dependencies.add(layer.path);
+    if ((await sharedFiles(work.context, fleet, layer)).parts.size > 0) names.push(layer.name);
+  }
+  return names.join();
+}

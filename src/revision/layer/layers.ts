@@ -1,0 +1,81 @@
+import { joinPath } from '../../git/tree-check.ts';
+import { segmentFault } from '../../wire/path.ts';
+import { configError } from '../config-error.ts';
+import type { FleetContext, FolderContext } from '../folder-work.ts';
+import { inRepository } from '../folder-work.ts';
+import type { Folder } from '../folders.ts';
+import type { ListedFiles } from '../list-files.ts';
+import { listFiles } from '../list-files.ts';
+import type { Fleet } from '../manifest/fleet.ts';
+import { matchesGlob } from '../manifest/glob.ts';
+import type { ConfigError } from '../revision.ts';
+import type { DeviceFacts } from './device-facts.ts';
+import type { Layer, LayerFiles, Part } from './layer.ts';
+
+const TEMPLATE_SUFFIX = '.liquid';
+const REMOVED_SUFFIX = '.removed';
+
+/** The layers of a device whose folder is `path`, the first beneath all others. */
+export function layersFor({ layers }: Pick<Fleet, 'layers'>, path: string, { labels, site }: DeviceFacts): Layer[] {
+  const found: Layer[] = [];
+  if (layers?.base !== undefined) found.push({ name: 'base', path: layers.base });
+  for (const { match, from } of layers?.labels ?? []) {
+    const wanted = Object.entries(match);
+    if (!wanted.every(([label, value]) => Object.hasOwn(labels, label) && labels[label] === value)) continue;
+    found.push({ name: `labels ${wanted.map((pair) => pair.join('=')).join(', ')}`, path: from });
+  }
+  // A site may have a name that no folder can have.
+  if (layers?.sites !== undefined && site !== null && segmentFault(site) === null)
+    found.push({ name: `site ${site}`, path: layers.sites.replace('*', () => site) });
+  return [...found, { name: 'device', path }];
+}
+
+/** The files of a shared layer, which are the same for every device; nothing, where its folder is not there. */
+export function sharedFiles(context: FolderContext, fleet: FleetContext, layer: Layer): Promise<LayerFiles> {
+  const key = `${layer.name} ${layer.path}`;
+  const known = fleet.shared.get(key) ?? readShared(context, fleet, layer);
+  fleet.shared.set(key, known);
+  return known;
+}
+
+export function ownFiles(folder: Folder, layer: Layer, files: ListedFiles['files'], fleet: Fleet): LayerFiles {
+  return partsOf(layer, files, fleet, (path) => inRepository(folder, path));
+}
+
+async function readShared(context: FolderContext, fleet: FleetContext, layer: Layer): Promise<LayerFiles> {
+  const entry = await context.objects.find(fleet.rootTreeOid, layer.path);
+  if (entry === null) return { parts: new Map(), errors: [] };
+  if (entry.mode !== '040000') {
+    const error = configError({ code: 'path', file: layer.path, rule: 'layer', detail: 'is a layer, must be a folder' });
+    return { parts: new Map(), errors: [error] };
+  }
+  const { files, errors } = await listFiles(context, layer.path, entry.oid);
+  if (errors.length > 0) return { parts: new Map(), errors };
+  return partsOf(layer, files, fleet.manifest, (path) => joinPath(layer.path, path));
+}
+
+function partsOf(
+  layer: Layer,
+  files: ListedFiles['files'],
+  { templates = [] }: Fleet,
+  inRepositoryAt: (path: string) => string,
+): LayerFiles {
+  const found = { parts: new Map<string, Part>(), errors: [] as ConfigError[] };
+  for (const { path, oid, mode } of files) {
+    const removes = path.endsWith(REMOVED_SUFFIX) && path !== REMOVED_SUFFIX;
+    const kept = removes ? path.slice(0, -REMOVED_SUFFIX.length) : path;
+    const isTemplate = templates.some((glob) => matchesGlob(glob, kept));
+    const target = isTemplate && kept.endsWith(TEMPLATE_SUFFIX) ? kept.slice(0, -TEMPLATE_SUFFIX.length) : kept;
+    const part: Part = { layer, file: inRepositoryAt(path), oid, mode, isTemplate, removes };
+    const other = found.parts.get(target);
+    if (other !== undefined || target === '' || target.endsWith('/')) found.errors.push(ambiguous(part, target, other));
+    found.parts.set(target, part);
+  }
+  return found;
+}
+
+function ambiguous({ file }: Part, target: string, other: Part | undefined): ConfigError {
+  const detail =
+    other === undefined ? 'is left without a name' : `stands for ${JSON.stringify(target)}, as ${JSON.stringify(other.file)} does`;
+  return configError({ code: 'path', file, rule: 'unique', detail });
+}
