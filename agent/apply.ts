@@ -1,9 +1,9 @@
 import type { Report } from '../src/wire/agent.ts';
 import type { BundleManifest } from '../src/wire/bundle.ts';
+import { isNoSpace } from '../src/wire/no-space.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 import type { Agent } from './context.ts';
 import { deliver } from './delivery.ts';
-import { isNoSpace } from './files.ts';
 import { type HookResult, runHook } from './hooks.ts';
 import { elapsedSinceSwapMs, isGivenUp, resumeAttempt } from './plan.ts';
 import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest, tidy } from './release.ts';

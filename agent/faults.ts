@@ -1,3 +1,5 @@
+import type { Fault as FaultOf } from '../src/wire/fault.ts';
+
 /**
  * Instants at which a test may cut the power of a real agent, or let a write find the disk full. Each stands directly before or after
  * something that outlives the process.
@@ -42,25 +44,4 @@ export const FAULT_POINTS = [
 ] as const;
 export type FaultPoint = (typeof FAULT_POINTS)[number];
 
-/** Called at each point; does nothing in the field. */
-export type Fault = (point: FaultPoint) => void;
-
-export const noFault: Fault = () => undefined;
-
-/**
- * `after_swap` kills the process there, as a power cut would; `during_download:ENOSPC` throws that error once instead. `after_swap#2`
- * waits for the second time that the point is reached.
- */
-export function createFault(spec: string | undefined, kill: () => void): Fault {
-  const match = /^([a-z_]+)(?::([A-Z]+))?(?:#(\d+))?$/.exec(spec ?? '');
-  if (match === null) return noFault;
-  const [, wanted, errorCode] = match;
-  let remaining = Number(match[3] ?? 1);
-  return (point) => {
-    if (point !== wanted) return;
-    remaining -= 1;
-    if (remaining !== 0) return;
-    if (errorCode === undefined) return kill();
-    throw Object.assign(new Error(`${errorCode}: injected at ${point}`), { code: errorCode });
-  };
-}
+export type Fault = FaultOf<FaultPoint>;

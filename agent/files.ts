@@ -82,11 +82,6 @@ async function copyEntry(entry: Dirent, from: string, to: string, onFile?: () =>
   await syncPath(to);
 }
 
-/** The disk, or this user's share of it, is full. */
-export function isNoSpace(error: unknown): boolean {
-  return isCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') || (error instanceof Error && error.cause !== undefined && isNoSpace(error.cause));
-}
-
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
 }

@@ -1,10 +1,11 @@
+import { createFault } from '../src/wire/fault.ts';
 import { messageOf } from '../src/wire/problem.ts';
 import { resume } from './apply.ts';
 import { createCommands, settleInterruptedCommands } from './commands.ts';
 import { type AgentConfig, readAgentConfig } from './config.ts';
 import type { Agent } from './context.ts';
 import { createDriftCheck, watchDrift } from './drift.ts';
-import { createFault, type Fault } from './faults.ts';
+import type { Fault } from './faults.ts';
 import { becomeIdentity } from './identity.ts';
 import { createLog, type Log } from './log.ts';
 import { openOutbox } from './outbox.ts';

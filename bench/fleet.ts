@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { insertDeviceKey } from '../src/device/keys.ts';
-import { insertDevice } from '../src/device/store.ts';
-import type { DeviceKey } from '../src/simulate/device.ts';
-import { hashToken, last4, mintToken } from '../src/tokens.ts';
 import type { Files } from '../test/support/git-host.ts';
 import { postGitLabPush } from '../test/support/hooks.ts';
 import { report, round, say } from './support/numbers.ts';
 import { cpuSeconds, familyCpuSeconds, memoryMb } from './support/processes.ts';
+import { registerDevices } from './support/register.ts';
 import { type SimulatedDevices, startDevices } from './support/simulated-devices.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
@@ -61,27 +58,6 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   const applied = await converged(stack, count);
   const peakMb = await memoryMb(stack.service.pid, 'VmHWM');
   tell(count, applied, { first, all, few }, { idleMb, peakMb }, devices.told().troubles);
-}
-
-/** Straight into the database: registering them over the API takes longer than all the rest and is another question. */
-async function registerDevices({ sql }: Stack, sourceId: string, count: number): Promise<DeviceKey[]> {
-  const [row] = await sql<[{ organizationId: string }]>`select organization_id as "organizationId" from sources where id = ${sourceId}`;
-  const { organizationId } = row;
-  const keys = Array.from({ length: count }, (_, index) => ({
-    id: `d-${String(index + 1).padStart(6, '0')}`,
-    apiKey: mintToken('device'),
-  }));
-  const fixed = { organizationId, type: 'bench', labels: {}, siteId: null, adapter: 'agent', simulated: true, sourceId, following: true };
-  await sql.begin(async (tx) => {
-    // Sent without waiting for each answer; the connection keeps their order.
-    const sent = keys.flatMap(({ id, apiKey }) => [
-      insertDevice(tx, { ...fixed, id, name: id, path: `devices/${id}` }),
-      insertDeviceKey(tx, organizationId, id, { hash: hashToken(apiKey), last4: last4(apiKey) }),
-    ]);
-    await Promise.all(sent);
-  });
-  await sql`analyze devices`;
-  return keys;
 }
 
 /** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */

@@ -6,8 +6,10 @@ type Bench = (args: string[], signal: AbortSignal) => Promise<void>;
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   push: async () => (await import('./push.ts')).benchPush,
   poll: async () => (await import('./poll.ts')).benchPoll,
+  'poll-devices': async () => (await import('./poll-devices.ts')).benchPollDevices,
   fleet: async () => (await import('./fleet.ts')).benchFleet,
   agent: async () => (await import('./agent.ts')).benchAgent,
+  neighbours: async () => (await import('./neighbours.ts')).benchNeighbours,
 };
 /** Past it whatever hangs is given up. */
 const LIMIT_MS = 30 * 60_000;

@@ -113,7 +113,7 @@ async function replaceSources(sql: Sql, { url, head, remotes }: Target): Promise
   await sql`delete from sources`;
   await sql`
     insert into sources (organization_id, id, name, url, ref, layout, poll_interval_seconds, rollout_policy, status, head_commit, next_check_at)
-    select (select id from organizations limit 1), id, url, url, 'main', 'repo', 3600, '{"strategy":"all_at_once"}', 'ok', ${head}, now() + interval '1 day'
+    select (select id from organizations limit 1), id, url, url, 'main', 'repo', 3600, '{}', 'ok', ${head}, now() + interval '1 day'
     from unnest(${ids}::uuid[], ${urls}::text[]) as new (id, url)`;
 }
 

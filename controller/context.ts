@@ -3,5 +3,17 @@ import type { Services } from '../src/http/services.ts';
 /** What reconcilers and sweeps work with: of the process's services, those that are about what happens over time. */
 export type Controller = Pick<
   Services,
-  'store' | 'config' | 'log' | 'box' | 'hosts' | 'guard' | 'preparer' | 'workspaces' | 'metrics' | 'adapters'
+  | 'store'
+  | 'config'
+  | 'log'
+  | 'box'
+  | 'hosts'
+  | 'guard'
+  | 'preparer'
+  | 'workspaces'
+  | 'metrics'
+  | 'adapters'
+  | 'listenSql'
+  | 'sender'
+  | 'publicUrl'
 >;

@@ -1,33 +1,43 @@
 import { join } from 'node:path';
 import { transact } from '../src/db/transact.ts';
+import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
+import { startNotifying } from './notify.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
+import { createLanes, PATIENT_AT_ONCE } from './reconcile/lanes.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
 import { reconcileWorkspaces } from './reconcile/workspace.ts';
-import { expire, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
+import { dueRollouts, expire, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
 import { createPoll } from './sweep/poll.ts';
 import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
 
 /** Source keys handled at once in this process: most of their time they wait for a git host. */
-const SOURCES_AT_ONCE = 8;
+const SOURCES_AT_ONCE = 12;
 
 /** Starts what happens over time: the workers of the queues, the chores, the watching. `stop` takes no more work and tells listeners so. */
 export async function startController(controller: Controller): Promise<{ stop(): Promise<void> }> {
   const { queue } = controller.store;
-  await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, id));
+  const lanes = createLanes(PATIENT_AT_ONCE);
+  controller.hosts.onRecovered((origin) => {
+    recheckSourcesOf(controller.store.sql, origin).catch((error: unknown) => {
+      controller.log.warn({ err: error, origin }, 'sources of a host that is well again wait for their turn');
+    });
+  });
+  await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
   await queue.work('rollout', 4, (id) => reconcileRollout(controller, id));
   await queue.work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
   await queue.work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId));
   const poll = createPoll();
-  const chores = startChores(controller, [poll, resync, offline, expire, timeOut, retry, prune]);
+  const notifying = await startNotifying(controller);
+  const chores = startChores(controller, [...notifying.chores, poll, resync, dueRollouts, offline, expire, timeOut, retry, prune]);
   const watching = await startWatching(controller, join(controller.config.DATA_DIR, 'workspaces'));
   await announce(controller, 'service.watching');
   return {
     stop: async () => {
       await announce(controller, 'service.not_watching');
-      await chores.stop();
+      await Promise.all([chores.stop(), notifying.stop()]);
       await watching.close();
     },
   };

@@ -11,6 +11,7 @@ import { openQueue } from './db/queue.ts';
 import { createReportIntake } from './deployment/intake.ts';
 import { openWakeups } from './device/wakeups.ts';
 import { createEventBuffer } from './event/buffer.ts';
+import { FORGE_HOST_FAULTS } from './forge/problems.ts';
 import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { actorOf, openDeviceAuth } from './http/auth.ts';
@@ -21,6 +22,7 @@ import { createServer } from './http/server.ts';
 import type { Services } from './http/services.ts';
 import { newId } from './ids.ts';
 import type { Log } from './log.ts';
+import { createSender } from './notification/send.ts';
 import { DEFAULT_ORGANIZATION } from './organization/organization.ts';
 import { createSigner } from './organization/signing.ts';
 import { ensureOrganization, insertToken } from './organization/store.ts';
@@ -106,13 +108,17 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   });
   const events = createEventBuffer(sql, log);
   closers.push(() => events.close());
+  const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS }));
+  closers.push(() => sender.close());
   let url = '';
   const services: Services = {
     store,
+    listenSql,
     config,
     log,
     box,
     hosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
+    forgeHosts: createGitHosts(config.GIT_HOST_CONCURRENCY, FORGE_HOST_FAULTS),
     guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS }),
     preparer,
     workspaces,
@@ -124,6 +130,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     intake,
     events,
     adapters: createAdapters({ dataDir: config.DATA_DIR }),
+    sender,
     publicUrl: () => config.PUBLIC_URL?.replace(/\/+$/, '') ?? url,
   };
   const server = await listen(config, services);

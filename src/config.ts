@@ -43,6 +43,8 @@ const Environment = z
       ),
     ALLOW_PRIVATE_GIT_HOSTS: flag(false),
     ALLOW_HTTP_GIT_HOSTS: flag(true),
+    /** Notifications to private addresses and this machine, and without TLS. */
+    ALLOW_PRIVATE_NOTIFICATION_HOSTS: flag(false),
     /** Sources whose URL is a path on this machine: for development. */
     ALLOW_LOCAL_SOURCES: flag(false),
     /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */

@@ -1,8 +1,12 @@
-import { randomFillSync } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 const COUNTER_BITS = 12;
 const COUNTER_END = 1 << COUNTER_BITS;
 
+/** Drawn for hundreds of ids at a time: one by one the drawing would cost more than all the rest. */
+const POOL_BYTES = 4096;
+
+let pool = Buffer.alloc(0);
 let lastMs = 0;
 let counter = 0;
 
@@ -12,7 +16,7 @@ let counter = 0;
  */
 export function newId(nowMs: number = Date.now()): string {
   tick(Math.floor(nowMs));
-  const bytes = randomFillSync(Buffer.alloc(16));
+  const bytes = takeRandom(16);
   bytes.writeUIntBE(lastMs, 0, 6);
   bytes.writeUInt16BE(0x7000 | counter, 6);
   bytes[8] = 0x80 | (bytes[8]! & 0x3f);
@@ -24,11 +28,19 @@ export function newId(nowMs: number = Date.now()): string {
 function tick(nowMs: number): void {
   if (nowMs > lastMs) {
     lastMs = nowMs;
-    counter = randomFillSync(Buffer.alloc(2)).readUInt16BE() % (COUNTER_END / 2);
+    counter = takeRandom(2).readUInt16BE() % (COUNTER_END / 2);
     return;
   }
   counter += 1;
   if (counter < COUNTER_END) return;
   lastMs += 1;
   counter = 0;
+}
+
+/** Bytes that nobody has got before; the caller may overwrite them. */
+function takeRandom(count: number): Buffer {
+  if (pool.length < count) pool = randomBytes(POOL_BYTES);
+  const taken = pool.subarray(0, count);
+  pool = pool.subarray(count);
+  return taken;
 }

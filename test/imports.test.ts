@@ -57,6 +57,10 @@ const RULES: [rule: string, forbidden: (edge: Import) => boolean][] = [
       from !== 'src/source/webhook/registry.ts',
   ],
   [
+    'a kind of git host is imported by the registry alone',
+    ({ from, to }) => /^src\/forge\/(gitlab|github|gitea)\.ts$/.test(to) && from !== 'src/forge/registry.ts',
+  ],
+  [
     'an adapter is imported by the registry alone',
     ({ from, to }) => /^src\/adapter\/(?!adapter|registry)/.test(to) && from !== 'src/adapter/registry.ts',
   ],

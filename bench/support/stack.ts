@@ -28,7 +28,12 @@ const READY_TIMEOUT_MS = 60_000;
 const READY = z.object({ msg: z.literal('ready'), url: z.string() });
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 
-export async function openStack(options: { profileDir?: string | undefined; signal: AbortSignal }): Promise<Stack> {
+/** `env`: settings of the service besides those of this machine. */
+export async function openStack(options: {
+  profileDir?: string | undefined;
+  env?: Record<string, string>;
+  signal: AbortSignal;
+}): Promise<Stack> {
   const opened = new AsyncDisposableStack();
   try {
     const folder = await mkdtemp(join(tmpdir(), 'bellwether-bench-'));
@@ -47,6 +52,7 @@ export async function openStack(options: { profileDir?: string | undefined; sign
       DATABASE_URL: postgres.url,
       BELLWETHER_ADMIN_TOKEN: token,
       ALLOW_PRIVATE_GIT_HOSTS: 'true',
+      ...options.env,
     };
     const service = opened.use(startProgram('src/main.ts', { args: ['serve'], env, profileDir: options.profileDir }));
     const url = await lineOf(service, readyUrl, READY_TIMEOUT_MS);

@@ -3,6 +3,7 @@ export const TARGETS = {
   pushToApplied: 'targets: p50 250 ms, p99 1 s; aim 50 and 250 ms',
   hookAccepted: 'targets: p99 50 ms under 200 requests/s; aim 10 ms',
   polls: 'targets: 5 × git ls-remote; aim: the bare request',
+  devicePolls: 'targets: 8,000; aim 30,000',
   fleet: 'targets: 30 s for 10,000 devices; aim 10 s',
   memory: 'targets: 500 MB with 10,000 idle devices; aim 200 MB',
 } as const;

@@ -1,26 +1,36 @@
-import { join } from 'node:path';
 import { transact } from '../../src/db/transact.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
 import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
 import { dependenciesOf } from '../../src/revision/store.ts';
 import { openCredentials } from '../../src/source/credentials.ts';
-import { backoffSeconds, EXPECT_RETRY_SECONDS, isSteady, pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
-import { type CheckOutcome, recordCheck, sourceById } from '../../src/source/store.ts';
+import { prepareCommit } from '../../src/source/prepare-commit.ts';
+import {
+  backoffSeconds,
+  EXPECT_RETRY_SECONDS,
+  isSteady,
+  pollSeconds,
+  putOffSeconds,
+  type Source,
+  type SourceStatus,
+} from '../../src/source/source.ts';
+import { type CheckOutcome, putOffCheck, recordCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
+import type { Lanes } from './lanes.ts';
 import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
 
 /**
  * Brings what is known of a source up to its remote: lists its refs; when the head moved, fetches, prepares and stores the commit and wakes
  * the rollout. Every outcome, good or bad, is written on the source with the time of the next look.
  */
-export async function reconcileSource(controller: Controller, id: string): Promise<void> {
+export async function reconcileSource(controller: Controller, lanes: Lanes, id: string): Promise<void> {
   const source = await sourceById(controller.store.sql, id);
   if (source === undefined) return;
   const started = performance.now();
   const log = controller.log.child({ sourceId: id });
   try {
-    await sync(controller, source, started);
+    const through = await lanes.run(source.id, source.failures > 0, (signal) => sync(controller, source, started, signal));
+    if (!through) return await putOffCheck(controller.store.sql, source.id, putOffSeconds(Math.random()));
     log.debug({ durationMs: Math.round(performance.now() - started) }, 'source checked');
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -29,31 +39,23 @@ export async function reconcileSource(controller: Controller, id: string): Promi
   }
 }
 
-async function sync(controller: Controller, source: Source, started: number): Promise<void> {
+/** @param signal ends waiting for the host, not the work that follows */
+async function sync(controller: Controller, source: Source, started: number, signal: AbortSignal | undefined): Promise<void> {
   const { config } = controller;
   const queued = queueTime(source);
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
-  const head = await lookUpHead(controller, source, remote);
+  const head = await lookUpHead(controller, source, remote, signal);
   const listedMs = Math.round(performance.now() - started);
   if (head.oid === source.headCommit) return recordUnchanged(controller, source, head.oid);
   const previous =
     source.layout === 'repo' || source.preparedCommit === null
       ? null
       : { commit: source.preparedCommit, dependencies: await dependenciesOf(controller.store.sql, source.organizationId, source.id) };
-  const result = await controller.hosts.run(remote, () =>
-    controller.preparer.prepare({
-      url: source.url,
-      allowHttp: config.ALLOW_HTTP_GIT_HOSTS,
-      allowLocal: config.ALLOW_LOCAL_SOURCES,
-      allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS,
-      credentials: openCredentials(controller.box, source),
-      ref: head.name,
-      commit: head.oid,
-      layout: source.layout,
-      previous,
-      mirrorDir: join(config.DATA_DIR, 'mirrors', source.id),
-      deadlineMs: config.GIT_TIMEOUT_SECONDS * 1000,
-    }),
+  const result = await prepareCommit(
+    controller,
+    source,
+    { ref: head.name, commit: head.oid, previous },
+    { mirror: source.id, deadlineMs: config.GIT_TIMEOUT_SECONDS * 1000, signal },
   );
   const timings = { ...queued, refsMs: listedMs, fetchMs: result.fetchMs, buildMs: result.buildMs };
   await storeRevision(controller, source, head.name, result.prepared, timings);
@@ -71,17 +73,18 @@ export async function lookUpHead(
   controller: Pick<Controller, 'hosts' | 'guard' | 'config' | 'box' | 'metrics'>,
   source: Source,
   remote: Remote,
+  signal?: AbortSignal,
 ): Promise<{ name: string; oid: string }> {
   const started = performance.now();
+  const call = {
+    prefixes: refPrefixes(source.ref),
+    credentials: openCredentials(controller.box, source),
+    guard: controller.guard,
+    deadlineMs: Math.min(controller.config.GIT_TIMEOUT_SECONDS, 30) * 1000,
+    signal,
+  };
   try {
-    const refs = await controller.hosts.run(remote, () =>
-      listRefs(remote, {
-        prefixes: refPrefixes(source.ref),
-        credentials: openCredentials(controller.box, source),
-        guard: controller.guard,
-        deadlineMs: Math.min(controller.config.GIT_TIMEOUT_SECONDS, 30) * 1000,
-      }),
-    );
+    const refs = await controller.hosts.run(remote, () => listRefs(remote, call), signal);
     controller.metrics.gitRequest('list_refs', 'ok', performance.now() - started);
     return resolveRef(refs, source.ref);
   } catch (error) {
@@ -122,10 +125,13 @@ function outcomeOf(source: Source, error: Problem): CheckOutcome {
     return { status, headCommit: null, error: told, failures: 0, nextCheckInSeconds, arrived: false };
   }
   const failures = source.failures + 1;
-  return { status: 'failing', error: told, failures, nextCheckInSeconds: backoffSeconds(failures, Math.random()), arrived: false };
+  // A host that names a time is not asked before it.
+  const nextCheckInSeconds = Math.max(backoffSeconds(failures, Math.random()), (error.retryAfterSeconds ?? 0) * (1 + Math.random() / 10));
+  return { status: 'failing', error: told, failures, nextCheckInSeconds, arrived: false };
 }
 
-async function recordFailure(controller: Controller, source: Source, error: Problem): Promise<void> {
+/** Writes what a look at the source came to, with the time of the next, and tells it when it is another than before. */
+export async function recordFailure(controller: Controller, source: Source, error: Problem): Promise<void> {
   const outcome = outcomeOf(source, error);
   await transact(controller.store, async ({ tx, emit }) => {
     await recordCheck(tx, source, outcome);

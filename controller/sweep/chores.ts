@@ -4,14 +4,23 @@ import { expireCommands } from '../../src/command/store.ts';
 import type { Sql } from '../../src/db/connect.ts';
 import { transact } from '../../src/db/transact.ts';
 import { deploy } from '../../src/deployment/converge.ts';
-import { afterFailure } from '../../src/deployment/deployment.ts';
-import { type Deployment, moveDeployments, overdueDeployments, retryableDeployments, returnToGood } from '../../src/deployment/store.ts';
+import { afterFailure, type DeploymentKind } from '../../src/deployment/deployment.ts';
+import {
+  type AttemptLimits,
+  type Deployment,
+  moveDeployments,
+  overdueDeployments,
+  retryableDeployments,
+  returnToGood,
+} from '../../src/deployment/store.ts';
 import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
 import { pruneLogLines } from '../../src/device/logs.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
 import { pruneEvents } from '../../src/event/store.ts';
 import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
-import { openRolloutIds } from '../../src/rollout/store.ts';
+import { pruneDeliveries } from '../../src/notification/deliveries.ts';
+import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store.ts';
+import { rolloutsAwaiting } from '../../src/rollout/targets.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
 import type { Chore } from './sweep.ts';
@@ -39,12 +48,28 @@ export const resync: Chore = {
   },
 };
 
+/** Rollouts that wait for a time: the end of a bake, a window, a minute of the rate. */
+export const dueRollouts: Chore = {
+  name: 'due-rollouts',
+  everySeconds: 1,
+  run: ({ store }) =>
+    transact(store, async ({ tx, enqueue }) => {
+      for (const id of await takeDueRollouts(tx)) enqueue('rollout', id);
+    }),
+};
+
 export const offline: Chore = {
   name: 'offline',
   everySeconds: 5,
   run: ({ store }) =>
-    transact(store, async ({ tx, emit }) => {
-      for (const device of await markSilentDevicesOffline(tx, OFFLINE_AFTER_SECONDS)) {
+    transact(store, async ({ tx, emit, enqueue }) => {
+      const silent = await markSilentDevicesOffline(tx, OFFLINE_AFTER_SECONDS);
+      for (const [organizationId, devices] of byOrganization(silent)) {
+        const ids = devices.map((device) => device.id);
+        // A rollout does not wait for them any longer.
+        for (const id of await rolloutsAwaiting(tx, organizationId, ids)) enqueue('rollout', id);
+      }
+      for (const device of silent) {
         emit({
           organizationId: device.organizationId,
           type: 'device.status',
@@ -86,7 +111,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       overdue.map((deployment) => deployment.deviceId),
     );
     const moves = overdue.map((deployment) => {
-      const next = afterFailure('timed_out', deployment.attempt, Math.random());
+      const next = afterFailure('timed_out', deployment.attempt, Math.random(), deployment.maxAttempts);
       const detail = `no report while ${deployment.state}`;
       return {
         id: deployment.id,
@@ -149,16 +174,22 @@ async function retryDue({ store }: Controller, organizationId: string, due: read
         attempt: number;
         rolloutId: string | null;
         wave: number | null;
+        kind: DeploymentKind;
+        limits: AttemptLimits;
       }[]
     >`
-      select t.id, t.device_id as "deviceId", t.bundle, t.revision_id as "revisionId", t.attempt, t.rollout_id as "rolloutId", t.wave
+      select t.id, t.device_id as "deviceId", t.bundle, t.revision_id as "revisionId", t.attempt, t.rollout_id as "rolloutId", t.wave, t.kind,
+        jsonb_build_object('timeoutSeconds', t.timeout_seconds, 'maxAttempts', t.max_attempts, 'busySeconds', extract(epoch from t.begin_before - t.created_at)) as limits
       from deployments t
       join devices d on d.organization_id = t.organization_id and d.id = t.device_id
       left join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
       where t.organization_id = ${organizationId} and t.id = any(${due.map((d) => d.id)}::uuid[]) and d.deployment_id is null
-        and (t.kind = 'rollback' or (d.held_at is null and d.following and p.bundle = t.bundle))`;
+        and (t.kind = 'rollback' or (d.held_at is null and d.following and t.bundle in (p.bundle, p.stable_bundle)))
+        and not exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null)`;
     for (const row of rows) {
-      await deploy(unit, organizationId, [row], { kind: 'retry', attempt: row.attempt + 1, rolloutId: row.rolloutId, wave: row.wave });
+      const kind = row.kind === 'rollback' ? 'rollback' : 'retry';
+      const { rolloutId, wave, limits } = row;
+      await deploy(unit, organizationId, [row], { kind, attempt: row.attempt + 1, force: kind === 'rollback', rolloutId, wave, limits });
     }
   });
 }
@@ -172,6 +203,7 @@ export const prune: Chore = {
     await workspaces.prune({ keep: new Set(kept.map((row) => row.workspace)), untouchedSince: new Date(Date.now() - ABANDONED_AFTER_MS) });
     await pruneMirrors(sql, join(config.DATA_DIR, 'mirrors'));
     await pruneEvents(sql, KEEP_DAYS);
+    await pruneDeliveries(sql, KEEP_DAYS);
     await pruneTelemetry(sql, KEEP_DAYS);
     await pruneLogLines(sql);
     await pruneIdempotencyKeys(sql);
@@ -185,9 +217,6 @@ async function pruneMirrors(sql: Sql, root: string): Promise<void> {
   for (const name of names) if (!sources.has(name.replace(/\.preview$/, ''))) await rm(join(root, name), { recursive: true, force: true });
 }
 
-function byOrganization(deployments: readonly Deployment[]): Map<string, Deployment[]> {
-  const groups = new Map<string, Deployment[]>();
-  for (const deployment of deployments)
-    groups.set(deployment.organizationId, [...(groups.get(deployment.organizationId) ?? []), deployment]);
-  return groups;
+function byOrganization<Row extends { organizationId: string }>(rows: readonly Row[]): Map<string, Row[]> {
+  return Map.groupBy(rows, (row) => row.organizationId);
 }

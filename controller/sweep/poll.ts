@@ -1,14 +1,16 @@
 import { transact } from '../../src/db/transact.ts';
-import { messageOf } from '../../src/errors.ts';
+import { messageOf, Problem } from '../../src/errors.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { isSteady, type Source } from '../../src/source/source.ts';
 import { claimDueSources, noteUnchanged } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
-import { lookUpHead } from '../reconcile/source.ts';
+import { lookUpHead, recordFailure } from '../reconcile/source.ts';
 import type { Chore } from './sweep.ts';
 
 /** Sources per claim. */
 const BATCH = 500;
+/** What a host says that is well: the reconciler knows what to make of it. */
+const NO_FAULT = new Set(['ref_missing', 'repository_empty']);
 /** Looks under way at once in this process; each host has its own smaller bound. */
 const MAX_IN_FLIGHT = 4_000;
 
@@ -21,8 +23,9 @@ export function createPoll(): Chore & { idle(): Promise<void> } {
   let unchanged: string[] = [];
   let changed: string[] = [];
   const look = async (controller: Controller, source: Source) => {
-    if (await isUnchanged(controller, source)) unchanged.push(source.id);
-    else changed.push(source.id);
+    const found = await lookAt(controller, source);
+    if (found === 'unchanged') unchanged.push(source.id);
+    else if (found === 'changed') changed.push(source.id);
   };
   const write = async (controller: Controller) => {
     const [same, other] = [unchanged, changed];
@@ -53,15 +56,22 @@ export function createPoll(): Chore & { idle(): Promise<void> } {
   };
 }
 
-/** Anything but a clear "same commit as before" is the reconciler's. */
-async function isUnchanged(controller: Controller, source: Source): Promise<boolean> {
-  if (!isSteady(source.status) || source.expectedCommit !== null || source.headCommit === null) return false;
+/**
+ * A host that does not answer is found out here, where waiting costs no worker, and its source put off. Anything but that, or a clear "same commit
+ * as before", is the reconciler's.
+ */
+async function lookAt(controller: Controller, source: Source): Promise<'unchanged' | 'changed' | 'failed'> {
+  const steady = isSteady(source.status) && source.expectedCommit === null && source.headCommit !== null;
   try {
     const { config } = controller;
     const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
-    return (await lookUpHead(controller, source, remote)).oid === source.headCommit;
+    const { oid } = await lookUpHead(controller, source, remote);
+    return steady && oid === source.headCommit ? 'unchanged' : 'changed';
   } catch (error) {
-    controller.log.debug({ sourceId: source.id }, `poll failed: ${messageOf(error)}`);
-    return false;
+    if (!(error instanceof Problem) || NO_FAULT.has(error.code)) return 'changed';
+    await recordFailure(controller, source, error).catch((cause: unknown) => {
+      controller.log.warn({ sourceId: source.id, err: cause }, `a failed poll is not recorded: ${messageOf(cause)}`);
+    });
+    return 'failed';
   }
 }

@@ -32,6 +32,9 @@ export async function auditDevices(
     from unnest(${[...deviceIds]}::text[]) as id`;
 }
 
+const columns = (sql: Db) =>
+  sql`organization_id as "organizationId", id, at, actor, action, subject, outcome, commit_oid as "commitOid", detail`;
+
 /** Newest first. */
 export async function listAudit(
   sql: Db,
@@ -41,7 +44,33 @@ export async function listAudit(
   subject?: string,
 ): Promise<AuditEntry[]> {
   return sql<AuditEntry[]>`
-    select organization_id as "organizationId", id, at, actor, action, subject, outcome, commit_oid as "commitOid", detail from audit
+    select ${columns(sql)} from audit
     where organization_id = ${organizationId} ${before === null ? sql`` : sql`and id < ${before}`} ${subject === undefined ? sql`` : sql`and subject = ${subject}`}
     order by id desc limit ${limit}`;
+}
+
+export type AuditSpan = {
+  /** Inclusive. */
+  after: Date | null;
+  /** Exclusive. */
+  before: Date | null;
+  subject?: string | undefined;
+  /** The newest entry of the span, at most. */
+  upToId: number;
+};
+
+/** A batch of an export, oldest first. */
+export async function auditBatch(sql: Db, organizationId: string, span: AuditSpan, afterId: number, limit: number): Promise<AuditEntry[]> {
+  return sql<AuditEntry[]>`
+    select ${columns(sql)} from audit
+    where organization_id = ${organizationId} and id > ${afterId} and id <= ${span.upToId}
+      ${span.after === null ? sql`` : sql`and at >= ${span.after}`} ${span.before === null ? sql`` : sql`and at < ${span.before}`}
+      ${span.subject === undefined ? sql`` : sql`and subject = ${span.subject}`}
+    order by id limit ${limit}`;
+}
+
+/** 0 when there is none. */
+export async function lastAuditId(sql: Db, organizationId: string): Promise<number> {
+  const [row] = await sql<[{ id: number }]>`select coalesce(max(id), 0)::bigint as id from audit where organization_id = ${organizationId}`;
+  return row.id;
 }

@@ -132,8 +132,8 @@ function callOf(command: Command, io: Terminal): Call {
   };
 }
 
-/** `..` would lead the URL elsewhere, and encoding does not stop that. */
-function segmentOf(text: string): string {
+/** What a person typed as one segment of a path. `..` would lead the URL elsewhere, and encoding does not stop that. */
+export function segmentOf(text: string): string {
   if (text === '' || text === '.' || text === '..') throw new Problem('usage', `Cannot use "${text}" as an id`);
   return encodeURIComponent(text);
 }

@@ -16,6 +16,8 @@ export type ApiClient = {
   list(path: string, query: Query, limit: number): Promise<Item[]>;
   /** Sent once, with an Idempotency-Key. @returns undefined for an answer without a body */
   send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
+  /** The bytes of an answer as they come, however many and for however long. @throws Problem, also for what breaks off on the way */
+  download(path: string, query?: Query): Promise<AsyncIterable<Uint8Array>>;
 };
 
 export type ClientOptions = { server: string; token: string; signal?: AbortSignal; timeoutMs?: number; retryBaseMs?: number };
@@ -58,6 +60,7 @@ export function createClient(options: ClientOptions): ApiClient {
       return items.slice(0, limit);
     },
     send: (method, path, body) => request(options, method, path, body),
+    download: (path, query = {}) => download(options, withQuery(path, query)),
   };
 }
 
@@ -91,6 +94,33 @@ async function request(options: ClientOptions, method: string, path: string, bod
   } catch (error) {
     options.signal?.throwIfAborted();
     throw error instanceof Problem ? error : unreachable(url, error, timeout.aborted);
+  }
+}
+
+/** The time limit is for the answer's beginning. */
+async function download(options: ClientOptions, path: string): Promise<AsyncIterable<Uint8Array>> {
+  const url = serverUrl(options.server, `/api/v1${path}`);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), options.timeoutMs ?? TIMEOUT_MS);
+  const signal = options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]);
+  try {
+    const response = await fetch(url, { headers: { authorization: `Bearer ${options.token}` }, signal, redirect: 'error' });
+    if (!response.ok) throw refusal(response, await response.text(), `GET ${url.pathname}`);
+    return chunksOf(response, url, options.signal);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw error instanceof Problem ? error : unreachable(url, error, late.signal.aborted);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function* chunksOf(response: Response, url: URL, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of response.body ?? []) yield chunk;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw unreachable(url, error, false);
   }
 }
 

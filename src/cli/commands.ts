@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Problem } from '../errors.ts';
+import { registerAuditCommands } from './audit-commands.ts';
 import {
   type Call,
   calling,
@@ -14,6 +15,8 @@ import {
 } from './call.ts';
 import type { Item } from './client.ts';
 import { registerDeviceCommands } from './device-commands.ts';
+import { registerNotificationCommands } from './notification-commands.ts';
+import { registerHoldCommands, registerRolloutCommands } from './rollout-commands.ts';
 import { registerSourceCommands } from './source-commands.ts';
 import { ago, type Column, field, plain, relativeTime } from './table.ts';
 import { watchLive } from './watch.ts';
@@ -22,10 +25,15 @@ import { watchLive } from './watch.ts';
 export function registerClientCommands(program: Command, io: Terminal): void {
   const group = (name: string, description: string): Command => speakingThrough(program.command(name).description(description), io);
   registerDeviceCommands(group('devices', 'devices: register, watch, roll back, hold'), io);
-  registerSourceCommands(group('sources', 'Git repositories that devices follow'), group('revisions', 'commits and their verdicts'), io);
-  registerSites(group('sites', 'where devices stand'), io);
+  const sources = group('sources', 'Git repositories that devices follow');
+  registerSourceCommands(sources, group('revisions', 'commits and their verdicts'), io);
+  registerRolloutCommands(group('rollouts', 'revisions on their way to devices, wave by wave'), io);
+  registerNotificationCommands(group('notifications', 'webhooks that tell others what happened'), io);
+  const sites = group('sites', 'where devices stand');
+  registerSites(sites, io);
+  registerHoldCommands(sources, sites, io);
   registerTokens(group('tokens', 'API tokens of people and programs'), io);
-  registerAudit(group('audit', 'who did what'), io);
+  registerAuditCommands(group('audit', 'who did what'), io);
   registerEvents(group('events', 'what happened'), io);
 }
 
@@ -68,9 +76,10 @@ function registerTokens(tokens: Command, io: Terminal): void {
   const create = tokens
     .command('create <name>')
     .description('a new token, shown once')
-    .option('--role <role>', 'viewer, operator or admin', 'viewer');
+    .option('--role <role>', 'viewer, operator or admin', 'viewer')
+    .option('--email <address>', 'of the person whose token it is: who wrote a commit may be kept from approving it');
   calling(create, io, async (call) => {
-    showItem(call, await call.client.send('POST', '/tokens', { name: call.args[0], role: call.text('role') }));
+    showItem(call, await call.client.send('POST', '/tokens', { name: call.args[0], role: call.text('role'), email: call.text('email') }));
   });
   const enrol = tokens
     .command('enrol')
@@ -89,20 +98,6 @@ function registerTokens(tokens: Command, io: Terminal): void {
   });
   calling(tokens.command('revoke <id>').description('the token stops working'), io, async (call) => {
     showItem(call, await call.client.send('DELETE', `/tokens/${call.segment(0)}`), 'revoked');
-  });
-}
-
-const AUDIT_COLUMNS: Column[] = [
-  { title: 'WHEN', value: ago('at') },
-  { title: 'WHO', value: field('actor') },
-  { title: 'WHAT', value: field('action') },
-  { title: 'SUBJECT', value: field('subject') },
-  { title: 'OUTCOME', value: field('outcome') },
-];
-
-function registerAudit(audit: Command, io: Terminal): void {
-  calling(audit.option('--limit <n>', 'at most so many', positive, '50'), io, async (call) => {
-    showTable(call, AUDIT_COLUMNS, await call.client.list('/audit', {}, call.limit()));
   });
 }
 

@@ -87,10 +87,15 @@ function registerReading(devices: Command, io: Terminal): void {
     },
   );
   calling(
-    devices.command('preview <id>').description('what it would get, against what it runs').option('--ref <ref>', 'branch, tag or commit'),
+    devices
+      .command('preview <id>')
+      .description('what it would get, against what it runs')
+      .option('--ref <ref>', 'branch, tag or commit')
+      .option('--provenance', 'also which layer and file of the repository everything came from'),
     io,
     async (call) => {
-      showPreview(call, await call.client.get(pathOf(call, '/preview'), { ref: call.text('ref') }));
+      const query = { ref: call.text('ref'), provenance: call.flag('provenance') ? '1' : undefined };
+      showPreview(call, await call.client.get(pathOf(call, '/preview'), query));
     },
   );
   calling(

@@ -83,6 +83,10 @@ async function takeLock(sql: Sql): Promise<void> {
 const SEALED = [
   { table: 'sources', id: 'id::text', column: 'auth_sealed', context: `'source:' || id || ':auth'` },
   { table: 'sources', id: 'id::text', column: 'webhook_secret_sealed', context: `'source:' || id || ':webhook'` },
+  { table: 'sources', id: 'id::text', column: 'api_token_sealed', context: `'source:' || id || ':api-token'` },
+  { table: 'notifications', id: 'id::text', column: 'url_sealed', context: `'notification:' || id || ':url'` },
+  { table: 'notifications', id: 'id::text', column: 'secret_sealed', context: `'notification:' || id || ':secret'` },
+  { table: 'notifications', id: 'id::text', column: 'previous_secret_sealed', context: `'notification:' || id || ':secret'` },
   {
     table: 'signing_keys',
     id: `organization_id || ' ' || kid`,
@@ -113,7 +117,7 @@ async function resealAll(sql: Sql, box: SecretBox, keyId: string, rotation: Rota
 /** What came with an old key meanwhile; nobody else writes until it is done, which is a moment as there is next to nothing left. */
 async function resealRest(sql: Sql, box: SecretBox, keyId: string, rotation: Rotation): Promise<void> {
   await sql.begin(async (tx) => {
-    await tx`lock table sources, signing_keys, idempotency_keys in share row exclusive mode`;
+    await tx`lock table sources, notifications, signing_keys, idempotency_keys in share row exclusive mode`;
     for (const place of SEALED) {
       let after: string | undefined = '';
       while (after !== undefined) after = await resealBatch(tx, box, keyId, place, after, rotation);

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
-import { asItem, type Call, rowsOf } from './call.ts';
-import { plain, renderItem } from './table.ts';
+import { asItem, type Call, rowsOf, showTable } from './call.ts';
+import type { Item } from './client.ts';
+import { type Column, field, plain, renderItem } from './table.ts';
 
 /** A verdict, its errors, and the diff, file by file. */
 export function showPreview(call: Call, answer: unknown): void {
@@ -10,7 +11,7 @@ export function showPreview(call: Call, answer: unknown): void {
     io.out(`${JSON.stringify(answer, null, 2)}\n`);
     return;
   }
-  const { files, diff, errors, ...rest } = preview;
+  const { files, diff, errors, provenance, ...rest } = preview;
   io.out(renderItem(rest, { width: io.columns, now: io.now?.() ?? new Date() }));
   for (const error of rowsOf(errors)) io.out(`error: ${plain(String(error.message ?? JSON.stringify(error)))}\n`);
   if (typeof diff === 'string') io.out(diff === '' ? 'no difference\n' : printable(diff));
@@ -20,6 +21,33 @@ export function showPreview(call: Call, answer: unknown): void {
     if (typeof patch === 'string') io.out(printable(patch));
   }
   if (diff === undefined) for (const file of rowsOf(files)) io.out(`${plain(String(file.path ?? ''))}\n`);
+  const told = asItem(provenance);
+  if (told !== undefined) showProvenance(call, told);
+}
+
+const PROVENANCE_COLUMNS: Column[] = [
+  { title: 'FILE', value: field('path') },
+  { title: 'WHAT', value: field('what') },
+  { title: 'FROM', value: field('from') },
+  { title: 'LAYER', value: field('layer') },
+];
+
+/** Each file with what made it, the values of merged ones, and the variables that templates read. */
+function showProvenance(call: Call, { files, removed, truncated }: Item): void {
+  const row = (path: unknown, what: string, { file, line, layer }: Item): Item => ({
+    path,
+    what,
+    from: line === undefined ? file : `${file}:${line}`,
+    layer,
+  });
+  const rows = rowsOf(files).flatMap((file) => [
+    ...rowsOf(file.from).map((part) => row(file.path, part.template === true ? 'template' : 'file', part)),
+    ...rowsOf(file.values).map((value) => row(file.path, String(value.pointer), value)),
+    ...rowsOf(file.variables).map((variable) => row(file.path, `variable ${variable.name}`, variable)),
+  ]);
+  const gone = rowsOf(removed).map((part) => row(part.path, 'removed', part));
+  showTable(call, PROVENANCE_COLUMNS, [...rows, ...gone]);
+  if (truncated === true) call.io.out('not all values and variables are shown\n');
 }
 
 /** Several lines of a file, without anything that a terminal would obey. */

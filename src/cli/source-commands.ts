@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { Problem } from '../errors.ts';
-import { asItem, type Call, calling, lookOf, positive, rowsOf, showItem, showTable, type Terminal } from './call.ts';
+import { asItem, type Call, calling, lookOf, positive, rowsOf, segmentOf, showItem, showTable, type Terminal } from './call.ts';
 import { ago, type Column, field, renderItem, renderTable, short } from './table.ts';
 
 const SOURCE_COLUMNS: Column[] = [
@@ -31,11 +31,22 @@ const PATH_COLUMNS: Column[] = [
   { title: 'BUNDLE', value: short('bundle') },
 ];
 
+const DELIVERY_COLUMNS: Column[] = [
+  { title: 'ID', value: field('deliveryId') },
+  { title: 'VERDICT', value: field('verdict') },
+  { title: 'EVENT', value: field('event') },
+  { title: 'REF', value: field('ref') },
+  { title: 'COMMIT', value: short('commit', 10) },
+  { title: 'RECEIVED', value: ago('receivedAt') },
+  { title: 'DETAIL', value: field('detail') },
+];
+
 const pathOf = (call: Call, rest = ''): string => `/sources/${call.segment(0)}${rest}`;
 
 export function registerSourceCommands(sources: Command, revisions: Command, io: Terminal): void {
   registerReading(sources, io);
   registerChanging(sources, io);
+  registerHooks(sources, io);
   calling(revisions.command('get <id>').description('a commit and its verdicts, folder by folder'), io, showRevision);
 }
 
@@ -92,6 +103,28 @@ function registerChanging(sources: Command, io: Terminal): void {
   );
 }
 
+function registerHooks(sources: Command, io: Terminal): void {
+  calling(
+    sources.command('webhook <id>').description('install the webhook at the git host, or repair it; its token must be allowed to'),
+    io,
+    async (call) => showItem(call, await call.client.send('POST', pathOf(call, '/webhook'))),
+  );
+  calling(
+    sources
+      .command('deliveries <id>')
+      .description('what the git host posted, newest first')
+      .option('--limit <n>', 'at most so many', positive, '20')
+      .option('--redeliver <delivery>', 'look at the source as if this one came again'),
+    io,
+    async (call) => {
+      const again = call.text('redeliver');
+      if (again === undefined)
+        return showTable(call, DELIVERY_COLUMNS, await call.client.list(pathOf(call, '/deliveries'), {}, call.limit()));
+      showItem(call, await call.client.send('POST', pathOf(call, `/deliveries/${segmentOf(again)}/redeliver`)), 'queued');
+    },
+  );
+}
+
 /** Secrets are better given in the environment: the arguments of a process can be seen by others. */
 function settings(command: Command): Command {
   return command
@@ -103,7 +136,10 @@ function settings(command: Command): Command {
     .option('--git-password <password>', 'or in BELLWETHER_GIT_PASSWORD')
     .option('--git-token <token>', 'or in BELLWETHER_GIT_TOKEN')
     .option('--webhook-provider <name>', 'gitlab, github, …')
-    .option('--webhook-secret <secret>', 'or in BELLWETHER_WEBHOOK_SECRET');
+    .option('--webhook-secret <secret>', 'or in BELLWETHER_WEBHOOK_SECRET')
+    .option('--forge <kind>', "the git host's API: gitlab, github, gitea or forgejo; default: told by the URL")
+    .option('--forge-api-url <url>', 'where that API begins, if not where the URL tells')
+    .option('--api-token <token>', 'for that API, where the Git credentials are not; or in BELLWETHER_GIT_API_TOKEN');
 }
 
 function settingsOf(call: Call): Record<string, unknown> {
@@ -118,6 +154,8 @@ function settingsOf(call: Call): Record<string, unknown> {
     pollIntervalSeconds: interval === undefined ? undefined : Number(interval),
     auth: authOf(call),
     webhook: webhookOf(call),
+    forge: forgeOf(call),
+    apiToken: call.text('apiToken') ?? call.io.env.BELLWETHER_GIT_API_TOKEN,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
@@ -138,6 +176,13 @@ function webhookOf(call: Call): unknown {
   const secret = call.text('webhookSecret') ?? call.io.env.BELLWETHER_WEBHOOK_SECRET;
   if (secret === undefined) throw new Problem('usage', 'Cannot use --webhook-provider alone: give the secret in BELLWETHER_WEBHOOK_SECRET');
   return { provider, secret };
+}
+
+function forgeOf(call: Call): unknown {
+  const [kind, apiUrl] = ['forge', 'forgeApiUrl'].map(call.text);
+  if (kind === undefined && apiUrl !== undefined)
+    throw new Problem('usage', 'Cannot use --forge-api-url alone: name the kind with --forge');
+  return kind === undefined ? undefined : { kind, ...(apiUrl === undefined ? {} : { apiUrl }) };
 }
 
 /** A look that finds nothing new makes no event: it shows in the source only. */

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Problem } from '../errors.ts';
+import { detailOf } from '../revision/config-error.ts';
 import { FLEET_MANIFEST_NAMES } from '../revision/manifest/fleet.ts';
 import { prepareRevision } from '../revision/prepare.ts';
 import type { ConfigError, Layout } from '../revision/revision.ts';
@@ -37,10 +38,9 @@ export function formatErrors(errors: readonly ConfigError[]): string {
   return errors.map((error) => `${formatError(error)}\n`).join('');
 }
 
-function formatError({ file, line, pointer, rule, message }: ConfigError): string {
-  const place = [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '').join(' ');
-  const detail = message.startsWith(`${place} `) ? message.slice(place.length + 1) : message;
-  return `${file === '' ? '.' : file}:${line ?? 1}:${pointer}: ${rule}: ${detail}`;
+function formatError(error: ConfigError): string {
+  const { file, line, pointer, rule } = error;
+  return `${file === '' ? '.' : file}:${line ?? 1}:${pointer}: ${rule}: ${detailOf(error)}`;
 }
 
 async function detectLayout(root: string): Promise<Layout> {

@@ -1,5 +1,6 @@
 import type { Db } from '../db/connect.ts';
 import { type Command, type CommandState, commandStatesBefore } from './command.ts';
+import { shownCommand } from './redact.ts';
 
 const columns = (sql: Db) => sql`
   organization_id as "organizationId", id, device_id as "deviceId", type, payload, state, result, created_by as "createdBy",
@@ -57,7 +58,7 @@ export async function pendingCommands(sql: Db, organizationId: string, deviceId:
 
 export type CommandMove = { deviceId: string; commandId: string; to: CommandState; result: unknown };
 
-/** Makes the moves that are still possible. @returns the commands that moved */
+/** Makes the moves that are still possible. @returns the commands that moved, as people may see them */
 export async function moveCommands(tx: Db, organizationId: string, moves: readonly CommandMove[]): Promise<Command[]> {
   const moved: Command[] = [];
   for (const to of new Set(moves.map((move) => move.to))) {
@@ -70,7 +71,7 @@ export async function moveCommands(tx: Db, organizationId: string, moves: readon
       where c.organization_id = ${organizationId} and c.device_id = m.device and c.id::text = m.command and c.state in ${tx(commandStatesBefore(to))}
       returning c.organization_id as "organizationId", c.id, c.device_id as "deviceId", c.type, c.payload, c.state, c.result,
         c.created_by as "createdBy", c.created_at as "createdAt", c.expires_at as "expiresAt", c.sent_at as "sentAt", c.finished_at as "finishedAt"`;
-    moved.push(...rows);
+    moved.push(...rows.map(shownCommand));
   }
   return moved;
 }

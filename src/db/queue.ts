@@ -84,20 +84,26 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
   }
 }
 
+/** Each of the workers by itself, so that one that has done a job looks for the next at once, and not when it would poll again. */
 async function work(boss: PgBoss, queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>, log: Log): Promise<void> {
-  const options = { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 1 };
-  await boss.work<{ key: string }>(queue, options, async (jobs) => {
-    for (const job of jobs) {
-      const started = performance.now();
-      try {
-        await handler(job.data.key);
-        log.debug({ queue, key: job.data.key, durationMs: Math.round(performance.now() - started) }, 'job done');
-      } catch (error) {
-        log.error({ queue, key: job.data.key, err: error }, `job failed: ${messageOf(error)}`);
-        throw error;
-      }
-    }
-  });
+  const options = { batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 1 };
+  for (let worker = 0; worker < concurrency; worker++) {
+    let id = '';
+    id = await boss.work<{ key: string }>(queue, options, async (jobs) => {
+      for (const job of jobs) await handle(queue, job.data.key, handler, log).finally(() => boss.notifyWorker(id));
+    });
+  }
+}
+
+async function handle(queue: QueueName, key: string, handler: (key: string) => Promise<void>, log: Log): Promise<void> {
+  const started = performance.now();
+  try {
+    await handler(key);
+    log.debug({ queue, key, durationMs: Math.round(performance.now() - started) }, 'job done');
+  } catch (error) {
+    log.error({ queue, key, err: error }, `job failed: ${messageOf(error)}`);
+    throw error;
+  }
 }
 
 async function depths(sql: Sql): Promise<Record<string, number>> {

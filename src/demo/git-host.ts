@@ -25,7 +25,7 @@ export type GitHostOptions = {
   speaksV2?(repository: string): boolean;
   onPush?(push: Push): void;
   /** Sees every request first; true = it answered by itself. */
-  intercept?(request: HostRequest): boolean;
+  intercept?(request: HostRequest): boolean | Promise<boolean>;
 };
 
 export type GitHost = AsyncDisposable & {
@@ -106,7 +106,7 @@ async function serve(
   if (!repository || !action || repository.includes('..')) return void response.writeHead(404).end('not found\n');
   const service = action === '/info/refs' ? (url.searchParams.get('service') ?? '') : action.slice(1);
   const method = request.method ?? 'GET';
-  if (options.intercept?.({ repository, service, method, request, response })) return;
+  if (await options.intercept?.({ repository, service, method, request, response })) return;
   const user = authenticated(options, request);
   const push = service === 'git-receive-pack';
   if ((push || options.isPrivate?.(repository)) && !user) {

@@ -1,4 +1,4 @@
-import { gitRequest, type RunningCall } from './http-client.ts';
+import { type GitRequest, gitRequest, type RunningCall } from './http-client.ts';
 import type { Limits } from './limits.ts';
 import { DELIMITER, FLUSH, line, packet, packets, remoteError } from './pkt-line.ts';
 import { gitProblem } from './problems.ts';
@@ -27,9 +27,26 @@ const OVERHEAD_BYTES = 1024 * 1024;
  * @throws Problem as `gitRequest`, `commit_missing` when the host does not serve it
  */
 export async function fetchPack(remote: HttpRemote, want: Want, limits: Limits, call: RunningCall): Promise<FetchedPack> {
+  const where = remote.url.href;
+  return await askForPack(remote, want, limits, call, async (request) =>
+    parseFetched(await gitRequest(remote, request, call), limits, where),
+  );
+}
+
+/** Sends the request in the host's version of the protocol; `receive` makes of the answer what it will. */
+export async function askForPack<T>(
+  remote: HttpRemote,
+  want: Want,
+  limits: Limits,
+  call: RunningCall,
+  receive: (request: GitRequest) => Promise<T>,
+): Promise<T> {
+  const maxBytes = Math.ceil(limits.maxPackBytes * 1.001) + OVERHEAD_BYTES;
+  const ask = (body: string, headers: Record<string, string>) =>
+    receive({ method: 'POST', path: UPLOAD_PACK, headers, body: Buffer.from(body), maxBytes });
   return await speak(remote, call, {
-    v2: () => ask(remote, requestV2(want), { ...CONTENT, 'git-protocol': 'version=2' }, limits, call),
-    v0: (greeting) => ask(remote, requestV0(remote, want, greeting), CONTENT, limits, call),
+    v2: () => ask(requestV2(want), { ...CONTENT, 'git-protocol': 'version=2' }),
+    v0: (greeting) => ask(requestV0(remote, want, greeting), CONTENT),
   });
 }
 
@@ -53,27 +70,11 @@ function requestV0(remote: HttpRemote, want: Want, greeting: Protocol & { versio
   return [packet(`want ${want.oid} ${capabilities}`), ...shallow, ...deepen, FLUSH, ...haves, packet('done')].join('');
 }
 
-async function ask(
-  remote: HttpRemote,
-  request: string,
-  headers: Record<string, string>,
-  limits: Limits,
-  call: RunningCall,
-): Promise<FetchedPack> {
-  const maxBytes = Math.ceil(limits.maxPackBytes * 1.001) + OVERHEAD_BYTES;
-  const body = await gitRequest(remote, { method: 'POST', path: UPLOAD_PACK, headers, body: Buffer.from(request), maxBytes }, call);
-  const answer = parseAnswer(body, remote.url.href);
-  if (answer.pack.length > limits.maxPackBytes) {
-    throw gitProblem(
-      'git_too_large',
-      `Cannot accept a pack of ${answer.pack.length} bytes from "${remote.url.href}", must be at most ${limits.maxPackBytes}`,
-    );
-  }
-  return answer;
-}
-
-/** Both versions' answers: lines about shallow commits and acknowledgements, then the pack on channel 1 of the side band. */
-function parseAnswer(body: Buffer, where: string): FetchedPack {
+/**
+ * Both versions' answers: lines about shallow commits and acknowledgements, then the pack on channel 1 of the side band.
+ * @throws Problem `git_protocol`, `git_too_large`, and what the host says in an error packet
+ */
+export function parseFetched(body: Buffer, limits: Limits, where: string): FetchedPack {
   const result = { shallow: [] as string[], unshallow: [] as string[] };
   const parts: Buffer[] = [];
   for (const payload of packets(body, where)) {
@@ -86,5 +87,11 @@ function parseAnswer(body: Buffer, where: string): FetchedPack {
     }
   }
   if (parts.length === 0) throw gitProblem('git_protocol', `Cannot read "${where}": the answer has no pack`);
-  return { pack: Buffer.concat(parts), ...result };
+  const pack = Buffer.concat(parts);
+  if (pack.length > limits.maxPackBytes)
+    throw gitProblem(
+      'git_too_large',
+      `Cannot accept a pack of ${pack.length} bytes from "${where}", must be at most ${limits.maxPackBytes}`,
+    );
+  return { pack, ...result };
 }

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { type FaultPoint, faultPoint } from '../faults.ts';
+import type { Want } from './fetch-pack.ts';
 import type { IndexedPack } from './pack-index.ts';
+import { mirrorProblem } from './problems.ts';
 import { isOid } from './remote.ts';
 
 /**
@@ -17,11 +20,14 @@ export type MirrorFiles = {
 };
 
 const HEAD_REF = 'refs/heads/verified';
+const PACKS = 'objects/pack';
+/** Every fetch adds a pack, and each is searched for an object: past this many the mirror starts anew. */
+export const MAX_PACKS = 64;
 
 /** Empty when there is no mirror. Removes what an interrupted write left. */
 export async function readMirror(dir: string): Promise<MirrorFiles> {
   await removeTrash(dir);
-  const packDir = join(dir, 'objects/pack');
+  const packDir = join(dir, PACKS);
   const names = await readdir(packDir).catch(missing<string[]>([]));
   const packs: MirrorFiles['packs'] = [];
   for (const name of names) {
@@ -31,32 +37,50 @@ export async function readMirror(dir: string): Promise<MirrorFiles> {
     else if (name.endsWith('.idx'))
       packs.push({ idx: await readFile(join(packDir, name)), pack: await readFile(join(packDir, `${stem}.pack`)) });
   }
-  const head = (await readText(join(dir, HEAD_REF))).trim();
-  const shallow = (await readText(join(dir, 'shallow'))).split('\n').filter(isOid);
-  return { packs, head: isOid(head) ? head : null, shallow };
+  return { packs, ...(await readTip(dir)) };
 }
 
-/** The old content goes away in one rename, so that a crash leaves either a mirror or none. */
-export async function resetMirror(dir: string): Promise<void> {
+/** What a host must be told of the mirror, without reading its packs. */
+export async function readMirrorTip(dir: string): Promise<Omit<MirrorFiles, 'packs'> & { packCount: number }> {
+  const names = await readdir(join(dir, PACKS)).catch(missing<string[]>([]));
+  return { packCount: names.filter((name) => name.endsWith('.idx')).length, ...(await readTip(dir)) };
+}
+
+async function readTip(dir: string): Promise<Omit<MirrorFiles, 'packs'>> {
+  const head = (await readText(join(dir, HEAD_REF))).trim();
+  const shallow = (await readText(join(dir, 'shallow'))).split('\n').filter(isOid);
+  return { head: isOid(head) ? head : null, shallow };
+}
+
+/** The first time a commit without its history, later what is new since the mirror's own. */
+export function wantAfter({ head, shallow }: Omit<MirrorFiles, 'packs'>, oid: string): Want {
+  return head === null ? { oid, haves: [], shallow: [], depth: 1 } : { oid, haves: [head], shallow, depth: null };
+}
+
+/** The old content goes away in one rename, so that a crash leaves either a mirror or none. @returns the files of the empty mirror */
+export async function resetMirror(dir: string): Promise<MirrorFiles> {
   await rename(dir, `${dir}${TRASH}${randomBytes(6).toString('hex')}`).catch(missing<void>(undefined));
   await removeTrash(dir);
-  await mkdir(join(dir, 'objects/pack'), { recursive: true, mode: 0o700 });
-  await mkdir(join(dir, dirname(HEAD_REF)), { recursive: true });
-  await writeFile(join(dir, 'HEAD'), `ref: ${HEAD_REF}\n`);
-  await writeFile(join(dir, 'config'), '[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n');
+  await onDisk(async () => {
+    await mkdir(join(dir, PACKS), { recursive: true, mode: 0o700 });
+    await mkdir(join(dir, dirname(HEAD_REF)), { recursive: true });
+    await writeFile(join(dir, 'HEAD'), `ref: ${HEAD_REF}\n`);
+    await writeFile(join(dir, 'config'), '[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n');
+  });
+  return { packs: [], head: null, shallow: [] };
 }
 
 /** The index comes last: with it the pack counts. */
 export async function addPack(dir: string, indexed: IndexedPack, shallow: string[]): Promise<void> {
-  const stem = join(dir, 'objects/pack', `pack-${indexed.name}`);
+  const stem = join(dir, PACKS, `pack-${indexed.name}`);
   if (shallow.length > 0) await replaceFile(join(dir, 'shallow'), `${shallow.join('\n')}\n`);
   else await rm(join(dir, 'shallow'), { force: true });
-  await replaceFile(`${stem}.pack`, indexed.pack);
-  await replaceFile(`${stem}.idx`, indexed.idx);
+  await replaceFile(`${stem}.pack`, indexed.pack, ['before_pack_write', 'after_pack_write']);
+  await replaceFile(`${stem}.idx`, indexed.idx, ['before_index_write', 'after_index_write']);
 }
 
 export async function writeHead(dir: string, oid: string): Promise<void> {
-  await replaceFile(join(dir, HEAD_REF), `${oid}\n`);
+  await replaceFile(join(dir, HEAD_REF), `${oid}\n`, ['before_head_write', 'after_head_write']);
 }
 
 /** Without its ref the mirror is fetched again by the next call. */
@@ -72,10 +96,27 @@ async function removeTrash(dir: string): Promise<void> {
     if (name.startsWith(basename(dir) + TRASH)) await rm(join(dirname(dir), name), { recursive: true, force: true });
 }
 
-async function replaceFile(path: string, content: string | Buffer): Promise<void> {
+async function replaceFile(path: string, content: string | Buffer, points: FaultPoint[] = []): Promise<void> {
+  const [before, after] = points;
   const aside = `${path}.tmp`;
-  await writeFile(aside, content);
-  await rename(aside, path);
+  await onDisk(async () => {
+    if (before !== undefined) faultPoint(before);
+    await writeFile(aside, content).catch(async (error: unknown) => {
+      await rm(aside, { force: true });
+      throw error;
+    });
+    await rename(aside, path);
+    if (after !== undefined) faultPoint(after);
+  });
+}
+
+/** @throws Problem `mirror_no_space`, and other errors of the disk as they are */
+async function onDisk(write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    throw mirrorProblem(error);
+  }
 }
 
 async function readText(path: string): Promise<string> {

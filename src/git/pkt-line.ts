@@ -8,8 +8,12 @@ export const DELIMITER = '0001';
 const SPECIAL: Record<number, Packet> = { 0: 'flush', 1: 'delimiter', 2: 'end' };
 
 export function packet(text: string): string {
-  const line = `${text}\n`;
-  return (Buffer.byteLength(line) + 4).toString(16).padStart(4, '0') + line;
+  return barePacket(`${text}\n`);
+}
+
+/** Without the line feed that `packet` adds. */
+export function barePacket(text: string): string {
+  return (Buffer.byteLength(text) + 4).toString(16).padStart(4, '0') + text;
 }
 
 /**

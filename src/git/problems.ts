@@ -1,3 +1,4 @@
+import { isNoSpace } from '../wire/no-space.ts';
 import { Problem, type ProblemOptions } from '../wire/problem.ts';
 
 /** Every error that reading a Git remote or repository can give, with its HTTP status and who acts next. */
@@ -8,8 +9,14 @@ const KINDS = {
   git_unreachable: { status: 502, retry: 'backoff' },
   git_timeout: { status: 504, retry: 'backoff' },
   git_server_error: { status: 502, retry: 'backoff' },
+  /** The host's certificate is not trusted, or it speaks no TLS. */
+  git_tls: { status: 502, retry: 'backoff' },
   git_protocol: { status: 502, retry: 'backoff' },
   git_auth: { status: 422, retry: 'never' },
+  git_push_denied: { status: 422, retry: 'never' },
+  /** The host took the push and then refused the branch: a hook, a protected name, a rule. */
+  git_push_refused: { status: 422, retry: 'never' },
+  branch_exists: { status: 409, retry: 'never' },
   git_not_found: { status: 422, retry: 'never' },
   git_redirect: { status: 422, retry: 'never' },
   git_too_large: { status: 422, retry: 'never' },
@@ -19,6 +26,10 @@ const KINDS = {
   /** Something that should be among the objects that were fetched is not. */
   git_object_missing: { status: 502, retry: 'backoff' },
   git_object_invalid: { status: 422, retry: 'never' },
+  /** What was kept of an earlier fetch is of no use any more and is gone: the next fetch starts from nothing. */
+  mirror_damaged: { status: 502, retry: 'soon' },
+  /** The disk with our mirrors is full. */
+  mirror_no_space: { status: 507, retry: 'backoff' },
   ref_missing: { status: 422, retry: 'soon' },
   repository_empty: { status: 422, retry: 'soon' },
 } as const satisfies Record<string, ProblemOptions>;
@@ -37,4 +48,11 @@ export function isProblem(error: unknown, ...codes: GitErrorCode[]): error is Pr
 export function foreignText(text: string): string {
   const line = text.replace(/[\p{C}\s]+/gu, ' ').trim();
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+}
+
+/** What stands for an error of writing to a mirror: a full disk is told as such, anything else stays what it is. */
+export function mirrorProblem(error: unknown): unknown {
+  if (error instanceof Problem || !isNoSpace(error)) return error;
+  const advice = 'make room where DATA_DIR stands, it goes on by itself';
+  return gitProblem('mirror_no_space', `Cannot keep what was fetched: the disk of this service is full; ${advice}`, { cause: error });
 }

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache';
-import { gitRequest, type RunningCall } from './http-client.ts';
+import { type GitRequest, gitRequest, type RunningCall } from './http-client.ts';
 import { line, packets } from './pkt-line.ts';
 import { gitProblem, isProblem } from './problems.ts';
 import type { HttpRemote } from './remote.ts';
+import { withoutCredentials } from './scrub.ts';
 
 export type RemoteRef = { oid: string; peeled?: string };
 /** Refs by full name (and "HEAD"), and the branch that HEAD stands for. */
@@ -23,11 +24,17 @@ const seen = new LRUCache<string, 0 | 2>({ max: 10_000 });
  * Speaks version 2 with the remote, which saves a request, and version 0 with the hosts that know only that. A failure of version 2 is
  * looked into once: an old host answers it with nonsense.
  */
-export async function speak<T>(
-  remote: HttpRemote,
-  call: RunningCall,
-  tongues: { v2: () => Promise<T>; v0: (greeting: Protocol & { version: 0 }) => Promise<T> },
-): Promise<T> {
+export async function speak<T>(remote: HttpRemote, call: RunningCall, tongues: Tongues<T>): Promise<T> {
+  try {
+    return await speakEither(remote, call, tongues);
+  } catch (error) {
+    throw withoutCredentials(error, call.credentials);
+  }
+}
+
+type Tongues<T> = { v2: () => Promise<T>; v0: (greeting: Protocol & { version: 0 }) => Promise<T> };
+
+async function speakEither<T>(remote: HttpRemote, call: RunningCall, tongues: Tongues<T>): Promise<T> {
   const known = seen.get(remote.url.href);
   let failure: unknown;
   if (known !== 0) {
@@ -51,15 +58,9 @@ export async function speak<T>(
 
 /** @throws Problem `git_unsupported` for SHA-256 repositories, and as `gitRequest` */
 async function discover(remote: HttpRemote, call: RunningCall): Promise<Protocol> {
-  const ask = {
-    method: 'GET' as const,
-    path: '/info/refs?service=git-upload-pack',
-    headers: { 'git-protocol': 'version=2' },
-    maxBytes: MAX_REFS_BYTES,
-  };
-  const body = await gitRequest(remote, ask, call);
-  const lines: string[] = [];
-  for (const payload of packets(body, remote.url.href)) if (Buffer.isBuffer(payload)) lines.push(line(payload));
+  const path = '/info/refs?service=git-upload-pack';
+  const ask = { method: 'GET', path, headers: { 'git-protocol': 'version=2' }, maxBytes: MAX_REFS_BYTES } as const;
+  const lines = await greetingLines(remote, ask, call);
   if (lines[0]?.startsWith('# service=')) lines.shift();
   if (lines[0] === 'version 2') {
     refuseSha256(remote, lines);
@@ -68,7 +69,15 @@ async function discover(remote: HttpRemote, call: RunningCall): Promise<Protocol
   return greeting(remote, lines);
 }
 
-function greeting(remote: HttpRemote, lines: string[]): Protocol {
+export async function greetingLines(remote: HttpRemote, ask: GitRequest, call: RunningCall): Promise<string[]> {
+  const body = await gitRequest(remote, ask, call);
+  const lines: string[] = [];
+  for (const payload of packets(body, remote.url.href)) if (Buffer.isBuffer(payload)) lines.push(line(payload));
+  return lines;
+}
+
+/** Of version 0, without the name of the service. @throws Problem `git_unsupported` for SHA-256 repositories */
+export function greeting(remote: HttpRemote, lines: string[]): Protocol & { version: 0 } {
   const capabilities = new Set(lines[0]?.split('\0')[1]?.split(' ') ?? []);
   refuseSha256(remote, capabilities);
   const refs = new Map<string, RemoteRef>();

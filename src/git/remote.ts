@@ -107,6 +107,9 @@ function invalidUrl(url: string, why: string) {
 
 /** Without what may be a password, and without what would break a line. */
 function shown(text: string): string {
-  const clean = text.replace(/\p{Cc}/gu, '?').replace(/^([a-z0-9+.-]+:\/\/)[^/]*@/i, '$1***@');
+  const clean = text
+    .replace(/\p{Cc}/gu, '?')
+    .replace(/^([a-z0-9+.-]+:\/\/)[^/]*@/i, '$1***@')
+    .replace(/\?.*$/, '?***');
   return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
 }

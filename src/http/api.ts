@@ -1,3 +1,4 @@
+import type { HttpBindings } from '@hono/node-server';
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
@@ -6,7 +7,10 @@ import { type Actor, mayActAs, type Role } from '../organization/organization.ts
 import type { FieldError } from '../wire/problem.ts';
 
 /** What every handler finds in its context. */
-export type Env = { Variables: { requestId: string; log: Logger; actor: Actor; device: { organizationId: string; deviceId: string } } };
+export type Env = {
+  Bindings: HttpBindings;
+  Variables: { requestId: string; log: Logger; actor: Actor; device: { organizationId: string; deviceId: string } };
+};
 
 /** A group of routes whose requests are parsed by the same zod schemas that the OpenAPI document is made of. */
 export function createApi(): OpenAPIHono<Env> {
@@ -78,7 +82,7 @@ export function problemResponse(c: Context<Env>, problem: Problem): Response {
   };
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
   if (problem.retryAfterSeconds !== undefined) headers['retry-after'] = String(problem.retryAfterSeconds);
-  // The rest of the body is not read: the connection ends with the answer, and the client must not send another request on it.
+  // What is left of the body is not read: the client must not send another request on this connection.
   if (problem.status === 413) headers.connection = 'close';
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="bellwether"';
   return new Response(JSON.stringify(body), { status: problem.status, headers });
@@ -94,6 +98,9 @@ export const problems = {
   404: { description: 'Not found in this organization', content: problemContent },
   409: { description: 'In conflict with the present state', content: problemContent },
   412: { description: 'If-Match names another version', content: problemContent },
+  413: { description: 'The body is too large', content: problemContent },
+  415: { description: 'The body is of another media type', content: problemContent },
+  422: { description: 'Cannot be done as it is asked for; or the Idempotency-Key was used for another request', content: problemContent },
   429: { description: 'Too many requests', content: problemContent },
   503: { description: 'Temporarily unavailable', content: problemContent },
 } as const;

@@ -1,5 +1,4 @@
 import type { MiddlewareHandler } from 'hono';
-import { LRUCache } from 'lru-cache';
 import type { Sql } from '../db/connect.ts';
 import { deviceOfKey } from '../device/keys.ts';
 import { Problem } from '../errors.ts';
@@ -13,6 +12,8 @@ import { addressOf, type RateLimits } from './rate-limit.ts';
 export const KEYS_CHANNEL = 'bellwether_keys';
 
 const MAX_SECRET_LENGTH = 200;
+/** A device key that was found is looked up again after this long at the latest. */
+const REMEMBER_KEYS_MS = 60_000;
 
 export async function actorOf(sql: Sql, token: string | undefined): Promise<Actor | undefined> {
   if (token === undefined || token === '' || token.length > MAX_SECRET_LENGTH) return undefined;
@@ -49,20 +50,28 @@ export type DeviceAuth = {
  * remembered for a minute at most, and forgotten at once when any key is rotated or a device deleted.
  */
 export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
-  const known = new LRUCache<string, DeviceIdentity>({ max: 50_000, ttl: 60_000 });
-  const listener = await listenSql.listen(
-    KEYS_CHANNEL,
-    () => known.clear(),
-    () => known.clear(),
-  );
+  // As many as there are devices that ask: only keys that were found are in it.
+  const known = new Map<string, DeviceIdentity>();
+  let forgotten = 0;
+  const forget = () => {
+    forgotten += 1;
+    known.clear();
+  };
+  const listener = await listenSql.listen(KEYS_CHANNEL, forget, forget);
+  const forgetting = setInterval(() => known.clear(), REMEMBER_KEYS_MS);
+  const lookUp = async (hash: Buffer, name: string): Promise<DeviceIdentity | undefined> => {
+    const before = forgotten;
+    const identity = await deviceOfKey(sql, hash);
+    // What was read before keys changed may be wrong by now.
+    if (identity !== undefined && before === forgotten) known.set(name, identity);
+    return identity;
+  };
   const identify = async (deviceId: string | undefined, apiKey: string | undefined) => {
     if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_SECRET_LENGTH) return undefined;
     const hash = hashToken(apiKey);
     const name = hash.toString('base64');
-    const identity = known.get(name) ?? (await deviceOfKey(sql, hash));
-    if (identity === undefined) return undefined;
-    known.set(name, identity);
-    return identity.deviceId === deviceId ? identity : undefined;
+    const identity = known.get(name) ?? (await lookUp(hash, name));
+    return identity?.deviceId === deviceId ? identity : undefined;
   };
   return {
     identify,
@@ -80,6 +89,9 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
       c.set('device', identity);
       await next();
     },
-    close: () => listener.unlisten(),
+    close: async () => {
+      clearInterval(forgetting);
+      await listener.unlisten();
+    },
   };
 }

@@ -13,6 +13,8 @@ export type Metrics = {
   /** Milliseconds of stages by name, from the wake-up to the stored revision and on to the applied device. */
   stages(durationsMs: Record<string, number>): void;
   deploymentEnded(state: string): void;
+  /** An attempt to post an event; `outcome` is delivered or failed. */
+  notification(format: string, outcome: string, durationMs: number): void;
   /** Gauges that are read from the database when somebody asks, at most once in `GAUGE_TTL_MS`. */
   watch(source: { sql: Sql; queue: Queue; waitingPolls(): number; liveConnections(): number }): void;
 };
@@ -58,6 +60,13 @@ export function createMetrics(): Metrics {
     labelNames: ['state'],
     registers,
   });
+  const notifications = new Histogram({
+    name: 'bellwether_notification_seconds',
+    help: 'Attempts to post an event to a notification, by outcome',
+    labelNames: ['format', 'outcome'],
+    buckets: SECONDS,
+    registers,
+  });
   return {
     registry,
     httpRequest: (method, route, status, durationMs) => http.observe({ method, route, status }, durationMs / 1000),
@@ -67,6 +76,7 @@ export function createMetrics(): Metrics {
       for (const [name, ms] of Object.entries(durationsMs)) stage.observe({ stage: name.replace(/Ms$/, '') }, ms / 1000);
     },
     deploymentEnded: (state) => deployments.inc({ state }),
+    notification: (format, outcome, durationMs) => notifications.observe({ format, outcome }, durationMs / 1000),
     watch: (source) => watchGauges(registry, source),
   };
 }

@@ -1,7 +1,9 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
 import { cors } from 'hono/cors';
+import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import { auditRoutes } from '../audit/routes.ts';
 import { deviceActionRoutes } from '../device/action-routes.ts';
@@ -16,23 +18,31 @@ import { seedDeviceRoutes } from '../device/seed-routes.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { eventRoutes } from '../event/routes.ts';
 import { newId } from '../ids.ts';
+import { notificationDeliveryRoutes } from '../notification/delivery-routes.ts';
+import { notificationRoutes } from '../notification/routes.ts';
 import { organizationRoutes } from '../organization/routes.ts';
+import { holdRoutes } from '../rollout/hold-routes.ts';
+import { rolloutRoutes } from '../rollout/routes.ts';
 import { deliveryRoutes } from '../source/delivery-routes.ts';
 import { hookRoutes } from '../source/hook-routes.ts';
 import { sourceRoutes } from '../source/routes.ts';
+import { webhookInstallRoutes } from '../source/webhook-install-routes.ts';
 import { createApi, type Env, problemResponse } from './api.ts';
 import { requireActor } from './auth.ts';
 import { docsRoutes } from './docs.ts';
 import { healthRoutes } from './health.ts';
 import { idempotency } from './idempotency.ts';
 import { limitBody } from './limits.ts';
+import { serveDescription } from './openapi.ts';
 import type { Services } from './services.ts';
 
 /** Mounts every route of the service. */
 export function createServer(services: Services): OpenAPIHono<Env> {
   const app = createApi();
   app.use('*', observe(services));
-  app.use('*', secureHeaders());
+  const secure = secureHeaders();
+  // They speak to browsers; a device is none, and asks most often.
+  app.use('*', (c, next) => (c.req.path.startsWith('/agent/v1/') ? next() : secure(c, next)));
   app.onError((error, c) => problemResponse(c, toProblem(services, error, c.get('requestId'))));
   app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`, { status: 404 })));
   app.route('/', healthRoutes(services));
@@ -44,14 +54,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', seedDashboardRoutes(services, previews));
   app.route('/docs', docsRoutes());
-  app.doc31('/openapi.json', {
-    openapi: '3.1.0',
-    info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
-    security: [{ bearer: [] }],
-  });
-  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
-  app.openAPIRegistry.registerComponent('securitySchemes', 'deviceId', { type: 'apiKey', in: 'header', name: 'X-Device-ID' });
-  app.openAPIRegistry.registerComponent('securitySchemes', 'deviceKey', { type: 'apiKey', in: 'header', name: 'X-API-Key' });
+  serveDescription(app);
   return app;
 }
 
@@ -70,12 +73,17 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   for (const routes of [
     sourceRoutes,
     deliveryRoutes,
+    webhookInstallRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceActionRoutes,
     deviceHistoryRoutes,
     seedSiteRoutes,
     organizationRoutes,
+    rolloutRoutes,
+    holdRoutes,
+    notificationRoutes,
+    notificationDeliveryRoutes,
     eventRoutes,
     auditRoutes,
   ])
@@ -93,7 +101,10 @@ function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
     c.set('log', log.child({ requestId }));
     await next();
     const durationMs = performance.now() - started;
-    c.header('x-request-id', requestId);
+    // It is told when it ends: a poll that waits for a change.
+    if (c.res === RESPONSE_ALREADY_SENT) return;
+    // Not `c.header`, which would copy the answer, its body as a stream.
+    c.res.headers.set('x-request-id', requestId);
     metrics.httpRequest(c.req.method, c.req.routePath, c.res.status, durationMs);
     c.get('log').debug({ method: c.req.method, path: c.req.path, status: c.res.status, durationMs: Math.round(durationMs) }, 'request');
   };
@@ -102,20 +113,23 @@ function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
 /** SQLSTATEs and socket errors that mean "the database is away", not "we did wrong". */
 const DATABASE_AWAY = /^(08|57P0|53)|^(ECONNREFUSED|ECONNRESET|ENOENT|CONNECTION_|CONNECT_TIMEOUT)/;
 
-/** SQLSTATEs of text that PostgreSQL does not hold: a NUL, half of a surrogate pair in JSON. */
-const UNSTORABLE = /^(22021|22P02|22P05)$/;
+/** SQLSTATEs of values that PostgreSQL does not hold: a NUL, half of a surrogate pair in JSON, JSON too deep, the year 0, a number out of range. */
+const UNSTORABLE = /^(22021|22P02|22P05|54001|22007|22008|22003)$/;
 
 function toProblem({ log }: Services, error: unknown, requestId: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof SyntaxError || (error instanceof Error && error.message.startsWith('Malformed JSON'))) {
     return new Problem('malformed_json', 'Cannot read the request: it is not JSON', { status: 400, cause: error });
   }
+  if (error instanceof HTTPException && error.status === 415)
+    return new Problem('unsupported_media_type', 'Cannot read the request: its Content-Type must be application/json', { status: 415 });
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (DATABASE_AWAY.test(code))
     return new Problem('unavailable', 'Cannot answer now: the database is away', { status: 503, retryAfterSeconds: 5, cause: error });
   if (UNSTORABLE.test(code)) {
-    log.warn({ requestId, err: error }, 'a request has a character that the database does not hold');
-    return new Problem('invalid_request', 'Cannot accept the request: it has a character that cannot be stored', {
+    // Its text would quote what was sent, which may be secret.
+    log.warn({ requestId, code }, 'a request has a value that the database does not hold');
+    return new Problem('invalid_request', 'Cannot accept the request: it has a character or value that cannot be stored', {
       status: 400,
       cause: error,
     });

@@ -1,5 +1,6 @@
 import type { Adapters } from '../adapter/registry.ts';
 import type { Config } from '../config.ts';
+import type { Sql } from '../db/connect.ts';
 import type { Store } from '../db/transact.ts';
 import type { ReportIntake } from '../deployment/intake.ts';
 import type { Wakeups } from '../device/wakeups.ts';
@@ -7,6 +8,7 @@ import type { EventBuffer } from '../event/buffer.ts';
 import type { AddressGuard } from '../git/address-guard.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import type { Log } from '../log.ts';
+import type { Sender } from '../notification/send.ts';
 import type { Signer } from '../organization/signing.ts';
 import type { Preparer } from '../revision/preparer.ts';
 import type { SecretBox } from '../secret-box.ts';
@@ -18,10 +20,14 @@ import type { RateLimits } from './rate-limit.ts';
 /** What routes work with. */
 export type Services = {
   store: Store;
+  /** A connection of its own, for LISTEN. */
+  listenSql: Sql;
   config: Config;
   log: Log;
   box: SecretBox;
   hosts: GitHosts;
+  /** For their APIs, which may be down while Git is served, and the other way round. */
+  forgeHosts: GitHosts;
   guard: AddressGuard;
   preparer: Preparer;
   workspaces: Workspaces;
@@ -33,6 +39,7 @@ export type Services = {
   intake: ReportIntake;
   events: EventBuffer;
   adapters: Adapters;
+  sender: Sender;
   /** Where devices and git hosts reach the service, without a slash at the end. */
   publicUrl(): string;
 };

@@ -7,6 +7,13 @@ export function mayActAs(held: Role, needed: Role): boolean {
 }
 
 /** Who acts, as every route and the audit log know it. */
-export type Actor = { organizationId: string; role: Role; tokenId: string; name: string };
+export type Actor = {
+  organizationId: string;
+  role: Role;
+  tokenId: string;
+  name: string;
+  /** Of the person whose token it is, as commits name authors; null: not said. */
+  email: string | null;
+};
 
 export const DEFAULT_ORGANIZATION = 'default';

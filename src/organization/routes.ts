@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { Labels } from '../device/device.ts';
 import { insertEnrolmentToken } from '../device/keys.ts';
-import { conflict, invalid, notFound } from '../errors.ts';
+import { conflict, notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { body, createApi, decodeIdCursor, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
@@ -9,13 +9,25 @@ import { newId } from '../ids.ts';
 import { hashToken, last4, mintToken } from '../tokens.ts';
 import { ROLES } from './organization.ts';
 import { insertToken, listTokens, revokeToken, type Token } from './store.ts';
+import { checkTargets } from './targets.ts';
 
 const time = z.iso.datetime();
 const TokenView = z
   .object({ id: z.string(), name: z.string(), role: z.enum(ROLES), last4: z.string(), createdAt: time, lastUsedAt: time.nullable() })
   .openapi('Token');
 const MintedToken = TokenView.extend({ token: z.string().openapi({ description: 'Shown this once' }) }).openapi('MintedToken');
-const NewToken = z.strictObject({ name: z.string().trim().min(1).max(200), role: z.enum(ROLES) }).openapi('NewToken');
+const NewToken = z
+  .strictObject({
+    name: z.string().trim().min(1).max(200),
+    email: z
+      .email()
+      .max(254)
+      .nullable()
+      .default(null)
+      .openapi({ description: 'Of the person whose token it is: approvals compare it with the author of the commit' }),
+    role: z.enum(ROLES),
+  })
+  .openapi('NewToken');
 const Site = z.object({ id: z.string(), name: z.string(), createdAt: time }).openapi('Site');
 const NewSite = z.strictObject({ name: z.string().trim().min(1).max(200) }).openapi('NewSite');
 const NewEnrolmentToken = z
@@ -176,18 +188,4 @@ export function organizationRoutes({ store }: Services) {
         return c.json({ id, name, createdAt: new Date().toISOString() }, 201);
       },
     );
-}
-
-async function checkTargets(
-  tx: Parameters<typeof insertEnrolmentToken>[0],
-  organizationId: string,
-  wanted: { siteId: string | null; sourceId: string | null },
-): Promise<void> {
-  const [found] = await tx<[{ site: boolean; source: boolean }]>`
-    select ${wanted.siteId}::uuid is null or exists (select 1 from sites where organization_id = ${organizationId} and id = ${wanted.siteId}) as site,
-           ${wanted.sourceId}::uuid is null or exists (select 1 from sources where organization_id = ${organizationId} and id = ${wanted.sourceId}) as source`;
-  if (!found.site)
-    throw invalid(`Cannot use site "${wanted.siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
-  if (!found.source)
-    throw invalid(`Cannot use source "${wanted.sourceId}": there is none of that id`, [{ pointer: '/sourceId', detail: 'no such source' }]);
 }

@@ -9,18 +9,18 @@ export async function ensureOrganization(tx: Db, id: string, name: string): Prom
   return row.id;
 }
 
-export type Token = { id: string; name: string; role: Role; last4: string; createdAt: Date; lastUsedAt: Date | null };
+export type Token = { id: string; name: string; email: string | null; role: Role; last4: string; createdAt: Date; lastUsedAt: Date | null };
 
-const columns = (sql: Db) => sql`id, name, role, last4, created_at as "createdAt", last_used_at as "lastUsedAt"`;
+const columns = (sql: Db) => sql`id, name, email, role, last4, created_at as "createdAt", last_used_at as "lastUsedAt"`;
 
 export async function insertToken(
   tx: Db,
   organizationId: string,
-  token: { id: string; name: string; role: Role; hash: Buffer; last4: string },
+  token: { id: string; name: string; email?: string | null; role: Role; hash: Buffer; last4: string },
 ): Promise<Token> {
   const [row] = await tx<Token[]>`
-    insert into tokens (organization_id, id, name, role, hash, last4)
-    values (${organizationId}, ${token.id}, ${token.name}, ${token.role}, ${token.hash}, ${token.last4}) returning ${columns(tx)}`;
+    insert into tokens (organization_id, id, name, email, role, hash, last4)
+    values (${organizationId}, ${token.id}, ${token.name}, ${token.email ?? null}, ${token.role}, ${token.hash}, ${token.last4}) returning ${columns(tx)}`;
   if (row === undefined) throw new Error('insert returned no row');
   return row;
 }
@@ -28,12 +28,12 @@ export async function insertToken(
 /** Whom a token speaks for; revoked ones for nobody. Notes the use, at most once a minute. */
 export async function actorOfToken(sql: Db, hash: Buffer): Promise<Actor | undefined> {
   const [row] = await sql<(Actor & { stale: boolean })[]>`
-    select organization_id as "organizationId", role, id as "tokenId", name,
+    select organization_id as "organizationId", role, id as "tokenId", name, email,
       coalesce(last_used_at < now() - interval '1 minute', true) as stale
     from tokens where hash = ${hash} and revoked_at is null`;
   if (row === undefined) return undefined;
   if (row.stale) await sql`update tokens set last_used_at = now() where id = ${row.tokenId}`;
-  return { organizationId: row.organizationId, role: row.role, tokenId: row.tokenId, name: row.name };
+  return { organizationId: row.organizationId, role: row.role, tokenId: row.tokenId, name: row.name, email: row.email };
 }
 
 export async function listTokens(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Token[]> {
@@ -54,4 +54,35 @@ export async function siteOf(sql: Db, organizationId: string, idOrName: string):
     select id, name from sites where organization_id = ${organizationId} and (id::text = ${idOrName} or name = ${idOrName})
     order by id::text = ${idOrName} desc limit 1`;
   return row;
+}
+
+/** Automation leaves the devices at the site where they are. @returns since when, undefined when there is no such site */
+export async function holdSite(
+  tx: Db,
+  organizationId: string,
+  id: string,
+  hold: { by: string; reason: string },
+): Promise<Date | undefined> {
+  const [row] = await tx<{ heldAt: Date }[]>`
+    update sites set held_at = coalesce(held_at, now()), held_by = ${hold.by}, hold_reason = ${hold.reason}
+    where organization_id = ${organizationId} and id = ${id} returning held_at as "heldAt"`;
+  return row?.heldAt;
+}
+
+/** @returns false when there is no such site */
+export async function releaseSite(tx: Db, organizationId: string, id: string): Promise<boolean> {
+  const result = await tx`
+    update sites set held_at = null, held_by = null, hold_reason = null where organization_id = ${organizationId} and id = ${id}`;
+  return result.count === 1;
+}
+
+export async function siteHoldOf(
+  sql: Db,
+  organizationId: string,
+  id: string,
+): Promise<{ name: string; at: Date; by: string; reason: string } | null> {
+  const [row] = await sql<{ name: string; at: Date; by: string; reason: string }[]>`
+    select name, held_at as at, held_by as by, hold_reason as reason from sites
+    where organization_id = ${organizationId} and id = ${id} and held_at is not null`;
+  return row ?? null;
 }

@@ -1,41 +1,82 @@
+import { randomInt } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { numberFrom, wholeNumber } from '../cli/numbers.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { DeviceId } from '../wire/agent.ts';
+import { type Behaviour, behaviourOf } from './behaviour.ts';
 import type { DeviceKey } from './device.ts';
 import { enrollDevices } from './enroll.ts';
+import { METRICS, type Metric } from './metrics.ts';
+import { type Counts, startProgress } from './progress.ts';
 import { runSimulation } from './run.ts';
 
-type Flags = { server: string; devices?: number; enroll?: string; prefix: string; keys?: string; failRate: number; latency: number };
+type Flags = Partial<Behaviour> & {
+  server: string;
+  devices?: number;
+  enroll?: string;
+  prefix: string;
+  keys?: string;
+  latency: number;
+  json?: boolean;
+};
 
 const KeysFile = z.array(z.strictObject({ id: DeviceId, apiKey: z.string().min(1) })).min(1);
-const PROGRESS_MS = 1_000;
+const MAX_MS = 3_600_000;
+const MAX_SECONDS = 86_400;
+const MAX_SEED = 2 ** 32 - 1;
+
+const share = numberFrom(0, 1);
+const milliseconds = wholeNumber(0, MAX_MS);
+const seconds = numberFrom(0.1, MAX_SECONDS);
 
 /** Adds `simulate`: many light devices in this process, until it is interrupted. */
 export function registerSimulateCommand(program: Command): void {
   program
     .command('simulate')
-    .description('simulated devices that poll, apply and report like real ones but write nothing')
+    .description('simulated devices that poll, apply and report like real ones but write nothing; shown as simulated')
     .option('--server <url>', 'address of the service', 'http://127.0.0.1:8080')
-    .option('--devices <n>', 'how many (default: 10, or all of the keys file)', count)
+    .option('--devices <n>', 'how many (default: 10, or all of the keys file)', wholeNumber(1, 100_000))
     .option('--enroll <token>', 'enrol them with this token, which needs as many uses')
-    .option('--prefix <id>', 'they are called <id>-0001 and so on', 'sim')
+    .option('--prefix <id>', 'they are called <id>-0001 and so on', prefix, 'sim')
     .option('--keys <file>', 'JSON list of {id, apiKey}; with --enroll it is written, so that the same devices can come back')
-    .option('--fail-rate <share>', 'share of deployments that fail and go back, 0 to 1', share, 0)
-    .option('--latency <ms>', 'how long a device takes to apply', milliseconds, 0)
+    .option('--fail-rate <share>', 'of the attempts, 0 to 1: the health check fails and the device goes back', share)
+    .option('--refuse-rate <share>', 'of the attempts: the device refuses before it changes anything', share)
+    .option('--latency <ms>', 'how long a device takes to apply, give or take half', milliseconds, 0)
+    .option('--slow-rate <share>', 'of the attempts: they take --slow-ms longer', share)
+    .option('--slow-ms <ms>', '(default: 5000)', milliseconds)
+    .option('--offline-rate <share>', 'of the devices, always the same ones: they go away and come back, again and again', share)
+    .option('--offline-seconds <s>', 'how long they are away, and there, give or take half (default: 30)', seconds)
+    .option('--telemetry-seconds <s>', `report ${METRICS.join(', ')} in percent every so often (default: never)`, seconds)
+    .option('--drift-rate <share>', 'of the devices: a metric climbs after an update (default: 0; with --drift-when 1)', share)
+    .option('--drift-metric <name>', `which: ${METRICS.join(', ')} (default: error_rate)`, metric)
+    .option('--drift-when <regex>', 'only while they run a bundle one of whose files matches', pattern)
+    .option('--fail-when <regex>', 'a bundle one of whose files matches fails the health check', pattern)
+    .option('--fail-when-share <share>', 'on this share of the devices, always the same ones (default: 1)', share)
+    .option(
+      '--seed <n>',
+      'the same devices with the same seed do the same in their first attempt, their second, …',
+      wholeNumber(0, MAX_SEED),
+    )
+    .option('--json', 'nothing but one line of JSON at the end')
     .action((flags: Flags) => simulate(flags));
 }
 
 async function simulate(flags: Flags): Promise<void> {
+  const behaviour = behaviourOf({ ...flags, latencyMs: flags.latency, seed: flags.seed ?? randomInt(MAX_SEED) });
+  const say = (line: string): void => void (flags.json === true || process.stdout.write(`${line}\n`));
   const stop = new AbortController();
   const interrupt = () => stop.abort(new Error('interrupted'));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
+  const startedMs = performance.now();
   try {
     const devices = await devicesOf(flags, stop.signal);
-    const { server, failRate, latency: latencyMs } = flags;
-    const progress = startProgress(devices.length);
-    await runSimulation({ server, devices, failRate, latencyMs, signal: stop.signal, onState: progress.take }).finally(progress.end);
+    say(`seed ${behaviour.seed}`);
+    const progress = startProgress(devices.length, say);
+    await runSimulation({ ...behaviour, server: flags.server, devices, signal: stop.signal, onState: progress.take }).finally(progress.end);
+    if (flags.json === true)
+      process.stdout.write(`${JSON.stringify(summaryOf(devices.length, progress.counts, behaviour.seed, startedMs))}\n`);
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
@@ -43,17 +84,24 @@ async function simulate(flags: Flags): Promise<void> {
   }
 }
 
+function summaryOf(devices: number, counts: Counts, seed: number, startedMs: number) {
+  const rssMb = Math.round(process.memoryUsage.rss() / 2 ** 20);
+  return { devices, ...counts, seed, seconds: Math.round((performance.now() - startedMs) / 100) / 10, rssMb };
+}
+
 /** @throws Problem `usage`, `invalid_keys`, or the service's refusal to enrol */
 async function devicesOf(flags: Flags, signal: AbortSignal): Promise<DeviceKey[]> {
-  const { server, enroll: token, keys, prefix } = flags;
+  const { server, enroll: token, keys } = flags;
   if (token !== undefined) {
-    const enrolled = await enrollDevices({ server, token, count: flags.devices ?? 10, prefix, signal });
+    const enrolled = await enrollDevices({ server, token, count: flags.devices ?? 10, prefix: flags.prefix, signal });
     if (keys !== undefined) await writeFile(keys, `${JSON.stringify(enrolled, null, 1)}\n`, { mode: 0o600 });
     return enrolled;
   }
   if (keys === undefined) throw new Problem('usage', 'Cannot simulate devices without their keys: give --enroll or --keys');
   const known = await readKeys(keys);
-  return known.slice(0, flags.devices ?? known.length);
+  if (flags.devices !== undefined && flags.devices > known.length)
+    throw new Problem('usage', `Cannot simulate ${flags.devices} devices: "${keys}" has keys of ${known.length}`);
+  return known.slice(0, flags.devices);
 }
 
 async function readKeys(file: string): Promise<DeviceKey[]> {
@@ -66,46 +114,22 @@ async function readKeys(file: string): Promise<DeviceKey[]> {
   }
 }
 
-/** A line on stdout whenever a second brought something new, and one at the end. */
-function startProgress(devices: number): { take: NonNullable<Parameters<typeof runSimulation>[0]['onState']>; end(): void } {
-  const counts = { ready: 0, succeeded: 0, failed: 0, rolled_back: 0, troubles: 0 };
-  let told = '';
-  let lastTrouble = '';
-  const tell = (): void => {
-    const line = `devices ${devices}  ready ${counts.ready}  succeeded ${counts.succeeded}  failed ${counts.failed}  rolled back ${counts.rolled_back}  troubles ${counts.troubles}`;
-    if (line !== told) process.stdout.write(`${line}${lastTrouble === '' ? '' : `  (${lastTrouble})`}\n`);
-    told = line;
-    lastTrouble = '';
-  };
-  const timer = setInterval(tell, PROGRESS_MS);
-  return {
-    take: (event) => {
-      if (event.kind === 'ready') counts.ready += 1;
-      else if (event.kind === 'trouble')
-        [counts.troubles, lastTrouble] = [counts.troubles + 1, event.problem.replaceAll(/\s+/g, ' ').slice(0, 200)];
-      else if (event.state === 'succeeded' || event.state === 'failed' || event.state === 'rolled_back') counts[event.state] += 1;
-    },
-    end: () => {
-      clearInterval(timer);
-      tell();
-    },
-  };
+function prefix(text: string): string {
+  if (!DeviceId.safeParse(`${text}-000001`).success)
+    throw new InvalidArgumentError('must begin a device id: lower-case letters, digits, dots, dashes, underscores, 56 at most');
+  return text;
 }
 
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 100_000) throw new InvalidArgumentError('must be a whole number from 1 to 100000');
-  return value;
+function metric(text: string): Metric {
+  const known = METRICS.find((name) => name === text);
+  if (known === undefined) throw new InvalidArgumentError(`must be ${METRICS.join(', ')}`);
+  return known;
 }
 
-function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1)) throw new InvalidArgumentError('must be a number from 0 to 1');
-  return value;
-}
-
-function milliseconds(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 3_600_000)) throw new InvalidArgumentError('must be from 0 to 3600000');
-  return value;
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`must be a regular expression: ${messageOf(error)}`);
+  }
 }

@@ -1,85 +1,56 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Problem } from '../errors.ts';
-import { newId } from '../ids.ts';
-import { type DesiredState, type DeviceDeploymentState, type Report, ReportsResponse, SigningKeysResponse } from '../wire/agent.ts';
-import { type Answer, type Ask, type Connections, parseAnswer } from './connection.ts';
+import { type DesiredState, SigningKeysResponse } from '../wire/agent.ts';
+import { attempt, fetchBundle, type Told } from './attempt.ts';
+import { type Behaviour, chance, isDrifting, stayOf } from './behaviour.ts';
+import { type Answer, type Connections, parseAnswer } from './connection.ts';
+import type { Device, DeviceKey, SimulationEvent } from './context.ts';
+import { openLine } from './line.ts';
+import { nextSample } from './metrics.ts';
+import { pauseMs, report } from './reports.ts';
 import type { Pinned, Trust } from './trust.ts';
 
-export type DeviceKey = { id: string; apiKey: string };
-
-/** What became of a simulated device. A `deployment` step is told once the service has taken the report of it. */
-export type SimulationEvent =
-  /** Its first poll was answered. */
-  | { kind: 'ready'; deviceId: string }
-  | { kind: 'deployment'; deviceId: string; deploymentId: string; state: DeviceDeploymentState }
-  /** A request failed; it is made again after a while. */
-  | { kind: 'trouble'; deviceId: string; problem: string };
+export type { DeviceKey, SimulationEvent } from './context.ts';
 
 export type DeviceOptions = {
   connections: Connections;
   trust: Trust;
-  /** Share of the attempts, 0 to 1, whose health check fails. */
-  failRate: number;
-  /** How long a device takes to apply a bundle, ms. */
-  latencyMs: number;
+  behaviour: Behaviour;
   onState(event: SimulationEvent): void;
 };
 
 const WAIT_SECONDS = 55;
 const AGENT_VERSION = 'simulated';
-const RETRY_BASE_MS = 500;
-const RETRY_CAP_MS = 30_000;
-/** As many as a heartbeat may name. */
-const MAX_QUARANTINED = 16;
-
-type NewReport = Report extends infer Kind ? (Kind extends Report ? Omit<Kind, 'id' | 'at'> : never) : never;
-type DeploymentStep = { state: DeviceDeploymentState; code?: string; detail?: string };
-
-type Device = DeviceOptions & {
-  id: string;
-  identity: Record<string, string>;
-  own: ReturnType<Connections['open']>;
-  signal: AbortSignal;
-  pinned: Pinned | null;
-  etag: string | undefined;
-  sequence: number;
-  running: string | null;
-  quarantined: string[];
-  /** Attempts and commands that are done with. */
-  finished: string | null;
-  obeyed: Set<string>;
-  heartbeatMs: number;
-  ready: boolean;
-};
 
 /** Polls, applies and reports as the device `key.id` until the signal fires; what fails is tried again with growing pauses. Keeps nothing on disk. */
 export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: AbortSignal): Promise<void> {
+  const { connections, behaviour, trust, onState } = options;
+  const line = openLine(connections, { 'x-device-id': key.id, 'x-api-key': key.apiKey });
   const device: Device = {
-    ...options,
-    id: key.id,
-    identity: { 'x-device-id': key.id, 'x-api-key': key.apiKey },
-    own: options.connections.open(),
-    signal,
-    ...{
-      pinned: null,
-      etag: undefined,
-      sequence: 0,
-      running: null,
-      quarantined: [],
-      finished: null,
-      obeyed: new Set(),
-      heartbeatMs: 30_000,
-      ready: false,
-    },
+    ...{ id: key.id, behaviour, trust, line, signal, onState },
+    pinned: null,
+    etag: undefined,
+    sequence: 0,
+    running: null,
+    before: null,
+    quarantined: [],
+    attempt: null,
+    finished: null,
+    obeyed: NO_COMMANDS,
+    sample: null,
+    heartbeatMs: 30_000,
+    ready: false,
   };
   try {
-    await Promise.all([persist(device, () => turn(device)), beat(device)]);
+    await Promise.all([persist(device, () => turn(device)), beat(device), measure(device), wander(device)]);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    await device.own.close();
+    await line.close();
   }
 }
+
+const NO_COMMANDS: ReadonlySet<string> = new Set();
 
 /** Repeats `work`; after a failure it pauses, longer each time. */
 async function persist(device: Device, work: () => Promise<void>): Promise<void> {
@@ -91,8 +62,7 @@ async function persist(device: Device, work: () => Promise<void>): Promise<void>
       if (device.signal.aborted) return;
       device.onState({ kind: 'trouble', deviceId: device.id, problem: messageOf(error) });
       const askedMs = error instanceof Problem ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
-      const pauseMs = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** failures) * (0.5 + Math.random() / 2);
-      await sleep(Math.max(askedMs, pauseMs), undefined, { signal: device.signal });
+      await sleep(Math.max(askedMs, pauseMs(failures)), undefined, { signal: device.signal });
       failures += 1;
     }
   }
@@ -100,10 +70,11 @@ async function persist(device: Device, work: () => Promise<void>): Promise<void>
 
 /** One poll and what it asks for. */
 async function turn(device: Device): Promise<void> {
-  device.pinned ??= parseAnswer(SigningKeysResponse, await ask(device, { method: 'GET', path: 'keys' }));
+  const { line, signal } = device;
+  device.pinned ??= parseAnswer(SigningKeysResponse, await line.ask({ method: 'GET', path: 'keys', signal }));
   const headers: Record<string, string> = device.etag === undefined ? {} : { 'if-none-match': device.etag };
   // The first poll is answered at once, so that a device is known to be there.
-  const answer = await ask(device, { method: 'GET', path: `desired?wait=${device.ready ? WAIT_SECONDS : 0}`, headers });
+  const answer = await line.ask({ method: 'GET', path: `desired?wait=${device.ready ? WAIT_SECONDS : 0}`, headers, signal });
   if (answer.status !== 304) await obey(device, answer, device.pinned);
   if (device.ready) return;
   device.ready = true;
@@ -118,7 +89,7 @@ async function obey(device: Device, answer: Answer, pinned: Pinned): Promise<voi
   await answerCommands(device, desired);
   if (desired.bundle !== null && desired.deploymentId === null) await adopt(device, desired.bundle);
   if (desired.bundle !== null && desired.deploymentId !== null && desired.deploymentId !== device.finished) {
-    await deploy(device, desired, desired.deploymentId, desired.bundle);
+    await attempt(device, desired, desired.deploymentId, desired.bundle);
     device.finished = desired.deploymentId;
   }
   // Last: what failed on the way is told again by the next poll.
@@ -126,38 +97,10 @@ async function obey(device: Device, answer: Answer, pinned: Pinned): Promise<voi
 }
 
 /** After a start the device holds nothing: it takes back what the service knows it to run. */
-async function adopt(device: Device, bundle: { digest: string; url: string }): Promise<void> {
-  if (device.running === bundle.digest) return;
-  if (device.running === null) await fetchBundle(device, bundle);
-  device.running = bundle.digest;
-}
-
-async function deploy(device: Device, desired: DesiredState, deploymentId: string, bundle: { digest: string; url: string }): Promise<void> {
-  const steps = (...taken: DeploymentStep[]) => reportSteps(device, deploymentId, taken);
-  const before = device.running;
-  if (device.quarantined.includes(bundle.digest) && !desired.force) {
-    await steps({ state: 'failed', code: 'quarantined', detail: 'this bundle failed here before' }, { state: 'rolled_back' });
-    return;
-  }
-  await steps({ state: 'delivering' });
-  await fetchBundle(device, bundle);
-  if (device.latencyMs > 0) await sleep(device.latencyMs * (0.5 + Math.random()), undefined, { signal: device.signal });
-  if (Math.random() < device.failRate) {
-    device.quarantined = [...device.quarantined, bundle.digest].slice(-MAX_QUARANTINED);
-    await steps({ state: 'applying' }, { state: 'failed', code: 'health_check_failed', detail: 'simulated failure' });
-    await steps({ state: 'rolled_back' });
-    return;
-  }
-  device.running = bundle.digest;
-  const confirmed = await steps({ state: 'applying' }, { state: 'confirming' });
-  if (!confirmed.includes(deploymentId)) return;
-  device.quarantined = device.quarantined.filter((digest) => digest !== bundle.digest && digest !== before);
-  await steps({ state: 'succeeded' });
-}
-
-async function fetchBundle(device: Device, bundle: { digest: string; url: string }): Promise<void> {
-  const { body } = await ask(device, { method: 'GET', path: bundle.url });
-  await device.trust.archive(bundle.digest, body);
+async function adopt(device: Device, told: Told): Promise<void> {
+  if (device.running !== null) return;
+  const { digest, content } = await fetchBundle(device, told);
+  device.running = { digest, content, isUpdated: false };
 }
 
 async function answerCommands(device: Device, desired: DesiredState): Promise<void> {
@@ -169,50 +112,54 @@ async function answerCommands(device: Device, desired: DesiredState): Promise<vo
       fresh.map((command) => ({ kind: 'command', commandId: command.id, state: 'completed', result })),
     );
   }
-  device.obeyed = new Set(desired.commands.map((command) => command.id));
-}
-
-/** @returns the deployments that the service confirms */
-async function reportSteps(device: Device, deploymentId: string, steps: readonly DeploymentStep[]): Promise<string[]> {
-  const runningDigest = device.running;
-  const confirmed = await report(
-    device,
-    steps.map((step) => ({ kind: 'deployment', deploymentId, runningDigest, ...step })),
-  );
-  for (const { state } of steps) device.onState({ kind: 'deployment', deviceId: device.id, deploymentId, state });
-  return confirmed;
-}
-
-/** Sends until the service has taken them: the same reports under the same ids. */
-async function report(device: Device, reports: readonly NewReport[], through: Pick<Connections, 'ask'> = device.own): Promise<string[]> {
-  const at = new Date().toISOString();
-  const body = JSON.stringify({ reports: reports.map((entry) => ({ id: newId(), at, ...entry })) });
-  for (let tries = 1; ; tries++) {
-    try {
-      const headers = { 'content-type': 'application/json' };
-      return parseAnswer(ReportsResponse, await ask(device, { method: 'POST', path: 'reports', headers, body }, through)).confirmed;
-    } catch (error) {
-      if (device.signal.aborted || (error instanceof Problem && error.retry === 'never') || tries === 8) throw error;
-      device.onState({ kind: 'trouble', deviceId: device.id, problem: messageOf(error) });
-      await sleep(Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** tries) * (0.5 + Math.random() / 2), undefined, { signal: device.signal });
-    }
-  }
+  device.obeyed = desired.commands.length === 0 ? NO_COMMANDS : new Set(desired.commands.map((command) => command.id));
 }
 
 /** Heartbeats go beside the long poll, the first after a random part of the interval, so that devices that start together do not beat together. */
 async function beat(device: Device): Promise<void> {
-  await sleep(device.heartbeatMs * Math.random(), undefined, { signal: device.signal });
+  const { line, signal } = device;
+  await sleep(device.heartbeatMs * Math.random(), undefined, { signal });
   await persist(device, async () => {
-    const { running: runningDigest, sequence, quarantined } = device;
-    await report(device, [{ kind: 'heartbeat', runningDigest, sequence, agentVersion: AGENT_VERSION, quarantined }], device.connections);
-    await sleep(device.heartbeatMs * (0.9 + Math.random() * 0.2), undefined, { signal: device.signal });
+    const { running, sequence, quarantined } = device;
+    const heartbeat = {
+      kind: 'heartbeat' as const,
+      runningDigest: running?.digest ?? null,
+      sequence,
+      agentVersion: AGENT_VERSION,
+      quarantined,
+    };
+    await report(device, [heartbeat], { ask: line.askBeside });
+    await sleep(device.heartbeatMs * (0.9 + Math.random() * 0.2), undefined, { signal });
   });
 }
 
-function ask(
-  device: Device,
-  what: Pick<Ask, 'method' | 'path' | 'body'> & { headers?: Record<string, string> },
-  through: Pick<Connections, 'ask'> = device.own,
-): Promise<Answer> {
-  return through.ask({ ...what, headers: { ...device.identity, ...what.headers }, signal: device.signal });
+/** Metrics go beside the long poll as well. A device that is away measures nothing. */
+async function measure(device: Device): Promise<void> {
+  const { behaviour, id, line, signal } = device;
+  const { telemetrySeconds, driftMetric, seed } = behaviour;
+  if (telemetrySeconds === 0) return;
+  await sleep(telemetrySeconds * 1000 * Math.random(), undefined, { signal });
+  let number = 0;
+  await persist(device, async () => {
+    const drifting = device.running !== null && isDrifting(behaviour, id, device.running) ? driftMetric : null;
+    number += 1;
+    const sample = nextSample(device.sample, drifting, (metric) => chance(String(seed), id, metric, String(number)));
+    device.sample = sample;
+    await report(device, [{ kind: 'telemetry', metrics: sample }], { ask: line.askBeside });
+    await sleep(telemetrySeconds * 1000, undefined, { signal });
+  });
+}
+
+/** Goes away and comes back, for those that do. */
+async function wander({ behaviour, id, line, signal, onState }: Device): Promise<void> {
+  for (let number = 1; ; number++) {
+    const stay = stayOf(behaviour, id, number);
+    if (stay === null) return;
+    await sleep(stay.hereMs, undefined, { signal });
+    line.cut();
+    onState({ kind: 'presence', deviceId: id, state: 'away' });
+    await sleep(stay.awayMs, undefined, { signal });
+    line.restore();
+    onState({ kind: 'presence', deviceId: id, state: 'back' });
+  }
 }

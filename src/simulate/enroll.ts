@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../errors.ts';
 import { EnrollResponse } from '../wire/agent.ts';
 import { type Connections, openConnections, parseAnswer } from './connection.ts';
-import type { DeviceKey } from './device.ts';
+import type { DeviceKey } from './context.ts';
 
 export type EnrollOptions = {
   server: string;

@@ -1,15 +1,13 @@
+import { type Behaviour, behaviourOf } from './behaviour.ts';
 import { openConnections } from './connection.ts';
 import { type DeviceKey, runDevice, type SimulationEvent } from './device.ts';
 import { createTrust } from './trust.ts';
 
-export type SimulationOptions = {
+/** Without anything else said, the devices are well-behaved. */
+export type SimulationOptions = Partial<Behaviour> & {
   /** Address of the service, for example `http://127.0.0.1:8080`. */
   server: string;
   devices: readonly DeviceKey[];
-  /** Share of the attempts, 0 to 1, whose health check fails; default 0. */
-  failRate?: number;
-  /** How long a device takes to apply a bundle, ms, give or take half; default 0. */
-  latencyMs?: number;
   signal: AbortSignal;
   onState?: (event: SimulationEvent) => void;
 };
@@ -20,12 +18,14 @@ const STARTING_AT_ONCE = 100;
 /**
  * Runs many light devices in this process, each over a connection of its own, against a service that speaks `/agent/v1`, until the signal fires.
  * They verify what they are told and fetch what they are to run, but write nothing. Needs a file descriptor per device.
+ * @throws Problem `invalid_request`, `invalid_behaviour`
  */
 export async function runSimulation(options: SimulationOptions): Promise<void> {
-  const { server, failRate = 0, latencyMs = 0, signal, onState = () => {} } = options;
+  const { server, devices, signal, onState = () => {}, ...given } = options;
+  const behaviour = behaviourOf(given);
   const connections = openConnections(server);
-  const start = createStart(options.devices.length);
-  const shared = { connections, trust: createTrust(), failRate, latencyMs };
+  const start = createStart(devices.length);
+  const shared = { connections, trust: createTrust(behaviour), behaviour };
   // A signal of its own for each: one that thousands listen to gets slow at adding and removing listeners.
   const stops = new Set<AbortController>();
   const stopAll = () => {
@@ -45,7 +45,7 @@ export async function runSimulation(options: SimulationOptions): Promise<void> {
     await runDevice(device, { ...shared, onState: begun }, stop.signal).finally(() => stops.delete(stop));
   };
   try {
-    await Promise.all(options.devices.map(lane));
+    await Promise.all(devices.map(lane));
   } finally {
     signal.removeEventListener('abort', stopAll);
     stopAll();

@@ -1,8 +1,10 @@
+import { text } from 'node:stream/consumers';
 import { type CryptoKey, compactVerify, importJWK } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { messageOf, Problem } from '../errors.ts';
 import { DesiredState, type PublicKeyJwk } from '../wire/agent.ts';
 import { extractArchive } from '../wire/archive.ts';
+import type { Behaviour, Content } from './behaviour.ts';
 
 const TYPE = 'bellwether-desired+jwt';
 /** Bytes of an archive that a simulated device takes. */
@@ -12,6 +14,9 @@ const REMEMBERED_BYTES = 64 * 1024 * 1024;
 
 export type Pinned = { organizationId: string; signingKeys: PublicKeyJwk[] };
 
+/** One that was read to its end and is what its digest says. */
+export type Bundle = { digest: string; content: Content; confirmTimeoutMs: number };
+
 /**
  * Checks what devices are told, for all of them: a signing key is imported once, and an archive whose bytes are those of one that was read to its end
  * is not read again. Every signature is verified.
@@ -20,12 +25,18 @@ export type Trust = {
   /** @throws Problem `desired_refused` */
   desired(jws: string, device: Pinned & { deviceId: string; sequence: number; now: Date }): Promise<DesiredState>;
   /** @throws WireError when the bytes are not the bundle `digest` */
-  archive(digest: string, bytes: Buffer): Promise<void>;
+  archive(digest: string, bytes: Buffer): Promise<Bundle>;
 };
 
-export function createTrust(): Trust {
+type Wanted = Pick<Behaviour, 'failWhen' | 'driftWhen'>;
+
+/** `wanted`: what is looked for in the files of a bundle. */
+export function createTrust(wanted: Wanted = { failWhen: null, driftWhen: null }): Trust {
   const keys = new LRUCache<string, Promise<CryptoKey | Uint8Array>>({ max: 1_000 });
-  const archives = new LRUCache<string, Buffer>({ maxSize: REMEMBERED_BYTES, sizeCalculation: (bytes) => bytes.length + 1 });
+  const archives = new LRUCache<string, { bytes: Buffer; bundle: Bundle }>({
+    maxSize: REMEMBERED_BYTES,
+    sizeCalculation: ({ bytes }) => bytes.length + 1,
+  });
   const keyOf = ({ kty, crv, x }: PublicKeyJwk): Promise<CryptoKey | Uint8Array> => {
     const imported = keys.get(x) ?? importJWK({ kty, crv, x }, 'EdDSA');
     keys.set(x, imported);
@@ -39,11 +50,28 @@ export function createTrust(): Trust {
       return desired;
     },
     archive: async (digest, bytes) => {
-      if (archives.get(digest)?.equals(bytes)) return;
-      await extractArchive(once(bytes), { digest, maxBytes: MAX_ARCHIVE_BYTES, writeFile: () => {} });
-      archives.set(digest, bytes);
+      const known = archives.get(digest);
+      if (known?.bytes.equals(bytes)) return known.bundle;
+      const bundle = await readBundle(digest, bytes, wanted);
+      archives.set(digest, { bytes, bundle });
+      return bundle;
     },
   };
+}
+
+async function readBundle(digest: string, bytes: Buffer, { failWhen, driftWhen }: Wanted): Promise<Bundle> {
+  const content = { fails: false, drifts: false };
+  const { apply } = await extractArchive(once(bytes), {
+    digest,
+    maxBytes: MAX_ARCHIVE_BYTES,
+    writeFile: async (_file, chunks) => {
+      if (failWhen === null && driftWhen === null) return;
+      const file = await text(chunks);
+      content.fails ||= failWhen !== null && file.search(failWhen) >= 0;
+      content.drifts ||= driftWhen !== null && file.search(driftWhen) >= 0;
+    },
+  });
+  return { digest, content, confirmTimeoutMs: apply.confirmTimeoutSeconds * 1000 };
 }
 
 async function read(

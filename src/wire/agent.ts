@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Digest } from './bundle.ts';
+import { AnyJson } from './json.ts';
 
 /** Messages of the agent protocol, `/agent/v1`. Times are RFC 3339 UTC, ids are UUIDv7 unless said otherwise. */
 
@@ -60,6 +61,8 @@ export const DesiredState = z.object({
   deploymentId: z.string().nullable(),
   /** null: nothing is desired yet; leave what runs alone. */
   bundle: z.object({ digest: Digest, size: z.number().int(), url: z.string() }).nullable(),
+  /** Until when a device that is busy may put the attempt off, by `deferred`; null: it may not. */
+  beginBefore: z.string().nullable().default(null),
   /** Set by an operator's retry: apply even if this bundle is quarantined on the device. */
   force: z.boolean().default(false),
   driftPolicy: DriftPolicy,
@@ -90,6 +93,14 @@ export const Report = z.discriminatedUnion('kind', [
     code: z.string().max(64).optional(),
     detail: z.string().max(4000).optional(),
   }),
+  /** "Not now": the device is busy and begins by itself at `until`, at `beginBefore` at the latest. */
+  z.strictObject({
+    ...reportBase,
+    kind: z.literal('deferred'),
+    deploymentId: z.string(),
+    until: z.iso.datetime(),
+    reason: z.string().max(500).optional(),
+  }),
   z.strictObject({
     ...reportBase,
     kind: z.literal('log'),
@@ -112,7 +123,7 @@ export const Report = z.discriminatedUnion('kind', [
     kind: z.literal('command'),
     commandId: z.string(),
     state: z.enum(['sent', 'completed', 'failed']),
-    result: z.unknown().optional(),
+    result: AnyJson.optional(),
   }),
   z.strictObject({
     ...reportBase,

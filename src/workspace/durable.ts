@@ -1,6 +1,7 @@
 import { chmod, constants, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Problem } from '../errors.ts';
+import { isNoSpace } from '../wire/no-space.ts';
 import { UNFINISHED } from './layout.ts';
 
 /** Makes renames, links and new names in a directory survive a power cut. */
@@ -78,9 +79,8 @@ export async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise
 export function diskProblem(action: string, error: unknown): unknown {
   const code = errnoOf(error);
   if (error instanceof Problem || code === undefined) return error;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (isNoSpace(error))
     return new Problem('workspace_no_space', `Cannot ${action}: the disk is full`, { status: 507, retry: 'backoff', cause: error });
-  }
   return new Problem('workspace_io', `Cannot ${action}: ${code}`, { status: 500, retry: 'backoff', cause: error });
 }
 

@@ -15,6 +15,7 @@ function desired(overrides: Partial<DesiredState> = {}): DesiredState {
     ...{
       deploymentId: 'd1',
       bundle: { digest: A, size: 1, url: '/a' },
+      beginBefore: null,
       force: false,
       driftPolicy: 'report',
       commands: [],

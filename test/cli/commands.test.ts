@@ -81,6 +81,14 @@ test('each command calls its route', async () => {
       'PATCH /sources/s1',
       { ref: 'next', webhook: { provider: 'gitlab', secret: 'topsecret' } },
     ],
+    [
+      'sources create --name n --url https://h/r.git --forge gitea --forge-api-url https://h/api/v1 --api-token apitoken',
+      'POST /sources',
+      { layout: 'repo', name: 'n', url: 'https://h/r.git', forge: { kind: 'gitea', apiUrl: 'https://h/api/v1' }, apiToken: 'apitoken' },
+    ],
+    ['sources webhook s1', 'POST /sources/s1/webhook'],
+    ['sources deliveries s1', 'GET /sources/s1/deliveries'],
+    ['sources deliveries s1 --redeliver d/1', 'POST /sources/s1/deliveries/d%2F1/redeliver'],
     ['sources delete s1', 'DELETE /sources/s1'],
     ['sources test s1', 'POST /sources/s1/test'],
     ['sources sync s1', 'POST /sources/s1/sync'],
@@ -140,6 +148,8 @@ test('wrong usage ends with 2 before anything is sent', async () => {
     'devices command t ping --payload [1]',
     'events --after x',
     'sources update s --git-username u',
+    'sources update s --forge-api-url https://h/api/v1',
+    'sources deliveries s --redeliver ..',
     'devices register t --label x',
     'devices rollback t --to yesterday',
   ]) {
@@ -190,6 +200,24 @@ test('a source whose test fails ends with 1, and a revision shows its errors', a
     paths: [{ path: 'devices/a', verdict: 'invalid', bundle: null, errors: [{ message: 'a.json:3 /vlan is 5000, must be <= 4094' }] }],
   };
   expect((await bellwether(['revisions', 'get', 'r'], () => ({ body: revision }))).out).toContain('/vlan is 5000, must be <= 4094');
+});
+
+test('deliveries show why they were not taken', async () => {
+  const items = [
+    {
+      deliveryId: 'd-2',
+      provider: 'gitlab',
+      event: null,
+      ref: null,
+      commit: null,
+      verdict: 'unauthorized',
+      detail: 'its token is not the configured one',
+      receivedAt: '2026-03-01T11:59:30Z',
+    },
+  ];
+  expect((await bellwether(['sources', 'deliveries', 's'], () => ({ body: { items, nextCursor: null } }))).out).toBe(
+    'ID   VERDICT       EVENT  REF  COMMIT  RECEIVED  DETAIL\nd-2  unauthorized  -      -    -       30 s ago  its token is not the configured one\n',
+  );
 });
 
 test('preview shows verdict, errors and diff', async () => {

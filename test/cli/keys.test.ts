@@ -15,7 +15,7 @@ import { createSigner } from '../../src/organization/signing.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';
 import { openSecretBox, type SecretKey } from '../../src/secret-box.ts';
 import { addSecretKey, loadSecretKeys, readSecretKeys, SECRET_KEY_FILE } from '../../src/secret-key.ts';
-import { openCredentials, openHookSecret } from '../../src/source/credentials.ts';
+import { openApiToken, openCredentials, openHookSecret } from '../../src/source/credentials.ts';
 import { sourceById } from '../../src/source/store.ts';
 import { openService, type TestService } from '../support/service.ts';
 
@@ -80,6 +80,14 @@ test('everything is sealed with a new key, which is then the only one; the runni
   const source = await sourceById(sql, id);
   expect(openCredentials(service.app.services.box, source!)).toEqual(secrets('tills').auth);
   expect(await secretsOf(await createSource('later'), after)).toEqual(secrets('later'));
+});
+
+test('a token for the API of a git host is sealed anew as well', async () => {
+  const id = await createSource('tills');
+  await service.api('PATCH', `/sources/${id}`, { apiToken: 'api-token-of-tills' });
+  expect(await rotateKeys(configOf(), 0)).toMatchObject({ resealed: 3, unreadable: [] });
+  const source = await sourceById(service.database.sql, id);
+  expect(openApiToken(openSecretBox(readSecretKeys(service.dataDir)), source!)).toBe('api-token-of-tills');
 });
 
 test('a service that seals all the while loses nothing', async () => {
@@ -161,7 +169,11 @@ test('every column of the database that holds something sealed is one that a rot
     where table_schema = 'public' and column_name like '%\\_sealed' order by 1`;
   expect(columns.map(({ name }) => name)).toEqual([
     'idempotency_keys.answer_sealed',
+    'notifications.previous_secret_sealed',
+    'notifications.secret_sealed',
+    'notifications.url_sealed',
     'signing_keys.private_sealed',
+    'sources.api_token_sealed',
     'sources.auth_sealed',
     'sources.webhook_secret_sealed',
   ]);

@@ -96,6 +96,7 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
         DATA_DIR: dataDir,
         BELLWETHER_ADMIN_TOKEN: TOKEN,
         ALLOW_PRIVATE_GIT_HOSTS: 'true',
+        ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
         LOG_LEVEL: 'info',
         GIT_WORKERS: '1',
       },

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type WhySnapshot, why } from '../../src/device/why.ts';
-import { RolloutPolicy } from '../../src/rollout/rollout.ts';
+import { RolloutPolicy } from '../../src/rollout/policy.ts';
 import { aDevice } from '../support/device.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
@@ -32,10 +32,18 @@ function converged(): WhySnapshot {
       webhookSecretSealed: null,
       webhookSecretLast4: null,
       webhookOptions: null,
+      webhookHookId: null,
+      forge: null,
+      apiTokenSealed: null,
+      apiTokenHint: null,
       pollIntervalSeconds: 60,
       allOrNothing: false,
       driftPolicy: 'heal',
       rolloutPolicy: RolloutPolicy.parse({}),
+      policyFrom: 'git',
+      heldAt: null,
+      heldBy: null,
+      holdReason: null,
       status: 'ok',
       headCommit: 'c'.repeat(40),
       preparedCommit: 'c'.repeat(40),
@@ -56,6 +64,8 @@ function converged(): WhySnapshot {
     path: { path: '', bundle: A, revisionId: 'r', verdict: 'valid', evaluatedRevisionId: 'r', errors: [], updatedAt: NOW },
     deployment: undefined,
     retryAt: null,
+    rollout: undefined,
+    siteHold: null,
   };
 }
 

@@ -38,3 +38,30 @@ test('no more than the bound are at one host at once', async () => {
   await Promise.all(Array.from({ length: 20 }, () => hosts.run(remote('https://git.example/a.git'), work)));
   expect(most).toBe(3);
 });
+
+test('a host that is well again is told of once', async () => {
+  const hosts = createGitHosts(2);
+  const told: string[] = [];
+  hosts.onRecovered((origin) => told.push(origin));
+  const remoteHost = remote('https://down.example:8443/a.git');
+  for (let tries = 0; tries < 5; tries++) await hosts.run(remoteHost, fail('git_timeout')).catch(() => undefined);
+  expect(told).toEqual([]);
+  // The first pause of the circuit is about two seconds.
+  await expect.poll(() => hosts.run(remoteHost, async () => 'fine').catch(() => 'left alone'), { timeout: 10_000 }).toBe('fine');
+  await hosts.run(remoteHost, async () => 'fine');
+  expect(told).toEqual(['https://down.example:8443']);
+});
+
+test('who waits for a turn at a host gives up with the reason of its signal', async () => {
+  const hosts = createGitHosts(1);
+  const busy = remote('https://busy.example/a.git');
+  const release = Promise.withResolvers<void>();
+  const first = hosts.run(busy, () => release.promise);
+  const impatient = new AbortController();
+  const waiting = hosts.run(busy, async () => 'never', impatient.signal);
+  const reason = new Error('no time');
+  impatient.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  release.resolve();
+  await first;
+});

@@ -33,7 +33,7 @@ test('a remote over HTTPS is read when its certificate is trusted, and refused w
     return JSON.parse(stdout) as unknown;
   };
   expect(await read({ NODE_EXTRA_CA_CERTS: file('tls/ca.pem') })).toEqual({ message: 'over TLS' });
-  expect(await read({})).toMatchObject({ code: 'git_unreachable', detail: expect.stringMatching(/certificate/) });
+  expect(await read({})).toMatchObject({ code: 'git_tls', detail: expect.stringMatching(/certificate; if .* NODE_EXTRA_CA_CERTS/) });
   front.closeAllConnections();
   front.close();
 });

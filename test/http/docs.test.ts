@@ -42,7 +42,7 @@ test('every operation of the document names its tag, its credentials and its ans
       Object.keys(operation.responses).some((status) => status.startsWith('2')),
       name,
     ).toBe(true);
-    expect(operation.responses['401'], name).toBeDefined();
+    if (operation.security?.length !== 0) expect(operation.responses['401'], name).toBeDefined();
     for (const need of operation.security ?? document.security)
       for (const scheme of Object.keys(need)) expect(document.components.securitySchemes[scheme], name).toBeDefined();
   }

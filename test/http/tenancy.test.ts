@@ -26,7 +26,8 @@ afterAll(async () => {
 
 async function readOperations(): Promise<Operation[]> {
   const { operations, components } = await readOpenApi(service.url);
-  return operations.map(({ method, path, operation: { security, requestBody } }) => ({
+  const below = operations.filter(({ path }) => path.startsWith('/api/v1/'));
+  return below.map(({ method, path, operation: { security, requestBody } }) => ({
     method,
     path: path.replace('/api/v1', ''),
     isDevices: JSON.stringify(security ?? []).includes('deviceKey'),
@@ -68,6 +69,7 @@ async function populate(): Promise<typeof ours> {
   const revision = (await api('GET', `/sources/${source.id}/revisions`)).body.items[0];
   const command = (await api('POST', '/devices/our-device/commands', { type: 'ping' })).body;
   const token = (await api('POST', '/tokens', { name: 'our-token', role: 'viewer' })).body;
+  const notification = await postNotification();
   const rollout = await eventually(
     'a rollout',
     async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
@@ -77,9 +79,22 @@ async function populate(): Promise<typeof ours> {
     '/revisions': { id: revision.id },
     '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id },
     '/devices/sites': { site_id: site.id },
+    '/sites': { id: site.id },
     '/tokens': { id: token.id },
+    '/notifications': notification,
     '/rollouts': { id: rollout.id },
   };
+}
+
+/** Posted to nobody: an address of this machine that no one listens at. */
+async function postNotification(): Promise<{ id: string; deliveryId: string }> {
+  const settings = { name: 'our-notification', url: 'http://127.0.0.1:9/our-receiver', events: ['notification.created'] };
+  const { id } = (await service.api('POST', '/notifications', settings)).body;
+  const deliveryId = await eventually(
+    'a delivery',
+    async () => (await service.api('GET', `/notifications/${id}/deliveries`)).body.items[0]?.id,
+  );
+  return { id, deliveryId };
 }
 
 async function tokenOf(organization: string, role: 'viewer' | 'admin'): Promise<string> {

@@ -78,6 +78,7 @@ export async function startAgentServer() {
       expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
       deploymentId: null,
       bundle: null,
+      beginBefore: null,
       force: false,
       driftPolicy: 'report',
       commands: [],

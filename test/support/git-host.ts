@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { git, type HostRequest, openGitHost as openHost } from '../../src/demo/git-host.ts';
@@ -19,7 +20,16 @@ export type Fault = (
   | { kind: 'empty' }
   | { kind: 'body'; body: string | Buffer; headers?: Record<string, string> }
   | { kind: 'redirect'; location: string }
-) & { count?: number; method?: 'GET' | 'POST' };
+  /** A 200 whose headers and first bytes come, and then nothing. */
+  | { kind: 'stall'; body: string | Buffer }
+  /** Git's own answer, but after so many bytes: nothing more comes, one byte every 100 ms, the connection breaks, or the next byte is another. */
+  | { kind: 'spoil'; how: 'stall' | 'trickle' | 'cut' | 'flip'; after: number }
+) & {
+  count?: number;
+  method?: 'GET' | 'POST';
+  /** Of protocol version 2. */
+  command?: 'ls-refs' | 'fetch';
+};
 
 type LoggedRequest = { repository: string; service: string; method: string; headers: IncomingHttpHeaders; remotePort: number };
 
@@ -47,13 +57,16 @@ export async function openGitHost(options: { dir?: string } = {}) {
   const passwords = new Map<string, { user: string; password: string }>();
   const oldHosts = new Set<string>();
   const users: Record<string, string> = {};
+  const open = new Set<ServerResponse>();
   const host = await openHost({
     root,
     users,
     isPrivate: (repository) => passwords.has(repository),
     speaksV2: (repository) => !oldHosts.has(repository),
     intercept: (request) => {
-      const { repository, service, method } = request;
+      const { repository, service, method, response } = request;
+      open.add(response);
+      response.once('close', () => open.delete(response));
       requests.push({ repository, service, method, headers: request.request.headers, remotePort: request.request.socket.remotePort ?? 0 });
       return misbehave(faults, request);
     },
@@ -67,6 +80,8 @@ export async function openGitHost(options: { dir?: string } = {}) {
     url: host.url,
     root,
     requests,
+    /** Requests whose answer has not come to its end. */
+    unanswered: () => open.size,
     urlOf: host.urlOf,
     pathOf,
     createRepository: async (name: string, settings: { user?: string; password?: string; speaksV2?: boolean } = {}): Promise<string> => {
@@ -124,16 +139,56 @@ function data(content: string | Buffer): (string | Buffer)[] {
   return [`data ${Buffer.byteLength(content)}\n`, content, '\n'];
 }
 
-function misbehave(faults: Map<string, Fault>, { repository, method, request, response }: HostRequest): boolean {
+async function misbehave(faults: Map<string, Fault>, { repository, method, request, response }: HostRequest): Promise<boolean> {
   const fault = faults.get(repository);
   if (!fault || (fault.method && fault.method !== method)) return false;
+  if (fault.command && (method !== 'POST' || (await commandOf(request)) !== fault.command)) return false;
   if (fault.count !== undefined && --fault.count <= 0) faults.delete(repository);
+  if (fault.kind === 'spoil') {
+    spoil(fault, response);
+    return false;
+  }
   request.resume();
   act(fault, response);
   return true;
 }
 
-function act(fault: Fault, response: ServerResponse): void {
+/** Looks at the beginning of the body and leaves it there. */
+async function commandOf(request: IncomingMessage): Promise<string | undefined> {
+  await once(request, 'readable');
+  const chunk: Buffer | null = request.read();
+  if (chunk !== null) request.unshift(chunk);
+  return /command=([a-z-]+)/.exec(String(chunk))?.[1];
+}
+
+function spoil({ how, after }: Fault & { kind: 'spoil' }, response: ServerResponse): void {
+  const write = response.write.bind(response);
+  const end = response.end.bind(response);
+  let sent = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const held: number[] = [];
+  response.once('close', () => clearInterval(timer));
+  Object.assign(response, {
+    write(chunk: Buffer): boolean {
+      const good = chunk.subarray(0, Math.max(0, after - sent));
+      const rest = Buffer.from(chunk.subarray(good.length));
+      sent += chunk.length;
+      if (good.length > 0) write(good);
+      if (rest.length === 0) return true;
+      if (how === 'flip' && sent - rest.length <= after) rest[0] = (rest[0] ?? 0) ^ 0xff;
+      if (how === 'flip') return write(rest);
+      if (how === 'cut') response.destroy();
+      if (how === 'trickle') {
+        held.push(...rest);
+        timer ??= setInterval(() => held.length > 0 && write(Buffer.from([held.shift() ?? 0])), 100);
+      }
+      return true;
+    },
+    end: () => (how === 'flip' ? end() : response),
+  });
+}
+
+function act(fault: Exclude<Fault, { kind: 'spoil' }>, response: ServerResponse): void {
   switch (fault.kind) {
     case 'hang':
       return;
@@ -151,6 +206,9 @@ function act(fault: Fault, response: ServerResponse): void {
     }
     case 'body':
       return void response.writeHead(200, fault.headers).end(fault.body);
+    case 'stall':
+      response.writeHead(200);
+      return void (fault.body.length > 0 ? response.write(fault.body) : response.flushHeaders());
     case 'cut':
       response.writeHead(200, { 'content-length': String(fault.body.length + 1000) });
       return void response.write(fault.body, () => response.destroy());

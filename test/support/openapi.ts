@@ -16,24 +16,41 @@ const Schema = z.looseObject({
   get allOf(): z.ZodOptional<z.ZodArray<typeof Schema>> {
     return z.array(Schema).optional();
   },
+  get additionalProperties(): z.ZodOptional<z.ZodUnion<readonly [z.ZodBoolean, typeof Schema]>> {
+    return z.union([z.boolean(), Schema]).optional();
+  },
+  get propertyNames(): z.ZodOptional<typeof Schema> {
+    return Schema.optional();
+  },
   $ref: z.string().optional(),
   type: z.union([z.string(), z.array(z.string())]).optional(),
   enum: z.array(z.unknown()).optional(),
   format: z.string().optional(),
+  pattern: z.string().optional(),
   required: z.array(z.string()).optional(),
   minLength: z.number().optional(),
+  maxLength: z.number().optional(),
   minimum: z.number().optional(),
+  maximum: z.number().optional(),
   minItems: z.number().optional(),
+  maxItems: z.number().optional(),
 });
 export type Schema = z.output<typeof Schema>;
 
 const security = z.array(z.record(z.string(), z.array(z.string())));
+const Content = z.record(z.string(), z.object({ schema: Schema }));
+const Parameter = z.object({
+  name: z.string(),
+  in: z.enum(['path', 'query', 'header']),
+  required: z.boolean().default(false),
+  schema: Schema.default({}),
+});
 const Operation = z.object({
   tags: z.array(z.string()).default([]),
   security: security.optional(),
-  parameters: z.array(z.object({ name: z.string(), in: z.string() })).default([]),
-  requestBody: z.object({ content: z.record(z.string(), z.object({ schema: Schema })) }).optional(),
-  responses: z.record(z.string(), z.unknown()),
+  parameters: z.array(Parameter).default([]),
+  requestBody: z.object({ content: Content, required: z.boolean().default(false) }).optional(),
+  responses: z.record(z.string(), z.object({ content: Content.optional() })),
 });
 const Document = z.object({
   openapi: z.string(),

@@ -25,7 +25,7 @@ export type TestService = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-/** The whole service in this process, on an empty database of its own and any free port; Git hosts on this machine are allowed. */
+/** The whole service in this process, on an empty database of its own and any free port; Git hosts and notifications on this machine are allowed. */
 export async function openService(env: Record<string, string> = {}): Promise<TestService> {
   const database = await openTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-service-'));
@@ -35,6 +35,7 @@ export async function openService(env: Record<string, string> = {}): Promise<Tes
     DATABASE_URL: database.url,
     BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN,
     ALLOW_PRIVATE_GIT_HOSTS: 'true',
+    ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     GIT_WORKERS: '1',
     ...env,
@@ -66,7 +67,8 @@ function clientOf(url: string, token: string | undefined): Api {
       signal: AbortSignal.timeout(30_000),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
+    const isJson = /^application\/([a-z]+\+)?json\b/.test(response.headers.get('content-type') ?? '');
+    return { status: response.status, headers: response.headers, body: text === '' ? undefined : isJson ? JSON.parse(text) : text };
   };
 }
 

@@ -1,0 +1,19 @@
+import { InvalidArgumentError } from 'commander';
+
+/** For an option that takes a whole number from `minimum` to `maximum`. */
+export function wholeNumber(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(number >= minimum && number <= maximum)) throw new InvalidArgumentError(`must be a whole number from ${minimum} to ${maximum}`);
+    return number;
+  };
+}
+
+/** For an option that takes a number from `minimum` to `maximum`, such as 0.25. */
+export function numberFrom(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,15}(\.\d{1,15})?$|^\.\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(number >= minimum && number <= maximum)) throw new InvalidArgumentError(`must be a number from ${minimum} to ${maximum}`);
+    return number;
+  };
+}

@@ -1,0 +1,143 @@
+import type { Services } from '../http/services.ts';
+import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
+import { dependenciesOf } from '../revision/store.ts';
+import { loadBlockers } from '../rollout/load.ts';
+import type { RolloutPolicy } from '../rollout/policy.ts';
+import { policyFor } from '../rollout/release.ts';
+import { Problem } from '../errors.ts';
+import { prepareCommit } from '../source/prepare-commit.ts';
+import type { Source } from '../source/source.ts';
+import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
+import { devicesOf, foldersAfter, knownFolders } from './load.ts';
+import { type Outline, outline, type PlanFolder, type PlannedDevice } from './plan.ts';
+
+/** What would become of a source's devices if a commit became its head. Nothing in it is secret. */
+export type Plan = Pick<Outline, 'verdict' | 'waves' | 'blockers' | 'summary'> & {
+  sourceId: string;
+  ref: string;
+  commit: string;
+  /** The prepared head, with which it is compared. */
+  base: string | null;
+  errors: ConfigError[];
+  /** Errors that are not shown. */
+  moreErrors: number;
+  rolloutPolicy: RolloutPolicy;
+  devices: (Omit<PlannedDevice, 'from' | 'to'> & { errors: ConfigError[]; diff: number | null })[];
+  /** Devices that do not change and are not shown. */
+  moreDevices: number;
+  diffs: PlanDiff[];
+  moreDiffs: number;
+};
+
+type Means = Pick<Services, 'hosts' | 'guard' | 'preparer' | 'box' | 'config' | 'store'>;
+
+export type PlanOptions = {
+  /** Name below `DATA_DIR/mirrors`: one caller at a time. */
+  mirror: string;
+  now: Date;
+  signal?: AbortSignal | undefined;
+};
+
+/** Folders whose errors are shown, and errors of each. */
+const MAX_FAULTY = 50;
+const MAX_ERRORS = 10;
+/** Shown; of more, those that change and those that are blocked go first. */
+const MAX_DEVICES = 20_000;
+
+/**
+ * Prepares a commit and works out what it would do. Cost grows with what it changes. Stores nothing.
+ * @throws Problem as `prepareCommit`
+ */
+export async function computePlan(
+  means: Means,
+  source: Source,
+  head: { name: string; oid: string },
+  { mirror, now, signal }: PlanOptions,
+): Promise<Plan> {
+  const { sql } = means.store;
+  const { organizationId, id: sourceId, preparedCommit: base, layout, allOrNothing } = source;
+  const owner = { organizationId, sourceId };
+  const prepared = await prepareAgainst(means, source, head, { mirror, signal });
+  const policy = policyFor(source, prepared.rolloutPolicy);
+  const [devices, known, waiting] = await Promise.all([
+    devicesOf(sql, owner),
+    knownFolders(sql, owner),
+    loadBlockers(sql, { ...owner, policy, kind: 'revision' }),
+  ]);
+  const folders = foldersAfter(known, prepared);
+  const blockers = waiting.map((blocker) => ({ ...blocker, until: null }));
+  const result = outline({ layout, allOrNothing, errors: prepared.errors, folders, devices, policy, blockers }, now);
+  const changing = result.devices.filter(({ from, to }) => from !== to).flatMap(({ from, to }) => [from, to]);
+  const faulty = result.faulty.slice(0, MAX_FAULTY);
+  const digests = [...changing, ...faulty.map(({ released }) => released)].filter((digest) => digest !== null);
+  const sides = await loadSides(sql, organizationId, digests, prepared);
+  const diffs = await diffsOf(result.devices, sides);
+  const told = new Map<string, ConfigError[]>();
+  for (const folder of faulty) told.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
+  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...[...told.values()].flat()];
+  const shown = devicesToShow(result.devices);
+  return {
+    sourceId,
+    ref: head.name,
+    commit: head.oid,
+    base,
+    verdict: result.verdict,
+    errors,
+    moreErrors: prepared.errors.length + countErrors(result.faulty) - errors.length,
+    rolloutPolicy: policy,
+    summary: result.summary,
+    devices: shown.map(({ from: _from, to: _to, ...device }) => ({
+      ...device,
+      errors: told.get(device.path) ?? [],
+      diff: diffs.byDevice.get(device.id) ?? null,
+    })),
+    moreDevices: result.devices.length - shown.length,
+    waves: result.waves,
+    blockers: result.blockers,
+    diffs: diffs.shown,
+    moreDiffs: diffs.more,
+  };
+}
+
+/** Whether whoever proposed the commit must change it. */
+export function isRefused({ verdict, errors }: Pick<Plan, 'verdict' | 'errors'>): boolean {
+  return verdict === 'invalid' || errors.length > 0;
+}
+
+function countErrors(folders: readonly PlanFolder[]): number {
+  return folders.reduce((sum, { after }) => sum + after.errors.length, 0);
+}
+
+function devicesToShow(devices: readonly PlannedDevice[]): readonly PlannedDevice[] {
+  if (devices.length <= MAX_DEVICES) return devices;
+  const concerned = devices.filter(({ change, blockers }) => change !== 'unchanged' || blockers.length > 0);
+  return concerned.slice(0, MAX_DEVICES);
+}
+
+/** Of a fleet only what differs from the prepared head is read. */
+async function prepareAgainst(
+  means: Means,
+  source: Source,
+  head: { name: string; oid: string },
+  { mirror, signal }: Omit<PlanOptions, 'now'>,
+): Promise<PreparedRevision> {
+  const options = { mirror, signal, deadlineMs: means.config.GIT_TIMEOUT_SECONDS * 1000 };
+  const { preparedCommit: base } = source;
+  const prepare = async (task: Omit<Parameters<typeof prepareCommit>[2], 'ref'>, ref: string) =>
+    (await prepareCommit(means, source, { ref, ...task }, options)).prepared;
+  if (source.layout === 'repo' || base === null) return prepare({ commit: head.oid, previous: null }, head.name);
+  const isThere = await prepare({ commit: base, previous: null, only: NO_FOLDER }, source.ref).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof Problem && GONE.has(error.code)) return false;
+      throw error;
+    },
+  );
+  const dependencies = await dependenciesOf(means.store.sql, source.organizationId, source.id);
+  return prepare({ commit: head.oid, previous: isThere ? { commit: base, dependencies } : null }, head.name);
+}
+
+/** Has the name of none: the mirror gets the commit, and nothing of it is read. */
+const NO_FOLDER = '/';
+/** The branch was rewritten, and the host has forgotten what it was. */
+const GONE = new Set(['commit_missing', 'ref_missing', 'repository_empty']);

@@ -1,0 +1,136 @@
+import { setImmediate } from 'node:timers/promises';
+import { readBlobs } from '../bundle/store.ts';
+import type { Db } from '../db/connect.ts';
+import { type BundleSide, compareBundles, type PreviewChange, selectFiles } from '../device/preview.ts';
+import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
+import { BundleManifest } from '../wire/bundle.ts';
+import type { PlanFolder, PlannedDevice } from './plan.ts';
+
+/** What changes in the same way on all these devices. */
+export type PlanDiff = {
+  /** How many devices. */
+  devices: number;
+  files: PreviewChange[];
+  /** Hooks, health check or confirm timeout differ. */
+  applyChanged: boolean;
+  /** Not all files are shown. */
+  truncated: boolean;
+};
+
+export type Diffs = {
+  shown: PlanDiff[];
+  /** Index in `shown` by device; of other devices that change the difference is not shown. */
+  byDevice: Map<string, number>;
+  /** Different differences that are not shown. */
+  more: number;
+};
+
+const MAX_DIFFS = 30;
+/** Of patches in one plan. */
+const MAX_PATCH_CHARACTERS = 400_000;
+
+/** Bundles that may be compared: stored ones, and those that the planned commit gives. */
+export type Sides = {
+  side(digest: string): BundleSide | undefined;
+  contents(digests: readonly string[]): Promise<Map<string, Uint8Array>>;
+};
+
+/** Loads what is known of these bundles, a few hundred at a time. */
+export async function loadSides(sql: Db, organizationId: string, digests: readonly string[], prepared: PreparedRevision): Promise<Sides> {
+  const sides = new Map<string, BundleSide>();
+  for (const { bundle, secretPointers = {} } of prepared.paths)
+    if (bundle !== null) sides.set(bundle.digest, { manifest: bundle.manifest, secretPointers });
+  const missing = [...new Set(digests)].filter((digest) => !sides.has(digest));
+  for (let at = 0; at < missing.length; at += 500) {
+    const rows = await sql<{ digest: string; manifest: unknown; secretPointers: Record<string, string[]> }[]>`
+      select digest, manifest, secret_pointers as "secretPointers" from bundles
+      where organization_id = ${organizationId} and digest = any(${missing.slice(at, at + 500)}::text[])`;
+    for (const { digest, manifest, secretPointers } of rows)
+      sides.set(digest, { manifest: BundleManifest.parse(manifest), secretPointers });
+  }
+  return {
+    side: (digest) => sides.get(digest),
+    contents: async (wanted) => {
+      const coming = wanted.flatMap((digest) => entryOf(digest, prepared.blobs.get(digest)));
+      const known = new Set(coming.map(([digest]) => digest));
+      const stored = await readBlobs(
+        sql,
+        organizationId,
+        wanted.filter((digest) => !known.has(digest)),
+      );
+      return new Map([...coming, ...stored]);
+    },
+  };
+}
+
+function entryOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8Array][] {
+  return bytes === undefined ? [] : [[digest, bytes]];
+}
+
+/** What changes on which devices: each difference once, those of most devices first, without any secret. */
+export async function diffsOf(devices: readonly PlannedDevice[], sides: Sides): Promise<Diffs> {
+  const changing = devices.filter(({ from, to }) => from !== to);
+  const groups = [...Map.groupBy(changing, (device) => signatureOf(device, sides)).values()].sort((a, b) => b.length - a.length);
+  const diffs: Diffs = { shown: [], byDevice: new Map(), more: 0 };
+  let characters = 0;
+  for (const group of groups) {
+    const [first] = group;
+    if (first === undefined || diffs.shown.length >= MAX_DIFFS || characters > MAX_PATCH_CHARACTERS) {
+      diffs.more += 1;
+      continue;
+    }
+    const diff = await compare(first, sides, MAX_PATCH_CHARACTERS - characters);
+    characters += diff.files.reduce((sum, { patch }) => sum + (patch?.length ?? 0), 0);
+    for (const { id } of group) diffs.byDevice.set(id, diffs.shown.length);
+    diffs.shown.push({ ...diff, devices: group.length });
+  }
+  return diffs;
+}
+
+/** Equal where the same files change from the same contents to the same contents, whatever else is in the bundles. */
+function signatureOf({ from, to }: PlannedDevice, sides: Sides): string {
+  const [before, after] = [sideOf(sides, from), sideOf(sides, to)];
+  if (before === null || after === null) return `${from} ${to}`;
+  const old = new Map(before.manifest.files.map((file) => [file.path, file]));
+  const now = new Map(after.manifest.files.map((file) => [file.path, file]));
+  const changes = [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((path) => {
+    const [a, b] = [old.get(path), now.get(path)];
+    return a?.sha256 === b?.sha256 && a?.mode === b?.mode ? [] : [[path, a?.sha256, a?.mode, b?.sha256, b?.mode]];
+  });
+  return JSON.stringify([changes, applyDiffers(before, after) ? [before.manifest.apply, after.manifest.apply] : null]);
+}
+
+function sideOf(sides: Sides, digest: string | null): BundleSide | null {
+  return digest === null ? null : (sides.side(digest) ?? null);
+}
+
+function applyDiffers(before: BundleSide, after: BundleSide): boolean {
+  return JSON.stringify(before.manifest.apply) !== JSON.stringify(after.manifest.apply);
+}
+
+async function compare({ from, to }: PlannedDevice, sides: Sides, room: number): Promise<PlanDiff> {
+  const [running, next] = [sideOf(sides, from), sideOf(sides, to)];
+  const selection = selectFiles(next, running);
+  const contents = await sides.contents(selection.contents);
+  const { diff } = await compareBundles({ next, running, errors: [] }, selection, contents, () => setImmediate());
+  let left = room;
+  const files = diff.map((change) => {
+    left -= change.patch?.length ?? 0;
+    return left < 0 && change.patch !== null ? { ...change, patch: null, note: 'too much to show here' } : change;
+  });
+  return {
+    devices: 1,
+    files,
+    applyChanged: running !== null && next !== null && applyDiffers(running, next),
+    truncated: selection.truncated,
+  };
+}
+
+/** What is wrong with a folder, told without what its devices or the commit keep secret. */
+export async function errorsToShow(folder: PlanFolder, sides: Sides): Promise<ConfigError[]> {
+  const running = sideOf(sides, folder.released);
+  const selection = selectFiles(null, running);
+  const contents = await sides.contents(selection.contents);
+  const { errors } = await compareBundles({ next: null, running, errors: folder.after.errors }, selection, contents, () => setImmediate());
+  return errors;
+}

@@ -1,0 +1,84 @@
+import { amountOf, exact, type RolloutPolicy, type Wave, waveCount } from '../rollout/policy.ts';
+import { takesAway } from '../rollout/capacity.ts';
+
+/** A device that the rollout may move, as far as waves go. */
+export type Candidate = {
+  id: string;
+  labels: Readonly<Record<string, string>>;
+  siteId: string | null;
+  /** It answers, or is pushed to. */
+  reachable: boolean;
+};
+
+/**
+ * The wave that takes each device, if all attempts go well and nothing else changes: what `targets.ts` and `plan.ts` of rollouts do step by step, in
+ * advance. Devices that are in no wave are away and must come back first. Pure.
+ */
+export function assignWaves(policy: RolloutPolicy, devices: readonly Candidate[]): Map<string, number> {
+  const assigned = new Map<string, number>();
+  const ordered = devices.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const named = (policy.waves ?? []).map(namesOf);
+  for (let wave = 0; wave < waveCount(policy); wave++) {
+    const mine = ordered.filter((device) => !assigned.has(device.id) && isInWave(named, device, wave));
+    const takeAway = takesAway(policy, wave);
+    const candidates = mine.filter((device) => device.reachable || takeAway);
+    const quota = Math.min(candidates.length, quotaOf(policy.waves?.[wave], devices.length, assigned.size));
+    for (const { id } of firstOf(policy, candidates, quota, devices.length)) assigned.set(id, wave);
+  }
+  return assigned;
+}
+
+type Names = { has(device: Candidate): boolean } | undefined;
+
+/** undefined: the wave takes anybody. */
+function namesOf({ devices, selector }: Wave): Names {
+  if (devices !== undefined) {
+    const ids = new Set(devices);
+    return { has: ({ id }) => ids.has(id) };
+  }
+  if (selector === undefined) return undefined;
+  const wanted = Object.entries(selector);
+  return { has: ({ labels }) => wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value) };
+}
+
+/** As `inWave` of rollouts says it in SQL. */
+function isInWave(named: readonly Names[], device: Candidate, wave: number): boolean {
+  const isNamed = (names: readonly Names[]) => names.some((name) => name?.has(device) === true);
+  return named[wave] === undefined ? !isNamed(named.slice(wave + 1)) : isNamed(named.slice(0, wave + 1));
+}
+
+function quotaOf(wave: Wave | undefined, size: number, taken: number): number {
+  if (wave?.count !== undefined) return wave.count;
+  if (wave?.upToPercent !== undefined) return Math.max(0, Math.ceil(exact((wave.upToPercent / 100) * size)) - taken);
+  return Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The first by id; a limit per site lets the first of the other sites go before the rest of one. Then turns are taken as if all devices took equally long.
+ */
+function firstOf(policy: RolloutPolicy, candidates: readonly Candidate[], quota: number, size: number): readonly Candidate[] {
+  const perSite = policy.maxParallelPerSite;
+  if (perSite === undefined || quota === candidates.length) return candidates.slice(0, quota);
+  const unavailable = policy.maxUnavailable === undefined ? Number.POSITIVE_INFINITY : Math.max(1, amountOf(policy.maxUnavailable, size));
+  const atOnce = Math.min(policy.maxParallel ?? Number.POSITIVE_INFINITY, unavailable);
+  const taken: Candidate[] = [];
+  let left = candidates;
+  while (taken.length < quota) {
+    const turn = turnOf(left, perSite).slice(0, Math.min(atOnce, quota - taken.length));
+    taken.push(...turn);
+    const gone = new Set(turn);
+    left = left.filter((device) => !gone.has(device));
+  }
+  return taken;
+}
+
+/** At most so many of each site. */
+function turnOf(devices: readonly Candidate[], perSite: number): Candidate[] {
+  const counts = new Map<string, number>();
+  return devices.filter(({ siteId }) => {
+    if (siteId === null) return true;
+    const before = counts.get(siteId) ?? 0;
+    counts.set(siteId, before + 1);
+    return before < perSite;
+  });
+}

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, Problem } from '../errors.ts';
+import { newId } from '../ids.ts';
+import { type DeviceDeploymentState, type Report, ReportsResponse } from '../wire/agent.ts';
+import { parseAnswer } from './connection.ts';
+import type { Device } from './context.ts';
+import type { Line } from './line.ts';
+
+type NewReport = Report extends infer Kind ? (Kind extends Report ? Omit<Kind, 'id' | 'at'> : never) : never;
+export type DeploymentStep = { state: DeviceDeploymentState; code?: string; detail?: string };
+
+const RETRY_BASE_MS = 500;
+const RETRY_CAP_MS = 30_000;
+const MAX_TRIES = 8;
+
+type Way = { ask?: Line['ask']; signal?: AbortSignal };
+
+/**
+ * Sends until the service has taken them: the same reports under the same ids.
+ * @returns the deployments that the service confirms @throws Problem of the last try; the signal's reason
+ */
+export async function report(device: Device, reports: readonly NewReport[], way: Way = {}): Promise<string[]> {
+  const { ask = device.line.ask, signal = device.signal } = way;
+  const at = new Date().toISOString();
+  const body = JSON.stringify({ reports: reports.map((entry) => ({ id: newId(), at, ...entry })) });
+  const headers = { 'content-type': 'application/json' };
+  for (let tries = 1; ; tries++) {
+    try {
+      return parseAnswer(ReportsResponse, await ask({ method: 'POST', path: 'reports', headers, body, signal })).confirmed;
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if ((error instanceof Problem && error.retry === 'never') || tries === MAX_TRIES) throw error;
+      device.onState({ kind: 'trouble', deviceId: device.id, problem: messageOf(error) });
+      await sleep(pauseMs(tries), undefined, { signal });
+    }
+  }
+}
+
+/** Steps of one attempt, in one message. @returns and @throws as `report` */
+export async function reportSteps(
+  device: Device,
+  deploymentId: string,
+  steps: readonly DeploymentStep[],
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const runningDigest = device.running?.digest ?? null;
+  const reports = steps.map((step) => ({ kind: 'deployment' as const, deploymentId, runningDigest, ...step }));
+  const confirmed = await report(device, reports, { signal });
+  for (const { state, code } of steps) device.onState({ kind: 'deployment', deviceId: device.id, deploymentId, state, code });
+  return confirmed;
+}
+
+/** Before the next try after so many that failed: longer each time, the upper half at random. */
+export function pauseMs(tries: number): number {
+  return Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** tries) * (0.5 + Math.random() / 2);
+}

@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { createLanes } from '../../controller/reconcile/lanes.ts';
+
+type Look = (signal: AbortSignal | undefined) => Promise<void>;
+
+const quick: Look = async () => undefined;
+
+/** Waits until it is let go, or given up by its signal. */
+function hanging(): { look: Look; asked(): number; release(): void } {
+  const waiting = new Set<() => void>();
+  let asked = 0;
+  const look: Look = (signal) =>
+    new Promise((resolve, reject) => {
+      asked += 1;
+      waiting.add(resolve);
+      signal?.addEventListener('abort', () => reject(signal.reason));
+    });
+  const release = () => {
+    for (const resolve of waiting) resolve();
+  };
+  return { look, asked: () => asked, release };
+}
+
+test('a look that takes too long is begun again in one of the patient places, and put off while none is free', async () => {
+  const lanes = createLanes(1, 10);
+  const first = hanging();
+  const second = hanging();
+  const waits = lanes.run('a', false, first.look);
+  await expect.poll(first.asked).toBe(2);
+  expect(await lanes.run('b', false, second.look)).toBe(false);
+  expect(second.asked()).toBe(1);
+  // Known as slow: it is not tried again before there is a place.
+  expect(await lanes.run('b', false, second.look)).toBe(false);
+  expect(second.asked()).toBe(1);
+  expect(await lanes.run('c', true, quick)).toBe(false);
+  expect(await lanes.run('d', false, quick)).toBe(true);
+  first.release();
+  expect(await waits).toBe(true);
+  expect(await lanes.run('b', false, quick)).toBe(true);
+  expect(await lanes.run('c', true, quick)).toBe(true);
+});
+
+test('a source that was slow and is quick again gets little time again', async () => {
+  const lanes = createLanes(1, 10);
+  const { look, release, asked } = hanging();
+  const waits = lanes.run('a', false, look);
+  await expect.poll(asked).toBe(2);
+  release();
+  await waits;
+  const signals: (AbortSignal | undefined)[] = [];
+  const noting: Look = async (signal) => void signals.push(signal);
+  for (let n = 0; n < 2; n++) await lanes.run('a', false, noting);
+  expect(signals[0]).toBeUndefined();
+  expect(signals[1]).toBeDefined();
+});
+
+test('what a look throws of itself is thrown, and its place is free again', async () => {
+  const lanes = createLanes(1, 1_000);
+  const broken = async () => {
+    throw new Error('broken');
+  };
+  await expect(lanes.run('a', false, broken)).rejects.toThrow('broken');
+  await expect(lanes.run('a', true, broken)).rejects.toThrow('broken');
+  expect(await lanes.run('a', true, quick)).toBe(true);
+});

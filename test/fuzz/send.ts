@@ -1,0 +1,85 @@
+import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { signatureOf } from '../support/actors.ts';
+import { toJson } from './json.ts';
+import type { Body, Request } from './requests.ts';
+import type { World } from './world.ts';
+
+/** A request as it goes over the wire. */
+export type Sent = { method: string; path: string; headers: Record<string, string>; body: Buffer | undefined; chunked: boolean };
+export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer };
+
+/** Every answer comes within this time; long polls ask for none. */
+export const ANSWER_MS = 10_000;
+
+export async function prepare(world: World, request: Request): Promise<Sent> {
+  const { operation, body } = request;
+  const resolve = await world.resolver(request);
+  const query = request.query.map(([name, value]) => {
+    const text = toJson(value, resolve);
+    return `${encodeURIComponent(name)}=${text.startsWith('"') ? encodeURIComponent(String(JSON.parse(text)).toWellFormed()) : text}`;
+  });
+  const bytes = body === undefined ? undefined : bytesOf(body, resolve);
+  return {
+    method: operation.method,
+    path: (await world.pathOf(request)) + (query.length === 0 ? '' : `?${query.join('&')}`),
+    headers: {
+      ...world.credentialsOf(request.as),
+      ...(body?.type === undefined ? {} : { 'content-type': body.type }),
+      ...(bytes !== undefined && body?.signed ? signatureOf(bytes) : {}),
+      ...request.headers,
+    },
+    body: bytes,
+    chunked: body?.chunked ?? false,
+  };
+}
+
+function bytesOf({ content }: Body, resolve: Parameters<typeof toJson>[1]): Buffer {
+  return 'bytes' in content ? Buffer.from(content.bytes) : Buffer.from(toJson(content.json, resolve));
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+
+/** @param fresh on a connection of its own @throws when there is no answer within `ANSWER_MS`, or the connection breaks */
+export function send(url: string, { method, path, headers, body, chunked }: Sent, fresh = false): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    const length = body === undefined || chunked ? {} : { 'content-length': String(body.length) };
+    const request = httpRequest({ hostname, port, method, path, agent: fresh ? false : agent, headers: { ...length, ...headers } });
+    const late = setTimeout(() => request.destroy(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+    request.once('close', () => clearTimeout(late));
+    request.once('error', reject);
+    request.once('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.once('error', reject);
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
+    });
+    if (chunked) request.setHeader('transfer-encoding', 'chunked');
+    if (chunked && body !== undefined && body.length > 2) request.write(body.subarray(0, body.length >> 1));
+    request.end(chunked && body !== undefined && body.length > 2 ? body.subarray(body.length >> 1) : body);
+  });
+}
+
+export function closeConnections(): void {
+  agent.destroy();
+}
+
+const SHOWN_BYTES = 2_000;
+
+/** The request for a shell; of a long body only the beginning. */
+export function curlOf(url: string, { method, path, headers, body, chunked }: Sent): string {
+  const parts = ['curl', '-i', '--path-as-is', '-X', method, quoted(url + path)];
+  for (const [name, value] of Object.entries(headers)) parts.push('-H', quoted(value === '' ? `${name};` : `${name}: ${value}`));
+  if (chunked) parts.push('-H', quoted('transfer-encoding: chunked'));
+  if (body !== undefined) parts.push('--data-binary', quoted(body.subarray(0, SHOWN_BYTES).toString('latin1')));
+  const cut = body !== undefined && body.length > SHOWN_BYTES ? ` # … ${body.length} bytes in all` : '';
+  return parts.join(' ') + cut;
+}
+
+function quoted(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text) && !text.includes("'")) return `'${text}'`;
+  const escaped = text
+    .replace(/[\\']/g, '\\$&')
+    .replace(/[^\x20-\x7e]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return `$'${escaped}'`;
+}

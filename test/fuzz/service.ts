@@ -1,0 +1,27 @@
+import { logLine, type ServiceProcess, startServiceProcess } from '../support/service-process.ts';
+
+const UNLIMITED = '1000000';
+
+export type FuzzedService = ServiceProcess & {
+  /** What must never be in its log: errors, and lines that no logger wrote. */
+  complaints: readonly string[];
+};
+
+/** With nothing in the way of a flood of requests. */
+export async function startService(env: {
+  DATA_DIR: string;
+  DATABASE_URL: string;
+  BELLWETHER_ADMIN_TOKEN: string;
+}): Promise<FuzzedService> {
+  const complaints: string[] = [];
+  const limits = { RATE_LIMIT_TOKEN: UNLIMITED, RATE_LIMIT_DEVICE: UNLIMITED, RATE_LIMIT_HOOK: UNLIMITED, RATE_LIMIT_REFUSED: UNLIMITED };
+  const service = await startServiceProcess({ ...limits, ...env }, (line) => {
+    if (isComplaint(line)) complaints.push(line);
+  });
+  return { ...service, complaints };
+}
+
+function isComplaint(line: string): boolean {
+  const { level } = logLine(line);
+  return line !== '' && level !== 'info' && level !== 'warn' && level !== 'debug';
+}

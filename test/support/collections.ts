@@ -1,0 +1,36 @@
+/** Asks the API, from its root. @throws when that is refused */
+type Get = (path: string) => Promise<Record<string, unknown>>;
+
+/** Where the things of a path's parameter are listed, if not at that path itself. */
+const LISTED: Readonly<Record<string, string>> = {
+  '/hooks': '/api/v1/sources',
+  '/api/v1/devices/sites': '/api/v1/sites',
+  '/api/devices': '/api/v1/devices',
+};
+/** Things that are listed only below others, and the field that names them there. */
+const BELOW: Readonly<Record<string, readonly [parents: string, list: string, field: string]>> = {
+  '/api/v1/revisions': ['/api/v1/sources', 'revisions', 'id'],
+  '/agent/v1/bundles': ['/api/v1/devices', 'deployments', 'bundle'],
+};
+const MOST = 20;
+
+/** The path of the list whose things stand in the parameter after `collection`, for example `/api/v1/devices`. */
+export function listOf(collection: string): string {
+  return LISTED[collection] ?? collection;
+}
+
+/** What may stand in the parameter `field` after this path, as the API itself lists it; nothing when it cannot be listed. */
+export async function idsIn(get: Get, collection: string, field: string): Promise<string[]> {
+  const below = BELOW[collection];
+  if (below === undefined) return rowsAt(get, listOf(collection), field);
+  const [parents, list, name] = below;
+  const found: string[] = [];
+  for (const parent of await rowsAt(get, parents, 'id')) found.push(...(await rowsAt(get, `${parents}/${parent}/${list}`, name)));
+  return [...new Set(found)];
+}
+
+async function rowsAt(get: Get, path: string, field: string): Promise<string[]> {
+  const { items } = await get(`${path}?limit=${MOST}`).catch(() => ({ items: [] }));
+  const rows: Record<string, unknown>[] = Array.isArray(items) ? items : [];
+  return rows.map((row) => String(row[field] ?? row.id));
+}

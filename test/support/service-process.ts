@@ -1,0 +1,48 @@
+import { lineOf, startProgram } from '../../bench/support/processes.ts';
+
+const READY_TIMEOUT_MS = 60_000;
+
+/** The service in a process of its own, on a database that there is, and any free port. */
+export type ServiceProcess = { url: string; pid: number; hasEnded(): boolean; close(): Promise<void> };
+
+/** @param onLine told of everything that it writes, line by line */
+export async function startServiceProcess(
+  env: Record<string, string> & { DATA_DIR: string; DATABASE_URL: string },
+  onLine: (line: string) => void,
+): Promise<ServiceProcess> {
+  const settings = { PORT: '0', ALLOW_PRIVATE_GIT_HOSTS: 'true', GIT_WORKERS: '1', GIT_TIMEOUT_SECONDS: '5', ...env };
+  const service = startProgram('src/main.ts', { args: ['serve'], env: settings });
+  const { child } = service;
+  for (const stream of [child.stdout, child.stderr]) if (stream) eachLine(stream, onLine);
+  try {
+    const url = await lineOf(service, addressIn, READY_TIMEOUT_MS);
+    return { url, pid: service.pid, hasEnded: () => child.exitCode !== null || child.signalCode !== null, close: service.end };
+  } catch (error) {
+    await service.end();
+    throw error;
+  }
+}
+
+/** A line of the log; empty for what no logger wrote. */
+export function logLine(line: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
+function eachLine(stream: NodeJS.ReadableStream, take: (line: string) => void): void {
+  let rest = '';
+  stream.on('data', (chunk: Buffer) => {
+    const lines = (rest + chunk.toString('utf8')).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) take(line);
+  });
+}
+
+function addressIn(line: string): string | undefined {
+  const { msg, url } = logLine(line);
+  return msg === 'ready' && typeof url === 'string' ? url : undefined;
+}
