@@ -25,5 +25,6 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`, { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node is process 1 and handles SIGTERM itself: devices are told, work in flight ends, within 10 seconds. No init is needed for that.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "src/main.ts"]
+# A smaller young generation, collected earlier: with many connections much less memory, for no more processor time (bench/README.md).
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--heap-growing-percent=50", "src/main.ts"]
 CMD ["serve"]

@@ -3,6 +3,8 @@ import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HookName } from '../src/wire/bundle.ts';
 import { messageOf } from '../src/wire/problem.ts';
+import type { Agent } from './context.ts';
+import { releaseFolder } from './release.ts';
 
 export type HookContext = {
   hooksFolder: string;
@@ -12,8 +14,13 @@ export type HookContext = {
   deviceId: string;
 };
 
-/** `output` is the end of what it wrote to stdout and stderr. */
-export type HookResult = { ok: true; output: string } | { ok: false; why: string; output: string };
+/**
+ * `output` is the end of what it wrote to stdout and stderr, `stdout` that of the former alone. `exitCode` is null when it did not end by
+ * itself: not installed, not started, killed.
+ */
+export type HookResult = { ok: true; output: string } | { ok: false; why: string; exitCode: number | null; stdout: string; output: string };
+
+type Ended = { why: string | null; exitCode: number | null; stdout: string; output: string };
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Of a hook's output, the end is kept: that is where the error stands. Bytes. */
@@ -29,13 +36,30 @@ const DRAIN_MS = 100;
 export async function runHook(name: string, context: HookContext, timeoutMs: number, signal: AbortSignal): Promise<HookResult> {
   const path = join(context.hooksFolder, name);
   const fault = await installationFault(name, path);
-  if (fault !== null) return { ok: false, why: fault, output: '' };
+  if (fault !== null) return { ok: false, why: fault, exitCode: null, stdout: '', output: '' };
   signal.throwIfAborted();
-  const result = await runProcess(path, context, timeoutMs, signal);
+  const { why, ...result } = await runProcess(path, context, timeoutMs, signal);
   signal.throwIfAborted();
-  return result.why === null
-    ? { ok: true, output: result.output }
-    : { ok: false, why: `the hook "${name}" ${result.why}`, output: result.output };
+  return why === null ? { ok: true, output: result.output } : { ok: false, why: `the hook "${name}" ${why}`, ...result };
+}
+
+/** Whether the device's owner put anything there; what is wrong with it, `runHook` tells. */
+export async function isInstalled(name: string, hooksFolder: string): Promise<boolean> {
+  return access(join(hooksFolder, name)).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** For a hook that has to do with what runs, not with a release that comes. */
+export function runningContext({ root, journal, identity }: Agent): HookContext {
+  const { running, previous } = journal.state;
+  return {
+    hooksFolder: root.hooks,
+    release: running === null ? root.folder : releaseFolder(root, running),
+    previous: previous === null ? null : releaseFolder(root, previous),
+    deviceId: identity.deviceId,
+  };
 }
 
 async function installationFault(name: string, path: string): Promise<string | null> {
@@ -51,14 +75,10 @@ async function installationFault(name: string, path: string): Promise<string | n
   );
 }
 
-function runProcess(
-  path: string,
-  context: HookContext,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<{ why: string | null; output: string }> {
+function runProcess(path: string, context: HookContext, timeoutMs: number, signal: AbortSignal): Promise<Ended> {
   return new Promise((done) => {
     const tail = createTail();
+    const stdout = createTail();
     const child = spawn(path, [], {
       cwd: context.release,
       detached: true,
@@ -78,22 +98,24 @@ function runProcess(
     const timer = setTimeout(() => kill(`took longer than ${timeoutMs / 1000} s and was killed`), timeoutMs);
     const onAbort = () => kill('was stopped');
     signal.addEventListener('abort', onAbort, { once: true });
-    const finish = (why: string | null) => {
+    const finish = (why: string | null, exitCode: number | null) => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       child.stdout.destroy();
       child.stderr.destroy();
-      done({ why: killedBecause ?? why, output: tail.text() });
+      const isKilled = killedBecause !== null;
+      done({ why: killedBecause ?? why, exitCode: isKilled ? null : exitCode, stdout: stdout.text(), output: tail.text() });
     };
     child.stdout.on('data', tail.push);
+    child.stdout.on('data', stdout.push);
     child.stderr.on('data', tail.push);
-    child.once('error', (error) => finish(`cannot be started: ${messageOf(error)}`));
+    child.once('error', (error) => finish(`cannot be started: ${messageOf(error)}`, null));
     child.once('exit', (code, killedBy) => {
       const why = code === 0 ? null : `ended with ${code === null ? `signal ${killedBy}` : `code ${code}`}`;
-      const drained = setTimeout(() => finish(why), DRAIN_MS);
+      const drained = setTimeout(() => finish(why, code), DRAIN_MS);
       child.once('close', () => {
         clearTimeout(drained);
-        finish(why);
+        finish(why, code);
       });
     });
   });
@@ -114,6 +136,7 @@ function createTail() {
     push(chunk: Buffer) {
       kept = Buffer.concat([kept, chunk]).subarray(-OUTPUT_TAIL_BYTES);
     },
-    text: () => kept.toString('utf8').trim(),
+    // No database keeps a NUL: the server would refuse the report that has it.
+    text: () => kept.toString('utf8').replaceAll('\0', '\uFFFD').trim(),
   };
 }

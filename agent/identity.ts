@@ -37,7 +37,8 @@ export async function becomeIdentity(context: IdentityContext, path: string, sig
   return fresh;
 }
 
-async function readIdentity(path: string): Promise<Identity | null> {
+/** null: there is none yet. @throws Problem `identity_invalid` */
+export async function readIdentity(path: string): Promise<Identity | null> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');

@@ -1,21 +1,15 @@
 import { createFault } from '../src/wire/fault.ts';
 import { messageOf } from '../src/wire/problem.ts';
-import { resume } from './apply.ts';
-import { createCommands, settleInterruptedCommands } from './commands.ts';
+import { createCommands } from './commands.ts';
 import { type AgentConfig, readAgentConfig } from './config.ts';
 import type { Agent } from './context.ts';
 import { createDriftCheck, watchDrift } from './drift.ts';
-import type { Fault } from './faults.ts';
-import { becomeIdentity } from './identity.ts';
-import { createLog, type Log } from './log.ts';
-import { openOutbox } from './outbox.ts';
+import { createLog } from './log.ts';
+import { openAgent } from './open.ts';
 import { pollDesired } from './poll.ts';
-import { openRoot, type Root } from './root.ts';
-import { type AgentServer, openServer } from './server.ts';
-import { createBell, createTurn } from './signals.ts';
-import { openJournal } from './state.ts';
+import { openRoot } from './root.ts';
+import { openServer } from './server.ts';
 import { beat } from './telemetry.ts';
-import { createDeviceClock, systemClock } from './time.ts';
 import { createWorker } from './worker.ts';
 
 const DEFAULT_HEARTBEAT_SECONDS = 30;
@@ -30,7 +24,7 @@ export async function runAgent(config: AgentConfig, signal: AbortSignal): Promis
   const root = await openRoot(config.root);
   const server = openServer(config.server);
   try {
-    const agent = await openAgent(config, root, server, log, fault, signal);
+    const agent = await openAgent({ config, server, log, fault }, root, signal);
     try {
       await runParts(agent, signal);
       await agent.journal.write(() => ({ stoppedCleanly: true }));
@@ -44,30 +38,6 @@ export async function runAgent(config: AgentConfig, signal: AbortSignal): Promis
     server.close();
     await root.close();
   }
-}
-
-async function openAgent(
-  config: AgentConfig,
-  root: Root,
-  server: AgentServer,
-  log: Log,
-  fault: Fault,
-  signal: AbortSignal,
-): Promise<Agent> {
-  const identity = await becomeIdentity({ config, server, log, fault }, root.identity, signal);
-  const outbox = await openOutbox(root.outbox, (reports, fresh, stop) => server.report(identity, reports, fresh, stop), log, fault);
-  const journal = await openJournal(root.state, outbox, log, fault);
-  const clock = createDeviceClock(systemClock);
-  const agent: Agent = {
-    ...{ config, root, identity, server, journal, outbox, clock, system: systemClock, log, fault },
-    exclusive: createTurn(),
-    pollNow: createBell(),
-    lookAtFiles: createBell(),
-  };
-  await resume(agent);
-  await settleInterruptedCommands(agent);
-  log('info', 'agent runs', { deviceId: identity.deviceId, server: config.server, root: root.folder, running: journal.state.running });
-  return agent;
 }
 
 /** The parts run side by side; one that breaks stops the others, so that a supervisor starts the whole again. */

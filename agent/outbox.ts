@@ -19,7 +19,7 @@ const COMPACT_BYTES = 256 * 1024;
 export type SendReports = (reports: Report[], fresh: boolean, signal: AbortSignal) => Promise<ReportsResponse>;
 
 /**
- * Reports on their way to the server, in order. Deployment, command and drift reports are on the disk before `add` returns and until the
+ * Reports on their way to the server, in order. Deployment, deferral, command and drift reports are on the disk before `add` returns and until the
  * server has them; a report may be sent twice, its id makes that harmless.
  */
 export type Outbox = {
@@ -217,7 +217,7 @@ class FileOutbox implements Outbox {
 }
 
 function isDurable(report: Report): boolean {
-  return report.kind === 'deployment' || report.kind === 'command' || report.kind === 'drift';
+  return report.kind === 'deployment' || report.kind === 'deferred' || report.kind === 'command' || report.kind === 'drift';
 }
 
 function lineOf(report: Report): string {

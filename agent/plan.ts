@@ -4,8 +4,11 @@ import type { AgentState, Attempt } from './state.ts';
 /** What the desired state asks of a device that is in `state` and busy with nothing. */
 export type Plan =
   | { do: 'nothing' }
-  /** `retry`: the same deployment failed for want of something that may come, so it is not tried at once. */
-  | { do: 'apply'; attempt: Attempt; retry: boolean }
+  /**
+   * `retry`: the same deployment failed for want of something that may come, so it is not tried at once. `beginBefore`: until when a busy
+   * device may put it off, RFC 3339; null: it may not.
+   */
+  | { do: 'apply'; attempt: Attempt; retry: boolean; beginBefore: string | null }
   /** The bundle failed here before. */
   | { do: 'refuse'; deploymentId: string; number: number };
 
@@ -28,7 +31,7 @@ export function planNext(desired: DesiredState | null, state: Readonly<AgentStat
     apply: null,
     failure: null,
   };
-  return { do: 'apply', attempt, retry: again };
+  return { do: 'apply', attempt, retry: again, beginBefore: desired.beginBefore };
 }
 
 /** A bundle stays in quarantine for as long as it, or nothing, is desired. */

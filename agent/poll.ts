@@ -4,7 +4,7 @@ import { pauseMs } from './backoff.ts';
 import type { Agent } from './context.ts';
 import { verifyDesired } from './desired.ts';
 import { quarantineUnder } from './plan.ts';
-import { logReport } from './reports.ts';
+import { logReport, tellNoSpace } from './reports.ts';
 import type { DesiredAnswer } from './server.ts';
 import { pause } from './signals.ts';
 
@@ -100,6 +100,7 @@ async function tell(agent: Agent, error: unknown, failures: number, jws: string)
   const refused = error instanceof Problem && error.code.startsWith('desired_');
   // Once per run of failures: a server that sends the same wrong state for days does not need to hear of it every minute.
   if (refused && failures === 0 && jws !== '') await agent.outbox.add([logReport(agent, 'error', message)]);
+  await tellNoSpace(agent, error);
 }
 
 /** A first guess for a device whose clock starts in 1970; later the Date header of each poll is enough. */

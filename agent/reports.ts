@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Report } from '../src/wire/agent.ts';
 import { sha256Hex } from '../src/wire/bundle.ts';
+import { isNoSpace } from '../src/wire/no-space.ts';
+import { messageOf } from '../src/wire/problem.ts';
 import { AGENT_VERSION, type Agent } from './context.ts';
+import type { Level } from './log.ts';
 import { runningDigest } from './release.ts';
 import type { Attempt } from './state.ts';
 
@@ -22,7 +25,18 @@ export async function deploymentReport(
     state,
     runningDigest: await runningDigest(agent.root),
     ...(why.code === undefined ? {} : { code: why.code }),
-    ...(why.detail === undefined ? {} : { detail: why.detail.slice(-4000) }),
+    ...(why.detail === undefined ? {} : { detail: why.detail.slice(-4000).toWellFormed() }),
+  };
+}
+
+export function deferredReport(agent: Agent, deploymentId: string, until: Date, reason: string): Report {
+  return {
+    id: randomUUID(),
+    at: now(agent),
+    kind: 'deferred',
+    deploymentId,
+    until: until.toISOString(),
+    ...(reason === '' ? {} : { reason }),
   };
 }
 
@@ -58,8 +72,31 @@ export function telemetryReport(agent: Agent, metrics: Record<string, number>): 
   return { id: randomUUID(), at: now(agent), kind: 'telemetry', metrics };
 }
 
-export function logReport(agent: Agent, level: Extract<Report, { kind: 'log' }>['level'], message: string): Report {
-  return { id: randomUUID(), at: now(agent), kind: 'log', level, message: message.slice(0, 4000) };
+export function logReport(agent: Agent, level: Level, message: string, deploymentId?: string): Report {
+  return {
+    id: randomUUID(),
+    at: now(agent),
+    kind: 'log',
+    level,
+    message: message.slice(0, 4000).toWellFormed(),
+    ...(deploymentId === undefined ? {} : { deploymentId }),
+  };
+}
+
+const NO_SPACE_EVERY_MS = 600_000;
+const toldOfNoSpace = new WeakMap<Agent, number>();
+
+/** Tells the server, now and then, of a disk that is full, if that is the error; only in memory, since nothing can be kept now. */
+export async function tellNoSpace(agent: Agent, error: unknown): Promise<void> {
+  if (!isNoSpace(error)) return;
+  const last = toldOfNoSpace.get(agent);
+  if (last !== undefined && performance.now() - last < NO_SPACE_EVERY_MS) return;
+  toldOfNoSpace.set(agent, performance.now());
+  await agent.outbox.add([logReport(agent, 'error', noSpaceMessage(error))]);
+}
+
+export function noSpaceMessage(error: unknown): string {
+  return `The device's disk is full, nothing can be changed until there is room: ${messageOf(error)}`;
 }
 
 function now(agent: Agent): string {

@@ -2,42 +2,70 @@ import type { DesiredState } from '../src/wire/agent.ts';
 import { messageOf } from '../src/wire/problem.ts';
 import { beginAttempt, refuseAttempt, runAttempt } from './apply.ts';
 import { backoffMs } from './backoff.ts';
+import { askDevice } from './busy.ts';
 import type { Agent } from './context.ts';
-import { planNext, supersedes } from './plan.ts';
+import { type Plan, planNext, supersedes } from './plan.ts';
+import { tellNoSpace } from './reports.ts';
 import { createBell, pause } from './signals.ts';
+import type { Attempt } from './state.ts';
 
 /** Brings the device to what is desired, one attempt at a time, while polling goes on. */
 export type Worker = {
   /** The newest accepted desired state. */
   want(desired: DesiredState): void;
-  /** Tries at once what waits to be tried again. */
+  /** Tries at once what waits to be tried again, and asks a busy device anew. */
   hurry(): void;
   run(signal: AbortSignal): Promise<void>;
 };
 
 const LONGEST_RETRY_MS = 15 * 60_000;
+/** A busy device's wait is cut into naps: meanwhile its clock may be set right, or it may have been asleep. */
+const NAP_MS = 60_000;
 
 export function createWorker(agent: Agent): Worker {
   const bell = createBell();
   let desired: DesiredState | null = null;
   let superseded = new AbortController();
   let hurried = false;
+  /** The try that the device itself puts off. */
+  let busy: (Pick<Attempt, 'deploymentId' | 'number'> & { until: Date }) | null = null;
 
   async function step(signal: AbortSignal): Promise<void> {
     if (agent.journal.state.attempt === null) {
       const plan = planNext(desired, agent.journal.state);
       if (plan.do === 'nothing') return bell.wait(signal);
       if (plan.do === 'refuse') return refuseAttempt(agent, plan.deploymentId, plan.number);
-      if (plan.retry && !hurried) {
-        const before = desired;
-        await bell.wait(signal, retryMs(plan.attempt.number));
-        if (signal.aborted || desired !== before) return;
-      }
-      hurried = false;
+      if (!(await mayBegin(plan, signal))) return;
       superseded = new AbortController();
       await beginAttempt(agent, plan.attempt);
+      if (isSuperseded(plan.attempt)) superseded.abort();
     }
     await agent.exclusive(() => runAttempt(agent, superseded.signal, signal));
+  }
+
+  /** Waits for what has to be waited for before the try. False: look again at what is to be done. */
+  async function mayBegin({ attempt, retry, beginBefore }: Extract<Plan, { do: 'apply' }>, signal: AbortSignal): Promise<boolean> {
+    const { deploymentId, number } = attempt;
+    if (busy?.deploymentId === deploymentId && busy.number === number) {
+      const leftMs = busy.until.getTime() - agent.clock.now().getTime();
+      if (leftMs > 0 && !hurried) {
+        await bell.wait(signal, Math.min(leftMs, NAP_MS));
+        return false;
+      }
+    } else if (retry && !hurried) {
+      const before = desired;
+      await bell.wait(signal, retryMs(number));
+      if (signal.aborted || desired !== before) return false;
+    }
+    hurried = false;
+    const until = await askDevice(agent, attempt, beginBefore, signal);
+    busy = until && { deploymentId, number, until };
+    return busy === null && !isSuperseded(attempt);
+  }
+
+  /** What became desired while something else was waited for. */
+  function isSuperseded(attempt: Attempt): boolean {
+    return desired !== null && supersedes(desired, attempt);
   }
 
   function retryMs(number: number): number {
@@ -64,6 +92,7 @@ export function createWorker(agent: Agent): Worker {
         } catch (error) {
           if (signal.aborted) return;
           agent.log('error', 'cannot go on with the deployment yet', { error: messageOf(error) });
+          await tellNoSpace(agent, error);
           await pause(Math.max(100, backoffMs(failures, Math.random())), signal);
           failures += 1;
         }

@@ -56,8 +56,10 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   const all = await commit(1, ids);
   const few = await commit(2, ids.slice(0, FEW));
   const applied = await converged(stack, count);
+  await settle(stack, signal);
+  const settledMb = await memoryMb(stack.service.pid, 'VmRSS');
   const peakMb = await memoryMb(stack.service.pid, 'VmHWM');
-  tell(count, applied, { first, all, few }, { idleMb, peakMb }, devices.told().troubles);
+  tell(count, applied, { first, all, few }, { idleMb, settledMb, peakMb }, devices.told().troubles);
 }
 
 /** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */
@@ -134,7 +136,7 @@ function tell(
   count: number,
   applied: number,
   { first, all, few }: { first: Measured; all: Measured; few: Measured },
-  { idleMb, peakMb }: { idleMb: number; peakMb: number },
+  { idleMb, settledMb, peakMb }: { idleMb: number; settledMb: number; peakMb: number },
   troubles: number,
 ): void {
   const seconds = ({ seconds: value }: Measured) => `${round(value, 2)} s`;
@@ -147,6 +149,7 @@ function tell(
     { what: 'processor: PostgreSQL', seen: `${round(all.postgresCpu, 2)} s` },
     { what: 'processor: simulated devices', seen: `${round(all.devicesCpu, 2)} s` },
     { what: 'service, resident with all connected', seen: `${idleMb} MB`, limit: TARGETS.memory },
+    { what: 'service, resident after the commits', seen: `${settledMb} MB` },
     { what: 'service, peak resident', seen: `${peakMb} MB` },
     { what: 'requests that devices had to repeat', seen: troubles },
   ];
@@ -158,6 +161,6 @@ function tell(
     serverCpuSeconds: round(all.serverCpu, 2),
     postgresCpuSeconds: round(all.postgresCpu, 2),
     devicesCpuSeconds: round(all.devicesCpu, 2),
-    ...{ serverIdleRssMb: idleMb, serverPeakRssMb: peakMb, troubles },
+    ...{ serverIdleRssMb: idleMb, serverSettledRssMb: settledMb, serverPeakRssMb: peakMb, troubles },
   });
 }

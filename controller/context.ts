@@ -8,6 +8,7 @@ export type Controller = Pick<
   | 'log'
   | 'box'
   | 'hosts'
+  | 'forgeHosts'
   | 'guard'
   | 'preparer'
   | 'workspaces'

@@ -5,11 +5,15 @@ import type { Controller } from './context.ts';
 import { startNotifying } from './notify.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
 import { createLanes, PATIENT_AT_ONCE } from './reconcile/lanes.ts';
+import { type Planning, reconcileMergeRequest } from './reconcile/plan.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
+import { reconcileStatus } from './reconcile/status.ts';
 import { reconcileWorkspaces } from './reconcile/workspace.ts';
 import { dueRollouts, expire, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
+import { evaluate } from './sweep/evaluate.ts';
 import { createPoll } from './sweep/poll.ts';
+import { dueReports } from './sweep/reports.ts';
 import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
 
@@ -28,25 +32,45 @@ export async function startController(controller: Controller): Promise<{ stop():
   await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
   await queue.work('rollout', 4, (id) => reconcileRollout(controller, id));
   await queue.work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
+  const planning: Planning = new Set();
+  await queue.work('merge_request', 3, (id) => reconcileMergeRequest(controller, planning, id));
+  await queue.work('commit_status', 3, (id) => reconcileStatus(controller, id));
   await queue.work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId));
   const poll = createPoll();
   const notifying = await startNotifying(controller);
-  const chores = startChores(controller, [...notifying.chores, poll, resync, dueRollouts, offline, expire, timeOut, retry, prune]);
+  const chores = startChores(controller, [
+    ...notifying.chores,
+    poll,
+    resync,
+    evaluate,
+    dueRollouts,
+    dueReports,
+    offline,
+    expire,
+    timeOut,
+    retry,
+    prune,
+  ]);
   const watching = await startWatching(controller, join(controller.config.DATA_DIR, 'workspaces'));
   await announce(controller, 'service.watching');
   return {
     stop: async () => {
-      await announce(controller, 'service.not_watching');
+      await sayGoodbye(controller).catch((error: unknown) => controller.log.warn({ err: error }, 'listeners are not told of the stop'));
       await Promise.all([chores.stop(), notifying.stop()]);
       await watching.close();
     },
   };
 }
 
+/** As long as another instance watches, its devices are watched. */
+async function sayGoodbye(controller: Controller): Promise<void> {
+  if (!(await controller.store.queue.leave())) await announce(controller, 'service.not_watching');
+}
+
 /** Devices named per event: bounds its size. */
 const CHUNK = 1_000;
 
-/** Tells listeners which devices this instance begins or ceases to watch. */
+/** Tells listeners which devices begin or cease to be watched. */
 async function announce({ store }: Controller, type: 'service.watching' | 'service.not_watching'): Promise<void> {
   const rows = await store.sql<{ organizationId: string; ids: string[] }[]>`
     select organization_id as "organizationId", array_agg(id order by id) as ids

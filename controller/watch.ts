@@ -1,5 +1,6 @@
 import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
+import { isDatabaseAway } from '../src/db/away.ts';
 import { transact } from '../src/db/transact.ts';
 import { messageOf } from '../src/errors.ts';
 import { parseRemote } from '../src/git/remote.ts';
@@ -87,7 +88,7 @@ async function followWorkspaces(
 }
 
 function warn(controller: Controller, error: unknown): void {
-  controller.log.warn({ err: error }, `watching: ${messageOf(error)}`);
+  controller.log[isDatabaseAway(error) ? 'debug' : 'warn']({ err: error }, `watching: ${messageOf(error)}`);
 }
 
 type Debounce = { run(key: string, work: () => Promise<void>): void; close(): Promise<void> };

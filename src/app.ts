@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { serve } from '@hono/node-server';
 import { createAdapters } from './adapter/registry.ts';
 import type { Config } from './config.ts';
+import { watchDatabase } from './db/availability.ts';
 import { connect } from './db/connect.ts';
 import { openEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
@@ -15,6 +15,7 @@ import { FORGE_HOST_FAULTS } from './forge/problems.ts';
 import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { actorOf, openDeviceAuth } from './http/auth.ts';
+import { listen } from './http/listen.ts';
 import { openLive } from './http/live.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createRateLimits } from './http/rate-limit.ts';
@@ -37,6 +38,8 @@ export type App = {
   url: string;
   databaseUrl: string;
   services: Services;
+  /** Resolves with the reason when the service cannot go on and is to be started again: its own PostgreSQL ended. */
+  failed: Promise<string>;
   /** Stops in the reverse order of opening: no new work, what is in flight ends, everything closes. Idempotent. */
   close(): Promise<void>;
 };
@@ -56,7 +59,7 @@ export async function openApp(config: Config, log: Log, startController: StartCo
     }
   };
   try {
-    const { services, databaseUrl, server, url } = await open(config, log, closers);
+    const { services, databaseUrl, failed, server, url } = await open(config, log, closers);
     if (startController !== undefined && config.ROLE !== 'api') {
       const controller = await startController(services);
       closers.push(() => controller.stop());
@@ -67,7 +70,7 @@ export async function openApp(config: Config, log: Log, startController: StartCo
       return closing;
     };
     log.info({ url, role: config.ROLE, listening: server.listening }, 'ready');
-    return { url, databaseUrl, services, close };
+    return { url, databaseUrl, services, failed, close };
   } catch (error) {
     await closeAll();
     throw error;
@@ -75,11 +78,13 @@ export async function openApp(config: Config, log: Log, startController: StartCo
 }
 
 async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) {
-  const databaseUrl = config.DATABASE_URL ?? (await openEmbedded(config, log, closers));
+  const { databaseUrl, failed } = await openDatabase(config, log, closers);
   await migrate(databaseUrl, log);
   const sql = connect(databaseUrl, { max: 10 });
   closers.push(() => sql.end({ timeout: 2 }));
   const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
+  const database = watchDatabase(databaseUrl, log);
+  closers.push(() => database.close());
   const listenSql = connect(directUrl, { max: 1, applicationName: 'bellwether listen' });
   closers.push(() => listenSql.end({ timeout: 2 }));
   const { BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir } = config;
@@ -88,7 +93,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   // Below the queue: its handlers work with it until they are drained.
   const preparer = openPreparer(config.GIT_WORKERS);
   closers.push(() => preparer.close());
-  const queue = await openQueue(directUrl, sql, log, { soleOwner: config.DATABASE_URL === undefined });
+  const queue = await openQueue(directUrl, sql, log, { soleOwner: config.DATABASE_URL === undefined, works: config.ROLE !== 'api' });
   closers.push(() => queue.close(DRAIN_MS));
   const store = { sql, queue };
   const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
@@ -113,6 +118,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   let url = '';
   const services: Services = {
     store,
+    database,
     listenSql,
     config,
     log,
@@ -133,7 +139,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     sender,
     publicUrl: () => config.PUBLIC_URL?.replace(/\/+$/, '') ?? url,
   };
-  const server = await listen(config, services);
+  const server = await listen(createServer(services).fetch, { host: config.HOST, port: config.PORT }, log);
   url = urlOf(server, config.HOST);
   const live = await openLive({
     httpServer: server,
@@ -143,20 +149,27 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     corsOrigins: config.CORS_ORIGINS,
     authenticate: (token) => actorOf(sql, token),
   });
-  metrics.watch({ sql, queue, waitingPolls: () => wakeups.waiting(), liveConnections: () => live.connections() });
+  metrics.watch({ sql, queue, database, waitingPolls: () => wakeups.waiting(), liveConnections: () => live.connections() });
   closers.push(async () => {
     // Long polls are answered before connections are closed.
     await wakeups.close();
     await live.close();
     await closeServer(server);
   });
-  return { services, databaseUrl, server, url };
+  return { services, databaseUrl, failed, server, url };
 }
 
-async function openEmbedded(config: Config, log: Log, closers: (() => Promise<void>)[]): Promise<string> {
+async function openDatabase(
+  config: Config,
+  log: Log,
+  closers: (() => Promise<void>)[],
+): Promise<{ databaseUrl: string; failed: Promise<string> }> {
+  // A database of somebody else's comes back by itself, or is brought back.
+  if (config.DATABASE_URL !== undefined) return { databaseUrl: config.DATABASE_URL, failed: new Promise(() => undefined) };
   const postgres = await openEmbeddedPostgres(config.DATA_DIR, log);
   closers.push(() => postgres.close());
-  return postgres.url;
+  const failed = postgres.ended.then(() => `the embedded PostgreSQL (process ${postgres.pid}) ended`);
+  return { databaseUrl: postgres.url, failed };
 }
 
 /** The first admin token: the configured one, or one that is minted, written beside the data and said once. */
@@ -175,22 +188,6 @@ async function ensureAdminToken(config: Config, sql: Services['store']['sql'], o
   await writeFile(path, `${token}\n`, { mode: 0o600 });
   process.stderr.write(`\nAdmin token of organization "${DEFAULT_ORGANIZATION}", shown this once (also in ${path}):\n  ${token}\n\n`);
   log.info({ path }, 'admin token minted');
-}
-
-async function listen(config: Config, services: Services): Promise<Server> {
-  const app = createServer(services);
-  return new Promise((resolve, reject) => {
-    const server = serve(
-      {
-        fetch: app.fetch,
-        hostname: config.HOST,
-        port: config.PORT,
-        serverOptions: { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
-      },
-      () => resolve(server as Server),
-    );
-    server.once('error', reject);
-  });
 }
 
 function urlOf(server: Server, host: string): string {

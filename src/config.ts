@@ -10,6 +10,10 @@ const flag = (defaultValue: boolean) =>
     .default(defaultValue ? 'true' : 'false')
     .transform((text) => ['1', 'true', 'yes', 'on'].includes(text));
 
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.parse(text)?.origin === text && !text.includes('*'));
+}
+
 const Environment = z
   .object({
     HOST: z.string().default('127.0.0.1'),
@@ -40,7 +44,8 @@ const Environment = z
           .split(',')
           .map((origin) => origin.trim())
           .filter(Boolean),
-      ),
+      )
+      .refine((origins) => origins.every(isOrigin), 'must be * or origins as browsers send them, such as https://fleet.example.com'),
     ALLOW_PRIVATE_GIT_HOSTS: flag(false),
     ALLOW_HTTP_GIT_HOSTS: flag(true),
     /** Notifications to private addresses and this machine, and without TLS. */
@@ -54,6 +59,8 @@ const Environment = z
     RATE_LIMIT_DEVICE: z.coerce.number().positive().max(1_000_000).default(20),
     RATE_LIMIT_HOOK: z.coerce.number().positive().max(1_000_000).default(50),
     RATE_LIMIT_REFUSED: z.coerce.number().positive().max(1_000_000).default(20),
+    /** For tests: the instant at which the process kills itself, or finds the disk full (faults.ts). */
+    BELLWETHER_FAULT: z.string().optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
     /** Git operations in flight per git host. */
     GIT_HOST_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(8),

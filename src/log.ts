@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino';
+import { type Logger, pino, stdSerializers } from 'pino';
 
 export type Log = Logger;
 
@@ -12,9 +12,17 @@ export function createLog(level: string): Log {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: withoutValues },
     redact: {
       paths: ['authorization', 'password', 'token', 'apiKey', 'secret', '*.authorization', '*.password', '*.token', '*.apiKey', '*.secret'],
       censor: '[redacted]',
     },
   });
+}
+
+/** PostgreSQL's own words on an error quote the values of the row or JSON that it could not take. */
+function withoutValues(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { where: _where, detail: _detail, ...rest } = stdSerializers.err(error);
+  return rest;
 }

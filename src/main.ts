@@ -5,6 +5,7 @@ import { registerKeysCommands } from './cli/keys.ts';
 import { readConfig } from './config.ts';
 import { registerDemoCommand } from './demo/command.ts';
 import { messageOf } from './errors.ts';
+import { armFault } from './faults.ts';
 import { createLog } from './log.ts';
 import { registerSimulateCommand } from './simulate/command.ts';
 
@@ -24,6 +25,10 @@ program
     'validate a checkout as the controller would: for pre-commit hooks and CI; exit code 1 and file:line:pointer lines on errors',
   )
   .option('--layout <layout>', 'repo or fleet; default: fleet when there is a fleet.yaml')
+  .option(
+    '--devices <file>',
+    'JSON or YAML list of {id, labels, site, …} of the devices, for a fleet with layers by label or site, or templates',
+  )
   .option('--json', 'JSON for programs')
   .action(validate);
 
@@ -48,12 +53,12 @@ registerClientCommands(program, {
   ...(process.stdout.isTTY ? { columns: process.stdout.columns } : {}),
 });
 
-async function validate(dir: string | undefined, options: { layout?: string; json?: boolean }): Promise<void> {
+async function validate(dir: string | undefined, options: { layout?: string; devices?: string; json?: boolean }): Promise<void> {
   const { formatErrors, validateCheckout } = await import('./cli/validate.ts');
-  const { layout } = options;
+  const { layout, devices } = options;
   if (layout !== undefined && layout !== 'repo' && layout !== 'fleet')
     throw new Error(`Cannot validate with layout "${layout}", must be "repo" or "fleet"`);
-  const { errors, paths } = await validateCheckout(dir ?? '.', { layout });
+  const { errors, paths } = await validateCheckout(dir ?? '.', { layout, devices });
   if (options.json) process.stdout.write(`${JSON.stringify({ valid: errors.length === 0, devices: paths, errors })}\n`);
   else if (errors.length > 0) process.stdout.write(`${formatErrors(errors)}\n`);
   else process.stdout.write(`valid: ${paths} ${paths === 1 ? 'device' : 'devices'}\n`);
@@ -67,20 +72,25 @@ async function agent(): Promise<void> {
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
+  if (config.BELLWETHER_FAULT !== undefined) armFault(config.BELLWETHER_FAULT);
   const log = createLog(config.LOG_LEVEL);
   const [{ openApp }, { startController }] = await Promise.all([import('./app.ts'), import('../controller/main.ts')]);
   // Asked for before the start: a signal that comes while it opens must not leave a database behind.
   const stopped = stopSignal();
   const app = await openApp(config, log, startController);
-  const signal = await stopped;
-  log.info({ signal }, 'stopping');
+  const why = await Promise.race([stopped.then((signal) => ({ signal })), app.failed.then((failure) => ({ failure }))]);
+  if ('failure' in why) log.fatal(why, 'cannot go on: ending, to be started again');
+  else log.info(why, 'stopping');
+  // What waits for a database that is away may wait for ever.
+  const limitMs = app.services.database.isUp() ? 10_000 : 3_000;
   const limit = setTimeout(() => {
-    log.error('stopping took longer than 10 s: ending at once');
+    log.error(`stopping took longer than ${limitMs / 1000} s: ending at once`);
     process.exit(1);
-  }, 10_000);
+  }, limitMs);
   await app.close();
   clearTimeout(limit);
   log.info('stopped');
+  if ('failure' in why) process.exit(1);
 }
 
 function stopSignal(): Promise<NodeJS.Signals> {

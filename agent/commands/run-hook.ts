@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { HookName } from '../../src/wire/bundle.ts';
 import type { Agent } from '../context.ts';
-import { runHook } from '../hooks.ts';
-import { releaseFolder } from '../release.ts';
+import { runHook, runningContext } from '../hooks.ts';
 import type { CommandOutcome, CommandType } from './command.ts';
 
 const Payload = z.object({ hook: HookName });
@@ -18,18 +17,7 @@ export const runHookCommand: CommandType = {
 };
 
 export async function runLocalHook(agent: Agent, hook: string, timeoutMs: number, signal: AbortSignal): Promise<CommandOutcome> {
-  const { running, previous } = agent.journal.state;
-  const result = await runHook(
-    hook,
-    {
-      hooksFolder: agent.root.hooks,
-      release: running === null ? agent.root.folder : releaseFolder(agent.root, running),
-      previous: previous === null ? null : releaseFolder(agent.root, previous),
-      deviceId: agent.identity.deviceId,
-    },
-    timeoutMs,
-    signal,
-  );
+  const result = await runHook(hook, runningContext(agent), timeoutMs, signal);
   return result.ok
     ? { ok: true, result: { output: result.output } }
     : { ok: false, result: { error: 'hook_failed', detail: result.why, output: result.output } };

@@ -8,6 +8,8 @@ export type Program = { child: ChildProcess; pid: number; output(): string; end(
 export type ProgramOptions = {
   env?: Record<string, string>;
   args?: string[];
+  /** For Node itself. */
+  nodeArgs?: readonly string[];
   /** Writes a CPU profile into this folder when it ends. */
   profileDir?: string | undefined;
   /** Starts it with a channel for messages. */
@@ -24,7 +26,8 @@ const PATH = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin';
 /** Starts a file of this repository under this very Node. */
 export function startProgram(file: string, options: ProgramOptions = {}): Program {
   const path = fileURLToPath(new URL(`../../${file}`, import.meta.url));
-  const execArgv = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
+  const profiling = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
+  const execArgv = [...(options.nodeArgs ?? []), ...profiling];
   const settings = { env: { PATH, ...options.env }, execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] } satisfies ForkOptions;
   const child = options.messages
     ? fork(path, options.args ?? [], settings)

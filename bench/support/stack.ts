@@ -25,6 +25,8 @@ export type Stack = AsyncDisposable & {
 };
 
 const READY_TIMEOUT_MS = 60_000;
+/** As `npm start` and the image have it. */
+const NODE_ARGS = ['--max-semi-space-size=16', '--heap-growing-percent=50'];
 const READY = z.object({ msg: z.literal('ready'), url: z.string() });
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 
@@ -54,7 +56,7 @@ export async function openStack(options: {
       ALLOW_PRIVATE_GIT_HOSTS: 'true',
       ...options.env,
     };
-    const service = opened.use(startProgram('src/main.ts', { args: ['serve'], env, profileDir: options.profileDir }));
+    const service = opened.use(startProgram('src/main.ts', { args: ['serve'], nodeArgs: NODE_ARGS, env, profileDir: options.profileDir }));
     const url = await lineOf(service, readyUrl, READY_TIMEOUT_MS);
     const api = createClient({ server: url, token, signal: options.signal });
     const closing = opened.move();

@@ -34,7 +34,8 @@ async function deliver(controller: Controller, due: Due): Promise<void> {
     if (adapter.delivery === 'push') await push(controller, adapter, due);
     await report('succeeded', due.bundle);
   } catch (error) {
-    const passing = error instanceof Problem && error.retry !== 'never';
+    // Only what says so itself is the bundle's fault; a share, a network or a database that is away is not.
+    const passing = !(error instanceof Problem) || error.retry !== 'never';
     await report('failed', due.previous, { code: passing ? 'delivery_failed' : 'refused', detail: messageOf(error).slice(0, 4000) });
     // The adapter's contract: what failed has changed nothing.
     await report('rolled_back', due.previous);

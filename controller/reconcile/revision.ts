@@ -2,12 +2,14 @@ import { audit } from '../../src/audit/store.ts';
 import type { Db } from '../../src/db/connect.ts';
 import { transact, type Unit } from '../../src/db/transact.ts';
 import { newId } from '../../src/ids.ts';
-import type { PreparedRevision } from '../../src/revision/revision.ts';
-import { countInvalidPaths, type RevisionVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
+import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
+import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
+import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
 import { policyFor, releaseSource } from '../../src/rollout/release.ts';
 import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
-import { lockSource, recordCheck } from '../../src/source/store.ts';
+import { lockSource, notePerDevice, recordCheck } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
+import { convergeBound, forgetOldBundles } from './stale.ts';
 
 /** Writes a prepared commit: its verdict, its bundles, what becomes of each folder, and the rollout that brings it to devices. One transaction. */
 export async function storeRevision(
@@ -16,13 +18,14 @@ export async function storeRevision(
   ref: string,
   prepared: PreparedRevision,
   timings: Record<string, number>,
+  stale: readonly StalePath[],
 ): Promise<void> {
   const started = performance.now();
   const verdict = await transact(controller.store, async (unit) => {
     const present = await lockSource(unit.tx, source.id);
     // Settings that changed while the commit was prepared make its outcome worthless: the change has woken the source again.
     if (present === undefined || present.version !== source.version) return 'outdated';
-    return writeRevision(unit, present, ref, prepared, timings);
+    return writeRevision(unit, present, ref, prepared, timings, stale);
   });
   const storedMs = Math.round(performance.now() - started);
   controller.metrics.stages({ ...timings, storeMs: storedMs });
@@ -38,6 +41,7 @@ async function writeRevision(
   ref: string,
   prepared: PreparedRevision,
   timings: Record<string, number>,
+  stale: readonly StalePath[],
 ): Promise<RevisionVerdict> {
   const { tx } = unit;
   const owner = { organizationId: source.organizationId, sourceId: source.id };
@@ -45,15 +49,19 @@ async function writeRevision(
   const revisionId = await upsertRevision(tx, owner, { id: newId(), ref, prepared, verdict: 'invalid', timings });
   if (!broken) {
     await storeBundles(tx, source.organizationId, prepared);
+    if (source.heldAt === null) await forgetOldBundles(unit, source, prepared, stale);
     await storePaths(tx, owner, revisionId, prepared);
+    await notePerDevice(tx, source.id, prepared.perDevice);
   }
   const invalidPaths = broken ? 0 : await countInvalidPaths(tx, owner);
   const verdict = verdictOf(source, prepared, broken, invalidPaths);
-  await tx`update revisions set verdict = ${verdict} where organization_id = ${source.organizationId} and id = ${revisionId}`;
+  await setVerdict(tx, owner, revisionId, verdict);
   await tell(unit, source, revisionId, verdict, prepared);
   // Of a held source it is only noted: lifting the hold lets it go.
   if (verdict !== 'invalid' && source.heldAt === null) {
-    await releaseSource(unit, source, { revisionId, commit: prepared.commit.oid, policy: policyFor(source, prepared.rolloutPolicy) });
+    const policy = policyFor(source, prepared.rolloutPolicy);
+    const rollout = await releaseSource(unit, source, { revisionId, commit: prepared.commit.oid, policy });
+    if (rollout === null && prepared.perDevice) await convergeBound(unit, source, stale);
   }
   await recordCheck(tx, source, {
     status: statusOfVerdict(verdict),
@@ -67,11 +75,13 @@ async function writeRevision(
     synced: { commit: broken ? source.preparedCommit : prepared.commit.oid, revisionId },
     arrived: source.expectedCommit === prepared.commit.oid,
   });
+  // While the source is held nothing of it goes out: then they are evaluated once more.
+  if (!broken && source.heldAt === null) await clearStale(tx, owner, stale);
   return verdict;
 }
 
 /** A repository that is one device's has nothing to be partly valid; a fleet is, unless the source wants all or nothing. */
-function verdictOf(source: Source, prepared: PreparedRevision, broken: boolean, invalidPaths: number): RevisionVerdict {
+export function verdictOf(source: Source, prepared: PreparedRevision, broken: boolean, invalidPaths: number): RevisionVerdict {
   if (broken) return 'invalid';
   if (invalidPaths === 0) return 'valid';
   if (source.allOrNothing) return 'invalid';
@@ -80,8 +90,9 @@ function verdictOf(source: Source, prepared: PreparedRevision, broken: boolean, 
     : 'partial';
 }
 
-async function tell(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): Promise<void> {
-  const invalid = prepared.paths.filter((path) => path.verdict === 'invalid');
+/** What the author of the commit learns. */
+export function emitVerdict(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): void {
+  const invalid = prepared.paths.filter(isBlamed);
   const errors = [...prepared.errors, ...invalid.flatMap((path) => path.errors)];
   unit.emit({
     organizationId: source.organizationId,
@@ -97,6 +108,10 @@ async function tell(unit: Unit, source: Source, revisionId: string, verdict: Rev
       errors: errors.slice(0, 5).map((error) => error.message),
     },
   });
+}
+
+async function tell(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): Promise<void> {
+  emitVerdict(unit, source, revisionId, verdict, prepared);
   await audit(unit.tx, {
     organizationId: source.organizationId,
     actor: 'controller',
@@ -109,7 +124,7 @@ async function tell(unit: Unit, source: Source, revisionId: string, verdict: Rev
       verdict,
       author: prepared.commit.author.email,
       pathsChanged: prepared.paths.length,
-      pathsInvalid: invalid.length,
+      pathsInvalid: prepared.paths.filter(isBlamed).length,
     },
   });
 }
@@ -128,6 +143,6 @@ export async function statusOfRevision(tx: Db, source: Source): Promise<SourceSt
   return row === undefined ? 'new' : statusOfVerdict(row.verdict);
 }
 
-function statusOfVerdict(verdict: RevisionVerdict): SourceStatus {
+export function statusOfVerdict(verdict: RevisionVerdict): SourceStatus {
   return verdict === 'valid' ? 'ok' : verdict;
 }

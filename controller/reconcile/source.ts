@@ -1,7 +1,9 @@
 import { transact } from '../../src/db/transact.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
+import { faultPoint } from '../../src/faults.ts';
 import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
+import { stalePaths } from '../../src/revision/stale-paths.ts';
 import { dependenciesOf } from '../../src/revision/store.ts';
 import { openCredentials } from '../../src/source/credentials.ts';
 import { prepareCommit } from '../../src/source/prepare-commit.ts';
@@ -16,6 +18,7 @@ import {
 } from '../../src/source/source.ts';
 import { type CheckOutcome, putOffCheck, recordCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
+import { evaluateAgain } from './evaluate.ts';
 import type { Lanes } from './lanes.ts';
 import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
 
@@ -46,7 +49,15 @@ async function sync(controller: Controller, source: Source, started: number, sig
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   const head = await lookUpHead(controller, source, remote, signal);
   const listedMs = Math.round(performance.now() - started);
-  if (head.oid === source.headCommit) return recordUnchanged(controller, source, head.oid);
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  const stale = await stalePaths(controller.store.sql, owner);
+  if (head.oid === source.headCommit) {
+    await recordUnchanged(controller, source, head.oid);
+    const { preparedCommit } = source;
+    if (stale.isDue && source.heldAt === null && head.oid === preparedCommit)
+      await evaluateAgain(controller, { ...source, preparedCommit }, head.name, stale.paths, signal);
+    return;
+  }
   const previous =
     source.layout === 'repo' || source.preparedCommit === null
       ? null
@@ -54,11 +65,13 @@ async function sync(controller: Controller, source: Source, started: number, sig
   const result = await prepareCommit(
     controller,
     source,
-    { ref: head.name, commit: head.oid, previous },
+    { ref: head.name, commit: head.oid, previous, stale: stale.paths.map(({ path }) => path) },
     { mirror: source.id, deadlineMs: config.GIT_TIMEOUT_SECONDS * 1000, signal },
   );
   const timings = { ...queued, refsMs: listedMs, fetchMs: result.fetchMs, buildMs: result.buildMs };
-  await storeRevision(controller, source, head.name, result.prepared, timings);
+  faultPoint('before_revision_stored');
+  await storeRevision(controller, source, head.name, result.prepared, timings, stale.paths);
+  faultPoint('after_revision_stored');
 }
 
 /** How long the hook that woke the source waited for a worker; nothing when no hook did. */

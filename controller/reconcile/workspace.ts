@@ -1,7 +1,9 @@
+import { LRUCache } from 'lru-cache';
 import { audit } from '../../src/audit/store.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
 import { transact } from '../../src/db/transact.ts';
-import { messageOf } from '../../src/errors.ts';
+import { messageOf, Problem } from '../../src/errors.ts';
+import { isNoSpace } from '../../src/wire/no-space.ts';
 import type { Controller } from '../context.ts';
 
 /** Devices per turn. */
@@ -10,6 +12,7 @@ const BATCH = 200;
 const PARALLEL = 4;
 
 type Followed = Behind & { workspace: string };
+type Failure = Behind & { error: unknown };
 type Behind = { organizationId: string; deviceId: string; workspace: string | null; bundle: string };
 
 /**
@@ -17,27 +20,57 @@ type Behind = { organizationId: string; deviceId: string; workspace: string | nu
  * made again: everything in it comes from the database.
  */
 export async function reconcileWorkspaces(controller: Controller, organizationId: string): Promise<void> {
-  const failed = new Set<string>();
+  const failures = new Map<string, Failure>();
   for (;;) {
-    const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failed.has(device.deviceId));
+    const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failures.has(device.deviceId));
     if (behind.length === 0) return;
     const queue = [...behind];
     const done: Followed[] = [];
+    const failed: Failure[] = [];
     const lane = async () => {
       for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
         const device = next;
         await follow(controller, device).then(
           (workspace) => done.push({ ...device, workspace }),
-          (error: unknown) => {
-            failed.add(device.deviceId);
-            controller.log.error({ deviceId: device.deviceId, err: error }, `workspace cannot follow: ${messageOf(error)}`);
-          },
+          (error: unknown) => failed.push({ ...device, error }),
         );
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, lane));
     await noteFollowed(controller, organizationId, done);
+    for (const failure of failed) failures.set(failure.deviceId, failure);
+    await tellOutcomes(controller, done, failed);
+    // The others would fare no better; the next resync tries again.
+    if (failed.some(({ error }) => isNoSpace(error))) return;
   }
+}
+
+/** Why the workspace of a device could not follow the last time, here. */
+const troubles = new LRUCache<string, string>({ max: 10_000 });
+
+/** A device is told of when its workspace begins to fail, and when it follows again: not at every try. */
+async function tellOutcomes(controller: Controller, done: readonly Followed[], failed: readonly Failure[]): Promise<void> {
+  const recovered = done.filter((device) => troubles.delete(keyOf(device)));
+  const begun = failed.filter((failure) => troubles.get(keyOf(failure)) !== codeOf(failure.error));
+  if (recovered.length + begun.length === 0) return;
+  await transact(controller.store, async ({ emit }) => {
+    for (const { organizationId, deviceId } of recovered)
+      emit({ organizationId, type: 'workspace.recovered', subject: `device:${deviceId}`, data: {} });
+    for (const { organizationId, deviceId, error } of begun) {
+      const data = { code: codeOf(error), detail: messageOf(error) };
+      controller.log.error({ deviceId, err: error }, `workspace cannot follow: ${data.detail}`);
+      emit({ organizationId, type: 'workspace.failed', subject: `device:${deviceId}`, data });
+    }
+  });
+  for (const failure of begun) troubles.set(keyOf(failure), codeOf(failure.error));
+}
+
+function keyOf({ organizationId, deviceId }: Behind): string {
+  return `${organizationId} ${deviceId}`;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Problem ? error.code : 'workspace_failed';
 }
 
 async function workspacesBehind({ store }: Controller, organizationId: string): Promise<Behind[]> {

@@ -19,8 +19,10 @@ import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts
 import { pruneEvents } from '../../src/event/store.ts';
 import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
 import { pruneDeliveries } from '../../src/notification/deliveries.ts';
+import { pruneMergeRequests } from '../../src/plan/store.ts';
 import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store.ts';
 import { rolloutsAwaiting } from '../../src/rollout/targets.ts';
+import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
 import type { Chore } from './sweep.ts';
@@ -28,6 +30,8 @@ import type { Chore } from './sweep.ts';
 /** Attempts per beat and transaction. */
 const BATCH = 500;
 const KEEP_DAYS = 30;
+/** Of each source, however old: what its host sent when it last worked. */
+const HOOK_DELIVERIES_KEPT = 100;
 /** A workspace that no device names is one that was cut off, or its device was deleted: it may go after a day. */
 const ABANDONED_AFTER_MS = 86_400_000;
 
@@ -203,18 +207,20 @@ export const prune: Chore = {
     await workspaces.prune({ keep: new Set(kept.map((row) => row.workspace)), untouchedSince: new Date(Date.now() - ABANDONED_AFTER_MS) });
     await pruneMirrors(sql, join(config.DATA_DIR, 'mirrors'));
     await pruneEvents(sql, KEEP_DAYS);
+    await pruneHookDeliveries(sql, KEEP_DAYS, HOOK_DELIVERIES_KEPT);
     await pruneDeliveries(sql, KEEP_DAYS);
+    await pruneMergeRequests(sql, KEEP_DAYS);
     await pruneTelemetry(sql, KEEP_DAYS);
     await pruneLogLines(sql);
     await pruneIdempotencyKeys(sql);
   },
 };
 
-/** Mirrors of sources that are gone; beside a source's own, `<id>.preview`. */
+/** Mirrors of sources that are gone; beside a source's own, `<id>.preview` and so on. */
 async function pruneMirrors(sql: Sql, root: string): Promise<void> {
   const names = await readdir(root).catch(() => []);
   const sources = new Set((await sql<{ id: string }[]>`select id from sources`).map((row) => row.id));
-  for (const name of names) if (!sources.has(name.replace(/\.preview$/, ''))) await rm(join(root, name), { recursive: true, force: true });
+  for (const name of names) if (!sources.has(name.replace(/\.(?:preview|plan|merge)$/, ''))) await rm(join(root, name), { recursive: true, force: true });
 }
 
 function byOrganization<Row extends { organizationId: string }>(rows: readonly Row[]): Map<string, Row[]> {

@@ -1,3 +1,4 @@
+import { isDatabaseAway } from '../../src/db/away.ts';
 import type { Controller } from '../context.ts';
 
 /** A chore that repeats. Each run must be safe beside runs of other instances, and may take as long as it takes: the next one waits for it. */
@@ -20,7 +21,7 @@ async function loop(controller: Controller, chore: Chore, signal: AbortSignal): 
     try {
       await chore.run(controller);
     } catch (error) {
-      controller.log.error({ chore: chore.name, err: error }, 'chore failed');
+      controller.log[isDatabaseAway(error) ? 'debug' : 'error']({ chore: chore.name, err: error }, 'chore failed');
     }
     await pause(chore.everySeconds * 1000 * (0.9 + Math.random() * 0.2), signal);
   }

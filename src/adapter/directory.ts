@@ -1,5 +1,6 @@
 import { mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { diskProblem } from '../workspace/durable.ts';
 import { openWorkspaces, type Workspaces } from '../workspace/workspace.ts';
 import type { PushAdapter } from './adapter.ts';
 
@@ -13,14 +14,20 @@ export function createDirectoryAdapter(root: string): PushAdapter {
     name: 'directory',
     delivery: 'push',
     deliver: async ({ organizationId, deviceId, manifest, readFile, signal }) => {
-      opening ??= openWorkspaces(join(root, '.store'));
-      const workspaces = await opening;
       const folder = join(root, organizationId);
-      await mkdir(folder, { recursive: true });
       const share = join(folder, deviceId);
-      const name = (await storeOf(share)) ?? (await workspaces.create({ organizationId, deviceId }));
-      await workspaces.applyRelease(name, { manifest, readFile }, { reason: 'delivered', signal });
-      await point(share, join('..', '.store', name, 'current'));
+      try {
+        opening ??= openWorkspaces(join(root, '.store'));
+        const workspaces = await opening;
+        await mkdir(folder, { recursive: true });
+        const name = (await storeOf(share)) ?? (await workspaces.create({ organizationId, deviceId }));
+        await workspaces.applyRelease(name, { manifest, readFile }, { reason: 'delivered', signal });
+        await point(share, join('..', '.store', name, 'current'));
+      } catch (error) {
+        // What could not be opened, on a full disk say, is opened anew the next time.
+        opening = undefined;
+        throw diskProblem(`deliver to "${share}"`, error);
+      }
     },
   };
 }

@@ -16,6 +16,7 @@ import {
 import type { Item } from './client.ts';
 import { registerDeviceCommands } from './device-commands.ts';
 import { registerNotificationCommands } from './notification-commands.ts';
+import { registerPlanCommand } from './plan-commands.ts';
 import { registerHoldCommands, registerRolloutCommands } from './rollout-commands.ts';
 import { registerSourceCommands } from './source-commands.ts';
 import { ago, type Column, field, plain, relativeTime } from './table.ts';
@@ -27,6 +28,7 @@ export function registerClientCommands(program: Command, io: Terminal): void {
   registerDeviceCommands(group('devices', 'devices: register, watch, roll back, hold'), io);
   const sources = group('sources', 'Git repositories that devices follow');
   registerSourceCommands(sources, group('revisions', 'commits and their verdicts'), io);
+  registerPlanCommand(group('plan', 'what a branch would do to devices; exit code 1 if it does not validate'), io);
   registerRolloutCommands(group('rollouts', 'revisions on their way to devices, wave by wave'), io);
   registerNotificationCommands(group('notifications', 'webhooks that tell others what happened'), io);
   const sites = group('sites', 'where devices stand');

@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { Problem } from '../errors.ts';
 import { detailOf } from '../revision/config-error.ts';
 import { FLEET_MANIFEST_NAMES } from '../revision/manifest/fleet.ts';
 import { prepareRevision } from '../revision/prepare.ts';
 import type { ConfigError, Layout } from '../revision/revision.ts';
 import { DIRECTORY_COMMIT, directorySource } from './directory-source.ts';
+import { readKnownDevices } from './known-devices.ts';
 
 export type CheckoutVerdict = {
   errors: ConfigError[];
@@ -13,21 +14,31 @@ export type CheckoutVerdict = {
   paths: number;
 };
 
+export type ValidateOptions = {
+  /** Default: `fleet` when there is a fleet manifest, else `repo`. */
+  layout?: Layout;
+  /** File with what is known of the devices, on which layers and templates may depend. Without it, nothing is known but the folders' names. */
+  devices?: string | undefined;
+  signal?: AbortSignal;
+};
+
 /**
  * Validates the files of a working tree, committed or not, exactly as the controller validates a commit; needs neither Git nor a network.
- * @param options.layout default: `fleet` when there is a fleet manifest, else `repo`
- * @throws Problem `not_found` when `dir` is no directory
+ * @throws Problem `not_found` when `dir` is no directory, `invalid_devices`
  */
-export async function validateCheckout(dir: string, options: { layout?: Layout; signal?: AbortSignal } = {}): Promise<CheckoutVerdict> {
+export async function validateCheckout(dir: string, options: ValidateOptions = {}): Promise<CheckoutVerdict> {
   const root = resolve(dir);
   if (!(await stat(root).catch(() => null))?.isDirectory()) {
     throw new Problem('not_found', `Cannot validate "${dir}": it is not a directory`, { status: 404 });
   }
   const layout = options.layout ?? (await detectLayout(root));
+  const devicesOf = options.devices === undefined ? () => new Map() : await readKnownDevices(options.devices);
   const revision = await prepareRevision(directorySource(root), {
     commit: DIRECTORY_COMMIT,
     layout,
     previous: null,
+    sourceName: basename(root),
+    inquiries: { devicesOf: async (paths) => devicesOf(paths), dependents: async () => [] },
     signal: options.signal,
   });
   return { errors: [...revision.errors, ...revision.paths.flatMap((path) => path.errors)], paths: revision.paths.length };

@@ -76,6 +76,9 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
     path,
     auth: { token: target.token },
     forceNew: true,
+    // The requests of a polling session must all reach the same process: only where there is no WebSocket.
+    transports: ['websocket', 'polling'],
+    tryAllTransports: true,
     timeout: CONNECT_TIMEOUT_MS,
   });
   const unauthorized = () => fail(new Problem('unauthorized', 'Cannot watch: the token is not valid', { status: 401 }));

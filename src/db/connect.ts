@@ -20,6 +20,8 @@ export function connect(url: string, options: PoolOptions = {}): Sql {
     max: options.max ?? 10,
     idle_timeout: 0,
     connect_timeout: 10,
+    // The client's own pauses grow to 20 s, for which a database that is back would still be away.
+    backoff: (retries: number) => Math.min(1, 0.02 * 2 ** retries) * (0.5 + Math.random() / 2),
     onnotice: () => {},
     connection: { application_name: options.applicationName ?? 'bellwether' },
     types: { bigint: { to: 20, from: [20], serialize: (value: number | bigint) => String(value), parse: (text: string) => Number(text) } },

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { access, chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,15 +7,17 @@ import { messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 import { connect, type Sql } from './connect.ts';
+import { answers, exists, namedPostmaster, type Postmaster, runningPostmaster, stop, USER, urlOf, watchPostmaster } from './postmaster.ts';
 
-/** A PostgreSQL of our own in a data directory, reached through a Unix socket that only its owner can enter. */
-export type EmbeddedPostgres = { url: string; pid: number; close(): Promise<void> };
+/**
+ * A PostgreSQL of our own in a data directory, reached through a Unix socket that only its owner can enter. `ended` resolves when its postmaster
+ * ended without `close`: killed, say for want of memory. Its data are safe, and the next start finds them.
+ */
+export type EmbeddedPostgres = { url: string; pid: number; ended: Promise<void>; close(): Promise<void> };
 
 type Owner = { uid: number; gid: number } | undefined;
 type Binaries = { initdb: string; postgres: string };
-type Postmaster = { pid: number; socketDir: string; pgData: string };
 
-const USER = 'bellwether';
 /** Held by the service for as long as it uses the directory: the second service finds it taken. */
 const OWNER_LOCK = 7_236_001;
 const READY_TIMEOUT_MS = 60_000;
@@ -39,7 +41,13 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
   try {
     const lock = await takeOwnership(postmaster, dataDir);
     await createDatabase(postmaster);
-    return { url: urlOf(postmaster, 'bellwether'), pid: postmaster.pid, close: () => close(lock, postmaster) };
+    const watch = watchPostmaster(postmaster);
+    const close = async () => {
+      watch.stop();
+      await lock.end({ timeout: 1 });
+      await stop(postmaster);
+    };
+    return { url: urlOf(postmaster, 'bellwether'), pid: postmaster.pid, ended: watch.ended, close };
   } catch (error) {
     if (running === undefined && !isInUse(error)) await stop(postmaster);
     throw error;
@@ -132,18 +140,6 @@ async function initialise(pgData: string, binaries: Binaries, owner: Owner): Pro
   await writeFile(join(pgData, 'bellwether-ready'), '');
 }
 
-/** The server that `postmaster.pid` names, if that process lives and answers; a stale file is left to PostgreSQL, which knows what to do with it. */
-async function runningPostmaster(pgData: string): Promise<Postmaster | undefined> {
-  const named = await namedPostmaster(pgData);
-  return named !== undefined && alive(named.pid) && (await answers(named)) ? named : undefined;
-}
-
-async function namedPostmaster(pgData: string): Promise<Postmaster | undefined> {
-  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
-  const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
-  return pid > 0 && socketDir !== '' ? { pid, socketDir, pgData } : undefined;
-}
-
 /** A killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them: try again for a while. */
 async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
   const dead = await namedPostmaster(pgData);
@@ -215,19 +211,6 @@ function collectTail(child: ChildProcess): () => string {
   return () => tail;
 }
 
-async function answers(postmaster: Postmaster): Promise<boolean> {
-  if (!(await exists(join(postmaster.socketDir, '.s.PGSQL.5432')))) return false;
-  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1 });
-  try {
-    await sql`select 1`;
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
-}
-
 async function takeOwnership(postmaster: Postmaster, dataDir: string): Promise<Sql> {
   const sql = connect(urlOf(postmaster, 'postgres'), { max: 1, applicationName: 'bellwether owner' });
   // A service that was killed this instant holds the lock until PostgreSQL notices: a moment's patience.
@@ -251,40 +234,4 @@ async function createDatabase(postmaster: Postmaster): Promise<void> {
   } finally {
     await sql.end({ timeout: 1 });
   }
-}
-
-async function close(lock: Sql, postmaster: Postmaster): Promise<void> {
-  await lock.end({ timeout: 1 });
-  await stop(postmaster);
-}
-
-/** Fast shutdown: open transactions are rolled back, the cluster ends clean. */
-async function stop(postmaster: Postmaster): Promise<void> {
-  if (alive(postmaster.pid)) process.kill(postmaster.pid, 'SIGINT');
-  const deadline = Date.now() + 8_000;
-  // Its lock file goes last; the process itself may linger as a zombie where nobody reaps orphans.
-  const stopped = async () => !alive(postmaster.pid) || !(await exists(join(postmaster.pgData, 'postmaster.pid')));
-  while (!(await stopped()) && Date.now() < deadline) await new Promise((done) => setTimeout(done, 20));
-  if (!(await stopped())) process.kill(postmaster.pid, 'SIGQUIT');
-  await rm(postmaster.socketDir, { recursive: true, force: true });
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function urlOf(postmaster: Postmaster, database: string): string {
-  return `postgresql://${USER}@localhost/${database}?host=${encodeURIComponent(postmaster.socketDir)}`;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

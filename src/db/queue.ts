@@ -1,14 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { PgBoss } from 'pg-boss';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Db, Sql } from './connect.ts';
+import { isDatabaseAway } from './away.ts';
+import { connect, type Db, type Sql } from './connect.ts';
 
 /**
  * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
  * job active and one waiting, so that a wake-up during the work runs it once more and a storm of wake-ups runs it once.
  */
-export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace';
-export const QUEUE_NAMES: readonly QueueName[] = ['source', 'rollout', 'deployment', 'workspace'];
+export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace' | 'merge_request' | 'commit_status';
+export const QUEUE_NAMES: readonly QueueName[] = ['source', 'rollout', 'deployment', 'workspace', 'merge_request', 'commit_status'];
 
 export type Queue = {
   /**
@@ -19,15 +21,29 @@ export type Queue = {
   /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for what is expected to fail: it records that itself. */
   work(queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>): Promise<void>;
   depths(): Promise<Record<string, number>>;
+  /** Says that this process will soon have stopped working. @returns whether another one goes on, as far as the database sees their connections */
+  leave(): Promise<boolean>;
   /** Takes no more work, waits for what is in flight up to `timeoutMs`; what is left is handed back to the queue. */
   close(timeoutMs: number): Promise<void>;
 };
 
-/** `soleOwner`: nobody else can be working on this database, so that a job which is active belongs to a dead process and is taken over at once. */
-export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options: { soleOwner?: boolean } = {}): Promise<Queue> {
+export type QueueOptions = {
+  /** Nobody else can be working on this database, so that a job which is active belongs to a dead process and is taken over at once. */
+  soleOwner?: boolean;
+  /** This process will call `work`. */
+  works?: boolean;
+};
+
+/** What connections of processes that work, and of those that are about to stop, are called, followed by a word of each process's own. */
+const WORKING = 'bellwether controller ';
+const LEAVING = 'bellwether leaving ';
+
+export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options: QueueOptions = {}): Promise<Queue> {
+  const ownWord = randomBytes(6).toString('hex');
+  let leaving: Sql | undefined;
   const boss = new PgBoss({
     connectionString: databaseUrl,
-    application_name: 'bellwether queue',
+    application_name: options.works ? WORKING + ownWord : 'bellwether queue',
     max: 6,
     useListenNotify: true,
     schedule: false,
@@ -37,7 +53,8 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
     superviseIntervalSeconds: 5,
     monitorIntervalSeconds: 5,
   });
-  boss.on('error', (error) => log.error({ err: error }, 'queue'));
+  // That the database is away is told once, and not by every worker each second.
+  boss.on('error', (error) => log[isDatabaseAway(error) ? 'debug' : 'error']({ err: error }, 'queue'));
   boss.on('warning', (warning) => log.debug({ warning }, 'queue'));
   await boss.start();
   for (const name of QUEUE_NAMES) {
@@ -64,8 +81,14 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
     },
     work: (queue, concurrency, handler) => work(boss, queue, concurrency, handler, log),
     depths: () => depths(sql),
+    leave: async () => {
+      // Stays open until the end: of two that stop together, one sees the other go.
+      leaving ??= connect(databaseUrl, { max: 1, applicationName: LEAVING + ownWord });
+      return othersWork(leaving);
+    },
     close: async (timeoutMs) => {
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
+      await leaving?.end({ timeout: 1 });
     },
   };
 }
@@ -101,7 +124,7 @@ async function handle(queue: QueueName, key: string, handler: (key: string) => P
     await handler(key);
     log.debug({ queue, key, durationMs: Math.round(performance.now() - started) }, 'job done');
   } catch (error) {
-    log.error({ queue, key, err: error }, `job failed: ${messageOf(error)}`);
+    log[isDatabaseAway(error) ? 'debug' : 'error']({ queue, key, err: error }, `job failed: ${messageOf(error)}`);
     throw error;
   }
 }
@@ -111,4 +134,14 @@ async function depths(sql: Sql): Promise<Record<string, number>> {
     { name: string; waiting: number }[]
   >`select name, count(*)::int as waiting from pgboss.job where state < 'active' group by name`;
   return Object.fromEntries(rows.map((row) => [row.name, row.waiting]));
+}
+
+/** A process that died is gone from there as soon as its connections are. */
+async function othersWork(sql: Sql): Promise<boolean> {
+  const [row] = await sql<[{ found: boolean }]>`
+    select exists (
+      select 1 from pg_stat_activity w where w.datname = current_database() and w.application_name ^@ ${WORKING}
+        and not exists (select 1 from pg_stat_activity l where l.application_name = replace(w.application_name, ${WORKING}, ${LEAVING}))
+    ) as found`;
+  return row.found;
 }

@@ -1,5 +1,6 @@
 import type { NewEvent } from '../event/event.ts';
 import { appendEvents } from '../event/store.ts';
+import { faultPoint } from '../faults.ts';
 import type { Sql, Tx } from './connect.ts';
 import type { Queue, QueueName } from './queue.ts';
 
@@ -40,8 +41,10 @@ export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>
     for (const job of jobs.values()) if (!(await store.queue.enqueue(tx, job.queue, job.key))) absorbed.push(job);
     for (const [organizationId, ids] of woken) await notifyDevices(tx, organizationId, [...ids]);
     await appendEvents(tx, events);
+    faultPoint('before_commit');
     return { value, absorbed };
   });
+  faultPoint('after_commit');
   const { value, absorbed } = result as { value: T; absorbed: Job[] };
   await wakeAgain(store, absorbed);
   return value;

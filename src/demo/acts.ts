@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
-import type { LiveEvent } from '../wire/live.ts';
 import { complaintsOf, type DemoDevice, type Fingerprint, fileOn, fingerprintOf } from './devices.ts';
 import type { Recording } from './feed.ts';
 import { type Edit, editIn, INVALID_ON_TILL, UNHEALTHY_ON_ROUTER } from './kinds.ts';
+import { blockersOf, demand, isAbout, isStep, rolloutOf, tellBlockers } from './observe.ts';
 import type { Output } from './output.ts';
 import { commitAndPush, type Pushed, type Repository } from './repositories.ts';
 import type { Stage } from './stage.ts';
@@ -32,7 +32,6 @@ const RevisionDetail = z.object({
     }),
   ),
 });
-const Blockers = z.array(z.object({ code: z.string(), detail: z.string(), unblockedBy: z.string() }));
 
 /** Act 1: one good commit in each repository, one after the other; each device gets it. @throws Problem `demo_incomplete` */
 export async function pushGoodCommits(stage: Stage, out: Output, observed: Observed): Promise<void> {
@@ -45,7 +44,7 @@ export async function pushGoodCommits(stage: Stage, out: Output, observed: Obser
       'Change a setting',
       devices.map((device) => goodEditOf(device)),
     );
-    const rolloutId = await rolloutOf(recording, repository, pushed.commit);
+    const rolloutId = await rolloutOf(recording, repository.name, pushed.commit);
     await Promise.all(devices.map(async (device) => observed.arrivals.push(await arrivalOn(stage, recording, device, pushed, rolloutId))));
   }
   out.table(
@@ -99,19 +98,18 @@ export async function pushUnhealthyCommit(stage: Stage, out: Output, observed: O
   const before = await lookAtAll(stage);
   using recording = stage.feed.record();
   const pushed = await commitAndPush(repository, 'Use another host', [edit]);
-  const rolloutId = await rolloutOf(recording, repository, pushed.commit);
-  await recording.find(`the failure on ${device.id}`, isState(device, rolloutId, 'failed'));
-  const back = await recording.find(`the way back of ${device.id}`, isState(device, rolloutId, 'rolled_back'));
+  const rolloutId = await rolloutOf(recording, repository.name, pushed.commit);
+  await recording.find(`the failure on ${device.id}`, isStep(device.id, 'failed', rolloutId));
+  const back = await recording.find(`the way back of ${device.id}`, isStep(device.id, 'rolled_back', rolloutId));
   out.bad(
     `${device.id} applied ${pushed.commit.slice(0, 8)}, failed its health check, and was back after ${Math.round(back.atMs - pushed.startedMs)} ms`,
   );
   out.line('    its log:');
   for (const line of await complaintsOf(device, String(back.event.data.deploymentId))) out.line(`      ${line.replaceAll('\n', ' ')}`);
-  const blockers = Blockers.parse(await stage.api.get(`/devices/${device.id}/why`));
+  const blockers = await blockersOf(stage.api, device.id);
   demand(blockers[0]?.code === 'rolled_back', `the reason "rolled_back" from why (${blockers.map(({ code }) => code).join(', ')})`);
   out.line('    why:');
-  for (const { code, detail, unblockedBy } of blockers)
-    out.line(`      ${code}: ${detail.replaceAll('\n', ' ')}; ends with: ${unblockedBy}`);
+  tellBlockers(out, blockers);
   const after = await lookAtAll(stage);
   const others = differences(before, after).filter((id) => id !== device.id);
   demand(before.get(device.id)?.files === after.get(device.id)?.files, `the files of ${device.id} as they were before`);
@@ -128,14 +126,9 @@ function goodEditOf({ kind, folder }: DemoDevice): Edit {
   return folder === '' ? kind.good : editIn(folder, kind.good);
 }
 
-async function rolloutOf(recording: Recording, { name }: Repository, commit: string): Promise<string> {
-  const { event } = await recording.find(`the rollout of the commit in ${name}`, isAbout('rollout.planned', commit));
-  return event.subject.slice('rollout:'.length);
-}
-
 /** The device said so, and its disk shows it. */
 async function arrivalOn(stage: Stage, recording: Recording, device: DemoDevice, pushed: Pushed, rolloutId: string): Promise<Arrival> {
-  const { atMs } = await recording.find(`the commit on ${device.id}`, isState(device, rolloutId, 'succeeded'));
+  const { atMs } = await recording.find(`the commit on ${device.id}`, isStep(device.id, 'succeeded', rolloutId));
   const { file, to } = device.kind.good;
   demand((await fileOn(device, file)).includes(to), `"${to}" in ${file} on ${device.id}`);
   const hookLeftMs = stage.repositories.hookLeftMs(pushed.commit);
@@ -147,15 +140,6 @@ async function arrivalOn(stage: Stage, recording: Recording, device: DemoDevice,
     // A poll may have found the commit before its hook left.
     sinceHookMs: hookLeftMs === undefined || hookLeftMs > atMs ? null : atMs - hookLeftMs,
   };
-}
-
-function isAbout(type: string, commit: string): (event: LiveEvent) => boolean {
-  return (event) => event.type === type && event.data.commit === commit;
-}
-
-function isState({ id }: DemoDevice, rolloutId: string, state: string): (event: LiveEvent) => boolean {
-  return ({ type, subject, data }) =>
-    type === 'deployment.state' && subject === `device:${id}` && data.rolloutId === rolloutId && data.state === state;
 }
 
 type Look = Fingerprint & { deployments: string };
@@ -173,10 +157,6 @@ async function lookAtAll({ devices, api }: Stage): Promise<Map<string, Look>> {
 
 function differences(before: ReadonlyMap<string, Look>, after: ReadonlyMap<string, Look>): string[] {
   return [...before].filter(([id, look]) => JSON.stringify(look) !== JSON.stringify(after.get(id))).map(([id]) => id);
-}
-
-function demand(holds: boolean, what: string): void {
-  if (!holds) throw new Problem('demo_incomplete', `Cannot go on: not observed: ${what}`);
 }
 
 function milliseconds(value: unknown): string {

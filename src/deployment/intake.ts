@@ -1,4 +1,6 @@
+import { isDatabaseAway } from '../db/away.ts';
 import type { Store } from '../db/transact.ts';
+import { faultPoint } from '../faults.ts';
 import type { Report } from '../wire/agent.ts';
 import { type Ended, ingestReports } from './ingest.ts';
 
@@ -84,11 +86,16 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
 
 async function write(store: Store, organizationId: string, batch: readonly Waiting[], onEnded: (ended: Ended[]) => void): Promise<void> {
   try {
+    faultPoint('before_reports_taken');
     const { confirmed, ended } = await ingestReports(store, organizationId, batch);
+    faultPoint('after_reports_taken');
     for (const { deviceId, resolve } of batch) resolve(confirmed.get(deviceId) ?? []);
     onEnded(ended);
   } catch (error) {
-    if (batch.length === 1) return batch[0]?.reject(error);
+    if (batch.length === 1 || isDatabaseAway(error)) {
+      for (const { reject } of batch) reject(error);
+      return;
+    }
     // One device's reports must not fail those of the others: each again by itself.
     for (const entry of batch) await write(store, organizationId, [entry], onEnded);
   }

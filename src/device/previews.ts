@@ -144,7 +144,7 @@ async function atRef(services: Services, alone: OneAtATime, source: Source, look
 const LIST_TIMEOUT_MS = 15_000;
 
 export async function resolveAtRemote(
-  { hosts, guard, box, config }: Services,
+  { hosts, guard, box, config }: Pick<Services, 'hosts' | 'guard' | 'box' | 'config'>,
   source: Source,
   ref: string,
 ): Promise<{ name: string; oid: string }> {

@@ -95,6 +95,16 @@ function sourceRemedy(code: string): string {
 }
 
 function verdictBlockers(source: Source, path: SourcePath | undefined): Blocker[] {
+  if (path?.isStale) {
+    return [
+      {
+        code: 'being_evaluated',
+        detail: `A device of "${path.path}" changed: what the folder gives it is worked out again`,
+        since: path.updatedAt,
+        unblockedBy: source.heldAt === null ? 'the next look at the source' : 'releasing the source',
+      },
+    ];
+  }
   if (path?.verdict === 'missing') {
     return [
       {

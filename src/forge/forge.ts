@@ -31,7 +31,7 @@ export type Forge = {
    * @param mergeRequest its number in the repository, as in the host's URLs
    */
   upsertComment(mergeRequest: number, markdown: string, signal?: AbortSignal): Promise<PostedComment>;
-  /** The source's status (`bellwether/<name>`) on a commit; the last one counts. @param commit 40 hex digits */
+  /** The source's status (`bellwether/<name>`, with a context `bellwether/<context>`) on a commit; the last one of a name counts. @param commit 40 hex digits */
   setCommitStatus(commit: string, status: CommitStatus, signal?: AbortSignal): Promise<void>;
   /** Those that are to be merged into the branch, oldest first. */
   openMergeRequests(targetBranch: string, signal?: AbortSignal): Promise<MergeRequest[]>;
@@ -46,7 +46,7 @@ export type PostedComment = { id: string; url: string; posted: 'created' | 'upda
 export const COMMIT_STATES = ['pending', 'running', 'success', 'failure', 'error'] as const;
 export type CommitState = (typeof COMMIT_STATES)[number];
 /** `description` becomes one line and is shortened to what the host takes; `targetUrl` is where its link leads. */
-export type CommitStatus = { state: CommitState; description: string; targetUrl?: string };
+export type CommitStatus = { state: CommitState; description: string; targetUrl?: string; context?: 'plan' };
 
 export type MergeRequest = {
   number: number;

@@ -4,7 +4,6 @@ import type { Context, MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
 import { Problem } from '../errors.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
-import type { FieldError } from '../wire/problem.ts';
 
 /** What every handler finds in its context. */
 export type Env = {
@@ -64,28 +63,32 @@ const TITLES: Record<number, string> = {
   422: 'Unprocessable Content',
   428: 'Precondition Required',
   429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   502: 'Bad Gateway',
   503: 'Service Unavailable',
 };
 
 /** RFC 9457. */
-export function problemResponse(c: Context<Env>, problem: Problem): Response {
-  const body: { errors?: FieldError[] } & Record<string, unknown> = {
+export function problemDocument(problem: Problem, requestId: string): z.output<typeof ProblemSchema> {
+  return {
     type: 'about:blank',
     title: TITLES[problem.status] ?? 'Error',
     status: problem.status,
     code: problem.code,
     detail: problem.message,
-    instance: `urn:request:${c.get('requestId') ?? ''}`,
+    instance: `urn:request:${requestId}`,
     ...(problem.errors === undefined ? {} : { errors: problem.errors }),
   };
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+}
+
+export function problemResponse(c: Context<Env>, problem: Problem): Response {
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'x-content-type-options': 'nosniff' };
   if (problem.retryAfterSeconds !== undefined) headers['retry-after'] = String(problem.retryAfterSeconds);
   // What is left of the body is not read: the client must not send another request on this connection.
   if (problem.status === 413) headers.connection = 'close';
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="bellwether"';
-  return new Response(JSON.stringify(body), { status: problem.status, headers });
+  return new Response(JSON.stringify(problemDocument(problem, c.get('requestId') ?? '')), { status: problem.status, headers });
 }
 
 const problemContent = { 'application/problem+json': { schema: ProblemSchema } };

@@ -1,17 +1,20 @@
 import { Hono } from 'hono';
 import { messageOf } from '../errors.ts';
 import type { Env } from './api.ts';
+import { databaseAway } from './database.ts';
 import type { Services } from './services.ts';
 
 const CHECK_TIMEOUT_MS = 2_000;
 
 /** `/health*` and `/metrics`: no credentials, nothing secret. */
-export function healthRoutes({ store, metrics }: Services): Hono<Env> {
+export function healthRoutes({ store, database: availability, metrics }: Services): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/health/live', (c) => c.json({ status: 'ok' }));
   const ready = async () => {
-    const database = await check(async () => void (await store.sql`select 1`));
-    const queue = await check(async () => void (await store.queue.depths()));
+    // Known to be away: a question more would only wait with the others.
+    const probe = (ask: () => Promise<unknown>) => check(availability.isUp() ? ask : () => Promise.reject(databaseAway()));
+    const database = await probe(() => store.sql`select 1`);
+    const queue = await probe(() => store.queue.depths());
     return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue } };
   };
   for (const path of ['/health', '/health/ready'] as const) {
@@ -24,7 +27,7 @@ export function healthRoutes({ store, metrics }: Services): Hono<Env> {
   return app;
 }
 
-async function check(probe: () => Promise<void>): Promise<{ ok: boolean; durationMs: number; error?: string }> {
+async function check(probe: () => Promise<unknown>): Promise<{ ok: boolean; durationMs: number; error?: string }> {
   const started = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

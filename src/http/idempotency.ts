@@ -23,7 +23,9 @@ export function idempotency(sql: Sql, box: SecretBox): MiddlewareHandler<Env> {
       throw new Problem('invalid_request', 'Cannot accept the Idempotency-Key: must be 1 to 200 visible ASCII characters', { status: 400 });
     const actor = c.get('actor');
     const owner = { organizationId: actor.organizationId, actor: actor.tokenId, key };
-    const requestHash = sha256Hex(`${c.req.method} ${c.req.url}\n${await c.req.text()}`);
+    // Without the origin: the same request may come by another name of the service.
+    const { pathname, search } = new URL(c.req.url);
+    const requestHash = sha256Hex(`${c.req.method} ${pathname}${search}\n${await c.req.text()}`);
     const context = `idempotency:${actor.organizationId}:${actor.tokenId}:${key}`;
     if (!(await claim(sql, owner, requestHash))) {
       c.res = replay(await storedRow(sql, owner), requestHash, box, context);

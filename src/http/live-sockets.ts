@@ -33,26 +33,43 @@ export const LIVE_LIMITS: Readonly<LiveLimits> = {
   closeTimeoutMs: 2_000,
 };
 
-/** Ends the connections of those who do not read, or whose token was revoked. @returns how to stop */
+export type SocketWatch = {
+  /** Looks at once whose token still works. */
+  recheck(): void;
+  stop(): void;
+};
+
+/** Ends the connections of those who do not read, or whose token was revoked. */
 export function watchSockets(
   live: LiveNamespace,
   authenticate: (token: string) => Promise<Actor | undefined>,
   limits: LiveLimits,
   log: Log,
-): () => void {
+): SocketWatch {
   const slow = setInterval(() => {
     for (const socket of live.sockets.values()) if (isTooSlow(socket, limits)) dropSlow(socket, log);
   }, limits.checkIntervalMs);
-  let checking = false;
-  const revoked = setInterval(async () => {
-    if (checking) return;
+  let [wanted, checking] = [false, false];
+  const check = async () => {
     checking = true;
-    await dropRevoked([...live.sockets.values()], authenticate, log);
+    // A token that is revoked during a look is seen by the next.
+    while (wanted) {
+      wanted = false;
+      await dropRevoked([...live.sockets.values()], authenticate, log);
+    }
     checking = false;
-  }, limits.reauthenticateMs);
-  return () => {
-    clearInterval(slow);
-    clearInterval(revoked);
+  };
+  const recheck = () => {
+    wanted = true;
+    if (!checking) void check();
+  };
+  const revoked = setInterval(recheck, limits.reauthenticateMs);
+  return {
+    recheck,
+    stop: () => {
+      clearInterval(slow);
+      clearInterval(revoked);
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { type DefaultEventsMap, Server } from 'socket.io';
 import type { Sql } from '../db/connect.ts';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
+import { TOKENS_CHANNEL } from '../organization/store.ts';
 import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
 import { type Coalescer, createCoalescer } from './live-coalesce.ts';
 import { type FeedBatch, type LiveFeed, openLiveFeed } from './live-feed.ts';
@@ -76,11 +77,13 @@ export async function openLive(options: LiveOptions): Promise<Live> {
   const shared = { live, feed, updates, subscriptions };
   live.use((socket, next) => void admit(socket, options).then(next));
   live.on('connection', (socket) => attach(socket, shared, sql, log));
-  const stopWatching = watchSockets(live, options.authenticate, limits, log);
+  const watch = watchSockets(live, options.authenticate, limits, log);
+  const revocations = await listenSql.listen(TOKENS_CHANNEL, watch.recheck, watch.recheck);
   return {
     connections: () => live.sockets.size,
     close: async () => {
-      stopWatching();
+      watch.stop();
+      await revocations.unlisten().catch(() => undefined);
       await sayGoodbye(shared, limits);
       io.engine.close();
       updates.close();

@@ -1,4 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Availability } from '../db/availability.ts';
+import { isDatabaseAway } from '../db/away.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Queue } from '../db/queue.ts';
 import { deviceCounts } from '../device/store.ts';
@@ -16,7 +18,7 @@ export type Metrics = {
   /** An attempt to post an event; `outcome` is delivered or failed. */
   notification(format: string, outcome: string, durationMs: number): void;
   /** Gauges that are read from the database when somebody asks, at most once in `GAUGE_TTL_MS`. */
-  watch(source: { sql: Sql; queue: Queue; waitingPolls(): number; liveConnections(): number }): void;
+  watch(source: { sql: Sql; queue: Queue; database: Availability; waitingPolls(): number; liveConnections(): number }): void;
 };
 
 const GAUGE_TTL_MS = 5_000;
@@ -92,21 +94,33 @@ function watchGauges(registry: Registry, source: Parameters<Metrics['watch']>[0]
   const sources = new Gauge({ name: 'bellwether_sources', help: 'Sources by status', labelNames: ['status'], registers });
   const queue = new Gauge({ name: 'bellwether_queue_depth', help: 'Keys that wait for a worker', labelNames: ['queue'], registers });
   let readAt = 0;
+  const read = async () => {
+    const [deviceRows, sourceRows, depths] = await Promise.all([deviceCounts(source.sql), sourceCounts(source.sql), source.queue.depths()]);
+    for (const gauge of [devices, sources, queue]) gauge.reset();
+    for (const row of deviceRows) devices.set({ sync_status: row.syncStatus, connectivity: row.connectivity }, row.count);
+    for (const row of sourceRows) sources.set({ status: row.status }, row.count);
+    for (const [name, depth] of Object.entries(depths)) queue.set({ queue: name }, depth);
+  };
   new Gauge({
     name: 'bellwether_waiting_polls',
     help: 'Devices that wait in a long poll here',
     registers,
     async collect() {
       this.set(source.waitingPolls());
-      if (Date.now() - readAt < GAUGE_TTL_MS) return;
+      // Without the database the rest is told all the same, and these as they were.
+      if (Date.now() - readAt < GAUGE_TTL_MS || !source.database.isUp()) return;
       readAt = Date.now();
-      devices.reset();
-      for (const row of await deviceCounts(source.sql))
-        devices.set({ sync_status: row.syncStatus, connectivity: row.connectivity }, row.count);
-      sources.reset();
-      for (const row of await sourceCounts(source.sql)) sources.set({ status: row.status }, row.count);
-      queue.reset();
-      for (const [name, depth] of Object.entries(await source.queue.depths())) queue.set({ queue: name }, depth);
+      await read().catch((error: unknown) => {
+        if (!isDatabaseAway(error)) throw error;
+      });
+    },
+  });
+  new Gauge({
+    name: 'bellwether_database_up',
+    help: '1 while the database answers',
+    registers,
+    collect() {
+      this.set(source.database.isUp() ? 1 : 0);
     },
   });
   new Gauge({

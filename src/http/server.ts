@@ -1,11 +1,12 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { except } from 'hono/combine';
 import { cors } from 'hono/cors';
 import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import { auditRoutes } from '../audit/routes.ts';
+import { isDatabaseAway } from '../db/away.ts';
 import { deviceActionRoutes } from '../device/action-routes.ts';
 import { agentRoutes } from '../device/agent-routes.ts';
 import { deviceHistoryRoutes } from '../device/history-routes.ts';
@@ -21,6 +22,7 @@ import { newId } from '../ids.ts';
 import { notificationDeliveryRoutes } from '../notification/delivery-routes.ts';
 import { notificationRoutes } from '../notification/routes.ts';
 import { organizationRoutes } from '../organization/routes.ts';
+import { planRoutes } from '../plan/routes.ts';
 import { holdRoutes } from '../rollout/hold-routes.ts';
 import { rolloutRoutes } from '../rollout/routes.ts';
 import { deliveryRoutes } from '../source/delivery-routes.ts';
@@ -29,6 +31,7 @@ import { sourceRoutes } from '../source/routes.ts';
 import { webhookInstallRoutes } from '../source/webhook-install-routes.ts';
 import { createApi, type Env, problemResponse } from './api.ts';
 import { requireActor } from './auth.ts';
+import { databaseAway, requireDatabase } from './database.ts';
 import { docsRoutes } from './docs.ts';
 import { healthRoutes } from './health.ts';
 import { idempotency } from './idempotency.ts';
@@ -40,12 +43,15 @@ import type { Services } from './services.ts';
 export function createServer(services: Services): OpenAPIHono<Env> {
   const app = createApi();
   app.use('*', observe(services));
-  const secure = secureHeaders();
+  const secure = secureHeaders(SECURE_HEADERS);
   // They speak to browsers; a device is none, and asks most often.
   app.use('*', (c, next) => (c.req.path.startsWith('/agent/v1/') ? next() : secure(c, next)));
-  app.onError((error, c) => problemResponse(c, toProblem(services, error, c.get('requestId'))));
+  app.use('/api/*', ...corsFor(services.config.CORS_ORIGINS));
+  app.onError((error, c) => problemResponse(c, toProblem(services, error, c)));
   app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`, { status: 404 })));
   app.route('/', healthRoutes(services));
+  const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
+  for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
   app.route('/', hookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
   const previews = createPreviews(services);
@@ -60,8 +66,6 @@ export function createServer(services: Services): OpenAPIHono<Env> {
 
 function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   const api = createApi();
-  const { CORS_ORIGINS } = services.config;
-  if (CORS_ORIGINS.length > 0) api.use('*', cors({ origin: CORS_ORIGINS, exposeHeaders: ['ETag', 'Location', 'Retry-After'] }));
   api.use(
     '*',
     except((c) => c.req.path === `/api/v1${IMPORT_PATH}`, limitBody()),
@@ -74,6 +78,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     sourceRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
+    planRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceActionRoutes,
@@ -91,6 +96,23 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   api.route('/', devicePreviewRoutes(services, previews));
   return api;
 }
+
+/** Pages of these origins may call the API, with a token: cookies are not used, and never allowed. */
+function corsFor(origins: readonly string[]): MiddlewareHandler<Env>[] {
+  if (origins.length === 0) return [];
+  const exposeHeaders = ['ETag', 'Location', 'Retry-After', 'Link', 'Content-Disposition', 'X-Request-ID', 'Idempotent-Replayed'];
+  return [cors({ origin: origins.includes('*') ? '*' : [...origins], exposeHeaders, maxAge: PREFLIGHT_SECONDS })];
+}
+
+/** For so long a browser need not ask again. */
+const PREFLIGHT_SECONDS = 600;
+
+/** Nothing that is answered is a page; those of `/docs` say themselves what they load. */
+const SECURE_HEADERS = {
+  overwrite: false,
+  xFrameOptions: 'DENY',
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+};
 
 /** Request id, log line and duration of every request. */
 function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
@@ -110,22 +132,21 @@ function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
   };
 }
 
-/** SQLSTATEs and socket errors that mean "the database is away", not "we did wrong". */
-const DATABASE_AWAY = /^(08|57P0|53)|^(ECONNREFUSED|ECONNRESET|ENOENT|CONNECTION_|CONNECT_TIMEOUT)/;
-
 /** SQLSTATEs of values that PostgreSQL does not hold: a NUL, half of a surrogate pair in JSON, JSON too deep, the year 0, a number out of range. */
 const UNSTORABLE = /^(22021|22P02|22P05|54001|22007|22008|22003)$/;
 
-function toProblem({ log }: Services, error: unknown, requestId: string): Problem {
+function toProblem({ log }: Services, error: unknown, c: Context<Env>): Problem {
   if (error instanceof Problem) return error;
+  const requestId = c.get('requestId');
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (c.req.raw.signal.aborted && (code === '' || code === 'ECONNRESET'))
+    return new Problem('request_aborted', 'Cannot read the request: its connection broke', { status: 400, cause: error });
   if (error instanceof SyntaxError || (error instanceof Error && error.message.startsWith('Malformed JSON'))) {
     return new Problem('malformed_json', 'Cannot read the request: it is not JSON', { status: 400, cause: error });
   }
   if (error instanceof HTTPException && error.status === 415)
     return new Problem('unsupported_media_type', 'Cannot read the request: its Content-Type must be application/json', { status: 415 });
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (DATABASE_AWAY.test(code))
-    return new Problem('unavailable', 'Cannot answer now: the database is away', { status: 503, retryAfterSeconds: 5, cause: error });
+  if (isDatabaseAway(error)) return databaseAway(error);
   if (UNSTORABLE.test(code)) {
     // Its text would quote what was sent, which may be secret.
     log.warn({ requestId, code }, 'a request has a value that the database does not hold');

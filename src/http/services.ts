@@ -1,5 +1,6 @@
 import type { Adapters } from '../adapter/registry.ts';
 import type { Config } from '../config.ts';
+import type { Availability } from '../db/availability.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Store } from '../db/transact.ts';
 import type { ReportIntake } from '../deployment/intake.ts';
@@ -20,6 +21,7 @@ import type { RateLimits } from './rate-limit.ts';
 /** What routes work with. */
 export type Services = {
   store: Store;
+  database: Availability;
   /** A connection of its own, for LISTEN. */
   listenSql: Sql;
   config: Config;

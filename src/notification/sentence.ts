@@ -15,6 +15,8 @@ const SAYINGS: Readonly<Record<EventType, string>> = {
   'device.key_rotated': 'has a new key',
   'workspace.drifted': 'has a workspace that was changed by hand',
   'workspace.healed': 'has its workspace back as it was',
+  'workspace.failed': 'has a workspace that cannot follow it',
+  'workspace.recovered': 'has a workspace that follows it again',
   'source.created': 'was created',
   'source.changed': 'was changed',
   'source.deleted': 'was deleted',
@@ -46,6 +48,9 @@ const SAYINGS: Readonly<Record<EventType, string>> = {
   'rollout.aborted': 'was aborted',
   'rollout.reverting': 'is being reverted',
   'rollout.reverted': 'was reverted',
+  'rollout.not_reported': 'is not shown at its git host',
+  'merge_request.planned': 'was planned',
+  'merge_request.not_posted': 'was not told of its plan',
   'deployment.queued': 'has a deployment ahead',
   'deployment.deferred': 'is busy until {until}',
   'deployment.state': 'has a deployment that is {state}',
@@ -92,6 +97,8 @@ function whoOf({ type, subject, data }: Event, sourceName: string | undefined): 
     case 'source':
     case 'hook':
       return `Source ${sourceName ?? (textOf(data.name) || idOf(subject))}`;
+    case 'merge_request':
+      return `Merge request ${textOf(data.number)} of ${sourceName ?? idOf(subject)}`;
     case 'site':
       return `Site ${textOf(data.name) || idOf(subject)}`;
     case 'notification':

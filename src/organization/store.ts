@@ -41,10 +41,14 @@ export async function listTokens(sql: Db, organizationId: string, afterId: strin
     select ${columns(sql)} from tokens where organization_id = ${organizationId} and revoked_at is null and id > ${afterId} order by id limit ${limit}`;
 }
 
+/** Channel on which every process hears that a token stopped working. */
+export const TOKENS_CHANNEL = 'bellwether_tokens';
+
 /** @returns false when there is no such token, or it was revoked before */
 export async function revokeToken(tx: Db, organizationId: string, id: string): Promise<boolean> {
   const result =
     await tx`update tokens set revoked_at = now() where organization_id = ${organizationId} and id = ${id} and revoked_at is null`;
+  await tx`select pg_notify(${TOKENS_CHANNEL}, '')`;
   return result.count === 1;
 }
 

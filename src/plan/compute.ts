@@ -1,10 +1,11 @@
+import { Problem } from '../errors.ts';
 import type { Services } from '../http/services.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
+import { stalePaths } from '../revision/stale-paths.ts';
 import { dependenciesOf } from '../revision/store.ts';
 import { loadBlockers } from '../rollout/load.ts';
 import type { RolloutPolicy } from '../rollout/policy.ts';
 import { policyFor } from '../rollout/release.ts';
-import { Problem } from '../errors.ts';
 import { prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
@@ -99,11 +100,6 @@ export async function computePlan(
   };
 }
 
-/** Whether whoever proposed the commit must change it. */
-export function isRefused({ verdict, errors }: Pick<Plan, 'verdict' | 'errors'>): boolean {
-  return verdict === 'invalid' || errors.length > 0;
-}
-
 function countErrors(folders: readonly PlanFolder[]): number {
   return folders.reduce((sum, { after }) => sum + after.errors.length, 0);
 }
@@ -133,8 +129,13 @@ async function prepareAgainst(
       throw error;
     },
   );
-  const dependencies = await dependenciesOf(means.store.sql, source.organizationId, source.id);
-  return prepare({ commit: head.oid, previous: isThere ? { commit: base, dependencies } : null }, head.name);
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  const [dependencies, stale] = await Promise.all([
+    dependenciesOf(means.store.sql, owner.organizationId, owner.sourceId),
+    stalePaths(means.store.sql, owner),
+  ]);
+  const previous = isThere ? { commit: base, dependencies } : null;
+  return prepare({ commit: head.oid, previous, stale: stale.paths.map(({ path }) => path) }, head.name);
 }
 
 /** Has the name of none: the mirror gets the commit, and nothing of it is read. */

@@ -111,6 +111,11 @@ export function outline(facts: PlanFacts, now: Date): Outline {
   };
 }
 
+/** Whether whoever proposed the commit must change it. */
+export function isRefused({ verdict, errors }: { verdict: PlanVerdict; errors: readonly unknown[] }): boolean {
+  return verdict === 'invalid' || errors.length > 0;
+}
+
 /** As the controller judges a revision: what is invalid in a fleet holds up its own devices only, unless the source wants all or nothing. */
 function verdictOf({ errors, folders, layout, allOrNothing }: PlanFacts): PlanVerdict {
   if (errors.length > 0) return 'invalid';

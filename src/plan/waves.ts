@@ -1,5 +1,5 @@
-import { amountOf, exact, type RolloutPolicy, type Wave, waveCount } from '../rollout/policy.ts';
 import { takesAway } from '../rollout/capacity.ts';
+import { amountOf, exact, type RolloutPolicy, type Wave, waveCount } from '../rollout/policy.ts';
 
 /** A device that the rollout may move, as far as waves go. */
 export type Candidate = {

@@ -44,9 +44,11 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
   const { maxErrorsPerFolder } = context.limits;
   const dependencies = [...work.dependencies].sort();
   if (bundle === null || work.errors.length > 0) {
-    const errors = capErrors(distinct(work.errors.map((error) => atOrigin(error, work.origins))), maxErrorsPerFolder, path);
+    const isTentative = work.dependsOnDevice && !context.fleet?.devices.has(path);
+    const told = work.errors.map((error) => atOrigin(error, work.origins)).map((error) => (isTentative ? asIfForNobody(error) : error));
+    const errors = capErrors(distinct(told), maxErrorsPerFolder, path);
     const prepared: PreparedPath = { path, treeOid, dependencies, verdict: 'invalid', bundle: null, errors };
-    if (work.dependsOnDevice && !context.fleet?.devices.has(path)) prepared.tentative = true;
+    if (isTentative) prepared.tentative = true;
     return { prepared, blobs: new Map(), rollout: null };
   }
   const built = { digest: bundleDigest(bundle), manifest: bundle, size: archiveSize(bundle) };
@@ -55,6 +57,11 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
   if (work.secrets.size > 0) prepared.secretPointers = Object.fromEntries(work.secrets);
   const blobs = new Map([...work.files.values()].map((file) => [file.sha256, file.bytes]));
   return { prepared, blobs, rollout: work.rollout };
+}
+
+/** What is wrong may be just that nothing is known of the device. */
+function asIfForNobody(error: ConfigError): ConfigError {
+  return { ...error, message: `${error.message}; no device is known for this folder, nor labels or a site` };
 }
 
 /** A file that is both parsed and a schema, or a schema that two rules name, gives the same error twice. */

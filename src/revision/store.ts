@@ -62,13 +62,17 @@ export type SourcePath = {
   verdict: 'valid' | 'invalid' | 'missing';
   evaluatedRevisionId: string;
   errors: ConfigError[];
+  /** Something about its devices changed: it is to be evaluated again before anything goes to them. */
+  isStale: boolean;
   updatedAt: Date;
 };
 
 export async function sourcePath(sql: Db, organizationId: string, sourceId: string, path: string): Promise<SourcePath | undefined> {
   const [row] = await sql<SourcePath[]>`
-    select path, bundle, revision_id as "revisionId", verdict, evaluated_revision_id as "evaluatedRevisionId", errors, updated_at as "updatedAt"
-    from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} and path = ${path}`;
+    select p.path, p.bundle, p.revision_id as "revisionId", p.verdict, p.evaluated_revision_id as "evaluatedRevisionId", p.errors, e.path is not null as "isStale",
+      p.updated_at as "updatedAt"
+    from source_paths p left join awaiting_evaluation e on e.organization_id = p.organization_id and e.source_id = p.source_id and e.path = p.path
+    where p.organization_id = ${organizationId} and p.source_id = ${sourceId} and p.path = ${path}`;
   return row;
 }
 
@@ -234,6 +238,10 @@ async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: r
         then source_paths.candidate_revision_id else excluded.candidate_revision_id end,
       verdict = excluded.verdict, evaluated_revision_id = excluded.evaluated_revision_id, errors = excluded.errors,
       dependencies = excluded.dependencies, tentative = excluded.tentative, updated_at = now()`;
+}
+
+export async function setVerdict(tx: Db, owner: Owner, revisionId: string, verdict: RevisionVerdict): Promise<void> {
+  await tx`update revisions set verdict = ${verdict} where organization_id = ${owner.organizationId} and id = ${revisionId}`;
 }
 
 export async function countInvalidPaths(tx: Db, owner: Owner): Promise<number> {

@@ -20,6 +20,7 @@ type Step<Name extends RolloutStep['do']> = Extract<RolloutStep, { do: Name }>;
 export function tellRollout(unit: Unit, rollout: Rollout, type: EventType, data: Record<string, unknown> = {}): void {
   const { organizationId, id, sourceId, revisionId } = rollout;
   unit.emit({ organizationId, type, subject: `rollout:${id}`, data: { sourceId, revisionId, ...data } });
+  unit.enqueue('commit_status', id);
 }
 
 function note(unit: Unit, rollout: Rollout, action: string, detail: Record<string, unknown>): Promise<void> {

@@ -47,6 +47,7 @@ export async function startRollout(unit: Unit, source: Source, start: Start, pat
   const data = { sourceId, revisionId, commit: start.commit, kind, paths: paths.length };
   unit.emit({ organizationId, type: 'rollout.planned', subject: `rollout:${id}`, data });
   unit.enqueue('rollout', id);
+  unit.enqueue('commit_status', id);
   return id;
 }
 

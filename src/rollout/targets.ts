@@ -6,14 +6,20 @@ import type { RolloutSnapshot } from './snapshot.ts';
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** A device and its folder, for the fragments below. */
+/**
+ * A device and its folder, for the fragments below. Looked up by the folder's whole key for each device: in a fleet of thousands that was just imported,
+ * before statistics are gathered, a plain join compares all devices with all folders (31 s for 10,000, against 0.2 s). `offset 0` keeps it so.
+ */
 const bound = (sql: Db, owner: Owner) => sql`
-  devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+  devices d join lateral (
+    select * from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
+  ) p on true
   where d.organization_id = ${owner.organizationId} and d.source_id = ${owner.sourceId}`;
 
-/** Automation may move it. */
+/** Automation may move it, and its folder's bundle is for the device as it is now. The latter is asked by the folder's key, too. */
 const movable = (sql: Db) => sql`
   d.following and d.held_at is null
+  and (select true from awaiting_evaluation e where e.organization_id = d.organization_id and e.source_id = d.source_id and e.path = d.path) is not true
   and not exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null)`;
 
 /** It is told to run something else than its folder's released bundle, which it has not gone back from. */

@@ -1,7 +1,6 @@
 import type { DeviceDeploymentState } from '../wire/agent.ts';
 import type { Behaviour, Content } from './behaviour.ts';
 import type { Line } from './line.ts';
-import type { Sample } from './metrics.ts';
 import type { Pinned, Trust } from './trust.ts';
 
 export type DeviceKey = { id: string; apiKey: string };
@@ -41,7 +40,6 @@ export type Device = {
   /** Attempts and commands that are done with. */
   finished: string | null;
   obeyed: ReadonlySet<string>;
-  sample: Sample | null;
   heartbeatMs: number;
   ready: boolean;
 };

@@ -6,7 +6,7 @@ import { type Behaviour, chance, isDrifting, stayOf } from './behaviour.ts';
 import { type Answer, type Connections, parseAnswer } from './connection.ts';
 import type { Device, DeviceKey, SimulationEvent } from './context.ts';
 import { openLine } from './line.ts';
-import { nextSample } from './metrics.ts';
+import { nextWalk, STILL, sampleOf } from './metrics.ts';
 import { pauseMs, report } from './reports.ts';
 import type { Pinned, Trust } from './trust.ts';
 
@@ -37,7 +37,6 @@ export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: 
     attempt: null,
     finished: null,
     obeyed: NO_COMMANDS,
-    sample: null,
     heartbeatMs: 30_000,
     ready: false,
   };
@@ -133,19 +132,19 @@ async function beat(device: Device): Promise<void> {
   });
 }
 
-/** Metrics go beside the long poll as well. A device that is away measures nothing. */
+/** Metrics go beside the long poll as well; a device that is away keeps a sample until it is back, and takes no more. */
 async function measure(device: Device): Promise<void> {
   const { behaviour, id, line, signal } = device;
   const { telemetrySeconds, driftMetric, seed } = behaviour;
   if (telemetrySeconds === 0) return;
   await sleep(telemetrySeconds * 1000 * Math.random(), undefined, { signal });
+  let walk = STILL;
   let number = 0;
   await persist(device, async () => {
-    const drifting = device.running !== null && isDrifting(behaviour, id, device.running) ? driftMetric : null;
     number += 1;
-    const sample = nextSample(device.sample, drifting, (metric) => chance(String(seed), id, metric, String(number)));
-    device.sample = sample;
-    await report(device, [{ kind: 'telemetry', metrics: sample }], { ask: line.askBeside });
+    const drifts = device.running !== null && isDrifting(behaviour, id, device.running);
+    walk = nextWalk(walk, drifts, (metric) => chance(String(seed), id, metric, String(number)));
+    await report(device, [{ kind: 'telemetry', metrics: sampleOf(walk, driftMetric) }], { ask: line.askBeside });
     await sleep(telemetrySeconds * 1000, undefined, { signal });
   });
 }

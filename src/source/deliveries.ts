@@ -73,3 +73,31 @@ export async function deliveryOf(
     select ${columns(sql)} from hook_deliveries where organization_id = ${organizationId} and source_id = ${id} and delivery_id = ${deliveryId}`;
   return row;
 }
+
+/** Genuine deliveries per statement: other work gets its turn in between. */
+const PRUNE_BATCH = 1_000;
+
+/**
+ * Removes genuine deliveries older than `keepDays`, but of each source's newest `keepLast` none. Those that were not taken are bounded as they come.
+ * @returns how many
+ */
+export async function pruneHookDeliveries(sql: Db, keepDays: number, keepLast: number): Promise<number> {
+  let removed = 0;
+  for (let batch = PRUNE_BATCH; batch === PRUNE_BATCH; removed += batch) {
+    const result = await sql`
+      delete from hook_deliveries h using (
+        select old.organization_id, old.source_id, old.delivery_id from sources s
+        cross join lateral (
+          select position from hook_deliveries kept
+          where kept.organization_id = s.organization_id and kept.source_id = s.id and kept.verdict in ('accepted', 'other_ref')
+          order by position desc offset ${keepLast - 1} limit 1
+        ) last
+        join hook_deliveries old on old.organization_id = s.organization_id and old.source_id = s.id and old.position < last.position
+          and old.verdict in ('accepted', 'other_ref') and old.received_at < now() - make_interval(days => ${keepDays})
+        limit ${PRUNE_BATCH}
+      ) old
+      where h.organization_id = old.organization_id and h.source_id = old.source_id and h.delivery_id = old.delivery_id`;
+    batch = result.count;
+  }
+  return removed;
+}

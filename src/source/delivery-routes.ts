@@ -3,6 +3,7 @@ import { conflict, notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { createApi, decodeNumberCursor, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
+import { wakeMergeRequest } from '../plan/store.ts';
 import { DELIVERY_VERDICTS, type Delivery, deliveryOf, listDeliveries } from './deliveries.ts';
 import { sourceOf } from './store.ts';
 
@@ -77,16 +78,26 @@ export function deliveryRoutes({ store }: Services) {
             `Cannot redeliver "${deliveryId}": its verdict is "${delivery.verdict}", must be "accepted" or "other_ref"`,
           );
         const { provider, ref, commitOid: commit } = delivery;
-        await act(c, store, { action: 'source.redeliver', subject: `source:${id}`, detail: { deliveryId } }, async ({ emit, enqueue }) => {
-          // Nothing is waited for: the remote may have left that commit behind long ago.
-          enqueue('source', id);
-          emit({
-            organizationId: source.organizationId,
-            type: 'hook.received',
-            subject: `source:${id}`,
-            data: { provider, ref, commit, deliveryId, redelivered: true },
-          });
-        });
+        const isMergeRequest = delivery.event === 'merge_request' && ref !== null;
+        await act(
+          c,
+          store,
+          { action: 'source.redeliver', subject: `source:${id}`, detail: { deliveryId } },
+          async ({ tx, emit, enqueue }) => {
+            // Nothing is waited for: the remote may have left that commit behind long ago.
+            const requestId = isMergeRequest
+              ? await wakeMergeRequest(tx, { organizationId: source.organizationId, sourceId: id }, ref)
+              : undefined;
+            if (requestId === undefined) enqueue('source', id);
+            else enqueue('merge_request', requestId);
+            emit({
+              organizationId: source.organizationId,
+              type: 'hook.received',
+              subject: `source:${id}`,
+              data: { provider, ref, commit, deliveryId, redelivered: true },
+            });
+          },
+        );
         return c.json({ queued: true }, 202);
       },
     );

@@ -1,9 +1,12 @@
 import { type Context, Hono } from 'hono';
+import { transact } from '../db/transact.ts';
 import { notFound, Problem } from '../errors.ts';
+import { faultPoint } from '../faults.ts';
 import type { Env } from '../http/api.ts';
 import { readBounded } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
+import { noteMergeRequest } from '../plan/store.ts';
 import { openHookSecret } from './credentials.ts';
 import { type NotedVerdict, noteDelivery } from './deliveries.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from './source.ts';
@@ -117,10 +120,16 @@ async function take(services: Services, source: Source, provider: string, poke: 
   const expect = followed && { commit: event === 'push' ? after : null, seconds: EXPECT_COMMIT_SECONDS };
   const verdict = followed ? 'accepted' : 'other_ref';
   const delivery = { organizationId, sourceId, deliveryId, provider, event, ref, commitOid: after, verdict };
-  if (!(await recordHook(store.sql, delivery, expect ?? null))) {
+  const request = followed === undefined ? changes.find((change) => isIntoFollowed(source, change)) : undefined;
+  faultPoint('before_hook_recorded');
+  const isFresh =
+    request === undefined ? await recordHook(store.sql, delivery, expect ?? null) : await takeMergeRequest(services, delivery, request);
+  faultPoint('after_hook_recorded');
+  if (!isFresh) {
     await note(services, source, { provider, verdict: 'duplicate', detail: `Delivery "${deliveryId}" came before` });
     return 'duplicate';
   }
+  if (request !== undefined) return 'accepted';
   if (!followed) return 'other_ref';
   store.queue
     .enqueue(store.sql, 'source', sourceId)
@@ -132,6 +141,29 @@ async function take(services: Services, source: Source, provider: string, poke: 
     data: { provider, ref, commit: after, deliveryId, pusher },
   });
   return 'accepted';
+}
+
+/** Of the merge requests, those into the branch that the source follows are planned. */
+function isIntoFollowed({ ref }: Source, { mergeRequest }: RefChange): boolean {
+  return mergeRequest !== undefined && followsRef(ref, `refs/heads/${mergeRequest.target}`);
+}
+
+type Delivery = Parameters<typeof recordHook>[1];
+
+/** Keeps the delivery and what it says of the merge request, and wakes whoever plans it. @returns false when the delivery came before */
+async function takeMergeRequest({ store }: Services, delivery: Delivery, { ref, after, mergeRequest }: RefChange): Promise<boolean> {
+  const { organizationId, sourceId, provider, deliveryId } = delivery;
+  return transact(store, async (unit) => {
+    const taken = { ...delivery, ref, commitOid: after, verdict: 'accepted' };
+    if (!(await recordHook(unit.tx, taken, null))) return false;
+    if (mergeRequest === undefined) return true;
+    const { number, state, title, url } = mergeRequest;
+    const id = await noteMergeRequest(unit.tx, { organizationId, sourceId, number, state, title, url, headRef: ref, hookedCommit: after });
+    if (id !== undefined && state === 'open') unit.enqueue('merge_request', id);
+    const data = { provider, ref, commit: after, deliveryId };
+    unit.emit({ organizationId, type: 'hook.received', subject: `source:${sourceId}`, data });
+    return true;
+  });
 }
 
 function tooLarge(): Problem {

@@ -33,6 +33,9 @@ const fields = {
   allOrNothing: z.boolean().openapi({ description: 'One invalid device folder blocks the whole revision' }),
   driftPolicy: DriftPolicy,
   rolloutPolicy: PolicySchema,
+  reportStatus: z
+    .boolean()
+    .openapi({ description: 'Whether plans of merge requests and rollouts are told at the git host, where its kind and token are known' }),
   policyFrom: z.enum(['git', 'source']).openapi({ description: 'Whether a `rollout:` in the repository goes before rolloutPolicy' }),
 };
 
@@ -45,6 +48,7 @@ export const NewSource = z
     driftPolicy: fields.driftPolicy.default('heal'),
     rolloutPolicy: fields.rolloutPolicy.default({}),
     policyFrom: fields.policyFrom.default('git'),
+    reportStatus: fields.reportStatus.default(true),
     auth: CredentialsInput.optional(),
     webhook: Webhook.optional(),
     forge: ForgeSettings.optional().openapi(forge),
@@ -105,6 +109,7 @@ export function viewSource(source: Source, publicUrl: string): z.output<typeof S
     driftPolicy: source.driftPolicy,
     rolloutPolicy: source.rolloutPolicy,
     policyFrom: source.policyFrom,
+    reportStatus: source.reportStatus,
     hold: source.heldAt === null ? null : { at: source.heldAt.toISOString(), by: source.heldBy ?? '', reason: source.holdReason ?? '' },
     auth: source.authHint,
     webhook: viewWebhook(source),

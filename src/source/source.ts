@@ -43,6 +43,8 @@ export type Source = {
   allOrNothing: boolean;
   driftPolicy: DriftPolicy;
   rolloutPolicy: RolloutPolicy;
+  /** Whether plans and rollouts are told at its git host, where its kind and token are known. */
+  reportStatus: boolean;
   /** Whether a `rollout:` in the repository goes before `rolloutPolicy`. */
   policyFrom: 'git' | 'source';
   /** Since when automation leaves everything of it where it is. */

@@ -9,7 +9,7 @@ const columns = (sql: Db) => sql`
   webhook_provider as "webhookProvider", webhook_secret_sealed as "webhookSecretSealed", webhook_secret_last4 as "webhookSecretLast4",
   webhook_options as "webhookOptions", webhook_hook_id as "webhookHookId", forge, api_token_sealed as "apiTokenSealed", api_token_hint as "apiTokenHint",
   poll_interval_seconds as "pollIntervalSeconds", all_or_nothing as "allOrNothing", drift_policy as "driftPolicy", rollout_policy as "rolloutPolicy",
-  policy_from as "policyFrom", held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason",
+  policy_from as "policyFrom", report_status as "reportStatus", held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason",
   status, head_commit as "headCommit", prepared_commit as "preparedCommit", revision_id as "revisionId", last_checked_at as "lastCheckedAt",
   last_synced_at as "lastSyncedAt", error_code as "errorCode", error_detail as "errorDetail", failures, expected_commit as "expectedCommit",
   expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt"`;
@@ -78,16 +78,17 @@ export type SourceSettings = Pick<
   | 'driftPolicy'
   | 'rolloutPolicy'
   | 'policyFrom'
+  | 'reportStatus'
 >;
 
 /** @returns false when the organization has a source of that name */
 export async function insertSource(tx: Db, s: SourceSettings): Promise<boolean> {
   const result = await tx`
     insert into sources (organization_id, id, name, url, ref, layout, auth_sealed, auth_hint, webhook_provider, webhook_secret_sealed, webhook_secret_last4, webhook_options,
-      webhook_hook_id, forge, api_token_sealed, api_token_hint, poll_interval_seconds, all_or_nothing, drift_policy, rollout_policy, policy_from)
+      webhook_hook_id, forge, api_token_sealed, api_token_hint, poll_interval_seconds, all_or_nothing, drift_policy, rollout_policy, policy_from, report_status)
     values (${s.organizationId}, ${s.id}, ${s.name}, ${s.url}, ${s.ref}, ${s.layout}, ${s.authSealed}, ${s.authHint}, ${s.webhookProvider},
       ${s.webhookSecretSealed}, ${s.webhookSecretLast4}, ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)},
-      ${s.webhookHookId}, ${s.forge === null ? null : tx.json(s.forge)}, ${s.apiTokenSealed}, ${s.apiTokenHint}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)}, ${s.policyFrom})
+      ${s.webhookHookId}, ${s.forge === null ? null : tx.json(s.forge)}, ${s.apiTokenSealed}, ${s.apiTokenHint}, ${s.pollIntervalSeconds}, ${s.allOrNothing}, ${s.driftPolicy}, ${tx.json(s.rolloutPolicy)}, ${s.policyFrom}, ${s.reportStatus})
     on conflict (organization_id, name) do nothing`;
   return result.count === 1;
 }
@@ -103,7 +104,7 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
       webhook_options = ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)}, webhook_hook_id = ${s.webhookHookId},
       forge = ${s.forge === null ? null : tx.json(s.forge)}, api_token_sealed = ${s.apiTokenSealed}, api_token_hint = ${s.apiTokenHint},
       poll_interval_seconds = ${s.pollIntervalSeconds}, all_or_nothing = ${s.allOrNothing}, drift_policy = ${s.driftPolicy}, rollout_policy = ${tx.json(s.rolloutPolicy)},
-      policy_from = ${s.policyFrom},
+      policy_from = ${s.policyFrom}, report_status = ${s.reportStatus},
       prepared_commit = case when ${followsAnother} or (per_device and name <> ${s.name}) then null else prepared_commit end,
       head_commit = case when ${followsAnother} or (per_device and name <> ${s.name}) then null else head_commit end,
       status = case when ${followsAnother} or (per_device and name <> ${s.name}) then 'new' else status end,
@@ -169,6 +170,11 @@ export async function recheckSourcesOf(sql: Db, origin: string): Promise<void> {
     update sources set next_check_at = least(next_check_at, now() + random() * interval '5 seconds')
     where status = 'failing' and starts_with(url, ${`${origin}/`})
       and error_code in ('git_unreachable', 'git_timeout', 'git_server_error', 'git_host_unavailable')`;
+}
+
+/** Of a source whose head is prepared, and of which nothing else is to be told first. */
+export async function setSteadyStatus(tx: Db, id: string, status: SourceStatus): Promise<void> {
+  await tx`update sources set status = ${status} where id = ${id} and status in ('ok', 'partial', 'invalid')`;
 }
 
 /** Whether what its folders give may depend on the devices that are bound to them. */

@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, readFile, realpath, rename } from 'node:fs/promi
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, systemClock } from '../clock.ts';
+import { faultPoint } from '../faults.ts';
 import { type BundleManifest, bundleDigest } from '../wire/bundle.ts';
 import { type BackupInfo, backupContent, keepBackup, listBackups, loadBackup, pruneBackups, writeBackup } from './backups.ts';
 import { both, diskProblem, errnoOf, removeTree, replaceFile, syncDirectory, unveil } from './durable.ts';
@@ -147,28 +148,32 @@ async function change<F extends BundleManifest['files'][number]>(
   { reason, signal, onStep }: ChangeOptions,
   now: Date,
 ): Promise<Applied> {
+  const step = (taken: WorkspaceStep) => {
+    faultPoint(`workspace_${taken}`);
+    onStep?.(taken);
+  };
   let swapped = false;
   try {
     const [release, backup] = await both(
-      writeRelease(paths, { ...plan, signal, onFile: () => onStep?.('release_file_written') }),
-      writeBackup(paths, current, { reason, at: now, signal, onFile: () => onStep?.('backup_file_written') }),
+      writeRelease(paths, { ...plan, signal, onFile: () => step('release_file_written') }),
+      writeBackup(paths, current, { reason, at: now, signal, onFile: () => step('backup_file_written') }),
     );
-    onStep?.('written');
+    step('written');
     signal?.throwIfAborted();
     await unveil(paths.releases, release);
-    onStep?.('release_kept');
+    step('release_kept');
     if (backup !== null) await keepBackup(paths, current, backup);
-    onStep?.('backup_kept');
+    step('backup_kept');
     await both(syncDirectory(paths.releases), syncDirectory(paths.backups));
-    await swapCurrent(paths, release, () => onStep?.('link_written'));
+    await swapCurrent(paths, release, () => step('link_written'));
     swapped = true;
-    onStep?.('swapped');
+    step('swapped');
     return { digest: plan.digest, changed: true, backup };
   } finally {
     // After the swap the change has happened, before it the error is what counts: what cannot be removed now is, at the next use.
     await removeLeftovers(paths).catch(() => undefined);
     await pruneBackups(paths).catch(() => undefined);
-    if (swapped) onStep?.('cleaned');
+    if (swapped) step('cleaned');
   }
 }
 

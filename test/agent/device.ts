@@ -29,8 +29,14 @@ export async function createDevice(serverUrl: string) {
   return {
     root,
     path: (...names: string[]) => join(root, ...names),
-    start(env: Record<string, string> = {}, args: string[] = ['--enroll', ENROLL_TOKEN, '--device-id', 'terminal-1']): AgentProcess {
-      const started = startProcess(['--server', serverUrl, '--root', root, ...args], { BELLWETHER_AGENT_RETRY_SECONDS: '0.2', ...env });
+    /** @param under words to put before its command line */
+    start(
+      env: Record<string, string> = {},
+      args: string[] = ['--enroll', ENROLL_TOKEN, '--device-id', 'terminal-1'],
+      under: readonly string[] = [],
+    ): AgentProcess {
+      const settings = { BELLWETHER_AGENT_RETRY_SECONDS: '0.2', ...env };
+      const started = startProcess([...under, process.execPath, MAIN, '--server', serverUrl, '--root', root, ...args], settings);
       running.add(started);
       started.ended.then(() => running.delete(started));
       return started;
@@ -64,8 +70,8 @@ export async function readTree(folder: string, prefix = ''): Promise<Record<stri
   return tree;
 }
 
-function startProcess(args: string[], env: Record<string, string>): AgentProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH, ...env } });
+function startProcess([command = '', ...args]: string[], env: Record<string, string>): AgentProcess {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env.PATH, ...env } });
   let log = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     log += chunk.toString('utf8');

@@ -276,6 +276,13 @@ test('a file whose hidden value alone changed is listed as changed, without a pa
   expect(comparison.diff).toEqual([{ path: 'a.json', change: 'changed', patch: null, note: 'only values that are not shown differ' }]);
 });
 
+test('a text file that is marked as a whole is not shown on either side', async () => {
+  const [next, old] = [side({ 'a.conf': 'join net 4711\n' }, { 'a.conf': [''] }), side({ 'a.conf': 'join net 4712\n' })];
+  const comparison = await compare(next, old);
+  expect(comparison.diff).toEqual([{ path: 'a.conf', change: 'changed', patch: null, note: 'only values that are not shown differ' }]);
+  expect(JSON.stringify(comparison)).not.toMatch(/471[12]/);
+});
+
 test('a marked item of a list stays hidden when it moves in the version that does not mark it', async () => {
   const old = side({ 'a.json': '{"users":[{"x":"1234"},{"x":"5678"}]}' }, { 'a.json': ['/users/0/x', '/users/1/x'] });
   const told = JSON.stringify(await compare(side({ 'a.json': '{"users":[{"x":"0000"},{"x":"1234"},{"x":"5678"}]}' }), old));

@@ -56,9 +56,8 @@ async function main(): Promise<number> {
   const metrics = (await fetch(`${service.url}/metrics`).then((answer) => answer.text())).split('\n').length;
   summarise(outcome);
   for (const line of service.complaints.slice(0, 20)) console.log(`log: ${line.slice(0, 1_000)}`);
-  const uncovered = operations.filter(({ name }) => outcome.answers.get(name)?.['2xx'] === undefined).map(({ name }) => name);
   const rssMb = await memoryMb(service.pid, 'VmRSS');
-  const { requests, findings } = outcome;
+  const { requests, findings, uncovered } = outcome;
   const complaints = service.complaints.length;
   console.log(
     JSON.stringify({

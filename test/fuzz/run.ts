@@ -14,6 +14,8 @@ export type Outcome = {
   /** The longest time that an operation took to answer, ms. */
   slowest: ReadonlyMap<string, number>;
   findings: Finding[];
+  /** Operations that no request made take effect, and what the last one was answered. */
+  uncovered: string[];
 };
 
 export type Plan = {
@@ -67,12 +69,14 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
     plan.onFinding?.(finding);
   };
 
+  const refusals = new Map<string, string>();
   const cover = async (operation: Operation): Promise<void> => {
     const runSeed = mix(seed, 0, operation.name);
     for (const request of fc.sample(validRequest(operation), { seed: runSeed, numRuns: MAX_VALID })) {
       const { answer, found } = await attempt(request, runSeed);
       found.forEach(keep);
       if (answer !== undefined && answer.status < 300) return;
+      refusals.set(operation.name, `${answer?.status} ${answer?.body.subarray(0, 400)}`);
     }
   };
   const probe = async (operation: Operation, round: number): Promise<void> => {
@@ -95,7 +99,8 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
     if (round === 0) await inLanes(operations, 1, cover);
     await inLanes(operations, plan.lanes, (operation) => probe(operation, round + 1));
   }
-  return { requests, answers, slowest, findings: [...findings.values()] };
+  const uncovered = [...answers].filter(([, counts]) => counts['2xx'] === undefined).map(([name]) => `${name}: ${refusals.get(name)}`);
+  return { requests, answers, slowest, findings: [...findings.values()], uncovered };
 }
 
 /** The other side may close a connection that waits just as it is used again: that request was not seen, and is sent once more. */

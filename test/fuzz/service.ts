@@ -14,8 +14,14 @@ export async function startService(env: {
   BELLWETHER_ADMIN_TOKEN: string;
 }): Promise<FuzzedService> {
   const complaints: string[] = [];
-  const limits = { RATE_LIMIT_TOKEN: UNLIMITED, RATE_LIMIT_DEVICE: UNLIMITED, RATE_LIMIT_HOOK: UNLIMITED, RATE_LIMIT_REFUSED: UNLIMITED };
-  const service = await startServiceProcess({ ...limits, ...env }, (line) => {
+  const settings = {
+    ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
+    RATE_LIMIT_TOKEN: UNLIMITED,
+    RATE_LIMIT_DEVICE: UNLIMITED,
+    RATE_LIMIT_HOOK: UNLIMITED,
+    RATE_LIMIT_REFUSED: UNLIMITED,
+  };
+  const service = await startServiceProcess({ ...settings, ...env }, (line) => {
     if (isComplaint(line)) complaints.push(line);
   });
   return { ...service, complaints };

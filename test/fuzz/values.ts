@@ -41,6 +41,8 @@ export const hostile: fc.Arbitrary<unknown> = fc.constantFrom(
   new Raw(`[${'1,'.repeat(50_000)}1]`),
   new Raw('{"a":1,"a":2}'),
 );
+const LABELS = fc.constantFrom({}, { floor: '2' }, { 'a/b.c_d-e': '' });
+
 /** What makes a request of this service meaningful, by the name of the field. */
 const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   sourceId: refTo('/api/v1/sources'),
@@ -53,7 +55,8 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   device_id: fc.constant(new Ref('own device', 0)),
   site: refTo('/api/v1/sites'),
   source: refTo('/api/v1/sources'),
-  url: fc.constantFrom(new Ref('repository', 0), new Ref('repository', 1), 'https://git.invalid/a.git'),
+  url: fc.oneof(refTo('url'), refTo('url'), fc.constant('https://git.invalid/a.git')),
+  apiUrl: fc.constantFrom('https://git.invalid/api/v1', 'http://127.0.0.1:1/api/v4'),
   ref: fc.constantFrom('main', 'refs/heads/main', 'HEAD', 'no-such', 'v1', '0'.repeat(40)),
   provider: fc.constantFrom('generic', 'gitlab', 'github', 'azure-devops', 'no-such'),
   secret: fc.constantFrom(SIGNING_TOKEN, 'user:password', 'a-secret-of-some-length'),
@@ -64,7 +67,12 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     fc.constantFrom({}, null, { hook: 'reload' }, { password: 'hunter2', nested: { a: [1] } }),
     fc.record({ free: fc.oneof(hostile, fc.constantFrom(...DEEP)) }),
   ),
-  labels: fc.constantFrom({}, { floor: '2' }, { 'a/b.c_d-e': '' }),
+  labels: LABELS,
+  selector: LABELS,
+  events: fc.constantFrom(['*'], ['device.*', 'rollout.*'], ['device.changed'], ['no.such']),
+  email: fc.constantFrom('ada@example.com', null),
+  cron: fc.constantFrom('0 2 * * *', '*/5 * * * *', '61 * * * *'),
+  timeZone: fc.constantFrom('Europe/Berlin', 'UTC', 'No/Where'),
   // Only what is answered at once.
   wait: fc.constantFrom('0', '-1', '', 'x', '0.001', '1e-3', '-Infinity'),
   label: fc.constantFrom('floor=2', 'a=', 'a=b=c', '__proto__=x', 'floor'),
@@ -126,8 +134,11 @@ function ofType(type: string, schema: Schema): fc.Arbitrary<unknown> {
 }
 
 function numbers(schema: Schema, between: (min: number, max: number) => fc.Arbitrary<number>): fc.Arbitrary<number> {
-  const { minimum: min = -2_147_483_648, maximum: max = 2_147_483_647 } = schema;
-  const bounds = [schema.minimum ?? Number.MIN_SAFE_INTEGER, schema.maximum ?? Number.MAX_SAFE_INTEGER];
+  const step = schema.type === 'integer' ? 1 : 0.001;
+  const lowest = schema.minimum ?? (schema.exclusiveMinimum === undefined ? undefined : schema.exclusiveMinimum + step);
+  const highest = schema.maximum ?? (schema.exclusiveMaximum === undefined ? undefined : schema.exclusiveMaximum - step);
+  const [min, max] = [lowest ?? -2_147_483_648, highest ?? 2_147_483_647];
+  const bounds = [lowest ?? Number.MIN_SAFE_INTEGER, highest ?? Number.MAX_SAFE_INTEGER];
   return fc.oneof({ weight: 3, arbitrary: between(min, max) }, { weight: 1, arbitrary: fc.constantFrom(...bounds) });
 }
 
@@ -143,10 +154,14 @@ function strings(schema: Schema): fc.Arbitrary<string> {
 
 function objects(schema: Schema): fc.Arbitrary<unknown> {
   const { properties = {}, required = [], additionalProperties: others } = schema;
-  const known = fc.record(Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, valid(inner, name)])), {
-    requiredKeys: required.filter((name) => name in properties),
-    noNullPrototype: true,
+  const fields = Object.entries(properties).map(([name, inner]) => {
+    const value = valid(inner, name);
+    return [
+      name,
+      required.includes(name) ? value : fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value }),
+    ] as const;
   });
+  const known = fc.record(Object.fromEntries(fields), { noNullPrototype: true });
   if (typeof others !== 'object') return known;
   const names = schema.propertyNames === undefined ? fc.string({ maxLength: 20 }) : strings(schema.propertyNames);
   const more = fc.dictionary(names, valid(others), { maxKeys: 4, noNullPrototype: true });

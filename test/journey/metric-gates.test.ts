@@ -9,8 +9,8 @@ const BAD_PORT = 1;
 const config = (port: number) => ({ 'app.json': JSON.stringify({ port }) });
 const DRIFTING = { telemetrySeconds: 0.1, driftWhen: /"port":1\b/, driftMetric: 'error_rate' as const };
 /** Two canaries of six devices. */
-const gated = (gate: Record<string, unknown>) => ({
-  waves: [{ name: 'canary', count: 2, bakeSeconds: 2, gate: { metrics: [{ metric: 'error_rate', ...gate }] } }],
+const gated = (gate: Record<string, unknown>, bakeSeconds = 1) => ({
+  waves: [{ name: 'canary', count: 2, bakeSeconds, gate: { metrics: [{ metric: 'error_rate', ...gate }] } }],
 });
 
 /** The next rollout after `before`, once it is in that state. */
@@ -57,7 +57,7 @@ test('against the control group: what all devices have in common passes, what on
   // From the first configuration on, everybody has a high error rate: nobody has it because of the next commit.
   await fleet.push(source, { 'app.json': JSON.stringify({ port: BAD_PORT, n: 1 }) });
   const first = await next(fleet, source, undefined, 'completed');
-  await fleet.api('PATCH', `/sources/${source.id}`, { rolloutPolicy: gated({ maxRatioToControl: 2 }) });
+  await fleet.api('PATCH', `/sources/${source.id}`, { rolloutPolicy: gated({ maxRatioToControl: 2 }, 2) });
   await eventually('a high error rate everywhere', async () => Math.min(...(await errorRates(fleet, source))) > 20);
   await fleet.push(source, { 'app.json': JSON.stringify({ port: BAD_PORT, n: 2 }) });
   const second = await next(fleet, source, first, 'completed');

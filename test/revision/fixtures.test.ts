@@ -12,7 +12,7 @@ import { redactConfig } from '../../src/revision/redact.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const schemas = fileURLToPath(new URL('../../schemas/', import.meta.url));
-const repositories = ['pos-terminal', 'edge-router', 'sensor-gateway', 'fleet'];
+const repositories = ['pos-terminal', 'edge-router', 'sensor-gateway', 'fleet', 'layered-fleet'];
 
 let work = '';
 beforeEach(async () => {
@@ -90,6 +90,46 @@ describe('the sample repositories', () => {
       expect(shown).not.toContain('4711');
       expect(shown).toContain('example.com');
     }
+  });
+});
+
+describe('the sample fleet with layers', () => {
+  const validate = (devices = 'devices.yaml') =>
+    validateCheckout(join(work, 'layered-fleet'), { devices: join(work, 'layered-fleet', devices) });
+  const lines = async () =>
+    formatErrors((await validate()).errors)
+      .trimEnd()
+      .split('\n');
+
+  test('validates with what is known of its devices; without, it is told what is missing and why', async () => {
+    expect(await validate()).toEqual({ errors: [], paths: 3 });
+    const { errors } = await validateCheckout(join(work, 'layered-fleet'));
+    expect(errors).toHaveLength(3);
+    expect(errors[0]?.message).toMatch(/"store", which is not there .*; no device is known for this folder, nor labels or a site$/);
+  });
+
+  test('takes an answer of the API for the list of devices, and refuses what is none', async () => {
+    const items = [
+      { id: 'x1', path: 'devices/till-0101', site: 'lyon', siteId: 'an-id', labels: {}, version: 1 },
+      { id: 'till-0102', name: 'T', type: 'till', site: 'lyon', path: null },
+      { id: 'checkout-0201', site: 'berlin' },
+    ];
+    await writeFile(join(work, 'layered-fleet/list.json'), JSON.stringify({ items, nextCursor: null }));
+    expect((await validate('list.json')).errors).toEqual([]);
+    await writeFile(join(work, 'layered-fleet/list.json'), JSON.stringify([{ id: 'till-0101', labels: { floor: 3 } }]));
+    await expect(validate('list.json')).rejects.toMatchObject({ code: 'invalid_devices' });
+    await expect(validate('nothing.yaml')).rejects.toMatchObject({ code: 'invalid_devices' });
+  });
+
+  test('tells an error where it can be mended, once for each device that has it', async () => {
+    await change('layered-fleet/labels/self-checkout/config/terminal.json', '"copies": 2', '"copies": 7');
+    expect(await lines()).toEqual([
+      'labels/self-checkout/config/terminal.json:3:/receipt/copies: maximum: is 7, must be <= 3 (in devices/checkout-0201/config/terminal.json)',
+    ]);
+    await change('layered-fleet/base/config/terminal.json.liquid', '"widthColumns": 42', '"widthColumns": 43');
+    expect(
+      (await lines()).filter((line) => line.startsWith('base/config/terminal.json.liquid:1:/receipt/widthColumns: enum: ')),
+    ).toHaveLength(3);
   });
 });
 

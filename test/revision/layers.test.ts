@@ -180,7 +180,7 @@ describe('an error in what layers made', () => {
   });
 
   test('of a file that one layer gives as it is has its line there', async () => {
-    const path = await onlyPath({ ...base, 'base/app.json': '{"id":1,\n"port":"x"}' });
+    const path = await onlyPath({ ...base, 'base/app.json': '{"id":1,\n"port":"x"}' }, {});
     expect(messages(path)).toEqual(['base/app.json:2 /port is "x", must be integer (in devices/a/app.json)']);
   });
 
@@ -231,6 +231,7 @@ describe('an error in what layers made', () => {
 describe('a fleet manifest', () => {
   test.each([
     ['a base that is not there', 'layers: { base: nothing }', '/layers/base', 'layer'],
+    ['a base that is a link', 'layers: { base: linked }', '/layers/base', 'layer'],
     ['labels whose folder is a file', 'layers: { labels: [{ match: { a: b }, from: base/motd }] }', '/layers/labels/0/from', 'layer'],
     ['labels that match nothing in particular', 'layers: { labels: [{ match: {}, from: base }] }', '/layers/labels/0/match', 'custom'],
     [
@@ -252,7 +253,7 @@ describe('a fleet manifest', () => {
     ['a policy that is none', 'rollout: { waves: 7 }', '/rollout/waves', 'invalid_type'],
   ])('with %s makes the revision invalid, with its line', async (_what, text, pointer, rule) => {
     const fleet = `apiVersion: bellwether/v1\nkind: Fleet\ndevices: "devices/*"\n${text}\n`;
-    const revision = await prepareFiles({ 'fleet.yaml': fleet, 'devices/a/x': '' });
+    const revision = await prepareFiles({ 'fleet.yaml': fleet, linked: { mode: '120000', text: 'base' }, 'devices/a/x': '' });
     expect(revision.paths).toEqual([]);
     expect(revision.errors).toMatchObject([{ file: 'fleet.yaml', line: 4, pointer, rule }]);
   });
@@ -272,7 +273,7 @@ describe('a fleet manifest', () => {
     const fleet = `${LAYERS}rollout: { waves: [{ count: 1 }] }\n`;
     const revision = await prepareFiles({ 'fleet.yaml': fleet, 'devices/a/x': '' });
     expect(revision).toMatchObject({ errors: [], rolloutPolicy: { waves: [{ count: 1 }] }, perDevice: true });
-    const folder = await onlyPath({ 'devices/a/bellwether.yaml': `${MANIFEST}rollout: {}\n` });
+    const folder = await onlyPath({ 'devices/a/bellwether.yaml': `${MANIFEST}rollout: {}\n` }, {});
     expect(messages(folder)).toEqual(['devices/a/bellwether.yaml:3 /rollout belongs in fleet.yaml']);
   });
 });
@@ -307,7 +308,11 @@ describe('a folder without a device', () => {
       'base/app.json.liquid': '{"id": {{ device.id | json }} }',
       'labels/pos/app.json': '{"lane":1}',
     };
-    expect(await onlyPath(files)).toMatchObject({ verdict: 'invalid', tentative: true });
+    const unbound = await onlyPath(files);
+    expect(unbound).toMatchObject({ verdict: 'invalid', tentative: true });
+    expect(messages(unbound)).toEqual([
+      'base/app.json.liquid /lane is missing (in devices/a/app.json:1); no device is known for this folder, nor labels or a site',
+    ]);
     expect((await onlyPath(files, {})).tentative).toBeUndefined();
     expect((await onlyPath(files, { labels: { role: 'pos' } })).texts['app.json']).toBe('{\n  "id": "a",\n  "lane": 1\n}\n');
     const plain = LAYERS.split('  labels')[0] ?? '';

@@ -1,6 +1,7 @@
 import type { RolloutStep } from '../../src/rollout/plan.ts';
 import type { MetricGate } from '../../src/rollout/policy.ts';
-import { allowedUnavailable, demand, left } from './limits.ts';
+import { isActive } from '../../src/rollout/rollout.ts';
+import { allowedUnavailable, demand, isTaken, left } from './limits.ts';
 import { isEligible, isOnItsWayBack, type Model, mean, queued } from './model.ts';
 import { answers, type Device, folder, isBroken, newest, outcome, SECOND, sampledAt } from './world.ts';
 
@@ -148,17 +149,20 @@ function isBudgetSpent({ policy, world }: Model, isSample: boolean): boolean {
 }
 
 function checkRequest(model: Model, wave: number | null): void {
-  const isOpen = model.approvals.some((approval) => approval.wave === wave && approval.decision === null);
-  demand(!isOpen, 'nothing is asked twice');
-  demand(
-    model.world.devices.some((device) => isEligible(model, device)),
-    'no approval is asked for when there is nothing to do',
-  );
+  const { approvals, policy, waves, world } = model;
+  demand(!approvals.some((approval) => approval.wave === wave && approval.decision === null), 'nothing is asked twice');
+  const isUsed = wave === null ? world.devices.some(isTaken) : waves[wave] !== undefined;
+  demand(!isUsed, 'what was used is not asked for again');
+  const isWanted = wave === null ? policy.approval?.beforeRollout : policy.waves?.[wave]?.approval;
+  demand(isWanted === true, 'nothing is asked for that the policy does not want');
+  const isLeft = world.devices.some((device) => isEligible(model, device));
+  demand(isLeft, 'no approval is asked for when there is nothing to do');
 }
 
 /** Every end has its reason. */
 function checkAbort(model: Model, { code, revert }: { code: string; revert: boolean }): void {
   const { policy, world, waves } = model;
+  demand(isActive(model.state), `it is not aborted once it is ${model.state}`);
   const wave = waves.findIndex((row) => !isPassed(row));
   const open = world.devices.filter((device) => outcome(device) === 'open').length;
   const isDone = wave === -1 ? open === 0 : tries(model, wave).open === 0 && left(model, wave).reachable === 0;
@@ -178,16 +182,12 @@ function checkAbort(model: Model, { code, revert }: { code: string; revert: bool
 }
 
 function checkComplete(model: Model): void {
-  const { waves, world } = model;
-  demand(
-    world.devices.every((device) => outcome(device) !== 'open'),
-    'it is completed once nothing is under way',
-  );
-  const isLeft = (device: Device) => isEligible(model, device) && (answers(device) || waves.length < (model.policy.waves?.length ?? 0) + 1);
-  demand(
-    waves.at(-1)?.skipped === true || !world.devices.some(isLeft),
-    'it is completed once every wave was passed and nobody who answers is left',
-  );
+  const { waves, world, policy } = model;
+  const isOpen = world.devices.some((device) => outcome(device) === 'open');
+  demand(!isOpen, 'it is completed once nothing is under way');
+  const isThrough = waves.length === (policy.waves?.length ?? 0) + 1 && waves.every(isPassed);
+  const isLeft = world.devices.some((device) => isEligible(model, device));
+  demand(isThrough || !isLeft, 'it is completed once every wave was passed or nobody is left');
 }
 
 /** After everything has come to rest, and everybody has come back. */
@@ -209,9 +209,8 @@ export function checkEnd(model: Model): void {
   demand(behind.length === 0, `${behind.join(', ')} never caught up`);
 }
 
-/** Somebody called its way back off. */
+/** Somebody called its way back off, or brought it something else since. */
 function wasStopped({ attempts }: Device): boolean {
-  return attempts.some(
-    ({ inRollout, kind, state }) => inRollout && kind === 'rollback' && (state === 'cancelled' || state === 'superseded'),
-  );
+  const last = attempts.at(-1);
+  return last === undefined || !last.inRollout || last.state === 'cancelled';
 }

@@ -59,7 +59,7 @@ function size(model: Model): number {
   return model.world.devices.filter(isTaken).length + model.world.devices.filter((device) => isEligible(model, device)).length;
 }
 
-function isTaken(device: Device): boolean {
+export function isTaken(device: Device): boolean {
   return outcome(device) !== 'none' && outcome(device) !== 'gone';
 }
 

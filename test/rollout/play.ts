@@ -1,11 +1,11 @@
 import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
-import { waveCount } from '../../src/rollout/policy.ts';
+import { RolloutPolicy, waveCount } from '../../src/rollout/policy.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
 import { currentWave } from '../../src/rollout/snapshot.ts';
 import { checkEnd, checkStep, judge } from './laws.ts';
 import { allowance, checkStarts, demand } from './limits.ts';
 import { abort, execute, expiry, join, type Model, openModel, passWave, snapshotOf } from './model.ts';
-import { type Act, parsePolicy, type Scenario } from './scenario.ts';
+import type { Act, Scenario } from './scenario.ts';
 import { answers, converge, type Device, deploy, newest, nextEventAt, outcome, passTime, SECOND, setOnline, standDown } from './world.ts';
 
 type Wait = Extract<RolloutStep, { do: 'wait' }>;
@@ -14,10 +14,11 @@ type Play = { model: Model; story: string[] };
 const START = Date.parse('2026-03-01T00:00:00Z');
 /** Looks until everything has come to rest. */
 const MAX_LOOKS = 5_000;
+const NO_REST = `it does not come to rest within ${MAX_LOOKS} looks`;
 
 /** Plays it to its end, watched by the laws. @throws Error that names the law that was broken and tells what happened */
 export function play({ policy, devices, acts }: Scenario): Play {
-  const model = openModel(parsePolicy(policy), devices, START);
+  const model = openModel(RolloutPolicy.parse(policy), devices, START);
   const running: Play = { model, story: [] };
   try {
     for (const act of acts) {
@@ -47,13 +48,14 @@ function tell({ model, story }: Play, what: string): void {
 /** Looks and lets happen what happens by itself, until the given time. */
 function advance(running: Play, until: number): void {
   const { world } = running.model;
-  for (;;) {
+  for (let looks = 0; looks < MAX_LOOKS; looks++) {
     const wait = reconcile(running);
     const next = Math.min(wait.until?.getTime() ?? Number.POSITIVE_INFINITY, nextEventAt(world));
     world.now = Math.min(next, until);
     if (next > until) return;
     passTime(world);
   }
+  throw new Error(NO_REST);
 }
 
 /** The same until nothing happens any more. An operator answers what is asked, and skips a wave that waits for who is away. */
@@ -70,7 +72,7 @@ function settle(running: Play): void {
     world.now = next;
     passTime(world);
   }
-  throw new Error(`it does not come to rest within ${MAX_LOOKS} looks`);
+  throw new Error(NO_REST);
 }
 
 /** Plans and executes until it waits. */

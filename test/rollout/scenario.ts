@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { z } from 'zod';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
+import type { RolloutPolicy } from '../../src/rollout/policy.ts';
 import type { DeviceSpec } from './world.ts';
 
 /** What an operator, a device or the fleet's manager does, so long after what was done before. `device`: by its place in the fleet. */
@@ -78,7 +78,7 @@ const windows = fc.oneof(
   fc.constant({ timeZone: 'UTC', notBefore: '2026-03-01T00:05:00Z' }),
 );
 
-/** A key that `rarely` guards is there in one of so many. */
+/** There in one of so many policies. */
 const rarely = <T>(value: fc.Arbitrary<T>, oneIn = 4) =>
   fc.oneof({ weight: oneIn - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 
@@ -139,8 +139,3 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   devices: fc.oneof(fc.array(device, { maxLength: 6 }), fc.array(device, { maxLength: 40 })),
   acts: fc.array(act, { maxLength: 25 }),
 });
-
-/** For the laws that need no person in between. */
-export function parsePolicy(policy: RolloutPolicyInput): RolloutPolicy {
-  return RolloutPolicy.parse(policy);
-}

@@ -11,23 +11,26 @@ export function clientOf(url: string, token: string): Client {
   return (method, path, body, headers) => call(method, url + path, { authorization: `Bearer ${token}`, ...headers }, body);
 }
 
-/** A device that takes what it is to run, as the agent would, and says that it runs it. */
-export async function converge(url: string, key: Record<string, string>): Promise<void> {
+/**
+ * A device that takes what it is to run, as the agent would, and says that it runs it, or that it could not.
+ * @returns whether there was something to run
+ */
+export async function converge(url: string, key: Record<string, string>, outcome: 'succeeded' | 'failed' = 'succeeded'): Promise<boolean> {
   const answer = await fetch(`${url}/agent/v1/desired?wait=0`, { headers: key, signal: AbortSignal.timeout(TIMEOUT_MS) });
   const [, payload = ''] = (await answer.text()).split('.');
   const { deploymentId, bundle, sequence } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
   const report = (kind: string, rest: object) => ({ kind, id: randomUUID(), at: new Date().toISOString(), ...rest });
   const send = (reports: object[]) => call('POST', `${url}/agent/v1/reports`, key, { reports });
-  if (deploymentId !== null) {
-    const step = (state: string) => report('deployment', { deploymentId, state, runningDigest: bundle.digest });
-    await send([step('delivering'), step('applying'), step('confirming')]);
-    await send([step('succeeded')]);
-  }
+  const step = (state: string) => report('deployment', { deploymentId, state, runningDigest: outcome === 'failed' ? null : bundle.digest });
+  if (deploymentId !== null)
+    await send([step('delivering'), step('applying'), ...(outcome === 'failed' ? [step('failed')] : [step('confirming')])]);
+  if (deploymentId !== null && outcome === 'succeeded') await send([step('succeeded')]);
   await send([
-    report('heartbeat', { runningDigest: bundle?.digest ?? null, sequence, agentVersion: 'fuzz' }),
-    report('log', { level: 'info', message: 'well' }),
+    report('heartbeat', { runningDigest: outcome === 'failed' ? null : (bundle?.digest ?? null), sequence, agentVersion: 'test' }),
+    report('log', { level: 'info', message: outcome }),
     report('telemetry', { metrics: { cpu: 1 } }),
   ]);
+  return deploymentId !== null;
 }
 
 /** A genuine push. */

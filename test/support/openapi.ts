@@ -32,6 +32,8 @@ const Schema = z.looseObject({
   maxLength: z.number().optional(),
   minimum: z.number().optional(),
   maximum: z.number().optional(),
+  exclusiveMinimum: z.number().optional(),
+  exclusiveMaximum: z.number().optional(),
   minItems: z.number().optional(),
   maxItems: z.number().optional(),
 });

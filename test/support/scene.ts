@@ -80,7 +80,7 @@ export async function openScene(env: Record<string, string> = {}) {
       return {
         ...device,
         apiKey: answer.body.apiKey as string,
-        start: (env: Record<string, string> = {}) => device.start(env, credentials),
+        start: (env: Record<string, string> = {}, under: readonly string[] = []) => device.start(env, credentials, under),
       };
     },
     status: async (id: string) => (await api('GET', `/devices/${id}/status`)).body,

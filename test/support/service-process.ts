@@ -2,21 +2,23 @@ import { lineOf, startProgram } from '../../bench/support/processes.ts';
 
 const READY_TIMEOUT_MS = 60_000;
 
-/** The service in a process of its own, on a database that there is, and any free port. */
-export type ServiceProcess = { url: string; pid: number; hasEnded(): boolean; close(): Promise<void> };
+/** The service in a process of its own, on any free port. `ended` resolves with its exit code; null: a signal ended it. */
+export type ServiceProcess = { url: string; pid: number; hasEnded(): boolean; ended: Promise<number | null>; close(): Promise<void> };
 
 /** @param onLine told of everything that it writes, line by line */
 export async function startServiceProcess(
-  env: Record<string, string> & { DATA_DIR: string; DATABASE_URL: string },
+  env: Record<string, string> & { DATA_DIR: string },
   onLine: (line: string) => void,
 ): Promise<ServiceProcess> {
   const settings = { PORT: '0', ALLOW_PRIVATE_GIT_HOSTS: 'true', GIT_WORKERS: '1', GIT_TIMEOUT_SECONDS: '5', ...env };
   const service = startProgram('src/main.ts', { args: ['serve'], env: settings });
   const { child } = service;
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   for (const stream of [child.stdout, child.stderr]) if (stream) eachLine(stream, onLine);
   try {
     const url = await lineOf(service, addressIn, READY_TIMEOUT_MS);
-    return { url, pid: service.pid, hasEnded: () => child.exitCode !== null || child.signalCode !== null, close: service.end };
+    const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+    return { url, pid: service.pid, hasEnded, ended, close: service.end };
   } catch (error) {
     await service.end();
     throw error;

@@ -54,7 +54,8 @@ export async function openService(env: Record<string, string> = {}): Promise<Tes
   return { url: app.url, app, database, dataDir, api: apiAs(ADMIN_TOKEN), apiAs, close, [Symbol.asyncDispose]: close };
 }
 
-function clientOf(url: string, token: string | undefined): Api {
+/** The API of a service wherever it runs. */
+export function clientOf(url: string, token: string | undefined): Api {
   return async (method, path, body, headers = {}) => {
     const response = await fetch(`${url}/api/v1${path}`, {
       method,

@@ -23,6 +23,8 @@ create table merge_requests (
   base_commit text,
   -- error: the plan could not be computed
   verdict text check (verdict in ('valid', 'partial', 'invalid', 'error')),
+  -- its author must change it
+  is_refused boolean not null default false,
   summary jsonb,
   headline text,
   markdown text,
@@ -55,6 +57,8 @@ create table rollout_statuses (
   failures integer not null default 0,
   error_code text,
   error_detail text,
+  -- after a failure: not tried before
+  retry_at timestamptz,
   -- when it is to be looked at again
   due_at timestamptz,
   primary key (organization_id, rollout_id),

@@ -36,6 +36,8 @@ export async function compose(work: Work, fleet: FleetContext, own: TreeFile[]):
   for (const [name, parts] of stacks) {
     const file = await assemble(work, fleet, name, parts, scope);
     if (file !== null) files.push(file);
+    // The rest would only say the same.
+    if (work.validationMs > work.context.limits.maxValidationMs) break;
   }
   work.dependsOnDevice ||= uses.size > 0;
   await refuseDifferent(work, fleet, bound, uses);
@@ -84,9 +86,8 @@ async function assemble(work: Work, fleet: FleetContext, name: string, parts: re
     work.origins.set(file, { parts, documents: merged.documents });
     return { path: name, mode, oid: merged.oid };
   }
-  if (last.file !== file) work.origins.set(file, { parts: [last], documents: null });
+  if (last.isTemplate || last.file !== file) work.origins.set(file, { parts: [last], documents: null });
   if (!last.isTemplate) return { path: name, mode, oid: last.oid };
-  work.origins.set(file, { parts: [last], documents: null });
   const bytes = await renderPart(work, fleet, last, file, scope);
   return bytes === null ? null : { path: name, mode, oid: work.context.objects.keep(bytes) };
 }
@@ -137,10 +138,10 @@ function layersDepend({ manifest: { layers } }: FleetContext): boolean {
 async function refuseDifferent(work: Work, fleet: FleetContext, bound: readonly DeviceFacts[], uses: ReadonlySet<Fact>): Promise<void> {
   const { path } = work.folder;
   const [first, ...others] = bound;
-  if (first === undefined) return;
+  if (first === undefined || others.length === 0) return;
+  const layers = await layersInUse(work, fleet, first);
   for (const other of others) {
-    const hasSameLayers = (await layersInUse(work, fleet, first)) === (await layersInUse(work, fleet, other));
-    const differing = hasSameLayers ? differingFacts(first, other, uses) : ['layers'];
+    const differing = (await layersInUse(work, fleet, other)) === layers ? differingFacts(first, other, uses) : ['layers'];
     if (differing.length === 0) continue;
     const names = `${JSON.stringify(first.id)} and ${JSON.stringify(other.id)}`;
     const detail = `is the folder of ${bound.length} devices, of which ${names} differ in ${differing.join(', ')}: give each a folder of its own`;

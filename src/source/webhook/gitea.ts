@@ -1,5 +1,17 @@
 import { z } from 'zod';
-import { bodyOf, CommitId, DisplayText, DisplayUrl, deliveryIdOf, eventOf, FullRef, malformed, parseShape } from './payload.ts';
+import {
+  bodyOf,
+  CommitId,
+  DisplayText,
+  DisplayUrl,
+  deliveryIdOf,
+  eventOf,
+  FullRef,
+  malformed,
+  PullRequestShape,
+  parseShape,
+  pullRequestHint,
+} from './payload.ts';
 import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, unauthorized, verifyHmacHex } from './signature.ts';
 
@@ -35,7 +47,7 @@ const Push = z.object({ ref: FullRef, before: CommitId, after: CommitId, pusher:
 const PullRequest = z.object({
   action: z.string(),
   number: z.number().int().positive(),
-  pull_request: z.object({ head: z.object({ sha: CommitId }) }),
+  pull_request: PullRequestShape,
   sender: User,
   repository: Repository,
 });
@@ -76,5 +88,6 @@ function pullRequest(deliveryId: string, body: z.output<typeof PullRequest>): Pa
     after: body.pull_request.head.sha,
     repositoryUrl: body.repository?.clone_url,
     pusher: body.sender?.login,
+    ...pullRequestHint(body.action, body.number, body.pull_request),
   };
 }

@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { bodyOf, CommitId, DisplayText, DisplayUrl, deliveryIdOf, FullRef, malformed, parseShape } from './payload.ts';
+import {
+  bodyOf,
+  CommitId,
+  DisplayText,
+  DisplayUrl,
+  deliveryIdOf,
+  FullRef,
+  malformed,
+  PullRequestShape,
+  parseShape,
+  pullRequestHint,
+} from './payload.ts';
 import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, unauthorized, verifyHmacHex } from './signature.ts';
 
@@ -35,7 +46,7 @@ const PullRequest = z.object({
   action: z.string(),
   number: z.number().int().positive(),
   before: CommitId.optional(),
-  pull_request: z.object({ head: z.object({ sha: CommitId }) }),
+  pull_request: PullRequestShape,
   sender: z.object({ login: DisplayText }).optional().catch(undefined),
   repository: Repository,
 });
@@ -76,5 +87,6 @@ function pullRequest(deliveryId: string, body: z.output<typeof PullRequest>): Pa
     after: body.pull_request.head.sha,
     repositoryUrl: body.repository?.clone_url,
     pusher: body.sender?.login,
+    ...pullRequestHint(body.action, body.number, body.pull_request),
   };
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CommitId, DisplayText, DisplayUrl, deliveryIdOf, FullRef, parseJson, parseShape, textOf } from './payload.ts';
-import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
+import type { HookRequest, ParsedHook, RefChange, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, isSigningToken, unauthorized, verifyStandardWebhooks, verifyToken } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['signing_token', 'token'];
@@ -34,6 +34,9 @@ const MergeRequest = z.object({
     /** The head before; only there when commits were pushed. */
     oldrev: CommitId.optional(),
     last_commit: z.object({ id: CommitId }),
+    target_branch: z.string().min(1).max(1024).optional().catch(undefined),
+    title: DisplayText,
+    url: DisplayUrl,
   }),
   user: z.object({ username: DisplayText }).optional().catch(undefined),
   project: Repository,
@@ -63,7 +66,7 @@ function push(deliveryId: string, body: z.output<typeof Push>): ParsedHook {
 }
 
 function mergeRequest(deliveryId: string, { object_attributes: request, user, project }: z.output<typeof MergeRequest>): ParsedHook {
-  const moved = request.action === 'update' ? Boolean(request.oldrev) : ['open', 'reopen', 'merge'].includes(request.action ?? '');
+  const moved = request.action === 'update' ? Boolean(request.oldrev) : ['open', 'reopen', 'merge', 'close'].includes(request.action ?? '');
   if (!moved)
     return { kind: 'ignored', deliveryId, reason: `merge request action "${request.action?.slice(0, 100) ?? ''}" moves no commit` };
   return {
@@ -75,5 +78,12 @@ function mergeRequest(deliveryId: string, { object_attributes: request, user, pr
     after: request.last_commit.id,
     repositoryUrl: project?.git_http_url,
     pusher: user?.username,
+    ...hintOf(request),
   };
+}
+
+function hintOf(request: z.output<typeof MergeRequest>['object_attributes']): Pick<RefChange, 'mergeRequest'> {
+  const { iid: number, action = '', target_branch: target, title = null, url = null } = request;
+  if (target === undefined) return {};
+  return { mergeRequest: { number, state: ['merge', 'close'].includes(action) ? 'closed' : 'open', target, title, url } };
 }

@@ -68,6 +68,24 @@ export function eventOf(ref: string): 'push' | 'tag' {
   return ref.startsWith('refs/tags/') ? 'tag' : 'push';
 }
 
+/** Parts of a pull request as GitHub tells them, and Gitea after it. */
+export const PullRequestShape = z.object({
+  head: z.object({ sha: CommitId }),
+  base: z
+    .object({ ref: z.string().min(1).max(MAX_REF_LENGTH) })
+    .optional()
+    .catch(undefined),
+  title: DisplayText,
+  html_url: DisplayUrl,
+});
+
+/** Nothing where the host does not name the branch. */
+export function pullRequestHint(action: string, number: number, pull: z.output<typeof PullRequestShape>): Pick<RefChange, 'mergeRequest'> {
+  if (pull.base === undefined) return {};
+  const state = action === 'closed' ? 'closed' : 'open';
+  return { mergeRequest: { number, state, target: pull.base.ref, title: pull.title ?? null, url: pull.html_url ?? null } };
+}
+
 /** For hosts that tell of several refs in one hook. */
 export function pokeOf(deliveryId: string, changes: readonly RefChange[], about: Pick<Poke, 'repositoryUrl' | 'pusher'>): ParsedHook {
   const [first, ...others] = changes;

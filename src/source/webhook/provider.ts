@@ -57,6 +57,19 @@ export type RefChange = {
   before: string | null;
   /** null: the ref was deleted, or the host does not say. */
   after: string | null;
+  /** Of a merge request, from hosts that say so much. */
+  mergeRequest?: MergeRequestHint;
+};
+
+export type MergeRequestHint = {
+  /** As in the host's URLs. */
+  number: number;
+  /** Merged ones are closed, too. */
+  state: 'open' | 'closed';
+  /** Name of the branch that it is to be merged into. */
+  target: string;
+  title: string | null;
+  url: string | null;
 };
 
 /** Something moved at the remote: look there. Only a hint, all of it comes from outside; what really changed is found out from Git. */

@@ -1,0 +1,97 @@
+import { audit } from '../../src/audit/store.ts';
+import { transact, type Unit } from '../../src/db/transact.ts';
+import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
+import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
+import { countInvalidPaths, releaseCandidates, settleDevices, setVerdict, storeBundles, storePaths } from '../../src/revision/store.ts';
+import { policyFor, startRollout } from '../../src/rollout/release.ts';
+import { newestRollout } from '../../src/rollout/store.ts';
+import { prepareCommit } from '../../src/source/prepare-commit.ts';
+import type { Source } from '../../src/source/source.ts';
+import { lockSource, setSteadyStatus } from '../../src/source/store.ts';
+import type { Controller } from '../context.ts';
+import { emitVerdict, statusOfVerdict, verdictOf } from './revision.ts';
+import { convergeBound, forgetOldBundles } from './stale.ts';
+
+/**
+ * Evaluates folders of the prepared head again whose devices are not what they were: another label, site or name, a device that came or went. The commit
+ * stays the same, and so does every other folder.
+ */
+export async function evaluateAgain(
+  controller: Controller,
+  source: Source & { preparedCommit: string },
+  ref: string,
+  stale: readonly StalePath[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const started = performance.now();
+  const commit = source.preparedCommit;
+  const { prepared } = await prepareCommit(
+    controller,
+    source,
+    { ref, commit, previous: { commit, dependencies: [] }, stale: stale.map(({ path }) => path) },
+    { mirror: source.id, deadlineMs: controller.config.GIT_TIMEOUT_SECONDS * 1000, signal },
+  );
+  await transact(controller.store, async (unit) => {
+    const present = await lockSource(unit.tx, source.id);
+    // Whatever changed them has woken the source again.
+    if (present?.version !== source.version || present.preparedCommit !== commit || present.heldAt !== null) return;
+    await storeEvaluation(unit, present, prepared, stale);
+  });
+  const durationMs = Math.round(performance.now() - started);
+  controller.log.info({ sourceId: source.id, commit, paths: prepared.paths.length, durationMs }, 'folders evaluated again');
+}
+
+async function storeEvaluation(unit: Unit, source: Source, prepared: PreparedRevision, stale: readonly StalePath[]): Promise<void> {
+  const { tx } = unit;
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  const { revisionId } = source;
+  if (revisionId !== null && prepared.errors.length === 0) {
+    await storeBundles(tx, source.organizationId, prepared);
+    await forgetOldBundles(unit, source, prepared, stale);
+    await storePaths(tx, owner, revisionId, prepared, true);
+    const verdict = verdictOf(source, prepared, false, await countInvalidPaths(tx, owner));
+    await setVerdict(tx, owner, revisionId, verdict);
+    await setSteadyStatus(tx, source.id, statusOfVerdict(verdict));
+    if (prepared.paths.some(isBlamed)) emitVerdict(unit, source, revisionId, verdict, prepared);
+    if (verdict !== 'invalid') await release(unit, source, revisionId, prepared, stale);
+    const detail = { revisionId, verdict, paths: prepared.paths.length };
+    const subject = `source:${source.id}`;
+    await audit(tx, {
+      organizationId: source.organizationId,
+      actor: 'controller',
+      action: 'revision.evaluate',
+      subject,
+      outcome: verdict === 'invalid' ? 'refused' : 'ok',
+      commitOid: prepared.commit.oid,
+      detail,
+    });
+  }
+  await clearStale(tx, owner, stale);
+}
+
+/**
+ * The devices whose folders these are take part in what is under way, as one does that is new to the source. Where more goes out, since the commit as a
+ * whole is valid only now, or nothing ever went out, that takes a rollout.
+ */
+async function release(
+  unit: Unit,
+  source: Source,
+  revisionId: string,
+  prepared: PreparedRevision,
+  stale: readonly StalePath[],
+): Promise<void> {
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  const marked = new Set(stale.map(({ path }) => path));
+  const released = await releaseCandidates(unit.tx, owner);
+  const isFirst = released.length > 0 && (await newestRollout(unit.tx, source.organizationId, source.id)) === undefined;
+  if (isFirst || released.some((path) => !marked.has(path))) {
+    const policy = policyFor(source, prepared.rolloutPolicy);
+    await startRollout(unit, source, { revisionId, commit: prepared.commit.oid, policy }, released);
+    return;
+  }
+  await convergeBound(unit, source, stale);
+  for (const id of await settleDevices(unit.tx, owner, [])) {
+    const data = { status: 'ONLINE', syncStatus: 'in_sync' };
+    unit.emit({ organizationId: source.organizationId, type: 'device.status', subject: `device:${id}`, data });
+  }
+}

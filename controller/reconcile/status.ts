@@ -1,0 +1,86 @@
+import { transact } from '../../src/db/transact.ts';
+import { Problem } from '../../src/errors.ts';
+import type { CommitStatus, Forge } from '../../src/forge/forge.ts';
+import { isForgeProblem } from '../../src/forge/problems.ts';
+import { forgeFor } from '../../src/forge/registry.ts';
+import { tellAgainSeconds } from '../../src/plan/retry.ts';
+import { isFinal, isMoving, rolloutStatus } from '../../src/plan/rollout-status.ts';
+import { failedBefore, isOutdone, noteTold, noteUntold, setStatusDue, type ToldStatus, toldStatus } from '../../src/plan/status-store.ts';
+import { revisionOf } from '../../src/revision/store.ts';
+import { loadSnapshot } from '../../src/rollout/load.ts';
+import type { Rollout } from '../../src/rollout/rollout.ts';
+import { rolloutById } from '../../src/rollout/store.ts';
+import type { Source } from '../../src/source/source.ts';
+import { sourceById } from '../../src/source/store.ts';
+import type { Controller } from '../context.ts';
+
+/** While it runs, at most one post per this. */
+const PAUSE_MS = 2_000;
+/** Devices' reports wake nobody here: of a rollout that moves the numbers are looked at this often. */
+const LOOK_SECONDS = 5;
+
+/** Tells the git host how the rollout stands, as the status of its commit. Where no host can be told, nothing is done. */
+export async function reconcileStatus(controller: Controller, id: string): Promise<void> {
+  const { sql } = controller.store;
+  const rollout = await rolloutById(sql, id);
+  const source = rollout && (await sourceById(sql, rollout.sourceId));
+  if (rollout === undefined || source === undefined) return;
+  const forge = forgeToTell(controller, source);
+  if (forge === undefined || (await isOutdone(sql, rollout))) return forget(controller, rollout);
+  const told = await toldStatus(sql, rollout);
+  const waitMs = waitingMs(rollout, told, Date.now());
+  if (waitMs > 0) return setStatusDue(sql, rollout, waitMs / 1000);
+  const status = rolloutStatus(rollout, await loadSnapshot(sql, rollout));
+  const lookInSeconds = isMoving(rollout) ? LOOK_SECONDS : null;
+  if (told?.state === status.state && told.description === status.description && told.failures === 0)
+    return setStatusDue(sql, rollout, lookInSeconds);
+  await tell(controller, rollout, { forge, status, told, lookInSeconds });
+}
+
+/** undefined: the source has no host that could be told, or wants none told. */
+export function forgeToTell(controller: Controller, source: Source): Forge | undefined {
+  if (!source.reportStatus) return undefined;
+  try {
+    return forgeFor(source, controller);
+  } catch (error) {
+    if (isForgeProblem(error, 'forge_unsupported', 'forge_token_missing')) return undefined;
+    throw error;
+  }
+}
+
+/** Nobody is told any more. */
+async function forget(controller: Controller, rollout: Rollout): Promise<void> {
+  if ((await toldStatus(controller.store.sql, rollout)) !== undefined) await setStatusDue(controller.store.sql, rollout, null);
+}
+
+function waitingMs(rollout: Rollout, told: ToldStatus | undefined, nowMs: number): number {
+  const retryMs = (told?.retryAt?.getTime() ?? 0) - nowMs;
+  const paused = isFinal(rollout) || told?.postedAt == null ? 0 : told.postedAt.getTime() + PAUSE_MS - nowMs;
+  return Math.max(0, retryMs, paused);
+}
+
+type Telling = { forge: Forge; status: CommitStatus; told: ToldStatus | undefined; lookInSeconds: number | null };
+
+async function tell(controller: Controller, rollout: Rollout, { forge, status, told, lookInSeconds }: Telling): Promise<void> {
+  const { store, log } = controller;
+  const revision = await revisionOf(store.sql, rollout.organizationId, rollout.revisionId);
+  if (revision === undefined) return;
+  try {
+    await forge.setCommitStatus(revision.commit, status);
+    await noteTold(store.sql, rollout, status, lookInSeconds);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const { code, message: detail } = error;
+    const failures = (told?.failures ?? 0) + 1;
+    const retryInSeconds = tellAgainSeconds(error, failures, Math.random());
+    log.warn({ rolloutId: rollout.id, code, failures, retryInSeconds }, `a rollout is not told to its git host: ${detail}`);
+    await transact(store, async ({ tx, emit }) => {
+      const isNew = retryInSeconds === null && told?.errorCode !== code && !(await failedBefore(tx, rollout, code));
+      const gaveUp = retryInSeconds === null && (isNew || (told?.retryAt ?? null) !== null);
+      await noteUntold(tx, rollout, { code, detail }, retryInSeconds);
+      const { organizationId, id, sourceId, revisionId } = rollout;
+      const data = { sourceId, revisionId, commit: revision.commit, code, detail };
+      if (gaveUp) emit({ organizationId, type: 'rollout.not_reported', subject: `rollout:${id}`, data });
+    });
+  }
+}

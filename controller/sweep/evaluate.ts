@@ -1,0 +1,16 @@
+import { transact } from '../../src/db/transact.ts';
+import { sourcesToEvaluate } from '../../src/revision/stale-paths.ts';
+import type { Chore } from './sweep.ts';
+
+/** Wakes sources with folders whose devices changed, whoever changed them. */
+export const evaluate: Chore = {
+  name: 'evaluate',
+  everySeconds: 1,
+  run: async ({ store }) => {
+    const sources = await sourcesToEvaluate(store.sql);
+    if (sources.length === 0) return;
+    await transact(store, async ({ enqueue }) => {
+      for (const id of sources) enqueue('source', id);
+    });
+  },
+};

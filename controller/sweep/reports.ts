@@ -1,0 +1,15 @@
+import { transact } from '../../src/db/transact.ts';
+import { takeDueStatuses } from '../../src/plan/status-store.ts';
+import { takeDueMergeRequests } from '../../src/plan/store.ts';
+import type { Chore } from './sweep.ts';
+
+/** What git hosts are to be told of, and what could not be told the last time. */
+export const dueReports: Chore = {
+  name: 'due-reports',
+  everySeconds: 1,
+  run: ({ store }) =>
+    transact(store, async ({ tx, enqueue }) => {
+      for (const id of await takeDueMergeRequests(tx)) enqueue('merge_request', id);
+      for (const id of await takeDueStatuses(tx)) enqueue('commit_status', id);
+    }),
+};

@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { Labels } from '../device/device.ts';
+import { messageOf, Problem } from '../errors.ts';
+import { parseDocument } from '../revision/document/parse.ts';
+import type { DeviceFacts } from '../revision/layer/device-facts.ts';
+import { defaultRevisionLimits } from '../revision/limits.ts';
+import { DeviceId } from '../wire/agent.ts';
+
+/** As the API lists devices, as far as it matters; further members are left aside. */
+const KnownDevice = z.object({
+  id: DeviceId,
+  name: z.string().optional(),
+  type: z.string().default('device'),
+  labels: Labels.default({}),
+  /** Its name. */
+  site: z.string().nullable().default(null),
+  path: z.string().nullable().optional(),
+});
+
+const KnownDevices = z.union([z.array(KnownDevice), z.object({ items: z.array(KnownDevice) }).transform(({ items }) => items)]);
+
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Devices from a JSON or YAML file: a list of `{id, labels, site, name, type, path}`, or an answer of the API with such `items`.
+ * @returns what is known of the devices of a folder: those that name it as their path, or whose id is its name
+ * @throws Problem `invalid_devices`
+ */
+export async function readKnownDevices(file: string): Promise<(paths: readonly string[]) => ReadonlyMap<string, DeviceFacts[]>> {
+  const refuse = (why: string): Problem => new Problem('invalid_devices', `Cannot read devices from "${file}": ${why}`, { status: 400 });
+  const bytes = await readFile(file).catch((error: unknown) => {
+    throw refuse(messageOf(error));
+  });
+  if (bytes.length > MAX_BYTES) throw refuse(`it has ${bytes.length} bytes, must have <= ${MAX_BYTES}`);
+  const parsed = parseDocument(bytes, file.endsWith('.json') ? 'json' : 'yaml', defaultRevisionLimits);
+  if (!parsed.ok) throw refuse(`line ${parsed.fault.line ?? 1} ${parsed.fault.detail}`);
+  const known = KnownDevices.safeParse(parsed.document.value);
+  if (!known.success) throw refuse(`it must hold a list of {id, labels, site, name, type, path}: ${z.prettifyError(known.error)}`);
+  const byPath = Map.groupBy(known.data, (device) => device.path ?? null);
+  const byId = Map.groupBy(byPath.get(null) ?? [], (device) => device.id);
+  return (paths) =>
+    new Map(
+      paths.flatMap((path): [string, DeviceFacts[]][] => {
+        const bound = [...(byPath.get(path) ?? []), ...(byId.get(path.split('/').at(-1) ?? path) ?? [])];
+        return bound.length === 0 ? [] : [[path, bound.map(factsOf)]];
+      }),
+    );
+}
+
+function factsOf({ id, name = id, type, labels, site }: z.infer<typeof KnownDevice>): DeviceFacts {
+  return { id, name, type, labels, site };
+}

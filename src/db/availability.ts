@@ -1,0 +1,93 @@
+import { setTimeout as pause, setImmediate } from 'node:timers/promises';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { connect, type Sql } from './connect.ts';
+
+/** Whether the database answers, as far as this process knows: asked about once a second, over a connection of its own. */
+export type Availability = {
+  isUp(): boolean;
+  /** Calls `tell` when the database goes away, until the function that it returns is called. */
+  onLost(tell: () => void): () => void;
+  close(): Promise<void>;
+};
+
+const ASK_EVERY_MS = 1_000;
+/** While it is away: that it is back is to be known soon. */
+const ASK_AGAIN_MS = 200;
+/** Longer than a database under load takes for nothing. */
+const LATE_MS = 3_000;
+/** A question without an answer for this long is given up with its connection, which may lead nowhere. */
+const GIVE_UP_MS = 10_000;
+
+export function watchDatabase(url: string, log: Log): Availability {
+  const listeners = new Set<() => void>();
+  const closing = new AbortController();
+  let sql = open(url);
+  let lostAt: number | undefined;
+  const note = (up: boolean, why: string) => {
+    if (up && lostAt !== undefined) {
+      log.info({ awayMs: Math.round(performance.now() - lostAt) }, 'the database is back');
+      lostAt = undefined;
+    } else if (!up && lostAt === undefined) {
+      lostAt = performance.now();
+      log.error({ why }, 'the database is away: requests are answered 503 until it is back');
+      for (const tell of [...listeners]) tell();
+    }
+  };
+  const watching = (async () => {
+    while (!closing.signal.aborted) {
+      const asked = ask(sql);
+      let outcome = await within(asked, LATE_MS, closing.signal);
+      if (outcome === undefined) {
+        note(false, `no answer within ${LATE_MS} ms`);
+        outcome = await within(asked, GIVE_UP_MS, closing.signal);
+      }
+      if (outcome === undefined) {
+        void sql.end({ timeout: 0 });
+        sql = open(url);
+      } else note(outcome.up, outcome.why);
+      await pause(lostAt === undefined ? ASK_EVERY_MS : ASK_AGAIN_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  })();
+  return {
+    isUp: () => lostAt === undefined,
+    onLost: (tell) => {
+      listeners.add(tell);
+      return () => void listeners.delete(tell);
+    },
+    close: async () => {
+      closing.abort();
+      await watching;
+      await sql.end({ timeout: 0 });
+    },
+  };
+}
+
+function open(url: string): Sql {
+  return connect(url, { max: 1, applicationName: 'bellwether probe' });
+}
+
+type Outcome = { up: boolean; why: string };
+
+function ask(sql: Sql): Promise<Outcome> {
+  return sql`select 1`.then(
+    () => ({ up: true, why: '' }),
+    (error: unknown) => ({ up: false, why: messageOf(error) }),
+  );
+}
+
+/** undefined: the time is over, or the signal fired. */
+async function within(asked: Promise<Outcome>, limitMs: number, signal: AbortSignal): Promise<Outcome | undefined> {
+  const settled = new AbortController();
+  const late = (async () => {
+    await pause(limitMs, undefined, { signal: AbortSignal.any([signal, settled.signal]) }).catch(() => undefined);
+    // When this process itself was busy for long, the answer may be there already and only not read.
+    await setImmediate();
+    return undefined;
+  })();
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    settled.abort();
+  }
+}

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { access, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from './connect.ts';
+
+/** The server process of an embedded PostgreSQL, ours or one that an earlier run left behind. */
+export type Postmaster = { pid: number; socketDir: string; pgData: string };
+
+export const USER = 'bellwether';
+const LOOK_EVERY_MS = 500;
+
+/** The server that `postmaster.pid` names, if that process lives and answers; a stale file is left to PostgreSQL, which knows what to do with it. */
+export async function runningPostmaster(pgData: string): Promise<Postmaster | undefined> {
+  const named = await namedPostmaster(pgData);
+  return named !== undefined && alive(named.pid) && (await answers(named)) ? named : undefined;
+}
+
+export async function namedPostmaster(pgData: string): Promise<Postmaster | undefined> {
+  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
+  return pid > 0 && socketDir !== '' ? { pid, socketDir, pgData } : undefined;
+}
+
+export async function answers(postmaster: Postmaster): Promise<boolean> {
+  if (!(await exists(join(postmaster.socketDir, '.s.PGSQL.5432')))) return false;
+  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1 });
+  try {
+    await sql`select 1`;
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+/** `ended` resolves soon after the process is gone. Looks by its id, since it need not be a child of ours. */
+export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void>; stop(): void } {
+  const gone = Promise.withResolvers<void>();
+  const timer = setInterval(() => {
+    if (alive(pid)) return;
+    clearInterval(timer);
+    gone.resolve();
+  }, LOOK_EVERY_MS);
+  timer.unref();
+  return { ended: gone.promise, stop: () => clearInterval(timer) };
+}
+
+/** Fast shutdown: open transactions are rolled back, the cluster ends clean. */
+export async function stop(postmaster: Postmaster): Promise<void> {
+  if (alive(postmaster.pid)) process.kill(postmaster.pid, 'SIGINT');
+  const deadline = Date.now() + 8_000;
+  // Its lock file goes last; the process itself may linger as a zombie where nobody reaps orphans.
+  const stopped = async () => !alive(postmaster.pid) || !(await exists(join(postmaster.pgData, 'postmaster.pid')));
+  while (!(await stopped()) && Date.now() < deadline) await new Promise((done) => setTimeout(done, 20));
+  if (!(await stopped())) process.kill(postmaster.pid, 'SIGQUIT');
+  await rm(postmaster.socketDir, { recursive: true, force: true });
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return !isZombie(pid);
+}
+
+/** An orphan that nobody reaps has a process id, and no more. */
+function isZombie(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+export function urlOf(postmaster: Postmaster, database: string): string {
+  return `postgresql://${USER}@localhost/${database}?host=${encodeURIComponent(postmaster.socketDir)}`;
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { messageOf } from '../../errors.ts';
+import { enrollDevices } from '../../simulate/enroll.ts';
+import { runSimulation } from '../../simulate/run.ts';
+import { createSource, type Ground, type GroundOptions, onGround } from '../ground.ts';
+import { isStep } from '../observe.ts';
+import type { Repository } from '../repositories.ts';
+import { FIXTURE, TILLS } from './commits.ts';
+
+/** One repository that many simulated tills follow, all running and in step. */
+export type Flock = Ground & {
+  repository: Repository;
+  sourceId: string;
+  /** Ids. */
+  devices: readonly string[];
+};
+
+const Token = z.object({ token: z.string() });
+
+export async function openFlock(count: number, options: GroundOptions, stopped: AbortSignal): Promise<Flock> {
+  return onGround(
+    options,
+    stopped,
+    (repositories) => repositories.create(FIXTURE, 'repo', FIXTURE),
+    (ground, repository) => bringUp(ground, repository, count, options),
+  );
+}
+
+async function bringUp(ground: Ground, repository: Repository, count: number, options: GroundOptions): Promise<Omit<Flock, keyof Ground>> {
+  const { api, url, signal } = ground;
+  using recording = ground.feed.record();
+  options.say(`Starting ${count} simulated tills, which all follow the repository "${repository.name}" …`);
+  // The first configuration goes to all at once: there is nothing yet that could be broken.
+  const sourceId = await createSource(ground, repository, { policyFrom: 'source' });
+  const { token } = Token.parse(await api.send('POST', '/enrolment-tokens', { uses: count, sourceId }));
+  const keys = await enrollDevices({ server: url, token, count, prefix: 'till', signal });
+  const ending = new AbortController();
+  const running = runSimulation({ ...TILLS, server: url, devices: keys, signal: ending.signal });
+  ground.onClose(() => {
+    ending.abort();
+    return running;
+  });
+  const ended = running.then(
+    () => 'ended',
+    (error: unknown) => `failed: ${messageOf(error)}`,
+  );
+  ground.watch('the simulation', ended);
+  await Promise.all(keys.map(({ id }) => recording.find(`the first configuration on ${id}`, isStep(id, 'succeeded'))));
+  await recording.find('the end of the first rollout', ({ type }) => type === 'rollout.completed');
+  // From now on the repository itself says how a commit goes to the tills.
+  await api.send('PATCH', `/sources/${sourceId}`, { policyFrom: 'git' });
+  return { repository, sourceId, devices: keys.map(({ id }) => id) };
+}

@@ -1,0 +1,27 @@
+import type { MiddlewareHandler } from 'hono';
+import type { Availability } from '../db/availability.ts';
+import { Problem } from '../errors.ts';
+import type { Env } from './api.ts';
+
+const RETRY_AFTER_SECONDS = 5;
+
+export function databaseAway(cause?: unknown): Problem {
+  const options = { status: 503, retryAfterSeconds: RETRY_AFTER_SECONDS, cause };
+  return new Problem('unavailable', 'Cannot answer now: the database is away', options);
+}
+
+/**
+ * Answers 503 at once while the database is away, and to the requests that it leaves without an answer, instead of letting them wait for a
+ * connection. What such a request had begun may still come to pass. `waits` tells requests that wait for something else.
+ */
+export function requireDatabase(database: Availability, waits: (path: string) => boolean): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    if (!database.isUp()) throw databaseAway();
+    if (waits(c.req.path)) return next();
+    let stop = (): void => undefined;
+    const lost = new Promise<never>((_resolve, reject) => {
+      stop = database.onLost(() => reject(databaseAway()));
+    });
+    await Promise.race([next(), lost]).finally(() => stop());
+  };
+}

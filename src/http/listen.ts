@@ -1,0 +1,66 @@
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener, RequestError } from '@hono/node-server';
+import { messageOf, Problem } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { problemDocument } from './api.ts';
+
+/** How long a sender may take, ms: for the head of a request, for the whole of it, and between two requests; looked at in the last one's rhythm. */
+const LIMITS: ServerOptions = {
+  headersTimeout: 20_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 75_000,
+  connectionsCheckingInterval: 5_000,
+};
+
+type Fetch = Parameters<typeof getRequestListener>[0];
+
+/** Answers requests until it is closed. What is no HTTP, too long or too slow is refused as every other error is, and its connection ends. */
+export function listen(fetch: Fetch, at: { host: string; port: number }, log: Log, limits: ServerOptions = LIMITS): Promise<Server> {
+  const errorHandler = (error: unknown) => {
+    if (error instanceof RequestError)
+      return answerOf(new Problem('malformed_request', `Cannot read the request: ${error.message}`, { status: 400 }));
+    log.error({ err: error }, `request failed: ${messageOf(error)}`);
+    return answerOf(new Problem('internal', 'Cannot answer: something is wrong on our side'));
+  };
+  const server = createServer(limits, getRequestListener(fetch, { hostname: at.host, errorHandler }));
+  server.on('clientError', refuse);
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at.port, at.host, () => resolve(server));
+  });
+}
+
+function answerOf(problem: Problem): Response {
+  return new Response(JSON.stringify(problemDocument(problem, '')), { status: problem.status, headers: HEADERS });
+}
+
+const HEADERS = { 'content-type': 'application/problem+json', 'x-content-type-options': 'nosniff', connection: 'close' };
+
+/** Node's own answer would be a bare status line. */
+function refuse(error: Error & { code?: string }, socket: Duplex): void {
+  if (!(socket instanceof Socket) || !socket.writable || hasBegunToAnswer(socket)) return void socket.destroy(error);
+  const problem = problemOf(error.code);
+  const { title, ...rest } = problemDocument(problem, '');
+  const body = JSON.stringify({ title, ...rest });
+  const head = Object.entries({ ...HEADERS, 'content-length': Buffer.byteLength(body) }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 ${problem.status} ${title}\r\n${head.join('')}\r\n${body}`);
+  socket.destroySoon();
+}
+
+function problemOf(code: string | undefined): Problem {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new Problem('headers_too_large', 'Cannot take the request: its headers have more than 16384 bytes', { status: 431 });
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
+    return new Problem('too_large', 'Cannot take the request: its chunk extensions have more than 16384 bytes', { status: 413 });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new Problem('request_timeout', 'Cannot wait for the rest of the request any longer', { status: 408 });
+  return new Problem('malformed_request', 'Cannot read the request: it is not HTTP/1.1', { status: 400 });
+}
+
+/** Nothing may be put into the middle of an answer. Node keeps the one that it writes in this field, and asks it the same. */
+function hasBegunToAnswer(socket: Socket): boolean {
+  const answer: unknown = Reflect.get(socket, '_httpMessage');
+  return typeof answer === 'object' && answer !== null && 'headersSent' in answer && answer.headersSent === true;
+}

@@ -1,0 +1,60 @@
+import type { CommitStatus } from '../forge/forge.ts';
+import { rolloutSize } from '../rollout/capacity.ts';
+import { waveName } from '../rollout/policy.ts';
+import type { Rollout } from '../rollout/rollout.ts';
+import { currentWave, type RolloutSnapshot } from '../rollout/snapshot.ts';
+
+/** How a rollout shows beside its commit. Pure. Superseded ones are no fault of the commit: hosts have no word for it but success. */
+export function rolloutStatus(rollout: Rollout, snapshot: RolloutSnapshot): CommitStatus {
+  const sum = (key: 'succeeded' | 'failed' | 'offline') => snapshot.waves.reduce((total, wave) => total + wave[key], 0);
+  const [succeeded, failed, offline] = [sum('succeeded'), sum('failed'), sum('offline')];
+  const why = rollout.waiting?.detail;
+  switch (rollout.state) {
+    case 'planned':
+    case 'awaiting_approval':
+    case 'running':
+    case 'paused': {
+      const progress = `${succeeded} of ${rolloutSize(snapshot)} devices, ${waveOf(snapshot)}${failed > 0 ? `, ${failed} failed` : ''}`;
+      const reason = why === undefined || QUIET.has(rollout.waiting?.code ?? '') ? '' : `: ${why}`;
+      if (rollout.startedAt !== null) return { state: 'running', description: `${progress}${stopped(rollout)}${reason}` };
+      return { state: 'pending', description: `waiting${stopped(rollout)}${reason}` };
+    }
+    case 'completed': {
+      const rest = [failed > 0 ? `${failed} failed` : '', offline > 0 ? `${offline} away` : ''].filter(Boolean).join(', ');
+      return { state: 'success', description: `completed: ${succeeded} ${succeeded === 1 ? 'device' : 'devices'}${rest && `, ${rest}`}` };
+    }
+    case 'aborted':
+    case 'reverting':
+    case 'reverted':
+      return { state: 'failure', description: `${rollout.state}: ${rollout.endDetail ?? rollout.endCode ?? 'it was aborted'}` };
+    case 'superseded':
+      return { state: 'success', description: 'superseded by a newer commit or rollout' };
+    default:
+      return unreachable(rollout.state);
+  }
+}
+
+/** What the numbers say already. */
+const QUIET = new Set(['under_way', 'ended']);
+
+function stopped({ state }: Rollout): string {
+  return state === 'paused' ? ', paused' : '';
+}
+
+function waveOf({ policy, waves }: RolloutSnapshot): string {
+  return waveName(policy, currentWave(policy, waves));
+}
+
+/** It changes without being told, as devices report. */
+export function isMoving({ state }: Pick<Rollout, 'state'>): boolean {
+  return state === 'running' || state === 'reverting';
+}
+
+/** Nothing follows: it must be told, whatever was told a moment ago. */
+export function isFinal({ state }: Pick<Rollout, 'state'>): boolean {
+  return state === 'completed' || state === 'aborted' || state === 'reverted' || state === 'superseded';
+}
+
+function unreachable(state: never): never {
+  throw new Error(`unknown rollout state ${String(state)}`);
+}

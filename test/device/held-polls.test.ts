@@ -1,0 +1,101 @@
+import { request } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DEVICES_CHANNEL } from '../../src/db/transact.ts';
+import { eventually, openService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+
+beforeAll(async () => {
+  service = await openService();
+});
+
+afterAll(() => service.close());
+
+const waiting = () => service.app.services.wakeups.waiting();
+
+/** A device that knows its present state. */
+async function device(id: string) {
+  const { apiKey } = (await service.api('POST', '/devices', { id })).body;
+  const headers = { 'x-device-id': id, 'x-api-key': apiKey };
+  const ask = (known?: string, wait = 0) =>
+    fetch(`${service.url}/agent/v1/desired?wait=${wait}`, {
+      headers: known === undefined ? headers : { ...headers, 'if-none-match': known },
+    });
+  const first = await ask();
+  await first.text();
+  return {
+    headers,
+    ask,
+    known: first.headers.get('etag') ?? '',
+    ping: () => service.api('POST', `/devices/${id}/commands`, { type: 'ping' }),
+  };
+}
+
+test('a poll is answered at once when the state is another than the device knows, also when it may wait', async () => {
+  const { ask } = await device('new');
+  const answer = await ask('"0-another"', 55);
+  expect([answer.status, answer.headers.get('content-type'), waiting()]).toEqual([200, 'application/jose', 0]);
+});
+
+test('a poll that waits is answered with the new state when it changes, to each of a device’s connections', async () => {
+  const { ask, known, ping } = await device('patient');
+  const polls = [ask(known, 55), ask(known, 55)];
+  await eventually('a device waits', async () => waiting() === 1);
+  await ping();
+  for (const answer of await Promise.all(polls)) {
+    expect([answer.status, answer.headers.get('cache-control')]).toEqual([200, 'no-store']);
+    expect(answer.headers.get('etag')).not.toBe(known);
+    expect(answer.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await answer.text()).split('.')).toHaveLength(3);
+  }
+  expect(waiting()).toBe(0);
+});
+
+test('when the time is over without a change, the poll is answered with the tag that the device knows', async () => {
+  const { ask, known } = await device('idle');
+  const answer = await ask(known, 0.05);
+  expect([answer.status, answer.headers.get('etag'), waiting()]).toEqual([304, known, 0]);
+});
+
+test('a wake-up that changes nothing lets the poll wait on; a change after it still comes', async () => {
+  const { ask, known, ping } = await device('woken');
+  const poll = ask(known, 55);
+  await eventually('it waits', async () => waiting() === 1);
+  const { organizationId } = (await service.api('GET', '/events?type=device.registered&subject=device:woken')).body.items[0];
+  await service.database.sql`select pg_notify(${DEVICES_CHANNEL}, ${`${organizationId} woken`})`;
+  // Wake-ups come in their order: this one, too, has been heard when the next is.
+  await ping();
+  expect((await poll).status).toBe(200);
+});
+
+test('a connection that breaks while its poll waits is forgotten', async () => {
+  const { headers, known } = await device('gone');
+  const poll = request(`${service.url}/agent/v1/desired?wait=55`, { headers: { ...headers, 'if-none-match': known } });
+  poll.on('error', () => undefined).end();
+  await eventually('it waits', async () => waiting() === 1);
+  poll.destroy();
+  await eventually('it is forgotten', async () => waiting() === 0);
+});
+
+test('a device that is deleted while its poll waits learns it by the next one', async () => {
+  const { ask, known } = await device('deleted');
+  const poll = ask(known, 55);
+  await eventually('it waits', async () => waiting() === 1);
+  await service.api('DELETE', '/devices/deleted');
+  expect((await poll).status).toBe(304);
+  await eventually('the key is forgotten', async () => (await ask(known, 55)).status === 401);
+});
+
+test('a service that stops answers the polls that wait', async () => {
+  const ending = await openService();
+  const { apiKey } = (await ending.api('POST', '/devices', { id: 'last' })).body;
+  const headers = { 'x-device-id': 'last', 'x-api-key': apiKey };
+  const first = await fetch(`${ending.url}/agent/v1/desired`, { headers });
+  await first.text();
+  const poll = fetch(`${ending.url}/agent/v1/desired?wait=55`, {
+    headers: { ...headers, 'if-none-match': first.headers.get('etag') ?? '' },
+  });
+  await eventually('it waits', async () => ending.app.services.wakeups.waiting() === 1);
+  await ending.close();
+  expect((await poll).status).toBe(304);
+});

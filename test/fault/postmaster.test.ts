@@ -1,0 +1,42 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ADMIN_TOKEN, clientOf } from '../support/service.ts';
+import { logLine, startServiceProcess } from '../support/service-process.ts';
+
+test('when its own PostgreSQL is killed, the service says so and ends, to be started again, also when it had taken the database over', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'bellwether-postmaster-'));
+  // As root, the database's account must be able to pass through.
+  await chmod(dir, 0o711);
+  const lines: Record<string, unknown>[] = [];
+  const start = () => startServiceProcess({ DATA_DIR: dir, BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN }, (line) => lines.push(logLine(line)));
+  const killPostmaster = async () => {
+    const [pid] = (await readFile(join(dir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n');
+    process.kill(Number(pid), 'SIGKILL');
+  };
+  const failures = () =>
+    lines.filter(({ level, failure }) => level === 'fatal' && /^the embedded PostgreSQL .* ended$/.test(String(failure)));
+
+  const first = await start();
+  await clientOf(first.url, ADMIN_TOKEN)('POST', '/sites', { name: 'north' });
+  await killPostmaster();
+  expect(await first.ended).toBe(1);
+  expect(failures()).toHaveLength(1);
+
+  const second = await start();
+  process.kill(second.pid, 'SIGKILL');
+  await second.ended;
+  const third = await start();
+  expect(lines.map(({ msg }) => msg)).toContain('took over the PostgreSQL that an earlier run left behind');
+  await killPostmaster();
+  expect(await third.ended).toBe(1);
+  expect(failures()).toHaveLength(2);
+
+  const fourth = await start();
+  const { items } = (await clientOf(fourth.url, ADMIN_TOKEN)('GET', '/sites')).body;
+  expect(items).toMatchObject([{ name: 'north' }]);
+  process.kill(fourth.pid, 'SIGTERM');
+  expect(await fourth.ended).toBe(0);
+  await rm(dir, { recursive: true, force: true });
+});

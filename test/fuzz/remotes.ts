@@ -1,0 +1,64 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { giteaServer } from '../support/forge-gitea.ts';
+import { openForgeServer, TOKEN } from '../support/forge-server.ts';
+import { openGitHost } from '../support/git-host.ts';
+import { SIGNING_TOKEN } from '../support/hooks.ts';
+
+/** What the service speaks with: Git hosts, one with an API, and a receiver of notifications that takes everything. */
+export type Remotes = {
+  /** Settings of a source: of a single device's repository, of a fleet's, of one at a host with an API. */
+  sources: readonly ((name: string) => Record<string, unknown>)[];
+  urls: readonly string[];
+  receiverUrl: string;
+  /** The newest one of the first repository. */
+  commit(): string;
+  /** A commit to each. */
+  push(): Promise<string>;
+  close(): Promise<void>;
+};
+
+const REPOSITORIES = { single: 'single', fleet: 'fleet', forge: 'fleet/tills' } as const;
+
+export async function openRemotes(): Promise<Remotes> {
+  const host = await openGitHost();
+  const [single, fleet] = [await host.createRepository(REPOSITORIES.single), await host.createRepository(REPOSITORIES.fleet)];
+  await host.createRepository(REPOSITORIES.forge, { user: 'oauth2', password: TOKEN });
+  const forge = await openForgeServer(giteaServer, { gitUrl: host.url });
+  const receiver = createServer((request, response) => {
+    request.resume();
+    response.writeHead(204).end();
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const webhook = { provider: 'generic', secret: SIGNING_TOKEN };
+  const usual = { ref: 'main', pollIntervalSeconds: 5, webhook };
+  let [commit, commits] = ['', 0];
+  return {
+    sources: [
+      (name) => ({ ...usual, name, url: single, layout: 'repo' }),
+      (name) => ({ ...usual, name, url: fleet, layout: 'fleet' }),
+      (name) => ({ name, url: forge.repositoryUrl, layout: 'repo', forge: { kind: 'gitea' }, auth: { token: TOKEN } }),
+    ],
+    urls: [single, fleet, forge.repositoryUrl],
+    receiverUrl: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/notify`,
+    commit: () => commit,
+    push: async () => {
+      commits += 1;
+      const content = JSON.stringify({ commits });
+      await host.commit(REPOSITORIES.fleet, {
+        'fleet.yaml': 'apiVersion: bellwether/v1\nkind: Fleet\ndevices: "devices/*"\n',
+        'devices/golden-2/app.json': content,
+        'devices/golden-3/app.json': commits % 3 === 0 ? '{' : '{}',
+      });
+      await host.commit(REPOSITORIES.forge, { 'app.json': content });
+      commit = await host.commit(REPOSITORIES.single, { 'app.json': content });
+      return commit;
+    },
+    close: async () => {
+      receiver.closeAllConnections();
+      await new Promise((resolve) => receiver.close(resolve));
+      await forge.close();
+      await host.close();
+    },
+  };
+}

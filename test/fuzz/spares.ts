@@ -1,0 +1,49 @@
+import { newId } from '../../src/ids.ts';
+import { type Client, converge, rowsOf, until } from '../support/actors.ts';
+import type { Remotes } from './remotes.ts';
+
+/** Of what may be deleted, in each round. */
+const SPARES = 3;
+/** More than these in a list, and the surplus is removed. */
+const MOST = { '/api/v1/sources': 16, '/api/v1/devices': 100, '/api/v1/tokens': 40, '/api/v1/notifications': 8 } as const;
+
+/** Things that requests may take away or bring to an end: new ones for each round. */
+export async function makeSpares(admin: Client, url: string, remotes: Remotes): Promise<void> {
+  for (let spare = 0; spare < SPARES; spare += 1) {
+    await admin('POST', '/api/v1/devices', { id: `spare-${newId()}` });
+    await admin('POST', '/api/v1/tokens', { name: 'spare', role: 'viewer' });
+    await admin('POST', '/api/v1/notifications', { name: `spare ${newId()}`, url: remotes.receiverUrl, events: ['*'] });
+  }
+  await makeRollouts(admin, url, remotes);
+}
+
+/** What rollouts can wait for: approval, twice; their devices; somebody who takes them on again; a new attempt after a failure. */
+const WAITING = ['approval', 'approval', 'device', 'resume', 'retry'] as const;
+
+async function makeRollouts(admin: Client, url: string, remotes: Remotes): Promise<void> {
+  const [settings] = remotes.sources;
+  const begun = WAITING.map(async (what) => {
+    const id = `spare-${newId()}`;
+    const policy = what === 'approval' ? { approval: { beforeRollout: true } } : { waves: [{ count: 1 }], errorBudget: { max: 5 } };
+    const source = await admin('POST', '/api/v1/sources', { ...settings?.(id), rolloutPolicy: policy });
+    const { apiKey } = await admin('POST', '/api/v1/devices', { id, sourceId: source.id });
+    const key = { 'x-device-id': id, 'x-api-key': String(apiKey) };
+    // Only devices that are there are waited for.
+    await converge(url, key);
+    await admin('POST', `/api/v1/sources/${source.id}/sync`);
+    const rollout = async () => rowsOf((await admin('GET', `/api/v1/rollouts?source=${source.id}`)).items)[0];
+    await until('a rollout has begun', async () => ['running', 'awaiting_approval'].includes(String((await rollout())?.state)));
+    if (what === 'resume') await admin('POST', `/api/v1/rollouts/${(await rollout())?.id}/pause`, {});
+    if (what === 'retry') await until('an attempt failed', () => converge(url, key, 'failed'));
+  });
+  await Promise.all(begun);
+}
+
+/** Except those with these ids. */
+export async function removeSurplus(admin: Client, kept: Readonly<Record<string, readonly string[]>>): Promise<void> {
+  for (const [path, most] of Object.entries(MOST)) {
+    const { items } = await admin('GET', `${path}?limit=500`);
+    const spare = rowsOf(items).filter(({ id }) => !kept[path]?.includes(String(id)));
+    for (const { id } of spare.slice(0, Math.max(0, spare.length - most))) await admin('DELETE', `${path}/${id}`);
+  }
+}

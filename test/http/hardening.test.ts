@@ -1,0 +1,327 @@
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { Hono } from 'hono';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import { listen } from '../../src/http/listen.ts';
+import { createLog } from '../../src/log.ts';
+import { ADMIN_TOKEN, eventually, openService, type TestService } from '../support/service.ts';
+
+const ORIGIN = 'https://fleet.example.com';
+const ALLOWED = `${ORIGIN},https://other.example.com:8443`;
+
+let service: TestService;
+let device: Record<string, string>;
+let hookPath: string;
+beforeAll(async () => {
+  service = await openService({ ROLE: 'api', CORS_ORIGINS: ALLOWED });
+  const { apiKey } = (await service.api('POST', '/devices', { id: 'till' })).body;
+  device = { 'x-device-id': 'till', 'x-api-key': apiKey };
+  const source = (await service.api('POST', '/sources', { name: 's', url: 'https://example.com/a.git', layout: 'repo' })).body;
+  hookPath = `/hooks/${source.id}`;
+});
+afterAll(() => service.close());
+
+const bearer = { authorization: `Bearer ${ADMIN_TOKEN}` };
+const json = { 'content-type': 'application/json' };
+
+describe('pages of other origins', () => {
+  const ask = (path: string, origin: string | undefined, init: RequestInit = {}) =>
+    fetch(service.url + path, {
+      ...init,
+      headers: { ...(origin === undefined ? {} : { origin }), ...(init.headers as Record<string, string>) },
+    });
+  const preflight = (path: string, origin: string, method: string) =>
+    ask(path, origin, {
+      method: 'OPTIONS',
+      headers: {
+        'access-control-request-method': method,
+        'access-control-request-headers': 'authorization,content-type,if-match,idempotency-key',
+      },
+    });
+
+  test.each(['/api/v1/devices', '/api/v1/devices/till', '/api/v1/devices/pending', '/api/devices', '/api/devices/till/start'])(
+    'the allowed ones may ask %s, without credentials for the question itself; others may not',
+    async (path) => {
+      for (const origin of ALLOWED.split(',')) {
+        const { status, headers } = await preflight(path, origin, 'DELETE');
+        expect([status, headers.get('access-control-allow-origin')]).toEqual([204, origin]);
+        expect(headers.get('access-control-allow-methods')).toContain('PATCH');
+        expect(headers.get('access-control-allow-headers')).toBe('authorization,content-type,if-match,idempotency-key');
+        expect(headers.get('access-control-allow-credentials')).toBeNull();
+        expect(headers.get('vary')).toContain('Origin');
+      }
+      for (const origin of [
+        'https://evil.example',
+        'null',
+        `${ORIGIN}.evil.example`,
+        'http://fleet.example.com',
+        'https://other.example.com',
+        `${ORIGIN}:8443`,
+      ])
+        expect([origin, (await preflight(path, origin, 'GET')).headers.get('access-control-allow-origin')]).toEqual([origin, null]);
+    },
+  );
+
+  test('answers and refusals alike can be read by the allowed ones alone, and no cache mixes them up', async () => {
+    const answers: [string, RequestInit, number][] = [
+      ['/api/v1/devices', { headers: bearer }, 200],
+      ['/api/v1/devices', {}, 401],
+      ['/api/v1/no-such', { headers: bearer }, 404],
+      ['/api/v1/devices', { method: 'POST', headers: { ...bearer, ...json }, body: '{' }, 400],
+      ['/api/devices', { headers: bearer }, 200],
+    ];
+    for (const [path, init, status] of answers) {
+      const allowed = await ask(path, ORIGIN, init);
+      expect([path, allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([path, status, ORIGIN]);
+      expect(allowed.headers.get('vary')).toContain('Origin');
+      expect(allowed.headers.get('access-control-expose-headers')).toContain('ETag');
+      const other = await ask(path, 'https://evil.example', init);
+      expect([path, other.status, other.headers.get('access-control-allow-origin')]).toEqual([path, status, null]);
+    }
+  });
+
+  test('what is not for dashboards is for no other origin', async () => {
+    for (const path of ['/agent/v1/time', '/health', '/metrics', '/openapi.json', '/docs'])
+      expect((await ask(path, ORIGIN)).headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  test('`*` allows all, never with credentials; nothing configured allows none', async () => {
+    await using open = await openService({ ROLE: 'api', CORS_ORIGINS: '*' });
+    const { headers } = await fetch(`${open.url}/api/v1/devices`, { headers: { origin: 'https://any.example', ...bearer } });
+    expect([headers.get('access-control-allow-origin'), headers.get('access-control-allow-credentials')]).toEqual(['*', null]);
+    await using closed = await openService({ ROLE: 'api' });
+    const answer = await fetch(`${closed.url}/api/v1/devices`, {
+      method: 'OPTIONS',
+      headers: { origin: ORIGIN, 'access-control-request-method': 'GET' },
+    });
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([401, null]);
+  });
+
+  test('an origin that no browser would send is refused at the start', () => {
+    for (const origin of ['fleet.example.com', `${ORIGIN}/`, `${ORIGIN}/app`, 'https://u:p@fleet.example.com', 'https://*.example.com '])
+      expect(() => readConfig({ CORS_ORIGINS: `${ALLOWED},${origin}` }), origin).toThrow(/CORS_ORIGINS: must be/);
+    expect(readConfig({ CORS_ORIGINS: ` ${ALLOWED} , http://localhost:3000,` }).CORS_ORIGINS).toHaveLength(3);
+  });
+});
+
+test('every kind of answer tells browsers to keep their hands off', async () => {
+  const answers: [string, RequestInit][] = [
+    ['/api/v1/devices', { headers: bearer }],
+    ['/api/v1/devices', {}],
+    ['/api/v1/devices', { method: 'POST', headers: { ...bearer, ...json }, body: '{}' }],
+    ['/api/v1/audit/export', { headers: bearer }],
+    ['/api/devices', { headers: bearer }],
+    ['/no/such', {}],
+    [hookPath, { method: 'POST' }],
+    ['/hooks/no-such', { method: 'POST' }],
+    ['/health', {}],
+    ['/metrics', {}],
+    ['/openapi.json', {}],
+    ['/docs', {}],
+    ['/docs/app.js', {}],
+  ];
+  for (const [path, init] of answers) {
+    const { headers } = await fetch(service.url + path, init);
+    const seen = ['x-content-type-options', 'x-frame-options', 'referrer-policy'].map((name) => headers.get(name));
+    expect([path, ...seen]).toEqual([path, 'nosniff', 'DENY', 'no-referrer']);
+    const policy = headers.get('content-security-policy') ?? '';
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain("frame-ancestors 'none'");
+    expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    expect(headers.get('x-powered-by')).toBeNull();
+  }
+  for (const [path, init] of [
+    ['/agent/v1/enroll', { method: 'POST' }],
+    ['/agent/v1/desired', {}],
+    ['/agent/v1/bundles/x', { headers: device }],
+  ] as const) {
+    const { status, headers } = await fetch(service.url + path, init);
+    expect([path, status >= 400, headers.get('x-content-type-options'), headers.get('content-type')]).toEqual([
+      path,
+      true,
+      'nosniff',
+      'application/problem+json',
+    ]);
+  }
+});
+
+type Told = { status: number; headers: IncomingHttpHeaders; code: string };
+
+/** Sends a body of `bytes` zeros, with its length or in chunks, all of it whatever comes back. */
+function post(path: string, headers: Record<string, string>, bytes: number, chunked: boolean): Promise<Told> {
+  return new Promise((resolve, reject) => {
+    const length = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(bytes) };
+    const request = httpRequest(service.url + path, { method: 'POST', headers: { ...headers, ...length } });
+    request.once('error', reject);
+    request.once('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, code: JSON.parse(text).code }));
+    });
+    const piece = Buffer.alloc(64 * 1024, 0x30);
+    let left = bytes;
+    const write = (): void => {
+      while (left > 0) {
+        const part = piece.subarray(0, Math.min(left, piece.length));
+        left -= part.length;
+        if (!request.write(part)) return void request.once('drain', write);
+      }
+      request.end();
+    };
+    write();
+  });
+}
+
+describe('bodies', () => {
+  const MIB = 1024 * 1024;
+  const bounds: [string, () => string, Record<string, string>, number, string][] = [
+    ['the API', () => '/api/v1/devices', { ...bearer, ...json }, MIB, 'too_large'],
+    ['the API, before it asks who it is', () => '/api/v1/devices', json, MIB, 'too_large'],
+    ['an operation without a body', () => '/api/v1/devices/till/start', bearer, MIB, 'too_large'],
+    ['the older dashboards', () => '/api/devices/till/start', bearer, MIB, 'too_large'],
+    ['an import', () => '/api/v1/devices:import', { ...bearer, 'content-type': 'text/csv' }, 10 * MIB, 'too_large'],
+    ['a webhook', () => hookPath, json, 25 * MIB, 'hook_too_large'],
+    ['an enrolment', () => '/agent/v1/enroll', json, MIB, 'too_large'],
+    ['reports', () => '/agent/v1/reports', { ...json }, 4 * MIB, 'too_large'],
+    ['older metrics', () => '/api/v1/analytics/device-metrics', { ...json }, MIB, 'too_large'],
+  ];
+
+  test.each(bounds)(
+    'of %s, a byte too many is told as 413 to who sends it all, announced or in chunks',
+    async (what, path, headers, most, code) => {
+      const key = what === 'reports' || what === 'older metrics' ? device : {};
+      for (const chunked of [false, true]) {
+        const told = await post(path(), { ...headers, ...key }, most + 1, chunked);
+        expect([chunked, told.status, told.code, told.headers['content-type']]).toEqual([chunked, 413, code, 'application/problem+json']);
+        expect(told.headers.connection).toBe('close');
+      }
+      // As much as may be is read, and refused for what it says.
+      expect((await post(path(), { ...headers, ...key }, most, true)).status).not.toBe(413);
+    },
+  );
+
+  test('a body whose length is a lie is refused, and what was hidden in it is no request', async () => {
+    const hidden = 'GET /api/v1/devices HTTP/1.1\r\nHost: x\r\n\r\n';
+    const both = `POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${hidden}`;
+    const twice = `POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n${hidden}`;
+    for (const text of [both, twice]) {
+      const answers = (await exchange(service.url, text)).match(/HTTP\/1\.1 \d+/g);
+      expect(answers).toEqual(['HTTP/1.1 400']);
+    }
+  });
+});
+
+/** What comes back until the other side closes. */
+function exchange(url: string, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    let answer = '';
+    const socket = connect({ host: hostname, port: Number(port) }, () => socket.write(text));
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      answer += chunk;
+    });
+    socket.once('close', () => resolve(answer));
+    socket.once('error', reject);
+  });
+}
+
+function problemIn(answer: string): [number, string] {
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  expect(head.toLowerCase()).toContain('content-type: application/problem+json');
+  expect(head.toLowerCase()).toContain('x-content-type-options: nosniff');
+  const { status, code } = JSON.parse(body);
+  expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  return [status, code];
+}
+
+describe('what is not even a request', () => {
+  const cases: [string, string, number, string][] = [
+    ['headers of more than 16 KiB', `GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(17_000)}\r\n\r\n`, 431, 'headers_too_large'],
+    ['a path of more than 16 KiB', `GET /${'a'.repeat(17_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431, 'headers_too_large'],
+    ['no HTTP at all', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400, 'malformed_request'],
+    ['a host that is none', 'GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n', 400, 'malformed_request'],
+    ['a backslash for a path', 'GET /a\\b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', 400, 'malformed_request'],
+    ['a header without a name', 'GET /health HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n', 400, 'malformed_request'],
+    ['a chunk of no size', 'POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', 400, 'malformed_request'],
+  ];
+  test.each(cases)('%s', async (_what, text, status, code) => {
+    const answer = await exchange(service.url, text);
+    // Of a body that is broken, the answer may have come before the body.
+    const last = answer.split(/(?=HTTP\/1\.1 )/).at(-1) ?? '';
+    expect(problemIn(last)).toEqual([status, code]);
+  });
+
+  test('the service goes on', async () => {
+    expect((await fetch(`${service.url}/health`)).status).toBe(200);
+  });
+});
+
+describe('senders that take their time', () => {
+  const slow = { headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 };
+  const opened = async () => {
+    const app = new Hono();
+    app.onError((_error, c) => c.text('', 400));
+    app.post('/', async (c) => c.text(await c.req.text()));
+    app.get('/wait', () => new Promise<Response>(() => {}));
+    const server = await listen(app.fetch, { host: '127.0.0.1', port: 0 }, createLog('silent'), slow);
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const close = async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    };
+    return { url, [Symbol.asyncDispose]: close };
+  };
+
+  test.each([
+    ['headers that never end', 'POST / HTTP/1.1\r\nHost: x\r\nX-A: '],
+    ['a body that never ends', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc'],
+    ['chunks that never end', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'],
+  ])('%s are told so, and the connection ends', async (_what, text) => {
+    await using server = await opened();
+    expect(problemIn(await exchange(server.url, text))).toEqual([408, 'request_timeout']);
+  });
+
+  test('a connection that says nothing is closed', async () => {
+    await using server = await opened();
+    expect(await exchange(server.url, '')).toMatch(/^$|408/);
+  });
+
+  test('the limits are for the request: an answer may take longer', async () => {
+    await using server = await opened();
+    const { hostname, port } = new URL(server.url);
+    const waiting = connect({ host: hostname, port: Number(port) }, () => waiting.write('GET /wait HTTP/1.1\r\nHost: x\r\n\r\n'));
+    let closed = false;
+    waiting.once('close', () => {
+      closed = true;
+    });
+    // Others that come later are ended by the very looks that leave this one alone.
+    for (let n = 0; n < 3; n += 1) expect(await exchange(server.url, 'POST / HTTP/1.1\r\n')).toContain('408');
+    expect(closed).toBe(false);
+    waiting.destroy();
+  });
+});
+
+test('a request that breaks off is no fault of ours', async () => {
+  const { hostname, port } = new URL(service.url);
+  const counted = async (status: string) => {
+    const lines = (await (await fetch(`${service.url}/metrics`)).text()).split('\n');
+    const counts = lines.filter(
+      (line) => line.startsWith('bellwether_http_request_seconds_count{method="POST"') && line.includes(`status="${status}`),
+    );
+    return counts.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  };
+  const before = { refused: await counted('400'), faults: await counted('5') };
+  for (const head of ['Content-Length: 100', 'Transfer-Encoding: chunked'])
+    for (const key of ['', 'Idempotency-Key: broken\r\n'])
+      await new Promise<void>((resolve) => {
+        const socket = connect({ host: hostname, port: Number(port) });
+        const text = `POST /api/v1/devices HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\nContent-Type: application/json\r\n${key}${head}\r\n\r\n`;
+        socket.once('connect', () => socket.write(`${text}${head.startsWith('T') ? '5\r\n' : ''}{"id"`, () => socket.destroy()));
+        socket.once('close', () => resolve());
+      });
+  await eventually('all four are counted', async () => (await counted('400')) === before.refused + 4);
+  expect(await counted('5')).toBe(before.faults);
+});

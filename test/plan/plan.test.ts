@@ -1,0 +1,144 @@
+import { describe, expect, test } from 'vitest';
+import { outline, type PlanDevice, type PlanFacts, type PlanFolder } from '../../src/plan/plan.ts';
+import type { ConfigError } from '../../src/revision/revision.ts';
+
+const NOW = new Date('2026-06-01T12:00:00Z');
+const fault = (message: string): ConfigError => ({ code: 'schema', file: 'a.json', pointer: '/vlan', rule: 'maximum', message });
+
+function aDevice(over: Partial<PlanDevice> = {}): PlanDevice {
+  const still = { following: true, held: false, heldUntilNewer: false, siteHeld: false, reachable: true };
+  return {
+    id: 'till',
+    path: 'till',
+    labels: {},
+    siteId: null,
+    ...still,
+    desiredBundle: 'old',
+    runningBundle: 'old',
+    condemnedBundle: null,
+    ...over,
+  };
+}
+
+function aFolder(after: Partial<PlanFolder['after']> = {}, over: Partial<PlanFolder> = {}): PlanFolder {
+  const before = { verdict: 'valid' as const, messages: [] };
+  return {
+    path: 'till',
+    released: 'old',
+    candidate: 'old',
+    before,
+    after: { verdict: 'valid', bundle: 'new', errors: [], ...after },
+    ...over,
+  };
+}
+
+function seen(facts: Partial<PlanFacts>) {
+  const plain = { layout: 'fleet' as const, allOrNothing: false, errors: [], policy: {}, blockers: [] };
+  return outline({ ...plain, folders: [aFolder()], devices: [aDevice()], ...facts }, NOW);
+}
+
+const only = (facts: Partial<PlanFacts>) => seen(facts).devices[0];
+
+test('a device whose folder changes is in the wave that would take it', () => {
+  expect(only({})).toMatchObject({ change: 'changed', verdict: 'valid', wave: 0, blockers: [], from: 'old', to: 'new' });
+  expect(only({ devices: [aDevice({ desiredBundle: null, runningBundle: null })] })).toMatchObject({ change: 'added', wave: 0 });
+  expect(only({ folders: [aFolder({ bundle: 'old' })] })).toMatchObject({ change: 'unchanged', wave: null, from: 'old', to: 'old' });
+});
+
+test('a commit that changes no folder starts nothing, whoever is not up to date', () => {
+  const behind = aDevice({ desiredBundle: 'older', runningBundle: 'older' });
+  expect(only({ folders: [aFolder({ bundle: 'old' })], devices: [behind] })).toMatchObject({ change: 'unchanged', wave: null });
+  const other = aFolder({}, { path: 'other' });
+  expect(only({ folders: [aFolder({ bundle: 'old' }), other], devices: [behind] })).toMatchObject({
+    change: 'changed',
+    wave: 0,
+    to: 'old',
+  });
+});
+
+test.each([
+  ['stopped', { following: false }],
+  ['held', { held: true }],
+  ['site_held', { siteHeld: true }],
+  ['condemned', { condemnedBundle: 'new' }],
+] as const)('a device that is %s changes in no wave', (code, over) => {
+  expect(seen({ devices: [aDevice(over)] })).toMatchObject({
+    devices: [{ change: 'changed', wave: null, blockers: [code] }],
+    summary: { blocked: 1 },
+  });
+});
+
+test('a hold until a newer revision ends with one', () => {
+  const held = aDevice({ held: true, heldUntilNewer: true });
+  expect(only({ devices: [held] })).toMatchObject({ wave: 0, blockers: [] });
+});
+
+test('a device that is away is told to change all the same', () => {
+  expect(seen({ devices: [aDevice({ reachable: false })] })).toMatchObject({
+    devices: [{ wave: 0, blockers: ['offline'] }],
+    summary: { blocked: 0 },
+  });
+});
+
+test('a folder that is gone leaves its device what it runs', () => {
+  expect(only({ folders: [aFolder({ verdict: 'missing', bundle: null })] })).toMatchObject({
+    change: 'removed',
+    verdict: 'missing',
+    to: 'old',
+  });
+  const long = aFolder({ verdict: 'missing', bundle: null }, { before: { verdict: 'missing', messages: [] } });
+  expect(only({ folders: [long] })).toMatchObject({ change: 'unchanged' });
+});
+
+describe('what does not validate', () => {
+  const bad = aFolder({ verdict: 'invalid', bundle: null, errors: [fault('too much')] });
+  const good = aFolder({}, { path: 'other' });
+
+  test('keeps its own devices where they are, and lets the others go', () => {
+    const found = seen({ folders: [bad, good], devices: [aDevice(), aDevice({ id: 'other', path: 'other' })] });
+    expect(found.verdict).toBe('partial');
+    expect(found.devices).toMatchObject([
+      { change: 'unchanged', verdict: 'invalid', wave: null, blockers: ['validation'] },
+      { change: 'changed', wave: 0, blockers: [] },
+    ]);
+    expect(found.faulty).toEqual([bad]);
+  });
+
+  test('keeps all where they are, where the source wants all or nothing', () => {
+    const found = seen({ allOrNothing: true, folders: [bad, good], devices: [aDevice({ id: 'other', path: 'other' })] });
+    expect(found.verdict).toBe('invalid');
+    expect(found.devices).toMatchObject([{ change: 'unchanged', wave: null, blockers: ['validation'] }]);
+  });
+
+  test('and did not before, for the same reasons, is not the commit’s fault', () => {
+    const known = { ...bad, before: { verdict: 'invalid' as const, messages: ['too much'] } };
+    expect(seen({ folders: [known, good] })).toMatchObject({ verdict: 'partial', faulty: [] });
+    const worse = { ...bad, before: { verdict: 'invalid' as const, messages: ['something else'] } };
+    expect(seen({ folders: [worse, good] }).faulty).toEqual([worse]);
+  });
+
+  test('as a whole, changes nothing', () => {
+    const folders = [aFolder({ verdict: 'invalid', bundle: null })];
+    expect(seen({ errors: [fault('no fleet')], folders })).toMatchObject({
+      verdict: 'invalid',
+      devices: [{ change: 'unchanged', blockers: ['validation'] }],
+    });
+  });
+});
+
+test('what would hold the rollout up is said, and nothing of it where none would start', () => {
+  const policy = {
+    windows: { timeZone: 'UTC', notBefore: '2026-07-01T00:00:00Z' },
+    approval: { beforeRollout: true, fourEyes: false },
+    waves: [{ name: 'canary', count: 1, approval: true, bakeSeconds: 60 }],
+  };
+  const blockers = [{ code: 'source_held', detail: 'held', until: null }];
+  const found = seen({ policy, blockers });
+  expect(found.blockers.map(({ code }) => code)).toEqual(['source_held', 'window_closed', 'approval']);
+  expect(found.blockers[1]?.until).toEqual(new Date('2026-07-01T00:00:00Z'));
+  expect(found.waves).toEqual([
+    { wave: 0, name: 'canary', devices: 1, approval: true, bakeSeconds: 60 },
+    { wave: 1, name: 'rest', devices: 0, approval: false, bakeSeconds: 0 },
+  ]);
+  expect(seen({ policy, blockers, folders: [aFolder({ bundle: 'old' })] }).blockers).toEqual([]);
+});
