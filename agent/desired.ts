@@ -12,8 +12,13 @@ export type Expectation = {
   /** Highest sequence ever accepted and its bundle; -1 before the first. */
   sequence: number;
   sequenceDigest: string | null;
+  /** When the last state that changed anything was issued. */
+  issuedAt: string | null;
   now: Date;
 };
+
+/** Servers that share the work may be this far apart in time, ms. */
+const TOLERATED_SKEW_MS = 60_000;
 
 /**
  * The desired state in a compact JWS, if everything about it is right. Whoever controls the network or the server's database, but not its
@@ -39,12 +44,15 @@ export async function verifyDesired(jws: string, expected: Expectation): Promise
 }
 
 function refuseOlder(desired: DesiredState, expected: Expectation): void {
-  const { sequence, sequenceDigest } = expected;
+  const { sequence, sequenceDigest, issuedAt } = expected;
   if (desired.sequence < sequence)
     throw refused('desired_replayed', `its sequence is ${desired.sequence}, at least ${sequence} is required`);
   if (desired.sequence === sequence && (desired.bundle?.digest ?? null) !== sequenceDigest) {
     throw refused('desired_replayed', `its sequence ${desired.sequence} was accepted with another bundle`);
   }
+  // What does not move the sequence, such as what to do about drift, is not to be turned back either.
+  if (desired.sequence === sequence && issuedAt !== null && Date.parse(desired.issuedAt) < Date.parse(issuedAt) - TOLERATED_SKEW_MS)
+    throw refused('desired_replayed', `it was issued at ${desired.issuedAt}, before one that was accepted, of ${issuedAt}`);
 }
 
 async function verifiedPayload(jws: string, keys: PublicKeyJwk[]): Promise<unknown> {

@@ -64,8 +64,8 @@ async function ask(agent: Agent, etag: string | undefined, signal: AbortSignal):
 /** Verifies, and remembers durably what may not be undone by a replay, before anybody acts on it. @throws Problem as `verifyDesired` */
 async function accept(agent: Agent, jws: string): Promise<DesiredState> {
   const { journal, identity, clock, fault } = agent;
-  const { sequence, sequenceDigest } = journal.state;
-  const desired = await verifyDesired(jws, { ...identity, sequence, sequenceDigest, now: clock.now() });
+  const { sequence, sequenceDigest, issuedAt } = journal.state;
+  const desired = await verifyDesired(jws, { ...identity, sequence, sequenceDigest, issuedAt, now: clock.now() });
   const change = {
     sequence: desired.sequence,
     sequenceDigest: desired.bundle?.digest ?? null,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { transact } from '../src/db/transact.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
@@ -30,7 +31,7 @@ export async function startController(controller: Controller): Promise<{ stop():
     });
   });
   await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
-  await queue.work('rollout', 4, (id) => reconcileRollout(controller, id));
+  await queue.work('rollout', 4, (id) => restAfter(() => reconcileRollout(controller, id)));
   await queue.work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
   const planning: Planning = new Set();
   await queue.work('merge_request', 3, (id) => reconcileMergeRequest(controller, planning, id));
@@ -60,6 +61,19 @@ export async function startController(controller: Controller): Promise<{ stop():
       await watching.close();
     },
   };
+}
+
+/** The longest rest, ms. */
+const MAX_REST_MS = 1_000;
+
+/**
+ * Does not end before it has rested as long as it worked: a look at a rollout costs as much as it has devices, and each batch of their reports asks for
+ * another one.
+ */
+async function restAfter(work: () => Promise<void>): Promise<void> {
+  const started = performance.now();
+  await work();
+  await pause(Math.min(MAX_REST_MS, performance.now() - started));
 }
 
 /** As long as another instance watches, its devices are watched. */

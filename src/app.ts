@@ -80,7 +80,7 @@ export async function openApp(config: Config, log: Log, startController: StartCo
 async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) {
   const { databaseUrl, failed } = await openDatabase(config, log, closers);
   await migrate(databaseUrl, log);
-  const sql = connect(databaseUrl, { max: 10 });
+  const sql = connect(databaseUrl, { max: 10, freshPlans: config.DATABASE_DIRECT_URL === undefined ? 'setting' : 'unprepared' });
   closers.push(() => sql.end({ timeout: 2 }));
   const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
   const database = watchDatabase(databaseUrl, log);

@@ -8,6 +8,7 @@ import { afterFailure, type DeploymentKind } from '../../src/deployment/deployme
 import {
   type AttemptLimits,
   type Deployment,
+  isWayBack,
   moveDeployments,
   overdueDeployments,
   retryableDeployments,
@@ -131,7 +132,10 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
     await returnToGood(
       tx,
       organizationId,
-      ended.map(({ deviceId, bundle, state }) => ({ deviceId, bundle, code: 'timed_out', detail: `no report while ${state}` })),
+      ended.map((attempt) => {
+        const { deviceId, bundle, state } = attempt;
+        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isWayBack: isWayBack(attempt) };
+      }),
     );
     wakeDevices(
       organizationId,
@@ -220,7 +224,8 @@ export const prune: Chore = {
 async function pruneMirrors(sql: Sql, root: string): Promise<void> {
   const names = await readdir(root).catch(() => []);
   const sources = new Set((await sql<{ id: string }[]>`select id from sources`).map((row) => row.id));
-  for (const name of names) if (!sources.has(name.replace(/\.(?:preview|plan|merge)$/, ''))) await rm(join(root, name), { recursive: true, force: true });
+  for (const name of names)
+    if (!sources.has(name.replace(/\.(?:preview|plan|merge)$/, ''))) await rm(join(root, name), { recursive: true, force: true });
 }
 
 function byOrganization<Row extends { organizationId: string }>(rows: readonly Row[]): Map<string, Row[]> {

@@ -41,6 +41,16 @@ const DELIVERY_COLUMNS: Column[] = [
   { title: 'DETAIL', value: field('detail') },
 ];
 
+const MERGE_REQUEST_COLUMNS: Column[] = [
+  { title: 'NUMBER', value: field('number') },
+  { title: 'STATE', value: field('state') },
+  { title: 'COMMIT', value: short('commit', 10) },
+  { title: 'VERDICT', value: field('verdict') },
+  { title: 'PLAN', value: field('headline') },
+  { title: 'POSTED', value: field('posting') },
+  { title: 'ERROR', value: field('lastError.detail') },
+];
+
 const pathOf = (call: Call, rest = ''): string => `/sources/${call.segment(0)}${rest}`;
 
 export function registerSourceCommands(sources: Command, revisions: Command, io: Terminal): void {
@@ -108,6 +118,14 @@ function registerHooks(sources: Command, io: Terminal): void {
     sources.command('webhook <id>').description('install the webhook at the git host, or repair it; its token must be allowed to'),
     io,
     async (call) => showItem(call, await call.client.send('POST', pathOf(call, '/webhook'))),
+  );
+  calling(
+    sources
+      .command('merge-requests <id>')
+      .description('into the branch that it follows: what each would do, and whether the git host was told')
+      .option('--limit <n>', 'at most so many', positive, '20'),
+    io,
+    async (call) => showTable(call, MERGE_REQUEST_COLUMNS, await call.client.list(pathOf(call, '/merge-requests'), {}, call.limit())),
   );
   calling(
     sources

@@ -5,7 +5,15 @@ export type Sql = postgres.Sql;
 export type Tx = postgres.TransactionSql;
 export type Db = Sql | Tx;
 
-export type PoolOptions = { max?: number; applicationName?: string };
+export type PoolOptions = {
+  max?: number;
+  applicationName?: string;
+  /**
+   * Plans each statement anew, for its own values and the present size of the tables: it costs little, and a plan that is kept from when they were
+   * small reads them whole when they are large. `unprepared`: for a transaction-mode pooler, whose sessions keep neither settings nor statements.
+   */
+  freshPlans?: 'setting' | 'unprepared';
+};
 
 /**
  * Opens a pool. `bigint` columns come back as numbers (ours stay far below 2^53), times as `Date`, bytea as Buffer.
@@ -23,7 +31,11 @@ export function connect(url: string, options: PoolOptions = {}): Sql {
     // The client's own pauses grow to 20 s, for which a database that is back would still be away.
     backoff: (retries: number) => Math.min(1, 0.02 * 2 ** retries) * (0.5 + Math.random() / 2),
     onnotice: () => {},
-    connection: { application_name: options.applicationName ?? 'bellwether' },
+    prepare: options.freshPlans !== 'unprepared',
+    connection: {
+      application_name: options.applicationName ?? 'bellwether',
+      ...(options.freshPlans === 'setting' ? { plan_cache_mode: 'force_custom_plan' } : {}),
+    },
     types: { bigint: { to: 20, from: [20], serialize: (value: number | bigint) => String(value), parse: (text: string) => Number(text) } },
   }) as unknown as Sql;
 }

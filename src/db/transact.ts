@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { NewEvent } from '../event/event.ts';
 import { appendEvents } from '../event/store.ts';
 import { faultPoint } from '../faults.ts';
@@ -21,8 +22,27 @@ export type Store = { sql: Sql; queue: Queue };
 
 type Job = { queue: QueueName; key: string };
 
-/** Runs `work` in a transaction. Jobs, wake-ups and, last (they take a lock until the commit), events are written at its end. */
+/** Two transactions wait for each other: PostgreSQL ends one of them, of which nothing is left. */
+const DEADLOCK = '40P01';
+const TRIES = 4;
+const RETRY_BASE_MS = 10;
+
+/**
+ * Runs `work` in a transaction. Jobs, wake-ups and, last (they take a lock until the commit), events are written at its end. After a deadlock all of it
+ * is done again, so that `work` has no effect but through its unit.
+ */
 export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await transactOnce(store, work);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === DEADLOCK) || tried === TRIES) throw error;
+      await pause(RETRY_BASE_MS * tried * (0.5 + Math.random()));
+    }
+  }
+}
+
+async function transactOnce<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
   const result = await store.sql.begin(async (tx) => {
     const events: NewEvent[] = [];
     const jobs = new Map<string, Job>();

@@ -30,8 +30,13 @@ export async function deploy(
 }
 
 /** Calls off what is under way on these devices and wakes them. The caller holds their locks. */
-export async function callOffDevices(unit: Unit, organizationId: string, deviceIds: readonly string[]): Promise<void> {
-  wakeRollouts(unit, await standDown(unit.tx, organizationId, deviceIds));
+export async function callOffDevices(
+  unit: Unit,
+  organizationId: string,
+  deviceIds: readonly string[],
+  as: 'superseded' | 'cancelled' = 'cancelled',
+): Promise<void> {
+  wakeRollouts(unit, await standDown(unit.tx, organizationId, deviceIds, as));
   unit.wakeDevices(organizationId, deviceIds);
 }
 
@@ -58,17 +63,16 @@ export async function convergeDevice(unit: Unit, device: Pick<Device, 'organizat
 export async function convergeDevices(unit: Unit, organizationId: string, sourceId: string, deviceIds: readonly string[]): Promise<number> {
   const rollout = await newestRollout(unit.tx, organizationId, sourceId);
   if (rollout === undefined) return 0;
-  const owner = { organizationId, sourceId };
   const limits = limitsOf(rollout);
   if ((rollout.state === 'running' || rollout.state === 'completed') && isUnrestricted(rollout.policy) && !(await isHeld(unit, rollout))) {
-    const part = rollout.state === 'running' ? { rolloutId: rollout.id, wave: waveCount(rollout.policy) - 1 } : {};
-    const targets = await convergingTargets(unit.tx, owner, deviceIds);
+    const part = { rolloutId: rollout.id, wave: waveCount(rollout.policy) - 1 };
+    const targets = await convergingTargets(unit.tx, rollout, deviceIds);
     return (await deploy(unit, organizationId, targets, { kind: 'change', ...part, limits })).size;
   }
   if (isActive(rollout.state) || rollout.state === 'completed') unit.enqueue('rollout', rollout.id);
   if (rollout.state === 'completed') return 0;
   if (await isHeld(unit, rollout)) return 0;
-  const targets = await stableTargets(unit.tx, owner, deviceIds);
+  const targets = await stableTargets(unit.tx, rollout, deviceIds);
   return (await deploy(unit, organizationId, targets, { kind: 'change', limits })).size;
 }
 

@@ -108,7 +108,8 @@ async function applyMoves(
         detail: move.errorDetail,
       },
     });
-    if (deployment.rolloutId !== null && (move.to === 'succeeded' || move.to === 'failed')) unit.enqueue('rollout', deployment.rolloutId);
+    if (deployment.rolloutId !== null && (move.to === 'succeeded' || move.to === 'failed' || move.to === 'rolled_back'))
+      unit.enqueue('rollout', deployment.rolloutId);
     if (move.to === 'succeeded') unit.enqueue('workspace', organizationId);
     if (move.to === 'succeeded' || move.to === 'failed')
       ended.push({

@@ -1,7 +1,7 @@
 import type { Device, SyncStatus } from '../device/device.ts';
 import type { Report } from '../wire/agent.ts';
 import { afterFailure, type DeploymentState, isOpen, STEP_TIMEOUT_SECONDS, syncStatusDuring, TRANSITIONS } from './deployment.ts';
-import type { Deferral, Deployment, Move } from './store.ts';
+import { type Deferral, type Deployment, type FailedAttempt, isWayBack, type Move } from './store.ts';
 
 /** What a batch of reports of one device changes: data, executed in sets by `ingest`. */
 export type ReportOutcome = {
@@ -10,7 +10,7 @@ export type ReportOutcome = {
   /** Attempts that the device puts off because it is busy. */
   deferrals: Deferral[];
   /** Attempts that failed in this batch, for good or for now. */
-  failed: { deviceId: string; bundle: string; code: string; detail: string } | null;
+  failed: FailedAttempt | null;
   /** Bundle and revision that the device has made permanent. */
   good: { bundle: string; revisionId: string | null } | null;
   /** undefined: not said. */
@@ -91,12 +91,19 @@ function takeStep(
   if (!current) return;
   outcome.syncStatus = syncStatusDuring(report.state);
   // On the way back of a rollout it does not run what Git says.
-  if (report.state === 'succeeded' && deployment.kind === 'rollback' && deployment.rolloutId !== null) outcome.syncStatus = 'rolled_back';
+  if (report.state === 'succeeded' && isWayBack(deployment)) outcome.syncStatus = 'rolled_back';
   if (report.state === 'succeeded') {
     outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId };
     outcome.driftedPaths = null;
   }
-  if (failure !== null) outcome.failed = { deviceId: device.id, bundle: deployment.bundle, code: failure.code, detail: failure.detail };
+  if (failure !== null)
+    outcome.failed = {
+      deviceId: device.id,
+      bundle: deployment.bundle,
+      code: failure.code,
+      detail: failure.detail,
+      isWayBack: isWayBack(deployment),
+    };
 }
 
 function takeDeferral(

@@ -70,6 +70,8 @@ export async function openDeployments(
   if (targets.length === 0) return { opened: new Map(), superseded: [] };
   const ids = targets.map((target) => target.deviceId);
   const superseded = await closeDeployments(tx, organizationId, ids, 'superseded');
+  // What it went back from may be tried again once its folder has brought it something else, or when somebody says so; healing and ways back are no such thing.
+  const forgets = attempt.force === true || (attempt.kind === 'change' && attempt.rolloutId != null);
   const rows = await tx<{ deviceId: string; id: string }[]>`
     with target as (
       select * from unnest(${ids}::text[], ${targets.map((t) => t.bundle)}::text[], ${targets.map((t) => t.revisionId)}::uuid[]) as t (device_id, bundle, revision_id)
@@ -89,7 +91,7 @@ export async function openDeployments(
     )
     update devices d set desired_bundle = o.bundle, desired_revision_id = o.revision_id, desired_force = ${attempt.force ?? false},
       deployment_id = o.id, sequence = d.sequence + 1, sync_status = case when d.held_at is null then 'pending' else 'held' end, sync_since = now(),
-      error_code = null, error_detail = null, condemned_bundle = null, updated_at = now()
+      error_code = null, error_detail = null, condemned_bundle = case when ${forgets} or d.condemned_bundle = o.bundle then null else d.condemned_bundle end, updated_at = now()
     from opened o where d.organization_id = ${organizationId} and d.id = o.device_id
     returning d.id as "deviceId", o.id`;
   await pruneBackups(tx, organizationId, ids);
@@ -221,28 +223,37 @@ export async function retryableDeployments(sql: Db, limit: number): Promise<Depl
     where t.retry_at <= now() and r.state is distinct from 'paused' order by t.retry_at limit ${limit}`;
 }
 
+/** `isWayBack`: a rollout that was aborted leads the device back; what it ran before is what failed. */
+export type FailedAttempt = { deviceId: string; bundle: string; code: string; detail: string; isWayBack: boolean };
+
+export function isWayBack({ kind, rolloutId }: Pick<Deployment, 'kind' | 'rolloutId'>): boolean {
+  return kind === 'rollback' && rolloutId !== null;
+}
+
 /**
  * After failed attempts: each device is told to run its last good bundle again, and the failed one is condemned: rollouts leave it alone
- * until the folder changes (a retry that is due, or an operator, may still try it).
+ * until the folder changes (a retry that is due, or an operator, may still try it). A way back that failed stays what is wanted.
  */
-export async function returnToGood(
-  tx: Db,
-  organizationId: string,
-  failed: readonly { deviceId: string; bundle: string; code: string; detail: string }[],
-): Promise<void> {
+export async function returnToGood(tx: Db, organizationId: string, failed: readonly FailedAttempt[]): Promise<void> {
   if (failed.length === 0) return;
   await tx`
-    update devices d set desired_bundle = good_bundle, desired_revision_id = good_revision_id, desired_force = false, deployment_id = null,
+    update devices d set desired_bundle = case when f.way_back = 'true' then desired_bundle else good_bundle end,
+      desired_revision_id = case when f.way_back = 'true' then desired_revision_id else good_revision_id end, desired_force = false, deployment_id = null,
       sequence = sequence + 1, sync_status = 'failed', sync_since = now(), error_code = f.code, error_detail = f.detail,
-      condemned_bundle = f.bundle, updated_at = now()
+      condemned_bundle = case when f.way_back = 'true' then condemned_bundle else f.bundle end, updated_at = now()
     from unnest(${failed.map((f) => f.deviceId)}::text[], ${failed.map((f) => f.bundle)}::text[], ${failed.map((f) => f.code)}::text[],
-                ${failed.map((f) => f.detail)}::text[]) as f (device_id, bundle, code, detail)
+                ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isWayBack))}::text[]) as f (device_id, bundle, code, detail, way_back)
     where d.organization_id = ${organizationId} and d.id = f.device_id`;
 }
 
 /** Calls off what is under way on these devices: they stay on, or go back to, their last good bundle. The caller holds their locks. */
-export async function standDown(tx: Db, organizationId: string, deviceIds: readonly string[]): Promise<Closed[]> {
-  const closed = await closeDeployments(tx, organizationId, deviceIds, 'cancelled');
+export async function standDown(
+  tx: Db,
+  organizationId: string,
+  deviceIds: readonly string[],
+  as: 'superseded' | 'cancelled' = 'cancelled',
+): Promise<Closed[]> {
+  const closed = await closeDeployments(tx, organizationId, deviceIds, as);
   await tx`
     update devices set desired_bundle = good_bundle, desired_revision_id = good_revision_id, desired_force = false, deployment_id = null,
       sequence = sequence + 1, sync_status = case when good_bundle is null then 'unmanaged' else 'in_sync' end, sync_since = now(), updated_at = now()

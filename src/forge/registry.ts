@@ -53,7 +53,10 @@ export function forgeFor(source: Located, services: Reach, limits: ForgeLimits =
       ),
     setCommitStatus: (commit, status, caller) =>
       call({ purpose: 'status', what: `set the status of commit ${commit}`, caller }, (operations) =>
-        operations.setStatus(commit, `bellwether/${status.context ?? source.name}`, { ...status, description: oneLine(status.description) }),
+        operations.setStatus(commit, `bellwether/${status.context ?? source.name}`, {
+          ...status,
+          description: oneLine(status.description),
+        }),
       ),
     openMergeRequests: (targetBranch, caller) =>
       call({ purpose: 'merge_requests', what: `list the merge requests into ${targetBranch}`, caller }, (operations) =>

@@ -13,7 +13,15 @@ import { checkTargets } from './targets.ts';
 
 const time = z.iso.datetime();
 const TokenView = z
-  .object({ id: z.string(), name: z.string(), role: z.enum(ROLES), last4: z.string(), createdAt: time, lastUsedAt: time.nullable() })
+  .object({
+    id: z.string(),
+    name: z.string(),
+    email: z.string().nullable(),
+    role: z.enum(ROLES),
+    last4: z.string(),
+    createdAt: time,
+    lastUsedAt: time.nullable(),
+  })
   .openapi('Token');
 const MintedToken = TokenView.extend({ token: z.string().openapi({ description: 'Shown this once' }) }).openapi('MintedToken');
 const NewToken = z

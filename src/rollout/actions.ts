@@ -94,7 +94,7 @@ export async function skipWave(unit: Unit, rollout: Rollout, by: string): Promis
   requireState(rollout, 'skip a wave of', ['planned', 'awaiting_approval', 'running', 'paused']);
   const wave = currentWave(rollout.policy, await wavesOf(unit.tx, rollout));
   if (wave >= waveCount(rollout.policy)) throw conflict('wrong_state', `Cannot skip a wave of rollout "${rollout.id}": all are passed`);
-  await closeRequests(unit.tx, rollout);
+  await closeRequests(unit.tx, rollout, wave);
   await passWave(unit, rollout, wave, by);
   if (rollout.state === 'awaiting_approval') await moveRollout(unit.tx, rollout.id, 'running');
   unit.enqueue('rollout', rollout.id);

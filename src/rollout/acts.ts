@@ -7,7 +7,7 @@ import { newId } from '../ids.ts';
 import { closeRequests, requestApproval } from './approvals.ts';
 import { revertedCounts, waveCounts } from './counts.ts';
 import type { RolloutStep } from './plan.ts';
-import { waveName } from './policy.ts';
+import { waveCount, waveName } from './policy.ts';
 import type { Waiting } from './rollout.ts';
 import { isActive, type Rollout } from './rollout.ts';
 import { lockRollout, moveRollout, noteWave, rolloutsAfter } from './store.ts';
@@ -39,10 +39,11 @@ function note(unit: Unit, rollout: Rollout, action: string, detail: Record<strin
 export async function openWave(unit: Unit, rollout: Rollout, step: Step<'open_wave'>): Promise<void> {
   const isCatchUp = rollout.state === 'completed';
   const targets = step.limit === 0 ? [] : await waveTargets(unit.tx, rollout, step);
-  const isNew = !isCatchUp && (await noteWave(unit.tx, rollout, step.wave, null));
+  const isNew = await noteWave(unit.tx, rollout, step.wave, null);
   const starts = rollout.state === 'planned' || rollout.state === 'awaiting_approval';
   if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) tellRollout(unit, rollout, 'rollout.running');
-  const part = isCatchUp ? {} : { rolloutId: rollout.id, wave: step.wave };
+  // Those who catch up count for its limits, and wake it when they are through.
+  const part = { rolloutId: rollout.id, wave: step.wave };
   const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'change', ...part, limits: limitsOf(rollout) });
   const data = { wave: step.wave, name: waveName(rollout.policy, step.wave), devices: opened.size };
   if (isCatchUp || isNew) tellRollout(unit, rollout, isCatchUp ? 'rollout.caught_up' : 'rollout.wave_opened', data);
@@ -96,7 +97,8 @@ export async function finishRevert(unit: Unit, rollout: Rollout): Promise<void> 
 /** Takes back the attempts that no device has begun, of a rollout that ended. */
 export async function callOff(unit: Unit, rollout: Rollout): Promise<void> {
   const queued = await lockQueued(unit.tx, rollout.organizationId, rollout.id);
-  if (queued.length > 0) await callOffDevices(unit, rollout.organizationId, queued);
+  const as = rollout.state === 'superseded' ? 'superseded' : 'cancelled';
+  if (queued.length > 0) await callOffDevices(unit, rollout.organizationId, queued, as);
 }
 
 /** What it brought is established from now on. The caller holds the source's lock, too: the folders are written. */
@@ -107,6 +109,8 @@ export async function completeRollout(unit: Unit, rollout: Rollout, sourceName: 
     update source_paths set stable_bundle = bundle, stable_revision_id = revision_id
     where organization_id = ${organizationId} and source_id = ${sourceId} and stable_bundle is distinct from bundle`;
   await closeRequests(unit.tx, rollout);
+  // Waves that had nobody left count as passed: whoever comes later belongs to the last one.
+  for (const wave of Array(waveCount(rollout.policy)).keys()) await noteWave(unit.tx, rollout, wave, { skippedBy: null });
   const counts = await sumOfWaves(unit, rollout);
   tellRollout(unit, rollout, 'rollout.completed', counts);
   await note(unit, rollout, 'rollout.complete', counts);

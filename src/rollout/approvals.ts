@@ -61,9 +61,9 @@ export async function decideApproval(
     where organization_id = ${rollout.organizationId} and id = ${approvalId} and decision is null`;
 }
 
-/** Requests that are not answered any more: the rollout has ended. */
-export async function closeRequests(tx: Db, rollout: Key): Promise<void> {
+/** Requests that are not answered any more: the rollout has ended or, with `wave`, that one was skipped. */
+export async function closeRequests(tx: Db, rollout: Key, wave?: number): Promise<void> {
   await tx`
     update rollout_approvals set decision = 'expired', decided_at = now()
-    where organization_id = ${rollout.organizationId} and rollout_id = ${rollout.id} and decision is null`;
+    where organization_id = ${rollout.organizationId} and rollout_id = ${rollout.id} and decision is null ${wave === undefined ? tx`` : tx`and wave = ${wave}`}`;
 }

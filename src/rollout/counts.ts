@@ -71,6 +71,7 @@ export async function metricReadings(sql: Db, rollout: Rollout, wave: number, me
       select d.id as device_id, (select min(since) from updated) as since
       from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
       where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and p.bundle is distinct from d.desired_bundle
+        and d.connectivity = 'online'
     ), sample as (
       select g.updated, g.device_id, m.metric, avg((t.metrics->>m.metric)::float8) as value
       from (select true as updated, * from updated union all select false, * from control) g
@@ -80,7 +81,8 @@ export async function metricReadings(sql: Db, rollout: Rollout, wave: number, me
     )
     select m.metric,
       (select jsonb_build_object('devices', count(*), 'mean', avg(value), 'max', max(value)) from sample s where s.updated and s.metric = m.metric having count(*) > 0) as wave,
-      (select jsonb_build_object('devices', count(*), 'mean', avg(value)) from sample s where not s.updated and s.metric = m.metric having count(*) > 0) as control
+      (select jsonb_build_object('devices', count(*), 'mean', (select avg(value) from sample s where not s.updated and s.metric = m.metric))
+        from control having count(*) > 0) as control
     from unnest(${[...metrics]}::text[]) as m (metric)`;
 }
 

@@ -62,6 +62,8 @@ function judgeMetric(gate: MetricGate, reading: MetricReading | undefined, name:
   if (gate.maxRatioToControl === undefined) return { is: 'passed' };
   // The last wave has nobody left to compare with.
   if (reading.control === null) return { is: 'passed' };
+  if (reading.control.mean === null)
+    return { is: 'unknown', detail: `none of the ${reading.control.devices} devices not updated yet has reported ${gate.metric}` };
   const allowed = gate.maxRatioToControl * reading.control.mean;
   if (value <= allowed) return { is: 'passed' };
   return failed(

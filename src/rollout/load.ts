@@ -16,13 +16,14 @@ export async function loadSnapshot(sql: Db, rollout: Rollout): Promise<RolloutSn
   const [rows, counts] = await Promise.all([wavesOf(sql, rollout), waveCounts(sql, rollout)]);
   const waves = snapshotWaves(rows, counts);
   const wave = Math.min(currentWave(policy, waves), waveCount(policy) - 1);
+  const takes = takesDevices(rollout.state);
   const metrics = [...new Set((gateOf(policy, wave).metrics ?? []).map((gate) => gate.metric))];
   const [eligible, started, readings, approvals, blockers, reverting] = await Promise.all([
-    takesDevices(rollout.state) ? countEligible(sql, rollout, wave) : NOBODY,
+    takes ? countEligible(sql, rollout, wave) : NOBODY,
     policy.rate === undefined ? { count: 0, firstAt: null } : startedLastMinute(sql, rollout),
     waves[wave] === undefined ? [] : metricReadings(sql, rollout, wave, metrics),
     policy.approval === undefined && !policy.waves?.some((each) => each.approval) ? [] : approvalsOf(sql, rollout),
-    takesDevices(rollout.state) ? loadBlockers(sql, rollout) : [],
+    takes ? loadBlockers(sql, rollout) : [],
     rollout.state === 'reverting' ? countReverting(sql, rollout) : 0,
   ]);
   return {

@@ -21,7 +21,8 @@ export type MetricReading = {
   metric: string;
   /** null: none of them has reported it yet. */
   wave: { devices: number; mean: number; max: number } | null;
-  control: { devices: number; mean: number } | null;
+  /** null: there are none. `mean` null: none of them has reported it yet. */
+  control: { devices: number; mean: number | null } | null;
 };
 
 export type ApprovalSnapshot = {

@@ -26,6 +26,13 @@ const movable = (sql: Db) => sql`
 const differs = (sql: Db) => sql`
   p.bundle is not null and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.condemned_bundle`;
 
+/**
+ * What its folders hold is what this rollout brings: a newer one has not changed them. In the same statement as the folders' bundles, so that a commit which
+ * is stored meanwhile cannot slip through a rollout that has ended.
+ */
+const newest = (sql: Db, rollout: Rollout) => sql`
+  (select id from rollouts where organization_id = ${rollout.organizationId} and source_id = ${rollout.sourceId} order by position desc limit 1) = ${rollout.id}`;
+
 /** It answers; devices that are pushed to are known to be away only by trying. */
 const reachable = (sql: Db) => sql`(d.connectivity = 'online' or d.adapter <> 'agent')`;
 
@@ -53,10 +60,13 @@ const joined = (sql: Db, rollout: Rollout) =>
     ? sql`and d.followed_at <= (select created_at from rollouts where id = ${rollout.id})`
     : sql``;
 
-/** Attempts under way by site, for the limit per site. */
-const busySites = (sql: Db, owner: Owner) => sql`
+/** Attempts under way, or about to be tried again, by site: for the limit per site. */
+const busySites = (sql: Db, owner: Owner, perSite: number | undefined) =>
+  perSite === undefined
+    ? sql`select null::uuid as site_id, 0 as open where false`
+    : sql`
   select b.site_id, count(*)::int as open from deployments t join devices b on b.organization_id = t.organization_id and b.id = t.device_id
-  where t.organization_id = ${owner.organizationId} and b.source_id = ${owner.sourceId} and t.state in ('queued', 'delivering', 'applying', 'confirming')
+  where t.organization_id = ${owner.organizationId} and b.source_id = ${owner.sourceId} and (t.state in ('queued', 'delivering', 'applying', 'confirming') or t.retry_at is not null)
     and not (t.state = 'queued' and b.connectivity <> 'online' and b.adapter = 'agent')
   group by b.site_id`;
 
@@ -66,8 +76,8 @@ export async function countEligible(sql: Db, rollout: Rollout, wave: number): Pr
   const [row] = await sql<[RolloutSnapshot['eligible']]>`
     with eligible as (
       select d.site_id, ${reachable(sql)} as reachable, ${inWave(sql, rollout.policy, wave)} as mine
-      from ${bound(sql, rollout)} and ${movable(sql)} and ${differs(sql)} ${joined(sql, rollout)}
-    ), busy as (${busySites(sql, rollout)}),
+      from ${bound(sql, rollout)} and ${movable(sql)} and ${differs(sql)} ${joined(sql, rollout)} and ${newest(sql, rollout)}
+    ), busy as (${busySites(sql, rollout, perSite)}),
     by_site as (
       select e.site_id, count(*) as total, count(*) filter (where mine and reachable) as reachable, count(*) filter (where mine and not reachable) as away
       from eligible e group by e.site_id
@@ -87,7 +97,7 @@ export async function waveTargets(
 ): Promise<Target[]> {
   const perSite = rollout.policy.maxParallelPerSite;
   return tx<Target[]>`
-    with busy as (${busySites(tx, rollout)}),
+    with busy as (${busySites(tx, rollout, perSite)}),
     candidate as (
       select d.id, d.site_id, row_number() over (partition by d.site_id order by d.id) as position
       from ${bound(tx, rollout)} and ${movable(tx)} and ${differs(tx)} ${joined(tx, rollout)}
@@ -98,15 +108,15 @@ export async function waveTargets(
       order by c.id limit ${step.limit}
     )
     select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
-    from ${bound(tx, rollout)} and d.id in (select id from chosen) and ${movable(tx)} and ${differs(tx)}
+    from ${bound(tx, rollout)} and d.id in (select id from chosen) and ${movable(tx)} and ${differs(tx)} and ${newest(tx, rollout)}
     order by d.id for update of d`;
 }
 
 /** Of these devices, those that may be brought to what their folder holds, whatever the policy says of waves. Locked in the order of their ids. */
-export async function convergingTargets(tx: Db, owner: Owner, deviceIds: readonly string[]): Promise<Target[]> {
+export async function convergingTargets(tx: Db, rollout: Rollout, deviceIds: readonly string[]): Promise<Target[]> {
   return tx<Target[]>`
     select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
-    from ${bound(tx, owner)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and ${differs(tx)}
+    from ${bound(tx, rollout)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and ${differs(tx)} and ${newest(tx, rollout)}
     order by d.id for update of d`;
 }
 
@@ -114,11 +124,13 @@ export async function convergingTargets(tx: Db, owner: Owner, deviceIds: readonl
  * Of these devices, those that run neither what the rollout under way brings nor what the last completed one established: they get the latter.
  * Locked in the order of their ids.
  */
-export async function stableTargets(tx: Db, owner: Owner, deviceIds: readonly string[]): Promise<Target[]> {
+export async function stableTargets(tx: Db, rollout: Rollout, deviceIds: readonly string[]): Promise<Target[]> {
+  // What a rollout that went back had brought is nothing to stay on.
+  const stays = rollout.state !== 'reverting' && rollout.state !== 'reverted';
   return tx<Target[]>`
     select d.id as "deviceId", p.stable_bundle as bundle, p.stable_revision_id as "revisionId"
-    from ${bound(tx, owner)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and p.stable_bundle is not null
-      and p.stable_bundle is distinct from d.desired_bundle and p.bundle is distinct from d.desired_bundle
+    from ${bound(tx, rollout)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and p.stable_bundle is not null
+      and p.stable_bundle is distinct from d.desired_bundle ${stays ? tx`and p.bundle is distinct from d.desired_bundle` : tx``}
       and p.stable_bundle is distinct from d.condemned_bundle
     order by d.id for update of d`;
 }

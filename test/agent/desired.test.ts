@@ -86,3 +86,14 @@ test('after a refusal the device obeys the next good state', async () => {
   await server.deploy(await makeBundle({ a: '1' }), 'd1');
   await server.until('d1 succeeded', () => server.deploymentReport('d1', 'succeeded'));
 });
+
+test('an older state of the same sequence does not turn back what came after it', async () => {
+  const bundle = await makeBundle({ a: '1' });
+  const accepted = await server.deploy(bundle, 'd1', { sequence: 7, driftPolicy: 'heal' });
+  device.start();
+  await server.until('d1 succeeded', () => server.deploymentReport('d1', 'succeeded'));
+  await server.desire({ ...accepted, driftPolicy: 'report', issuedAt: new Date(Date.parse(accepted.issuedAt) - 120_000).toISOString() });
+  const told = await server.until('the refusal', () => server.reports().find(({ kind }) => kind === 'log'));
+  expect(told).toMatchObject({ message: expect.stringMatching(/it was issued at .*, before one that was accepted/) });
+  expect((await device.state()).driftPolicy).toBe('heal');
+});

@@ -230,3 +230,28 @@ test('preview shows verdict, errors and diff', async () => {
     'verdict  invalid\nerror: bad\nmodified  app.json\n-a\n+b\n',
   );
 });
+
+test('preview --provenance lists where each file, value and variable came from', async () => {
+  const place = { layer: 'base', file: 'base/app.json' };
+  const file = { path: 'app.json', from: [{ ...place, template: false }], values: [{ ...place, pointer: '/ntp', line: 2 }], variables: [] };
+  const template = { path: 'net.conf', from: [{ layer: 'device', file: 'd/net.conf.liquid', template: true }], values: [] };
+  const provenance = {
+    layers: [],
+    files: [file, { ...template, variables: [{ layer: 'site b', file: 's/variables.yaml', name: '/dns', line: 3 }] }],
+    removed: [{ layer: 'device', file: 'd/motd.removed', path: 'motd' }],
+    truncated: true,
+  };
+  const { out } = await bellwether(['devices', 'preview', 'a', '--provenance'], () => ({
+    body: { verdict: 'valid', diff: [], provenance },
+  }));
+  expect(server?.seen).toMatchObject([{ path: '/devices/a/preview', query: { provenance: '1' } }]);
+  expect(out).toBe(`verdict  valid
+FILE      WHAT           FROM                LAYER
+app.json  file           base/app.json       base
+app.json  /ntp           base/app.json:2     base
+net.conf  template       d/net.conf.liquid   device
+net.conf  variable /dns  s/variables.yaml:3  site b
+motd      removed        d/motd.removed      device
+not all values and variables are shown
+`);
+});

@@ -5,7 +5,7 @@ import { type DeploymentState, isOpen } from '../../src/deployment/deployment.ts
 import { type Device, readFiles } from './device.ts';
 import { REPOSITORIES, released } from './fleet.ts';
 import type { EventLog } from './history.ts';
-import type { Body } from './service.ts';
+import type { Page } from './service.ts';
 import { within } from './wait.ts';
 import type { World } from './world.ts';
 
@@ -13,6 +13,16 @@ import type { World } from './world.ts';
 const SETTLE_MS = 120_000;
 /** The queue finds out within seconds what is really active after a crash, ms. */
 const REST_MS = 20_000;
+
+/** What is looked at of a device's status. */
+type Bundle = { bundle: string | null } | null;
+export type DeviceStatus = {
+  converged: boolean;
+  device: { reported: Bundle; desired: Bundle };
+  deployment: { state: DeploymentState } | null;
+  source: { headCommit: string | null };
+  why: unknown;
+};
 
 /** Counts what was looked at, and keeps what was not as it must be. */
 export type Verdicts = ReturnType<typeof createVerdicts>;
@@ -52,19 +62,21 @@ export async function checkEverything(world: World, events: EventLog, verdicts: 
 async function checkDevice(world: World, device: Device, { must }: Verdicts): Promise<void> {
   const config = world.pushes.config(device.id);
   if (config === undefined) return;
-  const status = () => world.service.api('GET', `/devices/${device.id}/status`);
+  const { service } = world;
+  const status = () => service.api<DeviceStatus>('GET', `/devices/${device.id}/status`);
   const runsIt = await within(SETTLE_MS, async () => isDeepStrictEqual(await device.current(), released(config)));
   must(runsIt, () => `${device.id} does not run the last good commit: version ${config.version}`);
-  const agrees = (seen: Body) => seen.device.reported?.bundle === seen.device.desired?.bundle && seen.converged === true;
+  const agrees = (seen: DeviceStatus) => seen.device.reported?.bundle === seen.device.desired?.bundle && seen.converged;
   const converged = await within(SETTLE_MS, async () => agrees(await status()));
   const seen = await status();
   must(converged, () => `${device.id} is not converged: ${JSON.stringify({ why: seen.why, device: seen.device })}`);
-  const open = async () =>
-    (await world.service.list(`/devices/${device.id}/deployments`)).filter((one) => isOpen(one.state as DeploymentState));
+  // The newest: what an earlier look found ended stays so.
+  const newest = () => service.api<Page<{ state: DeploymentState }>>('GET', `/devices/${device.id}/deployments?limit=200`);
+  const open = async () => (await newest()).items.filter((one) => isOpen(one.state));
   const ended = await within(REST_MS, async () => (await open()).length === 0);
   const left = ended ? [] : await open();
   must(ended, () => `${device.id} has deployments that do not end: ${JSON.stringify(left)}`);
-  const backups = (await world.service.list(`/devices/${device.id}/backups`)).length;
+  const backups = (await service.list(`/devices/${device.id}/backups`)).length;
   must(backups <= 5, () => `${device.id} has ${backups} backups on the controller, must be at most 5`);
   const copies = await device.backups();
   must(copies <= 5, () => `${device.id} has ${copies} backups on its disk, must be at most 5`);
@@ -72,18 +84,23 @@ async function checkDevice(world: World, device: Device, { must }: Verdicts): Pr
 
 /** Hooks that were answered with 202 had their effect: the head, which descends from every commit told, is prepared, and judged rightly. */
 async function checkSource(world: World, repository: (typeof REPOSITORIES)[number], { must }: Verdicts): Promise<void> {
+  const { service, pushes, judged } = world;
   const { id } = world.sources.get(repository)!;
-  const head = world.pushes.head(repository)!.commit;
-  const source = await world.service.api('GET', `/sources/${id}`);
+  const head = pushes.head(repository)!.commit;
+  const source = await service.api<{ headCommit: string | null }>('GET', `/sources/${id}`);
   must(source.headCommit === head, () => `${repository} is at ${source.headCommit}, must be at ${head}`);
-  const revisions = await world.service.list(`/sources/${id}/revisions`);
+  const fresh = (page: readonly Revision[]) => page.some(({ commit }) => !judged.has(commit));
+  const revisions = await service.list<Revision>(`/sources/${id}/revisions`, fresh);
   must(revisions[0]?.commit === head, () => `the newest revision of ${repository} is ${revisions[0]?.commit}, must be ${head}`);
-  const made = new Map(world.pushes.log.map((push) => [push.commit, push]));
   for (const { commit, verdict } of revisions) {
-    const isSound = made.get(commit)?.isSound;
+    if (judged.has(commit)) continue;
+    judged.add(commit);
+    const isSound = pushes.made(commit)?.isSound;
     must((verdict === 'valid') === isSound, () => `${repository} ${commit} is "${verdict}", and every folder valid is ${isSound}`);
   }
 }
+
+type Revision = { commit: string; verdict: string };
 
 /** No job stays active or waiting. */
 async function checkJobs({ service }: World, { must }: Verdicts): Promise<void> {
@@ -126,7 +143,8 @@ async function checkWorkspaces({ service, pushes }: World, { must }: Verdicts): 
 export async function checkCut({ pushes }: World, device: Device, { must }: Verdicts): Promise<void> {
   try {
     const files = await device.current();
-    const known = files === null || pushes.everValid(device.id).some((config) => isDeepStrictEqual(files, released(config)));
+    const config = files === null ? undefined : pushes.validOf(device.id, files);
+    const known = files === null || (config !== undefined && isDeepStrictEqual(files, released(config)));
     must(known, () => `${device.id} was cut with a release that is no whole valid version: ${JSON.stringify(files).slice(0, 300)}`);
   } catch (error) {
     must(false, () => `${device.id} was cut with an unreadable release: ${String(error)}`);

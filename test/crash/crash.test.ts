@@ -11,10 +11,10 @@ const CRASH = fileURLToPath(new URL('./crash.ts', import.meta.url));
 
 /** A few kills, so that every run of the tests has some; many more, and every fault point, with `node test/crash/crash.ts --kills 200 --faults`. */
 test('kills of the service, its database and the agents lose nothing and leave nothing half done', { timeout: 240_000 }, async () => {
-  const args = [CRASH, '--kills', '8', '--every', '8', '--points', '4'];
+  const args = [CRASH, '--kills', '8', '--every', '8', '--points', '3', '--service-points', '3'];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 230_000 }).catch((error: { stdout: string }) => error);
   const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
-  expect(summary, stdout).toMatchObject({ kills: 12, violations: [] });
+  expect(summary, stdout).toMatchObject({ kills: 14, violations: [] });
   expect(summary.devices).toBeGreaterThanOrEqual(6);
   // Far more of each than a run that did nothing could have.
   expect(summary.pushes).toBeGreaterThan(15);

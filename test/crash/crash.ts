@@ -1,18 +1,19 @@
 import { parseArgs } from 'node:util';
-import { FAULT_POINTS, type FaultPoint } from '../../agent/faults.ts';
+import { FAULT_POINTS } from '../../agent/faults.ts';
 import { checkEverything, createVerdicts, type Verdicts } from './checks.ts';
 import { type EventLog, followEvents } from './history.ts';
 import { killOne, VICTIMS } from './kills.ts';
 import { cutAt } from './points.ts';
 import { createRandom } from './random.ts';
 import { relapse } from './relapse.ts';
+import { cutServiceAt, SERVICE_FAULTS } from './service-points.ts';
 import { pause } from './wait.ts';
 import { openWorld, type World } from './world.ts';
 
 /**
  * Proves that nothing is lost or half done when the service, its database and the agents are killed at random instants under a stream of
- * pushes: `node test/crash/crash.ts --kills N --seed S [--every K] [--points N] [--relapse] [--faults] [--keep]`. Prints a line per phase and one of JSON; exit code 1
- * on any violation. A seed repeats the choices, not the instants at which the processes are.
+ * pushes: `node test/crash/crash.ts --kills N --seed S [--every K] [--points N] [--service-points N] [--relapse] [--faults] [--keep]`. Prints a
+ * line per phase and one of JSON; exit code 1 on any violation. A seed repeats the choices, not the instants at which the processes are.
  */
 const { values } = parseArgs({
   options: {
@@ -22,32 +23,43 @@ const { values } = parseArgs({
     every: { type: 'string', default: '10' },
     /** How many of the agent's fault points, picked by the seed. */
     points: { type: 'string', default: '0' },
+    /** How many of the service's. */
+    'service-points': { type: 'string', default: '0' },
     /** The service dies of the same push again and again. */
     relapse: { type: 'boolean', default: false },
     /** Leaves the folder with all logs. */
     keep: { type: 'boolean', default: false },
-    /** All points, and the relapse. */
+    /** All points of both, and the relapse. */
     faults: { type: 'boolean', default: false },
   },
 });
 
 const startedMs = performance.now();
 const say = (line: string) => process.stdout.write(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
+/** Looks between two times that the repositories are packed. */
+const TIDY_EVERY = 5;
 
 const random = createRandom(Number(values.seed));
 const verdicts = createVerdicts();
 const world = await openWorld(random);
-let kills = 0;
+const killed: Record<string, number> = {};
+let looks = 0;
+let longestSettleMs = 0;
+let events: EventLog | undefined;
 try {
   say(`seed ${values.seed}: ${world.devices.size} devices run in ${world.folder}`);
-  const events = followEvents(world);
+  events = followEvents(world);
   try {
     await look(world, events, 'first commits');
-    while (kills < Number(values.kills)) await round(events, Math.min(Number(values.every), Number(values.kills) - kills));
+    const wanted = Number(values.kills);
+    while (count() < wanted) await round(events, Math.min(Number(values.every), wanted - count()), wanted);
     const points = values.faults ? FAULT_POINTS : shuffled(FAULT_POINTS).slice(0, Number(values.points));
-    for (const point of points) await cut(point);
+    for (const point of points) await cut(`agent at ${point}`, (of) => cutAt(of, point, verdicts));
+    const faults = values.faults ? SERVICE_FAULTS : shuffled(SERVICE_FAULTS).slice(0, Number(values['service-points']));
+    for (const fault of faults) await cut(`service at ${fault}`, (of) => cutServiceAt(of, fault, verdicts));
     if (values.relapse || values.faults) await relapse(world, verdicts);
-    if (points.length > 0 || values.relapse) await look(world, events, `${points.length} fault points`);
+    const cuts = points.length + faults.length;
+    if (cuts > 0 || values.relapse) await look(world, events, `${cuts} fault points`);
   } finally {
     await events.close();
   }
@@ -58,13 +70,33 @@ try {
   verdicts.must(exitCode === 0, () => `the service ended with ${exitCode}, must be 0`);
 }
 const { violations } = verdicts;
-const seconds = Math.round((performance.now() - startedMs) / 100) / 10;
-const summary = { kills, pushes: world.pushes.log.length, devices: world.devices.size, checks: verdicts.count(), violations, seconds };
+const summary = {
+  seed: Number(values.seed),
+  kills: count(),
+  killed,
+  pushes: world.pushes.log.length,
+  devices: world.devices.size,
+  events: events?.total() ?? 0,
+  looks,
+  checks: verdicts.count(),
+  longestSettleMs,
+  memoryMb: Math.round(process.memoryUsage.rss() / 1_048_576),
+  violations,
+  seconds: Math.round((performance.now() - startedMs) / 100) / 10,
+};
 process.stdout.write(`${JSON.stringify(summary)}\n`);
 process.exitCode = violations.length === 0 ? 0 : 1;
 
+function count(): number {
+  return Object.values(killed).reduce((sum, times) => sum + times, 0);
+}
+
+function note(victim: string): void {
+  killed[victim] = (killed[victim] ?? 0) + 1;
+}
+
 /** Pushes and kills side by side, then a look at everything. */
-async function round(events: EventLog, count: number): Promise<void> {
+async function round(log: EventLog, size: number, wanted: number): Promise<void> {
   let stopped = false;
   // Its own choices, since how many it makes depends on time.
   const pushing = (async () => {
@@ -75,30 +107,33 @@ async function round(events: EventLog, count: number): Promise<void> {
   })();
   const victims: string[] = [];
   try {
-    for (let killed = 0; killed < count; killed++) {
+    for (let done = 0; done < size; done++) {
       await pause(random.between(20, 900));
       const victim = random.pick(VICTIMS);
       victims.push(victim);
       await killOne(world, victim, verdicts);
-      kills += 1;
+      note(victim);
     }
   } finally {
     stopped = true;
     await pushing;
   }
-  await look(world, events, `${kills} kills (${victims.join(' ')})`);
+  await look(world, log, `${count()} of ${wanted} kills (${victims.join(' ')})`);
+  if (looks % TIDY_EVERY === 0) await world.tidy();
 }
 
-async function look(of: World, events: EventLog, what: string): Promise<void> {
-  const settledMs = await checkEverything(of, events, verdicts);
+async function look(of: World, log: EventLog, what: string): Promise<void> {
+  const settledMs = await checkEverything(of, log, verdicts);
+  looks += 1;
+  longestSettleMs = Math.max(longestSettleMs, settledMs);
   say(`${what}: settled in ${settledMs} ms, ${verdicts.count()} checks, ${verdicts.violations.length} violations`);
 }
 
-async function cut(point: FaultPoint): Promise<void> {
-  kills += 1;
+async function cut(what: string, act: (of: World) => Promise<void>): Promise<void> {
+  note('fault_point');
   const before = (verdicts as Verdicts).violations.length;
-  await cutAt(world, point, verdicts);
-  say(`cut at ${point}: ${verdicts.violations.length === before ? 'ok' : verdicts.violations.at(-1)}`);
+  await act(world);
+  say(`cut of the ${what}: ${verdicts.violations.length === before ? 'ok' : verdicts.violations.at(-1)}`);
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

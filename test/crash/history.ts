@@ -1,45 +1,63 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type DeploymentState, TRANSITIONS } from '../../src/deployment/deployment.ts';
 import type { Verdicts } from './checks.ts';
-import type { Body } from './service.ts';
+import type { Page } from './service.ts';
 import { pause, within } from './wait.ts';
 import type { World } from './world.ts';
 
 /** A listener that reads the events from its last cursor on, all the time, through every outage. */
 export type EventLog = ReturnType<typeof followEvents>;
 
+type Event = { cursor: number; type: string; data: { deploymentId?: string; state?: DeploymentState } };
+
 const CATCH_UP_MS = 15_000;
 
 export function followEvents(world: World) {
-  const seen: number[] = [];
+  const { service } = world;
+  /** Those that no check has looked at yet, and the cursor before them. */
+  let seen: Event[] = [];
+  let checked = 0;
+  let total = 0;
+  const states = new Map<string, DeploymentState>();
   let stopped = false;
-  const read = async () => {
-    const { items } = await world.service.api('GET', `/events?limit=500&after=${seen.at(-1) ?? 0}`);
-    seen.push(...items.map((event: Body) => event.cursor));
-    return items.length;
-  };
+  const after = (cursor: number) => service.api<Page<Event>>('GET', `/events?limit=500&after=${cursor}`);
   const following = (async () => {
     while (!stopped) {
-      const count = await read().catch(() => 0);
-      if (count === 0) await pause(100);
+      const { items } = await after(seen.at(-1)?.cursor ?? checked).catch(() => ({ items: [] }));
+      seen.push(...items);
+      if (items.length === 0) await pause(100);
     }
   })();
+  /** What the list shows now behind the last check. */
+  const readAgain = async () => {
+    const all: Event[] = [];
+    for (;;) {
+      const { items } = await after(all.at(-1)?.cursor ?? checked);
+      all.push(...items);
+      if (items.length < 500) return all;
+    }
+  };
   return {
-    async check(verdicts: Verdicts): Promise<void> {
-      let all: Body[] = [];
+    total: () => total,
+    async check({ must }: Verdicts): Promise<void> {
+      let all: Event[] = [];
+      const cursors = (events: readonly Event[]) => events.map((event) => event.cursor);
       const complete = await within(CATCH_UP_MS, async () => {
-        all = await world.service.list('/events');
-        return isDeepStrictEqual(
-          all.map((event) => event.cursor),
-          seen,
-        );
+        all = await readAgain();
+        return isDeepStrictEqual(cursors(all), cursors(seen));
       });
-      verdicts.must(complete, () => `the listener saw ${seen.length} events, the list has ${all.length}: some appeared behind its cursor`);
-      verdicts.must(
-        seen.every((cursor, at) => at === 0 || cursor > seen[at - 1]!),
+      must(
+        complete,
+        () => `the listener saw ${seen.length} events since ${checked}, the list has ${all.length}: some appeared behind its cursor`,
+      );
+      must(
+        seen.every((event, at) => event.cursor > (seen[at - 1]?.cursor ?? checked)),
         () => 'event cursors do not ascend',
       );
-      checkDeployments(all, verdicts);
+      checkDeployments(seen, states, must);
+      checked = seen.at(-1)?.cursor ?? checked;
+      total += seen.length;
+      seen = [];
     },
     async close(): Promise<void> {
       stopped = true;
@@ -49,10 +67,9 @@ export function followEvents(world: World) {
 }
 
 /** Each deployment moves as the transition table says, and ends once. */
-function checkDeployments(events: Body[], { must }: Verdicts): void {
-  const states = new Map<string, DeploymentState>();
+function checkDeployments(events: readonly Event[], states: Map<string, DeploymentState>, must: Verdicts['must']): void {
   for (const { type, data } of events) {
-    if (type !== 'deployment.state') continue;
+    if (type !== 'deployment.state' || data.deploymentId === undefined || data.state === undefined) continue;
     const { deploymentId, state } = data;
     const before = states.get(deploymentId) ?? 'queued';
     must(TRANSITIONS[before].includes(state), () => `deployment ${deploymentId} went from ${before} to ${state}`);

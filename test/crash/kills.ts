@@ -1,10 +1,28 @@
 import { FAULT_POINTS } from '../../agent/faults.ts';
 import { checkCut, type Verdicts } from './checks.ts';
-import { pause } from './wait.ts';
+import { SERVICE_FAULTS } from './service-points.ts';
+import { pause, within } from './wait.ts';
 import type { World } from './world.ts';
 
-export const VICTIMS = ['service', 'service', 'service', 'database', 'power', 'agent', 'agent', 'agent', 'agents', 'point'] as const;
+export const VICTIMS = [
+  'service',
+  'service',
+  'service',
+  'service_point',
+  'database',
+  'power',
+  'agent',
+  'agent',
+  'agent',
+  'agents',
+  'point',
+] as const;
 export type Victim = (typeof VICTIMS)[number];
+
+/** A service whose own database is gone ends by itself within this, ms. */
+const NOTICE_MS = 10_000;
+/** How long a point is waited for that the pushes may not lead to, ms. */
+const POINT_MS = 5_000;
 
 /** Kills one of what runs, with -9 and without a warning, and starts it again after a moment. */
 export async function killOne(world: World, victim: Victim, verdicts: Verdicts): Promise<void> {
@@ -14,10 +32,15 @@ export async function killOne(world: World, victim: Victim, verdicts: Verdicts):
       await service.kill();
       await pause(random.between(0, 300));
       return service.start();
+    case 'service_point':
+      await service.kill();
+      await service.startUntil(random.pick(SERVICE_FAULTS));
+      await within(POINT_MS, async () => service.hasEnded());
+      await service.kill();
+      return service.start();
     case 'database':
       await service.killDatabase();
-      // The service goes on for a while without it, as until its supervisor notices.
-      await pause(random.between(0, 1_500));
+      verdicts.must(await within(NOTICE_MS, async () => service.hasEnded()), () => 'the service goes on without its database');
       await service.kill();
       return service.start();
     case 'power':

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FaultPoint } from '../../agent/faults.ts';
-import type { Verdicts } from './checks.ts';
+import type { DeviceStatus, Verdicts } from './checks.ts';
 import { FOLDERS, REFUSING, released } from './fleet.ts';
 import { within } from './wait.ts';
 import type { World } from './world.ts';
@@ -38,9 +38,10 @@ export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts)
   must(cut, () => `${point} was never reached`);
   const wanted = goesBack ? before : released(world.pushes.config(REFUSING)!);
   const end = goesBack ? 'rolled_back' : 'succeeded';
-  const state = async (): Promise<string> => (await world.service.api('GET', `/devices/${REFUSING}/status`)).deployment?.state;
+  const status = () => world.service.api<DeviceStatus>('GET', `/devices/${REFUSING}/status`);
+  const state = async () => (await status()).deployment?.state;
   const { commit } = world.pushes.head('fleet')!;
-  const arrived = async () => (await world.service.api('GET', `/devices/${REFUSING}/status`)).source.headCommit === commit;
+  const arrived = async () => (await status()).source.headCommit === commit;
   const settled = await within(
     SETTLE_MS,
     async () => (await arrived()) && (await state()) === end && isDeepStrictEqual(await device.current(), wanted),
@@ -51,12 +52,15 @@ export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts)
 
 async function cutEnrolment(world: World, point: string, { must }: Verdicts): Promise<void> {
   const { service } = world;
-  const { token } = await service.api('POST', '/enrolment-tokens', { uses: 1 });
+  const { token } = await service.api<{ token: string }>('POST', '/enrolment-tokens', { uses: 1 });
   const id = `new-${point.replace('_', '-')}`;
   const device = await world.addDevice(id, ['--enroll', token]);
   device.start(point);
   const cut = await within(CUT_MS, async () => device.cuts() === 1);
   must(cut, () => `${point} was never reached`);
-  const online = await within(SETTLE_MS, async () => (await service.api('GET', `/devices/${id}`)).connectivity === 'online');
+  const online = await within(
+    SETTLE_MS,
+    async () => (await service.api<{ connectivity: string }>('GET', `/devices/${id}`)).connectivity === 'online',
+  );
   must(online, () => `cut at ${point}: the device does not come online`);
 }

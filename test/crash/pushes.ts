@@ -15,9 +15,11 @@ const HOOK_PATIENCE_MS = 90_000;
 /** Commits to the repositories and tells their hooks as GitLab does: the same delivery again until it is answered with 202. */
 export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository, string>, random: Random) {
   const log: Push[] = [];
+  const byCommit = new Map<string, Push>();
+  const newest = new Map<Repository, Push>();
   const heads = new Map<string, Config>();
-  /** All that a device may ever run: what was valid when it was committed. */
-  const valid = new Map<string, Config[]>();
+  /** All that a device may ever run, by device and version: what was valid when it was committed. */
+  const valid = new Map<string, Config>();
   const telling = new Set<Promise<void>>();
   let version = 0;
 
@@ -36,12 +38,14 @@ export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository
       version += 1;
       const config = configOf(kind, version);
       heads.set(folder.device, config);
-      if (isValid(config)) valid.set(folder.device, [...(valid.get(folder.device) ?? []), config]);
+      if (isValid(config)) valid.set(`${folder.device} ${config.version}`, config);
       Object.assign(files, committed(folder, config));
     }
     const commit = await host.commit(repository, files);
     const made: Push = { repository, commit, kind, isSound: isSound(repository, heads), taken: false };
     log.push(made);
+    byCommit.set(commit, made);
+    newest.set(repository, made);
     const told = tell(made).finally(() => telling.delete(told));
     telling.add(told);
     return made;
@@ -67,10 +71,16 @@ export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository
     async told(): Promise<void> {
       while (telling.size > 0) await Promise.all([...telling, pause(1)]);
     },
-    head: (repository: Repository) => log.filter((made) => made.repository === repository).at(-1),
+    head: (repository: Repository) => newest.get(repository),
+    made: (commit: string) => byCommit.get(commit),
     config: (device: string) => heads.get(device),
-    everValid: (device: string) => valid.get(device) ?? [],
+    /** The valid config of the version that a release says it is. */
+    validOf: (device: string, files: Readonly<Record<string, string>>) => valid.get(`${device} ${versionOf(files['app.json'])}`),
   };
+}
+
+function versionOf(text: string | undefined): number {
+  return Number(/^\{"version":(\d+),/.exec(text ?? '')?.[1] ?? Number.NaN);
 }
 
 function configOf(kind: Kind, version: number): Config {

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { connect, type Sql } from '../../src/db/connect.ts';
 import { pause } from './wait.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked at by their documented fields
-export type Body = any;
+/** Whoever asks names the documented fields that it looks at. */
+export type Page<Item> = { items: Item[]; nextCursor: string | null };
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const TOKEN = 'crash-admin-token-of-32-characters';
@@ -23,7 +23,7 @@ export async function openService(folder: string) {
     child = undefined;
   };
   /** Below `/api/v1`. @throws unless it answers, and well */
-  const api = async (method: string, path: string, body?: unknown): Promise<Body> => {
+  const api = async <Answer = unknown>(method: string, path: string, body?: unknown): Promise<Answer> => {
     const response = await fetch(`${url}/api/v1${path}`, {
       method,
       headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
@@ -32,16 +32,26 @@ export async function openService(folder: string) {
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path} answers ${response.status}: ${text}`);
-    return text === '' ? undefined : JSON.parse(text);
+    return JSON.parse(text === '' ? 'null' : text);
   };
+  const hasEnded = () => child === undefined || child.exitCode !== null || child.signalCode !== null;
   return {
     url,
     dataDir,
     /** @throws with the last lines of its log when it does not get ready */
     async start(): Promise<void> {
       child = await spawnService(folder, dataDir, logFile, new URL(url).port);
-      await untilReady(child, url, logFile);
+      if (!(await isReady(child, url))) {
+        const lines = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n');
+        throw new Error(`the service does not get ready; its last lines:\n${lines}`);
+      }
     },
+    /** Starts it so that it kills itself at a point (`point#2`: the second time that it comes there), maybe before it is ready. */
+    async startUntil(fault: string): Promise<void> {
+      child = await spawnService(folder, dataDir, logFile, new URL(url).port, fault);
+      await isReady(child, url);
+    },
+    hasEnded,
     kill,
     /** Kills the postmaster; its backends end by themselves. What is not running yet is not killed. */
     async killDatabase(): Promise<void> {
@@ -49,14 +59,15 @@ export async function openService(folder: string) {
       if (postmaster !== undefined) signal(postmaster.pid, 'SIGKILL');
     },
     api,
-    /** Every page of a list. */
-    async list(path: string): Promise<Body[]> {
-      const items: Body[] = [];
+    /** A list page by page, for as long as `goOn` says so of what came last. */
+    async list<Item>(path: string, goOn: (page: Item[]) => boolean = () => true): Promise<Item[]> {
+      const items: Item[] = [];
       let cursor: string | null = null;
       do {
-        const page: Body = await api('GET', `${path}?limit=500${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
+        const after: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+        const page: Page<Item> = await api<Page<Item>>('GET', `${path}?limit=500${after}`);
         items.push(...page.items);
-        cursor = page.nextCursor;
+        cursor = goOn(page.items) ? page.nextCursor : null;
       } while (cursor !== null);
       return items;
     },
@@ -83,7 +94,7 @@ export async function openService(folder: string) {
   };
 }
 
-async function spawnService(folder: string, dataDir: string, logFile: string, port: string): Promise<ChildProcess> {
+async function spawnService(folder: string, dataDir: string, logFile: string, port: string, fault = ''): Promise<ChildProcess> {
   const log = await open(logFile, 'a');
   try {
     return spawn(process.execPath, [MAIN, 'serve'], {
@@ -99,6 +110,7 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
         ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
         LOG_LEVEL: 'info',
         GIT_WORKERS: '1',
+        BELLWETHER_FAULT: fault,
       },
     });
   } finally {
@@ -106,16 +118,14 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
   }
 }
 
-async function untilReady(child: ChildProcess, url: string, logFile: string): Promise<void> {
+/** Waits until it is, or has ended, or the time is over. */
+async function isReady(child: ChildProcess, url: string): Promise<boolean> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   for (;;) {
     const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
-    await answer?.body?.cancel();
-    if (answer?.ok) return;
-    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
-      const lines = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n');
-      throw new Error(`the service does not get ready; its last lines:\n${lines}`);
-    }
+    await answer?.body?.cancel().catch(() => undefined);
+    if (answer?.ok) return true;
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) return false;
     await pause(30);
   }
 }

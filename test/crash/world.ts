@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openGitHost } from '../support/git-host.ts';
+import { git, openGitHost } from '../support/git-host.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 import { type Device, openDevice } from './device.ts';
 import { FOLDERS, foldersOf, REFUSING, REPOSITORIES, type Repository } from './fleet.ts';
@@ -39,11 +39,21 @@ export async function openWorld(random: Random) {
     const sources = new Map<Repository, { id: string; hookUrl: string }>();
     for (const name of REPOSITORIES) sources.set(name, await followRepository(host, service, name));
     for (const { device: id, repository } of FOLDERS) {
-      const { apiKey } = await service.api('POST', '/devices', { id, type: 'till', sourceId: sources.get(repository as Repository)!.id });
+      const { apiKey } = await service.api<{ apiKey: string }>('POST', '/devices', {
+        id,
+        type: 'till',
+        sourceId: sources.get(repository as Repository)!.id,
+      });
       (await addDevice(id, ['--api-key', apiKey])).start();
     }
     const pushes = createPushes(host, new Map([...sources].map(([name, { hookUrl }]) => [name, hookUrl])), random);
-    return { folder, host, service, devices, sources, pushes, random, addDevice, close };
+    /** Commits whose verdict was looked at. */
+    const judged = new Set<string>();
+    /** What many pushes leave in the repositories would make each fetch slower than the last. */
+    const tidy = async () => {
+      for (const name of REPOSITORIES) await git(host.pathOf(name), ['gc', '--quiet', '--prune=now']);
+    };
+    return { folder, host, service, devices, sources, pushes, random, judged, tidy, addDevice, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createDirectoryAdapter } from '../../src/adapter/directory.ts';
 import { armFault, FAULT_POINTS, faultPoint } from '../../src/faults.ts';
 import { addressGuard } from '../../src/git/address-guard.ts';
 import { download } from '../../src/git/download.ts';
@@ -9,9 +10,10 @@ import { closeConnections } from '../../src/git/http-client.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
 import { fetchIntoMirror } from '../../src/git/mirror.ts';
 import { parseRemote } from '../../src/git/remote.ts';
+import { bundleDigest } from '../../src/wire/bundle.ts';
 import { openWorkspaces } from '../../src/workspace/workspace.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';
-import { readCurrentTree, releaseOf, unfinished } from '../workspace/support.ts';
+import { readCurrentTree, readTree, releaseOf, unfinished } from '../workspace/support.ts';
 
 let dir = '';
 let host: TestGitHost;
@@ -73,4 +75,21 @@ test.each(WORKSPACE_POINTS)('a disk that is full at %s leaves the workspace as i
   expect(await unfinished(root, name)).toEqual([]);
   expect(await change()).toMatchObject({ changed: true });
   expect(await readCurrentTree(root, name)).toEqual({ a: 'new' });
+});
+
+test('a share that cannot be written is no fault of the bundle, and is written once it can be', async () => {
+  const root = join(dir, 'outbox');
+  const adapter = createDirectoryAdapter(root);
+  const { manifest, readFile } = releaseOf({ a: 'a' });
+  const digest = bundleDigest(manifest);
+  const deliver = () =>
+    adapter.delivery === 'push' &&
+    adapter.deliver({ organizationId: 'o', deviceId: 'd', digest, manifest, readFile, signal: AbortSignal.timeout(10_000) });
+  await writeFile(root, 'a file where the folder should be');
+  await expect(deliver()).rejects.toMatchObject({ code: 'workspace_io', retry: 'backoff' });
+  await rm(root);
+  armFault('workspace_written:ENOSPC');
+  await expect(deliver()).rejects.toMatchObject({ code: 'workspace_no_space', retry: 'backoff' });
+  await deliver();
+  expect(await readTree(await realpath(join(root, 'o', 'd')))).toEqual({ a: 'a' });
 });

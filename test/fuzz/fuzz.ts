@@ -16,6 +16,8 @@ import { openWorld } from './world.ts';
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, only: { type: 'string' } },
 });
+/** Of what the service complained about. */
+const SHOWN = 20;
 const seconds = Number(values.seconds);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fffffff) : Number(values.seed);
 process.exitCode = await main();
@@ -32,6 +34,9 @@ async function main(): Promise<number> {
     DATA_DIR: join(folder, 'data'),
     DATABASE_URL: postgres.url,
     BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN,
+  });
+  opened.defer(() => {
+    for (const line of service.complaints.slice(0, SHOWN)) console.error(`log: ${line.slice(0, 2_000)}`);
   });
   opened.defer(() => service.close());
   const world = await openWorld(service.url, postgres.url);
@@ -55,7 +60,6 @@ async function main(): Promise<number> {
   const ready = await fetch(`${service.url}/health/ready`).then((answer) => answer.status);
   const metrics = (await fetch(`${service.url}/metrics`).then((answer) => answer.text())).split('\n').length;
   summarise(outcome);
-  for (const line of service.complaints.slice(0, 20)) console.log(`log: ${line.slice(0, 1_000)}`);
   const rssMb = await memoryMb(service.pid, 'VmRSS');
   const { requests, findings, uncovered } = outcome;
   const complaints = service.complaints.length;

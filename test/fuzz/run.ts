@@ -79,6 +79,15 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
       refusals.set(operation.name, `${answer?.status} ${answer?.body.subarray(0, 400)}`);
     }
   };
+  const isUncovered = ({ name }: Operation) => answers.get(name)?.['2xx'] === undefined;
+  /** Twice: a request may have changed what a later one would have needed. */
+  const coverAll = async (): Promise<void> => {
+    await inLanes(operations, 1, cover);
+    const rest = operations.filter(isUncovered);
+    if (rest.length === 0) return;
+    await world.restore();
+    await inLanes(rest, 1, cover);
+  };
   const probe = async (operation: Operation, round: number): Promise<void> => {
     const runSeed = mix(seed, round, operation.name);
     let last: Finding[] = [];
@@ -96,10 +105,10 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
 
   for (let round = 0; round === 0 || plan.goOn(round); round += 1) {
     await world.restore();
-    if (round === 0) await inLanes(operations, 1, cover);
+    if (round === 0) await coverAll();
     await inLanes(operations, plan.lanes, (operation) => probe(operation, round + 1));
   }
-  const uncovered = [...answers].filter(([, counts]) => counts['2xx'] === undefined).map(([name]) => `${name}: ${refusals.get(name)}`);
+  const uncovered = operations.filter(isUncovered).map(({ name }) => `${name}: ${refusals.get(name)}`);
   return { requests, answers, slowest, findings: [...findings.values()], uncovered };
 }
 

@@ -31,7 +31,7 @@ async function makeRollouts(admin: Client, url: string, remotes: Remotes): Promi
     // Only devices that are there are waited for.
     await converge(url, key);
     await admin('POST', `/api/v1/sources/${source.id}/sync`);
-    const rollout = async () => rowsOf((await admin('GET', `/api/v1/rollouts?source=${source.id}`)).items)[0];
+    const rollout = async () => rowsOf((await admin('GET', `/api/v1/rollouts?sourceId=${source.id}`)).items)[0];
     await until('a rollout has begun', async () => ['running', 'awaiting_approval'].includes(String((await rollout())?.state)));
     if (what === 'resume') await admin('POST', `/api/v1/rollouts/${(await rollout())?.id}/pause`, {});
     if (what === 'retry') await until('an attempt failed', () => converge(url, key, 'failed'));

@@ -112,7 +112,8 @@ function filled(path: string): string {
   return path.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
-const changes = (operation: Operation) => operation.method !== 'GET';
+/** A plan is asked for by POST, since it costs something, and changes nothing. */
+const changes = ({ method, path }: Operation) => method !== 'GET' && path !== '/sources/{id}/plan';
 
 test('for every parameter of every operation there is something of ours to name', () => {
   expect(operations.length).toBeGreaterThan(40);

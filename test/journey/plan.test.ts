@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { prune } from '../../controller/sweep/chores.ts';
 import { folder, openPlanScene, type PlanScene } from '../plan/support.ts';
 import { TOKEN } from '../support/forge-server.ts';
 import { eventually } from '../support/service.ts';
@@ -51,6 +52,12 @@ test('a merge request is planned before it is merged, with every push anew, and 
   expect(states).toContainEqual([`bellwether/${source.name}`, 'success']);
   expect(scene.statuses(good)).toMatchObject({ plan: { state: 'success' }, [source.name]: { description: 'completed: 3 devices' } });
   expect((await scene.request('it is closed', ({ state }) => state === 'closed')).closedAt).not.toBeNull();
+  const kept = async () => (await fleet.api('GET', `/sources/${source.id}/merge-requests`)).body.items.length;
+  await prune.run(fleet.service.app.services);
+  expect(await kept()).toBe(1);
+  await fleet.service.database.sql`update merge_requests set closed_at = now() - interval '31 days'`;
+  await prune.run(fleet.service.app.services);
+  expect(await kept()).toBe(0);
 });
 
 test('a rollout shows as waiting, as running and as failed, with the reasons', async () => {
@@ -140,4 +147,35 @@ test('a source that wants nothing told is planned for its own people only', asyn
   const request = await scene.request('the plan', ({ plannedAt, posting }) => plannedAt !== null && posting === 'none');
   expect(request).toMatchObject({ verdict: 'valid', commit: head, lastError: null });
   expect(scene.forge.requests).toEqual([]);
+});
+
+test('a rollout that ended while the host was down shows once it is up; one that a token may not tell is told of once', async () => {
+  await using scene = await openPlanScene('gitlab');
+  const { fleet, source, forge, api } = scene;
+  const { sql } = fleet.service.database;
+  await fleet.run(await fleet.enrol(source, 1, 'till'));
+  forge.fault({ kind: 'answer', status: 503, path: /statuses/ });
+  const commit = await fleet.push(source, folder({ vlan: 6 }));
+  await fleet.rollout(source, 'completed');
+  await eventually('the failure', async () => (await sql`select 1 from rollout_statuses where failures > 0`).length === 1);
+  expect(scene.statuses(commit)).toEqual({});
+  forge.clearFaults();
+  await eventually('it shows', async () => {
+    await sql`update rollout_statuses set due_at = now(), retry_at = now() where failures > 0`;
+    return scene.statuses(commit)[source.name]?.state === 'success';
+  });
+  expect(forge.state.statuses.map(({ state }) => state)).toEqual(['success']);
+
+  forge.state.tokens[TOKEN] = { accountId: 7, may: ['account', 'comment'] };
+  const refused = async () =>
+    (await api('GET', '/events?limit=500')).body.items.filter(({ type }: { type: string }) => type === 'rollout.not_reported');
+  for (const vlan of [7, 8]) {
+    await fleet.push(source, folder({ vlan }));
+    const { id } = await fleet.rollout(source, 'completed');
+    await eventually(
+      'the refusal',
+      async () => (await sql`select 1 from rollout_statuses where rollout_id = ${id} and error_code = 'forge_forbidden'`).length === 1,
+    );
+  }
+  expect(await refused()).toMatchObject([{ data: { code: 'forge_forbidden', detail: expect.stringContaining('scope "api"') } }]);
 });

@@ -82,7 +82,8 @@ test('nothing that a repository holds leaves its code', () => {
   const told = outsideOfCode(renderMarkdown(plan));
   for (const forbidden of ['@everyone', '<img', 'onerror', '/close', '#2', '!1', 'reversed']) expect(told).not.toContain(forbidden);
   expect(told.match(/<\/details>/g)).toHaveLength(1);
-  for (const text of [renderMarkdown(plan), renderText(plan)]) for (const obeyed of ['\u202E', '\u0007', '\r']) expect(text).not.toContain(obeyed);
+  for (const text of [renderMarkdown(plan), renderText(plan)])
+    for (const obeyed of ['\u202E', '\u0007', '\r']) expect(text).not.toContain(obeyed);
 });
 
 test('any text stays in its code', () => {

@@ -132,6 +132,40 @@ test('no secret is shown, in whatever form, also where the commit takes its mark
   }
 });
 
+test('in a fleet of layers a change of one reaches the devices that carry its label', async () => {
+  const layered = {
+    'fleet.yaml':
+      'apiVersion: bellwether/v1\nkind: Fleet\ndevices: ["devices/*"]\nlayers:\n  labels:\n    - { match: { ring: canary }, from: layers/canary }\n',
+    'layers/canary/app.json': '{"level": 1}',
+    ...Object.fromEntries(IDS.map((id) => [`devices/${id}/app.json`, `{"id": "${id}"}`])),
+    ...Object.fromEntries(IDS.map((id) => [`devices/${id}/own.txt`, id])),
+  };
+  const url = await host.createRepository('layered');
+  const head = await host.commit('layered', layered);
+  const { id } = (await api('POST', '/sources', { name: 'layered', url, layout: 'fleet' })).body;
+  for (const name of IDS)
+    await api('POST', '/devices', {
+      id: `layered-${name}`,
+      sourceId: id,
+      path: `devices/${name}`,
+      labels: name === 'c' ? {} : { ring: 'canary' },
+    });
+  await eventually('the devices are told', async () => {
+    const { items } = (await api('GET', `/devices?source=${id}`)).body;
+    return items.every((device: { desired: { bundle: string } | null }) => device.desired?.bundle);
+  });
+  await host.commit('layered', layered, { branch: 'topic' });
+  await host.commit('layered', { 'layers/canary/app.json': '{"level": 2}' }, { branch: 'topic' });
+  await eventually('the devices are evaluated with their labels', async () => {
+    const { body } = await api('POST', `/sources/${id}/plan`);
+    return body.commit === head && body.summary.changed === 0;
+  });
+  const { body } = await api('POST', `/sources/${id}/plan?ref=topic`);
+  expect(body.devices.map((device: { change: string }) => device.change)).toEqual(['changed', 'changed', 'unchanged']);
+  expect(body.diffs).toHaveLength(2);
+  for (const { files } of body.diffs) expect(files[0].patch).toContain('level');
+});
+
 test('is written as the request wants it', async () => {
   const fleet = await follow();
   await fleet.commit({ 'devices/a/app.json': '{"vlan": 7}' }, 'topic');

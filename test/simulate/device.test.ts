@@ -1,5 +1,6 @@
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { behaviourOf, fateOf } from '../../src/simulate/behaviour.ts';
 import type { SimulationEvent } from '../../src/simulate/device.ts';
 import { runSimulation, type SimulationOptions } from '../../src/simulate/run.ts';
 import { type AgentServer, makeBundle, startAgentServer } from '../support/agent-server.ts';
@@ -165,6 +166,60 @@ test('metrics are reported every so often, and drift while the device runs a bun
   await device.ended('d-3');
   expect(device.server.deploymentReport('d-3', 'succeeded')?.runningDigest).toBe(good);
   await eventually('calm', async () => cpu() < 51);
+});
+
+test('without a pattern a metric drifts after an update: not after the first configuration, and not after going back', async () => {
+  await using device = await simulate({ telemetrySeconds: 0.02, driftRate: 1, driftMetric: 'memory' });
+  const memory = () => samplesOf(device.server).at(-1)?.memory ?? 0;
+  const calmFor = async (count: number) => {
+    const samples = samplesOf(device.server).length;
+    await eventually('samples', async () => samplesOf(device.server).length >= samples + count);
+    expect(memory()).toBeLessThan(56);
+  };
+  const [old, update] = [await makeBundle({ 'app.json': '1' }), await makeBundle({ 'app.json': '2' })];
+  await device.server.deploy(old, 'd-1');
+  await device.ended('d-1');
+  await calmFor(12);
+  await device.server.deploy(update, 'd-2');
+  await eventually('the top', async () => memory() === 100);
+  await device.server.deploy(old, 'd-3', { force: true });
+  await device.ended('d-3');
+  await eventually('calm', async () => memory() < 56);
+  await calmFor(12);
+});
+
+test('an attempt that is begun again after trouble is the same one: nothing is drawn anew', async () => {
+  const firstOnly = (seed: number) => {
+    const fails = [1, 2].map(
+      (number) => fateOf(behaviourOf({ failRate: 0.5, seed }), DEVICE.id, number, { fails: false, drifts: false }).failure,
+    );
+    return fails[0] === null && fails[1] !== null;
+  };
+  const seed = Array.from({ length: 100 }, (_, index) => index).find(firstOnly);
+  await using device = await simulate({ failRate: 0.5, seed });
+  let broken = 0;
+  device.server.intercept((_request, response, path) => {
+    if (!path.startsWith('/bundles/') || broken > 0) return false;
+    broken += 1;
+    response.writeHead(500).end();
+    return true;
+  });
+  await device.server.deploy(await makeBundle({ 'app.json': '{}' }), 'd-1');
+  await device.ended('d-1');
+  expect(device.told.some(({ kind }) => kind === 'trouble')).toBe(true);
+  expect(device.steps('d-1')).toEqual(['delivering', 'delivering', 'applying', 'confirming', 'succeeded']);
+});
+
+test('a device whose attempt is not wanted any more keeps the files and does not call it a success', async () => {
+  await using device = await simulate({});
+  const [one, two] = [await makeBundle({ 'app.json': '1' }), await makeBundle({ 'app.json': '2' })];
+  device.server.supersede('d-1');
+  await device.server.deploy(one, 'd-1');
+  await eventually('confirming', async () => device.steps('d-1').includes('confirming'));
+  await device.server.deploy(two, 'd-2');
+  await device.ended('d-2');
+  expect(device.steps('d-1')).toEqual(['delivering', 'applying', 'confirming']);
+  expect(device.server.deploymentReport('d-2', 'delivering')?.runningDigest).toBe(one.digest);
 });
 
 test('two devices of the same seed go the same way, attempt by attempt', async () => {

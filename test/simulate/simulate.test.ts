@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { SimulationEvent } from '../../src/simulate/device.ts';
 import { enrollDevices } from '../../src/simulate/enroll.ts';
-import { runSimulation } from '../../src/simulate/run.ts';
+import { runSimulation, type SimulationOptions } from '../../src/simulate/run.ts';
 import { createTrust } from '../../src/simulate/trust.ts';
 import { makeBundle, startAgentServer } from '../support/agent-server.ts';
 import { openGitHost } from '../support/git-host.ts';
@@ -11,7 +11,7 @@ const COUNT = 5;
 
 /** Runs the devices beside `work`, and ends them with it. @returns everything that they told */
 async function simulated(
-  options: { server: string; devices: { id: string; apiKey: string }[]; failRate?: number },
+  options: Omit<SimulationOptions, 'signal' | 'onState'>,
   work: (told: SimulationEvent[]) => Promise<void>,
 ): Promise<SimulationEvent[]> {
   const stop = new AbortController();
@@ -77,6 +77,34 @@ test('with a fail rate of 1 every device fails its health check and goes back', 
     await endOf(events, devices, 'rolled_back');
   });
   for (const { id } of devices) expect(stepsOf(told, id).slice(0, 4)).toEqual(['delivering', 'applying', 'failed', 'rolled_back']);
+});
+
+test('a device that refuses has begun nothing; why says that it refused', async () => {
+  await using fleet = await openFleet();
+  const devices = await enrolled(fleet.service, fleet.source.id);
+  const told = await simulated({ server: fleet.service.url, devices, refuseRate: 1 }, async (events) => {
+    await endOf(events, devices, 'rolled_back');
+  });
+  for (const { id } of devices) expect(stepsOf(told, id)).toEqual(['failed', 'rolled_back']);
+  const attempts = await fleet.service.database.sql`select distinct state, error_code, delivering_at from deployments`;
+  expect(attempts).toEqual([{ state: 'rolled_back', error_code: 'refused', delivering_at: null }]);
+  const [blocker] = (await fleet.service.api('GET', '/devices/sim-0001/why')).body;
+  expect(blocker).toMatchObject({ code: 'rolled_back', detail: expect.stringContaining('refused') });
+});
+
+test('devices that keep going away all end on the commit', async () => {
+  await using fleet = await openFleet();
+  const devices = await enrolled(fleet.service, fleet.source.id);
+  const flapping = { offlineRate: 1, offlineSeconds: 0.5, slowRate: 1, slowMs: 500, telemetrySeconds: 0.1 };
+  const told = await simulated({ server: fleet.service.url, devices, ...flapping }, async (events) => {
+    await endOf(events, devices, 'succeeded');
+    await eventually('each has been away', async () => {
+      const away = events.filter((event) => event.kind === 'presence' && event.state === 'away').map(({ deviceId }) => deviceId);
+      return new Set(away).size === COUNT;
+    });
+  });
+  for (const { id } of devices) expect(stepsOf(told, id)).toEqual(['delivering', 'applying', 'confirming', 'succeeded']);
+  expect(told.filter(({ kind }) => kind === 'trouble')).toEqual([]);
 });
 
 test('a used-up enrolment token is refused with the reason', async () => {

@@ -61,6 +61,6 @@ function textOf(event: LiveEvent): string | undefined {
   const { type, data } = event;
   if (!type.startsWith('rollout.')) return revisionText(event);
   const word = type.slice('rollout.'.length).replaceAll('_', ' ');
-  const said = ['name', 'devices', 'code', 'detail'].flatMap((key) => (data[key] === undefined ? [] : [String(data[key])]));
+  const said = ['name', 'devices', 'reverted', 'detail'].flatMap((key) => (data[key] === undefined ? [] : [String(data[key])]));
   return `rollout ${word}${said.length === 0 ? '' : `: ${said.join(', ')}`}`;
 }

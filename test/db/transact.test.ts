@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openQueue, type Queue } from '../../src/db/queue.ts';
+import { type Store, transact, type Unit } from '../../src/db/transact.ts';
+import { newId } from '../../src/ids.ts';
+import { createLog } from '../../src/log.ts';
+import { ensureOrganization } from '../../src/organization/store.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let queue: Queue;
+let store: Store;
+let organizationId: string;
+beforeAll(async () => {
+  database = await openTestDatabase();
+  queue = await openQueue(database.url, database.sql, createLog('silent'));
+  store = { sql: database.sql, queue };
+  organizationId = await ensureOrganization(database.sql, newId(), 'o');
+  for (const name of ['a', 'b'])
+    await database.sql`insert into sites (organization_id, id, name) values (${organizationId}, ${newId()}, ${name})`;
+});
+afterAll(async () => {
+  await queue.close(1_000);
+  await database.close();
+});
+
+test('of two transactions that wait for each other both take effect, once', async () => {
+  let [arrived, runs] = [0, 0];
+  const both = Promise.withResolvers<void>();
+  const rename =
+    (first: string, second: string) =>
+    async ({ tx, emit }: Unit) => {
+      runs += 1;
+      await tx`select 1 from sites where name = ${first} for update`;
+      arrived += 1;
+      if (arrived === 2) both.resolve();
+      await both.promise;
+      await tx`select 1 from sites where name = ${second} for update`;
+      emit({ organizationId, type: 'device.changed', subject: `device:${first}`, data: {} });
+    };
+  await Promise.all([transact(store, rename('a', 'b')), transact(store, rename('b', 'a'))]);
+  expect(runs).toBe(3);
+  const events = await database.sql<{ subject: string }[]>`select subject from events order by subject`;
+  expect(events.map(({ subject }) => subject)).toEqual(['device:a', 'device:b']);
+});
+
+test('any other fault ends it at the first try, and leaves nothing', async () => {
+  let runs = 0;
+  const work = async ({ tx }: Unit) => {
+    runs += 1;
+    await tx`insert into sites (organization_id, id, name) values (${organizationId}, ${newId()}, 'c')`;
+    await tx`select 1 / 0`;
+  };
+  await expect(transact(store, work)).rejects.toThrow('division by zero');
+  expect([runs, await database.sql`select 1 from sites where name = 'c'`]).toEqual([1, []]);
+});

@@ -1,0 +1,89 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+
+export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
+
+/** A man in the middle: stands at the address that an agent uses, passes on what the real service says, and lies where it is told to. */
+export type AgentProxy = AsyncDisposable & {
+  url: string;
+  /** Signed desired states that the service answered, oldest first. */
+  genuine: string[];
+  /** From now on polls are answered at once by what this gives, those that wait already too; null: by the service again. */
+  forge(next: (() => string | Promise<string>) | null): void;
+  /** Sees each answer to a bundle's request and may give another. */
+  swapBundles(next: ((answer: Answer) => Answer | Promise<Answer>) | null): void;
+  /** Polls that were answered with a forgery. */
+  forged(): number;
+};
+
+export async function openAgentProxy(serviceUrl: string): Promise<AgentProxy> {
+  const genuine: string[] = [];
+  let forgery: (() => string | Promise<string>) | null = null;
+  let swap: ((answer: Answer) => Answer | Promise<Answer>) | null = null;
+  let forged = 0;
+  let changed = new AbortController();
+
+  const poll = async (request: IncomingMessage, response: ServerResponse) => {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    while (forgery === null) {
+      const interrupted = changed.signal;
+      const answer = await forward(serviceUrl, request, AbortSignal.any([gone.signal, interrupted])).catch((error: unknown) => {
+        if (interrupted.aborted && !gone.signal.aborted) return null;
+        throw error;
+      });
+      if (answer === null) continue;
+      const text = answer.body.toString('utf8');
+      if (answer.status === 200 && genuine.at(-1) !== text) genuine.push(text);
+      return reply(response, answer);
+    }
+    forged += 1;
+    // A tag that the agent does not know, so that it looks.
+    const headers = { 'content-type': 'application/jose', etag: `"forged-${forged}"` };
+    reply(response, { status: 200, headers, body: Buffer.from(await forgery()) });
+  };
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
+    const { pathname } = new URL(request.url ?? '/', serviceUrl);
+    if (pathname.endsWith('/desired')) return poll(request, response);
+    const answer = await forward(serviceUrl, request, AbortSignal.timeout(30_000));
+    reply(response, swap !== null && pathname.includes('/bundles/') ? await swap(answer) : answer);
+  };
+  const server = createServer((request, response) => void handle(request, response).catch(() => response.destroy()));
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not listening');
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    genuine,
+    forge: (next) => {
+      forgery = next;
+      changed.abort();
+      changed = new AbortController();
+    },
+    swapBundles: (next) => {
+      swap = next;
+    },
+    forged: () => forged,
+    [Symbol.asyncDispose]: async () => {
+      const closed = new Promise((done) => server.close(done));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function forward(serviceUrl: string, request: IncomingMessage, signal: AbortSignal): Promise<Answer> {
+  const headers = Object.entries(request.headers).flatMap(([name, value]): [string, string][] =>
+    typeof value === 'string' && !['host', 'connection', 'content-length', 'transfer-encoding'].includes(name) ? [[name, value]] : [],
+  );
+  const body = request.method === 'POST' ? await buffer(request) : null;
+  const answer = await fetch(new URL(request.url ?? '/', serviceUrl), { method: request.method ?? 'GET', headers, body, signal });
+  return { status: answer.status, headers: Object.fromEntries(answer.headers), body: Buffer.from(await answer.arrayBuffer()) };
+}
+
+function reply(response: ServerResponse, { status, headers, body }: Answer): void {
+  const { 'transfer-encoding': _chunked, 'content-length': _length, connection: _connection, ...kept } = headers;
+  response
+    .writeHead(status, status === 304 ? kept : { ...kept, 'content-length': String(body.length) })
+    .end(status === 304 ? undefined : body);
+}
