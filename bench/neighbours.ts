@@ -7,11 +7,7 @@ import { type LiveEvents, openLiveEvents } from './support/live.ts';
 import { type Percentiles, percentiles, report, round, say } from './support/numbers.ts';
 import { openStack, type Stack } from './support/stack.ts';
 
-/** So many that none is pushed to again within seconds: its own last push must not be what it waits for. */
-const HEALTHY = 40;
 const IDLE_MS = 50;
-/** Until the first attempts at the hosts that hang are over and their sources wait for their next turn. */
-const SETTLE_MS = 40_000;
 const HALF_A_LIST = `0052${'1'.repeat(40)} HEAD symref-target:refs/heads/main\n003d${'1'.repeat(20)}`;
 /** Connected and silent; headers and nothing else; a list cut in its middle; a pack cut in its middle. */
 const PHASES: readonly Fault[] = [
@@ -29,28 +25,40 @@ type Followed = { name: string; hookUrl: string };
  * others begin to hang and their hooks come at once, and later, while they still hang.
  */
 export async function benchNeighbours(args: string[], signal: AbortSignal): Promise<void> {
-  const { values } = parseArgs({ args, options: { pushes: { type: 'string', default: '100' }, hung: { type: 'string', default: '40' } } });
+  const { values } = parseArgs({
+    args,
+    options: {
+      pushes: { type: 'string', default: '100' },
+      hung: { type: 'string', default: '40' },
+      /** So many that none is pushed to again within seconds: its own last push must not be what it waits for. */
+      healthy: { type: 'string', default: '40' },
+      /** Until the first attempts at the hosts that hang are over and their sources wait for their next turn. */
+      'settle-seconds': { type: 'string', default: '40' },
+    },
+  });
   const pushes = z.coerce.number().int().min(1).max(100_000).parse(values.pushes);
   const hung = z.coerce.number().int().min(1).max(1_000).parse(values.hung);
+  const neighbours = z.coerce.number().int().min(1).max(1_000).parse(values.healthy);
+  const settleMs = 1_000 * z.coerce.number().min(0).max(600).parse(values['settle-seconds']);
   await using stack = await openStack({ signal });
   await using live = await openLiveEvents(stack.url, stack.token, signal);
-  const healthy = await healthySources(stack, live);
+  const healthy = await healthySources(stack, live, neighbours);
   say(`${pushes} pushes alone`);
   const alone = await pushAll(stack, live, healthy, pushes, signal);
   await using broken = await hungSources(stack, hung);
   say(`${pushes} pushes while ${hung} hosts begin to hang`);
   await broken.wake();
   const onset = await pushAll(stack, live, healthy, pushes, signal);
-  await sleep(SETTLE_MS, undefined, { signal });
+  await sleep(settleMs, undefined, { signal });
   await broken.wake();
   say(`${pushes} pushes while they hang`);
   const later = await pushAll(stack, live, healthy, pushes, signal);
-  tell({ alone, onset, later }, { pushes, hung, unanswered: broken.unanswered() });
+  tell({ alone, onset, later }, { pushes, hung, healthy: neighbours, unanswered: broken.unanswered() });
 }
 
-async function healthySources(stack: Stack, live: LiveEvents): Promise<Followed[]> {
+async function healthySources(stack: Stack, live: LiveEvents, count: number): Promise<Followed[]> {
   const sources: Followed[] = [];
-  for (let n = 0; n < HEALTHY; n++) {
+  for (let n = 0; n < count; n++) {
     const name = `healthy-${n}`;
     await stack.host.createRepository(name);
     const { hookUrl } = await stack.createSource(name, 'repo');
@@ -113,7 +121,10 @@ async function hungSources(stack: Stack, count: number) {
 
 type Series = Record<'alone' | 'onset' | 'later', number[]>;
 
-function tell(series: Series, { pushes, hung, unanswered }: { pushes: number; hung: number; unanswered: number }): void {
+type Run = { pushes: number; hung: number; healthy: number; unanswered: number };
+
+function tell(series: Series, run: Run): void {
+  const { pushes, hung, healthy } = run;
   const alone = percentiles(series.alone);
   const onset = percentiles(series.onset);
   const later = percentiles(series.later);
@@ -127,12 +138,10 @@ function tell(series: Series, { pushes, hung, unanswered }: { pushes: number; hu
     { what: 'ratio, hang', seen: shown(ratioOf(later), ' ×'), limit: 'others do not notice' },
   ];
   const synced = series.alone.length + series.onset.length + series.later.length;
-  report(`${pushes} pushes each to ${HEALTHY} sources beside ${hung} that hang`, rows, {
+  report(`${pushes} pushes each to ${healthy} sources beside ${hung} that hang`, rows, {
     bench: 'neighbours',
-    pushes,
-    hung,
+    ...run,
     synced,
-    unanswered,
     aloneMs: alone,
     onsetMs: onset,
     laterMs: later,

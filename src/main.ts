@@ -82,7 +82,7 @@ async function serve(): Promise<void> {
   if ('failure' in why) log.fatal(why, 'cannot go on: ending, to be started again');
   else log.info(why, 'stopping');
   // What waits for a database that is away may wait for ever.
-  const limitMs = app.services.database.isUp() ? 10_000 : 3_000;
+  const limitMs = 'failure' in why || !app.services.database.isUp() ? 3_000 : 10_000;
   const limit = setTimeout(() => {
     log.error(`stopping took longer than ${limitMs / 1000} s: ending at once`);
     process.exit(1);

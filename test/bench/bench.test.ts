@@ -57,6 +57,21 @@ test('bench fleet: one commit reaches every simulated device, counted in the dat
   shape.parse(last);
 });
 
+test('bench neighbours: every push to a healthy host was prepared while others hung', async () => {
+  const { code, last, errors } = await bench('neighbours', '--pushes', '4', '--hung', '4', '--healthy', '2', '--settle-seconds', '0');
+  expect(code, errors).toBe(0);
+  const shape = z.object({
+    bench: z.literal('neighbours'),
+    hung: z.literal(4),
+    synced: z.literal(12),
+    unanswered: positive,
+    aloneMs: percentiles,
+    laterMs: percentiles,
+    ratioLater: percentiles,
+  });
+  shape.parse(last);
+});
+
 test('an unknown benchmark is refused by name', async () => {
   const { code, errors } = await bench('nonsense');
   expect(code).toBe(1);

@@ -7,6 +7,8 @@ import { openReceiver, type Posted } from '../notification/receiver.ts';
 import { folder, openScene } from '../support/scene.ts';
 import { eventually } from '../support/service.ts';
 
+type Delivery = { state: string };
+
 const typesOf = (posts: readonly Posted[]) => posts.map(({ body }) => JSON.parse(body).type as string);
 const idsOf = (posts: readonly Posted[]) => posts.map(({ headers }) => headers['webhook-id']);
 
@@ -46,9 +48,9 @@ test('kill -9 of the service while it posts loses nothing: what was on its way i
   try {
     await service.start();
     const settings = { name: 'all', url: receiver.url, format: 'json', events: ['device.registered', 'device.held', 'device.released'] };
-    const { id } = await service.api('POST', '/notifications', settings);
+    const { id } = await service.api<{ id: string }>('POST', '/notifications', settings);
     await service.api('POST', '/devices', { id: 'till-7' });
-    await eventually('the first is taken', async () => (await service.list(`/notifications/${id}/deliveries`))[0]?.state === 'delivered');
+    await eventually('the first is taken', async () => (await service.list<Delivery>(`/notifications/${id}/deliveries`))[0]?.state === 'delivered');
     receiver.always('hang');
     await service.api('POST', '/devices/till-7/hold', {});
     await eventually('the second is on its way', async () => receiver.posts.length === 2);
@@ -57,8 +59,8 @@ test('kill -9 of the service while it posts loses nothing: what was on its way i
     receiver.always({ status: 200 });
     await service.start();
     await eventually('all are taken', async () => {
-      const deliveries = await service.list(`/notifications/${id}/deliveries`);
-      return deliveries.length === 3 && deliveries.every((delivery: { state: string }) => delivery.state === 'delivered');
+      const deliveries = await service.list<Delivery>(`/notifications/${id}/deliveries`);
+      return deliveries.length === 3 && deliveries.every((delivery) => delivery.state === 'delivered');
     });
     expect(typesOf(receiver.posts)).toEqual(['device.registered', 'device.held', 'device.held', 'device.released']);
     const [first, second, third, fourth] = idsOf(receiver.posts);
