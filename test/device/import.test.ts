@@ -128,6 +128,10 @@ test('devices of a fleet find their folders and are deployed to at once; others 
   const commit = await scene.host.commit('fleet-of-imports', files);
   await scene.api('POST', `/sources/${source.id}/sync`);
   await eventually('the source is read', async () => (await scene.sourceNow(source.id)).headCommit === commit);
+  await eventually(
+    'its rollout is through',
+    async () => (await scene.api('GET', `/rollouts?sourceId=${source.id}`)).body.items[0]?.state === 'completed',
+  );
   const rows = [
     { id: 'imp-1', sourceId: source.id },
     { id: 'imp-2', sourceId: source.id },

@@ -66,7 +66,7 @@ function notificationsOf(api: Api) {
       return answer.body;
     },
     /** Until that many attempts in a row have failed and are written. */
-    failed: (id: string, failures: number) => eventually(`${failures} failures`, async () => (await get(id)).failures === failures),
+    failed: (id: string, failures: number) => eventually(`${failures} failures`, async () => (await get(id)).failures >= failures),
     /** Until nothing is on its way. */
     settled: (id: string, count: number) =>
       eventually(`${count} deliveries have ended`, async () => {
