@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { isDatabaseAway } from '../src/db/away.ts';
@@ -77,7 +78,9 @@ async function followWorkspaces(
 ): Promise<void> {
   const rows = await controller.store.sql<{ workspace: string }[]>`
     select workspace from devices where workspace is not null and workspace_bundle is not null order by organization_id, id limit ${MAX_WATCHED_WORKSPACES}`;
-  const wanted = new Set(rows.map((row) => row.workspace));
+  // Those of other instances stand on their disks.
+  const here = new Set(await readdir(root));
+  const wanted = new Set(rows.map((row) => row.workspace).filter((name) => here.has(name)));
   for (const name of watched) if (!wanted.has(name)) watcher.unwatch(join(root, name, 'releases'));
   const added = [...wanted].filter((name) => !watched.has(name));
   watcher.add(added.map((name) => join(root, name, 'releases')));

@@ -175,14 +175,19 @@ async function openDatabase(
 /** The first admin token: the configured one, or one that is minted, written beside the data and said once. */
 async function ensureAdminToken(config: Config, sql: Services['store']['sql'], organizationId: string, log: Log): Promise<void> {
   const configured = config.BELLWETHER_ADMIN_TOKEN;
-  const known =
-    configured === undefined
-      ? await sql`select 1 from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null limit 1`
-      : await sql`select 1 from tokens where hash = ${hashToken(configured)}`;
-  if (known.length > 0) return;
   const token = configured ?? mintToken('token');
-  await insertToken(sql, organizationId, { id: newId(), name: 'admin', role: 'admin', hash: hashToken(token), last4: last4(token) });
-  if (configured !== undefined) return;
+  const inserted = await sql.begin(async (tx) => {
+    // Processes that start together on an empty database make one token.
+    await tx`select pg_advisory_xact_lock(hashtextextended(${`admin-token:${organizationId}`}, 0))`;
+    const known =
+      configured === undefined
+        ? await tx`select 1 from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null limit 1`
+        : await tx`select 1 from tokens where hash = ${hashToken(configured)}`;
+    if (known.length > 0) return false;
+    await insertToken(tx, organizationId, { id: newId(), name: 'admin', role: 'admin', hash: hashToken(token), last4: last4(token) });
+    return true;
+  });
+  if (!inserted || configured !== undefined) return;
   await mkdir(config.DATA_DIR, { recursive: true });
   const path = join(config.DATA_DIR, 'admin-token');
   await writeFile(path, `${token}\n`, { mode: 0o600 });

@@ -77,7 +77,11 @@ async function serve(): Promise<void> {
   const [{ openApp }, { startController }] = await Promise.all([import('./app.ts'), import('../controller/main.ts')]);
   // Asked for before the start: a signal that comes while it opens must not leave a database behind.
   const stopped = stopSignal();
-  const app = await openApp(config, log, startController);
+  const app = await openApp(config, log, startController).catch((error: unknown) => {
+    process.stderr.write(`${messageOf(error)}\n`);
+    // Not by itself: what was begun when it failed, such as a worker that waits, must not keep half a service running.
+    process.exit(1);
+  });
   const why = await Promise.race([stopped.then((signal) => ({ signal })), app.failed.then((failure) => ({ failure }))]);
   if ('failure' in why) log.fatal(why, 'cannot go on: ending, to be started again');
   else log.info(why, 'stopping');

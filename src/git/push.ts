@@ -7,6 +7,7 @@ import { objectId, type RawObject } from './pack.ts';
 import { gitProblem } from './problems.ts';
 import { createRef, greetForPush } from './receive-pack.ts';
 import { checkRefName, isOid, type Remote } from './remote.ts';
+import { withoutCredentials } from './scrub.ts';
 import { fetchSnapshot } from './snapshot.ts';
 
 export type Person = { name: string; email: string };
@@ -36,6 +37,14 @@ export type PushedBranch = { outcome: 'pushed' | 'exists'; commit: string };
  * `git_object_missing` (the remote lacks parent or tree)
  */
 export async function pushCommitBranch(remote: Remote, options: RemoteCall, wanted: BranchCommit): Promise<PushedBranch> {
+  try {
+    return await pushBranch(remote, options, wanted);
+  } catch (error) {
+    throw withoutCredentials(error, options.credentials);
+  }
+}
+
+async function pushBranch(remote: Remote, options: RemoteCall, wanted: BranchCommit): Promise<PushedBranch> {
   if (remote.kind === 'local')
     throw gitProblem('git_unsupported', `Cannot push to "${remote.path}": repositories on this machine are only read`);
   const ref = `refs/heads/${requireBranch(wanted.branch)}`;

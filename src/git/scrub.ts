@@ -18,6 +18,7 @@ export function withoutCredentials(error: unknown, credentials: Credentials | un
 }
 
 function hide(text: string, secret: string): string {
+  if (secret.length < MIN_BEGINNING) return text;
   const whole = text.replaceAll(secret, HIDDEN);
   for (let length = secret.length - 1; length >= MIN_BEGINNING; length -= 1) {
     const cut = `${secret.slice(0, length)}…`;

@@ -18,18 +18,28 @@ export type Preparer = {
 export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
 
 const BUILD_LIMIT_MS = 30_000;
+/** Threads that prepared so many folders at once are replaced: their heaps keep some 40 kB of each for as long as they live. */
+const MANY_PATHS = 1_000;
 
 /** @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating */
 export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
-  const pool = new Piscina<PrepareTask, PrepareResult>({
-    filename: new URL('worker.ts', import.meta.url).href,
-    name: 'prepare',
-    minThreads: 1,
-    maxThreads: threads,
-    idleTimeout: 60_000,
-    // A worker that outgrows this is ended alone; the service stays.
-    resourceLimits: { maxOldGenerationSizeMb: 2_048 },
-  });
+  const open = () =>
+    new Piscina<PrepareTask, PrepareResult>({
+      filename: new URL('worker.ts', import.meta.url).href,
+      name: 'prepare',
+      minThreads: 1,
+      maxThreads: threads,
+      idleTimeout: 60_000,
+      // A worker that outgrows this is ended alone; the service stays. What it makes lives long: a large young generation would only be copied.
+      resourceLimits: { maxOldGenerationSizeMb: 2_048, maxYoungGenerationSizeMb: 24 },
+    });
+  let pool = open();
+  const closing = new Set<Promise<void>>();
+  const replaceThreads = () => {
+    const closed: Promise<void> = pool.close().finally(() => closing.delete(closed));
+    closing.add(closed);
+    pool = open();
+  };
   const run = async (task: PrepareTask): Promise<Prepared> => {
     const limit = AbortSignal.timeout(task.deadlineMs + buildLimitMs);
     const transferList = task.inquiries === undefined ? [] : [task.inquiries];
@@ -47,11 +57,14 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
     });
     if ('failed' in result)
       throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
+    if (result.prepared.paths.length >= MANY_PATHS) replaceThreads();
     return result;
   };
   return {
     prepare: (task, inquiries) => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port }))),
-    close: () => pool.close({ force: true }),
+    close: async () => {
+      await Promise.all([pool.close({ force: true }), ...closing]);
+    },
   };
 }
 

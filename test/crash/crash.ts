@@ -42,6 +42,9 @@ const TIDY_EVERY = 5;
 const random = createRandom(Number(values.seed));
 const verdicts = createVerdicts();
 const world = await openWorld(random);
+// Whoever ends it early ends all that it started.
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void world.close(values.keep).finally(() => process.exit(130)));
 const killed: Record<string, number> = {};
 let looks = 0;
 let longestSettleMs = 0;

@@ -9,8 +9,13 @@ test('when its own PostgreSQL is killed, the service says so and ends, to be sta
   const dir = await mkdtemp(join(tmpdir(), 'bellwether-postmaster-'));
   // As root, the database's account must be able to pass through.
   await chmod(dir, 0o711);
+  const said: string[] = [];
   const lines: Record<string, unknown>[] = [];
-  const start = () => startServiceProcess({ DATA_DIR: dir, BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN }, (line) => lines.push(logLine(line)));
+  const start = () =>
+    startServiceProcess({ DATA_DIR: dir, BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN }, (line) => {
+      said.push(line);
+      lines.push(logLine(line));
+    });
   const killPostmaster = async () => {
     const [pid] = (await readFile(join(dir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n');
     process.kill(Number(pid), 'SIGKILL');
@@ -22,7 +27,7 @@ test('when its own PostgreSQL is killed, the service says so and ends, to be sta
   await clientOf(first.url, ADMIN_TOKEN)('POST', '/sites', { name: 'north' });
   await killPostmaster();
   expect(await first.ended).toBe(1);
-  expect(failures()).toHaveLength(1);
+  expect(failures(), said.slice(-10).join('\n')).toHaveLength(1);
 
   const second = await start();
   process.kill(second.pid, 'SIGKILL');
@@ -31,7 +36,7 @@ test('when its own PostgreSQL is killed, the service says so and ends, to be sta
   expect(lines.map(({ msg }) => msg)).toContain('took over the PostgreSQL that an earlier run left behind');
   await killPostmaster();
   expect(await third.ended).toBe(1);
-  expect(failures()).toHaveLength(2);
+  expect(failures(), said.slice(-10).join('\n')).toHaveLength(2);
 
   const fourth = await start();
   const { items } = (await clientOf(fourth.url, ADMIN_TOKEN)('GET', '/sites')).body;

@@ -55,18 +55,21 @@ async function main(): Promise<number> {
     requestsPerRound: operations.length === 1 ? 500 : 25,
     lanes: 6,
     goOn,
+    onRound: async (requests) => console.error(`${requests} requests, ${await memoryMb(service.pid, 'VmRSS')} MB`),
     onFinding: tell,
   });
   const ready = await fetch(`${service.url}/health/ready`).then((answer) => answer.status);
-  const metrics = (await fetch(`${service.url}/metrics`).then((answer) => answer.text())).split('\n').length;
+  const metrics = await fetch(`${service.url}/metrics`).then((answer) => answer.text());
+  // Whatever was asked for: as many as there are routes.
+  const routes = new Set(metrics.match(/route="[^"]*"/g)).size;
   summarise(outcome);
-  const rssMb = await memoryMb(service.pid, 'VmRSS');
+  const [rssMb, peakRssMb] = [await memoryMb(service.pid, 'VmRSS'), await memoryMb(service.pid, 'VmHWM')];
   const { requests, findings, uncovered } = outcome;
   const complaints = service.complaints.length;
   console.log(
     JSON.stringify({
       ...{ seed, seconds, operations: operations.length, requests, uncovered },
-      ...{ findings: findings.length, complaints, ready, metrics, rssMb },
+      ...{ findings: findings.length, complaints, ready, routes, rssMb, peakRssMb },
     }),
   );
   return findings.length + complaints + uncovered.length === 0 && ready === 200 ? 0 : 1;

@@ -1,33 +1,39 @@
-import type { Operation } from './description.ts';
+import type { Answers } from './description.ts';
+import type { Request } from './requests.ts';
 import type { Answer } from './send.ts';
 
 /** A law that an answer breaks. `law` is the same for the same fault. */
 export type Breach = { law: string; detail: string };
 
 /** What every answer must be, whatever the request was. */
-export function breaches(operation: Operation, { status, headers, body }: Answer): Breach[] {
-  const type = headers['content-type']?.split(';')[0]?.trim() ?? '';
-  const found: Breach[] = [];
-  const breach = (law: string, detail: string) => found.push({ law, detail: `${detail}: ${status} ${type} ${body.subarray(0, 600)}` });
-  const answers = operation.answers.get(status);
+export function breaches({ operation, params }: Request, answer: Answer): Breach[] {
+  const { status, headers } = answer;
+  const described = operation.answers.get(status);
+  const found: (readonly [law: string, why: string])[] = [];
   // A git host that cannot be reached is no fault of ours, where the description says that one is asked.
-  if (status >= 500 && !(status === 502 && answers !== undefined)) breach(`answers ${status}`, 'a fault of ours');
-  if (answers === undefined) breach(`answers ${status}`, 'the description does not know this status');
-  else if (answers.size === 0) {
-    if (body.length > 0) breach(`answers ${status} with a body`, 'the description knows none');
-  } else {
-    const validate = answers.get(type);
-    if (validate === undefined) breach(`answers ${status} as ${type || 'nothing'}`, `must be ${[...answers.keys()].join(' or ')}`);
-    else if (!validate(/[/+]json$/.test(type) ? parsed(body) : body.toString('utf8'))) {
-      const [error] = validate.errors ?? [];
-      breach(`answers ${status} in another shape`, `${error?.instancePath} ${error?.message} ${JSON.stringify(error?.params)}`);
-    }
-  }
-  if (headers['x-request-id'] === undefined) breach('has no request id', 'X-Request-Id is missing');
+  if (status >= 500 && !(status === 502 && described !== undefined)) found.push([`answers ${status}`, 'a fault of ours']);
+  else if (!leadsElsewhere(params)) found.push(...againstDescription(described, answer));
+  if (headers['x-request-id'] === undefined) found.push(['has no request id', 'X-Request-Id is missing']);
   // A device is no browser, and its answers open in none: they need its key in a header.
   if (headers['x-content-type-options'] !== 'nosniff' && (status >= 400 || !operation.path.startsWith('/agent/v1/')))
-    breach('has no security headers', 'X-Content-Type-Options is missing');
-  return found;
+    found.push(['has no security headers', 'X-Content-Type-Options is missing']);
+  return found.map(([law, why]) => ({ law, detail: `${why}: ${status} ${headers['content-type']} ${answer.body.subarray(0, 600)}` }));
+}
+
+/** By the rules for URLs such a segment takes away the one before it: another operation answers. */
+function leadsElsewhere(params: Request['params']): boolean {
+  return Object.values(params).some((value) => /^(\.|%2e){1,2}$/i.test(String(value)));
+}
+
+function againstDescription(answers: Answers | undefined, { status, headers, body }: Answer): (readonly [law: string, why: string])[] {
+  if (answers === undefined) return [[`answers ${status}`, 'the description does not know this status']];
+  if (answers.size === 0) return body.length === 0 ? [] : [[`answers ${status} with a body`, 'the description knows none']];
+  const type = headers['content-type']?.split(';')[0]?.trim() ?? '';
+  const validate = answers.get(type);
+  if (validate === undefined) return [[`answers ${status} as ${type}`, `must be ${[...answers.keys()].join(' or ')}`]];
+  if (validate(/[/+]json$/.test(type) ? parsed(body) : body.toString('utf8'))) return [];
+  const [error] = validate.errors ?? [];
+  return [[`answers ${status} in another shape`, `${error?.instancePath} ${error?.message} ${JSON.stringify(error?.params)}`]];
 }
 
 function parsed(body: Buffer): unknown {

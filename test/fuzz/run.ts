@@ -29,6 +29,7 @@ export type Plan = {
   lanes: number;
   /** Whether to begin another round. */
   goOn(roundsDone: number): boolean;
+  onRound?(requests: number): Promise<void>;
   /** Told of each finding as it is made. */
   onFinding?(finding: Finding): void;
 };
@@ -57,7 +58,7 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
       const counts = answers.get(name) ?? {};
       const kind = `${String(answer.status)[0]}xx`;
       counts[kind] = (counts[kind] ?? 0) + 1;
-      return { answer, found: breaches(request.operation, answer).map(tell) };
+      return { answer, found: breaches(request, answer).map(tell) };
     } catch (error) {
       return { answer: undefined, found: [tell({ law: 'does not answer', detail: String(error) })] };
     }
@@ -107,6 +108,7 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
     await world.restore();
     if (round === 0) await coverAll();
     await inLanes(operations, plan.lanes, (operation) => probe(operation, round + 1));
+    await plan.onRound?.(requests);
   }
   const uncovered = operations.filter(isUncovered).map(({ name }) => `${name}: ${refusals.get(name)}`);
   return { requests, answers, slowest, findings: [...findings.values()], uncovered };

@@ -50,7 +50,10 @@ test('kill -9 of the service while it posts loses nothing: what was on its way i
     const settings = { name: 'all', url: receiver.url, format: 'json', events: ['device.registered', 'device.held', 'device.released'] };
     const { id } = await service.api<{ id: string }>('POST', '/notifications', settings);
     await service.api('POST', '/devices', { id: 'till-7' });
-    await eventually('the first is taken', async () => (await service.list<Delivery>(`/notifications/${id}/deliveries`))[0]?.state === 'delivered');
+    await eventually(
+      'the first is taken',
+      async () => (await service.list<Delivery>(`/notifications/${id}/deliveries`))[0]?.state === 'delivered',
+    );
     receiver.always('hang');
     await service.api('POST', '/devices/till-7/hold', {});
     await eventually('the second is on its way', async () => receiver.posts.length === 2);

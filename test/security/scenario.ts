@@ -2,6 +2,7 @@ import { clientOf, converge, until } from '../support/actors.ts';
 import type { Files, TestGitHost } from '../support/git-host.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 import type { Plants } from './plants.ts';
+import { failingRemotes, forge, notifications } from './scenario-outside.ts';
 
 /** What was said when a request was refused, or only looked at: no secret may be in it. */
 export type Said = { what: string; text: string };
@@ -71,6 +72,8 @@ export async function playScenario(
   const deviceKey = await registerDevices(url, admin, plants, sourceId);
   await deployTwice(url, admin, host, plants, sourceId, deviceKey);
   await failingRemotes(admin, host, plants);
+  await forge(admin, plants, ask);
+  await notifications(admin, plants, ask);
   await commands(url, admin, plants, deviceKey);
   await refusals(plants, ask, sourceId);
   return { admin, tokens, deviceKey, said };
@@ -140,30 +143,6 @@ async function deployTwice(
   await until('the head is refused', async () => {
     await admin('POST', `/api/v1/sources/${sourceId}/sync`);
     return (await admin('GET', `/api/v1/sources/${sourceId}`)).status === 'invalid';
-  });
-}
-
-/** Hosts that say the credentials back in their errors, in every way in which a host can speak. */
-async function failingRemotes(admin: Admin, host: TestGitHost, plants: Plants): Promise<void> {
-  const token = plants.plant('git token');
-  const basic = Buffer.from(`oauth2:${token}`).toString('base64');
-  const faults = {
-    err: { kind: 'err', message: `access denied for ${token}` },
-    cut: { kind: 'err', message: `${'x'.repeat(270)} ${token}` },
-    html: { kind: 'body', body: `${token} is wrong` },
-    basic: { kind: 'err', message: `cannot use Authorization: Basic ${basic}` },
-    redirect: { kind: 'redirect', location: `https://oauth2:${token}@elsewhere.invalid/x.git` },
-    status: { kind: 'status', status: 500, headers: { 'x-echo': token } },
-  } as const;
-  const ids: string[] = [];
-  for (const [name, fault] of Object.entries(faults)) {
-    const repository = await host.createRepository(name);
-    host.fault(name, fault);
-    ids.push(String((await admin('POST', '/api/v1/sources', { name, url: repository, layout: 'repo', auth: { token } })).id));
-  }
-  await until('all of them fail', async () => {
-    const seen = await Promise.all(ids.map((id) => admin('GET', `/api/v1/sources/${id}`)));
-    return seen.every(({ lastError }) => lastError !== null);
   });
 }
 

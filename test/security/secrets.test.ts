@@ -38,6 +38,7 @@ beforeAll(async () => {
     DATABASE_URL: databaseUrl.href,
     BELLWETHER_ADMIN_TOKEN: admin,
     BELLWETHER_SECRET_KEY: secretKey,
+    ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
     LOG_LEVEL: 'trace',
   };
   service = await startServiceProcess(env, (line) => log.push(line));
