@@ -72,6 +72,20 @@ test('bench neighbours: every push to a healthy host was prepared while others h
   shape.parse(last);
 });
 
+test('bench poll-devices: every poll was answered as unchanged, beside a bare route in the same run', async () => {
+  const { code, last, errors } = await bench('poll-devices', '--devices', '20', '--connections', '4', '--seconds', '0.3');
+  expect(code, errors).toBe(0);
+  const shape = z.object({
+    bench: z.literal('poll-devices'),
+    devices: z.literal(20),
+    unchanged: z.int().positive(),
+    others: z.literal(0),
+    pollsPerSecond: positive,
+    barePerSecond: positive,
+  });
+  shape.parse(last);
+});
+
 test('an unknown benchmark is refused by name', async () => {
   const { code, errors } = await bench('nonsense');
   expect(code).toBe(1);
