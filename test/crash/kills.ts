@@ -38,11 +38,14 @@ export async function killOne(world: World, victim: Victim, verdicts: Verdicts):
       await within(POINT_MS, async () => service.hasEnded());
       await service.kill();
       return service.start();
-    case 'database':
-      await service.killDatabase();
-      verdicts.must(await within(NOTICE_MS, async () => service.hasEnded()), () => 'the service goes on without its database');
+    case 'database': {
+      const pid = await service.killDatabase();
+      const ended = await within(NOTICE_MS, async () => service.hasEnded());
+      const lines = ended ? '' : await service.lastLines();
+      verdicts.must(ended, () => `the service goes on without its database (process ${pid}); its last lines:\n${lines}`);
       await service.kill();
       return service.start();
+    }
     case 'power':
       await Promise.all([service.kill(), service.killDatabase()]);
       await pause(random.between(0, 300));

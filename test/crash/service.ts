@@ -34,6 +34,7 @@ export async function openService(folder: string) {
     if (!response.ok) throw new Error(`${method} ${path} answers ${response.status}: ${text}`);
     return JSON.parse(text === '' ? 'null' : text);
   };
+  const lastLines = async () => (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n');
   const hasEnded = () => child === undefined || child.exitCode !== null || child.signalCode !== null;
   return {
     url,
@@ -42,8 +43,7 @@ export async function openService(folder: string) {
     async start(): Promise<void> {
       child = await spawnService(folder, dataDir, logFile, new URL(url).port);
       if (!(await isReady(child, url))) {
-        const lines = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-8).join('\n');
-        throw new Error(`the service does not get ready; its last lines:\n${lines}`);
+        throw new Error(`the service does not get ready; its last lines:\n${await lastLines()}`);
       }
     },
     /** Starts it so that it kills itself at a point (`point#2`: the second time that it comes there), maybe before it is ready. */
@@ -53,11 +53,13 @@ export async function openService(folder: string) {
     },
     hasEnded,
     kill,
-    /** Kills the postmaster; its backends end by themselves. What is not running yet is not killed. */
-    async killDatabase(): Promise<void> {
+    /** Kills the postmaster; its backends end by themselves. What is not running yet is not killed. @returns its process id */
+    async killDatabase(): Promise<number | undefined> {
       const postmaster = await readPostmaster(dataDir);
       if (postmaster !== undefined) signal(postmaster.pid, 'SIGKILL');
+      return postmaster?.pid;
     },
+    lastLines,
     api,
     /** A list page by page, for as long as `goOn` says so of what came last. */
     async list<Item>(path: string, goOn: (page: Item[]) => boolean = () => true): Promise<Item[]> {

@@ -1,0 +1,22 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { applyPatch, parsePatch, reversePatch } from 'diff';
+
+/**
+ * Mends packages in place after `npm ci`, for defects whose releases are not out yet. A patch names its package and version, and goes when that is
+ * replaced; one that no longer fits ends the installation.
+ *
+ * `postgres` 3.4.9, where a connection is lost: what was buffered for the old socket keeps every later write of that connection waiting for ever
+ * (porsager/postgres#1154, #1208); `rollback` is written to a socket that is gone, which ends the process, since it happens in a timer of the client's
+ * own; and a transaction whose connection was opened anew meanwhile would go on in it, outside of any transaction.
+ */
+const root = join(import.meta.dirname, '..');
+for (const name of readdirSync(import.meta.dirname).filter((file) => file.endsWith('.patch'))) {
+  for (const patch of parsePatch(readFileSync(join(import.meta.dirname, name), 'utf8'))) {
+    const file = join(root, (patch.newFileName ?? '').replace(/^b\//, ''));
+    const text = readFileSync(file, 'utf8');
+    const mended = applyPatch(text, patch);
+    if (mended !== false) writeFileSync(file, mended);
+    else if (applyPatch(text, reversePatch(patch)) === false) throw new Error(`Cannot apply ${name} to ${file}: it is another version`);
+  }
+}
