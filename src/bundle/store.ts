@@ -1,13 +1,42 @@
 import type { Db } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
-import { bundleArchive } from '../wire/archive.ts';
 import { BundleManifest } from '../wire/bundle.ts';
 
 export async function bundleManifest(sql: Db, organizationId: string, digest: string): Promise<BundleManifest | undefined> {
-  const [row] = await sql<
-    { manifest: unknown }[]
-  >`select manifest from bundles where organization_id = ${organizationId} and digest = ${digest}`;
-  return row === undefined ? undefined : BundleManifest.parse(row.manifest);
+  const [manifest] = await bundleManifests(sql, [{ organizationId, digest }]);
+  return manifest;
+}
+
+export type BundleKey = { organizationId: string; digest: string };
+
+/** Manifests of these bundles, in their order. */
+export async function bundleManifests(sql: Db, keys: readonly BundleKey[]): Promise<(BundleManifest | undefined)[]> {
+  const rows = await sql<(BundleKey & { manifest: unknown })[]>`
+    select b.organization_id as "organizationId", b.digest, b.manifest
+    from ${wanted(sql, keys)} k
+    join bundles b on b.organization_id = k.organization_id and b.digest = k.digest`;
+  const found = new Map(rows.map((row) => [nameOf(row), BundleManifest.parse(row.manifest)]));
+  return keys.map((key) => found.get(nameOf(key)));
+}
+
+/** Bytes of the files of these SHA-256, in their order. */
+export async function blobsOf(sql: Db, keys: readonly BundleKey[]): Promise<(Buffer | undefined)[]> {
+  const rows = await sql<(BundleKey & { content: Buffer })[]>`
+    select b.organization_id as "organizationId", b.digest, b.content
+    from ${wanted(sql, keys)} k
+    join blobs b on b.organization_id = k.organization_id and b.digest = k.digest`;
+  const found = new Map(rows.map((row) => [nameOf(row), row.content]));
+  return keys.map((key) => found.get(nameOf(key)));
+}
+
+/** Each once, however many ask for it. */
+function wanted(sql: Db, keys: readonly BundleKey[]) {
+  return sql`(
+    select distinct * from unnest(${keys.map((key) => key.organizationId)}::uuid[], ${keys.map((key) => key.digest)}::text[]) as k (organization_id, digest))`;
+}
+
+function nameOf({ organizationId, digest }: BundleKey): string {
+  return `${organizationId} ${digest}`;
 }
 
 /** JSON pointers of the values that a schema marks secret, by the file's path on the device. */
@@ -19,15 +48,11 @@ export async function bundleSecrets(sql: Db, organizationId: string, digest: str
 
 /** Bytes of the files of these SHA-256. */
 export async function readBlobs(sql: Db, organizationId: string, digests: readonly string[]): Promise<Map<string, Buffer>> {
-  const rows = await sql<{ digest: string; content: Buffer }[]>`
-    select digest, content from blobs where organization_id = ${organizationId} and digest = any(${[...new Set(digests)]}::text[])`;
-  return new Map(rows.map((row) => [row.digest, row.content]));
-}
-
-/** The archive that a device fetches: the same bytes every time. @throws Problem `bundle_missing` (404) */
-export async function readArchive(sql: Db, organizationId: string, digest: string): Promise<Buffer> {
-  const { manifest, readFile } = await loadBundle(sql, organizationId, digest);
-  return bundleArchive(manifest, readFile);
+  const contents = await blobsOf(
+    sql,
+    digests.map((digest) => ({ organizationId, digest })),
+  );
+  return new Map(digests.flatMap((digest, index) => (contents[index] === undefined ? [] : [[digest, contents[index]]])));
 }
 
 /** A bundle ready to be written somewhere: its manifest, and its files out of memory. @throws Problem `bundle_missing` */

@@ -1,10 +1,11 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
-import { bundleManifest, readArchive } from '../bundle/store.ts';
+import { type Archives, createArchives } from '../bundle/archives.ts';
+import { bundleManifest } from '../bundle/store.ts';
 import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
-import { limitBody } from '../http/limits.ts';
+import { limitBody, readJson } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { hashToken } from '../tokens.ts';
@@ -18,19 +19,20 @@ import { mintKey, registerDevice } from './register.ts';
 /** Longest long poll: below the idle timeouts of usual proxies. */
 const MAX_WAIT_SECONDS = 55;
 const MAX_REPORT_BYTES = 4 * 1024 * 1024;
+/** Archives that are larger are sent as they are read. */
+const STREAMED_BYTES = 64 * 1024;
 
 /** `/agent/v1`: devices that pull. */
 export function agentRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
+  const archives = createArchives(services.store.sql);
   app.post('/enroll', limitBody(), async (c) => {
     const address = addressOf(c, services.config.TRUST_PROXY);
     services.limits.refusal.check(address);
-    const answer = await enroll(services, c.req.header('authorization'), await c.req.json().catch(() => undefined)).catch(
-      (error: unknown) => {
-        if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
-        throw error;
-      },
-    );
+    const answer = await enroll(services, c.req.header('authorization'), await readJson(c)).catch((error: unknown) => {
+      if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
+      throw error;
+    });
     return c.json(answer, 201);
   });
   app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
@@ -40,10 +42,10 @@ export function agentRoutes(services: Services): Hono<Env> {
     return c.json({ organizationId, signingKeys: await services.signer.publicKeys(organizationId) });
   });
   app.get('/desired', (c) => desired(services, c));
-  app.get('/bundles/:digest', (c) => bundle(services, c, c.req.param('digest')));
+  app.get('/bundles/:digest', (c) => bundle(services, archives, c, c.req.param('digest')));
   app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
     const { organizationId, deviceId } = c.get('device');
-    const { reports } = parseReports(await readJson(c.req.raw));
+    const { reports } = parseReports(await readJson(c));
     const confirmed = await services.intake.take(organizationId, deviceId, reports);
     return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
   });
@@ -104,7 +106,7 @@ async function desired(services: Services, c: Context<Env>): Promise<Response> {
   return RESPONSE_ALREADY_SENT;
 }
 
-async function bundle({ store }: Services, c: Context<Env>, digest: string): Promise<Response> {
+async function bundle({ store }: Services, archives: Archives, c: Context<Env>, digest: string): Promise<Response> {
   const { organizationId } = c.get('device');
   if (!Digest.safeParse(digest).success) throw invalid(`Cannot find bundle "${digest}": a digest has 64 hex digits`);
   const etag = `"${digest}"`;
@@ -117,13 +119,17 @@ async function bundle({ store }: Services, c: Context<Env>, digest: string): Pro
   };
   if (c.req.header('if-none-match') === etag && (await bundleManifest(store.sql, organizationId, digest)) !== undefined)
     return c.body(null, 304, fixed);
-  const archive = await readArchive(store.sql, organizationId, digest);
-  const range = rangeOf(c.req.header('range'), c.req.header('if-range'), etag, archive.length);
-  if (range === 'unsatisfiable') return c.body(null, 416, { ...fixed, 'content-range': `bytes */${archive.length}` });
-  const [start, end] = range ?? [0, archive.length - 1];
-  const part = new Uint8Array(archive.subarray(start, end + 1));
-  const partial: Record<string, string> = range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${archive.length}` };
-  return c.body(part, range === undefined ? 200 : 206, { ...fixed, ...partial, 'content-length': String(part.length) });
+  const archive = await archives.open({ organizationId, digest });
+  if (archive === undefined) throw new Problem('bundle_missing', `Cannot find bundle ${digest}`, { status: 404 });
+  const { size } = archive;
+  const range = rangeOf(c.req.header('range'), c.req.header('if-range'), etag, size);
+  if (range === 'unsatisfiable') return c.body(null, 416, { ...fixed, 'content-range': `bytes */${size}` });
+  const [start, end] = range ?? [0, size - 1];
+  const bytes = archive.read(start, end);
+  // What many devices take slowly must not be held for each of them.
+  const content = size > STREAMED_BYTES ? ReadableStream.from(bytes) : new Uint8Array(Buffer.concat(await Array.fromAsync(bytes)));
+  const partial: Record<string, string> = range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${size}` };
+  return c.body(content, range === undefined ? 200 : 206, { ...fixed, ...partial, 'content-length': String(end + 1 - start) });
 }
 
 /** First and last byte of a single range (RFC 9110, section 14); several, malformed or stale (`If-Range`) ones mean the whole. */
@@ -138,15 +144,6 @@ function rangeOf(
   const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
   const end = match[1] === '' || match[2] === '' ? size - 1 : Math.min(Number(match[2]), size - 1);
   return start >= size || start > end ? 'unsatisfiable' : [start, end];
-}
-
-async function readJson(request: Request): Promise<unknown> {
-  try {
-    return await request.json();
-  } catch (cause) {
-    if (cause instanceof Problem) throw cause;
-    throw invalid('Cannot read the reports: they are not JSON');
-  }
 }
 
 function parseReports(input: unknown): ReportsRequest {

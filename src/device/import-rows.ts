@@ -1,5 +1,6 @@
 import type { z } from '@hono/zod-openapi';
 import { invalid, Problem } from '../errors.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
 import type { FieldError } from '../wire/problem.ts';
 import { csvRecords } from './csv.ts';
 import { NewDevice } from './schemas.ts';
@@ -64,6 +65,10 @@ type Read = { value: unknown } | { errors: FieldError[] };
 async function* fromLines(text: AsyncIterable<string>): AsyncGenerator<Read> {
   for await (const line of lines(text)) {
     if (line.trim() === '') continue;
+    if (isTooDeep(line)) {
+      yield { errors: [{ pointer: '', detail: `is nested more than ${MAX_JSON_DEPTH} levels deep` }] };
+      continue;
+    }
     try {
       yield { value: JSON.parse(line) };
     } catch {

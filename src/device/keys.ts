@@ -1,11 +1,17 @@
 import type { Db } from '../db/connect.ts';
 
-/** A key that still works: unknown, expired and deleted ones are not found. */
-export async function deviceOfKey(sql: Db, hash: Buffer): Promise<{ organizationId: string; deviceId: string } | undefined> {
-  const [row] = await sql<{ organizationId: string; deviceId: string }[]>`
-    select organization_id as "organizationId", device_id as "deviceId" from device_keys
-    where hash = ${hash} and (expires_at is null or expires_at > now())`;
-  return row;
+/** Whose key each of these hashes is, in their order; undefined for keys that are unknown, expired or deleted. */
+export async function devicesOfKeys(
+  sql: Db,
+  hashes: readonly Buffer[],
+): Promise<({ organizationId: string; deviceId: string } | undefined)[]> {
+  const names = hashes.map((hash) => hash.toString('hex'));
+  const rows = await sql<{ organizationId: string; deviceId: string; name: string }[]>`
+    select d.organization_id as "organizationId", d.device_id as "deviceId", k.name
+    from unnest(${names}::text[]) as k (name) join device_keys d on d.hash = decode(k.name, 'hex')
+    where d.expires_at is null or d.expires_at > now()`;
+  const found = new Map(rows.map(({ name, ...device }) => [name, device]));
+  return names.map((name) => found.get(name));
 }
 
 export async function insertDeviceKey(

@@ -3,7 +3,6 @@ import { COMMAND_TTL_SECONDS, type Command } from '../command/command.ts';
 import { shownCommand } from '../command/redact.ts';
 import type { Deployment } from '../deployment/store.ts';
 import { DEVICE_ID } from '../wire/agent.ts';
-import { AnyObject } from '../wire/json.ts';
 import { type Device, Labels, SYNC_STATUSES } from './device.ts';
 
 const time = z.iso.datetime();
@@ -158,7 +157,7 @@ export const NewCommand = z
   .strictObject({
     type: z.string().max(64).optional(),
     command_type: z.string().max(64).optional(),
-    payload: AnyObject.nullish(),
+    payload: z.record(z.string(), z.unknown()).nullish(),
     ttlSeconds: z.number().int().min(10).max(86_400).default(COMMAND_TTL_SECONDS),
   })
   .refine(({ type, command_type }) => (type === undefined) !== (command_type === undefined), {

@@ -5,7 +5,7 @@ import type { Command } from '../command/command.ts';
 import { commandOf, pendingCommands } from '../command/store.ts';
 import { conflict, notFound } from '../errors.ts';
 import { body, createApi, type Env, json, problems } from '../http/api.ts';
-import { limitBody } from '../http/limits.ts';
+import { limitBody, limitDepth } from '../http/limits.ts';
 import type { Services } from '../http/services.ts';
 import { DeviceId } from './device.ts';
 import { metricsOf, SeedCommand, SeedCommandStatus, SeedHeartbeat, SeedMetrics, sampledAt, viewSeedCommand } from './seed-schemas.ts';
@@ -21,7 +21,7 @@ const MAX_SAMPLES = 1_000;
  */
 export function seedDeviceRoutes({ store, deviceAuth, intake }: Services) {
   const { sql } = store;
-  const middleware: MiddlewareHandler<Env>[] = [deviceAuth.require, limitBody()];
+  const middleware: MiddlewareHandler<Env>[] = [deviceAuth.require, limitBody(), limitDepth()];
   const security = [{ deviceId: [], deviceKey: [] }];
 
   /** Moves a command on by the device's word. @throws Problem `not_found`, `command_closed` when it ended otherwise */

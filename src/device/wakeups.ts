@@ -1,3 +1,4 @@
+import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
 import { DEVICES_CHANNEL } from '../db/transact.ts';
 import { type Desired, type DeviceKey, loadDesired } from './desired.ts';
@@ -45,7 +46,10 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
         else waiters.set(name, left);
       };
     },
-    load: batched(sql),
+    load: batched(BATCH, async (keys) => {
+      const found = new Map((await loadDesired(sql, keys)).map((desired) => [nameOf(desired), desired]));
+      return keys.map((key) => found.get(nameOf(key)));
+    }),
     waiting: () => waiters.size,
     closing: () => closed,
     close: async () => {
@@ -58,39 +62,6 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
 
 /** Devices per query. */
 const BATCH = 500;
-/** Queries at once: while they run, the next batch gathers, and the other connections stay free for everything else. */
-const LANES = 2;
-
-type Pending = { key: DeviceKey; resolve: (desired: Desired | undefined) => void; reject: (error: unknown) => void };
-
-function batched(sql: Sql): (key: DeviceKey) => Promise<Desired | undefined> {
-  const pending: Pending[] = [];
-  let starting = false;
-  let lanes = 0;
-  const drain = async () => {
-    starting = false;
-    lanes += 1;
-    while (pending.length > 0) await answer(sql, pending.splice(0, BATCH));
-    lanes -= 1;
-  };
-  return (key) =>
-    new Promise((resolve, reject) => {
-      pending.push({ key, resolve, reject });
-      if (starting || lanes === LANES) return;
-      starting = true;
-      setImmediate(() => void drain());
-    });
-}
-
-async function answer(sql: Sql, batch: readonly Pending[]): Promise<void> {
-  try {
-    const unique = [...new Map(batch.map(({ key }) => [nameOf(key), key])).values()];
-    const found = new Map((await loadDesired(sql, unique)).map((desired) => [nameOf(desired), desired]));
-    for (const { key, resolve } of batch) resolve(found.get(nameOf(key)));
-  } catch (error) {
-    for (const { reject } of batch) reject(error);
-  }
-}
 
 function nameOf(key: DeviceKey): string {
   return `${key.organizationId} ${key.deviceId}`;

@@ -5,6 +5,7 @@ import type { AddressGuard } from '../git/address-guard.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import { agentOf, codeOf, retryAfter } from '../git/http-client.ts';
 import { foreignText } from '../git/problems.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
 import type { ForgeApi } from './host.ts';
 import { forgeProblem } from './problems.ts';
 
@@ -124,6 +125,7 @@ async function readText({ apiUrl }: ForgeConnection, call: ForgeCall, { body, he
 function parse({ apiUrl }: ForgeConnection, call: ForgeCall, text: string): unknown {
   if (text.trim() === '') return undefined;
   try {
+    if (isTooDeep(text)) throw new SyntaxError(`it is nested more than ${MAX_JSON_DEPTH} levels deep`);
     return JSON.parse(text);
   } catch (cause) {
     throw forgeProblem(
@@ -194,7 +196,7 @@ function toldBy({ secrets }: ForgeConnection, text: string): string {
 
 function jsonOrNull(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return isTooDeep(text) ? null : JSON.parse(text);
   } catch {
     return null;
   }

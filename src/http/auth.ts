@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
+import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
-import { deviceOfKey } from '../device/keys.ts';
+import { devicesOfKeys } from '../device/keys.ts';
 import { Problem } from '../errors.ts';
 import type { Actor } from '../organization/organization.ts';
 import { actorOfToken } from '../organization/store.ts';
@@ -14,6 +15,7 @@ export const KEYS_CHANNEL = 'bellwether_keys';
 const MAX_SECRET_LENGTH = 200;
 /** A device key that was found is looked up again after this long at the latest. */
 const REMEMBER_KEYS_MS = 60_000;
+const KEYS_AT_ONCE = 200;
 
 export async function actorOf(sql: Sql, token: string | undefined): Promise<Actor | undefined> {
   if (token === undefined || token === '' || token.length > MAX_SECRET_LENGTH) return undefined;
@@ -59,9 +61,10 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
   };
   const listener = await listenSql.listen(KEYS_CHANNEL, forget, forget);
   const forgetting = setInterval(() => known.clear(), REMEMBER_KEYS_MS);
+  const deviceOfKey = batched(KEYS_AT_ONCE, (hashes: readonly Buffer[]) => devicesOfKeys(sql, hashes));
   const lookUp = async (hash: Buffer, name: string): Promise<DeviceIdentity | undefined> => {
     const before = forgotten;
-    const identity = await deviceOfKey(sql, hash);
+    const identity = await deviceOfKey(hash);
     // What was read before keys changed may be wrong by now.
     if (identity !== undefined && before === forgotten) known.set(name, identity);
     return identity;

@@ -1,5 +1,6 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { Problem } from '../errors.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
 import type { Env } from './api.ts';
 
 /** Largest body of an API request; hooks, reports and imports have their own bounds. */
@@ -21,6 +22,26 @@ export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler<
     }
     return next();
   };
+}
+
+/** Refuses JSON that is nested too deeply, before anything else looks at it. Other kinds of bodies pass. */
+export function limitDepth(): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    if (/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) refuseDeep(await c.req.text());
+    return next();
+  };
+}
+
+/** The body as JSON, whatever its type says. @throws Problem `too_deep`, SyntaxError */
+export async function readJson(c: Context<Env>): Promise<unknown> {
+  const text = await c.req.text();
+  refuseDeep(text);
+  return JSON.parse(text);
+}
+
+function refuseDeep(json: string): void {
+  if (isTooDeep(json))
+    throw new Problem('too_deep', `Cannot take JSON that is nested more than ${MAX_JSON_DEPTH} levels deep`, { status: 400 });
 }
 
 /** Of a body that is refused so much is still read, and for so long. */

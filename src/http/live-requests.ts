@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Log } from '../log.ts';
+import { isTooDeepValue, MAX_JSON_DEPTH } from '../wire/json.ts';
 import { type SubscribeAnswer, SubscribeRequest, type UnsubscribeAnswer, UnsubscribeRequest } from '../wire/live.ts';
 import type { LiveSocket } from './live-sockets.ts';
 import type { Subscription } from './live-subscription.ts';
@@ -34,12 +35,14 @@ export function answerRequests(socket: LiveSocket, subscription: Subscription, r
   };
   socket.on('subscribe', (input, acknowledge) => {
     const answer = answerTo(acknowledge);
+    if (isTooDeepValue(input)) return answer(TOO_DEEP);
     const request = SubscribeRequest.safeParse(input);
     if (request.success) inTurn(answer, () => subscription.subscribe(request.data, answer));
     else answer(refusal(request.error));
   });
   socket.on('unsubscribe', (input, acknowledge) => {
     const answer = answerTo(acknowledge);
+    if (isTooDeepValue(input)) return answer(TOO_DEEP);
     const request = UnsubscribeRequest.safeParse(input);
     if (!request.success) return answer(refusal(request.error));
     inTurn(answer, () => {
@@ -55,6 +58,13 @@ function answerTo(acknowledge: unknown): (answer: Answer) => void {
     if (typeof acknowledge === 'function') acknowledge(answer);
   };
 }
+
+/** Nobody catches what is thrown here: validation that ran out of stack would end the process. */
+const TOO_DEEP: Answer = {
+  ok: false,
+  code: 'invalid_request',
+  detail: `Cannot accept the request: it is nested more than ${MAX_JSON_DEPTH} levels deep`,
+};
 
 function refusal(error: z.ZodError): Answer {
   const problems = error.issues.slice(0, 5).map((issue) => `/${issue.path.join('/')} ${issue.message}`);

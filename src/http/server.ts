@@ -35,7 +35,7 @@ import { databaseAway, requireDatabase } from './database.ts';
 import { docsRoutes } from './docs.ts';
 import { healthRoutes } from './health.ts';
 import { idempotency } from './idempotency.ts';
-import { limitBody } from './limits.ts';
+import { limitBody, limitDepth } from './limits.ts';
 import { serveDescription } from './openapi.ts';
 import type { Services } from './services.ts';
 
@@ -73,6 +73,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   api.use('*', requireActor(services.store.sql, services.limits, services.config.TRUST_PROXY));
   // Larger, and so only for those who may send it.
   api.use(IMPORT_PATH, limitBody(MAX_IMPORT_BYTES));
+  api.use('*', limitDepth());
   api.use('*', idempotency(services.store.sql, services.box));
   for (const routes of [
     sourceRoutes,

@@ -2,8 +2,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { Problem } from '../errors.ts';
 import { answerThrough, type Inquiries } from './inquiries.ts';
-import type { PreparedRevision } from './revision.ts';
-import type { PrepareResult, PrepareTask } from './worker.ts';
+import type { Prepared, PrepareResult, PrepareTask } from './worker.ts';
 
 /** Worker threads that fetch, read and validate commits, so that the API's event loop stays free and a task that runs wild can be ended. */
 export type Preparer = {
@@ -15,11 +14,9 @@ export type Preparer = {
   close(): Promise<void>;
 };
 
-export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
-
 const BUILD_LIMIT_MS = 30_000;
-/** Threads that prepared so many folders at once are replaced: their heaps keep some 40 kB of each for as long as they live. */
-const MANY_PATHS = 1_000;
+/** Threads whose heap has grown to this are replaced: it would not shrink again for as long as they live. */
+const LARGE_HEAP_BYTES = 96 * 1024 * 1024;
 
 /** @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating */
 export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
@@ -55,9 +52,10 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
         { retry: 'backoff', cause },
       );
     });
+
+    if (result.heapBytes > LARGE_HEAP_BYTES) replaceThreads();
     if ('failed' in result)
       throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
-    if (result.prepared.paths.length >= MANY_PATHS) replaceThreads();
     return result;
   };
   return {

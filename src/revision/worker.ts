@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
 import { addressGuard } from '../git/address-guard.ts';
 import type { Credentials } from '../git/http-client.ts';
@@ -33,22 +34,27 @@ export type PrepareTask = {
 };
 
 /** An error on its way between threads, where classes do not survive. */
-export type PrepareFailure = { failed: { code: string; message: string; retry: 'never' | 'backoff' | 'soon'; status: number } };
-export type PrepareResult = { prepared: PreparedRevision; fetchMs: number; buildMs: number } | PrepareFailure;
+type PrepareFailure = { failed: { code: string; message: string; retry: 'never' | 'backoff' | 'soon'; status: number } };
+export type PrepareResult = (Prepared | PrepareFailure) & {
+  /** What the thread's heap holds, used or not, when it is done. */
+  heapBytes: number;
+};
+export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
 
 const guards = { open: addressGuard({ allowPrivate: true }), strict: addressGuard({ allowPrivate: false }) };
 
 export async function prepare(task: PrepareTask): Promise<PrepareResult> {
   try {
-    return await fetchAndPrepare(task);
+    const done = await fetchAndPrepare(task);
+    return { ...done, heapBytes: getHeapStatistics().total_heap_size };
   } catch (error) {
-    return { failed: describe(error) };
+    return { failed: describe(error), heapBytes: getHeapStatistics().total_heap_size };
   } finally {
     task.inquiries?.close();
   }
 }
 
-async function fetchAndPrepare(task: PrepareTask): Promise<PrepareResult> {
+async function fetchAndPrepare(task: PrepareTask): Promise<Prepared> {
   const remote = parseRemote(task.url, { allowHttp: task.allowHttp, allowLocal: task.allowLocal });
   const options = {
     credentials: task.credentials,

@@ -6,9 +6,8 @@ import { DEFAULT_LIMITS } from '../git/limits.ts';
 import { parseRemote } from '../git/remote.ts';
 import type { Services } from '../http/services.ts';
 import type { Inquiries } from '../revision/inquiries.ts';
-import type { Prepared } from '../revision/preparer.ts';
 import { dependentPaths } from '../revision/store.ts';
-import type { PrepareTask } from '../revision/worker.ts';
+import type { Prepared, PrepareTask } from '../revision/worker.ts';
 import { openCredentials } from './credentials.ts';
 import type { Source } from './source.ts';
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { Digest } from './bundle.ts';
-import { AnyJson } from './json.ts';
 
 /** Messages of the agent protocol, `/agent/v1`. Times are RFC 3339 UTC, ids are UUIDv7 unless said otherwise. */
 
@@ -123,7 +122,7 @@ export const Report = z.discriminatedUnion('kind', [
     kind: z.literal('command'),
     commandId: z.string(),
     state: z.enum(['sent', 'completed', 'failed']),
-    result: AnyJson.optional(),
+    result: z.unknown().optional(),
   }),
   z.strictObject({
     ...reportBase,

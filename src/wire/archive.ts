@@ -26,39 +26,65 @@ const TRAILER_BYTES = 2 * BLOCK_BYTES;
 /** 100,000 files with long paths; a manifest is never larger than its archive. */
 const MAX_MANIFEST_BYTES = 128 * 1024 * 1024;
 
+type ReadFile = (file: BundleFile) => Uint8Array | Promise<Uint8Array>;
+
+/** The whole archive. @throws WireError `bundle_invalid` when `readFile` gives other bytes than the manifest names */
+export async function bundleArchive(manifest: BundleManifest, readFile: ReadFile): Promise<Buffer> {
+  return collect(archivePart(manifest, readFile, { start: 0, end: Number.POSITIVE_INFINITY }));
+}
+
 /**
- * The archive's bytes, the same on every call and machine, so that a download resumes by Range at any other replica.
- * `readFile` is called once per file, in order. @throws WireError `bundle_invalid` when it gives other bytes than the manifest names
+ * The archive's bytes from `start` to `end`, both inclusive: the same on every call and machine, so that a download resumes by Range at any other
+ * replica. `readFile` is called once per file that has a part in it, in order, when the bytes before it were taken.
+ * @throws WireError `bundle_invalid` when it gives other bytes than the manifest names
  */
-export async function bundleArchive(
+export async function* archivePart(
   manifest: BundleManifest,
-  readFile: (sha256: string) => Uint8Array | Promise<Uint8Array>,
-): Promise<Buffer> {
-  const archive = pack();
-  const collected = collect(archive);
-  try {
-    archive.entry(header(BUNDLE_MANIFEST_NAME, manifestBytes(manifest).length, 0o644), manifestBytes(manifest));
-    for (const file of manifest.files) {
-      const bytes = await readFile(file.sha256);
-      if (bytes.length !== file.size || sha256Hex(bytes) !== file.sha256) {
-        throw new WireError('bundle_invalid', `Cannot pack "${file.path}": its bytes are not those with SHA-256 ${file.sha256}`);
-      }
-      archive.entry(header(BUNDLE_FILES_PREFIX + file.path, file.size, Number.parseInt(file.mode, 8)), Buffer.from(bytes));
-    }
-    archive.finalize();
-  } catch (error) {
-    archive.destroy();
-    await collected.catch(() => undefined);
-    throw error;
+  readFile: ReadFile,
+  { start, end }: { start: number; end: number },
+): AsyncGenerator<Buffer> {
+  let at = 0;
+  for (const { size, bytes } of partsOf(manifest, readFile)) {
+    if (at + size > start && at <= end) yield (await bytes()).subarray(Math.max(0, start - at), Math.min(size, end + 1 - at));
+    at += size;
   }
-  return collected;
 }
 
 /** Bytes of `bundleArchive(manifest, …)`, without reading a file. */
 export function archiveSize(manifest: BundleManifest): number {
-  let size = TRAILER_BYTES + BLOCK_BYTES + padded(manifestBytes(manifest).length);
-  for (const file of manifest.files) size += extendedHeaderSize(BUNDLE_FILES_PREFIX + file.path) + BLOCK_BYTES + padded(file.size);
-  return size;
+  let total = 0;
+  for (const { size } of partsOf(manifest, () => Buffer.alloc(0))) total += size;
+  return total;
+}
+
+type Part = { size: number; bytes(): Promise<Buffer> };
+
+function* partsOf(manifest: BundleManifest, readFile: ReadFile): Generator<Part> {
+  const content = manifestBytes(manifest);
+  yield { size: BLOCK_BYTES + padded(content.length), bytes: () => packed(header(BUNDLE_MANIFEST_NAME, content.length, 0o644), content) };
+  for (const file of manifest.files) {
+    const name = BUNDLE_FILES_PREFIX + file.path;
+    yield {
+      size: extendedHeaderSize(name) + BLOCK_BYTES + padded(file.size),
+      bytes: async () => {
+        const bytes = await readFile(file);
+        if (bytes.length !== file.size || sha256Hex(bytes) !== file.sha256) {
+          throw new WireError('bundle_invalid', `Cannot pack "${file.path}": its bytes are not those with SHA-256 ${file.sha256}`);
+        }
+        return packed(header(name, file.size, Number.parseInt(file.mode, 8)), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      },
+    };
+  }
+  yield { size: TRAILER_BYTES, bytes: async () => Buffer.alloc(TRAILER_BYTES) };
+}
+
+/** One entry as it stands in an archive. */
+async function packed(entry: Partial<Header> & Pick<Header, 'name'>, content: Buffer): Promise<Buffer> {
+  const archive = pack();
+  archive.entry(entry, content);
+  archive.finalize();
+  const bytes = await collect(archive);
+  return bytes.subarray(0, bytes.length - TRAILER_BYTES);
 }
 
 export type ExtractOptions = {

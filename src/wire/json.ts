@@ -1,20 +1,41 @@
-import { z } from 'zod';
+/**
+ * Levels of JSON that is taken from outside. Deeper values exhaust the stack of whoever reads them by recursion: a check of `length`, which makes
+ * text of what stands there, `JSON.stringify`, PostgreSQL.
+ */
+export const MAX_JSON_DEPTH = 64;
 
-/** Of a value whose shape is not ours: deeper ones break those who read them by recursion, PostgreSQL among them. */
-const MAX_DEPTH = 64;
-const TOO_DEEP = `must be nested at most ${MAX_DEPTH} levels deep`;
+const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = ['"', '\\', '[', ']', '{', '}'].map((char) =>
+  char.charCodeAt(0),
+);
 
-/** Any JSON value of moderate depth. */
-export const AnyJson = z.unknown().refine((value) => isWithin(value, MAX_DEPTH), TOO_DEEP);
-/** Any JSON object of moderate depth. */
-export const AnyObject = z.record(z.string(), z.unknown()).refine((value) => isWithin(value, MAX_DEPTH), TOO_DEEP);
-
-/** Level by level, so that no depth exhausts the stack. */
-function isWithin(value: unknown, maxDepth: number): boolean {
-  let level = [value];
-  for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > maxDepth) return false;
-    level = level.flatMap((inner) => (typeof inner === 'object' && inner !== null ? Object.values(inner) : []));
+/** Of JSON that is not read yet; what is no JSON at all may be judged either way. */
+export function isTooDeep(json: string): boolean {
+  let depth = 0;
+  let isInText = false;
+  for (let at = 0; at < json.length; at += 1) {
+    const char = json.charCodeAt(at);
+    if (isInText) {
+      if (char === BACKSLASH) at += 1;
+      else if (char === QUOTE) isInText = false;
+    } else if (char === QUOTE) isInText = true;
+    else if (char === OPEN_LIST || char === OPEN_OBJECT) {
+      depth += 1;
+      if (depth > MAX_JSON_DEPTH) return true;
+    } else if (char === CLOSE_LIST || char === CLOSE_OBJECT) depth -= 1;
   }
-  return true;
+  return false;
+}
+
+/** Of JSON that was read already; level by level, since recursion is what it is to prevent. */
+export function isTooDeepValue(value: unknown): boolean {
+  let level = [value].filter(isNested);
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth >= MAX_JSON_DEPTH) return true;
+    level = level.flatMap((inner) => Object.values(inner)).filter(isNested);
+  }
+  return false;
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }

@@ -105,8 +105,8 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
   };
 
   for (let round = 0; round === 0 || plan.goOn(round); round += 1) {
-    await world.restore();
     if (round === 0) await coverAll();
+    else await world.restore();
     await inLanes(operations, plan.lanes, (operation) => probe(operation, round + 1));
     await plan.onRound?.(requests);
   }

@@ -7,8 +7,9 @@ import { Raw, Ref } from './json.ts';
 const INDEX = fc.nat(9);
 const refTo = (collection: string) => INDEX.map((index) => new Ref(collection, index));
 
-/** Deeper than what reads JSON by recursion can take. */
-const DEEP = [new Raw(`${'['.repeat(150_000)}${']'.repeat(150_000)}`), new Raw(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`)];
+/** Deeper than what reads JSON by recursion can take; with `length`, what compares it makes text of it first. */
+const ABYSS = `${'['.repeat(150_000)}${']'.repeat(150_000)}`;
+const DEEP = [new Raw(ABYSS), new Raw(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`), new Raw(`{"length":${ABYSS}}`)];
 
 /** What no schema here asks for, or what breaks things that were not thought through. */
 export const hostile: fc.Arbitrary<unknown> = fc.constantFrom(

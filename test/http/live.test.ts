@@ -81,6 +81,17 @@ describe('subscribe', () => {
     expect(await request(client, 'subscribe', { topics: ['events'] })).toMatchObject({ ok: true });
   });
 
+  test('input of any depth is refused, and ends neither the connection nor the service', async () => {
+    const client = await connected(await tenant());
+    for (const name of ['subscribe', 'unsubscribe']) {
+      const deep = JSON.parse(`${'['.repeat(65)}${']'.repeat(65)}`);
+      expect(await request(client, name, { topics: { length: deep } })).toMatchObject({ ok: false, code: 'invalid_request' });
+      // Past the client, which would run out of stack itself. Validation that did would throw where nobody catches.
+      client.io.engine.write(`2/live,["${name}",{"topics":{"length":${'['.repeat(40_000)}${']'.repeat(40_000)}}}]`);
+    }
+    expect(await request(client, 'subscribe', { topics: ['events'] })).toMatchObject({ ok: true });
+  });
+
   test('a socket holds at most 200 topics in all', async () => {
     const client = await connected(await tenant());
     const topics = Array.from({ length: 200 }, (_, i) => `device:d${i}`);

@@ -4,6 +4,8 @@ import { Hono } from 'hono';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listen } from '../../src/http/listen.ts';
 import { createLog } from '../../src/log.ts';
+import { signatureOf } from '../support/actors.ts';
+import { SIGNING_TOKEN } from '../support/hooks.ts';
 import { ADMIN_TOKEN, eventually, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -20,6 +22,7 @@ afterAll(() => service.close());
 
 const bearer = { authorization: `Bearer ${ADMIN_TOKEN}` };
 const json = { 'content-type': 'application/json' };
+const WEBHOOK = { provider: 'generic', secret: SIGNING_TOKEN };
 
 type Told = { status: number; headers: IncomingHttpHeaders; code: string };
 
@@ -77,6 +80,41 @@ describe('bodies', () => {
       expect((await post(path(), { ...headers, ...key }, most, true)).status).not.toBe(413);
     },
   );
+
+  test.each([
+    ['the API', '/api/v1/devices', bearer, 'name'],
+    ['the API, repeated', '/api/v1/devices', { ...bearer, 'idempotency-key': 'deep' }, 'name'],
+    ['an enrolment, from anybody', '/agent/v1/enroll', {}, 'name'],
+    ['reports', '/agent/v1/reports', {}, 'reports'],
+    ['older metrics', '/api/v1/analytics/device-metrics', {}, 'length'],
+    ['a command', '/api/v1/devices/till/commands', bearer, 'payload'],
+  ])('of %s, JSON that is deeper than anything needs to be is refused before it is looked at', async (_what, path, headers, field) => {
+    for (const inner of [`${'['.repeat(200_000)}${']'.repeat(200_000)}`, `${'{"length":'.repeat(65)}1${'}'.repeat(65)}`]) {
+      const body = `{"type":"run_command","${field}":{"length":${inner}}}`;
+      const response = await fetch(service.url + path, { method: 'POST', headers: { ...json, ...device, ...headers }, body });
+      expect([response.status, (await response.json()) as object]).toMatchObject([400, { code: 'too_deep' }]);
+    }
+  });
+
+  test('of an import, only the row is refused', async () => {
+    const deep = `{"id":{"length":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`;
+    const headers = { ...bearer, 'content-type': 'application/x-ndjson' };
+    const response = await fetch(`${service.url}/api/v1/devices:import`, { method: 'POST', headers, body: `${deep}\n{"id":"sound"}` });
+    expect(await response.json()).toMatchObject({ registered: 1, devices: [{ row: 2, id: 'sound' }], refused: [{ row: 1 }] });
+  });
+
+  test('of a webhook, it is malformed as other nonsense is', async () => {
+    const source = (
+      await service.api('POST', '/sources', { name: 'deep', url: 'https://example.com/b.git', layout: 'repo', webhook: WEBHOOK })
+    ).body;
+    const body = Buffer.from(`{"ref":{"length":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`);
+    const response = await fetch(`${service.url}/hooks/${source.id}`, {
+      method: 'POST',
+      headers: { ...json, ...signatureOf(body) },
+      body: new Uint8Array(body),
+    });
+    expect([response.status, (await response.json()) as object]).toMatchObject([400, { code: 'hook_malformed' }]);
+  });
 
   test('a body whose length is a lie is refused, and what was hidden in it is no request', async () => {
     const hidden = 'GET /api/v1/devices HTTP/1.1\r\nHost: x\r\n\r\n';

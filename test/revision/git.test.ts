@@ -48,7 +48,7 @@ test('a commit of a real repository is prepared, then only what the next one tou
     ['config/terminal.json', '0644'],
   ]);
   for (const { bundle } of full.paths) {
-    const archive = await bundleArchive(bundle!.manifest, (sha256) => full.blobs.get(sha256) ?? new Uint8Array());
+    const archive = await bundleArchive(bundle!.manifest, ({ sha256 }) => full.blobs.get(sha256) ?? new Uint8Array());
     expect(archive.length).toBe(bundle!.size);
     const source = (async function* () {
       yield archive;

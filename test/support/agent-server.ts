@@ -36,7 +36,7 @@ export async function makeBundle(
       }),
     apply: ApplySpec.parse(apply),
   };
-  const archive = await bundleArchive(manifest, (sha256) => contents.get(sha256) ?? Buffer.alloc(0));
+  const archive = await bundleArchive(manifest, ({ sha256 }) => contents.get(sha256) ?? Buffer.alloc(0));
   return { digest: bundleDigest(manifest), manifest, archive };
 }
 

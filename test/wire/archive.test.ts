@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { pack } from 'tar-stream';
 import { describe, expect, test } from 'vitest';
-import { archiveSize, bundleArchive, extractArchive, WireError } from '../../src/wire/archive.ts';
-import type { BundleManifest } from '../../src/wire/bundle.ts';
+import { archivePart, archiveSize, bundleArchive, extractArchive, WireError } from '../../src/wire/archive.ts';
+import type { BundleFile, BundleManifest } from '../../src/wire/bundle.ts';
 import { bundleDigest, manifestBytes, sha256Hex } from '../../src/wire/bundle.ts';
 import { pathCollision, pathFault } from '../../src/wire/path.ts';
 
@@ -39,7 +39,7 @@ const small = sampleOf([
 ]);
 
 function archiveOf(sample: Sample): Promise<Buffer> {
-  return bundleArchive(sample.manifest, (sha256) => sample.contents.get(sha256) ?? new Uint8Array());
+  return bundleArchive(sample.manifest, ({ sha256 }) => sample.contents.get(sha256) ?? new Uint8Array());
 }
 
 async function* chunked(bytes: Uint8Array, size = 700): AsyncGenerator<Uint8Array> {
@@ -111,6 +111,36 @@ describe('bundleArchive', () => {
         expect((await archiveOf(sample)).length).toBe(archiveSize(sample.manifest));
       }
     }
+  });
+
+  test('any part of it is that part of the whole, and reads no other file than it needs', async () => {
+    await fc.assert(
+      fc.asyncProperty(samples, fc.nat(), fc.nat(), async (sample, from, length) => {
+        const archive = await archiveOf(sample);
+        const start = from % archive.length;
+        const end = Math.min(archive.length - 1, start + (length % archive.length));
+        const read: string[] = [];
+        const readFile = ({ path, sha256 }: BundleFile) => {
+          read.push(path);
+          return sample.contents.get(sha256) ?? new Uint8Array();
+        };
+        const part = Buffer.concat(await Array.fromAsync(archivePart(sample.manifest, readFile, { start, end })));
+        expect(part.equals(archive.subarray(start, end + 1))).toBe(true);
+        // A file's bytes, with its header, stand before those of the next.
+        const paths = sample.manifest.files.map((file) => file.path);
+        expect(read).toEqual(paths.slice(paths.indexOf(read[0] ?? ''), paths.indexOf(read.at(-1) ?? '') + 1).filter(() => read.length > 0));
+      }),
+      { numRuns: 60 },
+    );
+    const read: string[] = [];
+    const readFile = ({ path, sha256 }: BundleFile) => {
+      read.push(path);
+      return small.contents.get(sha256) ?? new Uint8Array();
+    };
+    await Array.fromAsync(
+      archivePart(small.manifest, readFile, { start: archiveSize(small.manifest) - 1100, end: Number.POSITIVE_INFINITY }),
+    );
+    expect(read).toEqual([small.manifest.files.at(-1)?.path]);
   });
 
   test('refuses bytes that are not those of the manifest', async () => {

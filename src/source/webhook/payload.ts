@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Problem } from '../../errors.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/json.ts';
 import type { HookRequest, ParsedHook, Poke, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
@@ -29,6 +30,7 @@ export function textOf(request: HookRequest): string {
 
 /** @throws Problem `hook_malformed` */
 export function parseJson(text: string): unknown {
+  if (isTooDeep(text)) throw malformed(`its JSON is nested more than ${MAX_JSON_DEPTH} levels deep`);
   try {
     return JSON.parse(text);
   } catch (cause) {

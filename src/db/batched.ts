@@ -1,0 +1,43 @@
+/** Calls of `answer` at once: while they run, the next batch gathers, and most connections stay free for everything else. */
+const LANES = 2;
+
+type Pending<Key, Answer> = { key: Key; resolve: (answer: Answer) => void; reject: (error: unknown) => void };
+
+/**
+ * Turns a question about many into one about one: calls of the same moment, and those that come while others are answered, share a query.
+ * @param size keys per query
+ * @param answer gives as many answers as it gets keys, in their order; what it throws is thrown to all of them
+ */
+export function batched<Key, Answer>(
+  size: number,
+  answer: (keys: readonly Key[]) => Promise<readonly Answer[]>,
+): (key: Key) => Promise<Answer> {
+  const pending: Pending<Key, Answer>[] = [];
+  let starting = false;
+  let lanes = 0;
+  const drain = async () => {
+    starting = false;
+    lanes += 1;
+    while (pending.length > 0) await settle(pending.splice(0, size), answer);
+    lanes -= 1;
+  };
+  return (key) =>
+    new Promise((resolve, reject) => {
+      pending.push({ key, resolve, reject });
+      if (starting || lanes === LANES) return;
+      starting = true;
+      setImmediate(() => void drain());
+    });
+}
+
+async function settle<Key, Answer>(
+  batch: readonly Pending<Key, Answer>[],
+  answer: (keys: readonly Key[]) => Promise<readonly Answer[]>,
+): Promise<void> {
+  try {
+    const answers = await answer(batch.map(({ key }) => key));
+    for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Answer);
+  } catch (error) {
+    for (const { reject } of batch) reject(error);
+  }
+}
