@@ -45,8 +45,13 @@ test.each(IDS)('the %s bundle is whole, says its length, and every range of it i
   const whole = await bytesOf(response);
   expect([response.status, Number(response.headers.get('content-length'))]).toEqual([200, whole.length]);
   const files: Record<string, number> = {};
-  const writeFile = async ({ path, size }: { path: string; size: number }) => void (files[path] = size);
-  await extractArchive([whole] as unknown as AsyncIterable<Uint8Array>, { digest: devices[id].digest, maxBytes: 10_000_000, writeFile });
+  await extractArchive(ReadableStream.from([whole]), {
+    digest: devices[id].digest,
+    maxBytes: 10_000_000,
+    writeFile: ({ path, size }) => {
+      files[path] = size;
+    },
+  });
   expect(files).toEqual({ 'small.txt': 5, 'large.txt': CONTENT[id].length, 'last.txt': 4 });
   const last = whole.length - 1;
   for (const [range, start, end] of [
