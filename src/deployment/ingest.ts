@@ -4,7 +4,7 @@ import { type Store, transact, type Unit } from '../db/transact.ts';
 import { type Device, seedStatus } from '../device/device.ts';
 import { insertLogLines } from '../device/logs.ts';
 import { lockDevices } from '../device/store.ts';
-import { rolloutsWithRoomFor } from '../rollout/targets.ts';
+import { rolloutsWithRoomFor, timedOutButWanted } from '../rollout/targets.ts';
 import { insertTelemetry } from '../telemetry/store.ts';
 import type { Report } from '../wire/agent.ts';
 import { deploy } from './converge.ts';
@@ -31,7 +31,14 @@ export async function ingestReports(store: Store, organizationId: string, batche
     const reportsByDevice = mergeBatches(batches);
     const devices = await lockDevices(unit.tx, organizationId, [...reportsByDevice.keys()]);
     const deployments = await deploymentsById(unit.tx, organizationId, deploymentIdsIn(batches));
-    const outcomes = devices.map((device) => decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random()));
+    const stillWanted = await timedOutButWanted(
+      unit.tx,
+      organizationId,
+      [...deployments.values()].filter(({ state }) => state === 'timed_out').map(({ id }) => id),
+    );
+    const outcomes = devices.map((device) =>
+      decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random(), stillWanted),
+    );
     const ended = await applyMoves(unit, organizationId, outcomes, deployments);
     for (const { id, deviceId, until, reason } of await deferDeployments(
       unit.tx,
@@ -47,6 +54,8 @@ export async function ingestReports(store: Store, organizationId: string, batche
       outcomes.flatMap((outcome) => outcome.failed ?? []),
     );
     await updateDevices(unit.tx, organizationId, outcomes);
+    const late = outcomes.filter(({ good }) => good?.isLate).map(({ deviceId }) => deviceId);
+    if (late.length > 0) unit.wakeDevices(organizationId, late);
     await wakeRolloutsFor(unit, organizationId, devices);
     await insertLogLines(
       unit.tx,
@@ -140,6 +149,7 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
     agent_version: outcome.agentVersion ?? null,
     good_bundle: outcome.good?.bundle ?? null,
     good_revision: outcome.good?.revisionId ?? null,
+    late: outcome.good?.isLate ?? false,
     sync_status: outcome.syncStatus ?? null,
     drift_known: outcome.driftedPaths !== undefined,
     drifted: outcome.driftedPaths ?? null,
@@ -152,13 +162,17 @@ async function updateDevices(tx: Db, organizationId: string, outcomes: readonly 
       agent_version = coalesce(o.agent_version, d.agent_version),
       good_bundle = coalesce(o.good_bundle, d.good_bundle), good_revision_id = case when o.good_bundle is null then d.good_revision_id else o.good_revision end,
       deployment_id = case when o.good_bundle is null then d.deployment_id end,
+      desired_bundle = case when o.late then o.good_bundle else d.desired_bundle end,
+      desired_revision_id = case when o.late then o.good_revision else d.desired_revision_id end,
+      sequence = d.sequence + case when o.late then 1 else 0 end,
+      condemned_bundle = case when o.late and d.condemned_bundle = o.good_bundle then null else d.condemned_bundle end,
       sync_status = case when o.sync_status = 'in_sync' and d.held_at is not null then 'held' else coalesce(o.sync_status, d.sync_status) end,
       sync_since = case when coalesce(o.sync_status, d.sync_status) <> d.sync_status then now() else d.sync_since end,
       error_code = case when o.sync_status = 'in_sync' then null else d.error_code end,
       error_detail = case when o.sync_status = 'in_sync' then null else d.error_detail end,
       drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
     from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
-      good_bundle text, good_revision uuid, sync_status text, drift_known boolean, drifted jsonb)
+      good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)
     where d.organization_id = ${organizationId} and d.id = o.id`;
 }
 

@@ -11,8 +11,8 @@ export type ReportOutcome = {
   deferrals: Deferral[];
   /** Attempts that failed in this batch, for good or for now. */
   failed: FailedAttempt | null;
-  /** Bundle and revision that the device has made permanent. */
-  good: { bundle: string; revisionId: string | null } | null;
+  /** Bundle and revision that the device has made permanent; `isLate` when it had been given up on, and is to stay on it all the same. */
+  good: { bundle: string; revisionId: string | null; isLate: boolean } | null;
   /** undefined: not said. */
   reportedBundle: string | null | undefined;
   /** The device's time of that word. */
@@ -29,12 +29,16 @@ export type ReportOutcome = {
 
 type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
 
-/** Decides what the reports of one device, oldest first, change. Pure; reports that come twice or too late change nothing. */
+/**
+ * Decides what the reports of one device, oldest first, change. Pure; reports that come twice or too late change nothing.
+ * @param stillWanted attempts that timed out and may still succeed: on all others the device was told to go back meanwhile
+ */
 export function decideReports(
   device: Device,
   deployments: ReadonlyMap<string, Deployment>,
   reports: readonly Report[],
   random: number,
+  stillWanted: ReadonlySet<string>,
 ): ReportOutcome {
   const outcome: ReportOutcome = {
     deviceId: device.id,
@@ -53,8 +57,10 @@ export function decideReports(
   };
   const states = new Map<string, DeploymentState>();
   for (const report of reports) {
-    if (report.kind === 'deployment') takeStep(device, deployments.get(report.deploymentId), report, states, outcome, random);
-    else if (report.kind === 'deferred') takeDeferral(device, deployments.get(report.deploymentId), report, outcome);
+    if (report.kind === 'deployment') {
+      const deployment = deployments.get(report.deploymentId);
+      takeStep(device, deployment, report, states, outcome, { random, mayBeLate: stillWanted.has(report.deploymentId) });
+    } else if (report.kind === 'deferred') takeDeferral(device, deployments.get(report.deploymentId), report, outcome);
     else if (report.kind === 'heartbeat') takeHeartbeat(device, report, outcome);
     else if (report.kind === 'drift') takeDrift(device, report, outcome);
   }
@@ -68,7 +74,7 @@ function takeStep(
   report: DeploymentReport,
   states: Map<string, DeploymentState>,
   outcome: ReportOutcome,
-  random: number,
+  { random, mayBeLate }: { random: number; mayBeLate: boolean },
 ): void {
   outcome.reportedBundle = report.runningDigest;
   outcome.reportedAt = report.at;
@@ -76,6 +82,8 @@ function takeStep(
   const from = states.get(deployment.id) ?? deployment.state;
   if (report.state === 'confirming' && (from === 'confirming' || from === 'succeeded')) confirm(deployment, outcome);
   if (!TRANSITIONS[from].includes(report.state)) return;
+  const isLate = from === 'timed_out' && report.state === 'succeeded';
+  if (isLate && !mayBeLate) return;
   states.set(deployment.id, report.state);
   if (report.state === 'confirming') confirm(deployment, outcome);
   const current = device.deploymentId === deployment.id || (device.deploymentId === null && !isOpen(deployment.state));
@@ -93,7 +101,7 @@ function takeStep(
   // On the way back of a rollout it does not run what Git says.
   if (report.state === 'succeeded' && isWayBack(deployment)) outcome.syncStatus = 'rolled_back';
   if (report.state === 'succeeded') {
-    outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId };
+    outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId, isLate };
     outcome.driftedPaths = null;
   }
   if (failure !== null)

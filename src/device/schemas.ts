@@ -131,6 +131,10 @@ export const DeploymentView = z
     ]),
     attempt: z.number().int(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    deferral: z
+      .object({ until: time, reason: z.string() })
+      .nullable()
+      .openapi({ description: 'Until when the device put it off, and why, while it waits' }),
     createdAt: time,
     deliveringAt: time.nullable(),
     applyingAt: time.nullable(),
@@ -140,10 +144,11 @@ export const DeploymentView = z
   .openapi('Deployment');
 
 export function viewDeployment(deployment: Deployment): z.output<typeof DeploymentView> {
-  const { id, deviceId, rolloutId, revisionId, bundle, previousBundle, kind, state, attempt } = deployment;
+  const { id, deviceId, rolloutId, revisionId, bundle, previousBundle, kind, state, attempt, deferredUntil, deferReason } = deployment;
   return {
     ...{ id, deviceId, rolloutId, revisionId, bundle, previousBundle, kind, state, attempt },
     error: deployment.errorCode === null ? null : { code: deployment.errorCode, detail: deployment.errorDetail ?? '' },
+    deferral: state === 'queued' && deferredUntil !== null ? { until: deferredUntil.toISOString(), reason: deferReason ?? '' } : null,
     createdAt: deployment.createdAt.toISOString(),
     deliveringAt: deployment.deliveringAt?.toISOString() ?? null,
     applyingAt: deployment.applyingAt?.toISOString() ?? null,

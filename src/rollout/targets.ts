@@ -207,3 +207,20 @@ export async function failedTargets(
     where d.source_id = ${rollout.sourceId} and ${movable(tx)} and p.bundle is not null and p.bundle is distinct from d.desired_bundle
     order by d.id for update of d`;
 }
+
+/**
+ * Of attempts that timed out, those that may still end well when the device says so: what they brought is what it is told to run, or what its folder still
+ * holds and no rollout has given up. In all other cases the device has been told to go back.
+ */
+export async function timedOutButWanted(tx: Db, organizationId: string, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await tx<{ id: string }[]>`
+    select t.id from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+    where t.organization_id = ${organizationId} and t.id = any(${[...ids]}::uuid[]) and d.deployment_id is null
+      and not exists (select 1 from deployments n where n.organization_id = t.organization_id and n.device_id = t.device_id and n.id > t.id)
+      and (d.desired_bundle = t.bundle or (${movable(tx)}
+        and t.bundle = (select s.bundle from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
+        and (select r.state from rollouts r where r.organization_id = d.organization_id and r.source_id = d.source_id order by r.position desc limit 1)
+          not in ('aborted', 'reverting', 'reverted')))`;
+  return new Set(rows.map(({ id }) => id));
+}

@@ -60,7 +60,32 @@ test('an attempt whose device falls silent in the middle times out; what the dev
 
   await scene.report([scene.step('succeeded', { runningDigest: scene.attempt.bundle })]);
   expect((await scene.attempts())[0].state).toBe('succeeded');
-  expect(await scene.device()).toMatchObject({ syncStatus: 'in_sync', lastGood: { bundle: scene.attempt.bundle } });
+  const bundle = scene.attempt.bundle;
+  expect(await scene.device()).toMatchObject({ syncStatus: 'in_sync', lastGood: { bundle }, desired: { bundle } });
+  const why = (await service.api('GET', '/devices/silent/why')).body;
+  expect(why).toEqual([]);
+});
+
+test('a device that was sent back when it timed out goes back, although it says later that all went well', async () => {
+  const scene = await deviceUnderWay('sent-back');
+  await scene.report([scene.step('succeeded', { runningDigest: scene.attempt.bundle })]);
+  const first = (await scene.device()).desired;
+  const url = scene.source.url
+    .split('/')
+    .at(-1)
+    .replace(/\.git$/, '');
+  await host.commit(url, folder({ vlan: 2 }));
+  await service.api('POST', `/sources/${scene.source.id}/sync`);
+  const second = await eventually('a second attempt', async () => {
+    const [newest, ...older] = await scene.attempts();
+    return older.length > 0 ? newest : undefined;
+  });
+  await service.database.sql`update deployments set deadline_at = now() - interval '1 second', state = 'applying' where id = ${second.id}`;
+  await timeOut.run(service.app.services);
+  await service.database.sql`update rollouts set state = 'aborted' where id = ${second.rolloutId}`;
+  await scene.report([scene.step('succeeded', { deploymentId: second.id, runningDigest: second.bundle })]);
+  expect((await scene.attempts())[0].state).toBe('timed_out');
+  expect(await scene.device()).toMatchObject({ desired: first, lastGood: { bundle: scene.attempt.bundle } });
 });
 
 test('a passing failure gets another attempt when its time has come, and why tells it until then', async () => {

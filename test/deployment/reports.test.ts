@@ -69,7 +69,8 @@ const heartbeat = (runningDigest: string | null, sequence: number, when = at()):
   sequence,
   agentVersion: '1',
 });
-const decide = (reports: Report[], d = device(), t = deployment()) => decideReports(d, new Map([[t.id, t]]), reports, 0.5);
+const decide = (reports: Report[], d = device(), t = deployment(), stillWanted: string[] = []) =>
+  decideReports(d, new Map([[t.id, t]]), reports, 0.5, new Set(stillWanted));
 
 test('the steps of a good attempt move it on, and the confirming one is accepted', () => {
   const outcome = decide([step('delivering', OLD), step('applying', OLD), step('confirming', NEW)]);
@@ -117,6 +118,20 @@ test('a device that has seen what is desired and runs something else has diverge
   expect(decide([heartbeat(OLD, 4)], settled).diverged).toBe(false);
   expect(decide([heartbeat(NEW, 4)], device({ desiredBundle: OLD })).diverged).toBe(false);
   expect(decide([heartbeat(NEW, 4)], device({ deploymentId: null, desiredBundle: OLD, following: false })).diverged).toBe(false);
+});
+
+test('of an attempt that was given up on, a late success counts only where it is still wanted', () => {
+  const givenUp = device({ deploymentId: null, desiredBundle: OLD, syncStatus: 'failed' });
+  const timedOut = deployment({ state: 'timed_out' });
+  const late = step('succeeded', NEW);
+  expect(decide([late], givenUp, timedOut, [DEPLOYMENT])).toMatchObject({
+    moves: [{ to: 'succeeded' }],
+    good: { bundle: NEW, isLate: true },
+    syncStatus: 'in_sync',
+  });
+  expect(decide([late], givenUp, timedOut)).toMatchObject({ moves: [], good: null, syncStatus: undefined, reportedBundle: NEW });
+  // That it failed is always worth knowing.
+  expect(decide([step('failed', OLD, 'interrupted')], givenUp, timedOut)).toMatchObject({ moves: [{ to: 'failed' }] });
 });
 
 test('a heartbeat that reports overtook does not undo them, unless the clock was set back', () => {

@@ -44,7 +44,7 @@ test('a busy device says until when and why, its wave waits for it, a newer comm
     { code: 'busy', detail: `The device is busy until ${first.until}: 12 customers`, unblockedBy: `the device, at ${first.until}` },
   ]);
   const [attempt] = await attemptsOf(scene, canary.id);
-  expect(attempt).toMatchObject({ id: first.deploymentId, state: 'queued' });
+  expect(attempt).toMatchObject({ id: first.deploymentId, state: 'queued', deferral: { until: first.until, reason: '12 customers' } });
   // It asked for two hours, the policy gives one from the start of the attempt.
   expect(Date.parse(first.until) - Date.parse(attempt.createdAt)).toBe(3_600_000);
   const { body: waiting } = await scene.api('GET', `/rollouts/${attempt.rolloutId}`);

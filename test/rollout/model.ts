@@ -232,7 +232,7 @@ export function expiry({ world, policy }: Model): Date | null {
 
 export function abort(model: Model, { code, revert }: { code: string; revert: boolean }): void {
   model.state = 'aborted';
-  model.world.paused = false;
+  Object.assign(model.world, { paused: false, condemned: true });
   model.end = { code, revert };
   callOff(model);
   if (revert && revertAll(model.world) > 0) model.state = 'reverting';

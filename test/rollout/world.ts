@@ -68,6 +68,8 @@ export type World = {
   /** The rollout was completed: what it brought is what reverts and late joiners get. */
   established: boolean;
   superseded: boolean;
+  /** The rollout was aborted. */
+  condemned: boolean;
   paused: boolean;
 };
 
@@ -85,7 +87,7 @@ export function openWorld(policy: RolloutPolicy, specs: readonly DeviceSpec[], n
       ...{ desired: ran, good: ran, condemned: null, current: null, attempts: [] },
     };
   });
-  return { now, policy, devices, established: false, superseded: false, paused: false };
+  return { now, policy, devices, established: false, superseded: false, condemned: false, paused: false };
 }
 
 /** What its folder holds. */
@@ -178,9 +180,16 @@ export function setOnline(world: World, device: Device, online: boolean): void {
   Object.assign(device, { online, onlineSince: world.now });
   const last = device.attempts.at(-1);
   if (!online || last?.state !== 'timed_out' || device.current !== null) return;
-  const isWell = goesWell(fateOf(device, last));
-  end(world, last, isWell ? 'succeeded' : 'rolled_back');
-  if (isWell) device.good = last.bundle;
+  if (!goesWell(fateOf(device, last))) end(world, last, 'rolled_back');
+  else if (isStillWanted(world, device, last)) {
+    end(world, last, 'succeeded');
+    Object.assign(device, { desired: last.bundle, good: last.bundle, condemned: null });
+  }
+}
+
+/** Else the device has been told to go back. */
+function isStillWanted(world: World, device: Device, { bundle }: Attempt): boolean {
+  return device.desired === bundle || (movable(device) && folder(world, device) === bundle && !world.condemned);
 }
 
 /** When something happens by itself next: infinity when nothing does. */
