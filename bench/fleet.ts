@@ -13,8 +13,10 @@ import { TARGETS } from './support/targets.ts';
 const REPOSITORY = 'fleet';
 /** Devices that the second, small commit changes. */
 const FEW = 3;
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 300_000;
 const ROLLOUT_TIMEOUT_MS = 10 * 60_000;
+/** More are shared among several processes of the service: each connection needs a file of the 20,000 that a process may often open, and a port. */
+const DEVICES_PER_API = 18_000;
 const FLEET = `apiVersion: bellwether/v1
 kind: Fleet
 devices: "devices/*"
@@ -34,6 +36,8 @@ const SCHEMA = JSON.stringify({
   properties: { device: { type: 'string' }, push: { type: 'integer', minimum: 0 }, vlan: { type: 'integer', minimum: 1, maximum: 4094 } },
 });
 
+/** Process ids of the service, and the devices. */
+type Processes = { servers: number[]; devices: SimulatedDevices };
 type Measured = { seconds: number; serverCpu: number; postgresCpu: number; devicesCpu: number };
 
 /** One commit that changes every device of one fleet repository: push → the last device has applied and reported. */
@@ -45,11 +49,17 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   const source = await stack.createSource(REPOSITORY, 'fleet');
   say(`registering ${count} devices`);
   const keys = await registerDevices(stack, source.id, count);
-  await using devices = startDevices({ server: stack.url, devices: keys, failRate: 0, latencyMs: 0 }, signal);
+  const apis = await Promise.all(Array.from({ length: Math.ceil(count / DEVICES_PER_API) - 1 }, () => stack.addApi()));
+  const servers = [stack, ...apis].map(({ url, service }) => ({ url, pid: service.pid }));
+  const each = Math.ceil(count / servers.length);
+  const orders = servers.map(({ url }, n) => ({ server: url, devices: keys.slice(n * each, (n + 1) * each), failRate: 0, latencyMs: 0 }));
+  await using devices = startDevices(orders, signal);
   await devices.until('all devices to be there', ({ ready }) => ready === count, START_TIMEOUT_MS);
-  const idleMb = await memoryMb(stack.service.pid, 'VmRSS');
+  const memory = (of: 'VmRSS' | 'VmHWM') => sumOf(servers.map(({ pid }) => memoryMb(pid, of)));
+  const idleMb = await memory('VmRSS');
   const ids = keys.map((key) => key.id);
-  const commit = (n: number, changed: readonly string[]) => rollOut(stack, devices, source.hookUrl, n, changed, signal);
+  const processes = { servers: servers.map(({ pid }) => pid), devices };
+  const commit = (n: number, changed: readonly string[]) => rollOut(stack, processes, source.hookUrl, n, changed, signal);
   say('first commit');
   const first = await commit(0, ids);
   say(`a commit that changes all ${count}`);
@@ -57,15 +67,18 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   const few = await commit(2, ids.slice(0, FEW));
   const applied = await converged(stack, count);
   await settle(stack, signal);
-  const settledMb = await memoryMb(stack.service.pid, 'VmRSS');
-  const peakMb = await memoryMb(stack.service.pid, 'VmHWM');
-  tell(count, applied, { first, all, few }, { idleMb, settledMb, peakMb }, devices.told().troubles);
+  const settledMb = await memory('VmRSS');
+  const peakMb = await memory('VmHWM');
+  const [{ databaseMb }] = await stack.sql<[{ databaseMb: number }]>`
+    select round(pg_database_size(current_database()) / 1048576.0)::int as "databaseMb"`;
+  const seen = { count, applied, servers: servers.length, troubles: devices.told().troubles };
+  tell(seen, { first, all, few }, { idleMb, settledMb, peakMb, databaseMb });
 }
 
 /** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */
 async function rollOut(
   stack: Stack,
-  devices: SimulatedDevices,
+  processes: Processes,
   hookUrl: string,
   n: number,
   changed: readonly string[],
@@ -73,8 +86,9 @@ async function rollOut(
 ): Promise<Measured> {
   await settle(stack, signal);
   const commit = await stack.host.commit(REPOSITORY, filesOf(n, changed));
+  const { devices } = processes;
   const before = devices.told().succeeded;
-  const spent = await spentSoFar(stack, devices);
+  const spent = await spentSoFar(stack, processes);
   const started = performance.now();
   const answer = await postGitLabPush(hookUrl, { after: commit });
   if (answer.status !== 202) throw new Error(`The hook was answered ${answer.status}: ${await answer.text()}`);
@@ -84,7 +98,7 @@ async function rollOut(
     ROLLOUT_TIMEOUT_MS,
   );
   const seconds = (performance.now() - started) / 1000;
-  const now = await spentSoFar(stack, devices);
+  const now = await spentSoFar(stack, processes);
   return {
     seconds,
     serverCpu: now.server - spent.server,
@@ -102,11 +116,11 @@ function filesOf(n: number, ids: readonly string[]): Files {
   return files;
 }
 
-async function spentSoFar(stack: Stack, devices: SimulatedDevices): Promise<{ server: number; postgres: number; devices: number }> {
+async function spentSoFar(stack: Stack, { servers, devices }: Processes): Promise<{ server: number; postgres: number; devices: number }> {
   const [server, postgres, spentByDevices] = await Promise.all([
-    cpuSeconds(stack.service.pid),
+    sumOf(servers.map(cpuSeconds)),
     familyCpuSeconds(stack.postgresPid),
-    cpuSeconds(devices.pid),
+    sumOf(devices.pids.map(cpuSeconds)),
   ]);
   return { server, postgres, devices: spentByDevices };
 }
@@ -132,12 +146,18 @@ async function converged({ sql }: Stack, count: number): Promise<number> {
   return row.applied;
 }
 
+async function sumOf(values: readonly Promise<number>[]): Promise<number> {
+  const all = await Promise.all(values);
+  return round(
+    all.reduce((sum, value) => sum + value, 0),
+    2,
+  );
+}
+
 function tell(
-  count: number,
-  applied: number,
+  { count, applied, servers, troubles }: { count: number; applied: number; servers: number; troubles: number },
   { first, all, few }: { first: Measured; all: Measured; few: Measured },
-  { idleMb, settledMb, peakMb }: { idleMb: number; settledMb: number; peakMb: number },
-  troubles: number,
+  { idleMb, settledMb, peakMb, databaseMb }: { idleMb: number; settledMb: number; peakMb: number; databaseMb: number },
 ): void {
   const seconds = ({ seconds: value }: Measured) => `${round(value, 2)} s`;
   const rows = [
@@ -151,6 +171,8 @@ function tell(
     { what: 'service, resident with all connected', seen: `${idleMb} MB`, limit: TARGETS.memory },
     { what: 'service, resident after the commits', seen: `${settledMb} MB` },
     { what: 'service, peak resident', seen: `${peakMb} MB` },
+    { what: 'processes of the service', seen: servers },
+    { what: 'database', seen: `${databaseMb} MB` },
     { what: 'requests that devices had to repeat', seen: troubles },
   ];
   report(`${count} devices, one fleet repository`, rows, {
@@ -161,6 +183,6 @@ function tell(
     serverCpuSeconds: round(all.serverCpu, 2),
     postgresCpuSeconds: round(all.postgresCpu, 2),
     devicesCpuSeconds: round(all.devicesCpu, 2),
-    ...{ serverIdleRssMb: idleMb, serverSettledRssMb: settledMb, serverPeakRssMb: peakMb, troubles },
+    ...{ serverIdleRssMb: idleMb, serverSettledRssMb: settledMb, serverPeakRssMb: peakMb, databaseMb, servers, troubles },
   });
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +23,8 @@ export type Stack = AsyncDisposable & {
   postgresPid: number;
   folder: string;
   createSource(name: string, layout: 'repo' | 'fleet'): Promise<{ id: string; hookUrl: string }>;
+  /** Another process of the service that answers requests and does no other work. */
+  addApi(): Promise<{ url: string; service: Program }>;
 };
 
 const READY_TIMEOUT_MS = 60_000;
@@ -50,16 +53,23 @@ export async function openStack(options: {
     const token = mintToken('token');
     const env = {
       PORT: '0',
-      DATA_DIR: join(folder, 'data'),
       DATABASE_URL: postgres.url,
+      BELLWETHER_SECRET_KEY: randomBytes(32).toString('base64'),
       BELLWETHER_ADMIN_TOKEN: token,
       ALLOW_PRIVATE_GIT_HOSTS: 'true',
       ...options.env,
     };
-    const service = opened.use(startProgram('src/main.ts', { args: ['serve'], nodeArgs: NODE_ARGS, env, profileDir: options.profileDir }));
-    const url = await lineOf(service, readyUrl, READY_TIMEOUT_MS);
+    const start = async (owner: AsyncDisposableStack, dataDir: string, more: { profileDir?: string | undefined; role?: string } = {}) => {
+      const own = { ...env, ROLE: more.role ?? 'all', DATA_DIR: join(folder, dataDir) };
+      const service = owner.use(
+        startProgram('src/main.ts', { args: ['serve'], nodeArgs: NODE_ARGS, env: own, profileDir: more.profileDir }),
+      );
+      return { url: await lineOf(service, readyUrl, READY_TIMEOUT_MS), service };
+    };
+    const { url, service } = await start(opened, 'data', options);
     const api = createClient({ server: url, token, signal: options.signal });
     const closing = opened.move();
+    let apis = 0;
     return {
       ...{ url, token, api, sql, host, service, folder },
       postgresPid: postgres.pid,
@@ -68,6 +78,10 @@ export async function openStack(options: {
         return CREATED.parse(
           await api.send('POST', '/sources', { name, url: host.urlOf(name), layout, webhook, pollIntervalSeconds: 3600 }),
         );
+      },
+      addApi: () => {
+        apis += 1;
+        return start(closing, `api-${apis}`, { role: 'api' });
       },
       [Symbol.asyncDispose]: () => closing.disposeAsync(),
     };

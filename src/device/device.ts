@@ -66,6 +66,10 @@ export type Device = {
 
 export { DeviceId };
 
+export function isDeviceId(text: string): boolean {
+  return DeviceId.safeParse(text).success;
+}
+
 /** Status word of the seed's dashboards for a device, as `device_update` carries it. */
 export function seedStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
   if (device.syncStatus === 'updating') return 'UPDATING';

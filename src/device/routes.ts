@@ -1,11 +1,11 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { callOffDevices, convergeDevice } from '../deployment/converge.ts';
-import { invalid, notFound } from '../errors.ts';
+import { notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { body, checkIfMatch, createApi, decodeCursor, etagOf, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
 import { KEYS_CHANNEL } from '../http/auth.ts';
 import type { Services } from '../http/services.ts';
-import { DeviceId, SYNC_STATUSES } from './device.ts';
+import { DeviceId, isDeviceId, SYNC_STATUSES } from './device.ts';
 import { checkSite, defaultPath, registerDevice } from './register.ts';
 import { DeviceChange, DeviceView, NewDevice, RegisteredDevice, viewDevice } from './schemas.ts';
 import { deleteDevice, deviceById, listDevices, lockDevice, updateDevice } from './store.ts';
@@ -51,7 +51,7 @@ export function deviceRoutes(services: Services) {
           q,
           label: label === undefined ? undefined : { key, value: value.join('=') },
         };
-        const rows = await listDevices(store.sql, c.get('actor').organizationId, filter, decodeDeviceCursor(cursor), limit + 1);
+        const rows = await listDevices(store.sql, c.get('actor').organizationId, filter, decodeCursor(cursor, isDeviceId) ?? '', limit + 1);
         return c.json(
           toPage(rows, limit, (device) => device.id, viewDevice),
           200,
@@ -174,12 +174,4 @@ export function deviceRoutes(services: Services) {
         return c.body(null, 204);
       },
     );
-}
-
-/** @throws Problem `invalid_request` */
-function decodeDeviceCursor(cursor: string | undefined): string {
-  const text = decodeCursor(cursor) ?? '';
-  if (text !== '' && !DeviceId.safeParse(text).success)
-    throw invalid(`Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`);
-  return text;
 }

@@ -2,7 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
-import { Problem } from '../errors.ts';
+import { invalid, Problem } from '../errors.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
 
 /** What every handler finds in its context. */
@@ -139,39 +139,30 @@ export function page<S extends z.ZodType>(item: S) {
   return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 }
 
-export function decodeCursor(cursor: string | undefined): string | null {
+/** @param isKey whether a list by such keys could have written it @throws Problem `invalid_request` */
+export function decodeCursor(cursor: string | undefined, isKey: (text: string) => boolean = () => true): string | null {
   if (cursor === undefined || cursor === '') return null;
   const text = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (Buffer.from(text).toString('base64url') !== cursor)
-    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
+  if (Buffer.from(text).toString('base64url') !== cursor || !isKey(text))
+    throw invalid(`Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`);
   return text;
 }
 
 /** A number in a cursor, as lists by cursor or id use it. */
 export function decodeNumberCursor(cursor: string | undefined): number | null {
-  const text = decodeCursor(cursor);
-  if (text === null) return null;
-  if (!/^\d{1,15}$/.test(text))
-    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
-  return Number(text);
+  const text = decodeCursor(cursor, (key) => /^\d{1,15}$/.test(key));
+  return text === null ? null : Number(text);
 }
 
 /** A time in a cursor. */
 export function decodeTimeCursor(cursor: string | undefined): Date | null {
-  const text = decodeCursor(cursor);
-  if (text === null) return null;
-  const at = new Date(text);
-  if (!/^\d{4}-\d{2}-\d{2}T/.test(text) || Number.isNaN(at.getTime()))
-    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
-  return at;
+  const text = decodeCursor(cursor, (key) => /^\d{4}-\d{2}-\d{2}T/.test(key) && !Number.isNaN(Date.parse(key)));
+  return text === null ? null : new Date(text);
 }
 
 /** A UUID in a cursor. */
 export function decodeIdCursor(cursor: string | undefined): string | null {
-  const text = decodeCursor(cursor);
-  if (text !== null && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text))
-    throw new Problem('invalid_request', `Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`, { status: 400 });
-  return text;
+  return decodeCursor(cursor, (key) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key));
 }
 
 /** Cuts a list that was read with `limit + 1` rows. */

@@ -1,7 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Unit } from '../db/transact.ts';
-import { conflict, invalid, notFound } from '../errors.ts';
+import { isDeviceId } from '../device/device.ts';
+import { conflict, notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import {
   body,
@@ -21,7 +22,6 @@ import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { revisionOf } from '../revision/store.ts';
 import { lockSource } from '../source/store.ts';
-import { DeviceId } from '../wire/agent.ts';
 import { abort, decide, override, pause, resume, retryFailed, skipWave } from './actions.ts';
 import { approvalsOf } from './approvals.ts';
 import { rolloutDevices, waveCounts } from './counts.ts';
@@ -172,9 +172,7 @@ export function rolloutRoutes(services: Services) {
       async (c) => {
         const rollout = await find(c, c.req.valid('param').id);
         const { limit, cursor, ...filter } = c.req.valid('query');
-        const after = decodeCursor(cursor) ?? '';
-        if (after !== '' && !DeviceId.safeParse(after).success)
-          throw invalid(`Cannot read the cursor "${cursor}": use nextCursor of an earlier answer`);
+        const after = decodeCursor(cursor, isDeviceId) ?? '';
         const rows = await rolloutDevices(store.sql, rollout, filter, after, limit + 1);
         return c.json(
           toPage(rows, limit, (device) => device.deviceId, viewRolloutDevice),
