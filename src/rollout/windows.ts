@@ -240,6 +240,8 @@ function cronFault(cron: string): Fault | undefined {
 }
 
 function fixedFault(timeZone: string, window: Fixed): Fault | undefined {
+  // What is no time at all is told already; this is asked all the same.
+  if (![window.from, window.to].every((text) => Moment.safeParse(text).success)) return undefined;
   const { start, end } = fixedSpan(timeZone, window);
   return start < end ? undefined : { path: ['to'], message: `"${window.to}" is not after "${window.from}"` };
 }

@@ -201,6 +201,14 @@ describe('RolloutWindows', () => {
     expect(faults({ ...berlin, deny: [{ cron, durationMinutes: 60 }] })).toEqual([['deny.0.cron', message]]);
   });
 
+  test.each(['', 'x'.repeat(5_000), '2026-13-01T00:00', '2026-02-30T00:00', '+012026-01-01T00:00:00Z'])(
+    'refuses the moment "%.20s"',
+    (moment) => {
+      const told = faults({ ...berlin, deny: [nightly, { from: moment, to: '2026-12-23T22:30:00Z' }] });
+      expect(told.map(([path]) => path)).toContain('deny.1.from');
+    },
+  );
+
   test('refuses a freeze that ends before it begins, or whose local times are the same instant', () => {
     const both = { ...berlin, deny: [nightly, { from: '2026-12-24T00:00', to: '2026-12-23T22:30:00Z' }] };
     expect(faults(both)).toEqual([['deny.1.to', '"2026-12-23T22:30:00Z" is not after "2026-12-24T00:00"']]);
