@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { messageOf, Problem } from '../errors.ts';
+import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { problemDocument } from './api.ts';
 
@@ -33,7 +34,9 @@ export function listen(fetch: Fetch, at: { host: string; port: number }, log: Lo
 }
 
 function answerOf(problem: Problem): Response {
-  return new Response(JSON.stringify(problemDocument(problem, '')), { status: problem.status, headers: HEADERS });
+  const requestId = newId();
+  const headers = { ...HEADERS, 'x-request-id': requestId };
+  return new Response(JSON.stringify(problemDocument(problem, requestId)), { status: problem.status, headers });
 }
 
 const HEADERS = { 'content-type': 'application/problem+json', 'x-content-type-options': 'nosniff', connection: 'close' };
@@ -42,9 +45,11 @@ const HEADERS = { 'content-type': 'application/problem+json', 'x-content-type-op
 function refuse(error: Error & { code?: string }, socket: Duplex): void {
   if (!(socket instanceof Socket) || !socket.writable || hasBegunToAnswer(socket)) return void socket.destroy(error);
   const problem = problemOf(error.code);
-  const { title, ...rest } = problemDocument(problem, '');
+  const requestId = newId();
+  const { title, ...rest } = problemDocument(problem, requestId);
   const body = JSON.stringify({ title, ...rest });
-  const head = Object.entries({ ...HEADERS, 'content-length': Buffer.byteLength(body) }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const headers = { ...HEADERS, 'x-request-id': requestId, 'content-length': Buffer.byteLength(body) };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`HTTP/1.1 ${problem.status} ${title}\r\n${head.join('')}\r\n${body}`);
   socket.destroySoon();
 }

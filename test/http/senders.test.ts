@@ -165,6 +165,8 @@ describe('what is not even a request', () => {
     // Of a body that is broken, the answer may have come before the body.
     const last = answer.split(/(?=HTTP\/1\.1 )/).at(-1) ?? '';
     expect(problemIn(last)).toEqual([status, code]);
+    const [, requestId] = /^x-request-id: (\S+)\r$/im.exec(last) ?? [];
+    expect(last).toContain(`"instance":"urn:request:${requestId}"`);
   });
 
   test('the service goes on', async () => {
