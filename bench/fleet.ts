@@ -57,6 +57,7 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   await devices.until('all devices to be there', ({ ready }) => ready === count, START_TIMEOUT_MS);
   const memory = (of: 'VmRSS' | 'VmHWM') => sumOf(servers.map(({ pid }) => memoryMb(pid, of)));
   const idleMb = await memory('VmRSS');
+  say(`all connected: ${idleMb} MB`);
   const ids = keys.map((key) => key.id);
   const processes = { servers: servers.map(({ pid }) => pid), devices };
   const commit = (n: number, changed: readonly string[]) => rollOut(stack, processes, source.hookUrl, n, changed, signal);
@@ -99,12 +100,17 @@ async function rollOut(
   );
   const seconds = (performance.now() - started) / 1000;
   const now = await spentSoFar(stack, processes);
-  return {
+  const measured = {
     seconds,
     serverCpu: now.server - spent.server,
     postgresCpu: now.postgres - spent.postgres,
     devicesCpu: now.devices - spent.devices,
   };
+  // A large fleet takes many minutes: what is known already is said.
+  say(
+    `commit ${n}, ${changed.length} devices: ${JSON.stringify(measured, (_key, value) => (typeof value === 'number' ? round(value, 2) : value))}`,
+  );
+  return measured;
 }
 
 function filesOf(n: number, ids: readonly string[]): Files {
