@@ -42,8 +42,12 @@ type Measured = { seconds: number; serverCpu: number; postgresCpu: number; devic
 
 /** One commit that changes every device of one fleet repository: push → the last device has applied and reported. */
 export async function benchFleet(args: string[], signal: AbortSignal): Promise<void> {
-  const { values } = parseArgs({ args, options: { devices: { type: 'string', default: '1000' }, profile: { type: 'string' } } });
+  const { values } = parseArgs({
+    args,
+    options: { devices: { type: 'string', default: '1000' }, rest: { type: 'string', default: '0' }, profile: { type: 'string' } },
+  });
   const count = z.coerce.number().int().min(1).max(100_000).parse(values.devices);
+  const restSeconds = z.coerce.number().int().min(0).max(3_600).parse(values.rest);
   await using stack = await openStack({ profileDir: values.profile, signal });
   await stack.host.createRepository(REPOSITORY);
   const source = await stack.createSource(REPOSITORY, 'fleet');
@@ -70,10 +74,13 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   await settle(stack, signal);
   const settledMb = await memory('VmRSS');
   const peakMb = await memory('VmHWM');
+  if (restSeconds > 0) say(`resting for ${restSeconds} s: ${settledMb} MB`);
+  await sleep(restSeconds * 1000, undefined, { signal });
+  const restedMb = await memory('VmRSS');
   const [{ databaseMb }] = await stack.sql<[{ databaseMb: number }]>`
     select round(pg_database_size(current_database()) / 1048576.0)::int as "databaseMb"`;
   const seen = { count, applied, servers: servers.length, troubles: devices.told().troubles };
-  tell(seen, { first, all, few }, { idleMb, settledMb, peakMb, databaseMb });
+  tell({ ...seen, restSeconds }, { first, all, few }, { idleMb, settledMb, restedMb, peakMb, databaseMb });
 }
 
 /** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */
@@ -161,9 +168,9 @@ async function sumOf(values: readonly Promise<number>[]): Promise<number> {
 }
 
 function tell(
-  { count, applied, servers, troubles }: { count: number; applied: number; servers: number; troubles: number },
+  { count, applied, servers, troubles, restSeconds }: Record<'count' | 'applied' | 'servers' | 'troubles' | 'restSeconds', number>,
   { first, all, few }: { first: Measured; all: Measured; few: Measured },
-  { idleMb, settledMb, peakMb, databaseMb }: { idleMb: number; settledMb: number; peakMb: number; databaseMb: number },
+  { idleMb, settledMb, restedMb, peakMb, databaseMb }: Record<'idleMb' | 'settledMb' | 'restedMb' | 'peakMb' | 'databaseMb', number>,
 ): void {
   const seconds = ({ seconds: value }: Measured) => `${round(value, 2)} s`;
   const rows = [
@@ -176,6 +183,7 @@ function tell(
     { what: 'processor: simulated devices', seen: `${round(all.devicesCpu, 2)} s` },
     { what: 'service, resident with all connected', seen: `${idleMb} MB`, limit: TARGETS.memory },
     { what: 'service, resident after the commits', seen: `${settledMb} MB` },
+    { what: `service, resident ${restSeconds} s later`, seen: `${restedMb} MB`, limit: TARGETS.memory },
     { what: 'service, peak resident', seen: `${peakMb} MB` },
     { what: 'processes of the service', seen: servers },
     { what: 'database', seen: `${databaseMb} MB` },
@@ -189,6 +197,15 @@ function tell(
     serverCpuSeconds: round(all.serverCpu, 2),
     postgresCpuSeconds: round(all.postgresCpu, 2),
     devicesCpuSeconds: round(all.devicesCpu, 2),
-    ...{ serverIdleRssMb: idleMb, serverSettledRssMb: settledMb, serverPeakRssMb: peakMb, databaseMb, servers, troubles },
+    ...{
+      serverIdleRssMb: idleMb,
+      serverSettledRssMb: settledMb,
+      serverRestedRssMb: restedMb,
+      restSeconds,
+      serverPeakRssMb: peakMb,
+      databaseMb,
+      servers,
+      troubles,
+    },
   });
 }

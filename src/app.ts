@@ -9,6 +9,7 @@ import { openEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { openQueue } from './db/queue.ts';
 import { createReportIntake } from './deployment/intake.ts';
+import { createAdmission } from './device/admission.ts';
 import { openWakeups } from './device/wakeups.ts';
 import { createEventBuffer } from './event/buffer.ts';
 import { FORGE_HOST_FAULTS } from './forge/problems.ts';
@@ -103,6 +104,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const deviceAuth = await openDeviceAuth(sql, listenSql, limits, config.TRUST_PROXY);
   closers.push(() => deviceAuth.close());
   const wakeups = await openWakeups(sql, listenSql);
+  const admission = createAdmission();
+  closers.push(async () => admission.close());
   const metrics = createMetrics();
   const intake = createReportIntake(store, (ended) => {
     for (const end of ended) {
@@ -132,6 +135,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     limits,
     signer: createSigner(sql, box),
     wakeups,
+    admission,
     deviceAuth,
     intake,
     events,
@@ -149,7 +153,14 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     corsOrigins: config.CORS_ORIGINS,
     authenticate: (token) => actorOf(sql, token),
   });
-  metrics.watch({ sql, queue, database, waitingPolls: () => wakeups.waiting(), liveConnections: () => live.connections() });
+  metrics.watch({
+    sql,
+    queue,
+    database,
+    waitingPolls: () => wakeups.waiting(),
+    admission: () => admission.counts(),
+    liveConnections: () => live.connections(),
+  });
   closers.push(async () => {
     // Long polls are answered before connections are closed.
     await wakeups.close();

@@ -9,7 +9,7 @@ import { limitBody, readJson } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { hashToken } from '../tokens.ts';
-import { EnrollRequest, type EnrollResponse, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
+import { EnrollRequest, type EnrollResponse, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { desiredEtag } from './desired.ts';
 import { holdPoll, signedAnswer } from './held-polls.ts';
@@ -25,6 +25,7 @@ const STREAMED_BYTES = 64 * 1024;
 /** `/agent/v1`: devices that pull. */
 export function agentRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
+  const { admission } = services;
   const archives = createArchives(services.store.sql);
   app.post('/enroll', limitBody(), async (c) => {
     const address = addressOf(c, services.config.TRUST_PROXY);
@@ -42,11 +43,12 @@ export function agentRoutes(services: Services): Hono<Env> {
     return c.json({ organizationId, signingKeys: await services.signer.publicKeys(organizationId) });
   });
   app.get('/desired', (c) => desired(services, c));
-  app.get('/bundles/:digest', (c) => bundle(services, archives, c, c.req.param('digest')));
+  app.get('/bundles/:digest', (c) => admission.serve(c.get('device'), () => bundle(services, archives, c, c.req.param('digest'))));
   app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
-    const { organizationId, deviceId } = c.get('device');
+    const device = c.get('device');
     const { reports } = parseReports(await readJson(c));
-    const confirmed = await services.intake.take(organizationId, deviceId, reports);
+    const confirmed = await admission.serve(device, () => services.intake.take(device.organizationId, device.deviceId, reports));
+    if (reports.some(endsAttempt)) admission.leave(device);
     return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
   });
   return app;
@@ -91,16 +93,18 @@ async function desired(services: Services, c: Context<Env>): Promise<Response> {
   const { wakeups, signer } = services;
   const key = c.get('device');
   const known = c.req.header('if-none-match');
+  const waitMs = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(c.req.query('wait') ?? 0) || 0)) * 1000;
   const state = await wakeups.load(key);
   if (state === undefined)
     throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
   // Who polls is there: a rollout may take it from now on, and need not wait for its first heartbeat.
   if (!state.isOnline) await services.intake.take(key.organizationId, key.deviceId, []);
-  if (desiredEtag(state) !== known) {
+  const isChanged = desiredEtag(state) !== known;
+  const waitsForTurn = known !== undefined && waitMs > 0 && state.deploymentId !== null;
+  if (isChanged && !waitsForTurn) {
     const { body, headers } = await signedAnswer(signer, state);
     return c.body(body, 200, headers);
   }
-  const waitMs = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(c.req.query('wait') ?? 0) || 0)) * 1000;
   if (waitMs === 0 || wakeups.closing()) return c.body(null, 304, { etag: known });
   holdPoll(services, { key, known, waitMs, requestId: c.get('requestId'), outgoing: c.env.outgoing });
   return RESPONSE_ALREADY_SENT;
@@ -144,6 +148,11 @@ function rangeOf(
   const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
   const end = match[1] === '' || match[2] === '' ? size - 1 : Math.min(Number(match[2]), size - 1);
   return start >= size || start > end ? 'unsatisfiable' : [start, end];
+}
+
+/** Nothing more is to come of it soon. */
+function endsAttempt(report: Report): boolean {
+  return report.kind === 'deferred' || (report.kind === 'deployment' && ['succeeded', 'failed', 'rolled_back'].includes(report.state));
 }
 
 function parseReports(input: unknown): ReportsRequest {

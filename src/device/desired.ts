@@ -5,9 +5,15 @@ import { HEARTBEAT_SECONDS } from './device.ts';
 
 export type DeviceKey = { organizationId: string; deviceId: string };
 
+/** One word for a device, for maps. */
+export function nameOf({ organizationId, deviceId }: DeviceKey): string {
+  return `${organizationId} ${deviceId}`;
+}
+
 /** What one device is to run and do, before it is signed. */
 export type Desired = DeviceKey & {
   sequence: number;
+  sourceId: string | null;
   deploymentId: string | null;
   bundle: { digest: string; size: number } | null;
   /** Until when the device may put the attempt off. */
@@ -24,7 +30,7 @@ const VALID_SECONDS = 15 * 60;
 /** One indexed look-up per device, in one query; unknown devices are absent. */
 export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<Desired[]> {
   return sql<Desired[]>`
-    select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.deployment_id as "deploymentId",
+    select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.source_id as "sourceId", d.deployment_id as "deploymentId",
       case when d.desired_bundle is not null then jsonb_build_object('digest', d.desired_bundle, 'size', coalesce(b.size, 0)) end as bundle,
       (select t.begin_before from deployments t where t.organization_id = d.organization_id and t.id = d.deployment_id) as "beginBefore",
       d.desired_force as force, coalesce(s.drift_policy, 'heal') as "driftPolicy", coalesce(c.commands, '[]') as commands,

@@ -16,7 +16,7 @@ export type HeldPoll = {
  * Answers as soon as something else than `known` is desired of the device, and with "unchanged" when the time is over. Nothing but the connection and a
  * few words is kept meanwhile: ten thousand of these wait at a time. What goes wrong ends the wait as well, and is told by the device's next poll.
  */
-export function holdPoll({ wakeups, signer, metrics }: Services, { key, known, waitMs, requestId, outgoing }: HeldPoll): void {
+export function holdPoll({ wakeups, admission, signer, metrics }: Services, { key, known, waitMs, requestId, outgoing }: HeldPoll): void {
   const started = performance.now();
   let looking = false;
   let wokenAgain = false;
@@ -34,7 +34,9 @@ export function holdPoll({ wakeups, signer, metrics }: Services, { key, known, w
     metrics.httpRequest('GET', HELD_ROUTE, status, performance.now() - started);
   };
   const endUnchanged = () => end(304, { etag: known });
+  const wake = () => void look();
   const look = async () => {
+    if (ended) return;
     if (wakeups.closing()) return endUnchanged();
     wokenAgain = looking;
     if (looking) return;
@@ -44,7 +46,12 @@ export function holdPoll({ wakeups, signer, metrics }: Services, { key, known, w
         wokenAgain = false;
         const state = await wakeups.load(key);
         if (state === undefined) return endUnchanged();
-        if (!ended && desiredEtag(state) !== known) {
+        if (ended) return;
+        const isChanged = desiredEtag(state) !== known;
+        const isAttempt = isChanged && state.deploymentId !== null;
+        if (!isAttempt) admission.withdraw(key);
+        // Who waits for its turn looks again then: what it is to do may be something else by that time.
+        if (isChanged && (!isAttempt || admission.admit(key, `${key.organizationId} ${state.sourceId}`, wake))) {
           const { body, headers } = await signedAnswer(signer, state);
           return end(200, headers, body);
         }
@@ -55,7 +62,6 @@ export function holdPoll({ wakeups, signer, metrics }: Services, { key, known, w
       looking = false;
     }
   };
-  const wake = () => void look();
   const timer = setTimeout(endUnchanged, waitMs);
   const stopListening = wakeups.listen(key, wake);
   outgoing.once('close', release);

@@ -1,7 +1,7 @@
 import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
 import { DEVICES_CHANNEL } from '../db/transact.ts';
-import { type Desired, type DeviceKey, loadDesired } from './desired.ts';
+import { type Desired, type DeviceKey, loadDesired, nameOf } from './desired.ts';
 
 /**
  * The long polls of this process: who waits for a change of what device. A change anywhere arrives by NOTIFY; after a broken connection
@@ -62,7 +62,3 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
 
 /** Devices per query. */
 const BATCH = 500;
-
-function nameOf(key: DeviceKey): string {
-  return `${key.organizationId} ${key.deviceId}`;
-}

@@ -18,7 +18,14 @@ export type Metrics = {
   /** An attempt to post an event; `outcome` is delivered or failed. */
   notification(format: string, outcome: string, durationMs: number): void;
   /** Gauges that are read from the database when somebody asks, at most once in `GAUGE_TTL_MS`. */
-  watch(source: { sql: Sql; queue: Queue; database: Availability; waitingPolls(): number; liveConnections(): number }): void;
+  watch(source: {
+    sql: Sql;
+    queue: Queue;
+    database: Availability;
+    waitingPolls(): number;
+    admission(): { atWork: number; waiting: number };
+    liveConnections(): number;
+  }): void;
 };
 
 const GAUGE_TTL_MS = 5_000;
@@ -113,6 +120,17 @@ function watchGauges(registry: Registry, source: Parameters<Metrics['watch']>[0]
       await read().catch((error: unknown) => {
         if (!isDatabaseAway(error)) throw error;
       });
+    },
+  });
+  new Gauge({
+    name: 'bellwether_admission_devices',
+    help: 'Devices that were told of a change here and are at work on it, and those that wait for their turn to be told',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { atWork, waiting } = source.admission();
+      this.set({ state: 'at_work' }, atWork);
+      this.set({ state: 'waiting' }, waiting);
     },
   });
   new Gauge({

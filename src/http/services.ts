@@ -4,6 +4,7 @@ import type { Availability } from '../db/availability.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Store } from '../db/transact.ts';
 import type { ReportIntake } from '../deployment/intake.ts';
+import type { Admission } from '../device/admission.ts';
 import type { Wakeups } from '../device/wakeups.ts';
 import type { EventBuffer } from '../event/buffer.ts';
 import type { AddressGuard } from '../git/address-guard.ts';
@@ -37,6 +38,7 @@ export type Services = {
   limits: RateLimits;
   signer: Signer;
   wakeups: Wakeups;
+  admission: Admission;
   deviceAuth: DeviceAuth;
   intake: ReportIntake;
   events: EventBuffer;

@@ -1,0 +1,111 @@
+import { type DeviceKey, nameOf } from './desired.ts';
+
+/**
+ * Who may be told of a change now. A commit to a whole fleet wakes every device at once; told at once, they would also ask for their bundles and their
+ * confirmations at once, and a slow machine would confirm the last ones too late: they would go back from a good commit. So a bounded number is at work at a
+ * time, and the next one is told when one has reported how its attempt ended, or works by itself and asks nothing of this process for `silentMs`.
+ * The bound is each process's own.
+ */
+export type Admission = {
+  /**
+   * Whether the device may be told now. If not, it waits in its queue and `wake` is called once its turn has come, when it is to ask again; asking before
+   * that keeps its place. Queues take turns, so that the device of a small change need not wait for a large fleet.
+   */
+  admit(device: DeviceKey, queue: string, wake: () => void): boolean;
+  /** It has nothing to be told any more. */
+  withdraw(device: DeviceKey): void;
+  /** Does something for a device; as long as that lasts, an admitted one is not silent. */
+  serve<T>(device: DeviceKey, work: () => Promise<T>): Promise<T>;
+  /** Its attempt has ended: the next one's turn. */
+  leave(device: DeviceKey): void;
+  counts(): { atWork: number; waiting: number };
+  close(): void;
+};
+
+/** `serving`: requests of it that are being answered. */
+type Place = { serving: number; silentSince: number };
+
+/**
+ * Enough to keep the database's batches full (200 devices' reports each, two at a time), and few enough that a machine which confirms only twenty a second
+ * does so within the shortest usual confirmation timeout of 60 s.
+ */
+const AT_WORK = 1_000;
+const SILENT_MS = 2_000;
+
+export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {}): Admission {
+  const places = new Map<string, Place>();
+  const queues = new Map<string, Map<string, () => void>>();
+  const queueOf = new Map<string, string>();
+  let timer: NodeJS.Timeout | undefined;
+
+  const occupy = (name: string) => {
+    places.set(name, { serving: 0, silentSince: performance.now() });
+    timer ??= setInterval(giveUpSilent, silentMs / 4);
+  };
+  const withdraw = (name: string) => {
+    const queue = queueOf.get(name);
+    if (queue === undefined) return;
+    queueOf.delete(name);
+    const waiting = queues.get(queue);
+    waiting?.delete(name);
+    if (waiting?.size === 0) queues.delete(queue);
+  };
+  const callNext = () => {
+    while (places.size < atWork) {
+      const [next] = queues;
+      if (next === undefined) return;
+      const [queue, waiting] = next;
+      const [first] = waiting;
+      if (first === undefined) return;
+      const [name, wake] = first;
+      withdraw(name);
+      // To the end of the line of queues.
+      if (queues.delete(queue)) queues.set(queue, waiting);
+      occupy(name);
+      wake();
+    }
+  };
+  const vacate = (name: string) => {
+    if (!places.delete(name)) return;
+    callNext();
+    if (places.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+  const giveUpSilent = () => {
+    const since = performance.now() - silentMs;
+    const silent = [...places].filter(([, place]) => place.serving === 0 && place.silentSince <= since);
+    for (const [name] of silent) vacate(name);
+  };
+
+  return {
+    admit: (device, queue, wake) => {
+      const name = nameOf(device);
+      if (places.has(name)) return true;
+      const waitsIn = queueOf.get(name) ?? queue;
+      if (places.size < atWork && queues.size === 0) {
+        occupy(name);
+        return true;
+      }
+      const waiting = queues.get(waitsIn) ?? new Map<string, () => void>();
+      queues.set(waitsIn, waiting.set(name, wake));
+      queueOf.set(name, waitsIn);
+      return false;
+    },
+    withdraw: (device) => withdraw(nameOf(device)),
+    serve: async (device, work) => {
+      const place = places.get(nameOf(device));
+      if (place === undefined) return work();
+      place.serving += 1;
+      try {
+        return await work();
+      } finally {
+        place.serving -= 1;
+        place.silentSince = performance.now();
+      }
+    },
+    leave: (device) => vacate(nameOf(device)),
+    counts: () => ({ atWork: places.size, waiting: queueOf.size }),
+    close: () => clearInterval(timer),
+  };
+}
