@@ -4,6 +4,7 @@ import type { Services } from '../src/http/services.ts';
 export type Controller = Pick<
   Services,
   | 'store'
+  | 'admission'
   | 'config'
   | 'log'
   | 'box'

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { audit } from '../../src/audit/store.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
@@ -22,6 +23,7 @@ type Behind = { organizationId: string; deviceId: string; workspace: string | nu
 export async function reconcileWorkspaces(controller: Controller, organizationId: string): Promise<void> {
   const failures = new Map<string, Failure>();
   for (;;) {
+    await afterDevices(controller);
     const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failures.has(device.deviceId));
     if (behind.length === 0) return;
     const queue = [...behind];
@@ -43,6 +45,18 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
     // The others would fare no better; the next resync tries again.
     if (failed.some(({ error }) => isNoSpace(error))) return;
   }
+}
+
+/** So few devices at work leave time for the disk. */
+const FEW_AT_WORK = 20;
+const LOOK_AGAIN_MS = 250;
+/** Behind a stream of devices without end workspaces follow all the same, a batch at a time. */
+const MAX_WAIT_MS = 20_000;
+
+/** Lets the devices of this process go first that are being brought to a change now: nobody waits for a workspace. */
+async function afterDevices({ admission }: Controller): Promise<void> {
+  for (let waitedMs = 0; admission.counts().atWork > FEW_AT_WORK && waitedMs < MAX_WAIT_MS; waitedMs += LOOK_AGAIN_MS)
+    await pause(LOOK_AGAIN_MS);
 }
 
 /** Why the workspace of a device could not follow the last time, here. */
@@ -80,11 +94,22 @@ async function workspacesBehind({ store }: Controller, organizationId: string): 
     order by id limit ${BATCH}`;
 }
 
-/** @returns the workspace's name */
+const REASON = 'the device confirmed it';
+
+/** @returns the workspace's name; a new one where there was none, or was lost */
 async function follow(controller: Controller, device: Behind): Promise<string> {
-  const workspace = await ensureWorkspace(controller, device);
-  await writeRelease(controller, { ...device, workspace }, 'the device confirmed it');
-  return workspace;
+  const { organizationId, deviceId, workspace } = device;
+  if (workspace !== null) {
+    try {
+      await writeRelease(controller, { ...device, workspace }, REASON);
+      return workspace;
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'not_found')) throw error;
+    }
+  }
+  const created = await controller.workspaces.create({ organizationId, deviceId });
+  await writeRelease(controller, { ...device, workspace: created }, REASON);
+  return created;
 }
 
 /** A crash before this leaves directories that nobody names, which pruning removes, or has the same release written again, which changes nothing. */
@@ -93,19 +118,6 @@ async function noteFollowed({ store }: Controller, organizationId: string, done:
     update devices d set workspace = f.workspace, workspace_bundle = f.bundle
     from unnest(${done.map((f) => f.deviceId)}::text[], ${done.map((f) => f.workspace)}::text[], ${done.map((f) => f.bundle)}::text[]) as f (id, workspace, bundle)
     where d.organization_id = ${organizationId} and d.id = f.id`;
-}
-
-async function ensureWorkspace({ workspaces }: Controller, device: Behind): Promise<string> {
-  const known = device.workspace;
-  if (
-    known !== null &&
-    (await workspaces.ownerOf(known).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return known;
-  return workspaces.create({ organizationId: device.organizationId, deviceId: device.deviceId });
 }
 
 async function writeRelease(controller: Controller, device: Behind & { workspace: string }, reason: string): Promise<void> {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, realpath, rename } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { type Clock, systemClock } from '../clock.ts';
 import { faultPoint } from '../faults.ts';
 import { type BundleManifest, bundleDigest } from '../wire/bundle.ts';
@@ -22,7 +21,6 @@ import { type Change, compareTree, listTree } from './tree.ts';
 export type Workspaces = {
   /** @returns the name: 128 random bits, so that nobody can guess the directory of another tenant */
   create(owner: WorkspaceOwner): Promise<string>;
-  ownerOf(name: string): Promise<WorkspaceOwner>;
   /**
    * Brings `current` to the bundle: the release is written aside and read back while what is there is backed up; then `current` is swapped.
    * When `current` holds exactly that already, nothing is done. Also throws Problem `workspace_content_mismatch`, `workspace_path_refused`.
@@ -65,8 +63,6 @@ export type Applied = { digest: string; changed: boolean; backup: string | null 
 /** `digest` names the bundle that `current` is meant to hold. In `changed`, the path '' stands for `current` as a whole. */
 export type Verification = { state: 'empty' | 'clean' | 'drifted'; digest: string | null; changed: Change[] };
 
-const OwnerFile = z.object({ organizationId: z.string(), deviceId: z.string() });
-
 /** `root` is made when it is missing. */
 export async function openWorkspaces(root: string, { clock = systemClock }: { clock?: Clock } = {}): Promise<Workspaces> {
   await mkdir(root, { recursive: true, mode: 0o700 });
@@ -82,7 +78,6 @@ export async function openWorkspaces(root: string, { clock = systemClock }: { cl
     });
   return {
     create: (owner) => create(base, owner),
-    ownerOf: (name) => within('read', name, async (paths) => OwnerFile.parse(JSON.parse(await readFile(paths.info, 'utf8')))),
     applyRelease: (name, release, options) =>
       within('apply a release to', name, (paths) => applyRelease(paths, release, options, clock.now())),
     restore: (name, backupId, options) => within('restore a backup in', name, (paths) => restore(paths, backupId, options, clock.now())),

@@ -38,7 +38,7 @@ async function backedUp(change: Promise<{ backup: string | null }>): Promise<str
 test('a workspace has a random name, mode 0700 and tells whose it is', async () => {
   expect(name).toMatch(/^[0-9a-f]{32}$/);
   expect((await stat(join(root, name))).mode & 0o777).toBe(0o700);
-  expect(await workspaces.ownerOf(name)).toEqual(OWNER);
+  expect(JSON.parse(await readFile(join(root, name, 'workspace.json'), 'utf8'))).toEqual(OWNER);
   expect(await workspaces.create(OWNER)).not.toBe(name);
   expect(await workspaces.verify(name)).toEqual({ state: 'empty', digest: null, changed: [] });
 });
