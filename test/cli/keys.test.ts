@@ -209,7 +209,7 @@ test('the embedded database is reached beside the service that runs it, and star
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 /** Closed once, also when the test fails before it closes it. */
 function disposing<T extends { close(): Promise<void> }>(opened: T): T & AsyncDisposable {

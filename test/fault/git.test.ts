@@ -121,7 +121,7 @@ test('whatever a host does, the look at its source ends in time, the source says
           const source = await scene.sourceNow(id);
           return source.headCommit === head ? source : undefined;
         },
-        45_000,
+        120_000,
       );
       expect(well, name).toMatchObject({ lastError: null, failures: 0 });
     }

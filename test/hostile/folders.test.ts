@@ -193,7 +193,7 @@ beforeAll(async () => {
   const commit = await commitFleet(repository, folders);
   const result = await preparer.prepare(taskOf(repository.url, commit, join(dir, 'mirror')));
   prepared = result.prepared;
-}, 50_000);
+});
 
 afterAll(async () => {
   await preparer.close();

@@ -45,7 +45,7 @@ beforeAll(async () => {
   live = await listen(service.url, admin, ['devices', 'integrations', 'events', `device:${DEVICE}`]);
   scenario = await playScenario(service.url, host, plants, { admin, stranger: await strangersToken() });
   plants.add('signing key', await signingKey());
-}, 120_000);
+});
 afterAll(async () => {
   live?.close();
   await service?.close();

@@ -82,7 +82,7 @@ export async function commitFleet(repository: HostileRepository, folders: Record
 
 export function taskOf(url: string, commit: string, mirrorDir: string, changes: Partial<PrepareTask> = {}): PrepareTask {
   const open = { allowHttp: true, allowLocal: false, allowPrivate: true, credentials: undefined };
-  return { url, ...open, ref: 'main', commit, layout: 'fleet', previous: null, mirrorDir, deadlineMs: 30_000, ...changes };
+  return { url, ...open, ref: 'main', commit, layout: 'fleet', previous: null, mirrorDir, deadlineMs: 120_000, ...changes };
 }
 
 export type Measured = { code: string; message: string; errors: string[]; verdicts: Record<string, string>; rssBytes: number };
