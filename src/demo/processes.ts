@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
+import { COMPILE_CACHE } from '../wire/compile-cache.ts';
 
 /** A program of ours in its own process. */
 export type Started = {
@@ -36,7 +37,7 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
   try {
     const child = spawn(process.execPath, options.args, {
       detached: true,
-      env: { PATH, TMPDIR: tmpdir(), ...options.env },
+      env: { PATH, TMPDIR: tmpdir(), NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env },
       stdio: ['ignore', options.keepOutput ? 'pipe' : log.fd, log.fd],
     });
     const ended = endOf(child);

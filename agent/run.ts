@@ -1,0 +1,95 @@
+import { createFault } from '../src/wire/fault.ts';
+import { messageOf } from '../src/wire/problem.ts';
+import { createCommands } from './commands.ts';
+import { type AgentConfig, readAgentConfig } from './config.ts';
+import type { Agent } from './context.ts';
+import { createDriftCheck, watchDrift } from './drift.ts';
+import { createLog } from './log.ts';
+import { openAgent } from './open.ts';
+import { pollDesired } from './poll.ts';
+import { openRoot } from './root.ts';
+import { openServer } from './server.ts';
+import { beat } from './telemetry.ts';
+import { createWorker } from './worker.ts';
+
+const DEFAULT_HEARTBEAT_SECONDS = 30;
+
+/**
+ * Runs a device's agent until the signal fires; an unfinished deployment then stands in the journal and goes on with the next start.
+ * @throws Problem `root_in_use`, `not_enrolled`, `identity_mismatch`, or the server's refusal of an enrolment
+ */
+export async function runAgent(config: AgentConfig, signal: AbortSignal): Promise<void> {
+  const log = createLog(config.logLevel, (line) => process.stderr.write(line));
+  const fault = createFault(config.fault, () => process.kill(process.pid, 'SIGKILL'));
+  const root = await openRoot(config.root);
+  const server = openServer(config.server);
+  try {
+    const agent = await openAgent({ config, server, log, fault }, root, signal);
+    try {
+      await runParts(agent, signal);
+      await agent.journal.write(() => ({ stoppedCleanly: true }));
+      log('info', 'agent stopped');
+    } finally {
+      await agent.outbox.close();
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    server.close();
+    await root.close();
+  }
+}
+
+/** The parts run side by side; one that breaks stops the others, so that a supervisor starts the whole again. */
+async function runParts(agent: Agent, signal: AbortSignal): Promise<void> {
+  const broken = new AbortController();
+  const stop = AbortSignal.any([signal, broken.signal]);
+  let heartbeatSeconds = agent.config.heartbeatSeconds ?? DEFAULT_HEARTBEAT_SECONDS;
+  const worker = createWorker(agent);
+  const commands = createCommands({ agent, checkDrift: createDriftCheck(agent), hurry: worker.hurry });
+  const listener: Parameters<typeof pollDesired>[1] = {
+    want(desired) {
+      heartbeatSeconds = agent.config.heartbeatSeconds ?? Math.max(1, desired.heartbeatSeconds);
+      worker.want(desired);
+    },
+    command: commands.take,
+  };
+  const parts = [
+    agent.outbox.run(stop),
+    worker.run(stop),
+    pollDesired(agent, listener, stop),
+    commands.run(stop),
+    watchDrift(agent, stop),
+    beat(agent, () => heartbeatSeconds, stop),
+  ];
+  let failure: unknown;
+  await Promise.all(
+    parts.map((part) =>
+      part.catch((error: unknown) => {
+        if (!signal.aborted) failure ??= error;
+        broken.abort();
+      }),
+    ),
+  );
+  if (failure !== undefined) throw failure;
+}
+
+/** Longest time that a graceful stop may take; what is not finished by then stands in the journal, ms. */
+const STOP_MS = 4500;
+
+/** The program: settings from `args` and the environment, stopped by SIGTERM or SIGINT. */
+export async function runFromCommandLine(args: string[]): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      stop.abort(new Error(`stopped by ${name}`));
+      setTimeout(() => process.exit(0), STOP_MS).unref();
+    });
+  }
+  try {
+    await runAgent(readAgentConfig(args, process.env), stop.signal);
+  } catch (error) {
+    process.stderr.write(`${JSON.stringify({ level: 'error', time: new Date().toISOString(), msg: messageOf(error) })}\n`);
+    process.exitCode = 1;
+  }
+}
