@@ -15,6 +15,7 @@ import { createEventBuffer } from './event/buffer.ts';
 import { FORGE_HOST_FAULTS } from './forge/problems.ts';
 import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
+import { startGivingBack } from './heap.ts';
 import { actorOf, openDeviceAuth } from './http/auth.ts';
 import { listen } from './http/listen.ts';
 import { openLive } from './http/live.ts';
@@ -106,6 +107,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const wakeups = await openWakeups(sql, listenSql);
   const admission = createAdmission();
   closers.push(async () => admission.close());
+  const givingBack = startGivingBack(() => admission.counts().atWork > 0, log);
+  closers.push(async () => givingBack.stop());
   const metrics = createMetrics();
   const intake = createReportIntake(store, (ended) => {
     for (const end of ended) {

@@ -39,7 +39,7 @@ test('processes that start at once end with the same key', async () => {
     const [{ key }] = await loadSecretKeys({ dataDir: ${JSON.stringify(dataDir)} });
     process.stdout.write(Buffer.from(key).toString('hex'));`;
   const args = ['--input-type=module', '-e', script];
-  const outputs = await Promise.all(Array.from({ length: 4 }, () => run(process.execPath, args, { timeout: 30_000 })));
+  const outputs = await Promise.all(Array.from({ length: 4 }, () => run(process.execPath, args, { timeout: 120_000 })));
   const within = await Promise.all(Array.from({ length: 16 }, () => loadSecretKeys({ dataDir })));
   const keys = [...outputs.map(({ stdout }) => stdout), ...within.flatMap((all) => all.map(({ key }) => Buffer.from(key).toString('hex')))];
   expect(keys[0]).toMatch(/^[0-9a-f]{64}$/);

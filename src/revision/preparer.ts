@@ -15,8 +15,8 @@ export type Preparer = {
 };
 
 const BUILD_LIMIT_MS = 30_000;
-/** Threads whose heap has grown to this are replaced: it would not shrink again for as long as they live. */
-const LARGE_HEAP_BYTES = 96 * 1024 * 1024;
+/** Threads whose heap has grown to this are replaced: it would not shrink again for as long as they live. A new one has 40 MB. */
+const LARGE_HEAP_BYTES = 64 * 1024 * 1024;
 
 /** @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating */
 export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {

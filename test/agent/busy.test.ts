@@ -130,7 +130,7 @@ test('what a busy device put off while the server was away survives a power cut,
   });
   await server.deploy(await makeBundle({ a: '1' }), 'd1', { beginBefore: inMs(3_600_000) });
   const first = device.start();
-  await expect.poll(() => readFile(device.path('outbox.jsonl'), 'utf8'), { timeout: 10_000 }).toContain('"deferred"');
+  await expect.poll(() => readFile(device.path('outbox.jsonl'), 'utf8'), { timeout: 60_000 }).toContain('"deferred"');
   await first.kill();
   expect(deferrals('d1')).toEqual([]);
   server.intercept(null);

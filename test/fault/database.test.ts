@@ -4,7 +4,7 @@ import { type Outage, openOutageScene, requests } from './outage-scene.ts';
 
 test.each<Outage>(['stopped', 'frozen'])(
   'while the database is %s, requests are answered 503, devices go on, and what was accepted before is done afterwards',
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   async (outage) => {
     await using scene = await openOutageScene();
     const { ask, service, tell } = scene;

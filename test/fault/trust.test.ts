@@ -24,7 +24,7 @@ function write({ header, payload, signature }: Jws): string {
 }
 
 test('after a real enrolment, the agent refuses whatever a man in the middle makes of its desired state, says so, and obeys the next good one', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   await using scene = await openScene();
   const { api } = scene;

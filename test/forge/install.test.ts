@@ -189,7 +189,7 @@ describe('the route', () => {
       isOver = true;
     });
     // Sooner than the attempt itself would be given up.
-    await expect.poll(() => isOver, { timeout: 8_000 }).toBe(true);
+    await expect.poll(() => isOver, { timeout: 60_000 }).toBe(true);
     expect((await install(source.id)).body.installed).toBe('created');
   });
 

@@ -135,7 +135,7 @@ export async function subscribe(client: Socket, topics: string[], after?: number
 }
 
 export async function until(condition: () => boolean): Promise<void> {
-  await vi.waitFor(() => expect(condition()).toBe(true), { timeout: 15_000, interval: 10 });
+  await vi.waitFor(() => expect(condition()).toBe(true), { timeout: 60_000, interval: 10 });
 }
 
 /** Stops the client's TCP socket from taking in anything. */

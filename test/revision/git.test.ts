@@ -20,7 +20,7 @@ async function git(...args: string[]): Promise<string> {
     GIT_COMMITTER_NAME: 'A',
     GIT_COMMITTER_EMAIL: 'a@example.com',
   };
-  const { stdout } = await run('git', args, { cwd: dir, timeout: 20_000, env: { PATH: process.env.PATH, HOME: dir, ...identity } });
+  const { stdout } = await run('git', args, { cwd: dir, timeout: 120_000, env: { PATH: process.env.PATH, HOME: dir, ...identity } });
   return stdout.trim();
 }
 

@@ -21,7 +21,7 @@ export async function makeRoom(pid: number): Promise<void> {
 }
 
 async function limit(pid: number, soft: string): Promise<void> {
-  await promisify(execFile)(PRLIMIT ?? 'prlimit', ['--pid', String(pid), `--fsize=${soft}`], { timeout: 10_000 });
+  await promisify(execFile)(PRLIMIT ?? 'prlimit', ['--pid', String(pid), `--fsize=${soft}`], { timeout: 60_000 });
 }
 
 function exists(path: string): boolean {

@@ -105,7 +105,7 @@ export async function measurePrepare(task: PrepareTask): Promise<Measured> {
     console.log(JSON.stringify({ code: failed?.code ?? 'prepared', message: failed?.message ?? '', errors, verdicts, rssBytes }));
     process.exit(0);`;
   const args = ['--input-type=module', '--eval', program, JSON.stringify(task)];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 50_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 200_000 });
   return JSON.parse(stdout);
 }
 

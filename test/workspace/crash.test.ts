@@ -25,7 +25,7 @@ afterEach(() => close());
 
 async function changeInChild(task: ChildTask): Promise<{ steps: string[]; signal: string | null }> {
   try {
-    const { stdout } = await run(process.execPath, [CHILD, JSON.stringify(task)], { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, [CHILD, JSON.stringify(task)], { timeout: 120_000 });
     return { steps: JSON.parse(stdout), signal: null };
   } catch (error) {
     if (error instanceof Error && 'signal' in error && error.signal === 'SIGKILL') return { steps: [], signal: 'SIGKILL' };

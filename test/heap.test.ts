@@ -1,0 +1,65 @@
+import { beforeEach, expect, test } from 'vitest';
+import { createLook, type Heap, openHeap } from '../src/heap.ts';
+import { createLog } from '../src/log.ts';
+
+const log = createLog('silent');
+let held = 0;
+let collected = 0;
+/** Of what it holds, a hundred are in use. */
+const heap: Heap = {
+  heldBytes: () => held,
+  collect: () => {
+    collected += 1;
+    held = 100;
+  },
+};
+
+beforeEach(() => {
+  held = 100;
+  collected = 0;
+});
+
+test('what a peak left is given back when nothing goes on for a while, once', () => {
+  const look = createLook(heap, log);
+  held = 400;
+  for (const isQuiet of [false, true, true]) look(isQuiet);
+  expect(collected).toBe(0);
+  look(true);
+  expect([collected, held]).toEqual([1, 100]);
+  for (let n = 0; n < 20; n++) look(true);
+  expect(collected).toBe(1);
+});
+
+test('while something goes on, however often it pauses for a moment, nothing is stopped', () => {
+  const look = createLook(heap, log);
+  held = 1_000;
+  for (let n = 0; n < 30; n++) look(n % 3 !== 0);
+  expect(collected).toBe(0);
+});
+
+test('a heap that grew no more than V8 lets it grow by itself is left to V8', () => {
+  const look = createLook(heap, log);
+  held = 149;
+  for (let n = 0; n < 30; n++) look(true);
+  expect(collected).toBe(0);
+});
+
+test('it is held against what was in use after the last collection, not at the start', () => {
+  const look = createLook({ ...heap, collect: () => (collected += 1) }, log);
+  held = 300;
+  for (let n = 0; n < 30; n++) look(true);
+  expect(collected).toBe(1);
+  held = 450;
+  for (let n = 0; n < 30; n++) look(true);
+  expect(collected).toBe(2);
+});
+
+test('the real collector gives back what nobody holds any more', () => {
+  const real = openHeap();
+  let garbage: unknown[] | null = Array.from({ length: 1_000_000 }, (_, n) => ({ n }));
+  const full = real.heldBytes();
+  expect(garbage).toHaveLength(1_000_000);
+  garbage = null;
+  real.collect();
+  expect(real.heldBytes()).toBeLessThan(full - 10_000_000);
+});
