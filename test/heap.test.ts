@@ -39,19 +39,27 @@ test('while something goes on, however often it pauses for a moment, nothing is 
 
 test('a heap that grew no more than V8 lets it grow by itself is left to V8', () => {
   const look = createLook(heap, log);
-  held = 149;
+  held = 159;
   for (let n = 0; n < 30; n++) look(true);
   expect(collected).toBe(0);
 });
 
-test('it is held against what was in use after the last collection, not at the start', () => {
+test('after a collection it rests, and holds the heap against what was in use then, not at the start', () => {
   const look = createLook({ ...heap, collect: () => (collected += 1) }, log);
   held = 300;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 10; n++) look(true);
   expect(collected).toBe(1);
-  held = 450;
-  for (let n = 0; n < 30; n++) look(true);
+  held = 470;
+  for (let n = 0; n < 100; n++) look(true);
+  expect(collected).toBe(1);
+  held = 480;
+  look(true);
   expect(collected).toBe(2);
+  held = 10_000;
+  for (let n = 0; n < 59; n++) look(true);
+  expect(collected).toBe(2);
+  look(true);
+  expect(collected).toBe(3);
 });
 
 test('the real collector gives back what nobody holds any more', () => {

@@ -117,7 +117,7 @@ test('held, only confirm() sends: everything that waits, over a connection of it
     runningDigest: null,
   };
   await outbox.add([command('a'), confirming]);
-  expect(await outbox.confirm('d1', AbortSignal.timeout(5000))).toBe(true);
+  expect(await outbox.confirm('d1', AbortSignal.timeout(60_000))).toBe(true);
   expect(calls).toEqual([{ kinds: ['command', 'deployment'], fresh: true }]);
 });
 

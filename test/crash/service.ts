@@ -11,7 +11,7 @@ export type Page<Item> = { items: Item[]; nextCursor: string | null };
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const TOKEN = 'crash-admin-token-of-32-characters';
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 180_000;
 
 export async function openService(folder: string) {
   const url = `http://127.0.0.1:${await freePort()}`;

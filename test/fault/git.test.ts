@@ -77,7 +77,7 @@ const CASES: Case[] = [
 const slug = (name: string): string => name.replaceAll(' ', '-');
 
 test('whatever a host does, the look at its source ends in time, the source says what is wrong and what to do, and recovers by itself', async () => {
-  await using scene = await openScene({ GIT_TIMEOUT_SECONDS: '2' });
+  await using scene = await openScene({ GIT_TIMEOUT_SECONDS: '5' });
   // Each on a host of its own: what one does must not count against another.
   const hosts = new Map<string, TestGitHost>();
   try {

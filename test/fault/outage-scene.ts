@@ -63,7 +63,7 @@ export async function openOutageScene() {
       runs,
       /** The device runs it, and the service has confirmed it: from then on the device does not go back by itself. */
       isSettled: async (vlan: number) => (await runs(vlan)) && (await api('GET', `/devices/${DEVICE}/status`)).body.converged === true,
-      ask: (path: string, init: RequestInit = {}) => fetch(`${service.url}${path}`, { ...init, signal: AbortSignal.timeout(20_000) }),
+      ask: (path: string, init: RequestInit = {}) => fetch(`${service.url}${path}`, { ...init, signal: AbortSignal.timeout(60_000) }),
       asDevice: { 'x-device-id': DEVICE, 'x-api-key': apiKey as string, 'content-type': 'application/json' },
       /** From this moment on. */
       takeAway: async (outage: Outage) => {

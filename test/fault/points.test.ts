@@ -84,7 +84,7 @@ test('a share that cannot be written is no fault of the bundle, and is written o
   const digest = bundleDigest(manifest);
   const deliver = () =>
     adapter.delivery === 'push' &&
-    adapter.deliver({ organizationId: 'o', deviceId: 'd', digest, manifest, readFile, signal: AbortSignal.timeout(10_000) });
+    adapter.deliver({ organizationId: 'o', deviceId: 'd', digest, manifest, readFile, signal: AbortSignal.timeout(60_000) });
   await writeFile(root, 'a file where the folder should be');
   await expect(deliver()).rejects.toMatchObject({ code: 'workspace_io', retry: 'backoff' });
   await rm(root);

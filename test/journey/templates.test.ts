@@ -19,7 +19,7 @@ const FILES = {
 kind: DeviceConfig
 validate: [{ files: app.json, schema: schema.json }]
 files: [{ from: app.json }]
-apply: { confirmTimeoutSeconds: 20 }
+apply: { confirmTimeoutSeconds: 60 }
 `,
   'schema.json': JSON.stringify({ required: ['role'], properties: { lane: { maximum: 9 } } }),
   'base/app.json.liquid': '{"id": {{ device.id | json }}, "ntp": {{ ntp | json }}, "source": {{ source.name | json }} }',

@@ -173,9 +173,9 @@ describe('a file', () => {
       bomb += `${name}: &${name} [${Array(9).fill(`*${previous}`).join(',')}]\n`;
     expect(await errorsOf({}, bomb, 'config/a.yaml')).toMatchObject([{ rule: 'aliases' }]);
     expect(
-      await errorsOf({}, `a: &a x\n${Array.from({ length: 20_000 }, (_, index) => `b${index}: *a`).join('\n')}`, 'config/a.yaml'),
+      await errorsOf({}, `a: &a x\n${Array.from({ length: 1_000 }, (_, index) => `b${index}: *a`).join('\n')}`, 'config/a.yaml'),
     ).toMatchObject([{ rule: 'aliases', line: 102 }]);
-    const deep = 100_000;
+    const deep = 10_000;
     expect(await errorsOf({}, '['.repeat(deep) + ']'.repeat(deep))).toMatchObject([{ code: 'too_deep' }]);
     expect(await errorsOf({}, '['.repeat(deep), 'config/a.yaml')).toMatchObject([{ code: 'too_deep' }]);
     expect(await errorsOf({}, `${'- '.repeat(1000)}1`, 'config/a.yaml')).toMatchObject([{ code: 'too_deep' }]);

@@ -24,7 +24,7 @@ async function simulated(
 
 async function enrolled(service: TestService, sourceId: string) {
   const { token } = (await service.api('POST', '/enrolment-tokens', { uses: COUNT, sourceId })).body;
-  return enrollDevices({ server: service.url, token, count: COUNT, prefix: 'sim', signal: AbortSignal.timeout(20_000) });
+  return enrollDevices({ server: service.url, token, count: COUNT, prefix: 'sim', signal: AbortSignal.timeout(60_000) });
 }
 
 const stepsOf = (told: readonly SimulationEvent[], id: string) =>
@@ -110,7 +110,7 @@ test('devices that keep going away all end on the commit', async () => {
 test('a used-up enrolment token is refused with the reason', async () => {
   await using service = await openService();
   const { token } = (await service.api('POST', '/enrolment-tokens', { uses: 1 })).body;
-  await expect(enrollDevices({ server: service.url, token, count: 2, prefix: 'sim', signal: AbortSignal.timeout(20_000) })).rejects.toThrow(
+  await expect(enrollDevices({ server: service.url, token, count: 2, prefix: 'sim', signal: AbortSignal.timeout(60_000) })).rejects.toThrow(
     /401.*enrolment token/s,
   );
 });

@@ -43,7 +43,7 @@ export async function openFleet(env: Record<string, string> = {}) {
     /** @returns id and key of `<prefix>-0001` and so on */
     async enrol(source: FleetSource, count: number, prefix: string, settings: Record<string, unknown> = {}) {
       const { token } = (await api('POST', '/enrolment-tokens', { uses: count, sourceId: source.id, ...settings })).body;
-      return enrollDevices({ server: service.url, token, count, prefix, signal: AbortSignal.timeout(20_000) });
+      return enrollDevices({ server: service.url, token, count, prefix, signal: AbortSignal.timeout(60_000) });
     },
     /** Runs the devices until `stop` or the end of the scene. Resolves when each has polled. */
     async run(devices: readonly { id: string; apiKey: string }[], behaviour: Partial<Behaviour> = {}): Promise<Started> {

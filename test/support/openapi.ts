@@ -63,7 +63,7 @@ const Document = z.object({
 
 /** The service's description of itself, as far as tests read it. */
 export async function readOpenApi(serviceUrl: string) {
-  const response = await fetch(`${serviceUrl}/openapi.json`, { signal: AbortSignal.timeout(10_000) });
+  const response = await fetch(`${serviceUrl}/openapi.json`, { signal: AbortSignal.timeout(60_000) });
   const { paths, ...document } = Document.parse(await response.json());
   const operations = Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),

@@ -15,7 +15,7 @@ files:
 apply:
   hooks: { after: reload }
   health: { hook: check-config, timeoutSeconds: 5 }
-  confirmTimeoutSeconds: 20
+  confirmTimeoutSeconds: 60
 `;
 
 export const SCHEMA = JSON.stringify({

@@ -1,6 +1,6 @@
 import { lineOf, startProgram } from '../../bench/support/processes.ts';
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 180_000;
 
 /** The service in a process of its own, on any free port. `ended` resolves with its exit code; null: a signal ended it. */
 export type ServiceProcess = { url: string; pid: number; hasEnded(): boolean; ended: Promise<number | null>; close(): Promise<void> };
