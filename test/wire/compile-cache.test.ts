@@ -7,7 +7,6 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const FIXTURE = fileURLToPath(new URL('../../fixtures/pos-terminal', import.meta.url));
 
 let dir: string;
 beforeAll(async () => {
@@ -15,21 +14,21 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const validate = async (cache: string) => {
+const help = async (cache: string) => {
   const env = { PATH: process.env.PATH, NODE_COMPILE_CACHE: cache };
-  return (await promisify(execFile)(process.execPath, [MAIN, 'validate', FIXTURE], { env })).stdout;
+  return (await promisify(execFile)(process.execPath, [MAIN, '--help'], { env })).stdout;
 };
 
 test('what is compiled is kept in the folder of the environment, and the next start says the same', async () => {
   const cache = join(dir, 'cache');
-  const first = await validate(cache);
+  const first = await help(cache);
   const [version = ''] = await readdir(cache);
   // The program itself, and not only the few lines that came before the folder was known.
-  expect((await readdir(join(cache, version))).length).toBeGreaterThan(50);
-  expect(await validate(cache)).toBe(first);
+  expect((await readdir(join(cache, version))).length).toBeGreaterThan(20);
+  expect(await help(cache)).toBe(first);
 });
 
 test('a folder that cannot be made keeps nothing, and the program does its work', async () => {
   await writeFile(join(dir, 'a file'), '');
-  expect(await validate(join(dir, 'a file', 'cache'))).toContain('valid');
+  expect(await help(join(dir, 'a file', 'cache'))).toContain('GitOps for device fleets');
 });
