@@ -6,7 +6,7 @@ import type { Push } from './git-host.ts';
 export type HookTarget = { url: string; secret: string };
 
 const PREFIX = 'whsec_';
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 30_000;
 
 /** A signing secret as Standard Webhooks and GitLab have it: 32 random bytes. */
 export function mintHookSecret(): string {

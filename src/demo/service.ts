@@ -12,8 +12,8 @@ import { type Started, startProcess } from './processes.ts';
 export type DemoService = { url: string; token: string; ended: Promise<string>; close(): Promise<void> };
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
-const READY_TIMEOUT_MS = 60_000;
-const HEALTH_TIMEOUT_MS = 10_000;
+const READY_TIMEOUT_MS = 180_000;
+const HEALTH_TIMEOUT_MS = 30_000;
 
 const ReadyLine = z.object({ msg: z.literal('ready'), url: z.url() });
 

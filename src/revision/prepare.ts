@@ -6,9 +6,9 @@ import type { FleetContext } from './folder-work.ts';
 import type { Folder } from './folders.ts';
 import type { Inquiries } from './inquiries.ts';
 import type { RevisionLimits } from './limits.ts';
-import { defaultRevisionLimits } from './limits.ts';
 import { dependsOnDevices, isLayered } from './manifest/fleet.ts';
 import { objectCache } from './object-cache.ts';
+import { limitsOfThisMachine } from './pace.ts';
 import type { FleetPlan, Scope } from './plan-fleet.ts';
 import { planFleet } from './plan-fleet.ts';
 import type { FolderOutcome } from './prepare-folder.ts';
@@ -46,7 +46,7 @@ export type PrepareOptions = {
  * the signal's reason
  */
 export async function prepareRevision(source: ObjectSource, options: PrepareOptions): Promise<PreparedRevision> {
-  const limits = options.limits ?? defaultRevisionLimits;
+  const limits = options.limits ?? limitsOfThisMachine();
   const objects = objectCache(source, limits, options.signal ?? new AbortController().signal);
   const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
   const commit = await objects.readCommit(options.commit);
