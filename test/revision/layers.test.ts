@@ -44,7 +44,7 @@ function prepare(source: MemorySource, commit: string, bound: Bound = {}, option
     stale: options.stale,
     sourceName: 'tills',
     provenance: options.provenance,
-    limits: { ...defaultRevisionLimits, ...options.limits },
+    limits: { ...defaultRevisionLimits, maxValidationMs: 60_000, ...options.limits },
     inquiries: {
       devicesOf: async (paths) => {
         const known = Object.entries(bound).map(

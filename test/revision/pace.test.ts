@@ -8,16 +8,19 @@ const never = () => {
 };
 
 test('a folder may take as much longer as the machine is slower, up to five times, and never less than usual', () => {
-  const at = (seconds: number, ms: number) => limitsOfThisMachine(seconds * 1_000, () => ms).maxValidationMs;
-  expect(at(0, 8)).toBe(usual);
-  expect(at(20, 2)).toBe(usual);
-  expect(at(40, 24)).toBe(3 * usual);
-  expect(at(60, 10_000)).toBe(5 * usual);
+  const at = (minutes: number, slowness: number) => limitsOfThisMachine(1e6 + minutes * 60_000, () => slowness).maxValidationMs;
+  expect(at(1, 1_000)).toBe(5 * usual);
+  // One quick look does not make it a quick machine.
+  expect(at(2, 0.2)).toBe(5 * usual);
+  const later = Array.from({ length: 40 }, (_, minute) => at(3 + minute, 0.2));
+  expect(later.at(-1)).toBe(usual);
+  expect(later).toEqual([...later].sort((a, b) => b - a));
+  expect(at(50, 3)).toBe(3 * usual);
 });
 
-test('the other limits are what they are, and the machine is measured now and then only', () => {
-  expect(limitsOfThisMachine(100_000, () => 16)).toEqual({ ...defaultRevisionLimits, maxValidationMs: 2 * usual });
-  expect(limitsOfThisMachine(109_000, never).maxValidationMs).toBe(2 * usual);
+test('the other limits are what they are, and the machine is looked at now and then only', () => {
+  expect(limitsOfThisMachine(1e7, () => 4)).toEqual({ ...defaultRevisionLimits, maxValidationMs: 4 * usual });
+  expect(limitsOfThisMachine(1e7 + 9_000, never).maxValidationMs).toBe(4 * usual);
 });
 
 test('this machine is measured', () => {

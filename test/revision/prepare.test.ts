@@ -22,7 +22,7 @@ function prepare(source: MemorySource, commit: string, options: Options = {}): P
     commit,
     layout: options.layout ?? 'repo',
     previous: options.previous ?? null,
-    limits: { ...defaultRevisionLimits, ...options.limits },
+    limits: { ...defaultRevisionLimits, maxValidationMs: 60_000, ...options.limits },
     signal: options.signal,
     builtinSchemas: new Map(Object.entries(options.builtins ?? {})),
   });

@@ -30,7 +30,7 @@ async function render(files: Files, facts: Partial<DeviceFacts> = {}, limits: Pa
     previous: null,
     sourceName: 'tills',
     provenance: true,
-    limits: { ...defaultRevisionLimits, ...limits },
+    limits: { ...defaultRevisionLimits, maxValidationMs: 60_000, ...limits },
     inquiries: { devicesOf: async () => devices, dependents: async () => [] },
     builtinSchemas: new Map(),
   });
