@@ -17,7 +17,7 @@ const fetch = { command: 'fetch' } as const;
 
 /** What each host does, and what its source says of it; every detail ends with what to do. */
 const CASES: Case[] = [
-  { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', says: /within 2000 ms; check that the host is well/ },
+  { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', says: /within 5000 ms; check that the host is well/ },
   { name: 'silent after headers', fault: { kind: 'stall', body: '', ...list }, code: 'git_timeout', says: /check that the host is well/ },
   { name: 'silent in the list', fault: { kind: 'stall', body: HALF_A_LIST, ...list }, code: 'git_timeout', says: /check that the host/ },
   {
