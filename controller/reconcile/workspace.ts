@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { audit } from '../../src/audit/store.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
 import { transact } from '../../src/db/transact.ts';
+import { nameOf } from '../../src/device/desired.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
 import { isNoSpace } from '../../src/wire/no-space.ts';
 import type { Controller } from '../context.ts';
@@ -64,8 +65,8 @@ const troubles = new LRUCache<string, string>({ max: 10_000 });
 
 /** A device is told of when its workspace begins to fail, and when it follows again: not at every try. */
 async function tellOutcomes(controller: Controller, done: readonly Followed[], failed: readonly Failure[]): Promise<void> {
-  const recovered = done.filter((device) => troubles.delete(keyOf(device)));
-  const begun = failed.filter((failure) => troubles.get(keyOf(failure)) !== codeOf(failure.error));
+  const recovered = done.filter((device) => troubles.delete(nameOf(device)));
+  const begun = failed.filter((failure) => troubles.get(nameOf(failure)) !== codeOf(failure.error));
   if (recovered.length + begun.length === 0) return;
   await transact(controller.store, async ({ emit }) => {
     for (const { organizationId, deviceId } of recovered)
@@ -76,11 +77,7 @@ async function tellOutcomes(controller: Controller, done: readonly Followed[], f
       emit({ organizationId, type: 'workspace.failed', subject: `device:${deviceId}`, data });
     }
   });
-  for (const failure of begun) troubles.set(keyOf(failure), codeOf(failure.error));
-}
-
-function keyOf({ organizationId, deviceId }: Behind): string {
-  return `${organizationId} ${deviceId}`;
+  for (const failure of begun) troubles.set(nameOf(failure), codeOf(failure.error));
 }
 
 function codeOf(error: unknown): string {
