@@ -8,8 +8,8 @@ export default defineConfig({
     // Most tests wait for processes, sockets and the database: two at once also where there are only two cores.
     maxWorkers: 2,
     // Only what hangs is to meet them: a busy machine takes ten times as long as a quiet one.
-    testTimeout: 240_000,
-    hookTimeout: 240_000,
+    testTimeout: 480_000,
+    hookTimeout: 480_000,
     restoreMocks: true,
   },
 });

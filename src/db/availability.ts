@@ -15,7 +15,7 @@ const ASK_EVERY_MS = 1_000;
 /** While it is away: that it is back is to be known soon. */
 const ASK_AGAIN_MS = 200;
 /** Longer than a database under load takes for nothing. */
-const LATE_MS = 3_000;
+const LATE_MS = 10_000;
 /** A question without an answer for this long is given up with its connection, which may lead nowhere. */
 const GIVE_UP_MS = 10_000;
 

@@ -14,7 +14,7 @@ export type Recording = Disposable & {
 
 export type Feed = { record(): Recording; close(): Promise<void> };
 
-const FIND_TIMEOUT_MS = 180_000;
+const FIND_TIMEOUT_MS = 400_000;
 
 type Listener = (seen: Seen) => void;
 

@@ -160,8 +160,9 @@ function rolloutBlocker({ rollout, path }: WhySnapshot): Blocker[] {
     const detail = `Rollout ${rollout.id} was aborted: ${rollout.endDetail ?? rollout.endCode}`;
     return [{ code: 'rollout_aborted', detail, since: rollout.finishedAt, unblockedBy: 'a newer commit, or a new rollout of this one' }];
   }
-  const { waiting } = rollout;
-  const code = waiting === null ? 'awaiting_rollout' : (ROLLOUT_CODES[waiting.code] ?? 'awaiting_rollout');
+  // That it is paused is known at once; what it waits for is noted at its next turn, and until then says what it waited for before.
+  const waiting = rollout.state === 'paused' && rollout.waiting?.code !== 'paused' ? null : rollout.waiting;
+  const code = ROLLOUT_CODES[waiting?.code ?? rollout.state] ?? 'awaiting_rollout';
   const detail = `Rollout ${rollout.id} is ${rollout.state}${waiting === null ? '' : `: ${waiting.detail}`}`;
   return [{ code, detail, since, unblockedBy: ROLLOUT_REMEDIES[code] ?? 'the rollout' }];
 }

@@ -26,6 +26,7 @@ const AGENT_VERSION = 'simulated';
 export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: AbortSignal): Promise<void> {
   const { connections, behaviour, trust, onState } = options;
   const line = openLine(connections, { 'x-device-id': key.id, 'x-api-key': key.apiKey });
+  const ready = Promise.withResolvers<void>();
   const device: Device = {
     ...{ id: key.id, behaviour, trust, line, signal, onState },
     pinned: null,
@@ -41,7 +42,8 @@ export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: 
     ready: false,
   };
   try {
-    await Promise.all([persist(device, () => turn(device)), beat(device), measure(device), wander(device)]);
+    const polling = persist(device, () => turn(device, ready.resolve)).finally(ready.resolve);
+    await Promise.all([polling, beat(device, ready.promise), measure(device), wander(device)]);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -68,7 +70,7 @@ async function persist(device: Device, work: () => Promise<void>): Promise<void>
 }
 
 /** One poll and what it asks for. */
-async function turn(device: Device): Promise<void> {
+async function turn(device: Device, tellReady: () => void): Promise<void> {
   const { line, signal } = device;
   device.pinned ??= parseAnswer(SigningKeysResponse, await line.ask({ method: 'GET', path: 'keys', signal }));
   const headers: Record<string, string> = device.etag === undefined ? {} : { 'if-none-match': device.etag };
@@ -77,6 +79,7 @@ async function turn(device: Device): Promise<void> {
   if (answer.status !== 304) await obey(device, answer, device.pinned);
   if (device.ready) return;
   device.ready = true;
+  tellReady();
   device.onState({ kind: 'ready', deviceId: device.id });
 }
 
@@ -114,9 +117,13 @@ async function answerCommands(device: Device, desired: DesiredState): Promise<vo
   device.obeyed = desired.commands.length === 0 ? NO_COMMANDS : new Set(desired.commands.map((command) => command.id));
 }
 
-/** Heartbeats go beside the long poll, the first after a random part of the interval, so that devices that start together do not beat together. */
-async function beat(device: Device): Promise<void> {
+/**
+ * Heartbeats go beside the long poll, the first after a random part of the interval, so that devices that start together do not beat together. None
+ * before the device holds what it ran: it would say that it runs nothing.
+ */
+async function beat(device: Device, ready: Promise<void>): Promise<void> {
   const { line, signal } = device;
+  await ready;
   await sleep(device.heartbeatMs * Math.random(), undefined, { signal });
   await persist(device, async () => {
     const { running, sequence, quarantined } = device;

@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { createLanes } from '../../controller/reconcile/lanes.ts';
+
+afterEach(() => void vi.useRealTimers());
 
 type Look = (signal: AbortSignal | undefined) => Promise<void>;
 
@@ -41,10 +43,13 @@ test('a look that takes too long is begun again in one of the patient places, an
 });
 
 test('a source that was slow and is quick again gets little time again', async () => {
+  vi.useFakeTimers();
   const lanes = createLanes(1, 10);
   const { look, release, asked } = hanging();
   const waits = lanes.run('a', false, look);
-  await expect.poll(asked).toBe(2);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(asked()).toBe(2);
+  await vi.advanceTimersByTimeAsync(10);
   release();
   await waits;
   const signals: (AbortSignal | undefined)[] = [];

@@ -10,9 +10,9 @@ import { within } from './wait.ts';
 import type { World } from './world.ts';
 
 /** Time from the last push until everything rests, ms. */
-const SETTLE_MS = 120_000;
+const SETTLE_MS = 240_000;
 /** The queue finds out within seconds what is really active after a crash, ms. */
-const REST_MS = 20_000;
+const REST_MS = 60_000;
 
 /** What is looked at of a device's status. */
 type Bundle = { bundle: string | null } | null;

@@ -10,7 +10,7 @@ export type EventLog = ReturnType<typeof followEvents>;
 
 type Event = { cursor: number; type: string; data: { deploymentId?: string; state?: DeploymentState } };
 
-const CATCH_UP_MS = 15_000;
+const CATCH_UP_MS = 60_000;
 
 export function followEvents(world: World) {
   const { service } = world;

@@ -20,7 +20,7 @@ export const VICTIMS = [
 export type Victim = (typeof VICTIMS)[number];
 
 /** A service whose own database is gone ends by itself within this, ms. */
-const NOTICE_MS = 10_000;
+const NOTICE_MS = 60_000;
 /** How long a point is waited for that the pushes may not lead to, ms. */
 const POINT_MS = 5_000;
 

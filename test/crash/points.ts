@@ -18,8 +18,8 @@ const GOING_BACK = [
 /** Reached before a device has a name. */
 const ENROLLING = ['before_identity', 'after_identity'];
 
-const CUT_MS = 30_000;
-const SETTLE_MS = 60_000;
+const CUT_MS = 90_000;
+const SETTLE_MS = 180_000;
 
 /** Cuts a device's power at a named point while the real service deploys to it; it must come to the end that it would have had. */
 export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts): Promise<void> {

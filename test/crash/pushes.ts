@@ -10,7 +10,7 @@ export type Kind = 'good' | 'invalid' | 'unhealthy';
 export type Push = { repository: Repository; commit: string; kind: Kind; isSound: boolean; taken: boolean };
 
 /** A git host gives up after some tries; one whose hook is refused for this long is an outage that nobody mends. */
-const HOOK_PATIENCE_MS = 90_000;
+const HOOK_PATIENCE_MS = 180_000;
 
 /** Commits to the repositories and tells their hooks as GitLab does: the same delivery again until it is answered with 202. */
 export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository, string>, random: Random) {

@@ -6,8 +6,8 @@ import type { World } from './world.ts';
 
 /** More starts than any queue's attempts at one job. */
 const RELAPSES = 5;
-const WORKING_MS = 45_000;
-const SETTLE_MS = 75_000;
+const WORKING_MS = 135_000;
+const SETTLE_MS = 225_000;
 
 /**
  * The service dies each time it works on the same push, as it would of too little memory, until whatever counts attempts has none left. The

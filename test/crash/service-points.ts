@@ -5,8 +5,8 @@ import { foldersOf, released } from './fleet.ts';
 import { within } from './wait.ts';
 import type { World } from './world.ts';
 
-const CUT_MS = 40_000;
-const SETTLE_MS = 75_000;
+const CUT_MS = 120_000;
+const SETTLE_MS = 225_000;
 /** Passed by other work too, from the start on: later times are those of a push. */
 const TIMES: Partial<Record<FaultPoint, readonly number[]>> = {
   before_commit: [1, 3, 5, 8],

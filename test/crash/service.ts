@@ -28,7 +28,7 @@ export async function openService(folder: string) {
       method,
       headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(30_000),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path} answers ${response.status}: ${text}`);
@@ -124,7 +124,7 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
 async function isReady(child: ChildProcess, url: string): Promise<boolean> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   for (;;) {
-    const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+    const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(20_000) }).catch(() => undefined);
     await answer?.body?.cancel().catch(() => undefined);
     if (answer?.ok) return true;
     if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) return false;

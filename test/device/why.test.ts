@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type WhySnapshot, why } from '../../src/device/why.ts';
 import { RolloutPolicy } from '../../src/rollout/policy.ts';
+import type { Rollout } from '../../src/rollout/rollout.ts';
 import { aDevice } from '../support/device.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
@@ -69,6 +70,13 @@ function converged(): WhySnapshot {
     siteHold: null,
   };
 }
+
+const aRollout = (change: Partial<Rollout>): Rollout => ({
+  ...{ organizationId: 'o', id: 'x', sourceId: 's', revisionId: 'r', kind: 'revision', state: 'running', policy: RolloutPolicy.parse({}) },
+  ...{ reason: null, createdBy: 'git', waiting: null, nextLookAt: null, endCode: null, endDetail: null, windowsOverriddenBy: null },
+  ...{ version: 1, createdAt: NOW, startedAt: NOW, finishedAt: null },
+  ...change,
+});
 
 const codes = (change: (snapshot: WhySnapshot) => void): string[] => {
   const snapshot = converged();
@@ -162,6 +170,14 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     },
   ],
   ['not reached by the rollout yet', ['awaiting_rollout'], (s) => void Object.assign(s.path ?? {}, { bundle: B })],
+  [
+    'of a rollout that was paused a moment ago',
+    ['rollout_paused'],
+    (s) => {
+      Object.assign(s.path ?? {}, { bundle: B });
+      s.rollout = aRollout({ state: 'paused', waiting: { code: 'max_parallel_per_site', detail: 'one at a time' } });
+    },
+  ],
   ['changed by hand', ['drifted'], (s) => void Object.assign(s.device, { syncStatus: 'drifted', driftedPaths: ['app.json'] })],
 ])('a device that is %s is told %j', (_what, expected, change) => {
   expect(codes(change)).toEqual(expected);

@@ -9,7 +9,7 @@ test.each<Outage>(['stopped', 'frozen'])(
     await using scene = await openOutageScene();
     const { ask, service, tell } = scene;
     expect((await tell(await scene.commit(1))).status).toBe(202);
-    await eventually('the device runs the first commit', () => scene.isSettled(1), 120_000);
+    await eventually('the device runs the first commit', () => scene.isSettled(1), 240_000);
 
     const accepted = await scene.commit(2);
     expect((await tell(accepted)).status).toBe(202);
@@ -34,7 +34,7 @@ test.each<Outage>(['stopped', 'frozen'])(
 
     await scene.bringBack(outage);
     await eventually('the service is ready again', async () => (await ask('/health/ready')).status === 200);
-    await eventually('the accepted push has its effect', () => scene.runs(2), 120_000);
+    await eventually('the accepted push has its effect', () => scene.runs(2), 240_000);
     // By notifications alone: the device's poll lasts for a minute, the source's interval for an hour.
     for (const vlan of [3, 4]) {
       expect((await tell(await scene.commit(vlan))).status).toBe(202);

@@ -108,7 +108,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     expect(files.filter((name) => name.startsWith('mirrors') && name.endsWith('.tmp'))).toEqual([]);
 
     await makeRoom(service.pid);
-    await eventually('the source recovers', async () => (await sourceNow()).headCommit === third, 120_000);
+    await eventually('the source recovers', async () => (await sourceNow()).headCommit === third, 240_000);
     expect((await api('DELETE', '/devices/till/hold')).status).toBeLessThan(300);
     await eventually('all is at 3', () => holds(3));
     expect((await events()).filter((type) => type === 'workspace.failed workspace_no_space')).toHaveLength(1);

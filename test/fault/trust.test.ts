@@ -110,6 +110,6 @@ test('after a real enrolment, the agent refuses whatever a man in the middle mak
   expect(failed).toBeDefined();
   expect(await current()).toBe(`644 {"vlan":${vlan}}`);
   proxy.swapBundles(null);
-  await eventually('it is tried again', async () => (await current()) === `644 {"vlan":${vlan + 1}}`, 120_000);
+  await eventually('it is tried again', async () => (await current()) === `644 {"vlan":${vlan + 1}}`, 240_000);
   await scene.converged('till', last);
 });

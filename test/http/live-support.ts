@@ -127,11 +127,11 @@ export function collect<T>(client: Socket, name: string): T[] {
 }
 
 export async function request(client: Socket, name: string, input: unknown): Promise<unknown> {
-  return client.timeout(10_000).emitWithAck(name, input);
+  return client.timeout(60_000).emitWithAck(name, input);
 }
 
 export async function subscribe(client: Socket, topics: string[], after?: number): Promise<SubscribeAnswer> {
-  return client.timeout(10_000).emitWithAck('subscribe', { topics, ...(after === undefined ? {} : { after }) });
+  return client.timeout(60_000).emitWithAck('subscribe', { topics, ...(after === undefined ? {} : { after }) });
 }
 
 export async function until(condition: () => boolean): Promise<void> {

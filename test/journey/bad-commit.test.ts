@@ -12,7 +12,7 @@ test('a commit that makes 30 % of the devices fail their health check stops in t
   const devices = await fleet.enrol(source, DEVICES, 'till');
   const { url: server, database } = fleet.service;
   const scene = { server, api: createClient({ server, token: ADMIN_TOKEN }), sql: database.sql, host: fleet.host, source, devices };
-  const stopped = await stopBadCommit(scene, { failShare: 0.3, canaryPercent: 10, timeoutMs: 120_000 });
+  const stopped = await stopBadCommit(scene, { failShare: 0.3, canaryPercent: 10, timeoutMs: 300_000 });
   expect(stopped).toMatchObject({ devices: DEVICES, canaries: 30, state: 'reverted', end: { code: 'error_budget' } });
   expect(stopped.end.detail).toMatch(/^\d+ of \d+ devices failed \([\d.]+ %\), the error budget is 10%$/);
   expect(stopped.failed).toBeGreaterThan(0);
@@ -26,4 +26,4 @@ test('a commit that makes 30 % of the devices fail their health check stops in t
     where device_id <> all(${stopped.touched}) group by device_id`;
   expect(others).toHaveLength(DEVICES - stopped.touched.length);
   expect(others.every(({ attempts, bundles }) => attempts === 1 && bundles[0] === stopped.before)).toBe(true);
-}, 400_000);
+}, 900_000);

@@ -71,7 +71,7 @@ test('a busy device says until when and why, its wave waits for it, a newer comm
 
 test('a device that stays busy begins at the deadline, and one whose policy knows no busy devices is not asked', async () => {
   await using scene = await openScene();
-  const source = await scene.source('tills', { rolloutPolicy: { device: { busySeconds: 5 } } });
+  const source = await scene.source('tills', { rolloutPolicy: { device: { busySeconds: 20 } } });
   const till = await openTill(scene, 'till-1', source.id, TILL_HOOK);
   const first = await scene.push('tills', source, folder({ vlan: 1 }));
   const [busy] = await Promise.all([deferred(scene, till.id), scene.converged(till.id, first)]);

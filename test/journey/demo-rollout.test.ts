@@ -23,7 +23,7 @@ test('demo --rollout --exit: two bad commits stop at the canaries, who go back, 
   expect(demo.output()).toMatch(/error_rate of 2 devices of canary is [\d.]+ \(mean\), its gate allows 2 times/);
   expect(demo.complaints()).toBe('');
   await demo.expectNothingLeft();
-}, 400_000);
+}, 900_000);
 
 test('demo --rollout --exit that cannot start says why in its JSON, and ends with 1', async () => {
   await using demo = await startDemo(['--rollout', '--exit', '--data', fileURLToPath(new URL('.', import.meta.url))]);

@@ -27,7 +27,7 @@ test('demo --exit shows a good commit on ten devices, a refused one and a rollba
   expect(demo.output()).toContain('this host does not resolve: config/router.yaml');
   expect(demo.complaints()).toBe('');
   await demo.expectNothingLeft();
-}, 400_000);
+}, 900_000);
 
 test('demo stays up: a push by a person, as it suggests, reaches the device, and Ctrl-C ends everything', async () => {
   await using demo = await startDemo(['--devices', '2']);
@@ -50,7 +50,7 @@ test('demo stays up: a push by a person, as it suggests, reaches the device, and
   demo.child.kill('SIGINT');
   expect(await demo.ended).toEqual({ code: 0, signal: null });
   await demo.expectNothingLeft();
-}, 400_000);
+}, 900_000);
 
 test('demo --exit whose agent dies says what went wrong, ends with 1 and "ok":false, and leaves nothing behind', async () => {
   await using demo = await startDemo(['--exit', '--devices', '2']);
@@ -61,7 +61,7 @@ test('demo --exit whose agent dies says what went wrong, ends with 1 and "ok":fa
   expect(demo.complaints()).toContain('agent of router-lyon ended with SIGKILL');
   expect(demo.result()).toMatchObject({ devices: 7, ok: false, reason: expect.stringContaining('router-lyon ended') });
   await demo.expectNothingLeft();
-}, 400_000);
+}, 900_000);
 
 test('demo --exit that cannot start says why and ends with 1 and "ok":false', async () => {
   await using demo = await startDemo(['--exit', '--data', fileURLToPath(new URL('.', import.meta.url))]);

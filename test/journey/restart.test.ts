@@ -39,7 +39,7 @@ async function startProcess(dataDir: string, port = '0') {
       if (child.exitCode !== null) throw new Error(output);
       return /"url":"(http:[^"]+)"/.exec(output)?.[1];
     },
-    120_000,
+    240_000,
   );
   const api = async (method: string, path: string, body?: unknown) => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' };
@@ -91,7 +91,7 @@ test('kill -9 of the service loses no accepted hook: after the restart the devic
 
   const restarted = await startProcess(dataDir, port);
   expect(restarted.output()).toContain('took over the PostgreSQL');
-  await eventually('the device runs the commit', async () => (await device.current())?.['app.json'] === '644 {"vlan":42}', 120_000);
+  await eventually('the device runs the commit', async () => (await device.current())?.['app.json'] === '644 {"vlan":42}', 240_000);
   await eventually('the service knows it', async () => (await restarted.api('GET', '/devices/terminal-1/status')).converged);
 
   // The database alone is killed: the service answers 503 or ends, and the next start recovers the directory.

@@ -24,7 +24,7 @@ async function simulated(
 
 async function enrolled(service: TestService, sourceId: string) {
   const { token } = (await service.api('POST', '/enrolment-tokens', { uses: COUNT, sourceId })).body;
-  return enrollDevices({ server: service.url, token, count: COUNT, prefix: 'sim', signal: AbortSignal.timeout(60_000) });
+  return enrollDevices({ server: service.url, token, count: COUNT, prefix: 'sim', signal: AbortSignal.timeout(180_000) });
 }
 
 const stepsOf = (told: readonly SimulationEvent[], id: string) =>
@@ -110,9 +110,9 @@ test('devices that keep going away all end on the commit', async () => {
 test('a used-up enrolment token is refused with the reason', async () => {
   await using service = await openService();
   const { token } = (await service.api('POST', '/enrolment-tokens', { uses: 1 })).body;
-  await expect(enrollDevices({ server: service.url, token, count: 2, prefix: 'sim', signal: AbortSignal.timeout(60_000) })).rejects.toThrow(
-    /401.*enrolment token/s,
-  );
+  await expect(
+    enrollDevices({ server: service.url, token, count: 2, prefix: 'sim', signal: AbortSignal.timeout(180_000) }),
+  ).rejects.toThrow(/401.*enrolment token/s);
 });
 
 test('a wrong key is told as trouble and the simulation goes on until it is stopped', async () => {

@@ -5,7 +5,7 @@ import { SIGNING_TOKEN } from './hooks.ts';
 /** A program that asks for what it may have. @throws with the answer when that is refused */
 export type Client = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Record<string, unknown>>;
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 export function clientOf(url: string, token: string): Client {
   return (method, path, body, headers) => call(method, url + path, { authorization: `Bearer ${token}`, ...headers }, body);

@@ -45,7 +45,7 @@ export async function openAgentProxy(serviceUrl: string): Promise<AgentProxy> {
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const { pathname } = new URL(request.url ?? '/', serviceUrl);
     if (pathname.endsWith('/desired')) return poll(request, response);
-    const answer = await forward(serviceUrl, request, AbortSignal.timeout(30_000));
+    const answer = await forward(serviceUrl, request, AbortSignal.timeout(120_000));
     reply(response, swap !== null && pathname.includes('/bundles/') ? await swap(answer) : answer);
   };
   const server = createServer((request, response) => void handle(request, response).catch(() => response.destroy()));

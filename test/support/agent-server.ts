@@ -131,7 +131,7 @@ export async function startAgentServer() {
           report.kind === 'deployment' && report.deploymentId === deploymentId && report.state === state,
       ),
     /** Resolves when the fact holds; it is looked at after every request and report. @throws after `timeoutMs`, with what was reported */
-    until<T>(what: string, fact: () => T | undefined | false | null, timeoutMs = 60_000): Promise<T> {
+    until<T>(what: string, fact: () => T | undefined | false | null, timeoutMs = 180_000): Promise<T> {
       return new Promise((done, fail) => {
         const timer = setTimeout(() => {
           changed.delete(look);

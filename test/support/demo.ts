@@ -34,7 +34,7 @@ export async function startDemo(args: string[]) {
           if (child.exitCode !== null) throw new Error(`ended before it said "${text}": ${output()}${complaints()}`);
           return output().includes(text, from);
         },
-        300_000,
+        600_000,
       ),
     async expectNothingLeft() {
       // A killed process stays listed until its parent or init has taken note.

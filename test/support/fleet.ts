@@ -16,7 +16,11 @@ export async function openFleet(env: Record<string, string> = {}) {
   const service = opened.use(await openService(env));
   const { api } = service;
   const running = new Set<Started>();
-  const rolloutOf = async (sourceId: string) => (await api('GET', `/rollouts?sourceId=${sourceId}&limit=1`)).body.items[0];
+  const rolloutOf = async (sourceId: string) => {
+    const { status, body } = await api('GET', `/rollouts?sourceId=${sourceId}&limit=1`);
+    if (status !== 200) throw new Error(JSON.stringify(body));
+    return body.items[0];
+  };
   return {
     host,
     service,
@@ -43,7 +47,7 @@ export async function openFleet(env: Record<string, string> = {}) {
     /** @returns id and key of `<prefix>-0001` and so on */
     async enrol(source: FleetSource, count: number, prefix: string, settings: Record<string, unknown> = {}) {
       const { token } = (await api('POST', '/enrolment-tokens', { uses: count, sourceId: source.id, ...settings })).body;
-      return enrollDevices({ server: service.url, token, count, prefix, signal: AbortSignal.timeout(60_000) });
+      return enrollDevices({ server: service.url, token, count, prefix, signal: AbortSignal.timeout(180_000) });
     },
     /** Runs the devices until `stop` or the end of the scene. Resolves when each has polled. */
     async run(devices: readonly { id: string; apiKey: string }[], behaviour: Partial<Behaviour> = {}): Promise<Started> {

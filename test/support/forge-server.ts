@@ -181,7 +181,7 @@ export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?:
           .filter((hook) => hook.active && (push.ref.startsWith('refs/tags/') ? hook.tags : hook.push))
           .map((hook) => {
             const { headers, body } = kind.push(hook, { ...push, repositoryUrl: `${origin}/${state.repository}.git` });
-            return fetch(hook.url, { method: 'POST', headers, body, signal: AbortSignal.timeout(10_000) });
+            return fetch(hook.url, { method: 'POST', headers, body, signal: AbortSignal.timeout(60_000) });
           }),
       ),
     close,

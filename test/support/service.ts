@@ -65,7 +65,7 @@ export function clientOf(url: string, token: string | undefined): Api {
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(120_000),
     });
     const text = await response.text();
     const isJson = /^application\/([a-z]+\+)?json\b/.test(response.headers.get('content-type') ?? '');
@@ -74,7 +74,7 @@ export function clientOf(url: string, token: string | undefined): Api {
 }
 
 /** Asks until the answer is one: for states that nothing announces. @throws with the last answer when the time is over */
-export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false | null>, timeoutMs = 60_000): Promise<T> {
+export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false | null>, timeoutMs = 180_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const answer = await ask();
