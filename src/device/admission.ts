@@ -22,8 +22,8 @@ export type Admission = {
   close(): void;
 };
 
-/** `serving`: requests of it that are being answered. */
-type Place = { serving: number; silentSince: number };
+/** `serving`: requests of it that are being answered. `silent`: looks at it since the last one. */
+type Place = { serving: number; silent: number };
 
 /**
  * Enough to keep the database's batches full (200 devices' reports each, two at a time), and few enough that a machine which confirms only twenty a second
@@ -31,6 +31,11 @@ type Place = { serving: number; silentSince: number };
  */
 const AT_WORK = 1_000;
 const SILENT_MS = 2_000;
+/**
+ * A device is silent after so many looks in a row, not by the clock: what it asked while this process stood still is read after the first look that
+ * follows, and all would seem silent at once just when the process has too much to do.
+ */
+const LOOKS = 4;
 
 export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {}): Admission {
   const places = new Map<string, Place>();
@@ -39,8 +44,8 @@ export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {})
   let timer: NodeJS.Timeout | undefined;
 
   const occupy = (name: string) => {
-    places.set(name, { serving: 0, silentSince: performance.now() });
-    timer ??= setInterval(giveUpSilent, silentMs / 4);
+    places.set(name, { serving: 0, silent: 0 });
+    timer ??= setInterval(giveUpSilent, silentMs / LOOKS);
   };
   const withdraw = (name: string) => {
     const queue = queueOf.get(name);
@@ -73,8 +78,9 @@ export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {})
     timer = undefined;
   };
   const giveUpSilent = () => {
-    const since = performance.now() - silentMs;
-    const silent = [...places].filter(([, place]) => place.serving === 0 && place.silentSince <= since);
+    for (const place of places.values()) place.silent = place.serving > 0 ? 0 : place.silent + 1;
+    // The first of the looks may have come at once after its last request.
+    const silent = [...places].filter(([, place]) => place.silent > LOOKS);
     for (const [name] of silent) vacate(name);
   };
 
@@ -101,7 +107,7 @@ export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {})
         return await work();
       } finally {
         place.serving -= 1;
-        place.silentSince = performance.now();
+        place.silent = 0;
       }
     },
     leave: (device) => vacate(nameOf(device)),

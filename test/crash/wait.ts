@@ -4,8 +4,9 @@ export const pause = (ms: number): Promise<void> => new Promise((done) => setTim
 export async function within(timeoutMs: number, ask: () => Promise<boolean>): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
+    const asked = performance.now();
     if (await ask().catch(() => false)) return true;
     if (Date.now() > deadline) return false;
-    await pause(50);
+    await pause(Math.max(50, 3 * (performance.now() - asked)));
   }
 }

@@ -64,6 +64,19 @@ test('a device whose request is being answered is not silent, however long that 
   expect(woken).toEqual(['b']);
 });
 
+test('while the process stands still nobody is silent: what was asked meanwhile is read first', async () => {
+  vi.useRealTimers();
+  admission = createAdmission({ atWork: 1, silentMs: 40 });
+  ask('a');
+  ask('b');
+  const standUntil = performance.now() + 400;
+  while (performance.now() < standUntil);
+  // The timers that are due, and then what came in.
+  await new Promise(setImmediate);
+  await admission.serve(device('a'), async () => expect(woken).toEqual([]));
+  await expect.poll(() => woken).toEqual(['b']);
+});
+
 test('what fails while a device is served fails as it is, and ends the serving', async () => {
   admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
   ask('a');

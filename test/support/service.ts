@@ -77,9 +77,11 @@ export function clientOf(url: string, token: string | undefined): Api {
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false | null>, timeoutMs = 180_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
+    const asked = performance.now();
     const answer = await ask();
     if (answer !== undefined && answer !== false && answer !== null) return answer;
     if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // A slow machine is left most of its time for what is waited for.
+    await new Promise((resolve) => setTimeout(resolve, Math.max(20, 3 * (performance.now() - asked))));
   }
 }
