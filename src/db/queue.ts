@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isDatabaseAway } from './away.ts';
 import { connect, type Db, type Sql } from './connect.ts';
+import { type Looks, startLooks } from './looks.ts';
 
 /**
  * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
@@ -40,6 +41,7 @@ const LEAVING = 'bellwether leaving ';
 
 export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options: QueueOptions = {}): Promise<Queue> {
   const ownWord = randomBytes(6).toString('hex');
+  const crews: Looks[] = [];
   let leaving: Sql | undefined;
   const boss = new PgBoss({
     connectionString: databaseUrl,
@@ -79,7 +81,9 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
       );
       return id !== null;
     },
-    work: (queue, concurrency, handler) => work(boss, queue, concurrency, handler, log),
+    work: async (queue, concurrency, handler) => {
+      crews.push(await work(boss, queue, concurrency, handler, log));
+    },
     depths: () => depths(sql),
     leave: async () => {
       // Stays open until the end: of two that stop together, one sees the other go.
@@ -87,6 +91,7 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
       return othersWork(leaving);
     },
     close: async (timeoutMs) => {
+      for (const looks of crews) looks.stop();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
       await leaving?.end({ timeout: 1 });
     },
@@ -107,15 +112,33 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
   }
 }
 
-/** Each of the workers by itself, so that one that has done a job looks for the next at once, and not when it would poll again. */
-async function work(boss: PgBoss, queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>, log: Log): Promise<void> {
-  const options = { batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 1 };
+/**
+ * Each of the workers by itself, so that one that has done a job looks for the next at once. Each polls only where nothing can be announced (behind a
+ * transaction-mode pooler); otherwise one of them looks for all.
+ */
+async function work(
+  boss: PgBoss,
+  queue: QueueName,
+  concurrency: number,
+  handler: (key: string) => Promise<void>,
+  log: Log,
+): Promise<Looks> {
+  const options = { batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 30 };
+  const looks = startLooks((id) => boss.notifyWorker(id));
   for (let worker = 0; worker < concurrency; worker++) {
     let id = '';
     id = await boss.work<{ key: string }>(queue, options, async (jobs) => {
-      for (const job of jobs) await handle(queue, job.data.key, handler, log).finally(() => boss.notifyWorker(id));
+      looks.busy(id);
+      try {
+        for (const job of jobs) await handle(queue, job.data.key, handler, log);
+      } finally {
+        looks.idle(id);
+        boss.notifyWorker(id);
+      }
     });
+    looks.idle(id);
   }
+  return looks;
 }
 
 async function handle(queue: QueueName, key: string, handler: (key: string) => Promise<void>, log: Log): Promise<void> {

@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Looks, startLooks } from '../../src/db/looks.ts';
+
+let woken: string[] = [];
+let looks: Looks;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  woken = [];
+  looks = startLooks((worker) => woken.push(worker));
+});
+
+afterEach(() => {
+  looks.stop();
+  vi.useRealTimers();
+});
+
+const names = Array.from({ length: 12 }, (_, n) => `w${n}`);
+
+test('of many workers with nothing to do one looks, every two seconds', async () => {
+  for (const name of names) looks.idle(name);
+  await vi.advanceTimersByTimeAsync(10_000);
+  woken = [];
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(woken).toHaveLength(30);
+});
+
+test('a busy worker is not asked to look: another one is, and nobody while all are busy', async () => {
+  for (const name of names) looks.idle(name);
+  looks.busy('w0');
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(woken.length).toBeGreaterThan(0);
+  expect(woken).not.toContain('w0');
+  for (const name of names) looks.busy(name);
+  woken = [];
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(woken).toEqual([]);
+});
+
+test('after a job has ended, the next one of its key is looked for four times a second, for a while', async () => {
+  looks.idle('a');
+  await vi.advanceTimersByTimeAsync(10_000);
+  looks.busy('a');
+  looks.idle('a');
+  woken = [];
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(woken).toHaveLength(8);
+  await vi.advanceTimersByTimeAsync(10_000);
+  woken = [];
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(woken).toHaveLength(5);
+});
+
+test('a job that ends after the stop begins no look, and keeps no process alive', async () => {
+  looks.idle('a');
+  await vi.advanceTimersByTimeAsync(10_000);
+  looks.busy('a');
+  looks.stop();
+  woken = [];
+  looks.idle('a');
+  expect(vi.getTimerCount()).toBe(0);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(woken).toEqual([]);
+});
+
+test('jobs that end one after the other do not put the looks off', async () => {
+  looks.idle('a');
+  for (let n = 0; n < 100; n++) {
+    looks.busy('b');
+    await vi.advanceTimersByTimeAsync(100);
+    looks.idle('b');
+  }
+  expect(woken).toHaveLength(40);
+});
