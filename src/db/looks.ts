@@ -29,7 +29,12 @@ export function startLooks(wake: (worker: string) => void): Looks {
   };
   const look = () => {
     const [first] = waiting;
-    if (first !== undefined) wake(first);
+    if (first !== undefined) {
+      // To the end of the line: one whose question gets no answer must not be the only one that asks.
+      waiting.delete(first);
+      waiting.add(first);
+      wake(first);
+    }
     schedule();
   };
   schedule();

@@ -25,7 +25,7 @@ export type ProcessOptions = {
 };
 
 /** More than the service and the agents allow themselves. */
-const STOP_TIMEOUT_MS = 15_000;
+const STOP_TIMEOUT_MS = 30_000;
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 
 /**

@@ -136,7 +136,7 @@ async function end(child: ChildProcess | undefined, by: 'SIGTERM' | 'SIGKILL'): 
   if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise<void>((done) => child.once('exit', () => done()));
   child.kill(by);
-  const limit = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  const limit = setTimeout(() => child.kill('SIGKILL'), 60_000);
   await ended;
   clearTimeout(limit);
 }

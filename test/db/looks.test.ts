@@ -23,6 +23,8 @@ test('of many workers with nothing to do one looks, every two seconds', async ()
   woken = [];
   await vi.advanceTimersByTimeAsync(60_000);
   expect(woken).toHaveLength(30);
+  // In turn: one whose question gets no answer does not keep the others from asking.
+  expect(new Set(woken).size).toBe(names.length);
 });
 
 test('a busy worker is not asked to look: another one is, and nobody while all are busy', async () => {
