@@ -81,8 +81,11 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
       );
       return id !== null;
     },
-    work: async (queue, concurrency, handler) => {
-      crews.push(await work(boss, queue, concurrency, handler, log));
+    work: (queue, concurrency, handler) => {
+      const looks = startLooks((id) => boss.notifyWorker(id));
+      // Known before the first worker starts: also where one does not, closing must end the looks, or they keep the process alive.
+      crews.push(looks);
+      return work(boss, looks, queue, concurrency, handler, log);
     },
     depths: () => depths(sql),
     leave: async () => {
@@ -118,13 +121,13 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
  */
 async function work(
   boss: PgBoss,
+  looks: Looks,
   queue: QueueName,
   concurrency: number,
   handler: (key: string) => Promise<void>,
   log: Log,
-): Promise<Looks> {
+): Promise<void> {
   const options = { batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 30 };
-  const looks = startLooks((id) => boss.notifyWorker(id));
   for (let worker = 0; worker < concurrency; worker++) {
     let id = '';
     id = await boss.work<{ key: string }>(queue, options, async (jobs) => {
@@ -138,7 +141,6 @@ async function work(
     });
     looks.idle(id);
   }
-  return looks;
 }
 
 async function handle(queue: QueueName, key: string, handler: (key: string) => Promise<void>, log: Log): Promise<void> {
