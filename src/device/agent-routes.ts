@@ -97,8 +97,8 @@ async function desired(services: Services, c: Context<Env>): Promise<Response> {
   const state = await wakeups.load(key);
   if (state === undefined)
     throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
-  // Who polls is there: a rollout may take it from now on, and need not wait for its first heartbeat.
-  if (!state.isOnline) await services.intake.take(key.organizationId, key.deviceId, []);
+  // Who polls is there: a rollout may take it from now on, and need not wait for a heartbeat.
+  if (!state.isHeard) await services.intake.take(key.organizationId, key.deviceId, []);
   const isChanged = desiredEtag(state) !== known;
   const waitsForTurn = known !== undefined && waitMs > 0 && state.deploymentId !== null;
   if (isChanged && !waitsForTurn) {

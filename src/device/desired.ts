@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { AgentCommand, DesiredState } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
-import { HEARTBEAT_SECONDS } from './device.ts';
+import { HEARD_AGAIN_AFTER_SECONDS } from './device.ts';
 
 export type DeviceKey = { organizationId: string; deviceId: string };
 
@@ -21,20 +21,22 @@ export type Desired = DeviceKey & {
   force: boolean;
   driftPolicy: 'heal' | 'report';
   commands: AgentCommand[];
-  isOnline: boolean;
+  /** Online, and its last word is not old. */
+  isHeard: boolean;
+  heartbeatSeconds: number;
 };
 
 /** How long a signed desired state may be applied. An agent that was away longer asks again. */
 const VALID_SECONDS = 15 * 60;
 
 /** One indexed look-up per device, in one query; unknown devices are absent. */
-export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<Desired[]> {
-  return sql<Desired[]>`
+export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<Omit<Desired, 'heartbeatSeconds'>[]> {
+  return sql`
     select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.source_id as "sourceId", d.deployment_id as "deploymentId",
       case when d.desired_bundle is not null then jsonb_build_object('digest', d.desired_bundle, 'size', coalesce(b.size, 0)) end as bundle,
       (select t.begin_before from deployments t where t.organization_id = d.organization_id and t.id = d.deployment_id) as "beginBefore",
       d.desired_force as force, coalesce(s.drift_policy, 'heal') as "driftPolicy", coalesce(c.commands, '[]') as commands,
-      d.connectivity = 'online' as "isOnline"
+      d.connectivity = 'online' and d.last_seen_at > now() - make_interval(secs => ${HEARD_AGAIN_AFTER_SECONDS}) as "isHeard"
     from unnest(${keys.map((key) => key.organizationId)}::uuid[], ${keys.map((key) => key.deviceId)}::text[]) as k (organization_id, id)
     join devices d on d.organization_id = k.organization_id and d.id = k.id
     left join bundles b on b.organization_id = d.organization_id and b.digest = d.desired_bundle
@@ -66,6 +68,6 @@ export function desiredPayload(desired: Desired, now: Date): DesiredState {
     driftPolicy: desired.driftPolicy,
     commands: desired.commands,
     pollAfterSeconds: 0,
-    heartbeatSeconds: HEARTBEAT_SECONDS,
+    heartbeatSeconds: desired.heartbeatSeconds,
   };
 }

@@ -2,6 +2,7 @@ import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
 import { DEVICES_CHANNEL } from '../db/transact.ts';
 import { type Desired, type DeviceKey, loadDesired, nameOf } from './desired.ts';
+import { createHeartbeatPace } from './heartbeats.ts';
 
 /**
  * The long polls of this process: who waits for a change of what device. A change anywhere arrives by NOTIFY; after a broken connection
@@ -24,6 +25,7 @@ export type Wakeups = {
 
 export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
   const waiters = new Map<string, readonly (() => void)[]>();
+  const paceOf = createHeartbeatPace(sql);
   let closed = false;
   const wakeAll = () => {
     for (const wakes of [...waiters.values()]) for (const wake of wakes) wake();
@@ -47,7 +49,11 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
       };
     },
     load: batched(BATCH, async (keys) => {
-      const found = new Map((await loadDesired(sql, keys)).map((desired) => [nameOf(desired), desired]));
+      const loaded = await loadDesired(sql, keys);
+      const paced = await Promise.all(
+        loaded.map(async (desired) => ({ ...desired, heartbeatSeconds: await paceOf(desired.organizationId) })),
+      );
+      const found = new Map(paced.map((desired) => [nameOf(desired), desired]));
       return keys.map((key) => found.get(nameOf(key)));
     }),
     waiting: () => waiters.size,
