@@ -15,6 +15,9 @@ const MAX_DURABLE = 10_000;
 const MAX_VOLATILE = 200;
 /** Sent lines at the head of the file before it is rewritten, bytes. */
 const COMPACT_BYTES = 256 * 1024;
+/** How long that which nobody waits for may wait for company: a quick device tells of all its steps in one request, a slow one within a second. */
+const GATHER_MS = 1_000;
+const NOT_URGENT: readonly Report['kind'][] = ['heartbeat', 'telemetry', 'log'];
 
 export type SendReports = (reports: Report[], fresh: boolean, signal: AbortSignal) => Promise<ReportsResponse>;
 
@@ -100,9 +103,20 @@ class FileOutbox implements Outbox {
         await this.#bell.wait(signal);
         continue;
       }
-      const pauseFor = await this.#sending(() => (this.#held ? Promise.resolve(0) : this.#trySend(failures, signal)));
+      await this.#gather(signal);
+      const pauseFor = await this.#sending(() =>
+        this.#held || this.#entries.length === 0 ? Promise.resolve(0) : this.#trySend(failures, signal),
+      );
       failures = pauseFor === 0 ? 0 : failures + 1;
       await pause(pauseFor, signal);
+    }
+  }
+
+  async #gather(signal: AbortSignal): Promise<void> {
+    const due = performance.now() + GATHER_MS;
+    for (let left = GATHER_MS; left > 0 && !signal.aborted && !this.#held; left = due - performance.now()) {
+      if (this.#entries.some(({ report }) => isUrgent(report))) return;
+      await this.#bell.wait(signal, left);
     }
   }
 
@@ -218,6 +232,11 @@ class FileOutbox implements Outbox {
 
 function isDurable(report: Report): boolean {
   return report.kind === 'deployment' || report.kind === 'deferred' || report.kind === 'command' || report.kind === 'drift';
+}
+
+function isUrgent(report: Report): boolean {
+  if (report.kind === 'deployment') return report.state !== 'delivering' && report.state !== 'applying';
+  return !NOT_URGENT.includes(report.kind);
 }
 
 function lineOf(report: Report): string {

@@ -89,7 +89,7 @@ function deploymentIdsIn(batches: readonly ReportBatch[]): string[] {
   return [...new Set(ids)].filter((id) => UUID.test(id));
 }
 
-/** Steps of one attempt that came in one batch are one move, but a failure and the way back are two. */
+/** Steps of one attempt that came in one batch are one move, but a failure, what led to it and the way back are several. */
 const MOVE_ORDER = ['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back'];
 
 async function applyMoves(
@@ -135,7 +135,7 @@ async function applyMoves(
 function collapse(moves: readonly Move[]): Move[] {
   return moves.filter((move, index) => {
     const next = moves[index + 1];
-    return next === undefined || next.id !== move.id || move.to === 'failed';
+    return next === undefined || next.id !== move.id || move.to === 'failed' || next.to === 'failed';
   });
 }
 

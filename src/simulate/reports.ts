@@ -6,8 +6,9 @@ import { parseAnswer } from './connection.ts';
 import type { Device } from './context.ts';
 import type { Line } from './line.ts';
 
-type NewReport = Report extends infer Kind ? (Kind extends Report ? Omit<Kind, 'id' | 'at'> : never) : never;
-export type DeploymentStep = { state: DeviceDeploymentState; code?: string; detail?: string };
+type NewReport = Report extends infer Kind ? (Kind extends Report ? Omit<Kind, 'id' | 'at'> & { at?: string } : never) : never;
+/** `at`, `runningDigest`: when it was taken, and what ran then; it may be told of later. */
+export type DeploymentStep = { state: DeviceDeploymentState; at: string; runningDigest: string | null; code?: string; detail?: string };
 
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 30_000;
@@ -36,16 +37,19 @@ export async function report(device: Device, reports: readonly NewReport[], way:
   }
 }
 
+export function stepOf(device: Device, state: DeviceDeploymentState, why: { code?: string; detail?: string } = {}): DeploymentStep {
+  return { state, at: new Date().toISOString(), runningDigest: device.running?.digest ?? null, ...why };
+}
+
 /** Steps of one attempt, in one message. @returns and @throws as `report` */
 export async function reportSteps(
   device: Device,
   deploymentId: string,
   steps: readonly DeploymentStep[],
-  signal?: AbortSignal,
+  way: Way = {},
 ): Promise<string[]> {
-  const runningDigest = device.running?.digest ?? null;
-  const reports = steps.map((step) => ({ kind: 'deployment' as const, deploymentId, runningDigest, ...step }));
-  const confirmed = await report(device, reports, { signal });
+  const reports = steps.map((step) => ({ kind: 'deployment' as const, deploymentId, ...step }));
+  const confirmed = await report(device, reports, way);
   for (const { state, code } of steps) device.onState({ kind: 'deployment', deviceId: device.id, deploymentId, state, code });
   return confirmed;
 }

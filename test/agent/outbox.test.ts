@@ -35,6 +35,10 @@ function beat(): Report {
   return { id: randomUUID(), at: new Date().toISOString(), kind: 'telemetry', metrics: { load1: 1 } };
 }
 
+function step(state: 'delivering' | 'applying' | 'failed'): Report {
+  return { id: randomUUID(), at: new Date().toISOString(), kind: 'deployment', deploymentId: 'd1', state, runningDigest: null };
+}
+
 async function open(send: SendReports, run = true): Promise<Outbox> {
   const outbox = await openOutbox(path(), send, () => undefined, noFault);
   const stop = new AbortController();
@@ -151,4 +155,19 @@ test('whatever the server does, each durable report reaches it at least once and
     ),
     { numRuns: 25 },
   );
+});
+
+test('steps that nobody waits for go with the next one; what is urgent waits for nothing', async () => {
+  const sent: string[][] = [];
+  const outbox = await open((batch) => {
+    sent.push(batch.map((report) => (report.kind === 'deployment' ? report.state : report.kind)));
+    return Promise.resolve(ok(batch));
+  });
+  await outbox.add([step('delivering'), beat()]);
+  await outbox.add([step('applying')]);
+  await outbox.add([step('failed')]);
+  await expect.poll(() => sent, { timeout: 60_000 }).toHaveLength(1);
+  await outbox.add([step('delivering')]);
+  await expect.poll(() => sent, { timeout: 60_000 }).toHaveLength(2);
+  expect(sent).toEqual([['delivering', 'telemetry', 'applying', 'failed'], ['delivering']]);
 });
