@@ -12,7 +12,7 @@ import { hashToken } from '../tokens.ts';
 import { EnrollRequest, type EnrollResponse, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { desiredEtag } from './desired.ts';
-import { holdPoll, signedAnswer } from './held-polls.ts';
+import { holdPoll, presentState, signedAnswer } from './held-polls.ts';
 import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
 import { mintKey, registerDevice } from './register.ts';
 
@@ -90,24 +90,17 @@ async function enroll({ store, signer }: Services, authorization: string | undef
 }
 
 async function desired(services: Services, c: Context<Env>): Promise<Response> {
-  const { wakeups, signer } = services;
   const key = c.get('device');
   const known = c.req.header('if-none-match');
   const waitMs = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(c.req.query('wait') ?? 0) || 0)) * 1000;
-  const state = await wakeups.load(key);
-  if (state === undefined)
-    throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
-  // Who polls is there: a rollout may take it from now on, and need not wait for a heartbeat.
-  if (!state.isHeard) await services.intake.take(key.organizationId, key.deviceId, []);
-  const isChanged = desiredEtag(state) !== known;
-  const waitsForTurn = known !== undefined && waitMs > 0 && state.deploymentId !== null;
-  if (isChanged && !waitsForTurn) {
-    const { body, headers } = await signedAnswer(signer, state);
-    return c.body(body, 200, headers);
+  if (known !== undefined && waitMs > 0) {
+    await holdPoll(services, { key, known, waitMs, requestId: c.get('requestId'), outgoing: c.env.outgoing });
+    return RESPONSE_ALREADY_SENT;
   }
-  if (waitMs === 0 || wakeups.closing()) return c.body(null, 304, { etag: known });
-  holdPoll(services, { key, known, waitMs, requestId: c.get('requestId'), outgoing: c.env.outgoing });
-  return RESPONSE_ALREADY_SENT;
+  const state = await presentState(services, key);
+  if (desiredEtag(state) === known) return c.body(null, 304, { etag: known });
+  const { body, headers } = await signedAnswer(services.signer, state);
+  return c.body(body, 200, headers);
 }
 
 async function bundle({ store }: Services, archives: Archives, c: Context<Env>, digest: string): Promise<Response> {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { Problem } from '../errors.ts';
 import type { Services } from '../http/services.ts';
 import { type Desired, type DeviceKey, desiredEtag, desiredPayload } from './desired.ts';
 
@@ -14,13 +15,16 @@ export type HeldPoll = {
 
 /**
  * Answers as soon as something else than `known` is desired of the device, and with "unchanged" when the time is over. Nothing but the connection and a
- * few words is kept meanwhile: ten thousand of these wait at a time. What goes wrong ends the wait as well, and is told by the device's next poll.
+ * few words is kept meanwhile: ten thousand of these wait at a time. What goes wrong later ends the wait as well, and is told by the device's next poll.
+ * @throws what went wrong at the first look, when nothing is answered yet; resolves after it
  */
-export function holdPoll({ wakeups, admission, signer, metrics }: Services, { key, known, waitMs, requestId, outgoing }: HeldPoll): void {
+export async function holdPoll(services: Services, { key, known, waitMs, requestId, outgoing }: HeldPoll): Promise<void> {
+  const { wakeups, admission, signer, metrics } = services;
   const started = performance.now();
   let looking = false;
   let wokenAgain = false;
   let ended = false;
+  let isAsking = true;
   const release = () => {
     ended = true;
     clearTimeout(timer);
@@ -34,7 +38,9 @@ export function holdPoll({ wakeups, admission, signer, metrics }: Services, { ke
     metrics.httpRequest('GET', HELD_ROUTE, status, performance.now() - started);
   };
   const endUnchanged = () => end(304, { etag: known });
-  const wake = () => void look();
+  const wake = () => {
+    look().catch(endUnchanged);
+  };
   const look = async () => {
     if (ended) return;
     if (wakeups.closing()) return endUnchanged();
@@ -44,8 +50,8 @@ export function holdPoll({ wakeups, admission, signer, metrics }: Services, { ke
     try {
       do {
         wokenAgain = false;
-        const state = await wakeups.load(key);
-        if (state === undefined) return endUnchanged();
+        const state = await (isAsking ? presentState(services, key) : registered(wakeups, key));
+        isAsking = false;
         if (ended) return;
         const isChanged = desiredEtag(state) !== known;
         const isAttempt = isChanged && state.deploymentId !== null;
@@ -56,8 +62,6 @@ export function holdPoll({ wakeups, admission, signer, metrics }: Services, { ke
           return end(200, headers, body);
         }
       } while (wokenAgain && !ended);
-    } catch {
-      endUnchanged();
     } finally {
       looking = false;
     }
@@ -65,8 +69,29 @@ export function holdPoll({ wakeups, admission, signer, metrics }: Services, { ke
   const timer = setTimeout(endUnchanged, waitMs);
   const stopListening = wakeups.listen(key, wake);
   outgoing.once('close', release);
-  // Listening came before looking: a change between the two still wakes.
-  wake();
+  try {
+    // Listening came before looking: a change between the two still wakes.
+    await look();
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/**
+ * What the device is to run and do now. Who asks is there: a rollout may take it from now on, and need not wait for a heartbeat.
+ * @throws Problem `unauthorized` when it is not registered any more
+ */
+export async function presentState({ wakeups, intake }: Services, key: DeviceKey): Promise<Desired> {
+  const state = await registered(wakeups, key);
+  if (!state.isHeard) await intake.take(key.organizationId, key.deviceId, []);
+  return state;
+}
+
+async function registered(wakeups: Services['wakeups'], key: DeviceKey): Promise<Desired> {
+  const state = await wakeups.load(key);
+  if (state !== undefined) return state;
+  throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
 }
 
 /** Its own label: durations of polls that wait say how long nothing happened. */

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { cp } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { FAULT_POINTS } from '../../agent/faults.ts';
 import { type AgentServer, makeBundle, startAgentServer } from '../support/agent-server.ts';
 import { createDevice, type Device } from './device.ts';
@@ -9,6 +10,8 @@ import { createDevice, type Device } from './device.ts';
  */
 
 let server: AgentServer;
+/** Runs the old release; never started again, its disk is copied. */
+let installed: Device;
 let device: Device;
 
 const HEALTHY = { a: 'new', 'deep/b': 'new too' };
@@ -23,26 +26,39 @@ const GOING_BACK = [
 ];
 const ENROLLING = ['before_identity', 'after_identity'];
 
-beforeEach(async () => {
+beforeAll(async () => {
   server = await startAgentServer();
-  device = await createDevice(server.url);
-  await device.hook('stop', 'exit 0');
-  await device.hook('start', 'exit 0');
-  await device.hook('check', '! grep -q bad a');
+  installed = await newDevice();
+  await server.deploy(await makeBundle({ a: 'old', c: 'old too' }), 'd0');
+  const agent = installed.start();
+  await server.until('d0 succeeded', () => server.deploymentReport('d0', 'succeeded'));
+  await agent.stop();
 });
 
-afterEach(async () => {
-  await device[Symbol.asyncDispose]();
+afterAll(async () => {
+  await installed[Symbol.asyncDispose]();
   await server.close();
 });
+
+beforeEach(async () => {
+  server.forget();
+  device = await newDevice();
+});
+
+afterEach(() => device[Symbol.asyncDispose]());
+
+async function newDevice(): Promise<Device> {
+  const made = await createDevice(server.url);
+  await made.hook('stop', 'exit 0');
+  await made.hook('start', 'exit 0');
+  await made.hook('check', '! grep -q bad a');
+  return made;
+}
 
 const apply = { hooks: { before: 'stop', after: 'start' }, health: { hook: 'check' } };
 
 async function installOld(): Promise<void> {
-  await server.deploy(await makeBundle({ a: 'old', c: 'old too' }), 'd0');
-  const agent = device.start();
-  await server.until('d0 succeeded', () => server.deploymentReport('d0', 'succeeded'));
-  await agent.stop();
+  await cp(installed.root, device.root, { recursive: true, verbatimSymlinks: true, force: false });
 }
 
 const OLD = { a: '644 old', c: '644 old too' };

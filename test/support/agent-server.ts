@@ -120,6 +120,12 @@ export async function startAgentServer() {
       supersededIds = new Set([...supersededIds, deploymentId]);
     },
     requests,
+    /** As if nothing had been asked, reported or desired yet. */
+    forget(): void {
+      requests.splice(0);
+      reports.clear();
+      current = null;
+    },
     reports: () => [...reports.values()],
     states: (deploymentId: string) =>
       [...reports.values()].flatMap((report) =>
