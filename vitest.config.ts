@@ -1,10 +1,12 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/sequencer.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     // Most tests wait for processes, sockets and the database: two at once also where there are only two cores.
     maxWorkers: 2,
     // Only what hangs is to meet them: a busy machine takes ten times as long as a quiet one.

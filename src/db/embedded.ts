@@ -7,7 +7,18 @@ import { messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 import { connect, type Sql } from './connect.ts';
-import { answers, exists, namedPostmaster, type Postmaster, runningPostmaster, stop, USER, urlOf, watchPostmaster } from './postmaster.ts';
+import {
+  alive,
+  answers,
+  exists,
+  namedPostmaster,
+  type Postmaster,
+  runningPostmaster,
+  stop,
+  USER,
+  urlOf,
+  watchPostmaster,
+} from './postmaster.ts';
 
 /**
  * A PostgreSQL of our own in a data directory, reached through a Unix socket that only its owner can enter. `ended` resolves when its postmaster
@@ -21,7 +32,8 @@ type Binaries = { initdb: string; postgres: string };
 /** Held by the service for as long as it uses the directory: the second service finds it taken. */
 const OWNER_LOCK = 7_236_001;
 const READY_TIMEOUT_MS = 60_000;
-const ORPHAN_TRIES = 20;
+const ORPHAN_TIMEOUT_MS = 60_000;
+const OWNER_NAME = 'bellwether owner';
 const SOCKET_DIR_PREFIX = 'bellwether-pg-';
 
 /**
@@ -143,7 +155,8 @@ async function initialise(pgData: string, binaries: Binaries, owner: Owner): Pro
 /** A killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them: try again for a while. */
 async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
   const dead = await namedPostmaster(pgData);
-  for (let tries = 1; ; tries++) {
+  const deadline = performance.now() + ORPHAN_TIMEOUT_MS;
+  for (;;) {
     try {
       const started = await start(pgData, binaries, owner, settings);
       // The socket's directory of one that was killed has no use any more.
@@ -151,7 +164,7 @@ async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, 
         await rm(dead.socketDir, { recursive: true, force: true });
       return started;
     } catch (error) {
-      if (!isInUse(error) || tries === ORPHAN_TRIES) throw error;
+      if (!isInUse(error) || performance.now() > deadline) throw error;
       await new Promise((done) => setTimeout(done, 500));
       const running = await runningPostmaster(pgData);
       if (running !== undefined) return running;
@@ -212,18 +225,27 @@ function collectTail(child: ChildProcess): () => string {
 }
 
 async function takeOwnership(postmaster: Postmaster, dataDir: string): Promise<Sql> {
-  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1, applicationName: 'bellwether owner' });
-  // A service that was killed this instant holds the lock until PostgreSQL notices: a moment's patience.
-  for (let tries = 0; tries < 20; tries++) {
+  const sql = connect(urlOf(postmaster, 'postgres'), { max: 1, applicationName: `${OWNER_NAME} ${process.pid}` });
+  // A service that was killed this instant holds the lock until PostgreSQL notices.
+  const deadline = performance.now() + ORPHAN_TIMEOUT_MS;
+  do {
     const [row] = await sql<[{ taken: boolean }]>`select pg_try_advisory_lock(${OWNER_LOCK}) as taken`;
     if (row.taken) return sql;
     await new Promise((done) => setTimeout(done, 100));
-  }
+  } while (!(await isOwned(sql)) && performance.now() < deadline);
   await sql.end({ timeout: 1 });
   throw new Problem(
     'data_dir_in_use',
     `Cannot use the data directory "${dataDir}": another Bellwether runs on it (PostgreSQL process ${postmaster.pid})`,
   );
+}
+
+/** Whether the process that holds the lock lives. */
+async function isOwned(sql: Sql): Promise<boolean> {
+  const rows = await sql<{ name: string }[]>`
+    select a.application_name as name from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.objid = ${OWNER_LOCK} and a.application_name like ${`${OWNER_NAME} %`}`;
+  return rows.some(({ name }) => alive(Number(name.slice(OWNER_NAME.length + 1))));
 }
 
 async function createDatabase(postmaster: Postmaster): Promise<void> {

@@ -57,7 +57,7 @@ export async function stop(postmaster: Postmaster): Promise<void> {
   await rm(postmaster.socketDir, { recursive: true, force: true });
 }
 
-function alive(pid: number): boolean {
+export function alive(pid: number): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {

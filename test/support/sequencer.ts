@@ -1,0 +1,16 @@
+import type { TestSpecification } from 'vitest/node';
+import { BaseSequencer } from 'vitest/node';
+
+/** Folders whose files take longest, which begin first: begun last, one of them would run alone at the end. */
+const LONGEST = ['crash', 'bench', 'fuzz', 'fault', 'journey', 'replica', 'agent'];
+
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONGEST.findIndex((folder) => moduleId.includes(`/test/${folder}/`));
+      return at === -1 ? LONGEST.length : at;
+    };
+    return sorted.toSorted((a, b) => rank(a) - rank(b));
+  }
+}
