@@ -22,9 +22,9 @@ export type LiveTarget = {
 
 const POLL_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-const ACK_TIMEOUT_MS = 10_000;
+const ACK_TIMEOUT_MS = 30_000;
 
-/** Goes on until the signal aborts or the consumer stops. @throws Problem `unauthorized` */
+/** What was missed while the connection was away is sent when it is back. Goes on until the signal aborts or the consumer stops. @throws Problem `unauthorized` */
 export async function* watchLive(target: LiveTarget): AsyncGenerator<LiveMessage, void, void> {
   const waiting: LiveMessage[] = [];
   let failure: Problem | undefined;
@@ -81,15 +81,25 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
     tryAllTransports: true,
     timeout: CONNECT_TIMEOUT_MS,
   });
-  const unauthorized = () => fail(new Problem('unauthorized', 'Cannot watch: the token is not valid', { status: 401 }));
-  socket.on('connect', () => {
+  /** Cursor up to which nothing was missed. */
+  let after: number | undefined;
+  const subscribe = () => {
+    const request = { topics: target.topics, ...(after === undefined ? {} : { after }) };
     // By callback: with a promise, events of the same packet would overtake the answer.
-    socket.timeout(ACK_TIMEOUT_MS).emit('subscribe', { topics: target.topics }, (error: Error | null, answer: unknown) => {
+    socket.timeout(ACK_TIMEOUT_MS).emit('subscribe', request, (error: Error | null, answer: unknown) => {
       const parsed = error === null ? SubscribeAnswer.safeParse(answer).data : undefined;
-      if (parsed?.ok === true) push({ kind: 'look', cursor: parsed.cursor });
-      else if (socket.connected) fail(new Problem(parsed?.code ?? 'timeout', parsed?.detail ?? 'Cannot watch: the server does not answer'));
+      if (parsed?.ok === true) {
+        if (after === undefined || parsed.replayed === 0) after = parsed.cursor;
+        push({ kind: 'look', cursor: parsed.cursor });
+      } else if (parsed?.code === 'cursor_too_old' && after !== undefined) {
+        after = undefined;
+        subscribe();
+      } else if (socket.connected)
+        fail(new Problem(parsed?.code ?? 'timeout', parsed?.detail ?? 'Cannot watch: the server does not answer'));
     });
-  });
+  };
+  const unauthorized = () => fail(new Problem('unauthorized', 'Cannot watch: the token is not valid', { status: 401 }));
+  socket.on('connect', subscribe);
   socket.on('connect_error', (error) => {
     if (error.message === 'unauthorized') unauthorized();
   });
@@ -99,7 +109,9 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
   socket.on('device_update', () => push({ kind: 'look' }));
   socket.on('event', (message: unknown) => {
     const event = LiveEvent.safeParse(message).data;
-    if (event !== undefined) push({ kind: 'event', event });
+    if (event === undefined) return;
+    after = Math.max(after ?? 0, event.cursor);
+    push({ kind: 'event', event });
   });
   return socket;
 }

@@ -64,6 +64,26 @@ test('events --follow without a live connection asks the API again and again', a
   expect(ran.out).toBe('now         source.synced  source:s  n=1\nnow         source.synced  source:s  n=2\n');
 });
 
+test('a connection that comes back asks for what was missed; where that is not kept any more, for what comes', async () => {
+  server = await openServer(() => ({ body: { items: [], nextCursor: null } }), { live: true });
+  const requests: unknown[] = [];
+  server.live!.on('connection', (socket) => {
+    socket.on('subscribe', (request, acknowledge) => {
+      requests.push(request);
+      const number = requests.length;
+      if (number === 3) return acknowledge({ ok: false, code: 'cursor_too_old', detail: 'not kept', first: 9, last: 9 });
+      acknowledge({ ok: true, cursor: number === 4 ? 9 : 6, replayed: number === 2 ? 1 : 0 });
+      socket.emit('event', eventOf([7, 8, 0, 10][number - 1]!));
+      if (number < 3) socket.conn.close();
+    });
+  });
+  const ran = await follow(['events', '--follow', '--json'], (out) => out.includes('"cursor":10'));
+  expect(ran, JSON.stringify(requests)).toMatchObject({ code: 0, err: '' });
+  expect(ran.out.match(/"cursor":\d+/g)).toEqual(['"cursor":7', '"cursor":8', '"cursor":10']);
+  const topics = ['events'];
+  expect(requests).toEqual([{ topics }, { topics, after: 7 }, { topics, after: 8 }, { topics }]);
+});
+
 test('a token that the live connection refuses ends the watching with 1', async () => {
   server = await openServer(() => ({ body: { items: [], nextCursor: null } }), { live: true });
   server.live!.use((_socket, next) => next(new Error('unauthorized')));
