@@ -46,3 +46,19 @@ test('devices are told how often, and a poll of one that was not heard of for a 
   await poll();
   expect(await isSeenNow()).toBe(true);
 });
+
+test('that a device was heard touches its row and no index', async () => {
+  await service.api('POST', '/devices', { id: 'lively' });
+  const counts = await service.database.sql.begin(async (tx) => {
+    const count = async () => {
+      const [row] = await tx`select pg_stat_get_xact_tuples_updated('devices'::regclass) as updated,
+        pg_stat_get_xact_tuples_hot_updated('devices'::regclass) as "withoutIndex"`;
+      return { updated: Number(row?.updated), withoutIndex: Number(row?.withoutIndex) };
+    };
+    const before = await count();
+    await tx`update devices set last_seen_at = now(), connectivity = 'online' where id = 'lively'`;
+    const after = await count();
+    return { updated: after.updated - before.updated, withoutIndex: after.withoutIndex - before.withoutIndex };
+  });
+  expect(counts).toEqual({ updated: 1, withoutIndex: 1 });
+});
