@@ -63,20 +63,21 @@ export async function startController(controller: Controller): Promise<{ stop():
   };
 }
 
-/** Work that takes longer is rested from several times as long. */
-const QUICK_MS = 200;
-const REST = 5;
+const LARGE_ROLLOUT = 2_000;
+/** Times the work: of a small rollout, and of a large one, whose looks would otherwise take from its devices' work as much as they last. */
+const REST = 1;
+const LONG_REST = 5;
 const MAX_REST_MS = 3_000;
 
 /**
- * Does not end before it has rested, as long as it worked or longer: a look at a rollout costs as much as it has devices, and each batch of their reports
- * asks for another one. Short of that, looks at a large fleet would take from the devices' work as much as they last, and last longer for it.
+ * Does not end before it has rested: a look at a rollout costs as much as it has devices, and each batch of their reports asks for another one.
+ * @param work tells of how many devices it was
  */
-async function restAfter(work: () => Promise<void>): Promise<void> {
+async function restAfter(work: () => Promise<number>): Promise<void> {
   const started = performance.now();
-  await work();
-  const tookMs = performance.now() - started;
-  await pause(Math.min(MAX_REST_MS, tookMs + REST * Math.max(0, tookMs - QUICK_MS)));
+  const devices = await work();
+  const times = devices < LARGE_ROLLOUT ? REST : LONG_REST;
+  await pause(Math.min(MAX_REST_MS, times * (performance.now() - started)));
 }
 
 /** As long as another instance watches, its devices are watched. */

@@ -10,6 +10,7 @@ import {
   passWave,
   tellRollout,
 } from '../../src/rollout/acts.ts';
+import { rolloutSize } from '../../src/rollout/capacity.ts';
 import { loadSnapshot } from '../../src/rollout/load.ts';
 import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
@@ -20,14 +21,18 @@ import type { Controller } from '../context.ts';
 /** A rollout is looked at until it waits; more steps than this at once would be a planner that goes in circles. */
 const MAX_STEPS = 1_000;
 
-/** Snapshot → `plan` → step, until nothing is left to do now. */
-export async function reconcileRollout(controller: Controller, id: string): Promise<void> {
+/** Snapshot → `plan` → step, until nothing is left to do now. @returns how many devices were looked at */
+export async function reconcileRollout(controller: Controller, id: string): Promise<number> {
   const { store } = controller;
   for (let taken = 0; taken < MAX_STEPS; taken++) {
     const rollout = await rolloutById(store.sql, id);
-    if (rollout === undefined) return;
-    const step = plan(await loadSnapshot(store.sql, rollout), new Date());
-    if (step.do === 'wait') return wait(store, rollout, step);
+    if (rollout === undefined) return 0;
+    const snapshot = await loadSnapshot(store.sql, rollout);
+    const step = plan(snapshot, new Date());
+    if (step.do === 'wait') {
+      await wait(store, rollout, step);
+      return rolloutSize(snapshot);
+    }
     await transact(store, (unit) => execute(unit, rollout, step));
   }
   throw new Error(`rollout ${id} does not come to rest`);
