@@ -1,91 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isRecord, valueAt } from '../../src/revision/document/document.ts';
 import type { DeviceFacts } from '../../src/revision/layer/device-facts.ts';
-import { mergeAll } from '../../src/revision/layer/merge-patch.ts';
-import type { RevisionLimits } from '../../src/revision/limits.ts';
-import { defaultRevisionLimits } from '../../src/revision/limits.ts';
 import { prepareRevision } from '../../src/revision/prepare.ts';
-import type { PreparedPath, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
+import type { PreparedPath, PreviousRevision } from '../../src/revision/revision.ts';
+import { type Bound, LAYERS, MANIFEST, messages, type Options, onlyPath, pos, prepare, prepareFiles, TEMPLATES } from './layered.ts';
 import type { Files } from './memory-source.ts';
 import { MemorySource } from './memory-source.ts';
-
-const LAYERS = `apiVersion: bellwether/v1
-kind: Fleet
-devices: "devices/*"
-layers:
-  base: base/
-  labels:
-    - { match: { role: pos }, from: labels/pos }
-    - { match: { role: pos, lane: express }, from: labels/express }
-  sites: sites/*
-`;
-const TEMPLATES = `${LAYERS}templates: ["**/*.liquid"]\n`;
-const MANIFEST = 'apiVersion: bellwether/v1\nkind: DeviceConfig\n';
-
-type Bound = Record<string, Partial<DeviceFacts>[]>;
-type Options = {
-  limits?: Partial<RevisionLimits>;
-  provenance?: boolean;
-  previous?: PreviousRevision;
-  stale?: string[];
-  dependents?: string[];
-};
-
-const pos = (id: string, more: Partial<DeviceFacts> = {}) => ({ id, name: id, type: 'till', labels: { role: 'pos' }, site: null, ...more });
-
-/** `bound`: what is known of the devices, by the name of their folder. */
-function prepare(source: MemorySource, commit: string, bound: Bound = {}, options: Options = {}): Promise<PreparedRevision> {
-  const { dependents } = options;
-  return prepareRevision(source, {
-    commit,
-    layout: 'fleet',
-    previous: options.previous ?? null,
-    stale: options.stale,
-    sourceName: 'tills',
-    provenance: options.provenance,
-    limits: { ...defaultRevisionLimits, maxValidationMs: 60_000, ...options.limits },
-    inquiries: {
-      devicesOf: async (paths) => {
-        const known = Object.entries(bound).map(
-          ([name, facts]) => [`devices/${name}`, facts.map((fact) => ({ ...pos(name), labels: {}, ...fact }))] as const,
-        );
-        return new Map(known.filter(([path]) => paths.includes(path)));
-      },
-      dependents: async () => dependents ?? [],
-    },
-    builtinSchemas: new Map(),
-  });
-}
-
-async function prepareFiles(files: Files, bound: Bound = {}, options: Options = {}): Promise<PreparedRevision> {
-  const source = new MemorySource();
-  return prepare(
-    source,
-    source.commit({ 'fleet.yaml': LAYERS, 'base/motd': 'hello\n', 'labels/pos/x': '', 'labels/express/x': '', ...files }),
-    bound,
-    options,
-  );
-}
-
-/** The only device's folder, `devices/a`. */
-async function onlyPath(
-  files: Files,
-  facts?: Partial<DeviceFacts>,
-  options: Options = {},
-): Promise<PreparedPath & { texts: Record<string, string> }> {
-  const revision = await prepareFiles({ 'devices/a/.keep': '', ...files }, facts === undefined ? {} : { a: [facts] }, options);
-  expect(revision.errors).toEqual([]);
-  expect(revision.paths).toHaveLength(1);
-  const path = revision.paths[0]!;
-  const listed = path.bundle?.manifest.files ?? [];
-  return {
-    ...path,
-    texts: Object.fromEntries(listed.map((file) => [file.path, Buffer.from(revision.blobs.get(file.sha256) ?? '').toString()])),
-  };
-}
-
-const messages = (path: PreparedPath) => path.errors.map((error) => error.message);
 
 describe('layers', () => {
   const files: Files = {
@@ -427,71 +347,6 @@ describe('a commit', () => {
           for (const prepared of incremental.paths) state.set(prepared.path, prepared);
           expect([...state.values()].sort((a, b) => (a.path < b.path ? -1 : 1))).toEqual(full.paths);
           previous = { commit, dependencies: [...new Set([...state.values()].flatMap((prepared) => prepared.dependencies))] };
-        }
-      }),
-      { numRuns: 100 },
-    );
-  });
-});
-
-describe('provenance', () => {
-  test('says for each file which layers gave it, and for each value of a merged one which file and line', async () => {
-    const { provenance } = await onlyPath(
-      {
-        'base/app.json': '{\n  "ntp": "a",\n  "vlan": {\n    "id": 1\n  },\n  "dns": ["1", "2"]\n}',
-        'labels/pos/app.json': '{\n  "vlan": { "id": 2 }\n}',
-        'sites/b/motd.removed': '',
-        'devices/a/app.json': '{"dns": ["3"], "empty": {}}',
-        'devices/a/bellwether.yaml': `${MANIFEST}files: [{ from: app.json, to: etc/app.json }, { from: .keep }]\n`,
-      },
-      { labels: { role: 'pos' }, site: 'b' },
-      { provenance: true },
-    );
-    expect(provenance?.layers.map((layer) => layer.name)).toEqual(['base', 'labels role=pos', 'site b', 'device']);
-    expect(provenance?.removed).toEqual([{ path: 'motd', layer: 'site b', file: 'sites/b/motd.removed' }]);
-    expect(provenance?.files).toEqual([
-      { path: '.keep', from: [{ layer: 'device', file: 'devices/a/.keep', template: false }], values: [], variables: [] },
-      {
-        path: 'etc/app.json',
-        from: [
-          { layer: 'base', file: 'base/app.json', template: false },
-          { layer: 'labels role=pos', file: 'labels/pos/app.json', template: false },
-          { layer: 'device', file: 'devices/a/app.json', template: false },
-        ],
-        values: [
-          { pointer: '/ntp', layer: 'base', file: 'base/app.json', line: 2 },
-          { pointer: '/vlan/id', layer: 'labels role=pos', file: 'labels/pos/app.json', line: 2 },
-          { pointer: '/dns/0', layer: 'device', file: 'devices/a/app.json', line: 1 },
-          { pointer: '/empty', layer: 'device', file: 'devices/a/app.json', line: 1 },
-        ],
-        variables: [],
-      },
-    ]);
-  });
-
-  test('is not gathered unless asked for', async () => {
-    expect((await onlyPath({})).provenance).toBeUndefined();
-  });
-
-  test('holds for random layers: each value is what its file says at that pointer', async () => {
-    const member = fc.constantFrom('a', 'b', 'c');
-    const scalar = fc.oneof(fc.integer(), fc.constantFrom('x', true, null));
-    const inner = fc.oneof(scalar, fc.array(scalar, { maxLength: 2 }), fc.dictionary(member, scalar, { maxKeys: 3 }));
-    const document = fc.dictionary(member, inner, { maxKeys: 3 });
-    await fc.assert(
-      fc.asyncProperty(fc.tuple(document, document, document), async ([base, label, own]) => {
-        const contents: Record<string, unknown> = { 'base/app.json': base, 'labels/pos/app.json': label, 'devices/a/app.json': own };
-        const texts = Object.fromEntries(Object.entries(contents).map(([file, value]) => [file, JSON.stringify(value, null, 1)]));
-        const path = await onlyPath(texts, { labels: { role: 'pos' } }, { provenance: true });
-        const made: unknown = JSON.parse(path.texts['app.json'] ?? '');
-        expect(made).toEqual(mergeAll([base, label, own]));
-        for (const { pointer, file, line } of path.provenance?.files.find((one) => one.path === 'app.json')?.values ?? []) {
-          const names = pointer.split('/').slice(1);
-          const value = valueAt(made, names);
-          const origin = valueAt(contents[file], names);
-          if (!isRecord(value)) expect(origin).toEqual(value);
-          if (names.length > 0)
-            expect(texts[file]?.split('\n')[(line ?? 0) - 1]).toContain(/^\d+$/.test(names.at(-1) ?? '') ? '' : `"${names.at(-1)}"`);
         }
       }),
       { numRuns: 100 },
