@@ -1,5 +1,5 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { Report, type ReportsResponse } from '../src/wire/agent.ts';
+import { REPORT_GATHER_MS, Report, type ReportsResponse, UNATTENDED } from '../src/wire/agent.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 import { pauseMs } from './backoff.ts';
 import type { Fault } from './faults.ts';
@@ -15,9 +15,6 @@ const MAX_DURABLE = 10_000;
 const MAX_VOLATILE = 200;
 /** Sent lines at the head of the file before it is rewritten, bytes. */
 const COMPACT_BYTES = 256 * 1024;
-/** How long that which nobody waits for may wait for company: a quick device tells of all its steps in one request, a slow one within a second. */
-const GATHER_MS = 1_000;
-const NOT_URGENT: readonly Report['kind'][] = ['heartbeat', 'telemetry', 'log'];
 
 export type SendReports = (reports: Report[], fresh: boolean, signal: AbortSignal) => Promise<ReportsResponse>;
 
@@ -112,9 +109,10 @@ class FileOutbox implements Outbox {
     }
   }
 
+  /** Waits for company as long as nothing that is there is urgent. */
   async #gather(signal: AbortSignal): Promise<void> {
-    const due = performance.now() + GATHER_MS;
-    for (let left = GATHER_MS; left > 0 && !signal.aborted && !this.#held; left = due - performance.now()) {
+    const due = performance.now() + REPORT_GATHER_MS;
+    for (let left = REPORT_GATHER_MS; left > 0 && !signal.aborted && !this.#held; left = due - performance.now()) {
       if (this.#entries.some(({ report }) => isUrgent(report))) return;
       await this.#bell.wait(signal, left);
     }
@@ -236,7 +234,7 @@ function isDurable(report: Report): boolean {
 
 function isUrgent(report: Report): boolean {
   if (report.kind === 'deployment') return report.state !== 'delivering' && report.state !== 'applying';
-  return !NOT_URGENT.includes(report.kind);
+  return !UNATTENDED.includes(report.kind);
 }
 
 function lineOf(report: Report): string {

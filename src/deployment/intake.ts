@@ -1,7 +1,7 @@
 import { isDatabaseAway } from '../db/away.ts';
 import type { Store } from '../db/transact.ts';
 import { faultPoint } from '../faults.ts';
-import type { Report } from '../wire/agent.ts';
+import { type Report, UNATTENDED } from '../wire/agent.ts';
 import { type Ended, ingestReports } from './ingest.ts';
 
 /**
@@ -30,7 +30,6 @@ const BATCH = 200;
 const LANES = 2;
 /** How long that which is not urgent may wait for company. */
 const GATHER_MS = 100;
-const NOT_URGENT: readonly Report['kind'][] = ['heartbeat', 'telemetry', 'log'];
 
 export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => void): ReportIntake {
   const queues = new Map<string, Queue>();
@@ -64,7 +63,7 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
       new Promise((resolve, reject) => {
         const queue = queues.get(organizationId) ?? { waiting: [], running: 0, timer: undefined };
         queues.set(organizationId, queue);
-        const urgent = reports.some((report) => !NOT_URGENT.includes(report.kind));
+        const urgent = reports.some((report) => !UNATTENDED.includes(report.kind));
         queue.waiting.push({ deviceId, reports, urgent, resolve, reject });
         if (!isDue(queue)) arm(organizationId, queue);
         else if (queue.running < LANES) setImmediate(() => start(organizationId, queue, false));

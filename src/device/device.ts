@@ -19,9 +19,6 @@ export type Connectivity = 'online' | 'offline' | 'unknown';
 export const OFFLINE_AFTER_SECONDS = 120;
 /** A poll of a device whose last word is older than this counts as a word: at the latest after this and one long poll it has been heard again. */
 export const HEARD_AGAIN_AFTER_SECONDS = 40;
-/** How often agents send a heartbeat, at most and at least. */
-export const HEARTBEAT_SECONDS = 30;
-export const MAX_HEARTBEAT_SECONDS = 600;
 
 export const Labels = z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(253));
 export type Labels = z.infer<typeof Labels>;

@@ -1,7 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import type { Db } from '../db/connect.ts';
-import { HEARTBEAT_SECONDS, MAX_HEARTBEAT_SECONDS } from './device.ts';
 
+/** Between two heartbeats of a device, at least and at most. */
+export const HEARTBEAT_SECONDS = 30;
+const LONGEST_SECONDS = 600;
 /** Heartbeats of all devices of an organization: what a service takes in beside everything else. */
 const PER_SECOND = 100;
 const COUNTED_FOR_MS = 60_000;
@@ -12,7 +14,7 @@ const ORGANIZATIONS = 1_000;
  * 30 s up to 3,000 devices, 100 s for 10,000, never more than ten minutes.
  */
 export function heartbeatSecondsFor(devices: number): number {
-  return Math.min(MAX_HEARTBEAT_SECONDS, Math.max(HEARTBEAT_SECONDS, Math.ceil(devices / PER_SECOND)));
+  return Math.min(LONGEST_SECONDS, Math.max(HEARTBEAT_SECONDS, Math.ceil(devices / PER_SECOND)));
 }
 
 /** Tells the interval for an organization; its devices are counted once a minute. */

@@ -2,7 +2,7 @@ import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
 import { DEVICES_CHANNEL } from '../db/transact.ts';
 import { type Desired, type DeviceKey, loadDesired, nameOf } from './desired.ts';
-import { createHeartbeatPace } from './heartbeats.ts';
+import { createHeartbeatPace, HEARTBEAT_SECONDS } from './heartbeats.ts';
 
 /**
  * The long polls of this process: who waits for a change of what device. A change anywhere arrives by NOTIFY; after a broken connection
@@ -50,11 +50,13 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
     },
     load: batched(BATCH, async (keys) => {
       const loaded = await loadDesired(sql, keys);
-      const paced = await Promise.all(
-        loaded.map(async (desired) => ({ ...desired, heartbeatSeconds: await paceOf(desired.organizationId) })),
-      );
-      const found = new Map(paced.map((desired) => [nameOf(desired), desired]));
-      return keys.map((key) => found.get(nameOf(key)));
+      const organizations = [...new Set(loaded.map(({ organizationId }) => organizationId))];
+      const paces = new Map(await Promise.all(organizations.map(async (id) => [id, await paceOf(id)] as const)));
+      const found = new Map(loaded.map((desired) => [nameOf(desired), desired]));
+      return keys.map((key) => {
+        const desired = found.get(nameOf(key));
+        return desired && { ...desired, heartbeatSeconds: paces.get(key.organizationId) ?? HEARTBEAT_SECONDS };
+      });
     }),
     waiting: () => waiters.size,
     closing: () => closed,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../errors.ts';
-import type { DesiredState } from '../wire/agent.ts';
+import { type DesiredState, REPORT_GATHER_MS } from '../wire/agent.ts';
 import { fateOf, refuses } from './behaviour.ts';
 import type { Attempt, Device, Running } from './context.ts';
 import { type DeploymentStep, reportSteps, stepOf } from './reports.ts';
@@ -8,8 +8,6 @@ import type { Bundle } from './trust.ts';
 
 /** As many as a heartbeat may name. */
 const MAX_QUARANTINED = 16;
-/** As agents do: of steps that nobody waits for a device tells with the next one, or after so long. */
-const GATHER_MS = 1_000;
 
 export type Told = NonNullable<DesiredState['bundle']>;
 
@@ -33,7 +31,7 @@ async function download(device: Device, deploymentId: string, told: Told, steps:
     telling = reportSteps(device, deploymentId, steps.splice(0), { ask: device.line.askBeside });
     // Awaited below; it may fail before the download ends.
     telling.catch(() => undefined);
-  }, GATHER_MS);
+  }, REPORT_GATHER_MS);
   try {
     return await fetchBundle(device, told);
   } finally {
@@ -50,7 +48,7 @@ async function refuse(device: Device, deploymentId: string, code: string, detail
 /** `steps`: those that the service has not been told of. */
 async function apply(device: Device, { deploymentId, number, before }: Attempt, bundle: Bundle, steps: DeploymentStep[]): Promise<void> {
   const { applyMs, failure } = fateOf(device.behaviour, device.id, number, bundle.content);
-  if (applyMs > GATHER_MS) await reportSteps(device, deploymentId, steps.splice(0));
+  if (applyMs > REPORT_GATHER_MS) await reportSteps(device, deploymentId, steps.splice(0));
   if (applyMs > 0) await sleep(applyMs, undefined, { signal: device.signal });
   const wayBack = (code: string, detail: string) => goBack(device, deploymentId, bundle.digest, before, steps, { code, detail });
   if (failure !== null) return wayBack('health_check_failed', failure);

@@ -71,6 +71,9 @@ export const DesiredState = z.object({
 });
 export type DesiredState = z.infer<typeof DesiredState>;
 
+/** How long a device keeps back what nobody waits for, ms: a quick one tells of all its steps in one request, a slow one within a second. */
+export const REPORT_GATHER_MS = 1_000;
+
 /** Steps that the device reports of a deployment, in their order; `failed` is followed by `rolled_back` once the last good state runs again. */
 export const DeviceDeploymentState = z.enum(['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back']);
 export type DeviceDeploymentState = z.infer<typeof DeviceDeploymentState>;
@@ -134,6 +137,9 @@ export const Report = z.discriminatedUnion('kind', [
   }),
 ]);
 export type Report = z.infer<typeof Report>;
+
+/** Kinds of reports that nobody waits for. */
+export const UNATTENDED: readonly Report['kind'][] = ['heartbeat', 'telemetry', 'log'];
 
 /** `POST /reports`, oldest first. */
 export const ReportsRequest = z.strictObject({ reports: z.array(Report).min(1).max(500) });
