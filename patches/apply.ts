@@ -9,6 +9,9 @@ import { applyPatch, parsePatch, reversePatch } from 'diff';
  * `postgres` 3.4.9, where a connection is lost: what was buffered for the old socket keeps every later write of that connection waiting for ever
  * (porsager/postgres#1154, #1208); `rollback` is written to a socket that is gone, which ends the process, since it happens in a timer of the client's
  * own; and a transaction whose connection was opened anew meanwhile would go on in it, outside of any transaction.
+ *
+ * `pg-boss` 12.35.0: of a `stately` queue, a worker leaves out the keys that were active when the queue was last counted, which happens every few
+ * seconds. A wake-up whose key was at work in that instant waits for the next count, up to six seconds. Here a worker asks what is active now.
  */
 const root = join(import.meta.dirname, '..');
 for (const name of readdirSync(import.meta.dirname).filter((file) => file.endsWith('.patch'))) {

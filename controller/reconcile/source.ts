@@ -16,7 +16,7 @@ import {
   type Source,
   type SourceStatus,
 } from '../../src/source/source.ts';
-import { type CheckOutcome, putOffCheck, recordCheck, sourceById } from '../../src/source/store.ts';
+import { type CheckOutcome, putOffCheck, recordCheck, recordFailedCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { evaluateAgain } from './evaluate.ts';
 import type { Lanes } from './lanes.ts';
@@ -147,8 +147,8 @@ function outcomeOf(source: Source, error: Problem): CheckOutcome {
 export async function recordFailure(controller: Controller, source: Source, error: Problem): Promise<void> {
   const outcome = outcomeOf(source, error);
   await transact(controller.store, async ({ tx, emit }) => {
-    await recordCheck(tx, source, outcome);
-    if (outcome.status === source.status && error.code === source.errorCode) return;
+    const counts = await recordFailedCheck(tx, source, outcome);
+    if (!counts || (outcome.status === source.status && error.code === source.errorCode)) return;
     emit({
       organizationId: source.organizationId,
       type: 'source.failed',

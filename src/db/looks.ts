@@ -1,8 +1,5 @@
 /** Often enough for what nobody announces: a job that is tried again, or that was handed back. */
 const REST_MS = 2_000;
-/** After a job ends, the next one of its key may be held back for as long as the queue remembers the key as active: then it is looked for this often. */
-const SOON_MS = 250;
-const RECENT_MS = 2_000;
 
 /** Who looks for work that is not announced: of all workers of a queue that are idle, one at a time. */
 export type Looks = {
@@ -19,38 +16,17 @@ export type Looks = {
  */
 export function startLooks(wake: (worker: string) => void): Looks {
   const waiting = new Set<string>();
-  let endedAt = Number.NEGATIVE_INFINITY;
-  let isSoon = false;
-  let isStopped = false;
-  let timer: NodeJS.Timeout;
-  const schedule = () => {
-    isSoon = performance.now() - endedAt < RECENT_MS;
-    timer = setTimeout(look, isSoon ? SOON_MS : REST_MS);
-  };
-  const look = () => {
+  const timer = setInterval(() => {
     const [first] = waiting;
-    if (first !== undefined) {
-      // To the end of the line: one whose question gets no answer must not be the only one that asks.
-      waiting.delete(first);
-      waiting.add(first);
-      wake(first);
-    }
-    schedule();
-  };
-  schedule();
+    if (first === undefined) return;
+    // To the end of the line: one whose question gets no answer must not be the only one that asks.
+    waiting.delete(first);
+    waiting.add(first);
+    wake(first);
+  }, REST_MS);
   return {
     busy: (worker) => void waiting.delete(worker),
-    idle: (worker) => {
-      waiting.add(worker);
-      endedAt = performance.now();
-      // Jobs that end one after the other must not put the look off without end; those that end after the stop need none.
-      if (isSoon || isStopped) return;
-      clearTimeout(timer);
-      schedule();
-    },
-    stop: () => {
-      isStopped = true;
-      clearTimeout(timer);
-    },
+    idle: (worker) => void waiting.add(worker),
+    stop: () => clearInterval(timer),
   };
 }

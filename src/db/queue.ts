@@ -49,9 +49,6 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
     max: 6,
     useListenNotify: true,
     schedule: false,
-    // What pg-boss last saw active is left out of what it hands to workers until it looks again: at its default of a minute, a wake-up that came
-    // during the work, or after a crash, would wait as long.
-    queueCacheIntervalSeconds: 1,
     superviseIntervalSeconds: 5,
     monitorIntervalSeconds: 5,
   });

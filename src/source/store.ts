@@ -159,6 +159,25 @@ export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedC
     where id = ${source.id}`;
 }
 
+/**
+ * Writes that a look failed. What was under way while another look came to its end, as a poll may be while a hook is followed, says nothing against
+ * the newer outcome: the source is only due again as soon.
+ *
+ * @returns whether the failure counts
+ */
+export async function recordFailedCheck(
+  tx: Db,
+  source: Pick<Source, 'id' | 'expectedCommit' | 'lastCheckedAt'>,
+  outcome: CheckOutcome,
+): Promise<boolean> {
+  // A Date has milliseconds.
+  const [newer] = await tx`
+    update sources set next_check_at = least(next_check_at, now() + make_interval(secs => ${outcome.nextCheckInSeconds}))
+    where id = ${source.id} and date_trunc('milliseconds', last_checked_at) is distinct from ${source.lastCheckedAt} returning 1`;
+  if (newer === undefined) await recordCheck(tx, source, outcome);
+  return newer === undefined;
+}
+
 /** Nothing was found out: the source is due again after `seconds`. */
 export async function putOffCheck(sql: Db, id: string, seconds: number): Promise<void> {
   await sql`update sources set next_check_at = now() + make_interval(secs => ${seconds}) where id = ${id}`;

@@ -39,20 +39,6 @@ test('a busy worker is not asked to look: another one is, and nobody while all a
   expect(woken).toEqual([]);
 });
 
-test('after a job has ended, the next one of its key is looked for four times a second, for a while', async () => {
-  looks.idle('a');
-  await vi.advanceTimersByTimeAsync(10_000);
-  looks.busy('a');
-  looks.idle('a');
-  woken = [];
-  await vi.advanceTimersByTimeAsync(2_000);
-  expect(woken).toHaveLength(8);
-  await vi.advanceTimersByTimeAsync(10_000);
-  woken = [];
-  await vi.advanceTimersByTimeAsync(10_000);
-  expect(woken).toHaveLength(5);
-});
-
 test('a job that ends after the stop begins no look, and keeps no process alive', async () => {
   looks.idle('a');
   await vi.advanceTimersByTimeAsync(10_000);
@@ -63,14 +49,4 @@ test('a job that ends after the stop begins no look, and keeps no process alive'
   expect(vi.getTimerCount()).toBe(0);
   await vi.advanceTimersByTimeAsync(10_000);
   expect(woken).toEqual([]);
-});
-
-test('jobs that end one after the other do not put the looks off', async () => {
-  looks.idle('a');
-  for (let n = 0; n < 100; n++) {
-    looks.busy('b');
-    await vi.advanceTimersByTimeAsync(100);
-    looks.idle('b');
-  }
-  expect(woken).toHaveLength(40);
 });

@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openQueue, type Queue } from '../../src/db/queue.ts';
+import { createLog } from '../../src/log.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/service.ts';
+
+const log = createLog('silent');
+let database: TestDatabase;
+let queue: Queue;
+
+beforeEach(async () => {
+  database = await openTestDatabase();
+  queue = await openQueue(database.url, database.sql, log);
+});
+
+afterEach(async () => {
+  await queue.close(5_000);
+  await database.close();
+});
+
+/** Handles the queue `source`; jobs of the key `held` wait for `release`. */
+async function startWork(concurrency: number) {
+  const begun: string[] = [];
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let [together, most] = [0, 0];
+  await queue.work('source', concurrency, async (key) => {
+    begun.push(key);
+    if (key !== 'held') return;
+    together += 1;
+    most = Math.max(most, together);
+    await held;
+    together -= 1;
+  });
+  return { begun, release, most: () => most };
+}
+
+const activeOnRecord = async (): Promise<string[]> => {
+  const [row] = await database.sql<[{ keys: string[] | null }]>`select singletons_active as keys from pgboss.queue where name = 'source'`;
+  return row.keys ?? [];
+};
+
+test('a wake-up waits for no record of what was active some seconds ago', async () => {
+  await queue.close(5_000);
+  // As the library's own census leaves it when it happens to be taken during the work; it is taken every five seconds.
+  await database.sql`update pgboss.queue set singletons_active = '{key}', monitor_on = pgboss.job_now(), monitor_claim_on = pgboss.job_now()`;
+  queue = await openQueue(database.url, database.sql, log);
+  const onRecord = Promise.withResolvers<string[]>();
+  await queue.work('source', 2, async () => onRecord.resolve(await activeOnRecord()));
+  await queue.enqueue(database.sql, 'source', 'key');
+  expect(await onRecord.promise).toEqual(['key']);
+});
+
+test('of a key one job is active and one waits, which begins when the first ends; the keys behind it are handled meanwhile', async () => {
+  const { begun, release, most } = await startWork(2);
+  await queue.enqueue(database.sql, 'source', 'held');
+  await eventually('the job is active', async () => begun.length === 1);
+  expect(await queue.enqueue(database.sql, 'source', 'held')).toBe(true);
+  expect(await queue.enqueue(database.sql, 'source', 'held')).toBe(false);
+  for (const key of ['a', 'b']) await queue.enqueue(database.sql, 'source', key);
+  await eventually('the other keys are handled', async () => begun.length === 3);
+  expect([...begun].sort()).toEqual(['a', 'b', 'held']);
+  release();
+  await eventually('the one that waited is handled', async () => begun.length === 4);
+  expect([begun.filter((key) => key === 'held').length, most()]).toEqual([2, 1]);
+  await eventually('nothing is left', async () => Object.keys(await queue.depths()).length === 0);
+});
