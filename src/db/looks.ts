@@ -1,31 +1,39 @@
 /** Often enough for what nobody announces: a job that is tried again, or that was handed back. */
 const REST_MS = 2_000;
 
-/** Who looks for work that is not announced: of all workers of a queue that are idle, one at a time. */
+/** Which of a queue's idle workers asks for work, and when: one at a time. */
 export type Looks = {
+  /** There is work. */
+  announced(): void;
   /** The worker has begun a job. */
   busy(worker: string): void;
-  /** The worker is there, or has done its job. */
+  /** The worker is there, or has done its job; it asks for the next one by itself. */
   idle(worker: string): void;
   stop(): void;
 };
 
 /**
- * Work is announced, and announcements wake every idle worker of the queue. What is not announced has to be looked for; if each worker did that by
- * itself, a service with nothing to do would ask its database as often as it has workers. `wake` lets one worker look.
+ * If every idle worker asked whenever work is announced, most of them would find it taken: at some hundred announcements a second their questions
+ * would be most of the database's work. `wake` lets one worker ask. One that found a job wakes the next, since several may have been announced at
+ * once; and one of them looks for what nobody announces.
  */
 export function startLooks(wake: (worker: string) => void): Looks {
   const waiting = new Set<string>();
-  const timer = setInterval(() => {
+  const wakeNext = () => {
     const [first] = waiting;
     if (first === undefined) return;
     // To the end of the line: one whose question gets no answer must not be the only one that asks.
     waiting.delete(first);
     waiting.add(first);
     wake(first);
-  }, REST_MS);
+  };
+  const timer = setInterval(wakeNext, REST_MS);
   return {
-    busy: (worker) => void waiting.delete(worker),
+    announced: wakeNext,
+    busy: (worker) => {
+      waiting.delete(worker);
+      wakeNext();
+    },
     idle: (worker) => void waiting.add(worker),
     stop: () => clearInterval(timer),
   };

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { PgBoss } from 'pg-boss';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -39,15 +39,20 @@ export type QueueOptions = {
 const WORKING = 'bellwether controller ';
 const LEAVING = 'bellwether leaving ';
 
+/** What pg-boss tells of a new job, with the queue's name, when its transaction commits: the channel that its own listener takes for its default schema. */
+export const JOBS_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`;
+
 export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options: QueueOptions = {}): Promise<Queue> {
   const ownWord = randomBytes(6).toString('hex');
-  const crews: Looks[] = [];
+  const crews = new Map<string, Looks>();
+  let listening: Promise<{ end(): Promise<void> }> | undefined;
   let leaving: Sql | undefined;
   const boss = new PgBoss({
     connectionString: databaseUrl,
     application_name: options.works ? WORKING + ownWord : 'bellwether queue',
     max: 6,
-    useListenNotify: true,
+    // Announcements are listened to here: its own listener would let every idle worker ask.
+    useListenNotify: false,
     schedule: false,
     superviseIntervalSeconds: 5,
     monitorIntervalSeconds: 5,
@@ -78,11 +83,13 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
       );
       return id !== null;
     },
-    work: (queue, concurrency, handler) => {
+    work: async (queue, concurrency, handler) => {
       const looks = startLooks((id) => boss.notifyWorker(id));
       // Known before the first worker starts: also where one does not, closing must end the looks, or they keep the process alive.
-      crews.push(looks);
-      return work(boss, looks, queue, concurrency, handler, log);
+      crews.set(queue, looks);
+      listening ??= listen(databaseUrl, crews);
+      await listening;
+      await work(boss, looks, queue, concurrency, handler, log);
     },
     depths: () => depths(sql),
     leave: async () => {
@@ -91,9 +98,9 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
       return othersWork(leaving);
     },
     close: async (timeoutMs) => {
-      for (const looks of crews) looks.stop();
+      for (const looks of crews.values()) looks.stop();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
-      await leaving?.end({ timeout: 1 });
+      await Promise.all([leaving?.end({ timeout: 1 }), listening?.then((listener) => listener.end()).catch(() => undefined)]);
     },
   };
 }
@@ -112,10 +119,23 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
   }
 }
 
-/**
- * Each of the workers by itself, so that one that has done a job looks for the next at once. Each polls only where nothing can be announced (behind a
- * transaction-mode pooler); otherwise one of them looks for all.
- */
+async function listen(databaseUrl: string, crews: ReadonlyMap<string, Looks>): Promise<{ end(): Promise<void> }> {
+  const sql = connect(databaseUrl, { max: 1, applicationName: 'bellwether jobs' });
+  // What was announced while the connection was away is looked for when it is back.
+  const lookAll = () => {
+    for (const looks of crews.values()) looks.announced();
+  };
+  const end = () => sql.end({ timeout: 1 });
+  try {
+    await sql.listen(JOBS_CHANNEL, (queue) => crews.get(queue)?.announced(), lookAll);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return { end };
+}
+
+/** Each of the workers by itself, so that one that has done a job looks for the next at once; otherwise `looks` says when one asks. */
 async function work(
   boss: PgBoss,
   looks: Looks,
@@ -124,7 +144,7 @@ async function work(
   handler: (key: string) => Promise<void>,
   log: Log,
 ): Promise<void> {
-  const options = { batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 30 };
+  const options = { batchSize: 1, pollingIntervalSeconds: 30 };
   for (let worker = 0; worker < concurrency; worker++) {
     let id = '';
     id = await boss.work<{ key: string }>(queue, options, async (jobs) => {

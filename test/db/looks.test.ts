@@ -39,6 +39,16 @@ test('a busy worker is not asked to look: another one is, and nobody while all a
   expect(woken).toEqual([]);
 });
 
+test('what is announced wakes one worker, and one that found a job the next', () => {
+  for (const name of names) looks.idle(name);
+  looks.announced();
+  expect(woken).toEqual(['w0']);
+  looks.busy('w0');
+  expect(woken).toEqual(['w0', 'w1']);
+  looks.announced();
+  expect(woken).toEqual(['w0', 'w1', 'w2']);
+});
+
 test('a job that ends after the stop begins no look, and keeps no process alive', async () => {
   looks.idle('a');
   await vi.advanceTimersByTimeAsync(10_000);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openQueue, type Queue } from '../../src/db/queue.ts';
+import { JOBS_CHANNEL, openQueue, type Queue } from '../../src/db/queue.ts';
 import { createLog } from '../../src/log.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/service.ts';
@@ -41,6 +41,15 @@ const activeOnRecord = async (): Promise<string[]> => {
   const [row] = await database.sql<[{ keys: string[] | null }]>`select singletons_active as keys from pgboss.queue where name = 'source'`;
   return row.keys ?? [];
 };
+
+test('a job is announced when its transaction commits', async () => {
+  const heard: string[] = [];
+  const listener = await database.sql.listen(JOBS_CHANNEL, (name) => heard.push(name));
+  await database.sql.begin((tx) => queue.enqueue(tx, 'rollout', 'key'));
+  await eventually('it is heard of', async () => heard.length > 0);
+  expect(heard).toEqual(['rollout']);
+  await listener.unlisten();
+});
 
 test('a wake-up waits for no record of what was active some seconds ago', async () => {
   await queue.close(5_000);

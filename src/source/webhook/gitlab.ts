@@ -26,6 +26,7 @@ function verify(request: HookRequest, secret: string | null, now: Date): Verdict
 }
 
 const Repository = z.object({ git_http_url: DisplayUrl }).optional().catch(undefined);
+const Kind = z.object({ object_kind: z.string().max(100) });
 const Push = z.object({ ref: FullRef, before: CommitId, after: CommitId, user_username: DisplayText, project: Repository });
 const MergeRequest = z.object({
   object_attributes: z.object({
@@ -46,7 +47,7 @@ const MergeRequest = z.object({
 function parse(request: HookRequest): ParsedHook {
   const deliveryId = deliveryIdOf(request, ['webhook-id', 'idempotency-key']);
   const body = parseJson(textOf(request));
-  const { object_kind: kind } = parseShape(body, z.object({ object_kind: z.string().max(100) }));
+  const { object_kind: kind } = parseShape(body, Kind);
   if (kind === 'push' || kind === 'tag_push') return push(deliveryId, parseShape(body, Push));
   if (kind === 'merge_request') return mergeRequest(deliveryId, parseShape(body, MergeRequest));
   return { kind: 'ignored', deliveryId, reason: `event "${kind}"` };
