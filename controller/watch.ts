@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
+import { z } from 'zod';
 import { isDatabaseAway } from '../src/db/away.ts';
 import { transact } from '../src/db/transact.ts';
 import { messageOf } from '../src/errors.ts';
@@ -8,6 +9,8 @@ import { parseRemote } from '../src/git/remote.ts';
 import type { Controller } from './context.ts';
 import { checkWorkspace } from './reconcile/workspace.ts';
 
+/** What chokidar tells with the system's own event: the directory that it watches. */
+const RawDetails = z.object({ watchedPath: z.string() });
 /** Changes come in bursts: one look after them is enough. */
 const SETTLE_MS = 100;
 /** Which paths are watched is compared with the sources this often. */
@@ -31,11 +34,14 @@ export async function startWatching(controller: Controller, workspacesRoot: stri
       );
     }
   });
-  const workspaces = watch([], { ignoreInitial: true, followSymlinks: false });
+  // A directory's own watch tells of the files in it: one for each file would be most of what watching takes.
+  const workspaces = watch([], { ignoreInitial: true, followSymlinks: false, ignored: (_path, stats) => stats?.isFile() === true });
   const watched = new Set<string>();
   const check = (name: string) =>
     wakes.run(`workspace ${name}`, () => checkWorkspace(controller, name).catch((error: unknown) => warn(controller, error)));
-  workspaces.on('all', (_event, path) => check(relative(workspacesRoot, path).split(sep)[0] ?? ''));
+  workspaces.on('raw', (_event, _path, details) =>
+    check(relative(workspacesRoot, RawDetails.parse(details).watchedPath).split(sep)[0] ?? ''),
+  );
   const rescan = () =>
     Promise.all([
       followLocalSources(controller, repositories, sourcesByPath),

@@ -6,21 +6,31 @@ import type { Log } from './log.ts';
 export type Heap = { heldBytes(): number; collect(): void };
 
 const LOOK_EVERY_MS = 5_000;
+/** Of the time since the last look; above it something goes on, such as workspaces that follow. Ten thousand idle devices take up to a third. */
+const BUSY_SHARE = 0.5;
 /** Looks in a row that must find nothing going on. */
 const QUIET_LOOKS = 3;
-/** Looks after a collection before the next one: five minutes. */
-const REST_LOOKS = 60;
+/** Looks after a collection before the next one: a minute. */
+const REST_LOOKS = 12;
 /** With `--heap-growing-percent=50`, V8 itself collects before the heap has grown to this: what is larger was left by a peak. */
 const GROWN_FACTOR = 1.6;
+/** After devices were at work on a change, what is more than this was most likely left by them; V8 would keep it until the next change. */
+const LEFT_FACTOR = 1.15;
 
 /**
  * Gives the memory of a peak back: a commit to ten thousand devices leaves V8 with more than twice of what it needs, and nothing that devices do while they
- * wait makes it collect again for hours. A whole collection stops the process for a third of a second, so it is done when no device is at work on a change,
- * now and then, and only when the heap has outgrown what it was after the last one.
+ * wait makes it collect again for hours. A whole collection stops the process for a third of a second, so it is done when no device is at work on a change
+ * and the process has little to do, now and then, and only when the heap has outgrown what it was after the last one.
  */
 export function startGivingBack(isBusy: () => boolean, log: Log): { stop(): void } {
   const look = createLook(openHeap(), log);
-  const timer = setInterval(() => look(!isBusy()), LOOK_EVERY_MS);
+  let before = performance.eventLoopUtilization();
+  const timer = setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    look(!isBusy() && utilization < BUSY_SHARE);
+  }, LOOK_EVERY_MS);
   timer.unref();
   return { stop: () => clearInterval(timer) };
 }
@@ -28,12 +38,15 @@ export function startGivingBack(isBusy: () => boolean, log: Log): { stop(): void
 /** One look: collects when it is the last of enough quiet ones, and the heap has grown. */
 export function createLook(heap: Heap, log: Log): (isQuiet: boolean) => void {
   let looksToGo = QUIET_LOOKS;
+  let hasWorked = false;
   let atRestBytes = heap.heldBytes();
   return (isQuiet) => {
     looksToGo = isQuiet ? Math.max(0, looksToGo - 1) : Math.max(QUIET_LOOKS, looksToGo);
+    hasWorked ||= !isQuiet;
     const heldBytes = heap.heldBytes();
-    if (looksToGo > 0 || heldBytes < GROWN_FACTOR * atRestBytes) return;
+    if (looksToGo > 0 || heldBytes < (hasWorked ? LEFT_FACTOR : GROWN_FACTOR) * atRestBytes) return;
     looksToGo = REST_LOOKS;
+    hasWorked = false;
     const started = performance.now();
     heap.collect();
     atRestBytes = heap.heldBytes();

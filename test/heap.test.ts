@@ -44,19 +44,29 @@ test('a heap that grew no more than V8 lets it grow by itself is left to V8', ()
   expect(collected).toBe(0);
 });
 
+test('after devices were at work, less than that is given back as well', () => {
+  const look = createLook(heap, log);
+  held = 120;
+  for (const isQuiet of [false, true, true, true]) look(isQuiet);
+  expect(collected).toBe(1);
+  held = 120;
+  for (let n = 0; n < 30; n++) look(true);
+  expect(collected).toBe(1);
+});
+
 test('after a collection it rests, and holds the heap against what was in use then, not at the start', () => {
   const look = createLook({ ...heap, collect: () => (collected += 1) }, log);
   held = 300;
   for (let n = 0; n < 10; n++) look(true);
   expect(collected).toBe(1);
   held = 470;
-  for (let n = 0; n < 100; n++) look(true);
+  for (let n = 0; n < 30; n++) look(true);
   expect(collected).toBe(1);
   held = 480;
   look(true);
   expect(collected).toBe(2);
   held = 10_000;
-  for (let n = 0; n < 59; n++) look(true);
+  for (let n = 0; n < 11; n++) look(true);
   expect(collected).toBe(2);
   look(true);
   expect(collected).toBe(3);

@@ -30,6 +30,7 @@ export type Stack = AsyncDisposable & {
 const READY_TIMEOUT_MS = 60_000;
 /** As `npm start` and the image have it. */
 const NODE_ARGS = ['--max-semi-space-size=16', '--heap-growing-percent=50'];
+const NODE_ENV = { MALLOC_ARENA_MAX: '2' };
 const READY = z.object({ msg: z.literal('ready'), url: z.string() });
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 
@@ -52,6 +53,7 @@ export async function openStack(options: {
     const host = opened.use(await openGitHost());
     const token = mintToken('token');
     const env = {
+      ...NODE_ENV,
       PORT: '0',
       DATABASE_URL: postgres.url,
       BELLWETHER_SECRET_KEY: randomBytes(32).toString('base64'),
