@@ -22,7 +22,8 @@ type Waiting = {
   reject: (error: unknown) => void;
 };
 
-type Queue = { waiting: Waiting[]; running: number; timer: NodeJS.Timeout | undefined };
+/** `inWork`: devices whose reports are being written. */
+type Queue = { waiting: Waiting[]; inWork: Set<string>; running: number; timer: NodeJS.Timeout | undefined };
 
 /** Devices per transaction. */
 const BATCH = 200;
@@ -37,8 +38,17 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
   const drain = async (organizationId: string, queue: Queue, all: boolean) => {
     queue.running += 1;
     try {
-      for (let due = all || isDue(queue); due && queue.waiting.length > 0; due = isDue(queue))
-        await write(store, organizationId, takeBatch(queue.waiting), onEnded);
+      for (let due = all || isDue(queue); due; due = isDue(queue)) {
+        const batch = takeBatch(queue);
+        // What is left is of devices that the other transaction is about: it goes on with it.
+        if (batch.length === 0) return;
+        for (const { deviceId } of batch) queue.inWork.add(deviceId);
+        try {
+          await write(store, organizationId, batch, onEnded);
+        } finally {
+          for (const { deviceId } of batch) queue.inWork.delete(deviceId);
+        }
+      }
     } finally {
       queue.running -= 1;
       if (queue.waiting.length > 0) arm(organizationId, queue);
@@ -61,7 +71,7 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
   return {
     take: (organizationId, deviceId, reports) =>
       new Promise((resolve, reject) => {
-        const queue = queues.get(organizationId) ?? { waiting: [], running: 0, timer: undefined };
+        const queue = queues.get(organizationId) ?? { waiting: [], inWork: new Set(), running: 0, timer: undefined };
         queues.set(organizationId, queue);
         const urgent = reports.some((report) => !UNATTENDED.includes(report.kind));
         queue.waiting.push({ deviceId, reports, urgent, resolve, reject });
@@ -71,12 +81,15 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
   };
 }
 
-/** At most one entry per device, so that a device's batches stay in order and each gets its own answer. */
-function takeBatch(waiting: Waiting[]): Waiting[] {
+/**
+ * At most one entry per device, and none of a device that is in work, so that a device's batches stay in order and each gets its own answer; besides, one
+ * heartbeat would have a whole batch wait for the other's locks.
+ */
+function takeBatch({ waiting, inWork }: Queue): Waiting[] {
   const batch = new Map<string, Waiting>();
   const left: Waiting[] = [];
   for (const entry of waiting) {
-    if (batch.size < BATCH && !batch.has(entry.deviceId)) batch.set(entry.deviceId, entry);
+    if (batch.size < BATCH && !batch.has(entry.deviceId) && !inWork.has(entry.deviceId)) batch.set(entry.deviceId, entry);
     else left.push(entry);
   }
   waiting.splice(0, waiting.length, ...left);
