@@ -24,6 +24,7 @@ const SOURCES_AT_ONCE = 12;
 /** Starts what happens over time: the workers of the queues, the chores, the watching. `stop` takes no more work and tells listeners so. */
 export async function startController(controller: Controller): Promise<{ stop(): Promise<void> }> {
   const { queue } = controller.store;
+  const ending = new AbortController();
   const lanes = createLanes(PATIENT_AT_ONCE);
   controller.hosts.onRecovered((origin) => {
     recheckSourcesOf(controller.store.sql, origin).catch((error: unknown) => {
@@ -36,7 +37,7 @@ export async function startController(controller: Controller): Promise<{ stop():
   const planning: Planning = new Set();
   await queue.work('merge_request', 3, (id) => reconcileMergeRequest(controller, planning, id));
   await queue.work('commit_status', 3, (id) => reconcileStatus(controller, id));
-  await queue.work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId));
+  await queue.work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
   const poll = createPoll();
   const notifying = await startNotifying(controller);
   const chores = startChores(controller, [
@@ -56,6 +57,7 @@ export async function startController(controller: Controller): Promise<{ stop():
   await announce(controller, 'service.watching');
   return {
     stop: async () => {
+      ending.abort();
       await sayGoodbye(controller).catch((error: unknown) => controller.log.warn({ err: error }, 'listeners are not told of the stop'));
       await Promise.all([chores.stop(), notifying.stop()]);
       await watching.close();

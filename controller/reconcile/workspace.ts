@@ -20,18 +20,19 @@ type Behind = { organizationId: string; deviceId: string; workspace: string | nu
 /**
  * Lets the workspaces of an organization follow what its devices confirmed, in batches, off the path of any device. A workspace that was lost is
  * made again: everything in it comes from the database.
+ * @param ending the process is about to stop: no further one is begun, the next resync goes on
  */
-export async function reconcileWorkspaces(controller: Controller, organizationId: string): Promise<void> {
+export async function reconcileWorkspaces(controller: Controller, organizationId: string, ending: AbortSignal): Promise<void> {
   const failures = new Map<string, Failure>();
-  for (;;) {
-    await afterDevices(controller);
+  while (!ending.aborted) {
+    await afterDevices(controller, ending);
     const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failures.has(device.deviceId));
     if (behind.length === 0) return;
     const queue = [...behind];
     const done: Followed[] = [];
     const failed: Failure[] = [];
     const lane = async () => {
-      for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      for (let next = queue.pop(); next !== undefined && !ending.aborted; next = queue.pop()) {
         const device = next;
         await follow(controller, device).then(
           (workspace) => done.push({ ...device, workspace }),
@@ -55,9 +56,9 @@ const LOOK_AGAIN_MS = 250;
 const MAX_WAIT_MS = 20_000;
 
 /** Lets the devices of this process go first that are being brought to a change now: nobody waits for a workspace. */
-async function afterDevices({ admission }: Controller): Promise<void> {
-  for (let waitedMs = 0; admission.counts().atWork > FEW_AT_WORK && waitedMs < MAX_WAIT_MS; waitedMs += LOOK_AGAIN_MS)
-    await pause(LOOK_AGAIN_MS);
+async function afterDevices({ admission }: Controller, ending: AbortSignal): Promise<void> {
+  const isInTheWay = () => admission.counts().atWork > FEW_AT_WORK && !ending.aborted;
+  for (let waitedMs = 0; isInTheWay() && waitedMs < MAX_WAIT_MS; waitedMs += LOOK_AGAIN_MS) await pause(LOOK_AGAIN_MS);
 }
 
 /** Why the workspace of a device could not follow the last time, here. */
