@@ -9,8 +9,8 @@ import { parseRemote } from '../src/git/remote.ts';
 import type { Controller } from './context.ts';
 import { checkWorkspace } from './reconcile/workspace.ts';
 
-/** What chokidar tells with the system's own event: the directory that it watches. */
-const RawDetails = z.object({ watchedPath: z.string() });
+/** What chokidar tells with the system's own event: the directory that it watches; where it polls instead (`CHOKIDAR_USEPOLLING`), the path is that. */
+const RawDetails = z.object({ watchedPath: z.string().optional() });
 /** Changes come in bursts: one look after them is enough. */
 const SETTLE_MS = 100;
 /** Which paths are watched is compared with the sources this often. */
@@ -39,8 +39,8 @@ export async function startWatching(controller: Controller, workspacesRoot: stri
   const watched = new Set<string>();
   const check = (name: string) =>
     wakes.run(`workspace ${name}`, () => checkWorkspace(controller, name).catch((error: unknown) => warn(controller, error)));
-  workspaces.on('raw', (_event, _path, details) =>
-    check(relative(workspacesRoot, RawDetails.parse(details).watchedPath).split(sep)[0] ?? ''),
+  workspaces.on('raw', (_event, path, details) =>
+    check(relative(workspacesRoot, RawDetails.parse(details).watchedPath ?? path).split(sep)[0] ?? ''),
   );
   const rescan = () =>
     Promise.all([
