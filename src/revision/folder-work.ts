@@ -5,7 +5,9 @@ import type { Folder } from './folders.ts';
 import type { DeviceFacts } from './layer/device-facts.ts';
 import type { Composition, LayerFiles, MergedFile, Origin, ReadDocument, ReadTemplate } from './layer/layer.ts';
 import type { RevisionLimits } from './limits.ts';
+import type { DeviceConfig } from './manifest/device-config.ts';
 import type { Fleet } from './manifest/fleet.ts';
+import type { ReadManifest } from './manifest/reader.ts';
 import type { ObjectCache, StoredFile } from './object-cache.ts';
 import type { ConfigError, FolderProvenance } from './revision.ts';
 import type { SchemaLoader } from './schema/loader.ts';
@@ -15,6 +17,8 @@ export type FolderContext = {
   objects: ObjectCache;
   limits: RevisionLimits;
   schemas: SchemaLoader;
+  /** Manifests without error by the object they stand in: devices of a kind have the same one. */
+  manifests: LRUCache<string, ReadConfig>;
   /** Where the fleet keeps its schemas. */
   schemaFolder: string | null;
   /** null where devices get just what stands in their folders. */
@@ -22,6 +26,9 @@ export type FolderContext = {
   /** Whether to tell where everything came from. */
   provenance: boolean;
 };
+
+/** A manifest that was read and found good. */
+export type ReadConfig = ReadManifest<DeviceConfig> & { ok: true };
 
 /** Layers and templates, and what of them is the same for many devices. */
 export type FleetContext = {

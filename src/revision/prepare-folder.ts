@@ -3,7 +3,7 @@ import { archiveSize } from '../wire/archive.ts';
 import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
 import { bundleDigest } from '../wire/bundle.ts';
 import { capErrors, configError } from './config-error.ts';
-import type { FolderContext, Work } from './folder-work.ts';
+import type { FolderContext, ReadConfig, Work } from './folder-work.ts';
 import { inRepository, isLfsPointer, readFile } from './folder-work.ts';
 import type { Folder } from './folders.ts';
 import { compose } from './layer/compose.ts';
@@ -99,10 +99,10 @@ async function listFolder(work: Work): Promise<TreeFile[] | null> {
   return work.composition?.files ?? null;
 }
 
-type ReadConfig = { config: DeviceConfig; place: ManifestPlace; name: string | null };
+type FolderConfig = { config: DeviceConfig; place: ManifestPlace; name: string | null };
 
-async function readConfig(work: Work, files: TreeFile[]): Promise<ReadConfig | null> {
-  const { context, folder, errors } = work;
+async function readConfig(work: Work, files: TreeFile[]): Promise<FolderConfig | null> {
+  const { folder, errors } = work;
   const manifests = files.filter((file) => DEVICE_MANIFEST_NAMES.includes(file.path));
   const [manifest] = manifests;
   if (manifest === undefined) return { config: defaultDeviceConfig, place: { file: folder.path, lineOf: () => undefined }, name: null };
@@ -112,17 +112,25 @@ async function readConfig(work: Work, files: TreeFile[]): Promise<ReadConfig | n
     errors.push(configError({ code: 'manifest', file, rule: 'unique', detail }));
     return null;
   }
-  const stored = await readFile(work, manifest.oid, file, context.limits.maxDocumentBytes, 'maxDocumentBytes');
-  if (stored === null) return null;
-  const read = parseDeviceConfig(stored.bytes, file, context.limits);
-  if (!read.ok) {
-    errors.push(...read.errors);
-    return null;
-  }
+  const read = await readManifestOf(work, manifest, file);
+  if (read === null) return null;
   const { lineOf } = read.document;
   if (folder.path === '') work.rollout = writtenRollout(read.document);
   else if (read.manifest.rollout !== undefined) errors.push(misplacedRollout(file, lineOf(['rollout'])));
   return { config: read.manifest, place: { file, lineOf }, name: manifest.path };
+}
+
+/** Parses each manifest once, however many folders have the same: most of the time of a large fleet went into that. null after an error. */
+async function readManifestOf(work: Work, { oid, path }: TreeFile, file: string): Promise<ReadConfig | null> {
+  const { limits, manifests } = work.context;
+  const stored = await readFile(work, oid, file, limits.maxDocumentBytes, 'maxDocumentBytes');
+  if (stored === null) return null;
+  // Its name says how it is read.
+  const key = `${oid} ${path}`;
+  const read = manifests.get(key) ?? parseDeviceConfig(stored.bytes, file, limits);
+  if (read.ok) manifests.set(key, read);
+  else work.errors.push(...read.errors);
+  return read.ok ? read : null;
 }
 
 /** A commit goes to all devices of a fleet in one way. */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { Problem } from '../errors.ts';
 import type { CommitInfo, ObjectSource } from '../git/object-source.ts';
 import { configError } from './config-error.ts';
-import type { FleetContext } from './folder-work.ts';
+import type { FleetContext, ReadConfig } from './folder-work.ts';
 import type { Folder } from './folders.ts';
 import type { Inquiries } from './inquiries.ts';
 import type { RevisionLimits } from './limits.ts';
@@ -59,6 +59,7 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
       objects,
       limits,
       schemas: schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits }),
+      manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
       schemaFolder: plan.fleet?.schemas ?? null,
       fleet: plan.fleet === null ? null : await fleetContext(plan, scope, options),
       provenance: options.provenance ?? false,
@@ -94,7 +95,7 @@ async function fleetPlan(scope: Scope, { previous, only, stale = [], inquiries }
   return planFleet(scope, { previous, only, stale, dependents: inquiries?.dependents ?? null });
 }
 
-/** Documents and templates that are kept: those of shared layers come again with every device. */
+/** Manifests, documents and templates that are kept: those of shared layers come again with every device. */
 const MAX_KEPT = 2_000;
 
 async function fleetContext(plan: Plan, scope: Scope, { inquiries, sourceName = '' }: PrepareOptions): Promise<FleetContext | null> {

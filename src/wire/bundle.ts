@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 
 /** SHA-256 as 64 lower-case hex digits: of a file's bytes, or of a bundle's manifest bytes. */
@@ -60,7 +60,7 @@ export function bundleDigest(manifest: BundleManifest): string {
 }
 
 export function sha256Hex(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes, 'hex');
 }
 
 function canonicalJson(value: unknown): string {
