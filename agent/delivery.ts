@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { readFile, rm, stat, statfs } from 'node:fs/promises';
+import { readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { WireError } from '../src/wire/archive.ts';
@@ -31,7 +31,7 @@ const SPARE_BYTES = 1024 * 1024;
  * @throws Problem `download_failed`, `no_space` (nothing staged is left behind); the signal's reason
  */
 export async function deliver(context: DeliveryContext, wanted: Wanted, signal: AbortSignal): Promise<BundleManifest> {
-  const part = join(context.root.staging, `${wanted.digest}.part`);
+  const part = partOf(context.root, wanted.digest);
   try {
     await requireSpace(context.root, wanted);
     return await fetchAndInstall(context, wanted, part, signal).catch(async (error: unknown) => {
@@ -45,6 +45,19 @@ export async function deliver(context: DeliveryContext, wanted: Wanted, signal: 
     if (isNoSpace(error) || error instanceof WireError) await discard(context.root, wanted.digest);
     throw deliveryProblem(wanted.digest, error);
   }
+}
+
+/** Keeps an archive that came along with what is desired, as if it had been downloaded. What cannot be kept, or has begun to be downloaded, is downloaded. */
+export async function stage({ root, log }: Pick<DeliveryContext, 'root' | 'log'>, digest: string, archive: Buffer): Promise<void> {
+  try {
+    await writeFile(partOf(root, digest), archive, { flag: 'wx', mode: 0o600, flush: true });
+  } catch (error) {
+    log('debug', 'the archive that came along is not kept', { digest, error: messageOf(error) });
+  }
+}
+
+function partOf(root: Root, digest: string): string {
+  return join(root.staging, `${digest}.part`);
 }
 
 function deliveryProblem(digest: string, cause: unknown): Problem {
@@ -62,7 +75,7 @@ async function requireSpace(root: Root, wanted: Wanted): Promise<void> {
 
 async function discard(root: Root, digest: string): Promise<void> {
   const left = [
-    join(root.staging, `${digest}.part`),
+    partOf(root, digest),
     join(root.staging, `${digest}.etag`),
     join(root.releases, `${digest}.tmp`),
     join(root.bundles, `${digest}.json.tmp`),
@@ -81,6 +94,7 @@ async function fetchAndInstall(context: DeliveryContext, wanted: Wanted, part: s
 async function download(context: DeliveryContext, wanted: Wanted, part: string, signal: AbortSignal): Promise<void> {
   for (let fruitless = 0; ; fruitless += 1) {
     const before = await sizeOf(part);
+    if (before > 0 && before === wanted.size) return;
     try {
       return await downloadRest(context, wanted, part, before, signal);
     } catch (error) {

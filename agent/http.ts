@@ -55,8 +55,13 @@ export function send(connections: Connections, url: URL, request: HttpRequest): 
   });
 }
 
-/** @throws Problem `answer_too_large`, `unreachable` */
+/** Throws as `readBytes`. */
 export async function readText(url: URL, response: HttpResponse, maxBytes: number): Promise<string> {
+  return (await readBytes(url, response, maxBytes)).toString('utf8');
+}
+
+/** @throws Problem `answer_too_large`, `unreachable` */
+export async function readBytes(url: URL, response: HttpResponse, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
@@ -72,7 +77,7 @@ export async function readText(url: URL, response: HttpResponse, maxBytes: numbe
     if (cause instanceof Problem) throw cause;
     throw unreachable(url, cause);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /** The Problem of an answer that is not the one asked for. Reads what the server says about it, a little. */

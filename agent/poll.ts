@@ -2,6 +2,7 @@ import type { AgentCommand, DesiredState } from '../src/wire/agent.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 import { pauseMs } from './backoff.ts';
 import type { Agent } from './context.ts';
+import { stage } from './delivery.ts';
 import { verifyDesired } from './desired.ts';
 import { quarantineUnder } from './plan.ts';
 import { logReport, tellNoSpace } from './reports.ts';
@@ -27,6 +28,8 @@ export async function pollDesired(agent: Agent, listener: PollListener, signal: 
         if (answer.serverTime !== null) agent.clock.learn(answer.serverTime);
         refusedJws = answer.kind === 'changed' ? answer.jws : refusedJws;
         const desired = answer.kind === 'changed' ? await accept(agent, answer.jws) : null;
+        if (answer.kind === 'changed' && answer.archive !== null && desired?.bundle)
+          await stage(agent, desired.bundle.digest, answer.archive);
         const isNew = desired !== null && answer.etag !== last.etag;
         if (desired !== null) last = { etag: answer.etag, pauseMs: Math.min(LONGEST_POLL_PAUSE_MS, desired.pollAfterSeconds * 1000) };
         if (desired !== null) deliverTo(listener, desired);

@@ -1,14 +1,23 @@
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
-import { type EnrollRequest, EnrollResponse, type Report, ReportsResponse, SigningKeysResponse, TimeResponse } from '../src/wire/agent.ts';
+import {
+  type EnrollRequest,
+  EnrollResponse,
+  INLINE_BYTES,
+  type Report,
+  ReportsResponse,
+  SigningKeysResponse,
+  splitDesired,
+  TimeResponse,
+} from '../src/wire/agent.ts';
 import { Problem } from '../src/wire/problem.ts';
-import { type Connections, type HttpRequest, type HttpResponse, openConnections, readText, refusal, send } from './http.ts';
+import { type Connections, type HttpRequest, type HttpResponse, openConnections, readBytes, readText, refusal, send } from './http.ts';
 
 export type Credentials = { deviceId: string; apiKey: string };
 
 export type DesiredAnswer = { etag: string | undefined; serverTime: Date | null } & (
   | { kind: 'unchanged' }
-  | { kind: 'changed'; jws: string }
+  | { kind: 'changed'; jws: string; archive: Buffer | null }
 );
 
 export type BundlePart = { body: IncomingMessage; etag: string | undefined } & (
@@ -64,7 +73,10 @@ export function openServer(serverUrl: string): AgentServer {
     async desired(by, etag, waitSeconds, signal) {
       const headers: Record<string, string> = etag === undefined ? {} : { 'if-none-match': etag };
       const timeoutMs = waitSeconds * 1000 + REQUEST_TIMEOUT_MS / 2;
-      return desiredAnswer(url('desired'), await call(`desired?wait=${waitSeconds}`, { headers, timeoutMs, signal }, by));
+      return desiredAnswer(
+        url('desired'),
+        await call(`desired?wait=${waitSeconds}&inline=${INLINE_BYTES}`, { headers, timeoutMs, signal }, by),
+      );
     },
     async report(by, reports, fresh, signal) {
       const connections = fresh ? openConnections(false) : shared;
@@ -95,7 +107,7 @@ async function desiredAnswer(url: URL, response: HttpResponse): Promise<DesiredA
     return { kind: 'unchanged', ...common };
   }
   if (response.status !== 200) throw await refusal(url, response, new Date());
-  return { kind: 'changed', jws: (await readText(url, response, MAX_DESIRED_BYTES)).trim(), ...common };
+  return { kind: 'changed', ...splitDesired(await readBytes(url, response, MAX_DESIRED_BYTES)), ...common };
 }
 
 function dateOf(response: HttpResponse): Date | null {

@@ -2,12 +2,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createAdapters } from './adapter/registry.ts';
+import { createArchives } from './bundle/archives.ts';
 import type { Config } from './config.ts';
 import { watchDatabase } from './db/availability.ts';
 import { connect } from './db/connect.ts';
 import { openEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { openQueue } from './db/queue.ts';
+import { confirmEarly } from './deployment/confirmations.ts';
 import { createReportIntake } from './deployment/intake.ts';
 import { createAdmission } from './device/admission.ts';
 import { openWakeups } from './device/wakeups.ts';
@@ -110,13 +112,15 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const givingBack = startGivingBack(() => admission.counts().atWork > 0, log);
   closers.push(async () => givingBack.stop());
   const metrics = createMetrics();
-  const intake = createReportIntake(store, (ended) => {
+  const writing = createReportIntake(store, (ended) => {
     for (const end of ended) {
       metrics.deploymentEnded(end.state);
       if (end.state === 'succeeded') metrics.stages({ deployMs: end.durationMs });
       log.info(end, 'deployment ended');
     }
   });
+  const intake = confirmEarly(sql, writing);
+  closers.push(() => intake.close());
   const events = createEventBuffer(sql, log);
   closers.push(() => events.close());
   const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS }));
@@ -142,6 +146,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     deviceAuth,
     intake,
     events,
+    archives: createArchives(sql),
     adapters: createAdapters({ dataDir: config.DATA_DIR }),
     sender,
     publicUrl: () => config.PUBLIC_URL?.replace(/\/+$/, '') ?? url,

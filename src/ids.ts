@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
 
+/** How ids are written, ours and what may be one of them. */
+export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 const COUNTER_BITS = 12;
 const COUNTER_END = 1 << COUNTER_BITS;
 

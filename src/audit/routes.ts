@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { act } from '../http/acting.ts';
-import { createApi, decodeNumberCursor, json, PageQuery, page, problems, role, toPage } from '../http/api.ts';
+import { createApi, decodeNumberCursor, json, logOf, PageQuery, page, problems, role, toPage } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
 import { EXPORT_FORMATS, type ExportFormat, exportText, viewEntry } from './export.ts';
 import { auditBatch, lastAuditId, listAudit } from './store.ts';
@@ -78,7 +78,7 @@ export function auditRoutes({ store }: Services) {
         const span = { after: dateOf(after), before: dateOf(before), subject: about, upToId };
         const nextBatch = (afterId: number) =>
           auditBatch(sql, organizationId, span, afterId, BATCH).catch((error: unknown) => {
-            c.get('log').warn({ err: error, afterId }, 'an export of the audit log broke off');
+            logOf(c).warn({ err: error, afterId }, 'an export of the audit log broke off');
             throw error;
           });
         const text = await exportText(format, nextBatch);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Problem } from '../errors.ts';
+import { UUID } from '../ids.ts';
 import { asItem, type Call, calling, collectLabel, labelsOf, positive, rowsOf, showItem, showTable, type Terminal } from './call.ts';
 import { showPreview } from './preview.ts';
 import { followDevice, showAgain } from './progress.ts';
@@ -199,7 +200,7 @@ async function actAndFollow(call: Call, answer: unknown): Promise<void> {
 function targetOf(text: string | undefined): { bundle: string } | { backup: string } | undefined {
   if (text === undefined) return undefined;
   if (/^[0-9a-f]{64}$/.test(text)) return { bundle: text };
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)) return { backup: text };
+  if (UUID.test(text)) return { backup: text };
   throw new Problem('usage', `Cannot roll back to "${text}": must be a bundle's digest (64 hex digits) or a backup's id`);
 }
 

@@ -79,7 +79,11 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
       const id = await boss.send(
         queue,
         { key },
-        { singletonKey: key, db: { executeSql: async (text, values) => ({ rows: await db.unsafe(text, (values ?? []) as never[]) }) } },
+        {
+          singletonKey: key,
+          // Prepared, it is one round trip; each lasts as long as the process has other things to do, while the transaction holds its locks.
+          db: { executeSql: async (text, values) => ({ rows: await db.unsafe(text, (values ?? []) as never[], { prepare: true }) }) },
+        },
       );
       return id !== null;
     },

@@ -4,6 +4,7 @@ import { type Store, transact, type Unit } from '../db/transact.ts';
 import { type Device, seedStatus } from '../device/device.ts';
 import { insertLogLines } from '../device/logs.ts';
 import { lockDevices } from '../device/store.ts';
+import { UUID } from '../ids.ts';
 import { rolloutsWithRoomFor, timedOutButWanted } from '../rollout/targets.ts';
 import { insertTelemetry } from '../telemetry/store.ts';
 import type { Report } from '../wire/agent.ts';
@@ -79,8 +80,6 @@ function mergeBatches(batches: readonly ReportBatch[]): Map<string, Report[]> {
   for (const { deviceId, reports } of batches) merged.set(deviceId, [...(merged.get(deviceId) ?? []), ...reports]);
   return merged;
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 function deploymentIdsIn(batches: readonly ReportBatch[]): string[] {
   const ids = batches.flatMap(({ reports }) =>

@@ -175,7 +175,11 @@ export type Move = {
   retryInSeconds: number | null;
 };
 
-/** Makes each move unless the state it would come from is gone. @returns ids of those that were made */
+/**
+ * Makes each move unless the state it would come from is gone. The states are put so that no plan counts on them: right after a commit to a whole fleet
+ * statistics still say that next to no attempt is open, and a plan that believes them reads all of them for every one of the moves.
+ * @returns ids of those that were made
+ */
 export async function moveDeployments(tx: Db, organizationId: string, moves: readonly Move[]): Promise<Set<string>> {
   const moved = new Set<string>();
   for (const to of new Set(moves.map((move) => move.to))) {
@@ -186,14 +190,14 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
           else coalesce(t.delivering_at, now()) + make_interval(secs => t.timeout_seconds) end,
         retry_at = case when ${to} = 'rolled_back' then t.retry_at else now() + make_interval(secs => m.retry_seconds) end,
         error_code = coalesce(m.error_code, t.error_code), error_detail = coalesce(m.error_detail, t.error_detail),
-        delivering_at = coalesce(t.delivering_at, case when ${to} in ('delivering', 'applying', 'confirming') then now() end),
-        applying_at = coalesce(t.applying_at, case when ${to} in ('applying', 'confirming') then now() end),
-        confirming_at = coalesce(t.confirming_at, case when ${to} = 'confirming' then now() end),
+        delivering_at = coalesce(t.delivering_at, case when ${to} in ('delivering', 'applying', 'confirming', 'succeeded') then now() end),
+        applying_at = coalesce(t.applying_at, case when ${to} in ('applying', 'confirming', 'succeeded') then now() end),
+        confirming_at = coalesce(t.confirming_at, case when ${to} in ('confirming', 'succeeded') then now() end),
         finished_at = case when ${to} in ('succeeded', 'failed', 'rolled_back', 'superseded', 'cancelled', 'timed_out') then now() end
       from unnest(${group.map((m) => m.id)}::uuid[], ${group.map((m) => m.deadlineSeconds)}::float8[], ${group.map((m) => m.retryInSeconds)}::float8[],
                   ${group.map((m) => m.errorCode)}::text[], ${group.map((m) => m.errorDetail)}::text[])
            as m (id, deadline_seconds, retry_seconds, error_code, error_detail)
-      where t.organization_id = ${organizationId} and t.id = m.id and t.state in ${tx(statesBefore(to))}
+      where t.organization_id = ${organizationId} and t.id = m.id and array_position(${statesBefore(to)}::text[], t.state) is not null
       returning t.id`;
     for (const row of rows) moved.add(row.id);
   }

@@ -1,6 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
-import { type Archives, createArchives } from '../bundle/archives.ts';
 import { bundleManifest } from '../bundle/store.ts';
 import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
@@ -9,7 +8,7 @@ import { limitBody, readJson } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { hashToken } from '../tokens.ts';
-import { EnrollRequest, type EnrollResponse, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
+import { EnrollRequest, type EnrollResponse, INLINE_BYTES, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { desiredEtag } from './desired.ts';
 import { holdPoll, presentState, signedAnswer } from './held-polls.ts';
@@ -26,7 +25,6 @@ const STREAMED_BYTES = 64 * 1024;
 export function agentRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
   const { admission } = services;
-  const archives = createArchives(services.store.sql);
   app.post('/enroll', limitBody(), async (c) => {
     const address = addressOf(c, services.config.TRUST_PROXY);
     services.limits.refusal.check(address);
@@ -43,7 +41,7 @@ export function agentRoutes(services: Services): Hono<Env> {
     return c.json({ organizationId, signingKeys: await services.signer.publicKeys(organizationId) });
   });
   app.get('/desired', (c) => desired(services, c));
-  app.get('/bundles/:digest', (c) => admission.serve(c.get('device'), () => bundle(services, archives, c, c.req.param('digest'))));
+  app.get('/bundles/:digest', (c) => admission.serve(c.get('device'), () => bundle(services, c, c.req.param('digest'))));
   app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
     const device = c.get('device');
     const { reports } = parseReports(await readJson(c));
@@ -93,17 +91,18 @@ async function desired(services: Services, c: Context<Env>): Promise<Response> {
   const key = c.get('device');
   const known = c.req.header('if-none-match');
   const waitMs = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(c.req.query('wait') ?? 0) || 0)) * 1000;
+  const inlineBytes = Math.min(INLINE_BYTES, Number(c.req.query('inline') ?? 0) || 0);
   if (known !== undefined && waitMs > 0) {
-    await holdPoll(services, { key, known, waitMs, requestId: c.get('requestId'), outgoing: c.env.outgoing });
+    await holdPoll(services, { key, known, waitMs, inlineBytes, requestId: c.get('requestId'), outgoing: c.env.outgoing });
     return RESPONSE_ALREADY_SENT;
   }
   const state = await presentState(services, key);
   if (desiredEtag(state) === known) return c.body(null, 304, { etag: known });
-  const { body, headers } = await signedAnswer(services.signer, state);
+  const { body, headers } = await signedAnswer(services, state, inlineBytes);
   return c.body(body, 200, headers);
 }
 
-async function bundle({ store }: Services, archives: Archives, c: Context<Env>, digest: string): Promise<Response> {
+async function bundle({ store, archives }: Services, c: Context<Env>, digest: string): Promise<Response> {
   const { organizationId } = c.get('device');
   if (!Digest.safeParse(digest).success) throw invalid(`Cannot find bundle "${digest}": a digest has 64 hex digits`);
   const etag = `"${digest}"`;

@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http';
+import type { Archives } from '../bundle/archives.ts';
 import { Problem } from '../errors.ts';
 import type { Services } from '../http/services.ts';
+import { DESIRED_WITH_ARCHIVE, withArchive } from '../wire/agent.ts';
 import { type Desired, type DeviceKey, desiredEtag, desiredPayload } from './desired.ts';
 
 /** A poll whose answer waits for a change. */
@@ -9,6 +11,8 @@ export type HeldPoll = {
   /** Tag of the state that the device knows. */
   known: string;
   waitMs: number;
+  /** See `DesiredState`. */
+  inlineBytes: number;
   requestId: string;
   outgoing: ServerResponse;
 };
@@ -18,8 +22,8 @@ export type HeldPoll = {
  * few words is kept meanwhile: ten thousand of these wait at a time. What goes wrong later ends the wait as well, and is told by the device's next poll.
  * @throws what went wrong at the first look, when nothing is answered yet; resolves after it
  */
-export async function holdPoll(services: Services, { key, known, waitMs, requestId, outgoing }: HeldPoll): Promise<void> {
-  const { wakeups, admission, signer, metrics } = services;
+export async function holdPoll(services: Services, { key, known, waitMs, inlineBytes, requestId, outgoing }: HeldPoll): Promise<void> {
+  const { wakeups, admission, metrics } = services;
   const started = performance.now();
   let looking = false;
   let wokenAgain = false;
@@ -31,7 +35,7 @@ export async function holdPoll(services: Services, { key, known, waitMs, request
     stopListening();
     outgoing.off('close', release);
   };
-  const end = (status: 200 | 304, headers: Record<string, string>, body?: string) => {
+  const end = (status: 200 | 304, headers: Record<string, string>, body?: Uint8Array<ArrayBuffer> | string) => {
     if (ended) return;
     release();
     outgoing.writeHead(status, { ...headers, 'x-request-id': requestId }).end(body);
@@ -58,7 +62,7 @@ export async function holdPoll(services: Services, { key, known, waitMs, request
         if (!isAttempt) admission.withdraw(key);
         // Who waits for its turn looks again then: what it is to do may be something else by that time.
         if (isChanged && (!isAttempt || admission.admit(key, `${key.organizationId} ${state.sourceId}`, wake))) {
-          const { body, headers } = await signedAnswer(signer, state);
+          const { body, headers } = await signedAnswer(services, state, inlineBytes);
           return end(200, headers, body);
         }
       } while (wokenAgain && !ended);
@@ -97,8 +101,32 @@ async function registered(wakeups: Services['wakeups'], key: DeviceKey): Promise
 /** Its own label: durations of polls that wait say how long nothing happened. */
 const HELD_ROUTE = '/agent/v1/desired (held)';
 
-/** What the device is told, signed and dated now. */
-export async function signedAnswer(signer: Services['signer'], state: Desired): Promise<{ body: string; headers: Record<string, string> }> {
-  const body = await signer.sign(state.organizationId, desiredPayload(state, new Date()));
-  return { body, headers: { 'content-type': 'application/jose', etag: desiredEtag(state), 'cache-control': 'no-store' } };
+/** What the device is told, signed and dated now; with the archive of a bundle that it is to apply and that has at most `inlineBytes`. */
+export async function signedAnswer(
+  { signer, archives }: Services,
+  state: Desired,
+  inlineBytes: number,
+): Promise<{ body: Uint8Array<ArrayBuffer> | string; headers: Record<string, string> }> {
+  const [jws, archive] = await Promise.all([
+    signer.sign(state.organizationId, desiredPayload(state, new Date())),
+    inlineArchive(archives, state, inlineBytes),
+  ]);
+  const headers = { etag: desiredEtag(state), 'cache-control': 'no-store' };
+  if (archive === null) return { body: jws, headers: { 'content-type': 'application/jose', ...headers } };
+  return { body: withArchive(jws, archive), headers: { 'content-type': DESIRED_WITH_ARCHIVE, ...headers } };
+}
+
+/** null where it is not to be sent along, or cannot be read: the device will ask for it and be told why. */
+async function inlineArchive(
+  archives: Archives,
+  { organizationId, deploymentId, bundle }: Desired,
+  maxBytes: number,
+): Promise<Buffer | null> {
+  if (bundle === null || deploymentId === null || bundle.size > maxBytes) return null;
+  try {
+    const archive = await archives.open({ organizationId, digest: bundle.digest });
+    return archive === undefined ? null : Buffer.concat(await Array.fromAsync(archive.read(0, archive.size - 1)));
+  } catch {
+    return null;
+  }
 }

@@ -3,6 +3,7 @@ import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Logger } from 'pino';
 import { invalid, Problem } from '../errors.ts';
+import { UUID } from '../ids.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
 
 /** What every handler finds in its context. */
@@ -10,6 +11,11 @@ export type Env = {
   Bindings: HttpBindings;
   Variables: { requestId: string; log: Logger; actor: Actor; device: { organizationId: string; deviceId: string } };
 };
+
+/** For lines about one request. Made when there is something to say: most requests have nothing, and a logger costs more than many of them. */
+export function logOf(c: Context<Env>): Logger {
+  return c.get('log').child({ requestId: c.get('requestId') });
+}
 
 /** A group of routes whose requests are parsed by the same zod schemas that the OpenAPI document is made of. */
 export function createApi(): OpenAPIHono<Env> {
@@ -164,7 +170,7 @@ export function decodeTimeCursor(cursor: string | undefined): Date | null {
 
 /** A UUID in a cursor. */
 export function decodeIdCursor(cursor: string | undefined): string | null {
-  return decodeCursor(cursor, (key) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(key));
+  return decodeCursor(cursor, (key) => UUID.test(key));
 }
 
 /** Cuts a list that was read with `limit + 1` rows. */

@@ -121,7 +121,7 @@ function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
     const requestId = newId();
     const started = performance.now();
     c.set('requestId', requestId);
-    c.set('log', log.child({ requestId }));
+    c.set('log', log);
     await next();
     const durationMs = performance.now() - started;
     // It is told when it ends: a poll that waits for a change.
@@ -129,7 +129,7 @@ function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
     // Not `c.header`, which would copy the answer, its body as a stream.
     c.res.headers.set('x-request-id', requestId);
     metrics.httpRequest(c.req.method, c.req.routePath, c.res.status, durationMs);
-    c.get('log').debug({ method: c.req.method, path: c.req.path, status: c.res.status, durationMs: Math.round(durationMs) }, 'request');
+    log.debug({ requestId, method: c.req.method, path: c.req.path, status: c.res.status, durationMs: Math.round(durationMs) }, 'request');
   };
 }
 

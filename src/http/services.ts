@@ -1,4 +1,5 @@
 import type { Adapters } from '../adapter/registry.ts';
+import type { Archives } from '../bundle/archives.ts';
 import type { Config } from '../config.ts';
 import type { Availability } from '../db/availability.ts';
 import type { Sql } from '../db/connect.ts';
@@ -42,6 +43,7 @@ export type Services = {
   deviceAuth: DeviceAuth;
   intake: ReportIntake;
   events: EventBuffer;
+  archives: Archives;
   adapters: Adapters;
   sender: Sender;
   /** Where devices and git hosts reach the service, without a slash at the end. */

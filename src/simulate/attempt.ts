@@ -9,7 +9,8 @@ import type { Bundle } from './trust.ts';
 /** As many as a heartbeat may name. */
 const MAX_QUARANTINED = 16;
 
-export type Told = NonNullable<DesiredState['bundle']>;
+/** `archive`: where it came along. */
+export type Told = NonNullable<DesiredState['bundle']> & { archive?: Buffer | null };
 
 /** Brings the device to the bundle, as its behaviour has it, and reports each step. Begun again after trouble, the attempt goes as it went before. */
 export async function attempt(device: Device, desired: DesiredState, deploymentId: string, told: Told): Promise<void> {
@@ -100,7 +101,8 @@ async function confirm(
 }
 
 /** Its bytes are verified to be those of the digest. */
-export async function fetchBundle(device: Device, { digest, url }: Told): Promise<Bundle> {
+export async function fetchBundle(device: Device, { digest, url, archive }: Told): Promise<Bundle> {
+  if (archive != null) return device.trust.archive(digest, archive);
   const { body } = await device.line.ask({ method: 'GET', path: url, signal: device.signal });
   return device.trust.archive(digest, body);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Problem } from '../errors.ts';
-import { type DesiredState, SigningKeysResponse } from '../wire/agent.ts';
+import { type DesiredState, INLINE_BYTES, SigningKeysResponse, splitDesired } from '../wire/agent.ts';
 import { attempt, fetchBundle, type Told } from './attempt.ts';
 import { type Behaviour, chance, isDrifting, stayOf } from './behaviour.ts';
 import { type Answer, type Connections, parseAnswer } from './connection.ts';
@@ -75,7 +75,12 @@ async function turn(device: Device, tellReady: () => void): Promise<void> {
   device.pinned ??= parseAnswer(SigningKeysResponse, await line.ask({ method: 'GET', path: 'keys', signal }));
   const headers: Record<string, string> = device.etag === undefined ? {} : { 'if-none-match': device.etag };
   // The first poll is answered at once, so that a device is known to be there.
-  const answer = await line.ask({ method: 'GET', path: `desired?wait=${device.ready ? WAIT_SECONDS : 0}`, headers, signal });
+  const answer = await line.ask({
+    method: 'GET',
+    path: `desired?wait=${device.ready ? WAIT_SECONDS : 0}&inline=${INLINE_BYTES}`,
+    headers,
+    signal,
+  });
   if (answer.status !== 304) await obey(device, answer, device.pinned);
   if (device.ready) return;
   device.ready = true;
@@ -85,13 +90,14 @@ async function turn(device: Device, tellReady: () => void): Promise<void> {
 
 async function obey(device: Device, answer: Answer, pinned: Pinned): Promise<void> {
   const { id: deviceId, sequence } = device;
-  const desired = await device.trust.desired(answer.body.toString('utf8').trim(), { ...pinned, deviceId, sequence, now: new Date() });
+  const { jws, archive } = splitDesired(answer.body);
+  const desired = await device.trust.desired(jws, { ...pinned, deviceId, sequence, now: new Date() });
   device.sequence = desired.sequence;
   device.heartbeatMs = desired.heartbeatSeconds * 1000;
   await answerCommands(device, desired);
   if (desired.bundle !== null && desired.deploymentId === null) await adopt(device, desired.bundle);
   if (desired.bundle !== null && desired.deploymentId !== null && desired.deploymentId !== device.finished) {
-    await attempt(device, desired, desired.deploymentId, desired.bundle);
+    await attempt(device, desired, desired.deploymentId, { ...desired.bundle, archive });
     device.finished = desired.deploymentId;
   }
   // Last: what failed on the way is told again by the next poll.

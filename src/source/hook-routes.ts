@@ -2,10 +2,11 @@ import { type Context, Hono } from 'hono';
 import { transact } from '../db/transact.ts';
 import { notFound, Problem } from '../errors.ts';
 import { faultPoint } from '../faults.ts';
-import type { Env } from '../http/api.ts';
+import { type Env, logOf } from '../http/api.ts';
 import { readBounded } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
+import { UUID } from '../ids.ts';
 import { noteMergeRequest } from '../plan/store.ts';
 import { openHookSecret } from './credentials.ts';
 import { type NotedVerdict, noteDelivery } from './deliveries.ts';
@@ -16,7 +17,6 @@ import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 
 /** GitHub's and GitLab's own limit is 25 MB; nothing of a push that matters here is that far in, but the signature covers all of it. */
 const MAX_HOOK_BYTES = 25 * 1024 * 1024;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source, answer. */
 export function hookRoutes(services: Services): Hono<Env> {
@@ -26,7 +26,7 @@ export function hookRoutes(services: Services): Hono<Env> {
       return await answer(services, c);
     } catch (error) {
       const problem = refusalOf(error, recogniseProvider(c.req.raw.headers));
-      if (problem.status === 503) c.get('log').warn({ err: error }, 'a hook was not taken');
+      if (problem.status === 503) logOf(c).warn({ err: error }, 'a hook was not taken');
       throw problem;
     }
   });
@@ -58,7 +58,7 @@ async function answer(services: Services, c: Context<Env>): Promise<Response> {
   if (hook.kind === 'ping') return c.json({ accepted: false, reason: 'ping' }, 200);
   const outcome = hook.kind === 'ignored' ? 'ignored' : await take(services, source, hook.provider, hook);
   services.metrics.hook(hook.provider, outcome);
-  c.get('log').info({ sourceId: source.id, provider: hook.provider, deliveryId: hook.deliveryId, outcome }, 'hook');
+  logOf(c).info({ sourceId: source.id, provider: hook.provider, deliveryId: hook.deliveryId, outcome }, 'hook');
   return c.json({ accepted: outcome === 'accepted', outcome, deliveryId: hook.deliveryId }, 202);
 }
 

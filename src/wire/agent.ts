@@ -47,7 +47,8 @@ export type DriftPolicy = z.infer<typeof DriftPolicy>;
 /**
  * `GET /desired` answers this as the payload of a compact JWS (`application/jose`, alg EdDSA, `kid` in the header, `typ`
  * `bellwether-desired+jwt`). The agent refuses it when the signature, device, organization or expiry is wrong, or when `sequence`
- * is below the highest that it ever accepted, or equal to it with another bundle.
+ * is below the highest that it ever accepted, or equal to it with another bundle. `inline=<bytes>` asks for the bundle's archive in the same answer where it
+ * is no larger (`DESIRED_WITH_ARCHIVE`).
  */
 export const DesiredState = z.object({
   deviceId: DeviceId,
@@ -70,6 +71,23 @@ export const DesiredState = z.object({
   heartbeatSeconds: z.number(),
 });
 export type DesiredState = z.infer<typeof DesiredState>;
+
+/** Bytes of an archive that devices take together with what is desired: they ask for `GET /desired?inline=<bytes>`. */
+export const INLINE_BYTES = 16 * 1024;
+/** Of an answer that is the signed state, a line feed and the archive of its bundle: a small one saves its device a request. */
+export const DESIRED_WITH_ARCHIVE = 'application/vnd.bellwether.desired';
+
+export function withArchive(jws: string, archive: Uint8Array): Buffer<ArrayBuffer> {
+  return Buffer.concat([Buffer.from(`${jws}\n`), archive]);
+}
+
+/** The signed state of an answer, and what follows it: to be verified as if it had been downloaded. */
+export function splitDesired(answer: Buffer): { jws: string; archive: Buffer | null } {
+  const end = answer.indexOf('\n');
+  if (end === -1) return { jws: answer.toString('latin1').trim(), archive: null };
+  const archive = answer.subarray(end + 1);
+  return { jws: answer.toString('latin1', 0, end).trim(), archive: archive.length === 0 ? null : archive };
+}
 
 /** How long a device keeps back what nobody waits for, ms: a quick one tells of all its steps in one request, a slow one within a second. */
 export const REPORT_GATHER_MS = 1_000;

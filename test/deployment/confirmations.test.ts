@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { confirmEarly } from '../../src/deployment/confirmations.ts';
+import { createReportIntake } from '../../src/deployment/intake.ts';
+import { newId } from '../../src/ids.ts';
+import type { Report } from '../../src/wire/agent.ts';
+import { openGitHost, type TestGitHost } from '../support/git-host.ts';
+import { folder } from '../support/scene.ts';
+import { eventually, openService, type TestService } from '../support/service.ts';
+
+let host: TestGitHost;
+let service: TestService;
+
+beforeAll(async () => {
+  host = await openGitHost();
+  service = await openService();
+});
+
+afterAll(async () => {
+  await service.close();
+  await host.close();
+});
+
+type State = 'delivering' | 'applying' | 'confirming' | 'succeeded';
+
+/** A device with an open attempt, and an intake of its own: it writes nothing by itself before a second is over. */
+async function underWay(id: string) {
+  const url = await host.createRepository(id);
+  await host.commit(id, folder({ vlan: 1 }));
+  const source = (await service.api('POST', '/sources', { name: id, url, layout: 'repo' })).body;
+  await service.api('POST', '/devices', { id, sourceId: source.id });
+  const attempts = async () => (await service.api('GET', `/devices/${id}/deployments`)).body.items;
+  const [attempt] = await eventually('an attempt', async () => {
+    const items = await attempts();
+    return items.length > 0 ? items : undefined;
+  });
+  const { sql } = service.database;
+  const [{ organizationId }] = await sql<[{ organizationId: string }]>`select id as "organizationId" from organizations`;
+  const taken: Report[][] = [];
+  const intake = createReportIntake(service.app.services.store, () => undefined);
+  const early = confirmEarly(sql, {
+    take: (organization, device, reports) => {
+      taken.push(reports);
+      return intake.take(organization, device, reports);
+    },
+  });
+  const step = (state: State, deploymentId: string = attempt.id): Report => ({
+    ...{ kind: 'deployment', id: newId(), at: new Date().toISOString(), deploymentId, state },
+    runningDigest: state === 'delivering' || state === 'applying' ? null : attempt.bundle,
+  });
+  const states = async () => {
+    const { items } = (await service.api('GET', `/devices/${id}/events?limit=100`)).body;
+    return items.flatMap((event: { type: string; data: { state: string } }) =>
+      event.type === 'deployment.state' ? [event.data.state] : [],
+    );
+  };
+  return { attempt, attempts, taken, early, step, states, take: (reports: Report[]) => early.take(organizationId, id, reports) };
+}
+
+test('a device that asks to confirm is answered before anything is written; with its success it is one write', async () => {
+  const { attempt, attempts, take, taken, step, states } = await underWay('quick');
+  expect(await take([step('delivering'), step('applying'), step('confirming')])).toEqual([attempt.id]);
+  expect([taken.length, (await attempts())[0].state]).toEqual([0, 'queued']);
+  await take([step('succeeded')]);
+  expect(taken.map((reports) => reports.map((report) => report.kind === 'deployment' && report.state))).toEqual([
+    ['delivering', 'applying', 'confirming', 'succeeded'],
+  ]);
+  const [done] = await attempts();
+  expect(done).toMatchObject({ state: 'succeeded' });
+  for (const at of ['deliveringAt', 'applyingAt', 'confirmingAt', 'finishedAt']) expect(done[at], at).toMatch(/^\d{4}-/);
+  expect((await states()).filter((state: string) => state !== 'queued')).toEqual(['succeeded']);
+});
+
+test('a confirmation that nothing follows is written within a second, and by a service that ends at once', async () => {
+  const slow = await underWay('slow');
+  expect(await slow.take([slow.step('confirming')])).toEqual([slow.attempt.id]);
+  await eventually('it is written', async () => (await slow.attempts())[0].state === 'confirming');
+  const ended = await underWay('ended');
+  await ended.take([ended.step('confirming')]);
+  await ended.early.close();
+  expect((await ended.attempts())[0].state).toBe('confirming');
+});
+
+test('what is wanted no longer, is another device’s or unknown is not confirmed, and told at once', async () => {
+  const mine = await underWay('mine');
+  const other = await underWay('other');
+  expect(await other.take([other.step('confirming', mine.attempt.id)])).toEqual([]);
+  expect(await mine.take([mine.step('confirming', 'nonsense')])).toEqual([]);
+  expect(await mine.take([mine.step('confirming', newId())])).toEqual([]);
+  await service.database.sql`update deployments set state = 'superseded', finished_at = now() where id = ${mine.attempt.id}`;
+  expect(await mine.take([mine.step('confirming')])).toEqual([]);
+  expect([mine.taken.length, other.taken.length]).toEqual([3, 1]);
+});
+
+test('one that asks again is answered again, also when it has succeeded', async () => {
+  const { attempt, take, step, states } = await underWay('again');
+  for (let n = 0; n < 2; n++) expect(await take([step('confirming')])).toEqual([attempt.id]);
+  await take([step('succeeded')]);
+  expect(await take([step('confirming')])).toEqual([attempt.id]);
+  await take([step('succeeded')]);
+  expect((await states()).filter((state: string) => state !== 'queued')).toEqual(['succeeded']);
+});
