@@ -33,6 +33,21 @@ test('an enrolled device downloads what is desired, applies it with its modes an
   expect((await device.state()).running).toBe(bundle.digest);
 });
 
+test('a bundle that comes with what is desired is applied without a download, and one that comes damaged is downloaded', async () => {
+  const [whole, damaged] = [await makeBundle({ a: 'one' }), await makeBundle({ a: 'two' })];
+  const downloads = () => server.requests.flatMap(({ path }) => (path.startsWith('/bundles/') ? [path.slice('/bundles/'.length)] : []));
+  server.inline(whole.archive);
+  await server.deploy(whole, 'd1');
+  device.start();
+  await server.until('d1 succeeded', () => server.deploymentReport('d1', 'succeeded'));
+  expect([await device.current(), downloads()]).toEqual([{ a: '644 one' }, []]);
+  server.inline(Buffer.from(damaged.archive.toString('latin1').replace('two', 'bad'), 'latin1'));
+  await server.deploy(damaged, 'd2');
+  await server.until('d2 succeeded', () => server.deploymentReport('d2', 'succeeded'));
+  expect([await device.current(), downloads()]).toEqual([{ a: '644 two' }, [damaged.digest]]);
+  expect(await device.list('staging')).toEqual([]);
+});
+
 test('a device registered by hand pins the signing keys at its first contact', async () => {
   await server.deploy(await makeBundle({ a: '1' }), 'd1');
   device.start({}, ['--device-id', 'terminal-1', '--api-key', 'device-api-key']);

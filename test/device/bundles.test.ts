@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DESIRED_WITH_ARCHIVE, INLINE_BYTES, splitDesired } from '../../src/wire/agent.ts';
 import { extractArchive } from '../../src/wire/archive.ts';
 import { openScene } from '../support/scene.ts';
 import { eventually } from '../support/service.ts';
@@ -68,6 +69,27 @@ test.each(IDS)('the %s bundle is whole, says its length, and every range of it i
   const beyond = await fetchBundle(id, { range: `bytes=${whole.length}-` });
   expect([beyond.status, beyond.headers.get('content-range')]).toEqual([416, `bytes */${whole.length}`]);
   expect((await fetchBundle(id, { 'if-none-match': `"${devices[id].digest}"` })).status).toBe(304);
+});
+
+test('a small bundle comes with what is desired to who asks for that, signed state first; a larger one and to others it does not', async () => {
+  const desired = (id: Id, query: string) =>
+    fetch(`${scene.service.url}/agent/v1/desired${query}`, { headers: { ...devices[id].headers, 'if-none-match': '"0"' } });
+  const together = await desired('little', `?inline=${INLINE_BYTES}&wait=5`);
+  expect([together.status, together.headers.get('content-type')]).toEqual([200, DESIRED_WITH_ARCHIVE]);
+  const { jws, archive } = splitDesired(await bytesOf(together));
+  expect(jws.split('.')).toHaveLength(3);
+  expect(archive?.equals(await bytesOf(await fetchBundle('little')))).toBe(true);
+  for (const [id, query] of [
+    ['big', `?inline=${10_000_000}`],
+    ['little', '?inline=100'],
+    ['little', '?inline=much'],
+    ['little', '?inline=-1'],
+    ['little', ''],
+  ] as const) {
+    const alone = await desired(id, query);
+    expect([alone.status, alone.headers.get('content-type')], query).toEqual([200, 'application/jose']);
+    expect(splitDesired(await bytesOf(alone)).archive, query).toBe(null);
+  }
 });
 
 test('many devices at once get the same bytes', async () => {

@@ -58,6 +58,16 @@ test('a device that refuses says so before it fetches anything, and goes on with
   expect(device.server.requests.some(({ path }) => path.startsWith('/bundles/'))).toBe(false);
 });
 
+test('a bundle that comes with what is desired needs no download', async () => {
+  await using device = await simulate({});
+  const bundle = await makeBundle({ 'app.json': '{}' });
+  device.server.inline(bundle.archive);
+  await device.server.deploy(bundle, 'd-1');
+  await device.ended('d-1');
+  expect(device.steps('d-1')).toEqual(['delivering', 'applying', 'confirming', 'succeeded']);
+  expect(device.server.requests.some(({ path }) => path.startsWith('/bundles/'))).toBe(false);
+});
+
 test('a slow device says that it applies, and confirms once it is done', async () => {
   await using device = await simulate({ slowRate: 1, slowMs: 30 });
   await device.server.deploy(await makeBundle({ 'app.json': '{}' }), 'd-1');

@@ -1,7 +1,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
-import { type DesiredState, EnrollRequest, PublicKeyJwk, type Report, ReportsRequest } from '../../src/wire/agent.ts';
+import {
+  DESIRED_WITH_ARCHIVE,
+  type DesiredState,
+  EnrollRequest,
+  PublicKeyJwk,
+  type Report,
+  ReportsRequest,
+  withArchive,
+} from '../../src/wire/agent.ts';
 import { bundleArchive } from '../../src/wire/archive.ts';
 import { ApplySpec, type BundleManifest, bundleDigest, sha256Hex } from '../../src/wire/bundle.ts';
 
@@ -54,6 +62,7 @@ export async function startAgentServer() {
   let current: { jws: string; etag: string; deploymentId: string | null } | null = null;
   let intercept: Intercept | null = null;
   let supersededIds = new Set<string>();
+  let inlined: Buffer | null = null;
   const changed = new Set<() => void>();
   const notify = () => {
     for (const listener of [...changed]) listener();
@@ -114,6 +123,10 @@ export async function startAgentServer() {
     /** Answers instead of the server when it resolves to true. null: the server behaves. */
     intercept(next: Intercept | null): void {
       intercept = next;
+    },
+    /** Sent along with what is desired, to an agent that asks for it. */
+    inline(archive: Buffer | null): void {
+      inlined = archive;
     },
     /** The server wants this deployment no longer, and says so when it is asked to confirm. */
     supersede(deploymentId: string): void {
@@ -177,7 +190,7 @@ export async function startAgentServer() {
     if (path === '/enroll') return enroll(request, response);
     if (request.headers['x-api-key'] !== API_KEY) return json(response, 401, { code: 'unauthorized' });
     if (path === '/keys') return json(response, 200, { organizationId: ORGANIZATION, signingKeys: [signingKey] });
-    if (path === '/desired') return desired(request, response, Number(url.searchParams.get('wait') ?? 0));
+    if (path === '/desired') return desired(request, response, url.searchParams);
     if (path === '/reports') return accept(request, response);
     if (path.startsWith('/bundles/')) return bundle(request, response, path.slice('/bundles/'.length));
     json(response, 404, { code: 'not_found' });
@@ -189,7 +202,8 @@ export async function startAgentServer() {
     json(response, 201, { deviceId, organizationId: ORGANIZATION, apiKey: API_KEY, signingKeys: [signingKey] });
   }
 
-  async function desired(request: IncomingMessage, response: ServerResponse, waitSeconds: number): Promise<void> {
+  async function desired(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
+    const waitSeconds = Number(query.get('wait') ?? 0);
     const known = request.headers['if-none-match'];
     const isNew = () => current !== null && current.etag !== known;
     if (!isNew()) {
@@ -211,7 +225,10 @@ export async function startAgentServer() {
       response.writeHead(304, current === null ? {} : { etag: current.etag }).end();
       return;
     }
-    response.writeHead(200, { 'content-type': 'application/jose', etag: current.etag }).end(current.jws);
+    const { etag, jws } = current;
+    if (inlined !== null && inlined.length <= Number(query.get('inline') ?? 0))
+      response.writeHead(200, { 'content-type': DESIRED_WITH_ARCHIVE, etag }).end(withArchive(jws, inlined));
+    else response.writeHead(200, { 'content-type': 'application/jose', etag }).end(jws);
   }
 
   async function accept(request: IncomingMessage, response: ServerResponse): Promise<void> {
