@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
+import { splitDesired, withArchive } from '../../src/wire/agent.ts';
 
 export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
 
@@ -10,7 +11,7 @@ export type AgentProxy = AsyncDisposable & {
   genuine: string[];
   /** From now on polls are answered at once by what this gives, those that wait already too; null: by the service again. */
   forge(next: (() => string | Promise<string>) | null): void;
-  /** Sees each answer to a bundle's request and may give another. */
+  /** Sees each bundle, asked for by itself or sent along with what is desired, and may give another. */
   swapBundles(next: ((answer: Answer) => Answer | Promise<Answer>) | null): void;
   /** Polls that were answered with a forgery. */
   forged(): number;
@@ -33,9 +34,10 @@ export async function openAgentProxy(serviceUrl: string): Promise<AgentProxy> {
         throw error;
       });
       if (answer === null) continue;
-      const text = answer.body.toString('utf8');
-      if (answer.status === 200 && genuine.at(-1) !== text) genuine.push(text);
-      return reply(response, answer);
+      const { jws, archive } = splitDesired(answer.body);
+      if (answer.status === 200 && genuine.at(-1) !== jws) genuine.push(jws);
+      const swapped = swap !== null && archive !== null ? (await swap({ ...answer, body: archive })).body : archive;
+      return reply(response, swapped === null ? answer : { ...answer, body: withArchive(jws, swapped) });
     }
     forged += 1;
     // A tag that the agent does not know, so that it looks.
