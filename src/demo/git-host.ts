@@ -78,8 +78,8 @@ export async function openGitHost(options: GitHostOptions): Promise<GitHost> {
 }
 
 /** Runs git with a fixed environment. @returns its standard output @throws Error with what git wrote to its standard error */
-export async function git(cwd: string, args: string[], input?: string | Buffer): Promise<Buffer> {
-  const child = spawn('git', args, { cwd, env: GIT_ENVIRONMENT, stdio: 'pipe', timeout: GIT_TIMEOUT_MS });
+export async function git(cwd: string, args: string[], input?: string | Buffer, timeoutMs = GIT_TIMEOUT_MS): Promise<Buffer> {
+  const child = spawn('git', args, { cwd, env: GIT_ENVIRONMENT, stdio: 'pipe', timeout: timeoutMs });
   const ended = exitOf(child);
   // Git may end before it read everything; its exit code tells what happened.
   child.stdin.on('error', () => {}).end(input);

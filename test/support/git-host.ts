@@ -112,6 +112,9 @@ export async function openGitHost(options: { dir?: string } = {}) {
 
 let seconds = Date.UTC(2026, 0, 1) / 1000;
 
+/** Folders of a folder cost it more the more there are: 50,000 take minutes. */
+const IMPORT_TIMEOUT_MS = 10 * 60_000;
+
 /** One fast-import: a single process, whatever the number of files. */
 async function commit(path: string, files: Files, options: CommitOptions): Promise<string> {
   const ref = `refs/heads/${options.branch ?? 'main'}`;
@@ -132,7 +135,7 @@ async function commit(path: string, files: Files, options: CommitOptions): Promi
   const input = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
   const from = options.force ? ['update-ref', '-d', ref] : undefined;
   if (from) await git(path, from);
-  return (await git(path, ['fast-import', '--quiet', '--done', '--force'], input)).toString().trim();
+  return (await git(path, ['fast-import', '--quiet', '--done', '--force'], input, IMPORT_TIMEOUT_MS)).toString().trim();
 }
 
 function data(content: string | Buffer): (string | Buffer)[] {
