@@ -3,32 +3,26 @@ import { confirmEarly } from '../../src/deployment/confirmations.ts';
 import { createReportIntake } from '../../src/deployment/intake.ts';
 import { newId } from '../../src/ids.ts';
 import type { Report } from '../../src/wire/agent.ts';
-import { openGitHost, type TestGitHost } from '../support/git-host.ts';
-import { folder } from '../support/scene.ts';
-import { eventually, openService, type TestService } from '../support/service.ts';
+import { folder, openScene } from '../support/scene.ts';
+import { eventually } from '../support/service.ts';
 
-let host: TestGitHost;
-let service: TestService;
+let scene: Awaited<ReturnType<typeof openScene>>;
 
 beforeAll(async () => {
-  host = await openGitHost();
-  service = await openService();
+  scene = await openScene();
 });
 
-afterAll(async () => {
-  await service.close();
-  await host.close();
-});
+afterAll(() => scene[Symbol.asyncDispose]());
 
 type State = 'delivering' | 'applying' | 'confirming' | 'succeeded';
 
 /** A device with an open attempt, and an intake of its own: it writes nothing by itself before a second is over. */
 async function underWay(id: string) {
-  const url = await host.createRepository(id);
-  await host.commit(id, folder({ vlan: 1 }));
-  const source = (await service.api('POST', '/sources', { name: id, url, layout: 'repo' })).body;
-  await service.api('POST', '/devices', { id, sourceId: source.id });
-  const attempts = async () => (await service.api('GET', `/devices/${id}/deployments`)).body.items;
+  const { api, service } = scene;
+  const source = await scene.source(id);
+  await scene.push(id, source, folder({ vlan: 1 }));
+  await api('POST', '/devices', { id, sourceId: source.id });
+  const attempts = async () => (await api('GET', `/devices/${id}/deployments`)).body.items;
   const [attempt] = await eventually('an attempt', async () => {
     const items = await attempts();
     return items.length > 0 ? items : undefined;
@@ -48,7 +42,7 @@ async function underWay(id: string) {
     runningDigest: state === 'delivering' || state === 'applying' ? null : attempt.bundle,
   });
   const states = async () => {
-    const { items } = (await service.api('GET', `/devices/${id}/events?limit=100`)).body;
+    const { items } = (await api('GET', `/devices/${id}/events?limit=100`)).body;
     return items.flatMap((event: { type: string; data: { state: string } }) =>
       event.type === 'deployment.state' ? [event.data.state] : [],
     );
@@ -86,7 +80,7 @@ test('what is wanted no longer, is another device’s or unknown is not confirme
   expect(await other.take([other.step('confirming', mine.attempt.id)])).toEqual([]);
   expect(await mine.take([mine.step('confirming', 'nonsense')])).toEqual([]);
   expect(await mine.take([mine.step('confirming', newId())])).toEqual([]);
-  await service.database.sql`update deployments set state = 'superseded', finished_at = now() where id = ${mine.attempt.id}`;
+  await scene.service.database.sql`update deployments set state = 'superseded', finished_at = now() where id = ${mine.attempt.id}`;
   expect(await mine.take([mine.step('confirming')])).toEqual([]);
   expect([mine.taken.length, other.taken.length]).toEqual([3, 1]);
 });
