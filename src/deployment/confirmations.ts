@@ -16,8 +16,9 @@ const BATCH = 200;
  * Answers a device that has applied its bundle and asks whether it may keep it, without writing anything yet: such a device says in the next moment that it
  * has, and both are one write then. Steps that take longer are written within a second, so that they can be watched. A crash between loses the news of
  * a step: the device's next word tells more than that, and without one the attempt times out as before.
+ * @param gatherMs how long a step waits for the next one
  */
-export function confirmEarly(sql: Db, intake: ReportIntake): ReportIntake & { close(): Promise<void> } {
+export function confirmEarly(sql: Db, intake: ReportIntake, gatherMs = REPORT_GATHER_MS): ReportIntake & { close(): Promise<void> } {
   const held = new Map<string, Held>();
   const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => areWanted(sql, keys));
   const release = (key: DeviceKey): Report[] => {
@@ -38,7 +39,7 @@ export function confirmEarly(sql: Db, intake: ReportIntake): ReportIntake & { cl
       const isEarly = deploymentId !== null && (await isWanted({ ...key, deploymentId }));
       const all = [...release(key), ...reports];
       if (!isEarly) return intake.take(organizationId, deviceId, all);
-      held.set(nameOf(key), { key, reports: all, timer: setTimeout(writeHeld, REPORT_GATHER_MS, key) });
+      held.set(nameOf(key), { key, reports: all, timer: setTimeout(writeHeld, gatherMs, key) });
       return [deploymentId];
     },
     close: async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { confirmEarly } from '../../src/deployment/confirmations.ts';
-import { createReportIntake } from '../../src/deployment/intake.ts';
+import { createReportIntake, type ReportIntake } from '../../src/deployment/intake.ts';
 import { newId } from '../../src/ids.ts';
 import type { Report } from '../../src/wire/agent.ts';
 import { folder, openScene } from '../support/scene.ts';
@@ -16,8 +16,11 @@ afterAll(() => scene[Symbol.asyncDispose]());
 
 type State = 'delivering' | 'applying' | 'confirming' | 'succeeded';
 
-/** A device with an open attempt, and an intake of its own: it writes nothing by itself before a second is over. */
-async function underWay(id: string) {
+/** Longer than a test. */
+const FOR_EVER_MS = 3_600_000;
+
+/** A device with an open attempt, and an intake of its own, which writes nothing by itself before `gatherMs` are over. */
+async function underWay(id: string, gatherMs = FOR_EVER_MS) {
   const { api, service } = scene;
   const source = await scene.source(id);
   await scene.push(id, source, folder({ vlan: 1 }));
@@ -31,12 +34,13 @@ async function underWay(id: string) {
   const [{ organizationId }] = await sql<[{ organizationId: string }]>`select id as "organizationId" from organizations`;
   const taken: Report[][] = [];
   const intake = createReportIntake(service.app.services.store, () => undefined);
-  const early = confirmEarly(sql, {
+  const recording: ReportIntake = {
     take: (organization, device, reports) => {
       taken.push(reports);
       return intake.take(organization, device, reports);
     },
-  });
+  };
+  const early = confirmEarly(sql, recording, gatherMs);
   const step = (state: State, deploymentId: string = attempt.id): Report => ({
     ...{ kind: 'deployment', id: newId(), at: new Date().toISOString(), deploymentId, state },
     runningDigest: state === 'delivering' || state === 'applying' ? null : attempt.bundle,
@@ -64,8 +68,8 @@ test('a device that asks to confirm is answered before anything is written; with
   expect((await states()).filter((state: string) => state !== 'queued')).toEqual(['succeeded']);
 });
 
-test('a confirmation that nothing follows is written within a second, and by a service that ends at once', async () => {
-  const slow = await underWay('slow');
+test('a confirmation that nothing follows is written after a while, and by a service that ends at once', async () => {
+  const slow = await underWay('slow', 20);
   expect(await slow.take([slow.step('confirming')])).toEqual([slow.attempt.id]);
   await eventually('it is written', async () => (await slow.attempts())[0].state === 'confirming');
   const ended = await underWay('ended');

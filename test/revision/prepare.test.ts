@@ -216,6 +216,29 @@ describe('a fleet', () => {
     ]);
   });
 
+  test('with one manifest in many folders tells each what is wrong in it, under its own name, and reads it as it is named', async () => {
+    const shared = manifest('files:\n  - from: app.json\n  - from: more.json\n');
+    const { paths } = await prepareFiles(
+      {
+        'fleet.yaml': fleet,
+        'devices/a/bellwether.yaml': shared,
+        'devices/a/app.json': '1',
+        'devices/a/more.json': '2',
+        'devices/b/bellwether.yaml': shared,
+        'devices/b/app.json': '3',
+        'devices/c/bellwether.json': shared,
+        'devices/c/app.json': '4',
+      },
+      { layout: 'fleet' },
+    );
+    const told = Object.fromEntries(paths.map(({ path, errors }) => [path, errors.map(({ file, line, code }) => [file, line, code])]));
+    expect(told).toEqual({
+      'devices/a': [],
+      'devices/b': [['devices/b/bellwether.yaml', 5, 'manifest']],
+      'devices/c': [['devices/c/bellwether.json', 1, 'syntax']],
+    });
+  });
+
   test('finds folders in several levels', async () => {
     const files: Files = {
       'fleet.yaml': fleet.replace('"devices/*"', '["sites/*/devices/*", "lab/till-?"]'),
