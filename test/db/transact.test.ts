@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openQueue, type Queue } from '../../src/db/queue.ts';
 import { type Store, transact, type Unit } from '../../src/db/transact.ts';
+import { openHeap } from '../../src/heap.ts';
 import { newId } from '../../src/ids.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/service.ts';
 
 let database: TestDatabase;
 let queue: Queue;
@@ -52,4 +54,20 @@ test('any other fault ends it at the first try, and leaves nothing', async () =>
   };
   await expect(transact(store, work)).rejects.toThrow('division by zero');
   expect([runs, await database.sql`select 1 from sites where name = 'c'`]).toEqual([1, []]);
+});
+
+test('what a transaction had in its hands is let go after it, although its statements were the first of their kind', async () => {
+  const { collect } = openHeap();
+  const used = async () => {
+    const revision = { folders: Array.from({ length: 100 }, (_, n) => ({ n })) };
+    await transact(store, async ({ tx }) => {
+      await tx`select ${revision.folders.length}::int as folders`;
+    });
+    return new WeakRef(revision);
+  };
+  const revision = await used();
+  await eventually('it to be let go', async () => {
+    collect();
+    return revision.deref() === undefined || undefined;
+  });
 });
