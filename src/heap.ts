@@ -2,8 +2,8 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Log } from './log.ts';
 
-/** What V8 holds in this thread, used or not, and how to have it collect. */
-export type Heap = { heldBytes(): number; collect(): void };
+/** What V8 holds in this thread, used or not, how to have it collect, and by how much what is in use may grow before it does so by itself. */
+export type Heap = { heldBytes(): number; collect(): void; letGrow(percent: number): void };
 
 const LOOK_EVERY_MS = 5_000;
 /** Of the time since the last look; above it something goes on, such as workspaces that follow. Ten thousand idle devices take up to a third. */
@@ -12,7 +12,11 @@ const BUSY_SHARE = 0.5;
 const QUIET_LOOKS = 3;
 /** Looks after a collection before the next one: a minute. */
 const REST_LOOKS = 12;
-/** With `--heap-growing-percent=50`, V8 itself collects before the heap has grown to this: what is larger was left by a peak. */
+/** While devices are at work each collection costs time that they wait for. */
+const GROWS_AT_WORK_PERCENT = 50;
+/** Ten thousand devices that ask once a minute leave 2 MB of garbage a second: V8 collects every quarter of a minute, beside the work, in some hundredths of a core. */
+const GROWS_AT_REST_PERCENT = 20;
+/** V8 itself collects before the heap has grown to this: what is larger was left by a peak. */
 const GROWN_FACTOR = 1.6;
 /** After devices were at work on a change, what is more than this was most likely left by them; V8 would keep it until the next change. */
 const LEFT_FACTOR = 1.15;
@@ -23,7 +27,9 @@ const LEFT_FACTOR = 1.15;
  * and the process has little to do, now and then, and only when the heap has outgrown what it was after the last one.
  */
 export function startGivingBack(isBusy: () => boolean, log: Log): { stop(): void } {
-  const look = createLook(openHeap(), log);
+  const heap = openHeap();
+  heap.letGrow(GROWS_AT_WORK_PERCENT);
+  const look = createLook(heap, log);
   let before = performance.eventLoopUtilization();
   const timer = setInterval(() => {
     const now = performance.eventLoopUtilization();
@@ -43,6 +49,8 @@ export function createLook(heap: Heap, log: Log): (isQuiet: boolean) => void {
   return (isQuiet) => {
     looksToGo = isQuiet ? Math.max(0, looksToGo - 1) : Math.max(QUIET_LOOKS, looksToGo);
     hasWorked ||= !isQuiet;
+    if (!isQuiet) heap.letGrow(GROWS_AT_WORK_PERCENT);
+    else if (looksToGo === 0) heap.letGrow(GROWS_AT_REST_PERCENT);
     const heldBytes = heap.heldBytes();
     if (looksToGo > 0 || heldBytes < (hasWorked ? LEFT_FACTOR : GROWN_FACTOR) * atRestBytes) return;
     looksToGo = REST_LOOKS;
@@ -54,14 +62,15 @@ export function createLook(heap: Heap, log: Log): (isQuiet: boolean) => void {
   };
 }
 
-/** Node shows its collector to scripts only when it is told to, which it may be at any time. */
+/** Node shows its collector to scripts only when it is told to, which it may be at any time. It stays so: several threads may ask at once. */
 export function openHeap(): Heap {
   setFlagsFromString('--expose-gc');
   const collect: (how: Record<string, string>) => void = runInNewContext('gc');
-  setFlagsFromString('--no-expose-gc');
   return {
     heldBytes: () => getHeapStatistics().total_heap_size,
     // Of the kinds of collection that V8 knows only this one gives pages back to the system; the others keep them for later.
     collect: () => collect({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
+    // Taken into account when the next collection sets the next limit.
+    letGrow: (percent) => setFlagsFromString(`--heap-growing-percent=${percent}`),
   };
 }

@@ -24,7 +24,8 @@ export function newId(nowMs: number = Date.now()): string {
   bytes.writeUInt16BE(0x7000 | counter, 6);
   bytes[8] = 0x80 | (bytes[8]! & 0x3f);
   const hex = bytes.toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  // Joined, it is one string of its own; put together in a template it would stay a tree of fourteen for as long as it is kept, and it often is.
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
 /** RFC 9562, section 6.2, method 1: a counter in rand_a, seeded at random each millisecond with its top bit clear to leave room. */

@@ -5,12 +5,16 @@ import { createLog } from '../src/log.ts';
 const log = createLog('silent');
 let held = 0;
 let collected = 0;
+let grows: number | undefined;
 /** Of what it holds, a hundred are in use. */
 const heap: Heap = {
   heldBytes: () => held,
   collect: () => {
     collected += 1;
     held = 100;
+  },
+  letGrow: (percent) => {
+    grows = percent;
   },
 };
 
@@ -70,6 +74,18 @@ test('after a collection it rests, and holds the heap against what was in use th
   expect(collected).toBe(2);
   look(true);
   expect(collected).toBe(3);
+});
+
+test('at rest the heap may grow by a fifth before V8 collects, and by half as soon as something goes on', () => {
+  const look = createLook(heap, log);
+  for (const isQuiet of [true, true, true]) look(isQuiet);
+  expect(grows).toBe(20);
+  look(false);
+  expect(grows).toBe(50);
+  for (const isQuiet of [true, true]) look(isQuiet);
+  expect(grows).toBe(50);
+  look(true);
+  expect(grows).toBe(20);
 });
 
 test('the real collector gives back what nobody holds any more', () => {

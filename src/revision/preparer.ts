@@ -18,6 +18,9 @@ const BUILD_LIMIT_MS = 30_000;
 /** Threads whose heap has grown to this are replaced: it would not shrink again for as long as they live. A new one has 40 MB. */
 const LARGE_HEAP_BYTES = 64 * 1024 * 1024;
 
+/** So long after its last commit a thread gives back what that left behind. */
+const REST_MS = 5_000;
+
 /** @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating */
 export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
   const open = () =>
@@ -37,7 +40,7 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
     closing.add(closed);
     pool = open();
   };
-  const run = async (task: PrepareTask): Promise<Prepared> => {
+  const runOnThread = async (task: PrepareTask): Promise<Prepared> => {
     const limit = AbortSignal.timeout(task.deadlineMs + buildLimitMs);
     const transferList = task.inquiries === undefined ? [] : [task.inquiries];
     const result = await pool.run(task, { signal: limit, transferList }).catch((cause: unknown) => {
@@ -52,15 +55,30 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
         { retry: 'backoff', cause },
       );
     });
-
     if (result.heapBytes > LARGE_HEAP_BYTES) replaceThreads();
     if ('failed' in result)
       throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
     return result;
   };
+  let running = 0;
+  let resting: NodeJS.Timeout | undefined;
+  const giveBack = () => {
+    pool.run(undefined as never, { name: 'giveBack' }).catch(() => undefined);
+  };
+  const run = async (task: PrepareTask): Promise<Prepared> => {
+    clearTimeout(resting);
+    running += 1;
+    try {
+      return await runOnThread(task);
+    } finally {
+      running -= 1;
+      if (running === 0) resting = setTimeout(giveBack, REST_MS).unref();
+    }
+  };
   return {
     prepare: (task, inquiries) => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port }))),
     close: async () => {
+      clearTimeout(resting);
       await Promise.all([pool.close({ force: true }), ...closing]);
     },
   };

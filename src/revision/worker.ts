@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS } from '../git/limits.ts';
 import { fetchIntoMirror } from '../git/mirror.ts';
 import { parseRemote } from '../git/remote.ts';
 import { fetchSnapshot } from '../git/snapshot.ts';
+import { openHeap } from '../heap.ts';
 import { askThrough } from './inquiries.ts';
 import { prepareRevision } from './prepare.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from './revision.ts';
@@ -52,6 +53,11 @@ export async function prepare(task: PrepareTask): Promise<PrepareResult> {
   } finally {
     task.inquiries?.close();
   }
+}
+
+/** A thread that is asked for nothing collects nothing: what its last commit left would stay until the next one. */
+export function giveBack(): void {
+  openHeap().collect();
 }
 
 async function fetchAndPrepare(task: PrepareTask): Promise<Prepared> {
