@@ -14,7 +14,8 @@ const REPOSITORY = 'fleet';
 /** Devices that the second, small commit changes. */
 const FEW = 3;
 const START_TIMEOUT_MS = 300_000;
-const ROLLOUT_TIMEOUT_MS = 10 * 60_000;
+/** Workspaces are written at some 160 a second, which is ten minutes for 100,000. */
+const ROLLOUT_TIMEOUT_MS = 30 * 60_000;
 /** More are shared among several processes of the service: each connection needs a file of the 20,000 that a process may often open, and a port. */
 const DEVICES_PER_API = 18_000;
 const FLEET = `apiVersion: bellwether/v1

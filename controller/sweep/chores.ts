@@ -22,7 +22,7 @@ import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
 import { pruneDeliveries } from '../../src/notification/deliveries.ts';
 import { pruneMergeRequests } from '../../src/plan/store.ts';
 import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store.ts';
-import { rolloutsAwaiting } from '../../src/rollout/targets.ts';
+import { markStrays, rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/targets.ts';
 import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
@@ -51,6 +51,19 @@ export const resync: Chore = {
       }
     });
   },
+};
+
+/** Devices that two transactions at once, or a hand in the database, left unmarked (`0011_astray.sql`): all are looked at, and their rollouts woken. */
+export const findStrays: Chore = {
+  name: 'find-strays',
+  everySeconds: 3_600,
+  run: ({ store }) =>
+    transact(store, async ({ tx, enqueue }) => {
+      for (const [organizationId, devices] of byOrganization(await markStrays(tx))) {
+        const ids = devices.map((device) => device.id);
+        for (const id of await rolloutsWithRoomFor(tx, organizationId, ids)) enqueue('rollout', id);
+      }
+    }),
 };
 
 /** Rollouts that wait for a time: the end of a bake, a window, a minute of the rate. */

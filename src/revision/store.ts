@@ -89,11 +89,23 @@ export async function preparedPath(
   return row;
 }
 
-/** Distinct files outside the device folders that their outcome depends on. */
+/** Files outside the device folders that the outcome of any of them depends on. Some may be named that none does any more. */
 export async function dependenciesOf(sql: Db, organizationId: string, sourceId: string): Promise<string[]> {
-  const rows = await sql<{ dependency: string }[]>`
-    select distinct unnest(dependencies) as dependency from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} and verdict <> 'missing'`;
-  return rows.map((row) => row.dependency);
+  const rows = await sql<{ path: string }[]>`
+    select path from source_dependencies where organization_id = ${organizationId} and source_id = ${sourceId}`;
+  return rows.map((row) => row.path);
+}
+
+async function noteDependencies(tx: Db, owner: Owner, { extent, paths }: PreparedRevision): Promise<void> {
+  const named = [...new Set(paths.flatMap((path) => path.dependencies))];
+  if (extent === 'full')
+    await tx`
+      delete from source_dependencies
+      where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and path <> all(${named}::text[])`;
+  if (named.length > 0)
+    await tx`
+      insert into source_dependencies (organization_id, source_id, path)
+      select ${owner.organizationId}, ${owner.sourceId}, unnest(${named}::text[]) on conflict do nothing`;
 }
 
 /** The bundle that each folder had at a revision: from the last one up to it that evaluated the folder well. */
@@ -204,6 +216,7 @@ function chunked<T>(items: readonly T[]): T[][] {
 export async function storePaths(tx: Db, owner: Owner, revisionId: string, prepared: PreparedRevision, isRepeated = false): Promise<void> {
   if (!isRepeated) await tx`delete from revision_paths where organization_id = ${owner.organizationId} and revision_id = ${revisionId}`;
   for (const chunk of chunked(prepared.paths)) await storePathChunk(tx, owner, revisionId, chunk);
+  await noteDependencies(tx, owner, prepared);
   const gone =
     prepared.extent === 'full'
       ? tx`path <> all(${prepared.paths.map((path) => path.path)}::text[])`

@@ -5,6 +5,7 @@ import { ACTIVE_STATES, type Rollout } from './rollout.ts';
 import type { RolloutSnapshot } from './snapshot.ts';
 
 type Owner = { organizationId: string; sourceId: string };
+type Fragment = ReturnType<typeof bound>;
 
 /**
  * A device and its folder, for the fragments below. Looked up by the folder's whole key for each device: in a fleet of thousands that was just imported,
@@ -15,6 +16,19 @@ const bound = (sql: Db, owner: Owner) => sql`
     select * from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
   ) p on true
   where d.organization_id = ${owner.organizationId} and d.source_id = ${owner.sourceId}`;
+
+/**
+ * The devices of a source that may have to be brought to what their folders hold, for `each` of the two kinds: those whose folder was changed and is not
+ * settled again, and those that are astray by themselves (`0011_astray.sql`). Devices that are where they are to be cost nothing.
+ */
+const wanting = (sql: Db, owner: Owner, each: (from: Fragment) => Fragment) => sql`
+  ${each(sql`
+  source_paths p join lateral (
+    select * from devices b where b.organization_id = p.organization_id and b.source_id = p.source_id and b.path = p.path offset 0
+  ) d on true
+  where p.organization_id = ${owner.organizationId} and p.source_id = ${owner.sourceId} and not p.settled`)}
+  union all
+  ${each(sql`${bound(sql, owner)} and d.astray and p.settled`)}`;
 
 /** Automation may move it, and its folder's bundle is for the device as it is now. The latter is asked by the folder's key, too. */
 const movable = (sql: Db) => sql`
@@ -74,10 +88,13 @@ const busySites = (sql: Db, owner: Owner, perSite: number | undefined) =>
 export async function countEligible(sql: Db, rollout: Rollout, wave: number): Promise<RolloutSnapshot['eligible']> {
   const perSite = rollout.policy.maxParallelPerSite;
   const [row] = await sql<[RolloutSnapshot['eligible']]>`
-    with eligible as (
+    with eligible as (${wanting(
+      sql,
+      rollout,
+      (from) => sql`
       select d.site_id, ${reachable(sql)} as reachable, ${inWave(sql, rollout.policy, wave)} as mine
-      from ${bound(sql, rollout)} and ${movable(sql)} and ${differs(sql)} ${joined(sql, rollout)} and ${newest(sql, rollout)}
-    ), busy as (${busySites(sql, rollout, perSite)}),
+      from ${from} and ${movable(sql)} and ${differs(sql)} ${joined(sql, rollout)} and ${newest(sql, rollout)}`,
+    )}), busy as (${busySites(sql, rollout, perSite)}),
     by_site as (
       select e.site_id, count(*) as total, count(*) filter (where mine and reachable) as reachable, count(*) filter (where mine and not reachable) as away
       from eligible e group by e.site_id
@@ -98,10 +115,14 @@ export async function waveTargets(
   const perSite = rollout.policy.maxParallelPerSite;
   return tx<Target[]>`
     with busy as (${busySites(tx, rollout, perSite)}),
-    candidate as (
-      select d.id, d.site_id, row_number() over (partition by d.site_id order by d.id) as position
-      from ${bound(tx, rollout)} and ${movable(tx)} and ${differs(tx)} ${joined(tx, rollout)}
-        and ${inWave(tx, rollout.policy, step.wave)} ${step.takeAway ? tx`` : tx`and ${reachable(tx)}`}
+    wanted as (${wanting(
+      tx,
+      rollout,
+      (from) => tx`
+      select d.id, d.site_id from ${from} and ${movable(tx)} and ${differs(tx)} ${joined(tx, rollout)}
+        and ${inWave(tx, rollout.policy, step.wave)} ${step.takeAway ? tx`` : tx`and ${reachable(tx)}`}`,
+    )}), candidate as (
+      select id, site_id, row_number() over (partition by site_id order by id) as position from wanted
     ), chosen as (
       select c.id from candidate c left join busy b on b.site_id = c.site_id
       ${perSite === undefined ? tx`` : tx`where c.site_id is null or c.position <= ${perSite}::int - coalesce(b.open, 0)`}
@@ -176,6 +197,16 @@ async function rolloutsWanting(sql: Db, organizationId: string, devices: ReturnT
       select id, state from rollouts where organization_id = ${organizationId} and source_id = s.source_id order by position desc limit 1
     ) r on r.state in ${sql([...ACTIVE_STATES, 'completed'])}`;
   return rows.map((row) => row.id);
+}
+
+/** Marks devices as astray that are and do not count as it. Looks at all there are. */
+export function markStrays(tx: Db): Promise<{ organizationId: string; id: string }[]> {
+  return tx<{ organizationId: string; id: string }[]>`
+    update devices d set astray = true
+    where not d.astray and d.following and (
+      select s.settled and s.bundle is distinct from d.desired_bundle
+      from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
+    returning d.organization_id as "organizationId", d.id`;
 }
 
 /** Rollouts in which one of these devices has an attempt that it has not begun. */
