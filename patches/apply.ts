@@ -8,7 +8,8 @@ import { applyPatch, parsePatch, reversePatch } from 'diff';
  *
  * `postgres` 3.4.9, where a connection is lost: what was buffered for the old socket keeps every later write of that connection waiting for ever
  * (porsager/postgres#1154, #1208); `rollback` is written to a socket that is gone, which ends the process, since it happens in a timer of the client's
- * own; and a transaction whose connection was opened anew meanwhile would go on in it, outside of any transaction. And of each statement in the program it
+ * own, as does a new connection that is lost while it asks for the array types that there are; and a transaction whose connection was opened anew
+ * meanwhile would go on in it, outside of any transaction. And of each statement in the program it
  * keeps the first call's error for good, whose stack, as long as nobody reads it, holds all that the transaction around it had in its hands: a revision of
  * ten thousand folders, say.
  *

@@ -15,6 +15,7 @@ const DEVICE_FACTS: readonly EventType[] = [
   'device.held',
   'device.released',
   'device.drifted',
+  'deployment.queued',
 ];
 /** Facts about the service that change how many devices are shown: `data.deviceIds`. */
 const SERVICE_FACTS: readonly EventType[] = ['service.watching', 'service.not_watching'];

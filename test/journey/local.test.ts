@@ -82,25 +82,31 @@ test('a dashboard sees every step of a push live, and after a reconnect what it 
   const device = await scene.device('terminal-1', source.id);
   device.start();
   await eventually('the device is online', async () => (await scene.status('terminal-1')).device.connectivity === 'online');
+  // What takes it long is told while it lasts; what takes less than a second is told together with how it ended.
+  await device.hook('reload', 'until [ -e "$ROOT/go-on" ]; do sleep 0.05; done');
   const seen: { type: string; cursor: number }[] = [];
-  const updates: string[] = [];
+  const updates: { status: string; sync_status: string }[] = [];
   const connect = async (after?: number) => {
     const socket = io(`${scene.service.url}/live`, { auth: { token: ADMIN_TOKEN }, transports: ['websocket'], forceNew: true });
     socket.on('event', (event) => seen.push(event));
-    socket.on('device_update', (update) => updates.push(update.status));
+    socket.on('device_update', (update) => updates.push(update));
     await new Promise((resolve) =>
       socket.emit('subscribe', { topics: ['events', 'devices'], ...(after === undefined ? {} : { after }) }, resolve),
     );
     return socket;
   };
   const socket = await connect();
-  await scene.converged('terminal-1', await scene.push('terminal', source, folder({ vlan: 1 })));
+  const commit = await scene.push('terminal', source, folder({ vlan: 1 }));
+  await eventually('it is told to be at work', async () => updates.at(-1)?.status === 'UPDATING');
+  expect(updates.map((update) => update.sync_status)).toContain('pending');
+  await writeFile(device.path('go-on'), '');
+  await scene.converged('terminal-1', commit);
   await eventually('the success is seen', async () => seen.some((event) => event.type === 'rollout.completed'));
   const types = seen.map((event) => event.type);
   const order = ['hook.received', 'revision.prepared', 'rollout.planned', 'rollout.running', 'deployment.state', 'rollout.completed'];
   expect(order.map((type) => types.indexOf(type))).toEqual([...order.map((type) => types.indexOf(type))].sort((a, b) => a - b));
   expect(types).toEqual(expect.arrayContaining(order));
-  await eventually('the last status is told', async () => updates.includes('UPDATING') && updates.at(-1) === 'ONLINE');
+  await eventually('the last status is told', async () => updates.at(-1)?.status === 'ONLINE');
 
   const last = seen.at(-1)?.cursor ?? 0;
   socket.close();
