@@ -199,14 +199,16 @@ async function rolloutsWanting(sql: Db, organizationId: string, devices: ReturnT
   return rows.map((row) => row.id);
 }
 
-/** Marks devices as astray that are and do not count as it. Looks at all there are. */
+/** Sets right which devices of settled folders are astray. Looks at all there are. @returns those that did not count as it and are */
 export function markStrays(tx: Db): Promise<{ organizationId: string; id: string }[]> {
   return tx<{ organizationId: string; id: string }[]>`
-    update devices d set astray = true
-    where not d.astray and d.following and (
-      select s.settled and s.bundle is distinct from d.desired_bundle
-      from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
-    returning d.organization_id as "organizationId", d.id`;
+    with marked as (
+      update devices d set astray = not d.astray
+      where d.following and (
+        select s.settled and d.astray <> (s.bundle is distinct from d.desired_bundle)
+        from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
+      returning d.organization_id as "organizationId", d.id, d.astray
+    ) select "organizationId", id from marked where astray`;
 }
 
 /** Rollouts in which one of these devices has an attempt that it has not begun. */

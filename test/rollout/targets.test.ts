@@ -214,6 +214,21 @@ test('a look costs what changed: nothing of a fleet at rest, the folder of a com
   expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
 });
 
+test('a device that only turned out to be where it is to be costs looks until its folder is settled, or an hour', async () => {
+  const fleet = await settledFleet();
+  const act = (step: Act) => transact(store, (unit) => perform(unit, fleet, step));
+  await act({ do: 'tell', device: 0, bundle: '3' });
+  await act({ do: 'roll_back', folder: 'a', bundle: '3' });
+  await act({ do: 'complete' });
+  // Only the others of its folder are left behind.
+  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 2 });
+  await act({ do: 'tell_all' });
+  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
+  await database.sql`update devices set astray = true where source_id = ${fleet.owner.sourceId}`;
+  await findStrays.run({ store } as never);
+  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
+});
+
 test('a device whose mark is missing, as a hand in the database or a race may leave it, is marked within the hour, and its rollout is woken', async () => {
   const fleet = await settledFleet();
   const stray = fleet.device(0);

@@ -5,6 +5,7 @@
 
 -- Settled: no device has been waiting for its bundle since the last completed rollout established it.
 alter table source_paths add column settled boolean not null default false;
+update source_paths set settled = true where bundle is not distinct from stable_bundle;
 create index source_paths_unsettled on source_paths (organization_id, source_id) where not settled;
 create index source_paths_invalid on source_paths (organization_id, source_id) where verdict = 'invalid';
 create function note_unsettled() returns trigger language plpgsql as $$
@@ -19,6 +20,8 @@ create trigger source_paths_note_unsettled before update on source_paths for eac
 
 -- Astray: it is told to run something else than its folder held when it was last told, when it was bound, or when its folder was settled.
 alter table devices add column astray boolean not null default true;
+update devices d set astray = false from source_paths p
+where p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path and p.bundle is not distinct from d.desired_bundle;
 create index devices_astray on devices (organization_id, source_id) where astray and following;
 create function note_astray() returns trigger language plpgsql as $$
 begin
