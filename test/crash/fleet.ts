@@ -37,8 +37,11 @@ const SCHEMA = JSON.stringify({
   properties: { vlan: { type: 'integer', minimum: 1, maximum: 4094 } },
 });
 
-/** Big enough that writing it takes a moment, and different in each version, so that no mixture of two looks like one. */
-const TABLE_LINES = 4_000;
+/**
+ * Big enough that writing it takes a moment and that it does not come along with what is desired, but is downloaded; and different in each version, so that
+ * no mixture of two looks like one.
+ */
+const TABLE_LINES = 12_000;
 
 /** What a device runs of a config: contents by path. */
 export function released(config: Config): Record<string, string> {
