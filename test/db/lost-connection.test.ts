@@ -1,4 +1,3 @@
-import { connect as connectSocket, createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, type Sql } from '../../src/db/connect.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -84,37 +83,24 @@ test('what was written while the connection went away keeps no later query waiti
 test('a new connection that is lost while it asks for types is replaced, and its loss rejects nothing that nobody waits for', async () => {
   const url = new URL(database.url);
   let cuts = 3;
-  const cutting = createServer((client) => {
-    const server = connectSocket(`${url.searchParams.get('host')}/.s.PGSQL.5432`);
-    const end = () => {
-      client.destroy();
-      server.destroy();
-    };
-    for (const socket of [client, server]) socket.on('error', end).on('close', end);
-    server.pipe(client);
-    client.on('data', (data) => {
-      if (cuts === 0 || !data.includes('typcategory')) return server.write(data);
-      cuts -= 1;
-      client.resetAndDestroy();
-      return end();
-    });
-  });
-  await new Promise<void>((done) => cutting.listen(0, '127.0.0.1', done));
-  const address = cutting.address();
-  if (address === null || typeof address === 'string') throw new Error('not listening');
+  const cutting = await openRelay(
+    () => `${url.searchParams.get('host')}/.s.PGSQL.5432`,
+    (data) => data.includes('typcategory') && cuts-- > 0,
+  );
   const rejected: unknown[] = [];
   const note = (error: unknown) => rejected.push(error);
   process.on('unhandledRejection', note);
-  const own = connect(`postgresql://${url.username}@127.0.0.1:${address.port}${url.pathname}`, { max: 1 });
+  const own = connect(`postgresql://${url.username}@127.0.0.1:${cutting.port}${url.pathname}`, { max: 1 });
   try {
     await eventually('an answer', async () => {
       const rows = await own<{ names: string[] }[]>`select array['a', 'b'] as names`.catch(() => undefined);
       return rows?.[0]?.names.join() === 'a,b';
     });
-    expect([cuts, rejected]).toEqual([0, []]);
+    expect(cuts).toBeLessThan(0);
+    expect(rejected).toEqual([]);
   } finally {
     process.off('unhandledRejection', note);
     await own.end({ timeout: 1 });
-    cutting.close();
+    await cutting.close();
   }
 });

@@ -1,29 +1,20 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openQueue, type Queue } from '../../src/db/queue.ts';
 import { type Store, transact, type Unit } from '../../src/db/transact.ts';
 import { openHeap } from '../../src/heap.ts';
 import { newId } from '../../src/ids.ts';
-import { createLog } from '../../src/log.ts';
-import { ensureOrganization } from '../../src/organization/store.ts';
-import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openTestStore, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/service.ts';
 
 let database: TestDatabase;
-let queue: Queue;
 let store: Store;
 let organizationId: string;
+let close: () => Promise<void>;
 beforeAll(async () => {
-  database = await openTestDatabase();
-  queue = await openQueue(database.url, database.sql, createLog('silent'));
-  store = { sql: database.sql, queue };
-  organizationId = await ensureOrganization(database.sql, newId(), 'o');
+  ({ database, store, organizationId, close } = await openTestStore());
   for (const name of ['a', 'b'])
     await database.sql`insert into sites (organization_id, id, name) values (${organizationId}, ${newId()}, ${name})`;
 });
-afterAll(async () => {
-  await queue.close(1_000);
-  await database.close();
-});
+afterAll(() => close());
 
 test('of two transactions that wait for each other both take effect, once', async () => {
   let [arrived, runs] = [0, 0];

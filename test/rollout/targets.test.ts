@@ -1,33 +1,24 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findStrays } from '../../controller/sweep/chores.ts';
-import { openQueue, type Queue } from '../../src/db/queue.ts';
 import { type Store, transact, type Unit } from '../../src/db/transact.ts';
 import { openDeployments, returnToGood, standDown } from '../../src/deployment/store.ts';
 import { newId } from '../../src/ids.ts';
-import { createLog } from '../../src/log.ts';
-import { ensureOrganization } from '../../src/organization/store.ts';
 import { forgetBundles } from '../../src/revision/stale-paths.ts';
 import { releaseCandidates, setPaths } from '../../src/revision/store.ts';
 import { completeRollout } from '../../src/rollout/acts.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store.ts';
 import { countEligible, waveTargets } from '../../src/rollout/targets.ts';
-import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openTestStore, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
-let queue: Queue;
 let store: Store;
 let organizationId: string;
+let close: () => Promise<void>;
 beforeAll(async () => {
-  database = await openTestDatabase();
-  queue = await openQueue(database.url, database.sql, createLog('silent'));
-  store = { sql: database.sql, queue };
-  organizationId = await ensureOrganization(database.sql, newId(), 'o');
+  ({ database, store, organizationId, close } = await openTestStore());
 });
-afterAll(async () => {
-  await queue.close(1_000);
-  await database.close();
-});
+afterAll(() => close());
 
 const FOLDERS = ['a', 'b', 'c'];
 const BUNDLES = ['1', '2', '3'];

@@ -1,5 +1,10 @@
 import { inject } from 'vitest';
 import { connect, type Sql } from '../../src/db/connect.ts';
+import { openQueue } from '../../src/db/queue.ts';
+import type { Store } from '../../src/db/transact.ts';
+import { newId } from '../../src/ids.ts';
+import { createLog } from '../../src/log.ts';
+import { ensureOrganization } from '../../src/organization/store.ts';
 
 export type TestDatabase = { sql: Sql; url: string; close(): Promise<void> };
 
@@ -14,6 +19,21 @@ export async function openTestDatabase(): Promise<TestDatabase> {
     close: async () => {
       await sql.end({ timeout: 1 });
       await call(`${server}${new URL(url).pathname}`, 'DELETE');
+    },
+  };
+}
+
+/** What transactions need on a database of its own, with an organization in it. */
+export async function openTestStore(): Promise<{ database: TestDatabase; store: Store; organizationId: string; close(): Promise<void> }> {
+  const database = await openTestDatabase();
+  const queue = await openQueue(database.url, database.sql, createLog('silent'));
+  return {
+    database,
+    store: { sql: database.sql, queue },
+    organizationId: await ensureOrganization(database.sql, newId(), 'o'),
+    close: async () => {
+      await queue.close(1_000);
+      await database.close();
     },
   };
 }

@@ -10,8 +10,11 @@ export type Relay = {
   close(): Promise<void>;
 };
 
-/** @param target path of the socket; asked for each connection */
-export async function openRelay(target: () => string): Promise<Relay> {
+/**
+ * @param target path of the socket; asked for each connection
+ * @param resetsAt whether to reset the connection of a client that has sent this
+ */
+export async function openRelay(target: () => string, resetsAt: (data: Buffer) => boolean = () => false): Promise<Relay> {
   const pairs = new Map<Socket, Socket | undefined>();
   let frozen = false;
   const join = (client: Socket, server: Socket) => {
@@ -27,6 +30,9 @@ export async function openRelay(target: () => string): Promise<Relay> {
       pairs.delete(client);
     };
     for (const socket of [client, server]) socket.on('error', end).on('close', end);
+    client.on('data', (data: Buffer) => {
+      if (resetsAt(data)) client.resetAndDestroy();
+    });
     if (!frozen) join(client, server);
   };
   const relay = createServer((client) => {
