@@ -39,9 +39,13 @@ export async function moveCursor(tx: Db, claim: Claim, cursor: number, dropped: 
   await tx`update notifications set cursor = ${cursor}, dropped = dropped + ${dropped} where ${held(tx, claim)}`;
 }
 
-/** Ends the claim of a notification for which nothing is left to do. */
+/** Ends the claim of a notification, locked, for which nothing is left to do. It stays due for a delivery that was asked for again meanwhile. */
 export async function rest(tx: Db, claim: Claim): Promise<void> {
-  await tx`update notifications set due_at = null, claim = null, claimed_until = null where ${held(tx, claim)}`;
+  await tx`
+    update notifications n set claim = null, claimed_until = null, due_at = case when exists (
+      select 1 from notification_deliveries d
+      where d.organization_id = n.organization_id and d.notification_id = n.id and d.state = 'pending') then due_at end
+    where ${held(tx, claim)}`;
 }
 
 /** Ends the claim, if it has not ended, and leaves the notification due. */

@@ -7,7 +7,7 @@ import { listDeliveries, lockDelivery, reopenDelivery } from './deliveries.ts';
 import { DELIVER_WITHIN_HOURS } from './notification.ts';
 import { findNotification } from './routes.ts';
 import { NotificationDelivery, viewDelivery } from './schemas.ts';
-import { makeDue } from './store.ts';
+import { lockNotification, makeDue } from './store.ts';
 
 const tags = ['Notifications'];
 
@@ -50,9 +50,11 @@ export function notificationDeliveryRoutes({ store }: Services) {
       async (c) => {
         const { id, deliveryId } = c.req.valid('param');
         const { organizationId } = c.get('actor');
-        const notification = await findNotification(store.sql, organizationId, id);
         const what = { action: 'notification.redeliver', subject: `notification:${id}`, detail: { deliveryId } };
         await act(c, store, what, async ({ tx }) => {
+          // A worker that is about to end its claim has ended it, or sees what is reopened.
+          const notification = await lockNotification(tx, organizationId, id);
+          if (notification === undefined) throw notFound('notification', id);
           const delivery = await lockDelivery(tx, notification, deliveryId);
           if (delivery === undefined) throw notFound('delivery', deliveryId);
           const refuse = (code: string, why: string) => conflict(code, `Cannot redeliver "${deliveryId}": ${why}`);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
 import type { Report } from '../../src/wire/agent.ts';
+import { waitingForLocks } from '../support/database.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -40,12 +41,7 @@ test('while the reports of a device are being written, its next ones wait, and n
   const take = (device: string, version: string, ...more: Report[]) =>
     intake.take(organizationId, device, [heartbeat(version), ...more]).then(() => done.push(`${device} ${version}`));
   const first = take('slow', '1', drift());
-  await eventually('the first transaction waits for the lock', async () => {
-    const [row] = await sql<
-      [{ waiting: number }]
-    >`select count(*)::int as waiting from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-    return row.waiting === 1;
-  });
+  await eventually('the first transaction waits for the lock', async () => (await waitingForLocks(sql)) === 1);
   const later = [take('slow', '2', drift()), take('slow', '3')];
   await take('quick', '1', drift());
   expect(done).toEqual(['quick 1']);

@@ -4,8 +4,9 @@ import { newId } from '../../src/ids.ts';
 import { claimDue, noteFailure, renewClaim } from '../../src/notification/claim.ts';
 import { takeEvents } from '../../src/notification/take.ts';
 import { verifyStandardWebhooks } from '../../src/source/webhook/signature.ts';
+import { waitingForLocks } from '../support/database.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
-import { openReceiver, type Posted } from './receiver.ts';
+import { openReceiver, type Posted, type Receiver } from './receiver.ts';
 import { openTenant, type Tenant } from './tenant.ts';
 
 let service: TestService;
@@ -241,4 +242,47 @@ test('however many look for work at the same moment, each notification is claime
   expect(await takeEvents(sql, claim)).toEqual({ outcome: 'lost', dropped: 0 });
   expect(await noteFailure(sql, claim, 'x', 1)).toBe(false);
   expect(await renewClaim(sql, taken)).toMatchObject({ id: claim.id, failures: 0 });
+});
+
+/** A notification with one delivery that was taken, whose worker has ended. */
+async function delivered(receiver: Receiver) {
+  const { id } = await tenant.notify(receiver);
+  await tenant.emit('rollout.planned');
+  const [delivery] = await tenant.settled(id, 1);
+  const { sql } = tenant;
+  await eventually(
+    'the worker is done',
+    async () => (await sql`select 1 from notifications where id = ${id} and due_at is null`).count === 1,
+  );
+  return { id, redeliver: () => tenant.api('POST', `/notifications/${id}/deliveries/${delivery?.id}/redeliver`) };
+}
+
+test('a delivery that is asked for again while a worker finds nothing left to do is not forgotten', async () => {
+  await using receiver = await openReceiver();
+  const { id, redeliver } = await delivered(receiver);
+  const claim = { organizationId: tenant.organizationId, id, claim: newId() };
+  await tenant.sql`update notifications set claim = ${claim.claim}, claimed_until = now() + interval '1 hour', due_at = now() where id = ${id}`;
+  expect((await redeliver()).status).toBe(202);
+  expect(await takeEvents(service.app.services.store.sql, claim)).toEqual({ outcome: 'idle', dropped: 0 });
+  await eventually('it is sent again', async () => receiver.posts.length === 2);
+});
+
+test('who asks for a delivery again while a worker ends its claim waits for that', async () => {
+  await using receiver = await openReceiver();
+  const { id, redeliver } = await delivered(receiver);
+  const { sql } = tenant;
+  await sql`update notifications set claim = gen_random_uuid(), claimed_until = now() + interval '1 hour', due_at = now() where id = ${id}`;
+  const [ended, commit] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const ending = sql.begin(async (tx) => {
+    await tx`update notifications set claim = null, claimed_until = null, due_at = null where id = ${id}`;
+    ended.resolve();
+    await commit.promise;
+  });
+  await ended.promise;
+  const redelivered = redeliver();
+  await eventually('it waits for the worker', async () => (await waitingForLocks(sql)) > 0);
+  commit.resolve();
+  await ending;
+  expect((await redelivered).status).toBe(202);
+  await eventually('it is sent again', async () => receiver.posts.length === 2);
 });

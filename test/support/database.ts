@@ -38,6 +38,14 @@ export async function openTestStore(): Promise<{ database: TestDatabase; store: 
   };
 }
 
+/** How many sessions wait for a lock that another holds. */
+export async function waitingForLocks(sql: Sql): Promise<number> {
+  const [row] = await sql<
+    [{ waiting: number }]
+  >`select count(*)::int as waiting from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+  return row.waiting;
+}
+
 async function call(url: string, method: string): Promise<string> {
   const response = await fetch(url, { method, signal: AbortSignal.timeout(60_000) });
   const body = await response.text();
