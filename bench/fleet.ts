@@ -76,12 +76,14 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   const settledMb = await memory('VmRSS');
   const peakMb = await memory('VmHWM');
   if (restSeconds > 0) say(`resting for ${restSeconds} s: ${settledMb} MB`);
+  const spent = await spentSoFar(stack, processes);
   await sleep(restSeconds * 1000, undefined, { signal });
+  const rest = { seconds: restSeconds, ...since(spent, await spentSoFar(stack, processes)) };
   const restedMb = await memory('VmRSS');
   const [{ databaseMb }] = await stack.sql<[{ databaseMb: number }]>`
     select round(pg_database_size(current_database()) / 1048576.0)::int as "databaseMb"`;
   const seen = { count, applied, servers: servers.length, troubles: devices.told().troubles };
-  tell({ ...seen, restSeconds }, { first, all, few }, { idleMb, settledMb, restedMb, peakMb, databaseMb });
+  tell(seen, { first, all, few, rest }, { idleMb, settledMb, restedMb, peakMb, databaseMb });
 }
 
 /** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */
@@ -107,13 +109,7 @@ async function rollOut(
     ROLLOUT_TIMEOUT_MS,
   );
   const seconds = (performance.now() - started) / 1000;
-  const now = await spentSoFar(stack, processes);
-  const measured = {
-    seconds,
-    serverCpu: now.server - spent.server,
-    postgresCpu: now.postgres - spent.postgres,
-    devicesCpu: now.devices - spent.devices,
-  };
+  const measured = { seconds, ...since(spent, await spentSoFar(stack, processes)) };
   // A large fleet takes many minutes: what is known already is said.
   say(
     `commit ${n}, ${changed.length} devices: ${JSON.stringify(measured, (_key, value) => (typeof value === 'number' ? round(value, 2) : value))}`,
@@ -130,13 +126,24 @@ function filesOf(n: number, ids: readonly string[]): Files {
   return files;
 }
 
-async function spentSoFar(stack: Stack, { servers, devices }: Processes): Promise<{ server: number; postgres: number; devices: number }> {
-  const [server, postgres, spentByDevices] = await Promise.all([
+/** Seconds of processor. */
+type Spent = Omit<Measured, 'seconds'>;
+
+async function spentSoFar(stack: Stack, { servers, devices }: Processes): Promise<Spent> {
+  const [serverCpu, postgresCpu, devicesCpu] = await Promise.all([
     sumOf(servers.map(cpuSeconds)),
     familyCpuSeconds(stack.postgresPid),
     sumOf(devices.pids.map(cpuSeconds)),
   ]);
-  return { server, postgres, devices: spentByDevices };
+  return { serverCpu, postgresCpu, devicesCpu };
+}
+
+function since(before: Spent, now: Spent): Spent {
+  return {
+    serverCpu: now.serverCpu - before.serverCpu,
+    postgresCpu: now.postgresCpu - before.postgresCpu,
+    devicesCpu: now.devicesCpu - before.devicesCpu,
+  };
 }
 
 /** The workspaces follow after the devices: the next measurement begins when they have, and no rollout is open. */
@@ -169,8 +176,8 @@ async function sumOf(values: readonly Promise<number>[]): Promise<number> {
 }
 
 function tell(
-  { count, applied, servers, troubles, restSeconds }: Record<'count' | 'applied' | 'servers' | 'troubles' | 'restSeconds', number>,
-  { first, all, few }: { first: Measured; all: Measured; few: Measured },
+  { count, applied, servers, troubles }: Record<'count' | 'applied' | 'servers' | 'troubles', number>,
+  { first, all, few, rest }: Record<'first' | 'all' | 'few' | 'rest', Measured>,
   { idleMb, settledMb, restedMb, peakMb, databaseMb }: Record<'idleMb' | 'settledMb' | 'restedMb' | 'peakMb' | 'databaseMb', number>,
 ): void {
   const seconds = ({ seconds: value }: Measured) => `${round(value, 2)} s`;
@@ -184,7 +191,13 @@ function tell(
     { what: 'processor: simulated devices', seen: `${round(all.devicesCpu, 2)} s` },
     { what: 'service, resident with all connected', seen: `${idleMb} MB`, limit: TARGETS.memory },
     { what: 'service, resident after the commits', seen: `${settledMb} MB` },
-    { what: `service, resident ${restSeconds} s later`, seen: `${restedMb} MB`, limit: TARGETS.memory },
+    { what: `service, resident ${rest.seconds} s later`, seen: `${restedMb} MB`, limit: TARGETS.memory },
+    {
+      what: 'at rest, of a core: service · PostgreSQL · simulated devices',
+      seen: shares(rest)
+        .map((share) => `${share} %`)
+        .join(' · '),
+    },
     { what: 'service, peak resident', seen: `${peakMb} MB` },
     { what: 'processes of the service', seen: servers },
     { what: 'database', seen: `${databaseMb} MB` },
@@ -202,11 +215,17 @@ function tell(
       serverIdleRssMb: idleMb,
       serverSettledRssMb: settledMb,
       serverRestedRssMb: restedMb,
-      restSeconds,
+      restSeconds: rest.seconds,
+      restCpuPercent: shares(rest),
       serverPeakRssMb: peakMb,
       databaseMb,
       servers,
       troubles,
     },
   });
+}
+
+/** Service, database, devices: percent of one core; nothing where no time passed. */
+function shares({ seconds, serverCpu, postgresCpu, devicesCpu }: Measured): number[] {
+  return seconds === 0 ? [] : [serverCpu, postgresCpu, devicesCpu].map((spent) => round((spent / seconds) * 100, 1));
 }

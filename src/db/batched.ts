@@ -7,10 +7,12 @@ type Pending<Key, Answer> = { key: Key; resolve: (answer: Answer) => void; rejec
  * Turns a question about many into one about one: calls of the same moment, and those that come while others are answered, share a query.
  * @param size keys per query
  * @param answer gives as many answers as it gets keys, in their order; what it throws is thrown to all of them
+ * @param gatherMs how long the first waits for others: where each comes by itself, all the time, and none is in a hurry
  */
 export function batched<Key, Answer>(
   size: number,
   answer: (keys: readonly Key[]) => Promise<readonly Answer[]>,
+  gatherMs = 0,
 ): (key: Key) => Promise<Answer> {
   const pending: Pending<Key, Answer>[] = [];
   let starting = false;
@@ -26,7 +28,8 @@ export function batched<Key, Answer>(
       pending.push({ key, resolve, reject });
       if (starting || lanes === LANES) return;
       starting = true;
-      setImmediate(() => void drain());
+      if (gatherMs > 0) setTimeout(drain, gatherMs);
+      else setImmediate(drain);
     });
 }
 

@@ -28,7 +28,7 @@ export async function holdPoll(services: Services, { key, known, waitMs, inlineB
   let looking = false;
   let wokenAgain = false;
   let ended = false;
-  let isAsking = true;
+  let isWoken = false;
   const release = () => {
     ended = true;
     clearTimeout(timer);
@@ -43,6 +43,7 @@ export async function holdPoll(services: Services, { key, known, waitMs, inlineB
   };
   const endUnchanged = () => end(304, { etag: known });
   const wake = () => {
+    isWoken = true;
     look().catch(endUnchanged);
   };
   const look = async () => {
@@ -54,8 +55,7 @@ export async function holdPoll(services: Services, { key, known, waitMs, inlineB
     try {
       do {
         wokenAgain = false;
-        const state = await (isAsking ? presentState(services, key) : registered(wakeups, key));
-        isAsking = false;
+        const state = await registered(wakeups.load, key);
         if (ended) return;
         const isChanged = desiredEtag(state) !== known;
         const isAttempt = isChanged && state.deploymentId !== null;
@@ -74,26 +74,36 @@ export async function holdPoll(services: Services, { key, known, waitMs, inlineB
   const stopListening = wakeups.listen(key, wake);
   outgoing.once('close', release);
   try {
-    // Listening came before looking: a change between the two still wakes.
-    await look();
+    // Listening came before looking: a change between the two still wakes. Whoever was woken has looked at what is newer, without waiting for company.
+    const state = await presentState(services, key, waitMs < GATHERED_FROM_MS ? wakeups.load : wakeups.loadSoon);
+    if (ended || isWoken) return;
+    if (desiredEtag(state) === known) admission.withdraw(key);
+    else await look();
   } catch (error) {
+    // Answered meanwhile, or nobody is there any more.
+    if (ended) return;
     release();
     throw error;
   }
 }
 
+/** A poll that waits shorter is not kept waiting for company. */
+const GATHERED_FROM_MS = 1_000;
+
+type Load = Services['wakeups']['load'];
+
 /**
  * What the device is to run and do now. Who asks is there: a rollout may take it from now on, and need not wait for a heartbeat.
  * @throws Problem `unauthorized` when it is not registered any more
  */
-export async function presentState({ wakeups, intake }: Services, key: DeviceKey): Promise<Desired> {
-  const state = await registered(wakeups, key);
+export async function presentState({ intake, wakeups }: Services, key: DeviceKey, load: Load = wakeups.load): Promise<Desired> {
+  const state = await registered(load, key);
   if (!state.isHeard) await intake.take(key.organizationId, key.deviceId, []);
   return state;
 }
 
-async function registered(wakeups: Services['wakeups'], key: DeviceKey): Promise<Desired> {
-  const state = await wakeups.load(key);
+async function registered(load: Load, key: DeviceKey): Promise<Desired> {
+  const state = await load(key);
   if (state !== undefined) return state;
   throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
 }

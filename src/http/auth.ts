@@ -13,7 +13,7 @@ import { addressOf, type RateLimits } from './rate-limit.ts';
 export const KEYS_CHANNEL = 'bellwether_keys';
 
 const MAX_SECRET_LENGTH = 200;
-/** A device key that was found is looked up again after this long at the latest. */
+/** A device key that was found is looked up again after this long at the latest: those that were used, together. */
 const REMEMBER_KEYS_MS = 60_000;
 const KEYS_AT_ONCE = 200;
 
@@ -49,31 +49,40 @@ export type DeviceAuth = {
 
 /**
  * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, which tells nothing about other keys by its timing; found ones are
- * remembered for a minute at most, and forgotten at once when any key is rotated or a device deleted.
+ * looked up again every minute, and forgotten at once when any key is rotated or a device deleted.
  */
 export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
   // As many as there are devices that ask: only keys that were found are in it.
   const known = new Map<string, DeviceIdentity>();
+  /** Names in `known` since the last look at all. */
+  let used = new Set<string>();
   let forgotten = 0;
   const forget = () => {
     forgotten += 1;
     known.clear();
   };
   const listener = await listenSql.listen(KEYS_CHANNEL, forget, forget);
-  const forgetting = setInterval(() => known.clear(), REMEMBER_KEYS_MS);
   const deviceOfKey = batched(KEYS_AT_ONCE, (hashes: readonly Buffer[]) => devicesOfKeys(sql, hashes));
   const lookUp = async (hash: Buffer, name: string): Promise<DeviceIdentity | undefined> => {
     const before = forgotten;
     const identity = await deviceOfKey(hash);
+    if (identity === undefined) known.delete(name);
     // What was read before keys changed may be wrong by now.
-    if (identity !== undefined && before === forgotten) known.set(name, identity);
+    else if (before === forgotten) known.set(name, identity);
     return identity;
   };
+  const lookAgain = () => {
+    for (const name of known.keys()) if (!used.has(name)) known.delete(name);
+    used = new Set();
+    for (const name of known.keys()) lookUp(Buffer.from(name, 'base64'), name).catch(() => known.delete(name));
+  };
+  const looking = setInterval(lookAgain, REMEMBER_KEYS_MS);
   const identify = async (deviceId: string | undefined, apiKey: string | undefined) => {
     if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_SECRET_LENGTH) return undefined;
     const hash = hashToken(apiKey);
     const name = hash.toString('base64');
     const identity = known.get(name) ?? (await lookUp(hash, name));
+    if (identity !== undefined) used.add(name);
     return identity?.deviceId === deviceId ? identity : undefined;
   };
   return {
@@ -93,7 +102,7 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
       await next();
     },
     close: async () => {
-      clearInterval(forgetting);
+      clearInterval(looking);
       await listener.unlisten();
     },
   };

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { batched } from '../../src/db/batched.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 test('each question gets its own answer, and no batch is larger than allowed', async () => {
   await fc.assert(
@@ -32,4 +36,28 @@ test('a batch that fails fails its own questions alone', async () => {
     'D',
   ]);
   expect(await ask('e')).toBe('E');
+});
+
+test('questions that come one by one share a query when the first of them waits for others', async () => {
+  vi.useFakeTimers();
+  const batches: (readonly number[])[] = [];
+  const ask = batched(
+    3,
+    async (keys: readonly number[]) => {
+      batches.push(keys);
+      return keys;
+    },
+    50,
+  );
+  const asked = [ask(1)];
+  await vi.advanceTimersByTimeAsync(30);
+  asked.push(ask(2));
+  await vi.advanceTimersByTimeAsync(19);
+  expect(batches).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await Promise.all(asked)).toEqual([1, 2]);
+  const later = [3, 4, 5, 6].map((key) => ask(key));
+  await vi.advanceTimersByTimeAsync(50);
+  expect(await Promise.all(later)).toEqual([3, 4, 5, 6]);
+  expect(batches).toEqual([[1, 2], [3, 4, 5], [6]]);
 });

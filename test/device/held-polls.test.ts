@@ -1,6 +1,9 @@
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DEVICES_CHANNEL } from '../../src/db/transact.ts';
+import { createAdmission } from '../../src/device/admission.ts';
+import { holdPoll } from '../../src/device/held-polls.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -98,4 +101,38 @@ test('a service that stops answers the polls that wait', async () => {
   await eventually('it waits', async () => ending.app.services.wakeups.waiting() === 1);
   await ending.close();
   expect((await poll).status).toBe(304);
+});
+
+test('whose turn is to come keeps its place when a first look from before the change is answered late', async () => {
+  const { known } = await device('early');
+  const { services } = service.app;
+  const { organizationId } = (await service.api('GET', '/events?type=device.registered&subject=device:early')).body.items[0];
+  const key = { organizationId, deviceId: 'early' };
+  const [lookedAt, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const loadSoon = async () => {
+    const state = await services.wakeups.load(key);
+    lookedAt.resolve();
+    await answered.promise;
+    return state;
+  };
+  const admission = createAdmission({ atWork: 1, silentMs: 3_600_000 });
+  admission.admit({ organizationId, deviceId: 'another' }, 'q', () => undefined);
+  const held = Promise.withResolvers<void>();
+  const server = createServer((_request, outgoing) => {
+    const poll = { key, known, waitMs: 55_000, inlineBytes: 0, requestId: 'r', outgoing };
+    holdPoll({ ...services, wakeups: { ...services.wakeups, loadSoon }, admission }, poll).then(held.resolve, held.reject);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const answer = fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  await lookedAt.promise;
+  await service.database.sql`
+    with changed as (update devices set sequence = sequence + 1, deployment_id = gen_random_uuid() where id = 'early' returning 1)
+    select pg_notify(${DEVICES_CHANNEL}, ${`${organizationId} early`}) from changed`;
+  await eventually('it waits for its turn', async () => admission.counts().waiting === 1);
+  answered.resolve();
+  await held.promise;
+  admission.leave({ organizationId, deviceId: 'another' });
+  expect((await answer).status).toBe(200);
+  admission.close();
+  server.close();
 });
