@@ -11,6 +11,7 @@ import { noteMergeRequest } from '../plan/store.ts';
 import { openHookSecret } from './credentials.ts';
 import { type NotedVerdict, noteDelivery } from './deliveries.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from './source.ts';
+import { spaced } from './spaced.ts';
 import { recordHook, sourceById } from './store.ts';
 import type { ParsedHook, Poke, RefChange, WebhookProvider } from './webhook/provider.ts';
 import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
@@ -18,12 +19,24 @@ import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 /** GitHub's and GitLab's own limit is 25 MB; nothing of a push that matters here is that far in, but the signature covers all of it. */
 const MAX_HOOK_BYTES = 25 * 1024 * 1024;
 
+/** Hosts tell of one push in several hooks, and people push several times in a row: a source is looked at this often at most, ms. */
+const WOKEN_EVERY_MS = 150;
+
+type Receiving = Services & { wake(sourceId: string): void };
+
 /** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source, answer. */
 export function hookRoutes(services: Services): Hono<Env> {
+  const { store, log } = services;
+  const wake = spaced(WOKEN_EVERY_MS, (sourceId) => {
+    store.queue
+      .enqueue(store.sql, 'source', sourceId)
+      .catch((error: unknown) => log.warn({ sourceId, err: error }, 'a hook wakes its source at the next poll'));
+  });
+  const receiving = { ...services, wake };
   const app = new Hono<Env>();
   app.post('/hooks/:sourceId', async (c) => {
     try {
-      return await answer(services, c);
+      return await answer(receiving, c);
     } catch (error) {
       const problem = refusalOf(error, recogniseProvider(c.req.raw.headers));
       if (problem.status === 503) logOf(c).warn({ err: error }, 'a hook was not taken');
@@ -43,7 +56,7 @@ function refusalOf(error: unknown, sender: WebhookProvider | null): Problem {
   return new Problem(code, message, { status, retryAfterSeconds, cause: error });
 }
 
-async function answer(services: Services, c: Context<Env>): Promise<Response> {
+async function answer(services: Receiving, c: Context<Env>): Promise<Response> {
   const id = c.req.param('sourceId') ?? '';
   const { headers } = c.req.raw;
   services.limits.hook.take(`${id} ${addressOf(c, services.config.TRUST_PROXY)}`);
@@ -109,8 +122,8 @@ type Outcome = 'accepted' | 'duplicate' | 'other_ref';
  * One statement keeps the delivery and makes the source due, which is what must not be lost: the poller would find it within a second. The job that
  * wakes a worker at once, and the event, follow without the sender waiting for them.
  */
-async function take(services: Services, source: Source, provider: string, poke: Poke): Promise<Outcome> {
-  const { store, events, log } = services;
+async function take(services: Receiving, source: Source, provider: string, poke: Poke): Promise<Outcome> {
+  const { store, events } = services;
   const changes: readonly RefChange[] = [poke, ...(poke.alsoRefs ?? [])];
   const followed = changes.find((change) => change.event !== 'merge_request' && followsRef(source.ref, change.ref));
   const { event, ref, after } = followed ?? poke;
@@ -131,9 +144,7 @@ async function take(services: Services, source: Source, provider: string, poke: 
   }
   if (request !== undefined) return 'accepted';
   if (!followed) return 'other_ref';
-  store.queue
-    .enqueue(store.sql, 'source', sourceId)
-    .catch((error: unknown) => log.warn({ sourceId, err: error }, 'a hook wakes its source at the next poll'));
+  services.wake(sourceId);
   events.tell({
     organizationId,
     type: 'hook.received',

@@ -161,7 +161,8 @@ test('a device that waits at one API is woken by what is done at the other', asy
   await eventually('the poll waits', async () => (await one.metric('bellwether_waiting_polls')) === 1);
   expect((await two.api('DELETE', '/devices/waiting')).status).toBe(204);
   await eventually('the key ends', async () => (await fetch(`${one.url}/agent/v1/desired`, { headers })).status === 401);
-  expect((await held).status).toBe(304);
+  // Refused where it had not looked for the first time yet.
+  expect([304, 401]).toContain((await held).status);
 });
 
 test('an Idempotency-Key that is repeated at the other API gets the first answer, key and all; with another request it is refused', async () => {
