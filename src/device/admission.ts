@@ -26,10 +26,10 @@ export type Admission = {
 type Place = { serving: number; silent: number };
 
 /**
- * Enough to keep the database's batches full (200 devices' reports each, two at a time), and few enough that a machine which confirms only twenty a second
- * does so within the shortest usual confirmation timeout of 60 s.
+ * Enough to keep the database's batches full (200 devices' reports each, two at a time), and few enough that a machine which confirms only ten a second
+ * does so within the shortest usual confirmation timeout of 60 s, or one that six processes share when it confirms fifty.
  */
-const AT_WORK = 1_000;
+const AT_WORK = 500;
 const SILENT_MS = 2_000;
 /**
  * A device is silent after so many looks in a row, not by the clock: what it asked while this process stood still is read after the first look that
