@@ -54,7 +54,7 @@ export type DeviceAuth = {
 export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
   // As many as there are devices that ask: only keys that were found are in it.
   const known = new Map<string, DeviceIdentity>();
-  /** Names in `known` since the last look at all. */
+  /** Of keys that were sent since all were looked up last. */
   let used = new Set<string>();
   let forgotten = 0;
   const forget = () => {

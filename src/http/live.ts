@@ -1,11 +1,11 @@
 import type { Server as HttpServer } from 'node:http';
 import { type DefaultEventsMap, Server } from 'socket.io';
+import { type Coalescer, createCoalescer } from '../coalesce.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
 import { TOKENS_CHANNEL } from '../organization/store.ts';
 import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
-import { type Coalescer, createCoalescer } from './live-coalesce.ts';
 import { type FeedBatch, type LiveFeed, openLiveFeed } from './live-feed.ts';
 import { answerRequests } from './live-requests.ts';
 import {

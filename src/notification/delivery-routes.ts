@@ -5,9 +5,9 @@ import { createApi, decodeNumberCursor, json, PageQuery, page, problems, role, t
 import type { Services } from '../http/services.ts';
 import { listDeliveries, lockDelivery, reopenDelivery } from './deliveries.ts';
 import { DELIVER_WITHIN_HOURS } from './notification.ts';
-import { findNotification } from './routes.ts';
+import { findNotification, lockFound } from './routes.ts';
 import { NotificationDelivery, viewDelivery } from './schemas.ts';
-import { lockNotification, makeDue } from './store.ts';
+import { makeDue } from './store.ts';
 
 const tags = ['Notifications'];
 
@@ -53,8 +53,7 @@ export function notificationDeliveryRoutes({ store }: Services) {
         const what = { action: 'notification.redeliver', subject: `notification:${id}`, detail: { deliveryId } };
         await act(c, store, what, async ({ tx }) => {
           // A worker that is about to end its claim has ended it, or sees what is reopened.
-          const notification = await lockNotification(tx, organizationId, id);
-          if (notification === undefined) throw notFound('notification', id);
+          const notification = await lockFound(tx, organizationId, id);
           const delivery = await lockDelivery(tx, notification, deliveryId);
           if (delivery === undefined) throw notFound('delivery', deliveryId);
           const refuse = (code: string, why: string) => conflict(code, `Cannot redeliver "${deliveryId}": ${why}`);

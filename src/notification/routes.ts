@@ -217,10 +217,16 @@ export async function findNotification(sql: Db, organizationId: string, id: stri
   return notification;
 }
 
-/** @throws Problem `not_found`, `version_mismatch` */
-async function lockMatching(c: Context<Env>, tx: Db, organizationId: string, id: string): Promise<Notification> {
+/** Locks the row until the transaction ends. @throws Problem `not_found` */
+export async function lockFound(tx: Db, organizationId: string, id: string): Promise<Notification> {
   const notification = await lockNotification(tx, organizationId, id);
   if (notification === undefined) throw notFound('notification', id);
+  return notification;
+}
+
+/** @throws Problem `not_found`, `version_mismatch` */
+async function lockMatching(c: Context<Env>, tx: Db, organizationId: string, id: string): Promise<Notification> {
+  const notification = await lockFound(tx, organizationId, id);
   checkIfMatch(c, notification.version);
   return notification;
 }

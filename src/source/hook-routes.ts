@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono';
+import { createCoalescer } from '../coalesce.ts';
 import { transact } from '../db/transact.ts';
 import { notFound, Problem } from '../errors.ts';
 import { faultPoint } from '../faults.ts';
@@ -11,7 +12,6 @@ import { noteMergeRequest } from '../plan/store.ts';
 import { openHookSecret } from './credentials.ts';
 import { type NotedVerdict, noteDelivery } from './deliveries.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from './source.ts';
-import { spaced } from './spaced.ts';
 import { recordHook, sourceById } from './store.ts';
 import type { ParsedHook, Poke, RefChange, WebhookProvider } from './webhook/provider.ts';
 import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
@@ -27,12 +27,12 @@ type Receiving = Services & { wake(sourceId: string): void };
 /** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source, answer. */
 export function hookRoutes(services: Services): Hono<Env> {
   const { store, log } = services;
-  const wake = spaced(WOKEN_EVERY_MS, (sourceId) => {
+  const wakes = createCoalescer(WOKEN_EVERY_MS, (sourceId: string) => {
     store.queue
       .enqueue(store.sql, 'source', sourceId)
       .catch((error: unknown) => log.warn({ sourceId, err: error }, 'a hook wakes its source at the next poll'));
   });
-  const receiving = { ...services, wake };
+  const receiving = { ...services, wake: (sourceId: string) => wakes.offer(sourceId, sourceId) };
   const app = new Hono<Env>();
   app.post('/hooks/:sourceId', async (c) => {
     try {
@@ -120,7 +120,7 @@ type Outcome = 'accepted' | 'duplicate' | 'other_ref';
 
 /**
  * One statement keeps the delivery and makes the source due, which is what must not be lost: the poller would find it within a second. The job that
- * wakes a worker at once, and the event, follow without the sender waiting for them.
+ * wakes a worker, and the event, follow without the sender waiting for them.
  */
 async function take(services: Receiving, source: Source, provider: string, poke: Poke): Promise<Outcome> {
   const { store, events } = services;
