@@ -56,9 +56,8 @@ function validateNow(bytes: Uint8Array, file: string, schemas: readonly Compiled
     );
   }
   const secrets = new Set(verdicts.flatMap(({ secrets }) => [...secrets]));
-  const found = verdicts.flatMap(({ errors }) => errors);
-  const errors = found.slice(0, MAX_WORDED_ERRORS).map((error) => schemaError(error, file, document, secrets));
-  const told = inOrder(errors.filter((error) => error !== null));
+  const found = verdicts.flatMap(({ faults }) => faults);
+  const told = inOrder(found.slice(0, MAX_WORDED_ERRORS).map((fault) => schemaError(fault, file, document, secrets)));
   const total = found.length > MAX_WORDED_ERRORS ? found.length : told.length;
   return { errors: capErrors(told, limits.maxErrorsPerFile, file, total), secrets: [...secrets].sort() };
 }

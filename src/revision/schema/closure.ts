@@ -9,15 +9,19 @@ import type { RevisionLimits } from '../limits.ts';
 import type { ObjectCache } from '../object-cache.ts';
 import type { ConfigError } from '../revision.ts';
 import type { BuiltinSchemas } from './builtin.ts';
+import type { Draft } from './dialect.ts';
+import { DEFAULT_DRAFT, DRAFTS } from './dialect.ts';
+import type { LinkedSchema, Reference, Targets } from './link.ts';
+import { Linker, placesOf } from './link.ts';
+import type { SchemaNode } from './resources.ts';
+import { decoded, fileUri, REPOSITORY, Resources } from './resources.ts';
 
-/** A schema and the files that it reaches by `$ref`, ready to be compiled: every reference between them is rewritten to `schemaUri`. */
-export type SchemaClosure = {
+/** A schema of the repository and everything that it reaches by reference. */
+export type SchemaClosure = LinkedSchema & {
   /** Equal keys mean equal content and references, wherever the files lie. */
   key: string;
-  /** Rewritten; the first is the schema itself. */
-  schemas: object[];
-  /** Path in the repository, or `builtin:<name>`, by index. */
-  names: string[];
+  /** It comes with the program, all of it. */
+  isBuiltin: boolean;
 };
 
 export type SchemaLoad = {
@@ -25,6 +29,8 @@ export type SchemaLoad = {
   errors: ConfigError[];
   /** Repository paths that were read or looked for in vain. */
   paths: string[];
+  /** The line in a file of the closure at which a place stands. */
+  lineOf(file: string, path: readonly string[]): number | undefined;
 };
 
 export type SchemaPlaces = { objects: ObjectCache; rootTreeOid: string; builtins: BuiltinSchemas; limits: RevisionLimits };
@@ -32,39 +38,15 @@ export type SchemaPlaces = { objects: ObjectCache; rootTreeOid: string; builtins
 /** Schemas nest twice per level of what they describe. */
 const SCHEMA_DEPTH_FACTOR = 2;
 const BUILTIN = 'builtin:';
-/** A path of references inside these is data, not a schema. */
-const DATA_KEYWORDS = new Set(['const', 'enum', 'default', 'examples', 'example']);
-/** The members of these are named by the author: a property may be called "$ref". */
-const NAME_KEYWORDS = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']);
-const META_SCHEMA = /^https?:\/\/json-schema\.org\/draft(\/2020-12|-07)\/schema#?/;
-
-export function schemaUri(index: number): string {
-  return `bellwether:/schema/${index}.json`;
-}
 
 /** Reads a schema (a repository path or `builtin:<name>`) and all that it refers to. Nothing is fetched from anywhere else. */
 export async function loadSchema(places: SchemaPlaces, name: string): Promise<SchemaLoad> {
-  const files: SchemaFile[] = [];
-  const indexes = new Map([[name, 0]]);
-  const load: SchemaLoad = { closure: null, errors: [], paths: [] };
-  for (const [wanted] of indexes) {
-    const file = await readSchemaFile(places, wanted, load);
-    if (file === null) return load;
-    files.push(file);
-    for (const reference of file.references) {
-      const target = localTarget(wanted, reference.file);
-      if (target !== null && !indexes.has(target)) indexes.set(target, indexes.size);
-    }
-    if (indexes.size > places.limits.maxSchemaFiles) {
-      const detail = `reaches more than ${places.limits.maxSchemaFiles} files by "$ref"`;
-      load.errors.push(
-        configError({ code: 'schema_invalid', file: name, rule: 'maxSchemaFiles', limit: places.limits.maxSchemaFiles, detail }),
-      );
-      return load;
-    }
-  }
-  load.closure = link(files, indexes, load.errors);
-  return load;
+  const load = new Loading(places);
+  const root = await load.add(name, DEFAULT_DRAFT);
+  if (root === 'missing') load.refuse('schema_missing', name, 'schema', 'is not there, but is needed as a schema');
+  const closure = root === 'missing' || root === null ? null : await load.link(root);
+  const { errors, paths, documents } = load;
+  return { closure: errors.length > 0 ? null : closure, errors, paths, lineOf: (file, path) => documents.get(file)?.lineOf(path) };
 }
 
 /** What stands at a path of the repository and is no folder; null when nothing does. */
@@ -79,51 +61,130 @@ export async function findFile(places: SchemaPlaces, path: string): Promise<{ oi
   }
 }
 
-type Reference = { holder: Record<string, unknown>; keyword: string; file: string; fragment: string; path: string[] };
+class Loading {
+  readonly errors: ConfigError[] = [];
+  readonly paths: string[] = [];
+  readonly documents = new Map<string, Document>();
+  #places: SchemaPlaces;
+  #resources = new Resources();
+  /** By name; null for a file with an error of its own. */
+  #files = new Map<string, { node: SchemaNode; sha256: string } | 'missing' | null>();
+  #targets = new Map<SchemaNode, Targets>();
 
-type SchemaFile = {
-  name: string;
-  sha256: string;
-  schema: object;
-  id: string | null;
-  innerIds: Set<string>;
-  references: Reference[];
-  document: Document;
-};
+  constructor(places: SchemaPlaces) {
+    this.#places = places;
+  }
 
-async function readSchemaFile(places: SchemaPlaces, name: string, load: SchemaLoad): Promise<SchemaFile | null> {
-  const refuse = (code: string, rule: string, detail: string): null => {
-    load.errors.push(configError({ code, file: name, rule, detail }));
-    return null;
-  };
-  if (!name.startsWith(BUILTIN)) load.paths.push(name);
-  const bytes = await readBytes(places, name);
-  if (bytes === 'missing') return refuse('schema_missing', 'schema', 'is not there, but is needed as a schema');
-  if (bytes === 'irregular') return refuse('path', 'symlink', 'is a link, must be a file');
-  if (bytes === 'too_large') return refuse('too_large', 'maxBytes', `has more than ${places.limits.maxSchemaBytes} bytes`);
-  const maxDocumentDepth = places.limits.maxDocumentDepth * SCHEMA_DEPTH_FACTOR;
-  const parsed = parseDocument(bytes, syntaxOf(name) ?? 'json', { ...places.limits, maxDocumentDepth });
-  if (!parsed.ok) {
-    load.errors.push(documentError(name, parsed.fault));
+  refuse(code: string, file: string, rule: string, detail: string): null {
+    this.errors.push(configError({ code, file, rule, detail }));
     return null;
   }
-  const schema = parsed.document.value;
-  if (!isRecord(schema)) return refuse('schema_invalid', 'type', 'is not a schema: it must be an object');
-  const file: SchemaFile = {
-    name,
-    sha256: sha256Hex(bytes),
-    schema,
-    id: null,
-    innerIds: new Set(),
-    references: [],
-    document: parsed.document,
-  };
-  if (typeof schema.$id === 'string') {
-    file.id = schema.$id.replace(/#$/, '');
-    delete schema.$id;
+
+  /** Reads a file whose schemas are of `draft` unless they say otherwise. null after an error. */
+  async add(name: string, draft: Draft): Promise<SchemaNode | 'missing' | null> {
+    const known = this.#files.get(name);
+    if (known !== undefined) return known === null || known === 'missing' ? known : known.node;
+    if (!name.startsWith(BUILTIN)) this.paths.push(name);
+    const bytes = await readBytes(this.#places, name);
+    const value = bytes === 'missing' ? bytes : this.#parse(name, bytes);
+    if (bytes instanceof Uint8Array && isRecord(value)) {
+      const node = this.#resources.add({ name, uri: uriOf(name), value, draft });
+      this.#files.set(name, { node, sha256: sha256Hex(bytes) });
+      return node;
+    }
+    const outcome = value === 'missing' ? value : null;
+    this.#files.set(name, outcome);
+    return outcome;
   }
-  collect(file, schema, [], false);
-  return file;
+
+  /** Resolves the references of every schema that was found; those that lead to other files bring these in. */
+  async link(root: SchemaNode): Promise<SchemaClosure | null> {
+    const linker = new Linker(this.#resources);
+    const followed = new Set<Reference>();
+    let open = linker.advance();
+    for (let next = open; next.length > 0; next = open.filter((reference) => !followed.has(reference))) {
+      for (const reference of next) {
+        followed.add(reference);
+        await this.#follow(reference);
+        if (this.errors.length > 0 || this.#hasTooManyFiles(root)) return null;
+      }
+      open = linker.advance();
+    }
+    this.errors.push(...open.map((reference) => this.#unresolved(reference)));
+    for (const { source, path, uri } of this.#resources.unknownDialects) this.errors.push(this.#unknownDialect(source.name, path, uri));
+    if (this.errors.length > 0) return null;
+    const isBuiltin = [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
+    const { nodes, roots } = this.#resources;
+    return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin };
+  }
+
+  #parse(name: string, bytes: Uint8Array | 'irregular' | 'too_large'): unknown {
+    const { limits } = this.#places;
+    if (bytes === 'irregular') return this.refuse('path', name, 'symlink', 'is a link, must be a file');
+    if (bytes === 'too_large') return this.refuse('too_large', name, 'maxBytes', `has more than ${limits.maxSchemaBytes} bytes`);
+    const maxDocumentDepth = limits.maxDocumentDepth * SCHEMA_DEPTH_FACTOR;
+    const parsed = parseDocument(bytes, syntaxOf(name) ?? 'json', { ...limits, maxDocumentDepth });
+    if (!parsed.ok) {
+      this.errors.push(documentError(name, parsed.fault));
+      return null;
+    }
+    this.documents.set(name, parsed.document);
+    const { value } = parsed.document;
+    return isRecord(value) ? value : this.refuse('schema_invalid', name, 'type', 'is not a schema: it must be an object');
+  }
+
+  #hasTooManyFiles(root: SchemaNode): boolean {
+    const limit = this.#places.limits.maxSchemaFiles;
+    if (this.#files.size <= limit) return false;
+    const detail = `reaches more than ${limit} files by "$ref"`;
+    this.errors.push(configError({ code: 'schema_invalid', file: root.resource.source.name, rule: 'maxSchemaFiles', limit, detail }));
+    return true;
+  }
+
+  async #follow(reference: Reference): Promise<void> {
+    for (const { uri } of placesOf(reference)) {
+      const name = fileOf(uri);
+      if (name !== null) await this.add(name, reference.node.resource.draft);
+    }
+  }
+
+  #unresolved(reference: Reference): ConfigError {
+    const { node, keyword, text } = reference;
+    const { source } = node.resource;
+    const path = [...node.path, keyword];
+    const places = placesOf(reference);
+    const isThere = text.startsWith('#') || places.some(({ uri }) => this.#resources.has(uri));
+    const isRemote = !isThere && places.every(({ uri }) => fileOf(uri) === null) && (hasScheme(text) || text.startsWith('//'));
+    const need = isThere
+      ? 'which is no place in that schema'
+      : `must be a file of this repository${isRemote ? ': schemas are never fetched from elsewhere' : ''}`;
+    return configError({
+      code: isThere ? 'schema_invalid' : isRemote ? 'schema_remote_ref' : 'schema_missing',
+      file: source.name,
+      line: this.documents.get(source.name)?.lineOf(path),
+      pointer: toPointer(path),
+      rule: keyword,
+      actual: text,
+      detail: `is ${JSON.stringify(text)}, ${need}`,
+    });
+  }
+
+  #unknownDialect(file: string, path: readonly string[], uri: string): ConfigError {
+    const line = this.documents.get(file)?.lineOf(path);
+    const detail = `is ${JSON.stringify(uri)}, must name one of the drafts ${DRAFTS.join(', ')} of JSON Schema, as in "https://json-schema.org/draft/2020-12/schema"`;
+    return configError({ code: 'schema_invalid', file, line, pointer: toPointer(path), rule: '$schema', actual: uri, detail });
+  }
+
+  #key(found: ReadonlyMap<SchemaNode, Targets>): string {
+    const files = [...this.#files].flatMap(([name, file]) => (file === null || file === 'missing' ? [] : [{ name, ...file }]));
+    const indexes = new Map(files.map(({ node }, index) => [node.resource.source, index]));
+    const targets = files.map((): string[] => []);
+    for (const [{ resource }, references] of found) {
+      const own = targets[indexes.get(resource.source) ?? -1];
+      for (const target of Object.values(references)) own?.push(String(indexes.get(target.resource.source) ?? target.resource.uri));
+    }
+    return files.map(({ node, sha256 }, index) => `${sha256}:${node.resource.draft}:${targets[index]?.join(',')}`).join(' ');
+  }
 }
 
 async function readBytes(places: SchemaPlaces, name: string): Promise<Uint8Array | 'missing' | 'irregular' | 'too_large'> {
@@ -142,75 +203,18 @@ async function readBytes(places: SchemaPlaces, name: string): Promise<Uint8Array
   }
 }
 
-/** Gathers the references and inner ids of a schema. Bounded by the depth at which the document was parsed. */
-function collect(file: SchemaFile, node: unknown, path: string[], areNames: boolean): void {
-  if (Array.isArray(node)) {
-    for (const [index, item] of node.entries()) collect(file, item, [...path, String(index)], false);
-    return;
-  }
-  if (!isRecord(node)) return;
-  for (const [key, value] of Object.entries(node)) {
-    const inner = [...path, key];
-    if (areNames) collect(file, value, inner, false);
-    else if ((key === '$ref' || key === '$dynamicRef') && typeof value === 'string')
-      file.references.push(reference(node, key, value, inner));
-    else if (key === '$id' && typeof value === 'string') file.innerIds.add(value.replace(/#$/, ''));
-    else if (!DATA_KEYWORDS.has(key)) collect(file, value, inner, NAME_KEYWORDS.has(key));
-  }
+function uriOf(name: string): string {
+  return name.startsWith(BUILTIN) ? name : fileUri(name.split('/'));
 }
 
-function reference(holder: Record<string, unknown>, keyword: string, value: string, path: string[]): Reference {
-  const hash = value.indexOf('#');
-  return { holder, keyword, path, file: hash === -1 ? value : value.slice(0, hash), fragment: hash === -1 ? '' : value.slice(hash) };
+/** The file that a URI means: `builtin:<name>`, a path of the repository, or null for what lies elsewhere. */
+function fileOf(uri: string): string | null {
+  if (uri.startsWith(BUILTIN)) return uri;
+  if (!uri.startsWith(REPOSITORY)) return null;
+  const names = uri.slice(REPOSITORY.length).split('/').map(decoded);
+  return names.every((part) => part !== '' && segmentFault(part) === null) ? names.join('/') : null;
 }
 
-/** The file that a reference from `from` means, or null when it stays inside its own file or is a URL. */
-function localTarget(from: string, file: string): string | null {
-  if (file.startsWith(BUILTIN)) return file;
-  if (file === '' || from.startsWith(BUILTIN) || hasScheme(file)) return null;
-  const names = file.startsWith('/') ? [] : from.split('/').slice(0, -1);
-  for (const part of decoded(file).split('/')) {
-    if (part === '..' && names.pop() === undefined) return null;
-    if (part !== '..' && part !== '.' && part !== '') names.push(part);
-  }
-  return names.length > 0 && names.every((part) => segmentFault(part) === null) ? names.join('/') : null;
-}
-
-function decoded(file: string): string {
-  try {
-    return decodeURIComponent(file);
-  } catch {
-    return file;
-  }
-}
-
-function hasScheme(file: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:/i.test(file) || file.startsWith('//');
-}
-
-function link(files: SchemaFile[], indexes: Map<string, number>, errors: ConfigError[]): SchemaClosure | null {
-  const ids = new Map(files.flatMap((file, index) => (file.id === null ? [] : [[file.id, index] as const])));
-  const keys: string[] = [];
-  for (const [index, file] of files.entries()) {
-    Object.assign(file.schema, { $id: schemaUri(index) });
-    const targets: string[] = [];
-    for (const item of file.references) {
-      if (item.file === '' || file.innerIds.has(item.file) || META_SCHEMA.test(item.file)) continue;
-      const target = ids.get(item.file) ?? indexes.get(localTarget(file.name, item.file) ?? '');
-      if (target === undefined) errors.push(unresolved(file, item));
-      else item.holder[item.keyword] = schemaUri(target) + item.fragment;
-      targets.push(String(target));
-    }
-    keys.push(`${file.sha256}:${targets.join(',')}`);
-  }
-  if (errors.length > 0) return null;
-  return { key: keys.join(' '), schemas: files.map((file) => file.schema), names: files.map((file) => file.name) };
-}
-
-function unresolved(file: SchemaFile, { path, file: target }: Reference): ConfigError {
-  const remote = hasScheme(target);
-  const line = file.document.lineOf(path);
-  const detail = `is ${JSON.stringify(target)}, must be a file of this repository${remote ? ': schemas are never fetched from elsewhere' : ''}`;
-  const code = remote ? 'schema_remote_ref' : 'schema_missing';
-  return configError({ code, file: file.name, line, pointer: toPointer(path), rule: '$ref', actual: target, detail });
+function hasScheme(reference: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(reference);
 }

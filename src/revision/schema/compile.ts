@@ -1,15 +1,21 @@
-import type { ErrorObject, Options, ValidateFunction } from 'ajv';
-import { Ajv } from 'ajv';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import formats from 'ajv-formats';
 import { LRUCache } from 'lru-cache';
-import { messageOf } from '../../errors.ts';
+import { isRecord, toPointer } from '../document/document.ts';
+import { buildCheck } from './check/build.ts';
+import { compilePattern } from './check/pattern.ts';
+import type { Check, Findings, SchemaFault } from './check/visit.ts';
+import { pathOf } from './check/visit.ts';
 import type { SchemaClosure } from './closure.ts';
-import { schemaUri } from './closure.ts';
+import type { Draft } from './dialect.ts';
+import { draftUri, isPlainReference } from './dialect.ts';
+import type { LinkedSchema } from './link.ts';
+import { Linker } from './link.ts';
+import { metaschemaOf } from './metaschemas.ts';
+import type { SchemaNode } from './resources.ts';
+import { Resources } from './resources.ts';
 
 /** What a schema says of one value. */
 export type SchemaVerdict = {
-  errors: ErrorObject[];
+  faults: SchemaFault[];
   /** JSON pointers of the values that it marks `writeOnly` or `x-secret`. */
   secrets: Set<string>;
 };
@@ -20,77 +26,100 @@ export type CompiledSchema = {
   mayBeSlow: boolean;
 };
 
+/** What is wrong with a schema itself, in a file of its closure. */
+export type FaultInSchema =
+  | { file: string; draft: Draft; fault: SchemaFault }
+  | { file: string; path: string[]; pattern: string; detail: string };
+
+export type Compilation = { ok: true; schema: CompiledSchema } | { ok: false; faults: FaultInSchema[] };
+
 /** Compiling takes milliseconds, using microseconds: the same few schemas serve thousands of folders, commit after commit. */
 const compiled = new LRUCache<string, CompiledSchema>({ max: 256 });
 
-/**
- * JSON Schema 2020-12, or draft-07 where `$schema` says so; unknown keywords and formats are ignored, as the standard asks.
- * @throws Error with a message for the schema's author when it is no schema
- */
-export function compileSchema(closure: SchemaClosure): CompiledSchema {
+/** Each schema by the rules of its own draft; unknown keywords and formats are ignored, as the standard asks. */
+export function compileSchema(closure: SchemaClosure): Compilation {
   const known = compiled.get(closure.key);
-  if (known !== undefined) return known;
-  const schema = compile(closure);
+  if (known !== undefined) return { ok: true, schema: known };
+  const faults = faultsOf(closure);
+  if (faults.length > 0) return { ok: false, faults };
+  const check = buildCheck(closure, { formats: true });
+  const schema = { check: (value: unknown) => verdictOf(check, value), mayBeSlow: mayBeSlow(closure) };
   compiled.set(closure.key, schema);
-  return schema;
+  return { ok: true, schema };
 }
 
-const options: Options = { allErrors: true, verbose: true, strict: false, logger: false, validateFormats: true, ownProperties: true };
+function verdictOf(check: Check, value: unknown): SchemaVerdict {
+  const findings: Findings = { faults: [], secrets: [] };
+  check(value, { findings, place: null, scope: null, evaluated: null });
+  return { faults: findings.faults, secrets: new Set(findings.secrets.map((place) => toPointer(pathOf(place)))) };
+}
 
-/** Filled by the keywords below while a value is validated; validation is synchronous. */
-let marked = new Set<string>();
+/** What the metaschemas of their drafts say of the schemas, else their patterns that are none. */
+function faultsOf(closure: LinkedSchema): FaultInSchema[] {
+  const roots = closure.roots.filter(({ resource }) => metaschemaOf(resource.source.name) === null);
+  const faults = roots.flatMap((root) => faultsOfRoot(root, roots));
+  return faults.length > 0 ? faults : closure.nodes.flatMap(patternFaults);
+}
 
-function compile(closure: SchemaClosure): CompiledSchema {
-  const [root] = closure.schemas;
-  const ajv = newEngine(root);
-  let validate: ValidateFunction;
-  try {
-    for (const [index, schema] of closure.schemas.entries()) ajv.addSchema(schema, schemaUri(index));
-    const found = ajv.getSchema(schemaUri(0));
-    if (found === undefined) throw new Error('it is empty');
-    validate = found;
-  } catch (error) {
-    throw new Error(withNames(messageOf(error), closure.names), { cause: error });
-  }
-  if ('$async' in validate) throw new Error('"$async" is not part of JSON Schema');
-  const check = (value: unknown): SchemaVerdict => {
-    marked = new Set();
-    const isValid = validate(value);
-    return { errors: isValid === true ? [] : [...(validate.errors ?? [])], secrets: marked };
-  };
-  return { check, mayBeSlow: mayBeSlow(closure) };
+function faultsOfRoot(root: SchemaNode, roots: readonly SchemaNode[]): FaultInSchema[] {
+  const { draft, source } = root.resource;
+  const foreign = roots.filter(({ resource }) => resource.source === source && resource.draft !== draft);
+  const value = withoutForeign(root.value, root.path, new Set(foreign.map(({ path }) => toPointer(path))));
+  const { faults } = verdictOf(metaCheck(draft), value);
+  return faults.map((fault) => ({ file: source.name, draft, fault: { ...fault, path: [...root.path, ...fault.path] } }));
+}
+
+/** The parts of other drafts are judged by their own metaschemas. */
+function withoutForeign(value: unknown, path: readonly string[], foreign: ReadonlySet<string>): unknown {
+  if (foreign.size === 0) return value;
+  if (foreign.has(toPointer(path))) return {};
+  if (Array.isArray(value)) return value.map((item, index) => withoutForeign(item, [...path, String(index)], foreign));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutForeign(inner, [...path, name], foreign)]));
+}
+
+const metaChecks = new Map<Draft, Check>();
+
+function metaCheck(draft: Draft): Check {
+  const check = metaChecks.get(draft) ?? buildCheck(linkMetaschema(draft), { formats: false });
+  metaChecks.set(draft, check);
+  return check;
+}
+
+function linkMetaschema(draft: Draft): LinkedSchema {
+  const source = metaschemaOf(draftUri(draft));
+  if (source === null) throw new Error(`Cannot check a schema: the metaschema of ${draft} is missing`);
+  const resources = new Resources();
+  const root = resources.add({ ...source });
+  const linker = new Linker(resources);
+  const [open] = linker.advance();
+  if (open !== undefined) throw new Error(`Cannot check a schema: the metaschema of ${draft} refers to ${open.text}, which is missing`);
+  return { root, nodes: resources.nodes, roots: resources.roots, targets: linker.targets };
+}
+
+function patternFaults({ value, path, resource }: SchemaNode): FaultInSchema[] {
+  if (!isRecord(value) || isPlainReference(value, resource.draft)) return [];
+  const { pattern, patternProperties } = value;
+  const patterns = [
+    ...(typeof pattern === 'string' ? [{ pattern, path: [...path, 'pattern'] }] : []),
+    ...Object.keys(isRecord(patternProperties) ? patternProperties : {}).map((name) => ({
+      pattern: name,
+      path: [...path, 'patternProperties', name],
+    })),
+  ];
+  return patterns.flatMap((place) => {
+    const result = compilePattern(place.pattern);
+    return result.ok ? [] : [{ file: resource.source.name, detail: result.detail, ...place }];
+  });
 }
 
 /** Without these keywords the time is that of the schema's size times the value's. */
-const SLOW_KEYWORDS = /"(?:pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef|\$recursiveRef)":/;
+const SLOW_KEYWORDS = /"(?:pattern|patternProperties|\$ref|\$dynamicRef|\$recursiveRef)":/;
 const MAX_QUICK_CHARS = 16 * 1024;
 
-function mayBeSlow({ names, schemas }: SchemaClosure): boolean {
-  if (names.every((name) => name.startsWith('builtin:'))) return false;
-  const text = JSON.stringify(schemas);
+function mayBeSlow({ nodes, isBuiltin }: SchemaClosure): boolean {
+  if (isBuiltin) return false;
+  const sources = new Set(nodes.map(({ resource }) => resource.source));
+  const text = JSON.stringify([...sources].map(({ value }) => value));
   return text.length > MAX_QUICK_CHARS || SLOW_KEYWORDS.test(text);
-}
-
-function newEngine(root: object | undefined): Ajv {
-  const dialect = root !== undefined && '$schema' in root ? String(root.$schema) : '';
-  const ajv = dialect.includes('draft-07') ? new Ajv(options) : new Ajv2020(options);
-  formats.default(ajv);
-  ajv.removeKeyword('writeOnly');
-  for (const keyword of ['writeOnly', 'x-secret']) {
-    ajv.addKeyword({
-      keyword,
-      schemaType: 'boolean',
-      errors: false,
-      validate: (isSecret: boolean, _data: unknown, _schema: unknown, place?: { instancePath: string }) => {
-        if (isSecret && place !== undefined) marked.add(place.instancePath);
-        return true;
-      },
-    });
-  }
-  return ajv;
-}
-
-/** The engine speaks of the names under which it got the schemas; the author knows them by file. */
-function withNames(message: string, names: readonly string[]): string {
-  return names.reduce((text, name, index) => text.replaceAll(schemaUri(index), name), message);
 }

@@ -1,11 +1,14 @@
 import { messageOf } from '../../errors.ts';
 import { configError, validationTimeout } from '../config-error.ts';
+import { toPointer } from '../document/document.ts';
 import type { ConfigError } from '../revision.ts';
 import { TookTooLong, withinTime } from '../time-limit.ts';
-import type { SchemaPlaces } from './closure.ts';
+import type { SchemaFault } from './check/visit.ts';
+import type { SchemaLoad, SchemaPlaces } from './closure.ts';
 import { findFile, loadSchema } from './closure.ts';
-import type { CompiledSchema } from './compile.ts';
+import type { CompiledSchema, FaultInSchema } from './compile.ts';
 import { compileSchema } from './compile.ts';
+import { wordingOf } from './wording.ts';
 
 export type FoundSchema = {
   schema: CompiledSchema | null;
@@ -45,16 +48,49 @@ export function schemaLoader(places: SchemaPlaces): SchemaLoader {
 }
 
 async function loadAndCompile(places: SchemaPlaces, name: string): Promise<FoundSchema> {
-  const { closure, errors, paths } = await loadSchema(places, name);
-  const { limits } = places;
-  if (closure === null) return { schema: null, errors, dependencies: paths };
+  const load = await loadSchema(places, name);
+  const { closure, errors, paths: dependencies } = load;
+  const { maxValidationMs } = places.limits;
+  if (closure === null) return { schema: null, errors, dependencies };
   try {
-    return { schema: withinTime(limits.maxValidationMs, () => compileSchema(closure)), errors, dependencies: paths };
+    const compilation = withinTime(maxValidationMs, () => compileSchema(closure));
+    if (compilation.ok) return { schema: compilation.schema, errors, dependencies };
+    return { schema: null, errors: onePerPlace(compilation.faults.map((fault) => faultError(fault, load))), dependencies };
   } catch (error) {
     if (error instanceof TookTooLong) {
-      return { schema: null, errors: [validationTimeout(name, limits.maxValidationMs, 'be compiled')], dependencies: paths };
+      return { schema: null, errors: [validationTimeout(name, maxValidationMs, 'be compiled')], dependencies };
     }
     const detail = `is not a valid JSON Schema: ${messageOf(error)}`;
-    return { schema: null, errors: [configError({ code: 'schema_invalid', file: name, rule: 'compile', detail })], dependencies: paths };
+    return { schema: null, errors: [configError({ code: 'schema_invalid', file: name, rule: 'compile', detail })], dependencies };
   }
+}
+
+/** A schema of nothing but errors need not show all of them. */
+const MAX_SCHEMA_ERRORS = 20;
+
+/** What a metaschema says of one place, it says through each of its vocabularies and alternatives. */
+function onePerPlace(errors: readonly ConfigError[]): ConfigError[] {
+  const first = new Map(errors.toReversed().map((error) => [`${error.file} ${error.pointer}`, error]));
+  const ordered = [...first.values()].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  return ordered.slice(0, MAX_SCHEMA_ERRORS);
+}
+
+function faultError(found: FaultInSchema, load: SchemaLoad): ConfigError {
+  const { file } = found;
+  if ('pattern' in found) {
+    const { path, pattern, detail } = found;
+    const place = { code: 'schema_invalid', file, line: load.lineOf(file, path), pointer: toPointer(path) };
+    return configError({ ...place, rule: 'pattern', actual: pattern, detail: `is ${JSON.stringify(pattern)}, which ${detail}` });
+  }
+  const { fault, draft } = found;
+  const path = fault.member === undefined ? fault.path : [...fault.path, fault.member];
+  const { detail, actual, limit } = wordingOf(fault, false);
+  const place = { code: 'schema_invalid', file, line: load.lineOf(file, path), pointer: toPointer(path) };
+  return configError({ ...place, rule: fault.keyword, actual, limit, detail: `${listOfSchemas(found) ?? detail} (JSON Schema ${draft})` });
+}
+
+/** The most frequent surprise of the newest draft. */
+function listOfSchemas({ fault, draft }: Extract<FaultInSchema, { fault: SchemaFault }>): string | null {
+  if (draft !== '2020-12' || fault.path.at(-1) !== 'items' || !Array.isArray(fault.value)) return null;
+  return 'is a list, must be one schema: write "prefixItems", or name an older draft in "$schema"';
 }

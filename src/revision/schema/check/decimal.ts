@@ -1,0 +1,22 @@
+/** Whether a number is a multiple of another one as both are written in decimal: 19.99 is one of 0.01, though not in binary. */
+export function isMultiple(value: number, divisor: number): boolean {
+  if (!Number.isFinite(value) || !Number.isFinite(divisor)) return false;
+  if (Number.isSafeInteger(value) && Number.isSafeInteger(divisor)) return value % divisor === 0;
+  const a = decimalOf(value);
+  const b = decimalOf(divisor);
+  const exponent = Math.min(a.exponent, b.exponent);
+  return scaled(a, exponent) % scaled(b, exponent) === 0n;
+}
+
+type Decimal = { digits: bigint; exponent: number };
+
+/** The shortest decimal that stands for the number, which is what its author wrote. Exponents stay between -340 and 310. */
+function decimalOf(value: number): Decimal {
+  const [mantissa = '', exponent = '0'] = String(value).split('e');
+  const [whole = '', fraction = ''] = mantissa.split('.');
+  return { digits: BigInt(whole + fraction), exponent: Number(exponent) - fraction.length };
+}
+
+function scaled({ digits, exponent }: Decimal, to: number): bigint {
+  return digits * 10n ** BigInt(exponent - to);
+}

@@ -1,0 +1,84 @@
+import type { Resource } from '../resources.ts';
+
+/** One value that breaks one rule of a schema. */
+export type SchemaFault = {
+  /** The keyword, or `false schema`. */
+  keyword: string;
+  /** Path of the value in the document. */
+  path: readonly string[];
+  /** A member of the value, where the fault is about it: missing, unknown, or wrongly named. */
+  member?: string;
+  value: unknown;
+  /** What the keyword demands. */
+  limit?: unknown;
+  /** What `value` has that is measured: of a list the items that match, say. Default: its size. */
+  found?: number;
+  /** Of `propertyNames`: what is wrong with the name. */
+  cause?: SchemaFault | undefined;
+  /** The schema marks the value as a secret. */
+  isSecret: boolean;
+};
+
+/** A place in the document, from the inside to the outside; null for its root. */
+export type Place = { outer: Place | null; name: string } | null;
+
+export function pathOf(place: Place): string[] {
+  const path: string[] = [];
+  for (let at = place; at !== null; at = at.outer) path.push(at.name);
+  return path.reverse();
+}
+
+/** The resources that led to a schema, the last entered first: what dynamic references depend on. */
+export type Scope = { resource: Resource; outer: Scope } | null;
+
+/** What one check of a document has found. */
+export type Findings = { faults: SchemaFault[]; secrets: Place[] };
+
+/** The circumstances in which a schema meets a value. */
+export type Visit = {
+  findings: Findings;
+  place: Place;
+  scope: Scope;
+  /** Where evaluated members and items of the value are noted, if any `unevaluated…` asks for them. */
+  evaluated: Evaluated | null;
+};
+
+/** Notes in the visit what is wrong. @returns whether the value is valid */
+export type Check = (value: unknown, visit: Visit) => boolean;
+
+/** The members and items of one object or list that a schema has evaluated. */
+export class Evaluated {
+  #hasAll = false;
+  #names = new Set<string | number>();
+
+  add(name: string | number): void {
+    this.#names.add(name);
+  }
+
+  addAll(): void {
+    this.#hasAll = true;
+  }
+
+  has(name: string | number): boolean {
+    return this.#hasAll || this.#names.has(name);
+  }
+
+  merge(other: Evaluated): void {
+    if (other.#hasAll) this.#hasAll = true;
+    for (const name of other.#names) this.#names.add(name);
+  }
+}
+
+/** The visit of a member or an item. */
+export function inside(visit: Visit, name: string | number): Visit {
+  return { findings: visit.findings, place: { outer: visit.place, name: String(name) }, scope: visit.scope, evaluated: null };
+}
+
+/** Runs a check whose findings of faults do not count: those of `if` and `not`. Marks of secrets do. */
+export function silently(check: Check, value: unknown, visit: Visit): boolean {
+  const { faults } = visit.findings;
+  const length = faults.length;
+  const isValid = check(value, visit);
+  faults.length = length;
+  return isValid;
+}
