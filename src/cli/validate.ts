@@ -5,6 +5,7 @@ import { detailOf } from '../revision/config-error.ts';
 import { FLEET_MANIFEST_NAMES } from '../revision/manifest/fleet.ts';
 import { prepareRevision } from '../revision/prepare.ts';
 import type { ConfigError, Layout } from '../revision/revision.ts';
+import { sharedErrors } from '../revision/shared-errors.ts';
 import { DIRECTORY_COMMIT, directorySource } from './directory-source.ts';
 import { readKnownDevices } from './known-devices.ts';
 
@@ -41,7 +42,7 @@ export async function validateCheckout(dir: string, options: ValidateOptions = {
     inquiries: { devicesOf: async (paths) => devicesOf(paths), dependents: async () => [] },
     signal: options.signal,
   });
-  return { errors: [...revision.errors, ...revision.paths.flatMap((path) => path.errors)], paths: revision.paths.length };
+  return { errors: [...revision.errors, ...sharedErrors(revision.paths)], paths: revision.paths.length };
 }
 
 /** One line per error, `file:line:pointer: rule: message`, for editors and continuous integration. Line is 1 where none is known. */

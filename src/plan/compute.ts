@@ -1,6 +1,8 @@
 import { Problem } from '../errors.ts';
 import type { Services } from '../http/services.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
+import type { FolderErrors } from '../revision/shared-errors.ts';
+import { sharedErrors } from '../revision/shared-errors.ts';
 import { stalePaths } from '../revision/stale-paths.ts';
 import { dependenciesOf } from '../revision/store.ts';
 import { loadBlockers } from '../rollout/load.ts';
@@ -10,7 +12,7 @@ import { prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
 import { devicesOf, foldersAfter, knownFolders } from './load.ts';
-import { type Outline, outline, type PlanFolder, type PlannedDevice } from './plan.ts';
+import { type Outline, outline, type PlannedDevice } from './plan.ts';
 
 /** What would become of a source's devices if a commit became its head. Nothing in it is secret. */
 export type Plan = Pick<Outline, 'verdict' | 'waves' | 'blockers' | 'summary'> & {
@@ -75,7 +77,12 @@ export async function computePlan(
   const diffs = await diffsOf(result.devices, sides);
   const told = new Map<string, ConfigError[]>();
   for (const folder of faulty) told.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
-  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...[...told.values()].flat()];
+  const all = result.faulty.map(({ path, after }) => ({ path, errors: after.errors }));
+  const ofFolders = sharedErrors(
+    [...told].map(([path, errors]) => ({ path, errors })),
+    all.slice(MAX_FAULTY),
+  );
+  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...ofFolders];
   const shown = devicesToShow(result.devices);
   return {
     sourceId,
@@ -84,7 +91,7 @@ export async function computePlan(
     base,
     verdict: result.verdict,
     errors,
-    moreErrors: prepared.errors.length + countErrors(result.faulty) - errors.length,
+    moreErrors: Math.max(0, prepared.errors.length + countDistinct(all) - errors.length),
     rolloutPolicy: policy,
     summary: result.summary,
     devices: shown.map(({ from: _from, to: _to, ...device }) => ({
@@ -100,8 +107,9 @@ export async function computePlan(
   };
 }
 
-function countErrors(folders: readonly PlanFolder[]): number {
-  return folders.reduce((sum, { after }) => sum + after.errors.length, 0);
+/** Folders that share a file share its errors. */
+function countDistinct(folders: readonly FolderErrors[]): number {
+  return new Set(folders.flatMap(({ errors }) => errors.map(({ message }) => message))).size;
 }
 
 function devicesToShow(devices: readonly PlannedDevice[]): readonly PlannedDevice[] {

@@ -110,10 +110,12 @@ const SYNTAX = new Set('^$\\.*+?()[]{}|/');
 /** The same pattern with backslashes only where `u` allows them, and escaped where `u` wants that and other dialects do not. */
 function withoutIdleParts(source: string): string {
   const tokens = [...tokensOf(source)];
-  return tokens.map((token, index) => plain(token, tokens[index - 1], tokens[index + 1], source)).join('');
+  const quantifiers = [...source.matchAll(/\{\d+(?:,\d*)?\}/g)];
+  const braces = new Set(quantifiers.flatMap(({ 0: text, index }) => [index, index + text.length - 1]));
+  return tokens.map((token, index) => plain(token, tokens[index - 1], tokens[index + 1], braces.has(token.at))).join('');
 }
 
-function plain({ text, kind, inClass, at }: Token, before: Token | undefined, after: Token | undefined, source: string): string {
+function plain({ text, kind, inClass }: Token, before: Token | undefined, after: Token | undefined, isQuantifier: boolean): string {
   if (kind === 'escape') {
     const character = text.slice(1);
     if (/^[A-Za-z0-9]/.test(character) || SYNTAX.has(character)) return text;
@@ -125,7 +127,5 @@ function plain({ text, kind, inClass, at }: Token, before: Token | undefined, af
     const besideClass = CLASS_ESCAPE.test(before?.text ?? '') || CLASS_ESCAPE.test(after?.text ?? '');
     return isRange && besideClass ? '\\-' : text;
   }
-  if (text === ']') return '\\]';
-  if (text === '{') return /^\{\d+(?:,\d*)?\}/.test(source.slice(at)) ? text : '\\{';
-  return text === '}' && !/\{\d+(?:,\d*)?$/.test(source.slice(0, at)) ? '\\}' : text;
+  return /^[\]{}]$/.test(text) && !isQuantifier ? `\\${text}` : text;
 }
