@@ -212,7 +212,7 @@ describe('an error of a schema that many folders share', () => {
   test('is one line of "validate" with the folders that it stops', async () => {
     for (const [name, text] of Object.entries(fleet)) {
       await mkdir(dirname(join(await dir, name)), { recursive: true });
-      await writeFile(join(await dir, name), text);
+      await writeFile(join(await dir, name), String(text));
     }
     const { errors } = await validateCheckout(await dir);
     expect(errors.map(({ message }) => message)).toEqual([
