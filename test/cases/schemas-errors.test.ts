@@ -23,6 +23,10 @@ describe('a pattern of another dialect', () => {
     ['^a{,3}$', 'has {,3}, which is not part of ECMA-262: write {0,3}'],
     ['^\\Qa.b\\E$', 'has \\Q, which is not part of ECMA-262: escape each character'],
     ['^\\i$', 'has \\i, which is not part of ECMA-262'],
+    ['^[]a]+$', 'has a character class that dialects read differently: write \\[ and \\] for brackets in it'],
+    ['^[^]]+$', 'has a character class that dialects read differently: write \\[ and \\] for brackets in it'],
+    ['^[a-z&&[^b]]+$', 'has a character class that dialects read differently: write \\[ and \\] for brackets in it'],
+    ['^[[=a=]]$', 'has a character class that dialects read differently: write \\[ and \\] for brackets in it'],
     ['(', 'is not a regular expression of ECMA-262: unterminated group'],
     ['[b-a]', 'is not a regular expression of ECMA-262: range out of order in character class'],
   ])('%s is refused at its place', async (pattern, detail) => {
@@ -140,6 +144,7 @@ describe('a schema that is none', () => {
       '/properties/a/exclusiveMinimum',
       /is true, must be number \(JSON Schema draft-07\)$/,
     ],
+    [{ properties: { a: { 'x-secret': 'yes' } } }, '/properties/a/x-secret', /^schemas\/s.json:4 .* is "yes", must be true or false$/],
     [{ multipleOf: 0 }, '/multipleOf', /is 0, must be > 0/],
     [{ $ref: '#/$defs/none' }, '/$ref', /^schemas\/s.json:2 \/\$ref is "#\/\$defs\/none", which is no place in that schema$/],
     [{ $ref: 'none.json' }, '/$ref', /^schemas\/s.json:2 \/\$ref is "none.json", must be a file of this repository$/],

@@ -206,6 +206,7 @@ const patterns: Case[] = [
   ['an idle \\- outside of brackets', { pattern: '^a\\-b$' }, ['a-b'], ['ab']],
   ['idle braces and brackets', { pattern: '^{a}]$' }, ['{a}]'], ['a']],
   ['a slash with and without backslash', { pattern: '^\\/a/$' }, ['/a/'], ['a']],
+  ['an empty class of ECMA-262', { pattern: '^a[^]b$' }, ['a\nb'], ['ab']],
   ['Unicode classes', { pattern: '^\\p{L}+$' }, ['Größe'], ['1']],
   ['characters beyond the basic plane', { pattern: '^.$' }, ['😀'], ['ab']],
   [

@@ -87,7 +87,7 @@ class Loading {
     if (!name.startsWith(BUILTIN)) this.paths.push(name);
     const bytes = await readBytes(this.#places, name);
     const value = bytes === 'missing' ? bytes : this.#parse(name, bytes);
-    if (bytes instanceof Uint8Array && isRecord(value)) {
+    if (bytes instanceof Uint8Array && value !== null) {
       const node = this.#resources.add({ name, uri: uriOf(name), value, draft });
       this.#files.set(name, { node, sha256: sha256Hex(bytes) });
       return node;
@@ -130,7 +130,8 @@ class Loading {
     }
     this.documents.set(name, parsed.document);
     const { value } = parsed.document;
-    return isRecord(value) ? value : this.refuse('schema_invalid', name, 'type', 'is not a schema: it must be an object');
+    const isSchema = isRecord(value) || typeof value === 'boolean';
+    return isSchema ? value : this.refuse('schema_invalid', name, 'type', 'is not a schema: it must be an object, true or false');
   }
 
   #hasTooManyFiles(root: SchemaNode): boolean {
@@ -181,7 +182,8 @@ class Loading {
     const targets = files.map((): string[] => []);
     for (const [{ resource }, references] of found) {
       const own = targets[indexes.get(resource.source) ?? -1];
-      for (const target of Object.values(references)) own?.push(String(indexes.get(target.resource.source) ?? target.resource.uri));
+      for (const target of Object.values(references))
+        own?.push(`${indexes.get(target.resource.source) ?? target.resource.uri}${toPointer(target.path)}`);
     }
     return files.map(({ node, sha256 }, index) => `${sha256}:${node.resource.draft}:${targets[index]?.join(',')}`).join(' ');
   }

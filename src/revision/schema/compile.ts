@@ -29,7 +29,7 @@ export type CompiledSchema = {
 /** What is wrong with a schema itself, in a file of its closure. */
 export type FaultInSchema =
   | { file: string; draft: Draft; fault: SchemaFault }
-  | { file: string; path: string[]; pattern: string; detail: string };
+  | { file: string; path: string[]; rule: string; actual: unknown; detail: string };
 
 export type Compilation = { ok: true; schema: CompiledSchema } | { ok: false; faults: FaultInSchema[] };
 
@@ -54,11 +54,11 @@ function verdictOf(check: Check, value: unknown): SchemaVerdict {
   return { faults: findings.faults, secrets: new Set(findings.secrets.map((place) => toPointer(pathOf(place)))) };
 }
 
-/** What the metaschemas of their drafts say of the schemas, else their patterns that are none. */
+/** What the metaschemas of their drafts say of the schemas, else what these cannot say. */
 function faultsOf(closure: LinkedSchema): FaultInSchema[] {
   const roots = closure.roots.filter(({ resource }) => metaschemaOf(resource.source.name) === null);
   const faults = roots.flatMap((root) => faultsOfRoot(root, roots));
-  return faults.length > 0 ? faults : closure.nodes.flatMap(patternFaults);
+  return faults.length > 0 ? faults : closure.nodes.flatMap(ownFaults);
 }
 
 function faultsOfRoot(root: SchemaNode, roots: readonly SchemaNode[]): FaultInSchema[] {
@@ -97,20 +97,28 @@ function linkMetaschema(draft: Draft): LinkedSchema {
   return { root, nodes: resources.nodes, roots: resources.roots, targets: linker.targets };
 }
 
-function patternFaults({ value, path, resource }: SchemaNode): FaultInSchema[] {
-  if (!isRecord(value) || isPlainReference(value, resource.draft)) return [];
+/** Patterns that are none, and marks of secrets that would go unnoticed. */
+function ownFaults({ value, path, resource }: SchemaNode): FaultInSchema[] {
+  if (!isRecord(value)) return [];
+  const file = resource.source.name;
+  const secret = value['x-secret'];
+  const marks =
+    secret === undefined || typeof secret === 'boolean' ? [] : [{ rule: 'x-secret', actual: secret, detail: 'must be true or false' }];
+  const faults = marks.map((fault) => ({ file, path: [...path, 'x-secret'], ...fault }));
+  if (isPlainReference(value, resource.draft)) return faults;
   const { pattern, patternProperties } = value;
   const patterns = [
-    ...(typeof pattern === 'string' ? [{ pattern, path: [...path, 'pattern'] }] : []),
+    ...(typeof pattern === 'string' ? [{ actual: pattern, path: [...path, 'pattern'] }] : []),
     ...Object.keys(isRecord(patternProperties) ? patternProperties : {}).map((name) => ({
-      pattern: name,
+      actual: name,
       path: [...path, 'patternProperties', name],
     })),
   ];
-  return patterns.flatMap((place) => {
-    const result = compilePattern(place.pattern);
-    return result.ok ? [] : [{ file: resource.source.name, detail: result.detail, ...place }];
+  const wrong = patterns.flatMap((place) => {
+    const result = compilePattern(place.actual);
+    return result.ok ? [] : [{ file, rule: 'pattern', detail: `which ${result.detail}`, ...place }];
   });
+  return [...faults, ...wrong];
 }
 
 /** Without these keywords the time is that of the schema's size times the value's. */

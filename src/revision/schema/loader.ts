@@ -77,10 +77,10 @@ function onePerPlace(errors: readonly ConfigError[]): ConfigError[] {
 
 function faultError(found: FaultInSchema, load: SchemaLoad): ConfigError {
   const { file } = found;
-  if ('pattern' in found) {
-    const { path, pattern, detail } = found;
+  if ('path' in found) {
+    const { path, rule, actual, detail } = found;
     const place = { code: 'schema_invalid', file, line: load.lineOf(file, path), pointer: toPointer(path) };
-    return configError({ ...place, rule: 'pattern', actual: pattern, detail: `is ${JSON.stringify(pattern)}, which ${detail}` });
+    return configError({ ...place, rule, actual, detail: `is ${JSON.stringify(actual)}, ${detail}` });
   }
   const { fault, draft } = found;
   const path = fault.member === undefined ? fault.path : [...fault.path, fault.member];

@@ -151,7 +151,7 @@ function missingOfEmail(text: string): string | null {
   if (at === text.length - 1) return 'the domain after "@" is missing';
   const domain = text.slice(at + 1);
   const host = domain.startsWith('[') ? null : missingOfHost(domain);
-  return host === null ? 'the name before "@" has a character that is not allowed' : `in its domain, ${host}`;
+  return host === null ? 'the name before "@" is not well formed' : `in its domain, ${host}`;
 }
 
 function missingOfHost(text: string): string | null {

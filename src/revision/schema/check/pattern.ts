@@ -13,6 +13,7 @@ export function compilePattern(source: string): PatternResult {
     return { ok: true, pattern: new RegExp(source, 'u') };
   } catch (error) {
     const plain = withoutIdleParts(source);
+    if (plain === null) return { ok: false, detail: AMBIGUOUS_CLASS };
     const pattern = plain === source ? null : tryCompile(plain);
     return pattern === null ? { ok: false, detail: reasonOf(error) } : { ok: true, pattern };
   }
@@ -98,7 +99,7 @@ function foreignGroup(rest: string): string | null {
   if (group !== undefined) return `has ${group}…), which is not part of ECMA-262`;
   const [possessive] = /^[*+?}][+]/.exec(rest) ?? [];
   if (possessive !== undefined) return `has the possessive ${possessive}, which is not part of ECMA-262`;
-  const [open] = /^\{,\d+\}/.exec(rest) ?? [];
+  const [open] = /^\{,\d*\}/.exec(rest) ?? [];
   return open === undefined ? null : `has ${open}, which is not part of ECMA-262: write {0${open.slice(1)}`;
 }
 
@@ -107,12 +108,25 @@ const CLASS_ESCAPE = /^\\[dDwWsSpP]/;
 /** What `u` lets a backslash stand before. */
 const SYNTAX = new Set('^$\\.*+?()[]{}|/');
 
-/** The same pattern with backslashes only where `u` allows them, and escaped where `u` wants that and other dialects do not. */
-function withoutIdleParts(source: string): string {
+const AMBIGUOUS_CLASS = 'has a character class that dialects read differently: write \\[ and \\] for brackets in it';
+
+/**
+ * The same pattern with backslashes only where `u` allows them, and escaped where `u` wants that and other dialects do not; null where a
+ * bracket is left over because other dialects end a class elsewhere: `[]a]`, `[a-z&&[^b]]`.
+ */
+function withoutIdleParts(source: string): string | null {
   const tokens = [...tokensOf(source)];
+  const isLoose = tokens.some(({ text, kind, inClass }) => text === ']' && kind === 'char' && !inClass);
+  if (isLoose && tokens.some((token, index) => isAmbiguous(token, tokens[index - 1], tokens[index - 2]))) return null;
   const quantifiers = [...source.matchAll(/\{\d+(?:,\d*)?\}/g)];
   const braces = new Set(quantifiers.flatMap(({ 0: text, index }) => [index, index + text.length - 1]));
   return tokens.map((token, index) => plain(token, tokens[index - 1], tokens[index + 1], braces.has(token.at))).join('');
+}
+
+/** An empty class, or a bracket within one. */
+function isAmbiguous({ text, kind, inClass }: Token, before: Token | undefined, beforeThat: Token | undefined): boolean {
+  if (kind === 'close') return before?.kind === 'open' || (before?.text === '^' && beforeThat?.kind === 'open');
+  return inClass && text === '[';
 }
 
 function plain({ text, kind, inClass }: Token, before: Token | undefined, after: Token | undefined, isQuantifier: boolean): string {
