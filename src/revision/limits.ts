@@ -26,10 +26,7 @@ export type RevisionLimits = {
   maxDeviceFolders: number;
   /** Names looked at on the way to the device folders: a few trees can spell out billions. */
   maxNamesOnTheWay: number;
-  /**
-   * Of one folder in all, for parsing large files and checking schemas: far above what honest ones take, on a busy machine too. A schema
-   * whose errors multiply takes about 0.5 GB of memory per second of it.
-   */
+  /** Of one folder in all, for parsing large files and checking schemas: far above what honest ones take, on a busy machine too. */
   maxValidationMs: number;
   /** Further errors of the same file are only counted. */
   maxErrorsPerFile: number;

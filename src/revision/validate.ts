@@ -16,7 +16,7 @@ export type FileVerdict = {
   secrets: string[];
 };
 
-/** How many of the engine's errors are put into words before they are sorted and cut: a hostile file has as many as it has values. */
+/** How many faults are put into words before they are sorted and cut: a hostile file has as many as it has values. */
 const MAX_WORDED_ERRORS = 1_000;
 
 /**

@@ -13,10 +13,14 @@ export type Keyword = {
   check(...path: string[]): Check;
 };
 
+/** Further faults of a document are not noted: a hostile one has as many as its values times its rules, which would fill the memory. */
+const MAX_FAULTS = 10_000;
+
 /** Notes a fault. @returns false, for the check to return */
 export function report(visit: Visit, { name, value: limit, schema }: Keyword, fault: Partial<SchemaFault> & { value: unknown }): false {
-  const isSecret = isMarkedSecret(schema);
-  visit.findings.faults.push({ keyword: name, limit, path: pathOf(visit.place), isSecret, ...fault });
+  const { faults } = visit.findings;
+  if (faults.length < MAX_FAULTS)
+    faults.push({ keyword: name, limit, path: pathOf(visit.place), isSecret: isMarkedSecret(schema), ...fault });
   return false;
 }
 
