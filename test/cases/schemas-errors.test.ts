@@ -156,6 +156,28 @@ describe('a schema that is none', () => {
   });
 });
 
+describe('alternatives that all fail', () => {
+  const schema = { anyOf: [{ type: 'string' }, { const: 0 }, { properties: { a: { type: 'integer' } } }] };
+
+  test('are reported for those that the value may mean', async () => {
+    const errors = await errorsOf(schema, '{\n"a":"x"}');
+    expect(errors.map(({ pointer, rule }) => [pointer, rule])).toEqual([
+      ['', 'anyOf'],
+      ['/a', 'type'],
+    ]);
+    expect((await errorsOf({ anyOf: [{ type: 'string' }, { const: 0 }] }, '1')).map(({ rule }) => rule)).toEqual([
+      'type',
+      'const',
+      'anyOf',
+    ]);
+  });
+
+  test('show the fault of a schema where it is', async () => {
+    expect(await errorsOf({ $schema: D7, items: [{ type: 'objekt' }] }, '[]')).toMatchObject([{ pointer: '/items/0/type', rule: 'enum' }]);
+    expect(await errorsOf({ type: ['string', 'string'] }, '1')).toMatchObject([{ pointer: '/type', rule: 'uniqueItems' }]);
+  });
+});
+
 describe('references between the files of a repository', () => {
   test('are relative to the file, to its "$id", or an "$id" that another file has', async () => {
     const more: Files = {

@@ -68,11 +68,14 @@ async function loadAndCompile(places: SchemaPlaces, name: string): Promise<Found
 /** A schema of nothing but errors need not show all of them. */
 const MAX_SCHEMA_ERRORS = 20;
 
-/** What a metaschema says of one place, it says through each of its vocabularies and alternatives. */
+/** A metaschema reports one place through each of its vocabularies and alternatives. */
 function onePerPlace(errors: readonly ConfigError[]): ConfigError[] {
   const first = new Map(errors.toReversed().map((error) => [`${error.file} ${error.pointer}`, error]));
   const ordered = [...first.values()].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  return ordered.slice(0, MAX_SCHEMA_ERRORS);
+  // That no alternative fits says nothing beside the reason why.
+  const isSummary = ({ rule, file, pointer }: ConfigError): boolean =>
+    rule === 'anyOf' && ordered.some((other) => other.file === file && other.pointer.startsWith(`${pointer}/`));
+  return ordered.filter((error) => !isSummary(error)).slice(0, MAX_SCHEMA_ERRORS);
 }
 
 function faultError(found: FaultInSchema, load: SchemaLoad): ConfigError {

@@ -9,7 +9,7 @@ const MAX_SHOWN_CHARS = 200;
 export function wordingOf(fault: SchemaFault, isSecret: boolean): Wording {
   const { keyword, member } = fault;
   const row = Object.hasOwn(ROWS, keyword) ? ROWS[keyword] : undefined;
-  const actual = member === undefined ? shownOf(fault.found ?? fault.value, isSecret) : undefined;
+  const actual = member === undefined ? shownOf(row?.measures === true ? fault.found : fault.value, isSecret) : undefined;
   const hidesLimit = isSecret && ['const', 'enum'].includes(keyword);
   const limit = row?.hasLimit === true && !hidesLimit ? fault.limit : undefined;
   const is = `is ${shownOf(fault.value, isSecret) === undefined ? nameless(fault.value, isSecret) : literal(fault.value)}`;
@@ -17,7 +17,7 @@ export function wordingOf(fault: SchemaFault, isSecret: boolean): Wording {
   return { detail, actual: typeof actual === 'number' && !Number.isFinite(actual) ? literal(actual) : actual, limit };
 }
 
-type Row = { hasLimit: boolean; detail(fault: SchemaFault & { is: string; isHidden: boolean }): string };
+type Row = { hasLimit: boolean; measures?: true; detail(fault: SchemaFault & { is: string; isHidden: boolean }): string };
 
 function limited(detail: Row['detail']): Row {
   return { hasLimit: true, detail };
@@ -28,10 +28,12 @@ function plain(detail: Row['detail']): Row {
 }
 
 const compared = (comparison: string): Row => limited(({ is, limit }) => `${is}, must be ${comparison} ${literal(limit)}`);
-const counted = (unit: string, comparison: string): Row =>
-  limited(
-    ({ found, limit, isHidden }) => `has ${isHidden ? 'another number of' : found} ${unit}, must have ${comparison} ${literal(limit)}`,
-  );
+const counted = (unit: string, comparison: string): Row => ({
+  hasLimit: true,
+  measures: true,
+  detail: ({ found, limit, isHidden }) =>
+    `has ${isHidden ? 'another number of' : found} ${unit}, must have ${comparison} ${literal(limit)}`,
+});
 const missing = plain(() => 'is missing');
 const unknown = plain(() => 'is not known here');
 const surplus = plain(() => 'is not allowed here: the list must end before it');

@@ -5,8 +5,8 @@ import type { Keyword } from './keyword.ts';
 import { report } from './keyword.ts';
 import type { Pattern } from './pattern.ts';
 import { compilePattern } from './pattern.ts';
-import type { Check, Visit } from './visit.ts';
-import { Evaluated, inside, silently } from './visit.ts';
+import type { Check, SchemaFault, Visit } from './visit.ts';
+import { Evaluated, inside, pathOf, silently } from './visit.ts';
 
 /** The keywords that apply other schemas to the value or to parts of it. */
 export const APPLICATORS: Readonly<Record<string, (keyword: Keyword) => Check | null>> = {
@@ -72,16 +72,30 @@ function all(checks: readonly Check[]): Check {
   };
 }
 
-/** Every branch is tried, for its marks; the faults of branches are told when none is valid. */
+/** Every branch is tried, for its marks; the faults of branches are reported when none is valid. */
 function choose(keyword: Keyword, accepts: (count: number) => boolean): Check {
   const checks = branches(keyword);
   return (value, visit) => {
     const { faults } = visit.findings;
-    const length = faults.length;
-    const count = checks.filter((check) => isValidBranch(check, value, visit)).length;
-    if (count > 0) faults.length = length;
+    const start = faults.length;
+    const groups: SchemaFault[][] = [];
+    let count = 0;
+    for (const check of checks) {
+      const length = faults.length;
+      if (isValidBranch(check, value, visit)) count += 1;
+      else groups.push(faults.slice(length));
+    }
+    if (count > 0) faults.length = start;
+    else faults.splice(start, faults.length, ...meantBranches(groups, pathOf(visit.place).length).flat());
     return accepts(count) || report(visit, keyword, { value, found: count });
   };
+}
+
+/** The branches that the author may have meant: one for another type or value says nothing, if others fail further inside. */
+function meantBranches(groups: SchemaFault[][], depth: number): SchemaFault[][] {
+  const isOther = ({ keyword, path }: SchemaFault): boolean => path.length === depth && ['type', 'enum', 'const'].includes(keyword);
+  const meant = groups.filter((faults) => !faults.some(isOther));
+  return meant.length > 0 ? meant : groups;
 }
 
 /** What a branch evaluates counts only when it is valid. */

@@ -64,7 +64,7 @@ const FORMATS: ReadonlyMap<string, Format> = new Map(
     uuid: {
       test: isUuid,
       asks: 'a UUID (RFC 4122), such as "2eb8aa08-aa98-11ea-b4aa-73b441d16380"',
-      missing: (text) => (/^[0-9a-f]{32}$/i.test(text) ? 'the hyphens are missing' : null),
+      missing: (text) => (/^[0-9a-f]{32}$/i.test(text) ? 'the hyphens are missing' : 'it must have 8-4-4-4-12 hexadecimal digits'),
     },
     'json-pointer': {
       test: isJsonPointer,
@@ -167,6 +167,7 @@ function missingOfLabels(text: string): string | null {
   if (labels.includes('')) return 'a name between two dots is missing';
   if (labels.some((label) => label.startsWith('-') || label.endsWith('-'))) return 'no name between dots begins or ends with "-"';
   if (labels.some((label) => label.length > 63)) return 'no name between dots has more than 63 characters';
+  if (/(?:^|\.)xn--/i.test(text)) return 'what follows "xn--" stands for no international name';
   return text.length > 253 ? 'it has more than 253 characters' : null;
 }
 
@@ -188,7 +189,11 @@ function missingOfIpv6(text: string): string | null {
   if (text.includes('/')) return 'a prefix length is not part of it';
   if (text.includes('%')) return 'a zone is not part of it';
   if (text.startsWith('[')) return 'brackets are not part of it';
-  return text.includes(':') ? null : '":" is missing';
+  if (!text.includes(':')) return '":" is missing';
+  const wrong = /[^0-9a-fA-F:.]/u.exec(text)?.[0];
+  return wrong === undefined
+    ? 'it must have 8 groups, of which "::" stands for those that are 0'
+    : `${JSON.stringify(wrong)} is not allowed`;
 }
 
 function missingOfUri(text: string, needsScheme: boolean): string | null {

@@ -11,7 +11,7 @@ export type SchemaFault = {
   value: unknown;
   /** What the keyword demands. */
   limit?: unknown;
-  /** What `value` has that is measured: of a list the items that match, say. Default: its size. */
+  /** What was counted: characters, items, members, items that match, alternatives that match. */
   found?: number;
   /** Of `propertyNames`: what is wrong with the name. */
   cause?: SchemaFault | undefined;
