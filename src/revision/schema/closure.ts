@@ -8,6 +8,7 @@ import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ObjectCache } from '../object-cache.ts';
 import type { ConfigError } from '../revision.ts';
+import { withinTime } from '../time-limit.ts';
 import type { BuiltinSchemas } from './builtin.ts';
 import type { Draft } from './dialect.ts';
 import { DEFAULT_DRAFT, DRAFTS } from './dialect.ts';
@@ -27,8 +28,6 @@ export type SchemaClosure = LinkedSchema & {
 export type SchemaLoad = {
   closure: SchemaClosure | null;
   errors: ConfigError[];
-  /** Repository paths that were read or looked for in vain. */
-  paths: string[];
   /** The line in a file of the closure at which a place stands. */
   lineOf(file: string, path: readonly string[]): number | undefined;
 };
@@ -39,14 +38,18 @@ export type SchemaPlaces = { objects: ObjectCache; rootTreeOid: string; builtins
 const SCHEMA_DEPTH_FACTOR = 2;
 const BUILTIN = 'builtin:';
 
-/** Reads a schema (a repository path or `builtin:<name>`) and all that it refers to. Nothing is fetched from anywhere else. */
-export async function loadSchema(places: SchemaPlaces, name: string): Promise<SchemaLoad> {
-  const load = new Loading(places);
+/**
+ * Reads a schema (a repository path or `builtin:<name>`) and all that it refers to. Nothing is fetched from anywhere else.
+ * @param paths takes the repository paths that are read or looked for in vain
+ * @throws TookTooLong
+ */
+export async function loadSchema(places: SchemaPlaces, name: string, paths: string[]): Promise<SchemaLoad> {
+  const load = new Loading(places, paths);
   const root = await load.add(name, DEFAULT_DRAFT);
   if (root === 'missing') load.refuse('schema_missing', name, 'schema', 'is not there, but is needed as a schema');
   const closure = root === 'missing' || root === null ? null : await load.link(root);
-  const { errors, paths, documents } = load;
-  return { closure: errors.length > 0 ? null : closure, errors, paths, lineOf: (file, path) => documents.get(file)?.lineOf(path) };
+  const { errors, documents } = load;
+  return { closure: errors.length > 0 ? null : closure, errors, lineOf: (file, path) => documents.get(file)?.lineOf(path) };
 }
 
 /** What stands at a path of the repository and is no folder; null when nothing does. */
@@ -63,16 +66,17 @@ export async function findFile(places: SchemaPlaces, path: string): Promise<{ oi
 
 class Loading {
   readonly errors: ConfigError[] = [];
-  readonly paths: string[] = [];
   readonly documents = new Map<string, Document>();
   #places: SchemaPlaces;
+  #paths: string[];
   #resources = new Resources();
   /** By name; null for a file with an error of its own. */
   #files = new Map<string, { node: SchemaNode; sha256: string } | 'missing' | null>();
   #targets = new Map<SchemaNode, Targets>();
 
-  constructor(places: SchemaPlaces) {
+  constructor(places: SchemaPlaces, paths: string[]) {
     this.#places = places;
+    this.#paths = paths;
   }
 
   refuse(code: string, file: string, rule: string, detail: string): null {
@@ -84,7 +88,7 @@ class Loading {
   async add(name: string, draft: Draft): Promise<SchemaNode | 'missing' | null> {
     const known = this.#files.get(name);
     if (known !== undefined) return known === null || known === 'missing' ? known : known.node;
-    if (!name.startsWith(BUILTIN)) this.paths.push(name);
+    if (!name.startsWith(BUILTIN)) this.#paths.push(name);
     const bytes = await readBytes(this.#places, name);
     const value = bytes === 'missing' ? bytes : this.#parse(name, bytes);
     if (bytes instanceof Uint8Array && value !== null) {
@@ -101,14 +105,14 @@ class Loading {
   async link(root: SchemaNode): Promise<SchemaClosure | null> {
     const linker = new Linker(this.#resources);
     const followed = new Set<Reference>();
-    let open = linker.advance();
+    let open = this.#advance(linker);
     for (let next = open; next.length > 0; next = open.filter((reference) => !followed.has(reference))) {
       for (const reference of next) {
         followed.add(reference);
         await this.#follow(reference);
         if (this.errors.length > 0 || this.#hasTooManyFiles(root)) return null;
       }
-      open = linker.advance();
+      open = this.#advance(linker);
     }
     this.errors.push(...open.map((reference) => this.#unresolved(reference)));
     for (const { source, path, uri } of this.#resources.unknownDialects) this.errors.push(this.#unknownDialect(source.name, path, uri));
@@ -116,6 +120,11 @@ class Loading {
     const isBuiltin = [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
     const { nodes, roots } = this.#resources;
     return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin };
+  }
+
+  /** @throws TookTooLong for references that lead to ever more places */
+  #advance(linker: Linker): readonly Reference[] {
+    return withinTime(this.#places.limits.maxValidationMs, () => linker.advance());
   }
 
   #parse(name: string, bytes: Uint8Array | 'irregular' | 'too_large'): unknown {

@@ -6,7 +6,7 @@ import type { Check, Findings, SchemaFault } from './check/visit.ts';
 import { pathOf } from './check/visit.ts';
 import type { SchemaClosure } from './closure.ts';
 import type { Draft } from './dialect.ts';
-import { draftUri, isPlainReference } from './dialect.ts';
+import { DRAFTS, draftUri, isPlainReference } from './dialect.ts';
 import type { LinkedSchema } from './link.ts';
 import { Linker } from './link.ts';
 import { metaschemaOf } from './metaschemas.ts';
@@ -57,16 +57,21 @@ function verdictOf(check: Check, value: unknown): SchemaVerdict {
 /** What the metaschemas of their drafts say of the schemas, else what these cannot say. */
 function faultsOf(closure: LinkedSchema): FaultInSchema[] {
   const roots = closure.roots.filter(({ resource }) => metaschemaOf(resource.source.name) === null);
-  const faults = roots.flatMap((root) => faultsOfRoot(root, roots));
+  const bySource = Map.groupBy(roots, ({ resource }) => resource.source);
+  const faults = [...bySource.values()].flatMap((own) => DRAFTS.flatMap((draft) => faultsOfDraft(own, draft)));
   return faults.length > 0 ? faults : closure.nodes.flatMap(ownFaults);
 }
 
-function faultsOfRoot(root: SchemaNode, roots: readonly SchemaNode[]): FaultInSchema[] {
-  const { draft, source } = root.resource;
-  const foreign = roots.filter(({ resource }) => resource.source === source && resource.draft !== draft);
-  const value = withoutForeign(root.value, root.path, new Set(foreign.map(({ path }) => toPointer(path))));
-  const { faults } = verdictOf(metaCheck(draft), value);
-  return faults.map((fault) => ({ file: source.name, draft, fault: { ...fault, path: [...root.path, ...fault.path] } }));
+/** @param roots of one file */
+function faultsOfDraft(roots: readonly SchemaNode[], draft: Draft): FaultInSchema[] {
+  const isForeign = ({ resource }: SchemaNode): boolean => resource.draft !== draft;
+  const foreign = new Set(roots.filter(isForeign).map(({ path }) => toPointer(path)));
+  return roots.flatMap((root) => {
+    if (isForeign(root)) return [];
+    const { faults } = verdictOf(metaCheck(draft), withoutForeign(root.value, root.path, foreign));
+    const file = root.resource.source.name;
+    return faults.map((fault) => ({ file, draft, fault: { ...fault, path: [...root.path, ...fault.path] } }));
+  });
 }
 
 /** The parts of other drafts are judged by their own metaschemas. */

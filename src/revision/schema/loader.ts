@@ -1,4 +1,3 @@
-import { messageOf } from '../../errors.ts';
 import { configError, validationTimeout } from '../config-error.ts';
 import { toPointer } from '../document/document.ts';
 import type { ConfigError } from '../revision.ts';
@@ -48,19 +47,21 @@ export function schemaLoader(places: SchemaPlaces): SchemaLoader {
 }
 
 async function loadAndCompile(places: SchemaPlaces, name: string): Promise<FoundSchema> {
-  const load = await loadSchema(places, name);
-  const { closure, errors, paths: dependencies } = load;
+  const dependencies: string[] = [];
   const { maxValidationMs } = places.limits;
-  if (closure === null) return { schema: null, errors, dependencies };
   try {
+    const load = await loadSchema(places, name, dependencies);
+    const { closure, errors } = load;
+    if (closure === null) return { schema: null, errors, dependencies };
     const compilation = withinTime(maxValidationMs, () => compileSchema(closure));
     if (compilation.ok) return { schema: compilation.schema, errors, dependencies };
     return { schema: null, errors: onePerPlace(compilation.faults.map((fault) => faultError(fault, load))), dependencies };
   } catch (error) {
-    if (error instanceof TookTooLong) {
+    if (error instanceof TookTooLong)
       return { schema: null, errors: [validationTimeout(name, maxValidationMs, 'be compiled')], dependencies };
-    }
-    const detail = `is not a valid JSON Schema: ${messageOf(error)}`;
+    // The end of the stack, or a text that is too long.
+    if (!(error instanceof RangeError)) throw error;
+    const detail = `is too complex for a schema: ${error.message}`;
     return { schema: null, errors: [configError({ code: 'schema_invalid', file: name, rule: 'compile', detail })], dependencies };
   }
 }
