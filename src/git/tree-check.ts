@@ -22,7 +22,6 @@ export type TreeRule =
   | 'case_duplicate'
   | 'symlink'
   | 'submodule'
-  | 'mode'
   | 'unreadable'
   | 'too_deep';
 
@@ -81,10 +80,8 @@ function nameFault(entry: TreeEntry, path: string, report: (rule: TreeRule, deta
 }
 
 function modeFault(entry: TreeEntry, report: (rule: TreeRule, detail: string) => void): void {
-  if (['100644', '100755', '040000'].includes(entry.mode)) return;
   if (entry.mode === '120000') report('symlink', 'it is a symbolic link');
   else if (entry.mode === '160000') report('submodule', 'it is a submodule');
-  else report('mode', `its mode is ${entry.mode}, must be 100644 or 100755`);
 }
 
 /**
