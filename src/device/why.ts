@@ -91,6 +91,8 @@ function sourceRemedy(code: string): string {
   if (code === 'git_auth') return 'valid credentials: PATCH the source with auth';
   if (code === 'ref_missing' || code === 'repository_empty') return 'a push that creates the ref, or another ref';
   if (code === 'git_not_found' || code === 'invalid_url' || code === 'git_redirect') return 'the right URL: PATCH the source with url';
+  if (code === 'git_rate_limited') return 'the git host, when it takes requests again';
+  if (code === 'internal_error') return 'the operators of this service; it is tried again by itself';
   return 'the git host; it is tried again by itself';
 }
 

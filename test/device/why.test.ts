@@ -52,6 +52,8 @@ function converged(): WhySnapshot {
       revisionId: 'r',
       lastCheckedAt: NOW,
       lastSyncedAt: NOW,
+      movedTo: null,
+      isQuiet: false,
       errorCode: null,
       errorDetail: null,
       failures: 0,
