@@ -272,6 +272,8 @@ export async function recordHook(tx: Db, delivery: Delivery, expect: { commit: s
         expected_commit = coalesce(${expect?.commit ?? null}, s.expected_commit),
         expected_until = case when ${expect?.commit ?? null}::text is null then s.expected_until else now() + make_interval(secs => ${expect?.seconds ?? 0}) end
       from recorded r where s.id = r.source_id and ${expect !== null}
+    ), retried as (
+      update job_failures j set retry_at = now() from recorded r where j.queue = 'source' and j.key = r.source_id::text and ${expect !== null}
     )
     select exists (select 1 from recorded) as fresh`;
   return row.fresh;

@@ -69,6 +69,7 @@ function converged(): WhySnapshot {
     deployment: undefined,
     retryAt: null,
     rollout: undefined,
+    failures: [],
     siteHold: null,
   };
 }
