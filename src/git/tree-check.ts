@@ -5,6 +5,8 @@ export type TreeFault = {
   /** From the root of the repository. */
   path: string;
   rule: TreeRule;
+  /** The other path, of a `case_duplicate`. */
+  twin?: string;
   /** For people, one line. */
   detail: string;
 };
@@ -45,7 +47,8 @@ export function checkEntry(entries: TreeEntry[], prefix: string): TreeFault[] {
     const folded = foldName(entry.name);
     const other = names.get(folded);
     if (other === entry.name) report('duplicate', 'the name is there twice');
-    else if (other !== undefined) faults.push({ path, rule: 'case_duplicate', detail: caseDuplicate(path, other) });
+    else if (other !== undefined)
+      faults.push({ path, rule: 'case_duplicate', twin: joinPath(prefix, other), detail: caseDuplicate(path, other) });
     names.set(folded, entry.name);
   }
   return faults;

@@ -8,7 +8,7 @@
  * | device folders that differ only in case | both folders | `path`, `case_duplicate` |
  * | symbolic links (inside and outside), submodules, odd modes | the folder | `path`, `symlink`, `submodule`, `mode` |
  * | 1,000 levels | the folder | `path`, `too_deep` (32 levels) |
- * | 1,000,000 files by shared trees | the folder | `too_large`, `maxBundleFiles` |
+ * | 1,000,000 files by shared trees | the folder | `too_large`, `maxListedFiles` |
  * | folders that multiply on the way to devices | the revision | `fleet`, `maxDeviceFolders` or `maxNamesOnTheWay` |
  * | files or bundles too large, or many files only to be validated | the folder | `too_large` |
  * | LFS pointers | the folder | `lfs_pointer` |
@@ -117,7 +117,7 @@ const cases: Case[] = [
   {
     title: 'million files',
     code: 'too_large',
-    rule: 'maxBundleFiles',
+    rule: 'maxListedFiles',
     names: '',
     build: async (repository) => {
       const oid = await repository.write('blob', 'x');
