@@ -1,9 +1,10 @@
+import type { ObjectSource } from '../git/object-source.ts';
 import { isProblem } from '../git/problems.ts';
 import type { TreeFault, TreeRule } from '../git/tree-check.ts';
 import type { TreeFile, TreeListing } from '../git/tree-diff.ts';
 import { listTree } from '../git/tree-diff.ts';
 import { configError } from './config-error.ts';
-import type { FolderContext } from './folder-work.ts';
+import type { RevisionLimits } from './limits.ts';
 import type { ConfigError } from './revision.ts';
 
 /** Something in a folder that no device may get. It is an error only where the manifest selects it. */
@@ -25,7 +26,7 @@ const HOSTILE: ReadonlySet<TreeRule> = new Set(['empty_name', 'dot_name', 'git_n
 
 /** The files of a folder of the repository, and everything in it that must not reach a device. */
 export async function listFiles(
-  { objects, limits }: Pick<FolderContext, 'objects' | 'limits'>,
+  { objects, limits }: { objects: ObjectSource; limits: Pick<RevisionLimits, 'maxListedFiles' | 'maxTreeDepth'> },
   path: string,
   treeOid: string,
 ): Promise<ListedFiles> {
