@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { QueueName } from '../src/db/queue.ts';
 import { transact } from '../src/db/transact.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
+import { createJobs } from './jobs.ts';
 import { startNotifying } from './notify.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
 import { createLanes, PATIENT_AT_ONCE } from './reconcile/lanes.ts';
@@ -31,16 +33,20 @@ export async function startController(controller: Controller): Promise<{ stop():
       controller.log.warn({ err: error, origin }, 'sources of a host that is well again wait for their turn');
     });
   });
-  await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
-  await queue.work('rollout', 4, (id) => restAfter(() => reconcileRollout(controller, id)));
-  await queue.work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
+  const jobs = createJobs(controller);
+  const work = (name: QueueName, atOnce: number, handler: (key: string) => Promise<void>) =>
+    queue.work(name, atOnce, jobs.counted(name, handler));
+  await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
+  await work('rollout', 4, (id) => restAfter(() => reconcileRollout(controller, id)));
+  await work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
   const planning: Planning = new Set();
-  await queue.work('merge_request', 3, (id) => reconcileMergeRequest(controller, planning, id));
-  await queue.work('commit_status', 3, (id) => reconcileStatus(controller, id));
-  await queue.work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
+  await work('merge_request', 3, (id) => reconcileMergeRequest(controller, planning, id));
+  await work('commit_status', 3, (id) => reconcileStatus(controller, id));
+  await work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
   const poll = createPoll();
   const notifying = await startNotifying(controller);
   const chores = startChores(controller, [
+    jobs.chore,
     ...notifying.chores,
     poll,
     resync,

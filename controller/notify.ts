@@ -1,9 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { isDatabaseOutage } from '../src/db/away.ts';
+import { transact } from '../src/db/transact.ts';
 import { messageOf } from '../src/errors.ts';
 import { EVENTS_CHANNEL } from '../src/event/store.ts';
+import { foreignText } from '../src/git/problems.ts';
 import { newId } from '../src/ids.ts';
-import { type Claim, claimDue, dropClaims, yieldClaim } from '../src/notification/claim.ts';
+import { type Claim, claimDue, dropClaims, noteFailure, yieldClaim } from '../src/notification/claim.ts';
+import { eventOf, FAILURES_TO_TELL } from '../src/notification/notification.ts';
+import { lockNotification } from '../src/notification/store.ts';
 import { wakeWanting } from '../src/notification/wake.ts';
+import { backoffSeconds } from '../src/source/source.ts';
 import type { Controller } from './context.ts';
 import { reconcileNotification } from './reconcile/notification.ts';
 import type { Chore } from './sweep/sweep.ts';
@@ -12,6 +18,8 @@ import type { Chore } from './sweep/sweep.ts';
 const SETTLE_MS = 200;
 /** Before another look, after one that failed. */
 const RETRY_MS = 1_000;
+/** The longest pause after errors of this service. */
+const MAX_REST_SECONDS = 300;
 /** Notifications worked at in this process at once: most of the time they wait for their receivers. */
 const MAX_AT_ONCE = 200;
 /** What is being sent when the process stops may end within this; what is cut off is sent again, under the same id. */
@@ -37,8 +45,11 @@ export async function startNotifying(controller: Controller): Promise<Notifying>
       looks.want(claim.organizationId);
     } catch (error) {
       if (stopping.signal.aborted) return yieldClaim(store.sql, claim);
-      // The claim runs out and is taken up anew.
-      log.error({ notificationId: claim.id, err: error }, `cannot work at a notification: ${messageOf(error)}`);
+      log.error({ notificationId: claim.id, err: error }, `failed to work on a notification; it is tried again: ${messageOf(error)}`);
+      // Where this fails too, the claim runs out and is taken up anew.
+      await noteUnexpected(controller, claim, error).catch((cause: unknown) => {
+        log.warn({ notificationId: claim.id, err: cause }, 'failed to record that a notification failed');
+      });
     }
   };
   const startDue = async () => {
@@ -68,6 +79,21 @@ export async function startNotifying(controller: Controller): Promise<Notifying>
       clearTimeout(cut);
     },
   };
+}
+
+/** An error of this service is shown like one of the receiver: it counts, and the third in a row is announced. */
+async function noteUnexpected({ store, metrics }: Controller, claim: Claim, error: unknown): Promise<void> {
+  metrics.jobFailed('notification');
+  if (isDatabaseOutage(error)) return;
+  const lastError = `unexpected error of this service: ${foreignText(messageOf(error))}`;
+  await transact(store, async ({ tx, emit }) => {
+    const notification = await lockNotification(tx, claim.organizationId, claim.id);
+    if (notification === undefined) return;
+    const failures = notification.failures + 1;
+    const inSeconds = Math.min(MAX_REST_SECONDS, backoffSeconds(failures, Math.random()));
+    if (!(await noteFailure(tx, claim, lastError, inSeconds))) return;
+    if (failures === FAILURES_TO_TELL) emit(eventOf(notification, 'notification.failing', { failures, lastError }));
+  });
 }
 
 type Looks = {

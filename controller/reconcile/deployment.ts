@@ -5,6 +5,7 @@ import { messageOf, Problem } from '../../src/errors.ts';
 import { newId } from '../../src/ids.ts';
 import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
 import type { Controller } from '../context.ts';
+import { DevicesFailed } from '../devices-failed.ts';
 
 /** Deliveries at once per organization and process. */
 const PARALLEL = 8;
@@ -12,17 +13,23 @@ const DELIVERY_TIMEOUT_MS = 60_000;
 
 type Due = { organizationId: string; deploymentId: string; deviceId: string; adapter: string; bundle: string; previous: string | null };
 
-/** Brings the queued attempts of devices that are pushed to through their adapters. Devices that pull are not its concern. */
+/**
+ * Delivers the queued attempts of devices that are pushed to through their adapters. Devices that pull are not its concern.
+ * @throws DevicesFailed once all others are served
+ */
 export async function reconcileDeliveries(controller: Controller, organizationId: string): Promise<void> {
   const pushed = controller.adapters.names.filter((name) => controller.adapters.get(name).delivery === 'push');
+  const failed = new Map<string, unknown>();
   for (;;) {
     const due = await controller.store.sql<Due[]>`
       select t.organization_id as "organizationId", t.id as "deploymentId", d.id as "deviceId", d.adapter, t.bundle, d.good_bundle as previous
       from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
-      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${pushed}::text[]) order by t.id limit ${PARALLEL}`;
-    if (due.length === 0) return;
-    await Promise.all(due.map((attempt) => deliver(controller, attempt)));
+      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${pushed}::text[])
+        and d.id <> all(${[...failed.keys()]}::text[]) order by t.id limit ${PARALLEL}`;
+    if (due.length === 0) break;
+    await Promise.all(due.map((attempt) => deliver(controller, attempt).catch((error: unknown) => failed.set(attempt.deviceId, error))));
   }
+  if (failed.size > 0) throw new DevicesFailed(failed);
 }
 
 async function deliver(controller: Controller, due: Due): Promise<void> {

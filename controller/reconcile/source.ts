@@ -1,6 +1,7 @@
 import { transact } from '../../src/db/transact.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
 import { faultPoint } from '../../src/faults.ts';
+import { redirectOf } from '../../src/git/protocol.ts';
 import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
 import { stalePaths } from '../../src/revision/stale-paths.ts';
@@ -16,7 +17,7 @@ import {
   type Source,
   type SourceStatus,
 } from '../../src/source/source.ts';
-import { type CheckOutcome, putOffCheck, recordCheck, recordFailedCheck, sourceById } from '../../src/source/store.ts';
+import { type CheckOutcome, noteMoved, putOffCheck, recordCheck, recordFailedCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { evaluateAgain } from './evaluate.ts';
 import type { Lanes } from './lanes.ts';
@@ -28,7 +29,8 @@ import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
  */
 export async function reconcileSource(controller: Controller, lanes: Lanes, id: string): Promise<void> {
   const source = await sourceById(controller.store.sql, id);
-  if (source === undefined) return;
+  // A host that named a time is not asked before it, whoever woke the source.
+  if (source === undefined || source.isQuiet) return;
   const started = performance.now();
   const log = controller.log.child({ sourceId: id });
   try {
@@ -48,6 +50,7 @@ async function sync(controller: Controller, source: Source, started: number, sig
   const queued = queueTime(source);
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   const head = await lookUpHead(controller, source, remote, signal);
+  if (head.movedTo !== source.movedTo) await noteMoved(controller.store.sql, source.id, head.movedTo);
   const listedMs = Math.round(performance.now() - started);
   const owner = { organizationId: source.organizationId, sourceId: source.id };
   const stale = await stalePaths(controller.store.sql, owner);
@@ -87,7 +90,7 @@ export async function lookUpHead(
   source: Source,
   remote: Remote,
   signal?: AbortSignal,
-): Promise<{ name: string; oid: string }> {
+): Promise<{ name: string; oid: string; movedTo: string | null }> {
   const started = performance.now();
   const call = {
     prefixes: refPrefixes(source.ref),
@@ -99,7 +102,7 @@ export async function lookUpHead(
   try {
     const refs = await controller.hosts.run(remote, () => listRefs(remote, call), signal);
     controller.metrics.gitRequest('list_refs', 'ok', performance.now() - started);
-    return resolveRef(refs, source.ref);
+    return { ...resolveRef(refs, source.ref), movedTo: remote.kind === 'http' ? redirectOf(remote) : null };
   } catch (error) {
     if (error instanceof Problem) controller.metrics.gitRequest('list_refs', error.code, performance.now() - started);
     throw error;
@@ -139,8 +142,9 @@ function outcomeOf(source: Source, error: Problem): CheckOutcome {
   }
   const failures = source.failures + 1;
   // A host that names a time is not asked before it.
-  const nextCheckInSeconds = Math.max(backoffSeconds(failures, Math.random()), (error.retryAfterSeconds ?? 0) * (1 + Math.random() / 10));
-  return { status: 'failing', error: told, failures, nextCheckInSeconds, arrived: false };
+  const quietSeconds = error.retryAfterSeconds;
+  const nextCheckInSeconds = Math.max(backoffSeconds(failures, Math.random()), (quietSeconds ?? 0) * (1 + Math.random() / 10));
+  return { status: 'failing', error: told, failures, nextCheckInSeconds, quietSeconds, arrived: false };
 }
 
 /** Writes what a look at the source came to, with the time of the next, and tells it when it is another than before. */

@@ -7,6 +7,7 @@ import { nameOf } from '../../src/device/desired.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
 import { isNoSpace } from '../../src/wire/no-space.ts';
 import type { Controller } from '../context.ts';
+import { DevicesFailed } from '../devices-failed.ts';
 
 /** Devices per turn. */
 const BATCH = 200;
@@ -21,13 +22,14 @@ type Behind = { organizationId: string; deviceId: string; workspace: string | nu
  * Lets the workspaces of an organization follow what its devices confirmed, in batches, off the path of any device. A workspace that was lost is
  * made again: everything in it comes from the database.
  * @param ending the process is about to stop: no further one is begun, the next resync goes on
+ * @throws DevicesFailed once all others follow
  */
 export async function reconcileWorkspaces(controller: Controller, organizationId: string, ending: AbortSignal): Promise<void> {
   const failures = new Map<string, Failure>();
   while (!ending.aborted) {
     await afterDevices(controller, ending);
     const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failures.has(device.deviceId));
-    if (behind.length === 0) return;
+    if (behind.length === 0) break;
     const queue = [...behind];
     const done: Followed[] = [];
     const failed: Failure[] = [];
@@ -47,6 +49,7 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
     // The others would fare no better; the next resync tries again.
     if (failed.some(({ error }) => isNoSpace(error))) return;
   }
+  if (failures.size > 0) throw new DevicesFailed(new Map([...failures].map(([id, { error }]) => [id, error])));
 }
 
 /** So few devices at work leave time for the disk. */

@@ -65,8 +65,8 @@ async function lookAt(controller: Controller, source: Source): Promise<'unchange
   try {
     const { config } = controller;
     const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
-    const { oid } = await lookUpHead(controller, source, remote);
-    return steady && oid === source.headCommit ? 'unchanged' : 'changed';
+    const { oid, movedTo } = await lookUpHead(controller, source, remote);
+    return steady && oid === source.headCommit && movedTo === source.movedTo ? 'unchanged' : 'changed';
   } catch (error) {
     if (!(error instanceof Problem) || NO_FAULT.has(error.code)) return 'changed';
     await recordFailure(controller, source, error).catch((cause: unknown) => {

@@ -21,6 +21,7 @@ async function loop(controller: Controller, chore: Chore, signal: AbortSignal): 
     try {
       await chore.run(controller);
     } catch (error) {
+      controller.metrics.choreFailed(chore.name);
       controller.log[isDatabaseAway(error) ? 'debug' : 'error']({ chore: chore.name, err: error }, 'chore failed');
     }
     await pause(chore.everySeconds * 1000 * (0.9 + Math.random() * 0.2), signal);

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listBackups } from '../backup/store.ts';
 import { listCommands } from '../command/store.ts';
+import { failuresForDevice } from '../db/job-failures.ts';
 import { deploymentsById, listDeployments } from '../deployment/store.ts';
 import { notFound } from '../errors.ts';
 import { EventView, viewEvent } from '../event/schemas.ts';
@@ -84,7 +85,8 @@ export function deviceHistoryRoutes({ store }: Services) {
     const deployment = latest === undefined ? undefined : (await deploymentsById(sql, organizationId, [latest.id])).get(latest.id);
     const rollout = source === undefined ? undefined : await newestRollout(sql, organizationId, source.id);
     const siteHold = device.siteId === null ? null : await siteHoldOf(sql, organizationId, device.siteId);
-    return { device, source, path, deployment, retryAt: latest?.retryAt ?? null, rollout, siteHold };
+    const failures = await failuresForDevice(sql, organizationId, id);
+    return { device, source, path, deployment, failures, retryAt: latest?.retryAt ?? null, rollout, siteHold };
   };
   const blockersOf = (seen: Awaited<ReturnType<typeof snapshot>>) =>
     why(seen).map((blocker) => ({ ...blocker, since: blocker.since?.toISOString() ?? null }));

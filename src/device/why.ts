@@ -1,3 +1,4 @@
+import type { ShownFailure } from '../db/job-failures.ts';
 import type { Deployment } from '../deployment/store.ts';
 import type { SourcePath } from '../revision/store.ts';
 import type { Rollout } from '../rollout/rollout.ts';
@@ -16,6 +17,8 @@ export type WhySnapshot = {
   retryAt: Date | null;
   /** The source's newest. */
   rollout: Rollout | undefined;
+  /** Work of the service for this device that keeps failing. */
+  failures: readonly ShownFailure[];
   /** Of the site where it stands. */
   siteHold: { name: string; at: Date; by: string; reason: string } | null;
 };
@@ -28,6 +31,7 @@ export function why(snapshot: WhySnapshot): Blocker[] {
     ...holdBlockers(snapshot),
     ...deliveryBlockers(snapshot),
     ...driftBlockers(snapshot.device),
+    ...failureBlockers(snapshot),
   ];
   return blockers;
 }
@@ -91,6 +95,8 @@ function sourceRemedy(code: string): string {
   if (code === 'git_auth') return 'valid credentials: PATCH the source with auth';
   if (code === 'ref_missing' || code === 'repository_empty') return 'a push that creates the ref, or another ref';
   if (code === 'git_not_found' || code === 'invalid_url' || code === 'git_redirect') return 'the right URL: PATCH the source with url';
+  if (code === 'git_rate_limited') return 'the git host, when it takes requests again';
+  if (code === 'internal_error') return 'the operators of this service; it is tried again by itself';
   return 'the git host; it is tried again by itself';
 }
 
@@ -173,12 +179,14 @@ const ROLLOUT_CODES: Readonly<Record<string, string>> = {
   awaiting_approval: 'awaiting_approval',
   window_closed: 'window_closed',
   dependency: 'dependency',
+  internal_error: 'internal_error',
 };
 const ROLLOUT_REMEDIES: Readonly<Record<string, string>> = {
   rollout_paused: 'resuming the rollout',
   awaiting_approval: 'an approval',
   window_closed: 'the next window, or an admin who overrides it',
   dependency: 'the rollout that comes first',
+  internal_error: 'the operators of this service; it is tried again by itself',
 };
 
 function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
@@ -226,6 +234,18 @@ function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
     blockers.push(...rolloutBlocker(snapshot));
   }
   return blockers;
+}
+
+const FAILING: Readonly<Record<string, string>> = { deployment: 'delivery_failing', workspace: 'workspace_failing' };
+
+/** Deliveries are for devices that are pushed to. */
+function failureBlockers({ device, failures }: WhySnapshot): Blocker[] {
+  const own = failures.filter(({ queue }) => queue !== 'deployment' || device.adapter !== 'agent');
+  return own.map(({ queue, error, since, retryAt }) => {
+    const what = queue === 'deployment' ? 'deliver to the device' : 'update its workspace';
+    const detail = `Cannot ${what}: unexpected error of this service, "${error}"; the next try is at ${retryAt.toISOString()}`;
+    return { code: FAILING[queue] ?? 'job_failing', detail, since, unblockedBy: 'the operators of this service' };
+  });
 }
 
 function driftBlockers(device: Device): Blocker[] {

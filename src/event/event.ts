@@ -72,5 +72,7 @@ export type EventType =
   | 'notification.recovered'
   | 'notification.disabled'
   | 'notification.test'
+  | 'job.failing'
+  | 'job.recovered'
   | 'service.watching'
   | 'service.not_watching';

@@ -70,6 +70,8 @@ const RULES: Readonly<Record<EventType, Rule>> = {
   'notification.recovered': 'info',
   'notification.disabled': 'error',
   'notification.test': 'info',
+  'job.failing': 'error',
+  'job.recovered': 'info',
   'service.watching': 'info',
   'service.not_watching': 'warning',
 };

@@ -2,7 +2,7 @@ import type { Limits } from './limits.ts';
 import type { ObjectSource, TreeEntry } from './object-source.ts';
 import { gitProblem, isProblem } from './problems.ts';
 
-/** Files and symbolic links. To Git any other odd mode is a submodule, whose commit is not sent; `checkEntry` refuses those. */
+/** Files and symbolic links. A submodule's commit is not sent. */
 const IS_BLOB = /^1[02]/;
 
 /**

@@ -1,11 +1,11 @@
 import { pathToFileURL } from 'node:url';
 import { type FetchOptions, requireOid } from './fetch-options.ts';
 import { askForPack } from './fetch-pack.ts';
-import { gitStream, startCall } from './http-client.ts';
+import { gitStream, type RunningCall, startCall } from './http-client.ts';
 import { writeIncoming } from './incoming.ts';
 import { MAX_PACKS, readMirrorTip, wantAfter } from './mirror-files.ts';
-import { mirrorProblem } from './problems.ts';
-import type { Remote } from './remote.ts';
+import { isProblem, mirrorProblem } from './problems.ts';
+import type { HttpRemote, Remote } from './remote.ts';
 
 export type DownloadOptions = FetchOptions & {
   /** `mirror`: what is fetched stays in `dir`, and the next time only what is new is asked for. `once`: the commit alone, for one reading. */
@@ -22,25 +22,38 @@ export type DownloadOptions = FetchOptions & {
 export async function download(dir: string, remote: Remote, options: DownloadOptions): Promise<string> {
   requireOid(options);
   if (remote.kind === 'local') return pathToFileURL(remote.path).href;
-  const { oid, limits } = options;
-  const keep = options.keep === 'mirror';
-  const tip = keep ? await readMirrorTip(dir) : undefined;
-  const known = tip !== undefined && tip.packCount < MAX_PACKS ? tip : { head: null, shallow: [] };
-  const head = { oid, from: remote.url.href, base: known.head, keep, nothing: known.head === oid };
+  const tip = options.keep === 'mirror' ? await readMirrorTip(dir) : undefined;
+  const known = tip !== undefined && tip.packCount < MAX_PACKS ? tip : { head: null };
   const call = startCall(options);
+  const fetchAfter = (base: string | null) => fetchBody(dir, remote, options, call, base);
   try {
-    await writeIncoming(dir, head, async (file) => {
-      if (head.nothing) return;
-      await askForPack(remote, wantAfter(known, oid), limits, call, (request) =>
-        gitStream(remote, request, call, async (chunk) => {
-          await file.writeFile(chunk).catch((error: unknown) => {
-            throw mirrorProblem(error);
-          });
-        }),
-      );
+    await fetchAfter(known.head).catch((error: unknown) => {
+      if (known.head === null || !isProblem(error, 'git_too_large')) throw error;
+      // The commit alone may cost less than what the mirror lacks, whatever the reason.
+      return fetchAfter(null);
     });
   } catch (error) {
     throw mirrorProblem(error);
   }
   return pathToFileURL(dir).href;
+}
+
+async function fetchBody(
+  dir: string,
+  remote: HttpRemote,
+  { oid, limits, keep }: DownloadOptions,
+  call: RunningCall,
+  base: string | null,
+): Promise<void> {
+  const head = { oid, from: remote.url.href, base, keep: keep === 'mirror', nothing: base === oid };
+  await writeIncoming(dir, head, async (file) => {
+    if (head.nothing) return;
+    await askForPack(remote, wantAfter({ head: base }, oid), limits, call, (at, request) =>
+      gitStream(at, request, call, async (chunk) => {
+        await file.writeFile(chunk).catch((error: unknown) => {
+          throw mirrorProblem(error);
+        });
+      }),
+    );
+  });
 }

@@ -7,7 +7,7 @@ import type { HttpRemote } from './remote.ts';
 
 export type Want = {
   oid: string;
-  /** Commits that are complete here (but for what `shallow` cuts off). */
+  /** Commits whose trees are complete here; `shallow` names those without parents. */
   haves: string[];
   /** Commits here whose parents are missing. */
   shallow: string[];
@@ -28,8 +28,8 @@ const OVERHEAD_BYTES = 1024 * 1024;
  */
 export async function fetchPack(remote: HttpRemote, want: Want, limits: Limits, call: RunningCall): Promise<FetchedPack> {
   const where = remote.url.href;
-  return await askForPack(remote, want, limits, call, async (request) =>
-    parseFetched(await gitRequest(remote, request, call), limits, where),
+  return await askForPack(remote, want, limits, call, async (at, request) =>
+    parseFetched(await gitRequest(at, request, call), limits, where),
   );
 }
 
@@ -39,14 +39,15 @@ export async function askForPack<T>(
   want: Want,
   limits: Limits,
   call: RunningCall,
-  receive: (request: GitRequest) => Promise<T>,
+  receive: (at: HttpRemote, request: GitRequest) => Promise<T>,
 ): Promise<T> {
-  const maxBytes = Math.ceil(limits.maxPackBytes * 1.001) + OVERHEAD_BYTES;
-  const ask = (body: string, headers: Record<string, string>) =>
-    receive({ method: 'POST', path: UPLOAD_PACK, headers, body: Buffer.from(body), maxBytes });
+  const packBytes = want.haves.length > 0 ? Math.min(limits.maxPackBytes, limits.maxIncrementBytes) : limits.maxPackBytes;
+  const maxBytes = Math.ceil(packBytes * 1.001) + OVERHEAD_BYTES;
+  const ask = (at: HttpRemote, body: string, headers: Record<string, string>) =>
+    receive(at, { method: 'POST', path: UPLOAD_PACK, headers, body: Buffer.from(body), maxBytes });
   return await speak(remote, call, {
-    v2: () => ask(requestV2(want), { ...CONTENT, 'git-protocol': 'version=2' }),
-    v0: (greeting) => ask(requestV0(remote, want, greeting), CONTENT),
+    v2: (at) => ask(at, requestV2(want), { ...CONTENT, 'git-protocol': 'version=2' }),
+    v0: (at, greeting) => ask(at, requestV0(remote, want, greeting), CONTENT),
   });
 }
 

@@ -4,7 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, buildConnector, type Dispatcher, request } from 'undici';
 import { messageOf, Problem } from '../errors.ts';
 import type { AddressGuard } from './address-guard.ts';
+import { bodyOf, checkAnswer } from './answer.ts';
 import { foreignText, gitProblem } from './problems.ts';
+import { movedTo, repositoryPath } from './redirect.ts';
 import type { HttpRemote } from './remote.ts';
 
 /** A token goes as the password of basic authentication, which GitLab, GitHub, Gitea and Bitbucket all take under this user name. */
@@ -37,6 +39,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A pooled connection may be closed by the other side just as it is used; asking again is safe: these requests read, or create what must not be there yet. */
 const MAX_ATTEMPTS = 3;
 const RETRY_BASE_MS = 30;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const MAX_REDIRECTS = 5;
 /** Codes of OpenSSL's and Node's verdicts on a certificate or on what answers instead of TLS. */
 const TLS_FAULT = /CERT|^ERR_SSL|^ERR_TLS|^UNABLE_TO_|^EPROTO$|_KEY_TOO_SMALL$/;
 
@@ -46,10 +50,9 @@ export function startCall(call: RemoteCall): RunningCall {
 }
 
 /**
- * One request to the remote's own origin; redirects are never followed.
+ * One request to the remote's own origin; redirects are not followed.
  * @returns the body of a 200, whole
- * @throws Problem `git_unreachable`, `git_timeout`, `git_tls`, `git_auth`, `git_push_denied`, `git_not_found`, `git_redirect`, `git_server_error`,
- * `git_protocol`, `git_too_large`, `address_refused`; the caller's own abort reason when it aborted
+ * @throws Problem `git_unreachable`, `git_timeout`, `git_tls`, `address_refused`, and as `checkAnswer`; the caller's own abort reason when it aborted
  */
 export async function gitRequest(remote: HttpRemote, ask: GitRequest, call: RunningCall): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -64,13 +67,43 @@ export async function gitStream(
   call: RunningCall,
   take: (chunk: Buffer) => void | Promise<void>,
 ): Promise<void> {
+  await exchange(remote, ask, call, take, false);
+}
+
+/** `at`: the repository's address once the redirects were followed. */
+export type FirstAnswer = { body: Buffer; contentType: string; at: HttpRemote };
+
+/**
+ * The first request of a conversation: redirects to the same origin are followed, as Git does it.
+ * @throws Problem as `gitRequest`
+ */
+export async function firstRequest(remote: HttpRemote, ask: GitRequest, call: RunningCall): Promise<FirstAnswer> {
+  let at = remote;
+  for (let hop = 1; ; hop++) {
+    const chunks: Buffer[] = [];
+    const answer = await exchange(at, ask, call, (chunk) => void chunks.push(chunk), hop <= MAX_REDIRECTS);
+    if (answer.movedTo === undefined) return { body: Buffer.concat(chunks), contentType: answer.contentType, at };
+    at = { ...at, url: answer.movedTo };
+  }
+}
+
+async function exchange(
+  remote: HttpRemote,
+  ask: GitRequest,
+  call: RunningCall,
+  take: (chunk: Buffer) => void | Promise<void>,
+  follows: boolean,
+): Promise<{ contentType: string; movedTo?: URL }> {
   const url = new URL(remote.url.href.replace(/\/+$/, '') + ask.path);
   try {
     const response = await send(url, ask, call);
+    const contentType = String(response.headers['content-type'] ?? '');
     try {
-      checkStatus(url, response, ask.pushes);
-      checkHeaders(url, response, ask.maxBytes);
-      for await (const chunk of bounded(url, response.body, ask.maxBytes)) await take(chunk);
+      const target = follows && REDIRECTS.has(response.statusCode) ? movedTo(url, response.headers.location) : undefined;
+      if (target !== undefined) return { contentType, movedTo: target };
+      await checkAnswer(url, response, ask);
+      for await (const chunk of bodyOf(url, response, ask.maxBytes)) await take(chunk);
+      return { contentType };
     } finally {
       // A body that was not read to its end would hold its connection until the other side gives up.
       response.body.on('error', () => {}).destroy();
@@ -166,74 +199,6 @@ function guardedLookup(guard: AddressGuard): LookupFunction {
       else callback(null, first.address, first.family);
     });
   };
-}
-
-function checkStatus(url: URL, response: Dispatcher.ResponseData, pushes: boolean | undefined): void {
-  const status = response.statusCode;
-  if (status === 200) return;
-  const where = `"${url.origin}${repositoryPath(url)}"`;
-  if (status >= 300 && status < 400) throw redirectProblem(url, where, response.headers.location);
-  if (pushes && (status === 401 || status === 403))
-    throw gitProblem(
-      'git_push_denied',
-      `Cannot push to ${where}: the host answered ${status}; the credentials may not push, or it takes no pushes over HTTP`,
-    );
-  if (status === 401 || status === 403)
-    throw gitProblem('git_auth', `Cannot read ${where}: the host answered ${status}; check the source's credentials`);
-  if (status === 404 || status === 410)
-    throw gitProblem(
-      'git_not_found',
-      `Cannot find the repository ${where}: the host answered ${status} (private repositories look missing without credentials)`,
-    );
-  const retryAfterSeconds = retryAfter(response.headers['retry-after']);
-  if (status === 429 || status >= 500)
-    throw gitProblem('git_server_error', `Cannot read ${where}: the host answered ${status}; its own log says why, it is asked again`, {
-      retryAfterSeconds,
-    });
-  throw gitProblem('git_protocol', `Cannot read ${where}: the host answered ${status}, must be 200`);
-}
-
-function redirectProblem(url: URL, where: string, location: string | string[] | undefined): Problem {
-  const target = typeof location === 'string' && URL.canParse(location, url.href) ? new URL(location, url) : undefined;
-  if (!target) return gitProblem('git_redirect', `Cannot read ${where}: the host redirects without saying where`);
-  const shown = foreignText(`${target.protocol}//${target.host}${repositoryPath(target)}`);
-  return gitProblem('git_redirect', `Cannot follow the redirect of ${where}: set the source's URL to "${shown}" if you trust it`);
-}
-
-function repositoryPath(url: URL): string {
-  return url.pathname.replace(/\/(?:info\/refs|git-upload-pack|git-receive-pack)$/, '');
-}
-
-/** Seconds, at most an hour; undefined where the header names none. */
-export function retryAfter(header: string | string[] | undefined): number | undefined {
-  const seconds = Number(header);
-  return header !== undefined && Number.isInteger(seconds) && seconds >= 0 ? Math.min(seconds, 3600) : undefined;
-}
-
-function checkHeaders(url: URL, response: Dispatcher.ResponseData, maxBytes: number): void {
-  if (response.headers['content-encoding'] !== undefined)
-    throw gitProblem(
-      'git_protocol',
-      `Cannot read "${url.origin}${repositoryPath(url)}": the answer is compressed, which was not asked for`,
-    );
-  const declared = Number(response.headers['content-length'] ?? 0);
-  if (declared > maxBytes) throw tooLarge(url, declared, maxBytes);
-}
-
-async function* bounded(url: URL, body: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(url, size, maxBytes);
-    yield chunk;
-  }
-}
-
-function tooLarge(url: URL, actual: number, maxBytes: number): Problem {
-  return gitProblem(
-    'git_too_large',
-    `Cannot read "${url.origin}${repositoryPath(url)}": the answer has at least ${actual} bytes, must be at most ${maxBytes}`,
-  );
 }
 
 function explain(error: unknown, url: URL, call: RunningCall): unknown {

@@ -52,9 +52,12 @@ async function readTip(dir: string): Promise<Omit<MirrorFiles, 'packs'>> {
   return { head: isOid(head) ? head : null, shallow };
 }
 
-/** The first time a commit without its history, later what is new since the mirror's own. */
-export function wantAfter({ head, shallow }: Omit<MirrorFiles, 'packs'>, oid: string): Want {
-  return head === null ? { oid, haves: [], shallow: [], depth: 1 } : { oid, haves: [head], shallow, depth: null };
+/**
+ * A commit without its history, and of it only what the mirror's own commit lacks. With the history a merge of an old branch, or a few hundred
+ * commits that each replace a large file, would cost more than the whole snapshot.
+ */
+export function wantAfter({ head }: Pick<MirrorFiles, 'head'>, oid: string): Want {
+  return head === null ? { oid, haves: [], shallow: [], depth: 1 } : { oid, haves: [head], shallow: [head], depth: 1 };
 }
 
 /** The old content goes away in one rename, so that a crash leaves either a mirror or none. @returns the files of the empty mirror */

@@ -16,13 +16,15 @@ export type CommitInfo = {
   tree: string;
   parents: string[];
   author: { name: string; email: string };
+  /** At most the end of the year 9999; 1970 where the commit has no time. */
   committedAt: Date;
+  /** At most 16,384 characters. */
   message: string;
 };
 
 export type TreeEntry = {
   name: string;
-  /** Git's octal mode with six digits: 100644, 100755, 040000, 120000 (symlink), 160000 (gitlink). */
+  /** Git's octal mode with six digits, as Git canonicalises it: 100644, 100755, 040000, 120000 (symlink), 160000 (gitlink). */
   mode: string;
   oid: string;
   /** The name's bytes, present exactly when they are not UTF-8; `name` then has replacement characters, and two such names can look alike. */

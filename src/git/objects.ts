@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import type { CommitInfo, ObjectSource, TreeEntry } from './object-source.ts';
+import { parseCommit } from './commit.ts';
+import type { ObjectSource, TreeEntry } from './object-source.ts';
 import type { ObjectType, RawObject } from './pack.ts';
 import { gitProblem } from './problems.ts';
 
@@ -22,7 +23,7 @@ export function objectSource(read: ReadRaw): ObjectSource {
   };
 }
 
-/** Entries as stored, good or bad: what a name or mode may be is decided by `checkEntry`. @throws Problem `git_object_invalid` */
+/** Entries as stored; `checkEntry` decides which names are allowed. @throws Problem `git_object_invalid` */
 function parseTree(oid: string, bytes: Buffer): TreeEntry[] {
   const entries: TreeEntry[] = [];
   let at = 0;
@@ -30,40 +31,27 @@ function parseTree(oid: string, bytes: Buffer): TreeEntry[] {
     const space = bytes.indexOf(32, at);
     const zero = bytes.indexOf(0, space);
     const mode = bytes.toString('latin1', at, space);
-    if (space < 0 || zero < 0 || zero + 21 > bytes.length || !/^[0-7]{1,7}$/.test(mode)) {
+    if (space < 0 || zero < 0 || zero + 21 > bytes.length || !/^[0-7]{1,12}$/.test(mode)) {
       throw gitProblem('git_object_invalid', `Cannot read the tree "${oid}": byte ${at} begins no entry`);
     }
     const rawName = bytes.subarray(space + 1, zero);
-    const entry = { name: rawName.toString('utf8'), mode: mode.padStart(6, '0'), oid: bytes.toString('hex', zero + 1, zero + 21) };
+    const entry = {
+      name: rawName.toString('utf8'),
+      mode: canonicalMode(Number.parseInt(mode, 8)),
+      oid: bytes.toString('hex', zero + 1, zero + 21),
+    };
     entries.push(isUtf8(rawName) ? entry : { ...entry, rawName });
     at = zero + 21;
   }
   return entries;
 }
 
-/** gitformat of commits: header lines, an empty line, the message. */
-function parseCommit(oid: string, bytes: Buffer): CommitInfo {
-  const end = bytes.indexOf('\n\n');
-  const head = bytes.toString('utf8', 0, end < 0 ? bytes.length : end);
-  const lines = head.split('\n');
-  const values = (key: string): string[] => lines.filter((line) => line.startsWith(`${key} `)).map((line) => line.slice(key.length + 1));
-  const tree = values('tree')[0] ?? '';
-  const parents = values('parent');
-  const committer = person(values('committer')[0]);
-  if (![tree, ...parents].every((id) => /^[0-9a-f]{40}$/.test(id)) || !committer)
-    throw gitProblem('git_object_invalid', `Cannot read the commit "${oid}": its header is damaged`);
-  const { name, email } = person(values('author')[0]) ?? committer;
-  const message = end < 0 ? '' : decode(bytes.subarray(end + 2), values('encoding')[0]);
-  return { oid, tree, parents, author: { name, email }, committedAt: committer.at, message };
-}
+const KIND_BITS = 0o170000;
 
-function person(line: string | undefined): { name: string; email: string; at: Date } | undefined {
-  const match = /^(.*?) ?<([^>]*)> (-?\d+) [+-]\d+$/.exec(line ?? '');
-  if (!match) return undefined;
-  const at = new Date(Number(match[3]) * 1000);
-  return { name: match[1] ?? '', email: match[2] ?? '', at: Number.isNaN(at.getTime()) ? new Date(0) : at };
-}
-
-function decode(bytes: Buffer, encoding: string | undefined): string {
-  return bytes.toString(encoding && /^(?:iso-?8859-1|latin-?1)$/i.test(encoding) ? 'latin1' : 'utf8');
+/** Git's canon_mode: a file keeps only its executable bit, and every unknown kind is a submodule. */
+function canonicalMode(mode: number): string {
+  const kind = (mode % 0o1000000) & KIND_BITS;
+  if (kind === 0o100000) return (mode & 0o100) === 0 ? '100644' : '100755';
+  if (kind === 0o120000) return '120000';
+  return kind === 0o040000 ? '040000' : '160000';
 }

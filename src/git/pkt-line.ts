@@ -1,4 +1,4 @@
-import { foreignText, gitProblem } from './problems.ts';
+import { foreignText, gitProblem, signInProblem } from './problems.ts';
 
 /** Packets of Git's wire protocol (gitprotocol-common(5)): four hex digits of length, which count themselves, then the payload. */
 export type Packet = Buffer | 'flush' | 'delimiter' | 'end';
@@ -18,7 +18,7 @@ export function barePacket(text: string): string {
 
 /**
  * The packets of a whole answer, one by one.
- * @throws Problem `git_protocol` for an empty or cut answer and for what is no packet; what `remoteError` gives for an ERR packet
+ * @throws Problem `git_auth` for a web page, `git_protocol` for an empty or cut answer and for what is no packet; what `remoteError` gives for an ERR packet
  */
 export function* packets(body: Buffer, where: string): Generator<Packet> {
   if (body.length === 0) throw gitProblem('git_protocol', `Cannot read "${where}": the host's answer is empty`);
@@ -32,6 +32,8 @@ export function* packets(body: Buffer, where: string): Generator<Packet> {
       yield special;
       continue;
     }
+    if (length < 4 && /^\s*<(?:!doctype|html)/i.test(body.toString('latin1', at, at + 100)))
+      throw signInProblem(`"${where}"`, 'the host answered with a web page');
     if (length < 4)
       throw gitProblem(
         'git_protocol',

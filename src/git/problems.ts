@@ -12,6 +12,8 @@ const KINDS = {
   /** The host's certificate is not trusted, or it speaks no TLS. */
   git_tls: { status: 502, retry: 'backoff' },
   git_protocol: { status: 502, retry: 'backoff' },
+  /** The host names a time before which it takes no more requests. */
+  git_rate_limited: { status: 503, retry: 'backoff' },
   git_auth: { status: 422, retry: 'never' },
   git_push_denied: { status: 422, retry: 'never' },
   /** The host took the push and then refused the branch: a hook, a protected name, a rule. */
@@ -48,6 +50,12 @@ export function isProblem(error: unknown, ...codes: GitErrorCode[]): error is Pr
 export function foreignText(text: string): string {
   const line = text.replace(/[\p{C}\s]+/gu, ' ').trim();
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+}
+
+/** @param where the repository's address in quotes @param what the host did instead of answering as Git */
+export function signInProblem(where: string, what: string): Problem {
+  const advice = "it wants a sign-in; check the source's credentials, and that its URL is the repository's";
+  return gitProblem('git_auth', `Cannot read ${where}: ${what} instead of Git's answer; ${advice}`);
 }
 
 /** What stands for an error of writing to a mirror: a full disk is told as such, anything else stays what it is. */

@@ -54,7 +54,7 @@ async function pushBranch(remote: Remote, options: RemoteCall, wanted: BranchCom
   const before = await greetForPush(remote, call);
   const there = before.refs.refs.get(ref);
   if (there) return await recognize(remote, call, wanted, oid, there.oid);
-  const report = await createRef(remote, before.capabilities, { ref, oid, pack: packOf(object) }, call);
+  const report = await createRef(before.at, before.capabilities, { ref, oid, pack: packOf(object) }, call);
   if (report.created) return { outcome: 'pushed', commit: oid };
   // Another push may have come first; or this one arrived, its answer was lost, and the request was sent once more.
   const after = (await greetForPush(remote, call)).refs.refs.get(ref);

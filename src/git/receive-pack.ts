@@ -13,13 +13,16 @@ const MAX_REPORT_BYTES = 1024 * 1024;
 /** What became of the ref. `why` is the host's reason on one line, with what its hooks said. */
 export type PushReport = { created: true } | { created: false; why: string };
 
+/** `at`: the repository's address once the redirects were followed. */
+type PushGreeting = Protocol & { version: 0 } & { at: HttpRemote };
+
 /**
  * The remote's refs, and whether it takes pushes.
  * @throws Problem as `gitRequest`, `git_push_denied`, `git_unsupported`
  */
-export async function greetForPush(remote: HttpRemote, call: RunningCall): Promise<Protocol & { version: 0 }> {
+export async function greetForPush(remote: HttpRemote, call: RunningCall): Promise<PushGreeting> {
   const ask = { method: 'GET', path: `/info/refs?service=${SERVICE}`, headers: {}, maxBytes: MAX_REFS_BYTES, pushes: true } as const;
-  const lines = await greetingLines(remote, ask, call);
+  const { lines, at } = await greetingLines(remote, ask, call);
   const service = lines.shift() ?? '';
   if (service !== `# service=${SERVICE}`)
     throw gitProblem(
@@ -29,7 +32,7 @@ export async function greetForPush(remote: HttpRemote, call: RunningCall): Promi
   const found = greeting(remote, lines);
   if (!found.capabilities.has('report-status'))
     throw gitProblem('git_unsupported', `Cannot push to "${remote.url.href}": the host lacks the capability "report-status"`);
-  return found;
+  return { ...found, at };
 }
 
 /**

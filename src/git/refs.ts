@@ -24,7 +24,7 @@ export async function listRefs(
   const call = startCall(options);
   const startedAt = performance.now();
   const list = (prefixes: string[]): Promise<RemoteRefs> =>
-    speak(remote, call, { v2: () => lsRefs(remote, prefixes, call), v0: async ({ refs }) => selected(refs, prefixes) });
+    speak(remote, call, { v2: (at) => lsRefs(at, prefixes, call), v0: async (_at, { refs }) => selected(refs, prefixes) });
   let found = await list(options.prefixes);
   const nothing = [...found.refs.keys()].every((name) => name === 'HEAD');
   if (nothing) found = await list(NAMESPACES);

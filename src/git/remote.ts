@@ -15,11 +15,15 @@ export type RemoteRules = {
 };
 
 const OID = /^[0-9a-f]{40}$/;
+/** Beginnings of the tokens of GitHub, GitLab, Bitbucket and Azure DevOps, and anything as long as a token. */
+const TOKEN = /^(?:gh[a-z]_|github_pat_|gl[a-z]+-|ATBB|ATCTT|ATATT)|^[\w.~-]{40,}$/;
+const AUTH_WAY = 'the source "auth": {"username": …, "password": …} or {"token": …}';
 const MAX_URL_CHARACTERS = 2048;
 const MAX_REF_CHARACTERS = 255;
 
 /**
- * The address of a repository, if it is one that is safe to use. Never a transport that starts a program, never credentials inside.
+ * The address of a repository, if it is one that is safe to use. Never a transport that starts a program, never credentials inside: a user name
+ * alone is left out.
  * @throws Problem `invalid_url`
  */
 export function parseRemote(url: string, rules: RemoteRules): Remote {
@@ -28,9 +32,15 @@ export function parseRemote(url: string, rules: RemoteRules): Remote {
   if (/^[^/]+@[^/:]+:/.test(url)) throw invalidUrl(url, 'SSH addresses are not supported, use the https:// address of the repository');
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (!parsed) throw invalidUrl(url, 'it is not a URL');
-  if (parsed.username || parsed.password) throw invalidUrl(url, 'it holds credentials, which belong in the source\'s "auth"');
+  if (parsed.password) throw invalidUrl(url, `it holds a password; leave it out and give ${AUTH_WAY}`);
+  if (TOKEN.test(parsed.username)) throw invalidUrl(url, `its user name looks like a token; leave it out and give ${AUTH_WAY}`);
   if (parsed.protocol === 'file:') return localRemote(url, localPath(url, parsed), rules);
   return httpRemote(url, parsed, rules);
+}
+
+/** As hosts write it into the addresses to clone from (`https://contoso@dev.azure.com/…`): it says nothing that "auth" does not say. */
+export function withoutUserName(url: string): string {
+  return url.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
 }
 
 export function isOid(text: string): boolean {
@@ -68,6 +78,7 @@ function httpRemote(url: string, parsed: URL, rules: RemoteRules): HttpRemote {
   // Of the text as given: a parsed URL has resolved "%2e%2e" already.
   if (/%(?:[01][0-9a-f]|2e|2f|5c|7f)|\/\.\.?(?:\/|$)/i.test(url))
     throw invalidUrl(url, 'its path has a dot segment or an encoded separator or control character');
+  parsed.username = '';
   return { kind: 'http', url: parsed, host: parsed.host };
 }
 

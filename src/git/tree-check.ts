@@ -5,6 +5,8 @@ export type TreeFault = {
   /** From the root of the repository. */
   path: string;
   rule: TreeRule;
+  /** The other path, of a `case_duplicate`. */
+  twin?: string;
   /** For people, one line. */
   detail: string;
 };
@@ -22,7 +24,6 @@ export type TreeRule =
   | 'case_duplicate'
   | 'symlink'
   | 'submodule'
-  | 'mode'
   | 'unreadable'
   | 'too_deep';
 
@@ -46,7 +47,8 @@ export function checkEntry(entries: TreeEntry[], prefix: string): TreeFault[] {
     const folded = foldName(entry.name);
     const other = names.get(folded);
     if (other === entry.name) report('duplicate', 'the name is there twice');
-    else if (other !== undefined) faults.push({ path, rule: 'case_duplicate', detail: caseDuplicate(path, other) });
+    else if (other !== undefined)
+      faults.push({ path, rule: 'case_duplicate', twin: joinPath(prefix, other), detail: caseDuplicate(path, other) });
     names.set(folded, entry.name);
   }
   return faults;
@@ -81,10 +83,8 @@ function nameFault(entry: TreeEntry, path: string, report: (rule: TreeRule, deta
 }
 
 function modeFault(entry: TreeEntry, report: (rule: TreeRule, detail: string) => void): void {
-  if (['100644', '100755', '040000'].includes(entry.mode)) return;
   if (entry.mode === '120000') report('symlink', 'it is a symbolic link');
   else if (entry.mode === '160000') report('submodule', 'it is a submodule');
-  else report('mode', `its mode is ${entry.mode}, must be 100644 or 100755`);
 }
 
 /**

@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Availability } from '../db/availability.ts';
 import { isDatabaseAway } from '../db/away.ts';
 import type { Sql } from '../db/connect.ts';
+import { failingJobCounts } from '../db/job-failures.ts';
 import type { Queue } from '../db/queue.ts';
 import { deviceCounts } from '../device/store.ts';
 import { sourceCounts } from '../source/store.ts';
@@ -17,6 +18,9 @@ export type Metrics = {
   deploymentEnded(state: string): void;
   /** An attempt to post an event; `outcome` is delivered or failed. */
   notification(format: string, outcome: string, durationMs: number): void;
+  /** A job of the queue ended with an error that its handler did not expect. */
+  jobFailed(queue: string): void;
+  choreFailed(chore: string): void;
   /** Gauges that are read from the database when somebody asks, at most once in `GAUGE_TTL_MS`. */
   watch(source: {
     sql: Sql;
@@ -76,6 +80,18 @@ export function createMetrics(): Metrics {
     buckets: SECONDS,
     registers,
   });
+  const jobs = new Counter({
+    name: 'bellwether_job_failures_total',
+    help: 'Jobs that ended with an unexpected error',
+    labelNames: ['queue'],
+    registers,
+  });
+  const chores = new Counter({
+    name: 'bellwether_chore_failures_total',
+    help: 'Runs of recurring chores that ended with an error',
+    labelNames: ['chore'],
+    registers,
+  });
   return {
     registry,
     httpRequest: (method, route, status, durationMs) => http.observe({ method, route, status }, durationMs / 1000),
@@ -86,6 +102,8 @@ export function createMetrics(): Metrics {
     },
     deploymentEnded: (state) => deployments.inc({ state }),
     notification: (format, outcome, durationMs) => notifications.observe({ format, outcome }, durationMs / 1000),
+    jobFailed: (name) => jobs.inc({ queue: name }),
+    choreFailed: (chore) => chores.inc({ chore }),
     watch: (source) => watchGauges(registry, source),
   };
 }
@@ -100,10 +118,22 @@ function watchGauges(registry: Registry, source: Parameters<Metrics['watch']>[0]
   });
   const sources = new Gauge({ name: 'bellwether_sources', help: 'Sources by status', labelNames: ['status'], registers });
   const queue = new Gauge({ name: 'bellwether_queue_depth', help: 'Keys that wait for a worker', labelNames: ['queue'], registers });
+  const failing = new Gauge({
+    name: 'bellwether_jobs_failing',
+    help: 'Keys whose jobs failed three times or more in a row',
+    labelNames: ['queue'],
+    registers,
+  });
   let readAt = 0;
   const read = async () => {
-    const [deviceRows, sourceRows, depths] = await Promise.all([deviceCounts(source.sql), sourceCounts(source.sql), source.queue.depths()]);
-    for (const gauge of [devices, sources, queue]) gauge.reset();
+    const [deviceRows, sourceRows, depths, failingRows] = await Promise.all([
+      deviceCounts(source.sql),
+      sourceCounts(source.sql),
+      source.queue.depths(),
+      failingJobCounts(source.sql),
+    ]);
+    for (const gauge of [devices, sources, queue, failing]) gauge.reset();
+    for (const row of failingRows) failing.set({ queue: row.queue }, row.count);
     for (const row of deviceRows) devices.set({ sync_status: row.syncStatus, connectivity: row.connectivity }, row.count);
     for (const row of sourceRows) sources.set({ status: row.status }, row.count);
     for (const [name, depth] of Object.entries(depths)) queue.set({ queue: name }, depth);

@@ -64,6 +64,8 @@ const SAYINGS: Readonly<Record<EventType, string>> = {
   'notification.recovered': 'is delivered again',
   'notification.disabled': 'was disabled',
   'notification.test': 'works',
+  'job.failing': 'has work of the service that keeps failing ({queue})',
+  'job.recovered': 'has work of the service that succeeds again ({queue})',
   'service.watching': 'watches devices',
   'service.not_watching': 'no longer watches devices',
 };

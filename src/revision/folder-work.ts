@@ -5,6 +5,7 @@ import type { Folder } from './folders.ts';
 import type { DeviceFacts } from './layer/device-facts.ts';
 import type { Composition, LayerFiles, MergedFile, Origin, ReadDocument, ReadTemplate } from './layer/layer.ts';
 import type { RevisionLimits } from './limits.ts';
+import type { FileFault } from './list-files.ts';
 import type { DeviceConfig } from './manifest/device-config.ts';
 import type { Fleet } from './manifest/fleet.ts';
 import type { ReadManifest } from './manifest/reader.ts';
@@ -48,6 +49,8 @@ export type Work = {
   context: FolderContext;
   folder: Folder;
   errors: ConfigError[];
+  /** Of its folder and layers, by the path in the folder. */
+  faults: FileFault[];
   dependencies: Set<string>;
   /** JSON pointers of secrets by path on the device. */
   secrets: Map<string, string[]>;

@@ -5,6 +5,8 @@ export type RevisionLimits = {
   /** Sum over the files of one bundle. */
   maxBundleBytes: number;
   maxBundleFiles: number;
+  /** Files and folders in a device's folder or a layer, selected or not. */
+  maxListedFiles: number;
   /** Sum over the distinct files of one revision: they are held in memory until they are stored. */
   maxRevisionBytes: number;
   /** Of a JSON or YAML file that is parsed, a manifest included. */
@@ -39,6 +41,7 @@ export const defaultRevisionLimits: RevisionLimits = {
   maxFileBytes: 16 * MEBIBYTE,
   maxBundleBytes: 64 * MEBIBYTE,
   maxBundleFiles: 5_000,
+  maxListedFiles: 20_000,
   maxRevisionBytes: 512 * MEBIBYTE,
   maxDocumentBytes: MEBIBYTE,
   maxTemplateBytes: MEBIBYTE / 4,

@@ -28,6 +28,7 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
     context,
     folder,
     errors: [],
+    faults: [],
     dependencies: new Set(),
     secrets: new Map(),
     files: new Map(),
@@ -76,7 +77,7 @@ async function buildBundle(work: Work): Promise<BundleManifest | null> {
   if (read === null) return null;
   const { config, place } = read;
   const available = listed.filter((file) => file.path !== read.name);
-  const selection = selectFiles(available, config, place);
+  const selection = selectFiles(available, config, place, { faults: work.faults, maxFiles: work.context.limits.maxBundleFiles });
   work.errors.push(...selection.errors);
   if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place));
   const files = await readSelected(work, selection.files, place);
@@ -94,8 +95,11 @@ async function listFolder(work: Work): Promise<TreeFile[] | null> {
   const listed = await listFiles(context, folder.path, folder.treeOid);
   errors.push(...listed.errors);
   if (errors.length > 0) return null;
-  if (context.fleet === null) return listed.files;
-  work.composition = await compose(work, context.fleet, listed.files);
+  if (context.fleet === null) {
+    work.faults = listed.faults;
+    return listed.files;
+  }
+  work.composition = await compose(work, context.fleet, listed);
   return work.composition?.files ?? null;
 }
 

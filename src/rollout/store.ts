@@ -103,6 +103,11 @@ export async function noteWaiting(sql: Db, rollout: Rollout, why: Waiting, until
   return isNew && result.count === 1;
 }
 
+/** It waits no longer for what has this code. */
+export async function clearWaiting(sql: Db, id: string, code: string): Promise<void> {
+  await sql`update rollouts set waiting = null where id = ${id} and waiting->>'code' = ${code}`;
+}
+
 /** An operator lets it go on outside of its windows. */
 export async function overrideWindows(tx: Db, id: string, by: string): Promise<void> {
   await tx`update rollouts set windows_overridden_by = ${by}, version = version + 1 where id = ${id}`;

@@ -24,7 +24,7 @@ import { openCredentials } from './credentials.ts';
 import { NewSource, RevisionDetail, RevisionView, SourceChange, SourceView, viewRevision, viewSource } from './schemas.ts';
 import { checkForgeOrigin, followsAnother, settingsAfter, settingsOfNew } from './settings.ts';
 import type { Source } from './source.ts';
-import { deleteSource, insertSource, listSources, lockSource, sourceOf, updateSource } from './store.ts';
+import { deleteSource, endQuiet, insertSource, listSources, lockSource, sourceOf, updateSource } from './store.ts';
 
 const Id = z.object({ id: z.uuid() });
 const tags = ['Sources'];
@@ -73,7 +73,7 @@ export function sourceRoutes(services: Services) {
         const source = await act(
           c,
           store,
-          { action: 'source.create', subject: `source:${settings.id}`, detail: { name: wanted.name, url: wanted.url, ref: wanted.ref } },
+          { action: 'source.create', subject: `source:${settings.id}`, detail: { name: wanted.name, url: settings.url, ref: wanted.ref } },
           async ({ tx, emit, enqueue }) => {
             if (!(await insertSource(tx, settings)))
               throw conflict('name_taken', `Cannot create source "${wanted.name}": there is one of that name`);
@@ -81,7 +81,7 @@ export function sourceRoutes(services: Services) {
               organizationId,
               type: 'source.created',
               subject: `source:${settings.id}`,
-              data: { name: wanted.name, url: wanted.url },
+              data: { name: wanted.name, url: settings.url },
             });
             enqueue('source', settings.id);
             return sourceOf(tx, organizationId, settings.id);
@@ -176,7 +176,10 @@ export function sourceRoutes(services: Services) {
       async (c) => {
         const { organizationId } = c.get('actor');
         const source = await find(organizationId, c.req.valid('param').id);
-        await act(c, store, { action: 'source.sync', subject: `source:${source.id}` }, async ({ enqueue }) => enqueue('source', source.id));
+        await act(c, store, { action: 'source.sync', subject: `source:${source.id}` }, async ({ tx, enqueue }) => {
+          await endQuiet(tx, source.id);
+          enqueue('source', source.id);
+        });
         return c.json({ queued: true }, 202);
       },
     )

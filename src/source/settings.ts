@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { checkApiUrl, leavesOrigin } from '../forge/place.ts';
-import { checkRefName, parseRemote } from '../git/remote.ts';
+import { checkRefName, parseRemote, withoutUserName } from '../git/remote.ts';
 import type { Services } from '../http/services.ts';
 import { mayActAs, type Role } from '../organization/organization.ts';
 import { last4 } from '../tokens.ts';
@@ -18,8 +18,9 @@ export function settingsOfNew(
   id: string,
   wanted: z.output<typeof NewSource>,
 ): SourceSettings {
-  const { auth, webhook, forge = null, apiToken, ...plain } = wanted;
-  checkRemote(config, { ...plain, forge });
+  const { auth, webhook, forge = null, apiToken, ...given } = wanted;
+  checkRemote(config, { ...given, forge });
+  const plain = { ...given, url: withoutUserName(given.url) };
   return {
     organizationId,
     id,
@@ -33,7 +34,9 @@ export function settingsOfNew(
 
 /** Settings after a change: what it does not name stays; `auth`, `webhook`, `forge` and `apiToken` are removed by null. @throws as `settingsOfNew` */
 export function settingsAfter({ box, config }: Services, source: Source, change: z.output<typeof SourceChange>): SourceSettings {
-  const { auth, webhook, forge, apiToken, ...plain } = change;
+  const { auth, webhook, forge, apiToken, ...given } = change;
+  if (given.url !== undefined) checkRemote(config, { ...source, url: given.url });
+  const plain = given.url === undefined ? given : { ...given, url: withoutUserName(given.url) };
   // Credentials were given for one place: they do not follow to another.
   const moved = plain.url !== undefined && originOf(plain.url) !== originOf(source.url);
   const next = { ...source, ...plain, forge: forge === undefined && !moved ? source.forge : (forge ?? null) };

@@ -57,6 +57,10 @@ export type Source = {
   revisionId: string | null;
   lastCheckedAt: Date | null;
   lastSyncedAt: Date | null;
+  /** Where the host redirects `url`, and the repository is read. */
+  movedTo: string | null;
+  /** The host named a time before which it takes no more requests, which is still to come. */
+  isQuiet: boolean;
   errorCode: string | null;
   errorDetail: string | null;
   failures: number;

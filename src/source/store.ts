@@ -12,7 +12,8 @@ const columns = (sql: Db) => sql`
   policy_from as "policyFrom", report_status as "reportStatus", held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason",
   status, head_commit as "headCommit", prepared_commit as "preparedCommit", revision_id as "revisionId", last_checked_at as "lastCheckedAt",
   last_synced_at as "lastSyncedAt", error_code as "errorCode", error_detail as "errorDetail", failures, expected_commit as "expectedCommit",
-  expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt"`;
+  expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt",
+  moved_to as "movedTo", coalesce(quiet_until > now(), false) as "isQuiet"`;
 
 type Row = Omit<Source, 'rolloutPolicy' | 'webhookOptions' | 'forge'> & { rolloutPolicy: unknown; webhookOptions: unknown; forge: unknown };
 
@@ -108,6 +109,7 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
       prepared_commit = case when ${followsAnother} or (per_device and name <> ${s.name}) then null else prepared_commit end,
       head_commit = case when ${followsAnother} or (per_device and name <> ${s.name}) then null else head_commit end,
       status = case when ${followsAnother} or (per_device and name <> ${s.name}) then 'new' else status end,
+      moved_to = case when url = ${s.url} then moved_to end, quiet_until = null,
       failures = 0, next_check_at = now(), version = version + 1, updated_at = now()
     where organization_id = ${s.organizationId} and id = ${s.id}`;
 }
@@ -138,6 +140,8 @@ export type CheckOutcome = {
   error: { code: string; detail: string } | null;
   failures: number;
   nextCheckInSeconds: number;
+  /** The host takes no more requests for so long. */
+  quietSeconds?: number | undefined;
   /** The head is prepared and stored. */
   synced?: { commit: string | null; revisionId: string };
   /** Stop waiting for the commit that a hook named. */
@@ -147,6 +151,7 @@ export type CheckOutcome = {
 /** A hook that came in meanwhile and expects another commit is not forgotten: the source is due at once. */
 export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedCommit'>, outcome: CheckOutcome): Promise<void> {
   const synced = outcome.synced;
+  const quietUntil = tx`now() + make_interval(secs => ${outcome.quietSeconds ?? null})`;
   await tx`
     update sources set status = ${outcome.status}, last_checked_at = now(),
       head_commit = ${outcome.headCommit === undefined ? tx`head_commit` : outcome.headCommit},
@@ -154,8 +159,9 @@ export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedC
       prepared_commit = ${synced === undefined ? tx`prepared_commit` : synced.commit}, revision_id = ${synced === undefined ? tx`revision_id` : synced.revisionId},
       last_synced_at = ${synced === undefined ? tx`last_synced_at` : tx`now()`},
       expected_commit = case when ${outcome.arrived} and expected_commit is not distinct from ${source.expectedCommit} then null else expected_commit end,
-      next_check_at = case when expected_commit is distinct from ${source.expectedCommit} then now()
-        else now() + make_interval(secs => ${outcome.nextCheckInSeconds}) end
+      quiet_until = ${quietUntil},
+      next_check_at = greatest(${quietUntil}, case when expected_commit is distinct from ${source.expectedCommit} then now()
+        else now() + make_interval(secs => ${outcome.nextCheckInSeconds}) end)
     where id = ${source.id}`;
 }
 
@@ -186,9 +192,19 @@ export async function putOffCheck(sql: Db, id: string, seconds: number): Promise
 /** Sources that failed for want of this host are due within some seconds, however long they were to be left alone. */
 export async function recheckSourcesOf(sql: Db, origin: string): Promise<void> {
   await sql`
-    update sources set next_check_at = least(next_check_at, now() + random() * interval '5 seconds')
+    update sources set next_check_at = least(next_check_at, greatest(quiet_until, now() + random() * interval '5 seconds'))
     where status = 'failing' and starts_with(url, ${`${origin}/`})
       and error_code in ('git_unreachable', 'git_timeout', 'git_server_error', 'git_host_unavailable')`;
+}
+
+/** Notes where the host redirects the source's URL; null: it does not. */
+export async function noteMoved(sql: Db, id: string, movedTo: string | null): Promise<void> {
+  await sql`update sources set moved_to = ${movedTo} where id = ${id}`;
+}
+
+/** A person wants the host asked, whatever it said. */
+export async function endQuiet(tx: Db, id: string): Promise<void> {
+  await tx`update sources set quiet_until = null where id = ${id}`;
 }
 
 /** Of a source whose head is prepared, and of which nothing else is to be told first. */
@@ -252,10 +268,12 @@ export async function recordHook(tx: Db, delivery: Delivery, expect: { commit: s
       values (${delivery.organizationId}, ${delivery.sourceId}, ${delivery.deliveryId}, ${delivery.provider}, ${delivery.event}, ${delivery.ref}, ${delivery.commitOid}, ${delivery.verdict})
       on conflict do nothing returning source_id
     ), woken as (
-      update sources s set hook_received_at = now(), next_check_at = now(),
+      update sources s set hook_received_at = now(), next_check_at = greatest(now(), s.quiet_until),
         expected_commit = coalesce(${expect?.commit ?? null}, s.expected_commit),
         expected_until = case when ${expect?.commit ?? null}::text is null then s.expected_until else now() + make_interval(secs => ${expect?.seconds ?? 0}) end
       from recorded r where s.id = r.source_id and ${expect !== null}
+    ), retried as (
+      update job_failures j set retry_at = now() from recorded r where j.queue = 'source' and j.key = r.source_id::text and ${expect !== null}
     )
     select exists (select 1 from recorded) as fresh`;
   return row.fresh;

@@ -52,6 +52,8 @@ function converged(): WhySnapshot {
       revisionId: 'r',
       lastCheckedAt: NOW,
       lastSyncedAt: NOW,
+      movedTo: null,
+      isQuiet: false,
       errorCode: null,
       errorDetail: null,
       failures: 0,
@@ -67,6 +69,7 @@ function converged(): WhySnapshot {
     deployment: undefined,
     retryAt: null,
     rollout: undefined,
+    failures: [],
     siteHold: null,
   };
 }

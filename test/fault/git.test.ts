@@ -58,13 +58,18 @@ const CASES: Case[] = [
     code: 'git_protocol',
     says: /the host says "quota is used up"/,
   },
-  { name: 'showing a page', fault: { kind: 'body', body: '<html>sign in</html>' }, code: 'git_protocol', says: /begins with "<html>/ },
+  {
+    name: 'showing a page',
+    fault: { kind: 'body', body: '<html>sign in</html>' },
+    code: 'git_auth',
+    says: /a web page instead of Git's answer; it wants a sign-in/,
+  },
   { name: 'refusing', fault: { kind: 'status', status: 403 }, code: 'git_auth', says: /answered 403; check the source's credentials/ },
   {
     name: 'moved',
-    fault: { kind: 'redirect', location: '/elsewhere.git/info/refs' },
+    fault: { kind: 'redirect', location: 'https://elsewhere.example.com/x.git/info/refs?service=git-upload-pack' },
     code: 'git_redirect',
-    says: /set the source's URL to "http:.*\/elsewhere\.git"/,
+    says: /another origin, "https:\/\/elsewhere\.example\.com\/x\.git"; redirects to other hosts are not followed/,
   },
   {
     name: 'with a list without end',

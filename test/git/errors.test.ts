@@ -37,7 +37,7 @@ const cases: [string, Fault, object][] = [
   [
     '429 with Retry-After',
     { kind: 'status', status: 429, headers: { 'retry-after': '7' } },
-    { code: 'git_server_error', retryAfterSeconds: 7 },
+    { code: 'git_rate_limited', retryAfterSeconds: 7 },
   ],
   ['418', { kind: 'status', status: 418 }, { code: 'git_protocol' }],
   [
@@ -47,7 +47,7 @@ const cases: [string, Fault, object][] = [
   ],
   ['an ERR packet about a missing repository', { kind: 'err', message: 'repository not exported' }, { code: 'git_not_found' }],
   ['an empty 200', { kind: 'empty' }, { code: 'git_protocol' }],
-  ['a web page', { kind: 'body', body: '<html>sign in</html>' }, { code: 'git_protocol', message: expect.stringContaining('<html>') }],
+  ['a web page', { kind: 'body', body: '<html>sign in</html>' }, { code: 'git_auth', message: expect.stringContaining('web page') }],
   ['a cut packet', { kind: 'body', body: '0040short' }, { code: 'git_protocol' }],
   ['a compressed answer', { kind: 'body', body: 'x', headers: { 'content-encoding': 'gzip' } }, { code: 'git_protocol' }],
   ['a connection that breaks', { kind: 'cut', body: '003f' }, { code: 'git_unreachable', retry: 'backoff' }],
@@ -82,7 +82,7 @@ test("the caller's abort ends a request with the caller's reason", async () => {
   host.clearFault('faulty');
 });
 
-test('a redirect is not followed; its target is named without credentials and query', async () => {
+test('a redirect to another origin is not followed; its target is named without credentials and query', async () => {
   let reached = 0;
   const other = createServer((_request, response) => {
     reached++;

@@ -21,7 +21,7 @@ describe('hosts that misbehave', () => {
     ['404', { kind: 'status', status: 404 }, { code: 'git_not_found' }],
     ['503', { kind: 'status', status: 503 }, { code: 'git_server_error', retry: 'backoff' }],
     ['a redirect', { kind: 'redirect', location: 'http://127.0.0.1:1/other.git' }, { code: 'git_redirect' }],
-    ['a web page', { kind: 'body', body: '<html>' }, { code: 'git_protocol' }],
+    ['a web page', { kind: 'body', body: '<html>' }, { code: 'git_auth' }],
     ['a host without smart HTTP', { kind: 'body', body: pkt('refs are elsewhere') }, { code: 'git_unsupported' }],
     ['no report', { kind: 'body', body: greeting(NO_REFS, 'delete-refs') }, { code: 'git_unsupported' }],
     ['SHA-256', { kind: 'body', body: greeting(NO_REFS, 'report-status object-format=sha256') }, { code: 'git_unsupported' }],

@@ -32,7 +32,7 @@ describe('parseRemote()', () => {
     '--upload-pack=x',
     '-a',
     'https://user:secret@host/a',
-    'https://user@host/a',
+    'https://ghp_0123456789@host/a',
     'https://host/a?x=1',
     'https://host/a?',
     'https://host/a#b',

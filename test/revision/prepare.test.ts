@@ -140,7 +140,6 @@ describe('a hostile or broken repository', () => {
   test.each([
     ['a symbolic link', { a: 'A', b: { mode: '120000', text: '/etc/passwd' } }, 'symlink'],
     ['a submodule', { a: 'A', b: { mode: '160000', oid: 'a'.repeat(40) } }, 'submodule'],
-    ['an odd mode', { a: { mode: '100600', text: 'A' } }, 'mode'],
     ['.git in any case', { a: 'A', '.GIT/config': 'x' }, 'git_name'],
     ['..', { a: 'A', '../x': 'x' }, 'dot_name'],
     ['a backslash', { 'a\\b': 'x' }, 'separator'],

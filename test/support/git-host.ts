@@ -12,7 +12,7 @@ export type Fault = (
   | { kind: 'hang' }
   /** The connection ends without an answer. */
   | { kind: 'reset' }
-  | { kind: 'status'; status: number; headers?: Record<string, string> }
+  | { kind: 'status'; status: number; headers?: Record<string, string>; body?: string | Buffer }
   /** The connection breaks after these bytes of a 200's body. */
   | { kind: 'cut'; body: string }
   /** A 200 with an ERR packet. */
@@ -40,6 +40,8 @@ export type CommitOptions = {
   branch?: string;
   /** A new root commit in the branch's place: the files given are all there are. */
   force?: boolean;
+  /** A second parent. */
+  merge?: string;
 };
 
 /** null removes a file or folder. */
@@ -58,6 +60,7 @@ export async function openGitHost(options: { dir?: string } = {}) {
   const oldHosts = new Set<string>();
   const users: Record<string, string> = {};
   const open = new Set<ServerResponse>();
+  const sentBytes = new Map<string, number>();
   const host = await openHost({
     root,
     users,
@@ -67,6 +70,7 @@ export async function openGitHost(options: { dir?: string } = {}) {
       const { repository, service, method, response } = request;
       open.add(response);
       response.once('close', () => open.delete(response));
+      countBytes(response, (bytes) => sentBytes.set(repository, (sentBytes.get(repository) ?? 0) + bytes));
       requests.push({ repository, service, method, headers: request.request.headers, remotePort: request.request.socket.remotePort ?? 0 });
       return misbehave(faults, request);
     },
@@ -80,6 +84,8 @@ export async function openGitHost(options: { dir?: string } = {}) {
     url: host.url,
     root,
     requests,
+    /** Of all bodies that were sent for the repository. */
+    bytesOf: (name: string): number => sentBytes.get(name) ?? 0,
     /** Requests whose answer has not come to its end. */
     unanswered: () => open.size,
     urlOf: host.urlOf,
@@ -110,6 +116,16 @@ export async function openGitHost(options: { dir?: string } = {}) {
   };
 }
 
+function countBytes(response: ServerResponse, add: (bytes: number) => void): void {
+  const write = response.write.bind(response);
+  Object.assign(response, {
+    write: (chunk: Buffer, done?: () => void): boolean => {
+      add(chunk.length);
+      return done === undefined ? write(chunk) : write(chunk, done);
+    },
+  });
+}
+
 let seconds = Date.UTC(2026, 0, 1) / 1000;
 
 /** Folders of a folder cost it more the more there are: 50,000 take minutes. */
@@ -127,6 +143,7 @@ async function commit(path: string, files: Files, options: CommitOptions): Promi
   );
   parts.push(...data(options.message ?? 'change'));
   if (parent) parts.push(`from ${parent}\n`);
+  if (options.merge) parts.push(`merge ${options.merge}\n`);
   for (const [file, content] of Object.entries(files)) {
     if (content === null) parts.push(`D ${JSON.stringify(file)}\n`);
     else parts.push(`M 100644 inline ${JSON.stringify(file)}\n`, ...data(content));
@@ -198,7 +215,7 @@ function act(fault: Exclude<Fault, { kind: 'spoil' }>, response: ServerResponse)
     case 'reset':
       return void response.destroy();
     case 'status':
-      return void response.writeHead(fault.status, fault.headers).end();
+      return void response.writeHead(fault.status, fault.headers).end(fault.body);
     case 'redirect':
       return void response.writeHead(302, { location: fault.location }).end();
     case 'empty':

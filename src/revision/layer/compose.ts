@@ -4,6 +4,7 @@ import type { Document } from '../document/document.ts';
 import { syntaxOf, toPointer } from '../document/document.ts';
 import type { FleetContext, Work } from '../folder-work.ts';
 import { inFolderTime, inRepository } from '../folder-work.ts';
+import type { ListedFiles } from '../list-files.ts';
 import type { DeviceFacts, Fact } from './device-facts.ts';
 import { differingFacts, factsOfFolder } from './device-facts.ts';
 import { emitDocument, inexactNumber } from './emit.ts';
@@ -18,7 +19,7 @@ import { readVariables, scopeOf } from './scope.ts';
  * The files that the device of a folder gets from its layers and its own folder, merged and rendered. Where several devices share the folder, it must
  * make no difference which of them is meant. null after an error.
  */
-export async function compose(work: Work, fleet: FleetContext, own: TreeFile[]): Promise<Composition | null> {
+export async function compose(work: Work, fleet: FleetContext, own: ListedFiles): Promise<Composition | null> {
   const { path } = work.folder;
   const bound = fleet.devices.get(path) ?? [];
   const facts = bound[0] ?? factsOfFolder(path);
@@ -47,7 +48,7 @@ export async function compose(work: Work, fleet: FleetContext, own: TreeFile[]):
 type Stacks = { stacks: Map<string, Part[]>; removed: Map<string, Part> };
 
 /** By the path in the device's folder, what each layer says of a file; nothing from before it was taken away. */
-async function stack(work: Work, fleet: FleetContext, layers: readonly Layer[], own: TreeFile[]): Promise<Stacks> {
+async function stack(work: Work, fleet: FleetContext, layers: readonly Layer[], own: ListedFiles): Promise<Stacks> {
   const { context, folder, errors } = work;
   const stacks = new Map<string, Part[]>();
   const removed = new Map<string, Part>();
@@ -56,19 +57,21 @@ async function stack(work: Work, fleet: FleetContext, layers: readonly Layer[], 
     const given = isOwn ? ownFiles(folder, layer, own, fleet.manifest) : await sharedFiles(context, fleet, layer);
     if (!isOwn) work.dependencies.add(layer.path);
     errors.push(...given.errors);
+    work.faults.push(...given.faults);
     for (const [name, part] of given.parts) {
       if (part.removes) {
         if (stacks.delete(name)) removed.set(name, part);
+        work.faults = work.faults.filter((fault) => fault.path !== name);
       } else {
         stacks.set(name, [...(stacks.get(name) ?? []), part]);
         removed.delete(name);
       }
     }
   }
-  const { maxBundleFiles } = context.limits;
-  if (stacks.size > maxBundleFiles) {
-    const detail = `gets more than ${maxBundleFiles} files from its layers`;
-    errors.push(configError({ code: 'too_large', file: folder.path, rule: 'maxBundleFiles', limit: maxBundleFiles, detail }));
+  const { maxListedFiles } = context.limits;
+  if (stacks.size > maxListedFiles) {
+    const detail = `gets more than ${maxListedFiles} files from its layers`;
+    errors.push(configError({ code: 'too_large', file: folder.path, rule: 'maxListedFiles', limit: maxListedFiles, detail }));
   }
   return { stacks, removed };
 }

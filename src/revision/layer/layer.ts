@@ -1,5 +1,6 @@
 import type { TreeFile } from '../../git/tree-diff.ts';
 import type { Document, ParsedDocument } from '../document/document.ts';
+import type { FileFault } from '../list-files.ts';
 import type { ConfigError } from '../revision.ts';
 import type { DeviceFacts } from './device-facts.ts';
 import type { ParsedTemplate, UsableTemplate } from './template.ts';
@@ -25,7 +26,7 @@ export type Part = {
 };
 
 /** By the path below the device's folder, as it is without suffixes. */
-export type LayerFiles = { parts: ReadonlyMap<string, Part>; errors: readonly ConfigError[] };
+export type LayerFiles = { parts: ReadonlyMap<string, Part>; faults: readonly FileFault[]; errors: readonly ConfigError[] };
 
 /** Where a file came from that does not stand in the device's folder as it is. */
 export type Origin = {

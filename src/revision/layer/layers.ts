@@ -38,40 +38,50 @@ export function sharedFiles(context: FolderContext, fleet: FleetContext, layer: 
   return known;
 }
 
-export function ownFiles(folder: Folder, layer: Layer, files: ListedFiles['files'], fleet: Fleet): LayerFiles {
-  return partsOf(layer, files, fleet, (path) => inRepository(folder, path));
+export function ownFiles(folder: Folder, layer: Layer, listed: ListedFiles, fleet: Fleet): LayerFiles {
+  return partsOf(layer, listed, fleet, (path) => inRepository(folder, path));
 }
 
 async function readShared(context: FolderContext, fleet: FleetContext, layer: Layer): Promise<LayerFiles> {
   const entry = await context.objects.find(fleet.rootTreeOid, layer.path);
-  if (entry === null) return { parts: new Map(), errors: [] };
+  if (entry === null) return { parts: new Map(), faults: [], errors: [] };
   if (entry.mode !== '040000') {
     const error = configError({ code: 'path', file: layer.path, rule: 'layer', detail: 'is a layer, must be a folder' });
-    return { parts: new Map(), errors: [error] };
+    return { parts: new Map(), faults: [], errors: [error] };
   }
-  const { files, errors } = await listFiles(context, layer.path, entry.oid);
-  if (errors.length > 0) return { parts: new Map(), errors };
-  return partsOf(layer, files, fleet.manifest, (path) => joinPath(layer.path, path));
+  const listed = await listFiles(context, layer.path, entry.oid);
+  if (listed.errors.length > 0) return { parts: new Map(), faults: [], errors: listed.errors };
+  return partsOf(layer, listed, fleet.manifest, (path) => joinPath(layer.path, path));
 }
 
 function partsOf(
   layer: Layer,
-  files: ListedFiles['files'],
+  { files, faults }: ListedFiles,
   { templates = [] }: Fleet,
   inRepositoryAt: (path: string) => string,
 ): LayerFiles {
-  const found = { parts: new Map<string, Part>(), errors: [] as ConfigError[] };
+  const found = {
+    parts: new Map<string, Part>(),
+    // A file that stands for another is selected by the other's name.
+    faults: faults.map((fault) => ({ ...fault, path: targetOf(fault.path, templates).target })),
+    errors: [] as ConfigError[],
+  };
   for (const { path, oid, mode } of files) {
-    const removes = path.endsWith(REMOVED_SUFFIX) && path !== REMOVED_SUFFIX;
-    const kept = removes ? path.slice(0, -REMOVED_SUFFIX.length) : path;
-    const isTemplate = templates.some((glob) => matchesGlob(glob, kept));
-    const target = isTemplate && kept.endsWith(TEMPLATE_SUFFIX) ? kept.slice(0, -TEMPLATE_SUFFIX.length) : kept;
+    const { target, isTemplate, removes } = targetOf(path, templates);
     const part: Part = { layer, file: inRepositoryAt(path), oid, mode, isTemplate, removes };
     const other = found.parts.get(target);
     if (other !== undefined || target === '' || target.endsWith('/')) found.errors.push(ambiguous(part, target, other));
     found.parts.set(target, part);
   }
   return found;
+}
+
+function targetOf(path: string, templates: readonly string[]): { target: string; isTemplate: boolean; removes: boolean } {
+  const removes = path.endsWith(REMOVED_SUFFIX) && path !== REMOVED_SUFFIX;
+  const kept = removes ? path.slice(0, -REMOVED_SUFFIX.length) : path;
+  const isTemplate = templates.some((glob) => matchesGlob(glob, kept));
+  const target = isTemplate && kept.endsWith(TEMPLATE_SUFFIX) ? kept.slice(0, -TEMPLATE_SUFFIX.length) : kept;
+  return { target, isTemplate, removes };
 }
 
 function ambiguous({ file }: Part, target: string, other: Part | undefined): ConfigError {

@@ -9,6 +9,30 @@ export function matchesGlob(pattern: string, path: string): boolean {
   return matchesSequence(pattern.split('/'), path.split('/'), '**', matchesName);
 }
 
+/** Whether the pattern could match something below a folder. Time linear in pattern times path. */
+export function matchesBelow(pattern: string, folder: string): boolean {
+  const segments = pattern.split('/');
+  // The places in the pattern at which it may stand once the names so far are matched.
+  let places = afterStars(segments, new Set([0]));
+  for (const name of folder.split('/')) {
+    const next = new Set<number>();
+    for (const at of places) {
+      const segment = segments[at];
+      if (segment === undefined) continue;
+      if (segment === '**') next.add(at);
+      else if (matchesName(segment, name)) next.add(at + 1);
+    }
+    places = afterStars(segments, next);
+  }
+  return [...places].some((at) => at < segments.length);
+}
+
+/** `**` may stand for no folder at all. */
+function afterStars(segments: readonly string[], places: Set<number>): Set<number> {
+  for (const at of places) if (segments[at] === '**') places.add(at + 1);
+  return places;
+}
+
 /** One name between two `/` against one segment of a pattern. */
 export function matchesName(pattern: string, name: string): boolean {
   return matchesSequence([...pattern], [...name], '*', (expected, actual) => expected === '?' || expected === actual);

@@ -1,9 +1,10 @@
 import type { TreeFile } from '../../git/tree-diff.ts';
 import { pathCollision, pathFault } from '../../wire/path.ts';
 import { configError } from '../config-error.ts';
+import type { FileFault } from '../list-files.ts';
 import type { ConfigError } from '../revision.ts';
 import type { DeviceConfig, FileRule } from './device-config.ts';
-import { globBase, isGlob, matchesGlob } from './glob.ts';
+import { globBase, isGlob, matchesBelow, matchesGlob } from './glob.ts';
 
 /** A file on its way to the device. `from` is relative to the device's folder, `to` to the device's root. */
 export type SelectedFile = { from: string; to: string; mode: string; oid: string };
@@ -16,8 +17,19 @@ export type ManifestPlace = {
   lineOf(path: readonly string[]): number | undefined;
 };
 
-/** The files that a manifest selects from those of its folder (paths relative to it, the manifest left out), sorted by path on the device. */
-export function selectFiles(available: readonly TreeFile[], config: DeviceConfig, place: ManifestPlace): Selection {
+/** What else decides about a selection. */
+export type SelectionBounds = { faults: readonly FileFault[]; maxFiles: number };
+
+/**
+ * The files that a manifest selects from those of its folder (paths relative to it, the manifest left out), sorted by path on the device.
+ * Faults of the folder are errors only where a rule reaches them.
+ */
+export function selectFiles(
+  available: readonly TreeFile[],
+  config: DeviceConfig,
+  place: ManifestPlace,
+  { faults, maxFiles }: SelectionBounds,
+): Selection {
   const errors: ConfigError[] = [];
   const selected = new Map<string, SelectedFile>();
   for (const [index, rule] of config.files.entries()) {
@@ -28,7 +40,8 @@ export function selectFiles(available: readonly TreeFile[], config: DeviceConfig
         configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
       );
     };
-    if (matching.length === 0) refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder`);
+    if (matching.length === 0 && !faults.some((fault) => reaches(rule.from, fault)))
+      refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder`);
     if (isGlob(rule.from) && rule.to !== undefined && !rule.to.endsWith('/')) refuse('to', 'must end in "/" when "from" has a wildcard');
     for (const file of matching) {
       const to = target(rule, file.path);
@@ -38,12 +51,33 @@ export function selectFiles(available: readonly TreeFile[], config: DeviceConfig
     }
   }
   const files = [...selected.values()].sort((a, b) => (a.to < b.to ? -1 : 1));
-  const collision = pathCollision(files.map((file) => file.to));
+  errors.push(...faultsReached(config, [...selected.values()], faults));
+  if (files.length > maxFiles) {
+    const detail = `selects ${files.length} files, must select <= ${maxFiles}`;
+    errors.push(configError({ code: 'too_large', file: place.file, rule: 'maxBundleFiles', limit: maxFiles, detail }));
+  }
+  const collision = errors.some(({ rule }) => rule === 'case_duplicate') ? null : pathCollision(files.map((file) => file.to));
   if (collision !== null) {
     const detail = `selects ${JSON.stringify(collision.first)} and ${JSON.stringify(collision.second)}, which cannot both exist on every device`;
     errors.push(configError({ code: 'path', file: place.file, rule: 'unique', detail }));
   }
   return { files, errors };
+}
+
+function faultsReached({ files: rules }: DeviceConfig, selected: readonly SelectedFile[], faults: readonly FileFault[]): ConfigError[] {
+  const takes = (path: string) => selected.some(({ from }) => from === path || from.startsWith(`${path}/`));
+  const reached = faults.filter((fault) =>
+    fault.twin === undefined ? rules.some(({ from }) => reaches(from, fault)) : takes(fault.path) && takes(fault.twin),
+  );
+  return [...new Set(reached.map(({ error }) => error))];
+}
+
+function reaches(from: string, { path, reach }: FileFault): boolean {
+  if (isGlob(from) ? matchesGlob(from, path) : from === path) return true;
+  if (reach === 'file') return false;
+  // A link holds nothing that a wildcard could find; who names a place below it means what it stands for.
+  const base = isGlob(from) ? globBase(from) : from;
+  return base.startsWith(`${path}/`) || (reach === 'folder' && matchesBelow(from, path));
 }
 
 function target(rule: FileRule, path: string): string {

@@ -1,0 +1,133 @@
+import { FAILURES_TO_SHOW } from '../src/db/job-failures.ts';
+import type { QueueName } from '../src/db/queue.ts';
+import { transact } from '../src/db/transact.ts';
+import { messageOf, Problem } from '../src/errors.ts';
+import type { EventType } from '../src/event/event.ts';
+import { foreignText } from '../src/git/problems.ts';
+import { withoutCredentials } from '../src/git/scrub.ts';
+import { noteUntold } from '../src/plan/status-store.ts';
+import { mergeRequestById, noteTrouble } from '../src/plan/store.ts';
+import { clearWaiting, noteWaiting, rolloutById } from '../src/rollout/store.ts';
+import { openCredentials } from '../src/source/credentials.ts';
+import type { Source } from '../src/source/source.ts';
+import { sourceById } from '../src/source/store.ts';
+import type { Controller } from './context.ts';
+import { DevicesFailed } from './devices-failed.ts';
+import { recordFailure } from './reconcile/source.ts';
+
+export const INTERNAL_ERROR = 'internal_error';
+/** Events of one failure: the error names how many devices there are. */
+const MAX_DEVICE_EVENTS = 50;
+
+export type Failing = { error: unknown; failures: number; retryInSeconds: number; retryAt: Date };
+
+/** Shows on the subject of a job that the job fails, and emits an event when that begins. */
+export async function showFailure(controller: Controller, queue: QueueName, key: string, failing: Failing): Promise<void> {
+  switch (queue) {
+    case 'source':
+      return showOnSource(controller, key, failing);
+    case 'rollout':
+      return showOnRollout(controller, key, failing);
+    case 'merge_request':
+      return showOnMergeRequest(controller, key, failing);
+    case 'commit_status':
+      return showOnStatus(controller, key, failing);
+    case 'deployment':
+    case 'workspace':
+      return showOnDevices(controller, queue, key, failing);
+    default:
+      return unreachable(queue);
+  }
+}
+
+/** What a job's next success does not overwrite by itself. */
+export async function showRecovery(controller: Controller, queue: QueueName, key: string): Promise<void> {
+  if (queue === 'rollout') await clearWaiting(controller.store.sql, key, INTERNAL_ERROR);
+  if (queue === 'deployment' || queue === 'workspace') await emitOf(controller, key, 'job.recovered', 'service:controller', { queue });
+}
+
+function detailOf({ error, retryInSeconds }: Failing, what: string): string {
+  return `Cannot ${what}: unexpected error of this service, "${foreignText(messageOf(error))}"; the next try is in ${retryInSeconds} s`;
+}
+
+async function showOnSource(controller: Controller, id: string, failing: Failing): Promise<void> {
+  const source = await sourceById(controller.store.sql, id);
+  if (source === undefined) return;
+  const problem = new Problem(INTERNAL_ERROR, detailOf(failing, 'bring the source up to date'), { retry: 'backoff' });
+  const shown = withoutCredentials(problem, credentialsOf(controller, source));
+  await recordFailure(controller, source, shown instanceof Problem ? shown : problem);
+}
+
+/** That they cannot be opened may be the failure itself. */
+function credentialsOf({ box }: Controller, source: Source) {
+  try {
+    return openCredentials(box, source);
+  } catch {
+    return undefined;
+  }
+}
+
+async function showOnRollout({ store }: Controller, id: string, failing: Failing): Promise<void> {
+  const rollout = await rolloutById(store.sql, id);
+  if (rollout === undefined) return;
+  const why = { code: INTERNAL_ERROR, detail: detailOf(failing, 'bring the rollout forward') };
+  await transact(store, async ({ tx, emit }) => {
+    if (!(await noteWaiting(tx, rollout, why, failing.retryAt))) return;
+    const { organizationId, sourceId, revisionId } = rollout;
+    emit({ organizationId, type: 'rollout.blocked', subject: `rollout:${id}`, data: { sourceId, revisionId, ...why } });
+  });
+}
+
+async function showOnMergeRequest({ store }: Controller, id: string, failing: Failing): Promise<void> {
+  const request = await mergeRequestById(store.sql, id);
+  if (request === undefined) return;
+  const error = { code: INTERNAL_ERROR, detail: detailOf(failing, 'plan the merge request') };
+  await transact(store, async ({ tx, emit }) => {
+    await noteTrouble(tx, id, error, failing.retryInSeconds);
+    if (failing.failures !== FAILURES_TO_SHOW) return;
+    const { organizationId, sourceId, number } = request;
+    emit({ organizationId, type: 'merge_request.not_posted', subject: `source:${sourceId}`, data: { number, ...error } });
+  });
+}
+
+async function showOnStatus({ store }: Controller, id: string, failing: Failing): Promise<void> {
+  const rollout = await rolloutById(store.sql, id);
+  if (rollout === undefined) return;
+  const error = { code: INTERNAL_ERROR, detail: detailOf(failing, 'post the commit status') };
+  await transact(store, async ({ tx, emit }) => {
+    await noteUntold(tx, rollout, error, failing.retryInSeconds);
+    if (failing.failures !== FAILURES_TO_SHOW) return;
+    const { organizationId, sourceId, revisionId } = rollout;
+    emit({ organizationId, type: 'rollout.not_reported', subject: `rollout:${id}`, data: { sourceId, revisionId, ...error } });
+  });
+}
+
+/** `why` of a device reads the failure itself. */
+async function showOnDevices(
+  controller: Controller,
+  queue: 'deployment' | 'workspace',
+  organizationId: string,
+  failing: Failing,
+): Promise<void> {
+  if (failing.failures !== FAILURES_TO_SHOW) return;
+  const what = queue === 'deployment' ? 'deliver to devices' : 'update the workspaces of devices';
+  const data = { queue, code: INTERNAL_ERROR, detail: detailOf(failing, what) };
+  const { error } = failing;
+  const subjects =
+    error instanceof DevicesFailed ? error.deviceIds.slice(0, MAX_DEVICE_EVENTS).map((id) => `device:${id}`) : ['service:controller'];
+  for (const subject of subjects) await emitOf(controller, organizationId, 'job.failing', subject, data);
+}
+
+async function emitOf(
+  { store }: Controller,
+  organizationId: string,
+  type: EventType,
+  subject: string,
+  data: Record<string, unknown>,
+): Promise<void> {
+  await transact(store, async ({ emit }) => emit({ organizationId, type, subject, data }));
+}
+
+function unreachable(queue: never): never {
+  throw new Error(`unknown queue ${JSON.stringify(queue)}`);
+}
