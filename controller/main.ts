@@ -5,7 +5,7 @@ import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { startNotifying } from './notify.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
-import { createLanes, PATIENT_AT_ONCE } from './reconcile/lanes.ts';
+import { createLanes } from './reconcile/lanes.ts';
 import { type Planning, reconcileMergeRequest } from './reconcile/plan.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
@@ -19,16 +19,16 @@ import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
 
 /** Source keys handled at once in this process: most of their time they wait for a git host. */
-const SOURCES_AT_ONCE = 12;
+const SOURCES_AT_ONCE = 20;
 
 /** Starts what happens over time: the workers of the queues, the chores, the watching. `stop` takes no more work and tells listeners so. */
 export async function startController(controller: Controller): Promise<{ stop(): Promise<void> }> {
   const { queue } = controller.store;
   const ending = new AbortController();
-  const lanes = createLanes(PATIENT_AT_ONCE);
-  controller.hosts.onRecovered((origin) => {
-    recheckSourcesOf(controller.store.sql, origin).catch((error: unknown) => {
-      controller.log.warn({ err: error, origin }, 'sources of a host that is well again wait for their turn');
+  const lanes = createLanes();
+  controller.hosts.onRecovered((organizationId, origin) => {
+    recheckSourcesOf(controller.store.sql, organizationId, origin).catch((error: unknown) => {
+      controller.log.warn({ err: error, origin }, 'failed to recheck the sources of a recovered git host; their own back-off checks them');
     });
   });
   await queue.work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));

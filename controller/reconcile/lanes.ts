@@ -1,49 +1,65 @@
 import { LRUCache } from 'lru-cache';
 
-/** What a look at a source whose host is well takes at most, ms. */
-const BRISK_MS = 1_500;
-/** Sources at once that may wait for as long as their hosts are allowed to take; well below the workers that there are. */
-export const PATIENT_AT_ONCE = 4;
+/** Longest check of a source whose host answers as usual, ms. */
+const FAST_MS = 1_500;
+/** Checks at once that may take as long as a host is allowed to; below the number of workers, so that fast checks always find one. */
+export const SLOW_AT_ONCE = 12;
+/** … of them for one organization, so that its hosts that hang leave room for the slow checks of others. */
+export const SLOW_PER_ORGANIZATION = 3;
 const MAX_SLOW = 10_000;
 
+type Owned = { organizationId: string; id: string };
+
 /**
- * Keeps hosts that do not answer from taking all workers. A source that was well gets little time; one that needs more, that needed more the
- * last time, or that failed, waits in one of few places, and is put off while none is free.
+ * Keeps hosts that do not answer from taking all workers. A source that works gets little time. A source that needs more, that needed more the last time,
+ * or that failed, takes one of few slow places. While its organization or the process has none free, its check is put off.
  */
 export type Lanes = {
-  /** `look` waits for the host until its signal fires, and then throws the signal's reason. @returns false when it is to be put off */
-  run(id: string, failed: boolean, look: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
+  /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false when the check must be put off */
+  run(source: Owned, failed: boolean, check: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
 };
 
-export function createLanes(places: number, briskMs = BRISK_MS): Lanes {
+export type LaneLimits = { slowAtOnce: number; slowPerOrganization: number; fastMs: number };
+
+const DEFAULT_LIMITS: LaneLimits = { slowAtOnce: SLOW_AT_ONCE, slowPerOrganization: SLOW_PER_ORGANIZATION, fastMs: FAST_MS };
+
+export function createLanes(limits: Partial<LaneLimits> = {}): Lanes {
+  const { slowAtOnce, slowPerOrganization, fastMs } = { ...DEFAULT_LIMITS, ...limits };
   const slow = new LRUCache<string, true>({ max: MAX_SLOW });
+  const takenBy = new Map<string, number>();
   let taken = 0;
+  const take = (organizationId: string, change: 1 | -1) => {
+    taken += change;
+    const its = (takenBy.get(organizationId) ?? 0) + change;
+    if (its === 0) takenBy.delete(organizationId);
+    else takenBy.set(organizationId, its);
+  };
   return {
-    run: async (id, failed, look) => {
+    run: async ({ organizationId, id }, failed, check) => {
       if (!failed && !slow.has(id)) {
-        if (await isThroughWithin(briskMs, look)) return true;
+        if (await isDoneWithin(fastMs, check)) return true;
         slow.set(id, true);
       }
-      if (taken >= places) return false;
-      taken += 1;
+      if (taken >= slowAtOnce || (takenBy.get(organizationId) ?? 0) >= slowPerOrganization) return false;
+      take(organizationId, 1);
       const started = performance.now();
       try {
-        await look(undefined);
-        if (performance.now() - started < briskMs) slow.delete(id);
+        await check(undefined);
+        if (performance.now() - started < fastMs) slow.delete(id);
         return true;
       } finally {
-        taken -= 1;
+        take(organizationId, -1);
       }
     },
   };
 }
 
-async function isThroughWithin(limitMs: number, look: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+async function isDoneWithin(limitMs: number, check: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
   const limit = new AbortController();
-  const late = new Error(`the host was waited for longer than ${limitMs} ms`);
+  const late = new Error(`the host did not answer within ${limitMs} ms`);
   const timer = setTimeout(() => limit.abort(late), limitMs);
   try {
-    await look(limit.signal);
+    await check(limit.signal);
     return true;
   } catch (error) {
     if (error !== late) throw error;

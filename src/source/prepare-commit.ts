@@ -51,7 +51,7 @@ export async function prepareCommit(
     keep: source.layout === 'fleet' ? ('mirror' as const) : ('once' as const),
   };
   const attempt = async (): Promise<Prepared> => {
-    const url = await hosts.run(remote, () => download(mirrorDir, remote, options), signal);
+    const url = await hosts.run(remote, source, () => download(mirrorDir, remote, options), signal);
     const downloadedMs = Math.round(performance.now() - started);
     const here = { url, allowHttp: false, allowLocal: true, allowPrivate: false, credentials: undefined };
     const whole = { ...task, ...here, layout: source.layout, sourceName: source.name, mirrorDir, deadlineMs };
