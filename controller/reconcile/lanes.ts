@@ -1,54 +1,55 @@
 import { LRUCache } from 'lru-cache';
+import { openShares } from '../../src/async/shares.ts';
 
 /** Longest check of a source whose host answers as usual, ms. */
 const FAST_MS = 1_500;
-/** Checks at once that may take as long as a host is allowed to; below the number of workers, so that fast checks always find one. */
+/** Checks at once that may take as long as a host is allowed to; well below the number of workers, so that fast checks find one. */
 export const SLOW_AT_ONCE = 12;
-/** … of them for one organization, so that its hosts that hang leave room for the slow checks of others. */
-export const SLOW_PER_ORGANIZATION = 3;
 const MAX_SLOW = 10_000;
 
 type Owned = { organizationId: string; id: string };
 
 /**
- * Keeps hosts that do not answer from taking all workers. A source that works gets little time. A source that needs more, that needed more the last time,
- * or that failed, takes one of few slow places. While its organization or the process has none free, its check is put off.
+ * Keeps hosts that do not answer, and organizations with much to do, from taking all workers. A source that works gets little time of its host. A source
+ * that needs more, that needed more the last time, or that failed, takes one of few slow places. A check is put off while its organization's share of
+ * the workers, or of the slow places, is taken.
  */
 export type Lanes = {
   /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false when the check must be put off */
   run(source: Owned, failed: boolean, check: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
 };
 
-export type LaneLimits = { slowAtOnce: number; slowPerOrganization: number; fastMs: number };
+export type LaneLimits = { workers: number; slowAtOnce: number; fastMs: number };
 
-const DEFAULT_LIMITS: LaneLimits = { slowAtOnce: SLOW_AT_ONCE, slowPerOrganization: SLOW_PER_ORGANIZATION, fastMs: FAST_MS };
-
-export function createLanes(limits: Partial<LaneLimits> = {}): Lanes {
-  const { slowAtOnce, slowPerOrganization, fastMs } = { ...DEFAULT_LIMITS, ...limits };
+/** @param limits `workers`: checks at once in this process */
+export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_MS }: { workers: number } & Partial<LaneLimits>): Lanes {
   const slow = new LRUCache<string, true>({ max: MAX_SLOW });
-  const takenBy = new Map<string, number>();
-  let taken = 0;
-  const take = (organizationId: string, change: 1 | -1) => {
-    taken += change;
-    const its = (takenBy.get(organizationId) ?? 0) + change;
-    if (its === 0) takenBy.delete(organizationId);
-    else takenBy.set(organizationId, its);
+  const shares = openShares(workers);
+  const slowShares = openShares(slowAtOnce);
+  const checkSlowly = async ({ organizationId, id }: Owned, check: () => Promise<void>) => {
+    const giveBack = slowShares.take(organizationId);
+    if (giveBack === undefined) return false;
+    const started = performance.now();
+    try {
+      await check();
+      if (performance.now() - started < fastMs) slow.delete(id);
+      return true;
+    } finally {
+      giveBack();
+    }
   };
   return {
-    run: async ({ organizationId, id }, failed, check) => {
-      if (!failed && !slow.has(id)) {
-        if (await isDoneWithin(fastMs, check)) return true;
-        slow.set(id, true);
-      }
-      if (taken >= slowAtOnce || (takenBy.get(organizationId) ?? 0) >= slowPerOrganization) return false;
-      take(organizationId, 1);
-      const started = performance.now();
+    run: async (source, failed, check) => {
+      const giveBack = shares.take(source.organizationId);
+      if (giveBack === undefined) return false;
       try {
-        await check(undefined);
-        if (performance.now() - started < fastMs) slow.delete(id);
-        return true;
+        if (!failed && !slow.has(source.id)) {
+          if (await isDoneWithin(fastMs, check)) return true;
+          slow.set(source.id, true);
+        }
+        return await checkSlowly(source, () => check(undefined));
       } finally {
-        take(organizationId, -1);
+        giveBack();
       }
     },
   };

@@ -25,7 +25,7 @@ function hanging(): { look: Look; asked(): number; release(): void } {
 }
 
 test('a look that takes too long is begun again in one of the slow places, and put off while none is free', async () => {
-  const lanes = createLanes({ slowAtOnce: 1, fastMs: 10 });
+  const lanes = createLanes({ workers: 8, slowAtOnce: 1, fastMs: 10 });
   const first = hanging();
   const second = hanging();
   const waits = lanes.run(source('a'), false, first.look);
@@ -45,7 +45,7 @@ test('a look that takes too long is begun again in one of the slow places, and p
 
 test('a source that was slow and is quick again gets little time again', async () => {
   vi.useFakeTimers();
-  const lanes = createLanes({ slowAtOnce: 1, fastMs: 10 });
+  const lanes = createLanes({ workers: 8, slowAtOnce: 1, fastMs: 10 });
   const { look, release, asked } = hanging();
   const waits = lanes.run(source('a'), false, look);
   await vi.advanceTimersByTimeAsync(10);
@@ -61,7 +61,7 @@ test('a source that was slow and is quick again gets little time again', async (
 });
 
 test('what a look throws of itself is thrown, and its place is free again', async () => {
-  const lanes = createLanes({ slowAtOnce: 1, fastMs: 1_000 });
+  const lanes = createLanes({ workers: 8, slowAtOnce: 1, fastMs: 1_000 });
   const broken = async () => {
     throw new Error('broken');
   };
@@ -70,13 +70,18 @@ test('what a look throws of itself is thrown, and its place is free again', asyn
   expect(await lanes.run(source('a'), true, quick)).toBe(true);
 });
 
-test('an organization takes no more than its share of the slow places', async () => {
-  const lanes = createLanes({ slowAtOnce: 4, slowPerOrganization: 2, fastMs: 10 });
+test('an organization takes no more than its share of the slow places and of the workers', async () => {
+  const lanes = createLanes({ workers: 8, slowAtOnce: 4, fastMs: 10 });
   const hung = hanging();
   const held = ['a1', 'a2'].map((id) => lanes.run(source(id, 'a'), true, hung.look));
   expect(await lanes.run(source('a3', 'a'), true, quick)).toBe(false);
   expect(await lanes.run(source('b1', 'b'), true, quick)).toBe(true);
+  const busy = hanging();
+  const working = ['a4', 'a5'].map((id) => lanes.run(source(id, 'a'), false, () => busy.look(undefined)));
+  expect(await lanes.run(source('a6', 'a'), false, quick)).toBe(false);
+  expect(await lanes.run(source('b2', 'b'), false, quick)).toBe(true);
+  busy.release();
   hung.release();
-  expect(await Promise.all(held)).toEqual([true, true]);
+  expect(await Promise.all([...held, ...working])).toEqual([true, true, true, true]);
   expect(await lanes.run(source('a3', 'a'), true, quick)).toBe(true);
 });
