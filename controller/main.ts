@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { transact } from '../src/db/transact.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
@@ -7,7 +8,7 @@ import type { Controller } from './context.ts';
 import { createJobs } from './jobs.ts';
 import { startNotifying } from './notify.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
-import { createLanes, PATIENT_AT_ONCE } from './reconcile/lanes.ts';
+import { createLanes } from './reconcile/lanes.ts';
 import { type Planning, reconcileMergeRequest } from './reconcile/plan.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
@@ -20,17 +21,21 @@ import { dueReports } from './sweep/reports.ts';
 import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
 
-/** Source keys handled at once in this process: most of their time they wait for a git host. */
-const SOURCES_AT_ONCE = 12;
+/** Source keys handled at once in this process: most of their time they wait for a git host or for a preparing thread. */
+const SOURCES_AT_ONCE = 32;
+/** Merge requests and commit statuses, each: they wait for a git host as well. */
+const POSTS_AT_ONCE = 8;
+/** Organizations whose workspaces are written at once. */
+const WORKSPACES_AT_ONCE = 3;
 
 /** Starts what happens over time: the workers of the queues, the chores, the watching. `stop` takes no more work and tells listeners so. */
 export async function startController(controller: Controller): Promise<{ stop(): Promise<void> }> {
   const { queue } = controller.store;
   const ending = new AbortController();
-  const lanes = createLanes(PATIENT_AT_ONCE);
-  controller.hosts.onRecovered((origin) => {
-    recheckSourcesOf(controller.store.sql, origin).catch((error: unknown) => {
-      controller.log.warn({ err: error, origin }, 'sources of a host that is well again wait for their turn');
+  const lanes = createLanes({ workers: SOURCES_AT_ONCE });
+  controller.hosts.onRecovered((organizationId, origin) => {
+    recheckSourcesOf(controller.store.sql, organizationId, origin).catch((error: unknown) => {
+      controller.log.warn({ err: error, origin }, 'failed to recheck the sources of a recovered git host; their own back-off checks them');
     });
   });
   const jobs = createJobs(controller);
@@ -39,10 +44,11 @@ export async function startController(controller: Controller): Promise<{ stop():
   await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
   await work('rollout', 4, (id) => restAfter(() => reconcileRollout(controller, id)));
   await work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
-  const planning: Planning = new Set();
-  await work('merge_request', 3, (id) => reconcileMergeRequest(controller, planning, id));
-  await work('commit_status', 3, (id) => reconcileStatus(controller, id));
-  await work('workspace', 1, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
+  const planning: Planning = { sources: new Set(), shares: openShares(POSTS_AT_ONCE) };
+  const statusShares = openShares(POSTS_AT_ONCE);
+  await work('merge_request', POSTS_AT_ONCE, (id) => reconcileMergeRequest(controller, planning, id));
+  await work('commit_status', POSTS_AT_ONCE, (id) => reconcileStatus(controller, statusShares, id));
+  await work('workspace', WORKSPACES_AT_ONCE, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
   const poll = createPoll();
   const notifying = await startNotifying(controller);
   const chores = startChores(controller, [

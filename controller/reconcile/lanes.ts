@@ -1,49 +1,66 @@
 import { LRUCache } from 'lru-cache';
+import { openShares } from '../../src/async/shares.ts';
 
-/** What a look at a source whose host is well takes at most, ms. */
-const BRISK_MS = 1_500;
-/** Sources at once that may wait for as long as their hosts are allowed to take; well below the workers that there are. */
-export const PATIENT_AT_ONCE = 4;
+/** Longest check of a source whose host answers as usual, ms. */
+const FAST_MS = 1_500;
+/** Checks at once that may take as long as a host is allowed to; well below the number of workers, so that fast checks find one. */
+export const SLOW_AT_ONCE = 12;
 const MAX_SLOW = 10_000;
 
+type Owned = { organizationId: string; id: string };
+
 /**
- * Keeps hosts that do not answer from taking all workers. A source that was well gets little time; one that needs more, that needed more the
- * last time, or that failed, waits in one of few places, and is put off while none is free.
+ * Keeps hosts that do not answer, and organizations with much to do, from taking all workers. A source that works gets little time of its host. A source
+ * that needs more, that needed more the last time, or that failed, takes one of few slow places. A check is put off while its organization's share of
+ * the workers, or of the slow places, is taken.
  */
 export type Lanes = {
-  /** `look` waits for the host until its signal fires, and then throws the signal's reason. @returns false when it is to be put off */
-  run(id: string, failed: boolean, look: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
+  /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false when the check must be put off */
+  run(source: Owned, failed: boolean, check: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
 };
 
-export function createLanes(places: number, briskMs = BRISK_MS): Lanes {
+export type LaneLimits = { workers: number; slowAtOnce: number; fastMs: number };
+
+/** @param limits `workers`: checks at once in this process */
+export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_MS }: { workers: number } & Partial<LaneLimits>): Lanes {
   const slow = new LRUCache<string, true>({ max: MAX_SLOW });
-  let taken = 0;
+  const shares = openShares(workers);
+  const slowShares = openShares(slowAtOnce);
+  const checkSlowly = async ({ organizationId, id }: Owned, check: () => Promise<void>) => {
+    const giveBack = slowShares.take(organizationId);
+    if (giveBack === undefined) return false;
+    const started = performance.now();
+    try {
+      await check();
+      if (performance.now() - started < fastMs) slow.delete(id);
+      return true;
+    } finally {
+      giveBack();
+    }
+  };
   return {
-    run: async (id, failed, look) => {
-      if (!failed && !slow.has(id)) {
-        if (await isThroughWithin(briskMs, look)) return true;
-        slow.set(id, true);
-      }
-      if (taken >= places) return false;
-      taken += 1;
-      const started = performance.now();
+    run: async (source, failed, check) => {
+      const giveBack = shares.take(source.organizationId);
+      if (giveBack === undefined) return false;
       try {
-        await look(undefined);
-        if (performance.now() - started < briskMs) slow.delete(id);
-        return true;
+        if (!failed && !slow.has(source.id)) {
+          if (await isDoneWithin(fastMs, check)) return true;
+          slow.set(source.id, true);
+        }
+        return await checkSlowly(source, () => check(undefined));
       } finally {
-        taken -= 1;
+        giveBack();
       }
     },
   };
 }
 
-async function isThroughWithin(limitMs: number, look: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+async function isDoneWithin(limitMs: number, check: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
   const limit = new AbortController();
-  const late = new Error(`the host was waited for longer than ${limitMs} ms`);
+  const late = new Error(`the host did not answer within ${limitMs} ms`);
   const timer = setTimeout(() => limit.abort(late), limitMs);
   try {
-    await look(limit.signal);
+    await check(limit.signal);
     return true;
   } catch (error) {
     if (error !== late) throw error;

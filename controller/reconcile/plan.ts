@@ -1,3 +1,4 @@
+import type { Shares } from '../../src/async/shares.ts';
 import { transact } from '../../src/db/transact.ts';
 import { resolveAtRemote } from '../../src/device/previews.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
@@ -16,8 +17,8 @@ import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { forgeToTell } from './status.ts';
 
-/** Sources whose merge requests are planned in this process: a mirror has one writer. */
-export type Planning = Set<string>;
+/** What is planned in this process. `sources`: a mirror has one writer. `shares`: of the workers, by organization. */
+export type Planning = { sources: Set<string>; shares: Shares };
 
 /** A source that is being planned is asked for again after this. */
 const BUSY_SECONDS = 1;
@@ -31,13 +32,25 @@ export async function reconcileMergeRequest(controller: Controller, planning: Pl
   const request = await mergeRequestById(sql, id);
   const source = request && (await sourceById(sql, request.sourceId));
   if (request === undefined || source === undefined || request.state === 'closed') return;
-  if (planning.has(source.id)) return setDue(sql, request, BUSY_SECONDS);
-  planning.add(source.id);
-  const isPlanned = await planHead(controller, source, request).finally(() => planning.delete(source.id));
-  if (!isPlanned) return;
-  const planned = await mergeRequestById(sql, id);
-  if (planned?.posting === 'pending' && !(await post(controller, source, planned))) return;
-  await setDue(sql, request, isExpected(request, planned) ? EXPECT_RETRY_SECONDS : null);
+  const giveBack = planning.sources.has(source.id) ? undefined : planning.shares.take(source.organizationId);
+  if (giveBack === undefined) return setDue(sql, request, BUSY_SECONDS);
+  planning.sources.add(source.id);
+  try {
+    await planAndPost(controller, source, request, () => planning.sources.delete(source.id));
+  } finally {
+    planning.sources.delete(source.id);
+    giveBack();
+  }
+}
+
+/** @param planned is called once the source's mirror is free again */
+async function planAndPost(controller: Controller, source: Source, request: MergeRequest, planned: () => void): Promise<void> {
+  const { sql } = controller.store;
+  if (!(await planHead(controller, source, request))) return;
+  planned();
+  const now = await mergeRequestById(sql, request.id);
+  if (now?.posting === 'pending' && !(await post(controller, source, now))) return;
+  await setDue(sql, request, isExpected(request, now) ? EXPECT_RETRY_SECONDS : null);
 }
 
 /** The hook named a commit that the host may not show yet. */

@@ -34,7 +34,7 @@ export async function reconcileSource(controller: Controller, lanes: Lanes, id: 
   const started = performance.now();
   const log = controller.log.child({ sourceId: id });
   try {
-    const through = await lanes.run(source.id, source.failures > 0, (signal) => sync(controller, source, started, signal));
+    const through = await lanes.run(source, source.failures > 0, (signal) => sync(controller, source, started, signal));
     if (!through) return await putOffCheck(controller.store.sql, source.id, putOffSeconds(Math.random()));
     log.debug({ durationMs: Math.round(performance.now() - started) }, 'source checked');
   } catch (error) {
@@ -100,7 +100,7 @@ export async function lookUpHead(
     signal,
   };
   try {
-    const refs = await controller.hosts.run(remote, () => listRefs(remote, call), signal);
+    const refs = await controller.hosts.run(remote, source, () => listRefs(remote, call), signal);
     controller.metrics.gitRequest('list_refs', 'ok', performance.now() - started);
     return { ...resolveRef(refs, source.ref), movedTo: remote.kind === 'http' ? redirectOf(remote) : null };
   } catch (error) {

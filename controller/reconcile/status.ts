@@ -1,3 +1,4 @@
+import type { Shares } from '../../src/async/shares.ts';
 import { transact } from '../../src/db/transact.ts';
 import { Problem } from '../../src/errors.ts';
 import type { CommitStatus, Forge } from '../../src/forge/forge.ts';
@@ -18,9 +19,11 @@ import type { Controller } from '../context.ts';
 const PAUSE_MS = 2_000;
 /** Devices' reports wake nobody here: of a rollout that moves the numbers are looked at this often. */
 const LOOK_SECONDS = 5;
+/** A status whose organization has no worker free is posted after this. */
+const BUSY_SECONDS = 1;
 
 /** Tells the git host how the rollout stands, as the status of its commit. Where no host can be told, nothing is done. */
-export async function reconcileStatus(controller: Controller, id: string): Promise<void> {
+export async function reconcileStatus(controller: Controller, shares: Shares, id: string): Promise<void> {
   const { sql } = controller.store;
   const rollout = await rolloutById(sql, id);
   const source = rollout && (await sourceById(sql, rollout.sourceId));
@@ -34,7 +37,9 @@ export async function reconcileStatus(controller: Controller, id: string): Promi
   const lookInSeconds = isMoving(rollout) ? LOOK_SECONDS : null;
   if (told?.state === status.state && told.description === status.description && told.failures === 0)
     return setStatusDue(sql, rollout, lookInSeconds);
-  await tell(controller, rollout, { forge, status, told, lookInSeconds });
+  const giveBack = shares.take(rollout.organizationId);
+  if (giveBack === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
+  await tell(controller, rollout, { forge, status, told, lookInSeconds }).finally(giveBack);
 }
 
 /** undefined: the source has no host that could be told, or wants none told. */

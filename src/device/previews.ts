@@ -152,7 +152,7 @@ export async function resolveAtRemote(
   if (isOid(ref)) return { name: ref, oid: ref };
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   const call = { prefixes: refPrefixes(ref), credentials: openCredentials(box, source), guard, deadlineMs: LIST_TIMEOUT_MS };
-  return resolveRef(await hosts.run(remote, () => listRefs(remote, call)), ref);
+  return resolveRef(await hosts.run(remote, source, () => listRefs(remote, call)), ref);
 }
 
 async function prepareAt(

@@ -2,7 +2,7 @@ import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
 import type { AddressGuard } from '../git/address-guard.ts';
-import type { GitHosts } from '../git/hosts.ts';
+import type { GitHosts, HostCaller } from '../git/hosts.ts';
 import { agentOf, codeOf } from '../git/http-client.ts';
 import { foreignText } from '../git/problems.ts';
 import { retryAfter } from '../retry-after.ts';
@@ -18,8 +18,9 @@ export type ForgeConnection = {
   secrets: readonly string[];
   pageSizeParameter: string;
   guard: AddressGuard;
-  /** Its queue and circuit per origin. */
+  /** Slots and circuit of the organization at each origin. */
   hosts: GitHosts;
+  caller: HostCaller;
   attemptTimeoutMs: number;
 };
 
@@ -74,7 +75,7 @@ function hasMore(headers: Answer['headers'], found: number): boolean {
 async function exchange(connection: ForgeConnection, call: ForgeCall, ask: Ask): Promise<Answer> {
   const { apiUrl, hosts } = connection;
   const remote = { kind: 'http', url: apiUrl, host: apiUrl.host } as const;
-  return hosts.run(remote, async () => {
+  return hosts.run(remote, connection.caller, async () => {
     const late = AbortSignal.timeout(connection.attemptTimeoutMs);
     try {
       call.signal.throwIfAborted();

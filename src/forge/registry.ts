@@ -15,7 +15,7 @@ import { DEFAULT_LIMITS, type ForgeLimits, withinDeadline } from './retry.ts';
 
 const HOSTS: Readonly<Record<ForgeKind, ForgeHost>> = { gitlab, github, gitea, forgejo: gitea };
 
-type Located = Pick<Source, 'id' | 'name' | 'url' | 'forge' | 'webhookProvider' | 'authSealed' | 'apiTokenSealed'>;
+type Located = Pick<Source, 'organizationId' | 'id' | 'name' | 'url' | 'forge' | 'webhookProvider' | 'authSealed' | 'apiTokenSealed'>;
 type Reach = Pick<Services, 'box' | 'config' | 'guard' | 'forgeHosts'>;
 
 /**
@@ -33,6 +33,7 @@ export function forgeFor(source: Located, services: Reach, limits: ForgeLimits =
     pageSizeParameter: host.pageSizeParameter,
     guard: services.guard,
     hosts: services.forgeHosts,
+    caller: source,
     attemptTimeoutMs: limits.attemptTimeoutMs,
   };
   const call = <T>({ purpose, what, caller, secrets = [] }: Call, work: (operations: HostOperations) => Promise<T>): Promise<T> => {

@@ -1,71 +1,159 @@
-import {
-  BrokenCircuitError,
-  type CircuitBreakerPolicy,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  ExponentialBackoff,
-  handleWhen,
-} from 'cockatiel';
+import { BrokenCircuitError, type CircuitBreakerPolicy, circuitBreaker, ExponentialBackoff, handleWhen, type IBreaker } from 'cockatiel';
 import { LRUCache } from 'lru-cache';
-import PQueue from 'p-queue';
 import { Problem } from '../errors.ts';
+import { openSlots, type Slots } from './host-slots.ts';
 import type { Remote } from './remote.ts';
 
-/** Keeps git hosts apart: each has its own bounded queue and its own circuit, so that one that is slow or down holds up nobody else's sources. */
+/** The source on whose behalf a host is called. */
+export type HostCaller = { organizationId: string; id: string };
+
+/**
+ * Keeps organizations, hosts and repositories apart. Each organization has its own slots and its own circuit at each host, so that the repositories of
+ * one organization never delay or cut off those of another. A circuit rejects only sources whose own last call failed: a source that works, or that is
+ * new, always reaches the host.
+ */
 export type GitHosts = {
-  /** @throws Problem `git_host_unavailable` while the host's circuit is open, the signal's reason, and what `work` throws */
-  run<T>(remote: Remote, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
-  /** Hosts by state of their circuit, for metrics. */
+  /** @throws Problem `git_host_unavailable` while the circuit is open and the source's own last call failed, the signal's reason, and what `work` throws */
+  run<T>(remote: Remote, caller: HostCaller, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Calls the host in a slot as `run` does, but neither asks the circuit nor counts for it: for connection tests. */
+  probe<T>(remote: Remote, caller: HostCaller, work: () => Promise<T>): Promise<T>;
+  /** Circuits that are not closed, for metrics. */
   openCircuits(): number;
-  /** Calls `listener` with the origin of a host that was left alone and is well again. */
-  onRecovered(listener: (origin: string) => void): void;
+  /** Calls `listener` when a circuit has closed again. */
+  onRecovered(listener: (organizationId: string, origin: string) => void): void;
 };
 
-/** What counts against a host: its own faults, not those of one repository or its credentials. */
+/** Faults that may be the host's: an error of any other code leaves the circuit alone. */
 const HOST_FAULTS = new Set(['git_unreachable', 'git_timeout', 'git_server_error']);
+/** No connection came about, so every repository of the host is affected. */
+const CONNECTION_FAULTS = new Set([
+  'ECONNREFUSED',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 const FAULTS_TO_OPEN = 5;
 const MAX_HOSTS = 10_000;
+const MAX_FAILING = 10_000;
 
-type Host = { queue: PQueue; circuit: CircuitBreakerPolicy };
+type Host = { slots: Slots; circuit: CircuitBreakerPolicy; failing: LRUCache<string, true>; faults: Faults };
 
-/** @param faults codes of Problems that count against a host; other errors leave its circuit alone */
-export function createGitHosts(concurrencyPerHost: number, faults: ReadonlySet<string> = HOST_FAULTS): GitHosts {
+/**
+ * @param concurrency calls at once of one organization at one host
+ * @param faults codes of Problems that may be the host's fault
+ */
+export function createGitHosts(concurrency: number, faults: ReadonlySet<string> = HOST_FAULTS): GitHosts {
   const hosts = new LRUCache<string, Host>({ max: MAX_HOSTS });
-  const listeners = new Set<(origin: string) => void>();
-  const hostOf = (name: string): Host => {
-    const known = hosts.get(name);
+  const listeners = new Set<(organizationId: string, origin: string) => void>();
+  const hostOf = ({ organizationId }: HostCaller, { origin }: URL): Host => {
+    const key = `${organizationId} ${origin}`;
+    const known = hosts.get(key);
     if (known !== undefined) return known;
-    const host = { queue: new PQueue({ concurrency: concurrencyPerHost }), circuit: newCircuit(faults) };
+    const host = openHost(concurrency, faults);
     host.circuit.onReset(() => {
-      for (const tell of listeners) tell(name);
+      for (const notify of listeners) notify(organizationId, origin);
     });
-    hosts.set(name, host);
+    hosts.set(key, host);
     return host;
   };
   return {
-    run: async (remote, work, signal) => {
+    run: async (remote, caller, work, signal) => {
       if (remote.kind === 'local') return work();
-      const { queue, circuit } = hostOf(remote.url.origin);
-      const guarded = () => circuit.execute(work).catch((error: unknown) => rethrow(error, remote.host));
-      return queue.add(guarded, { signal }) as ReturnType<typeof work>;
+      const host = hostOf(caller, remote.url);
+      const attempt = () => recorded(host, caller.id, faults, work);
+      const guarded = () => (host.failing.has(caller.id) ? throughCircuit(host, attempt, remote.host) : besideCircuit(host, attempt));
+      return host.slots.run(host.failing.has(caller.id), guarded, signal);
+    },
+    probe: async (remote, caller, work) => {
+      if (remote.kind === 'local') return work();
+      const host = hostOf(caller, remote.url);
+      return host.slots.run(host.failing.has(caller.id), work);
     },
     openCircuits: () => [...hosts.values()].filter((host) => host.circuit.state !== 0).length,
     onRecovered: (listener) => void listeners.add(listener),
   };
 }
 
-function newCircuit(faults: ReadonlySet<string>): CircuitBreakerPolicy {
-  return circuitBreaker(
-    handleWhen((error) => error instanceof Problem && faults.has(error.code)),
-    { halfOpenAfter: new ExponentialBackoff({ initialDelay: 2_000, maxDelay: 120_000 }), breaker: new ConsecutiveBreaker(FAULTS_TO_OPEN) },
+function openHost(concurrency: number, codes: ReadonlySet<string>): Host {
+  const faults = countFaults();
+  const circuit = circuitBreaker(
+    handleWhen((error) => isHostFault(error, codes)),
+    { halfOpenAfter: new ExponentialBackoff({ initialDelay: 2_000, maxDelay: 120_000 }), breaker: faults.breaker },
   );
+  return { slots: openSlots(concurrency), circuit, failing: new LRUCache({ max: MAX_FAILING }), faults };
 }
 
-function rethrow(error: unknown, host: string): never {
-  if (!(error instanceof BrokenCircuitError)) throw error;
-  throw new Problem(
-    'git_host_unavailable',
-    `Cannot reach git host "${host}": its last ${FAULTS_TO_OPEN} requests failed, it is left alone for a while`,
-    { status: 503, retry: 'backoff', cause: error },
-  );
+/** Notes whose call failed, before the circuit judges it. */
+async function recorded<T>(host: Host, id: string, codes: ReadonlySet<string>, work: () => Promise<T>): Promise<T> {
+  try {
+    const result = await work();
+    host.failing.delete(id);
+    host.faults.clear();
+    return result;
+  } catch (error) {
+    if (isHostFault(error, codes)) {
+      host.failing.set(id, true);
+      host.faults.add(id, isConnectionFault(error));
+    }
+    throw error;
+  }
+}
+
+/** A source without a fault of its own passes an open circuit; what it meets still counts for a closed one. */
+function besideCircuit<T>(host: Host, attempt: () => Promise<T>): Promise<T> {
+  return host.circuit.state === 0 ? host.circuit.execute(attempt) : attempt();
+}
+
+async function throughCircuit<T>(host: Host, attempt: () => Promise<T>, name: string): Promise<T> {
+  try {
+    return await host.circuit.execute(attempt);
+  } catch (error) {
+    if (!(error instanceof BrokenCircuitError)) throw error;
+    throw new Problem(
+      'git_host_unavailable',
+      `Cannot reach git host "${name}": this source's last request failed, and so did those of others; the next request waits until the host answers or up to 2 minutes`,
+      { status: 503, retry: 'backoff', cause: error },
+    );
+  }
+}
+
+type Faults = {
+  breaker: IBreaker;
+  /** @param isConnection counts each time; any other fault may be the repository's own and counts once for each source */
+  add(id: string, isConnection: boolean): void;
+  clear(): void;
+};
+
+/** Since the last success of any source. */
+function countFaults(): Faults {
+  const sources = new Set<string>();
+  let connections = 0;
+  const clear = () => {
+    sources.clear();
+    connections = 0;
+  };
+  const breaker: IBreaker = { state: undefined, success: clear, failure: () => connections + sources.size >= FAULTS_TO_OPEN };
+  return {
+    breaker,
+    add: (id, isConnection) => {
+      if (isConnection) connections += 1;
+      else if (sources.size < FAULTS_TO_OPEN) sources.add(id);
+    },
+    clear,
+  };
+}
+
+function isHostFault(error: unknown, codes: ReadonlySet<string>): boolean {
+  return error instanceof Problem && codes.has(error.code);
+}
+
+function isConnectionFault(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if ('code' in cause && typeof cause.code === 'string' && CONNECTION_FAULTS.has(cause.code)) return true;
+  return false;
 }

@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { openTurns, type TurnOwner } from '../async/turns.ts';
 import { Problem } from '../errors.ts';
 import { answerThrough, type Inquiries } from './inquiries.ts';
 import type { Prepared, PrepareResult, PrepareTask } from './worker.ts';
@@ -7,10 +8,11 @@ import type { Prepared, PrepareResult, PrepareTask } from './worker.ts';
 /** Worker threads that fetch, read and validate commits, so that the API's event loop stays free and a task that runs wild can be ended. */
 export type Preparer = {
   /**
+   * Waits for its owner's turn, as long as it takes. The deadline runs from the start on the thread.
    * @throws Problem as the Git functions; `prepare_timeout` when it took longer than its deadline allows, and the thread was ended; what an inquiry
    * throws
    */
-  prepare(task: Omit<PrepareTask, 'inquiries'>, inquiries?: Inquiries): Promise<Prepared>;
+  prepare(owner: TurnOwner, task: Omit<PrepareTask, 'inquiries'>, inquiries?: Inquiries): Promise<Prepared>;
   close(): Promise<void>;
 };
 
@@ -21,18 +23,23 @@ const LARGE_HEAP_BYTES = 64 * 1024 * 1024;
 /** So long after its last commit a thread gives back what that left behind. */
 const REST_MS = 5_000;
 
-/** @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating */
+/**
+ * @param threads turns of one organization at once; one further thread serves organizations that have none running
+ * @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating
+ */
 export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
   const open = () =>
     new Piscina<PrepareTask, PrepareResult>({
       filename: new URL('worker.ts', import.meta.url).href,
       name: 'prepare',
       minThreads: 1,
-      maxThreads: threads,
+      // The turns bound them: one more than `threads`.
+      maxThreads: threads + 1,
       idleTimeout: 60_000,
       // A worker that outgrows this is ended alone; the service stays. What it makes lives long: a large young generation would only be copied.
       resourceLimits: { maxOldGenerationSizeMb: 2_048, maxYoungGenerationSizeMb: 24 },
     });
+  const turns = openTurns(threads);
   let pool = open();
   const closing = new Set<Promise<void>>();
   const replaceThreads = () => {
@@ -76,7 +83,8 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
     }
   };
   return {
-    prepare: (task, inquiries) => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port }))),
+    prepare: (owner, task, inquiries) =>
+      turns.run(owner, () => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port })))),
     close: async () => {
       clearTimeout(resting);
       await Promise.all([pool.close({ force: true }), ...closing]);

@@ -62,7 +62,7 @@ export async function pushRevert(
   try {
     const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
     const call = { credentials: openCredentials(box, source), guard, deadlineMs: PUSH_TIMEOUT_MS };
-    const pushed: PushedBranch = await hosts.run(remote, () => pushCommitBranch(remote, call, commit));
+    const pushed: PushedBranch = await hosts.run(remote, source, () => pushCommitBranch(remote, call, commit));
     return { name, commit: pushed.commit, error: null };
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

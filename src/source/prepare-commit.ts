@@ -51,11 +51,11 @@ export async function prepareCommit(
     keep: source.layout === 'fleet' ? ('mirror' as const) : ('once' as const),
   };
   const attempt = async (): Promise<Prepared> => {
-    const url = await hosts.run(remote, () => download(mirrorDir, remote, options), signal);
+    const url = await hosts.run(remote, source, () => download(mirrorDir, remote, options), signal);
     const downloadedMs = Math.round(performance.now() - started);
     const here = { url, allowHttp: false, allowLocal: true, allowPrivate: false, credentials: undefined };
     const whole = { ...task, ...here, layout: source.layout, sourceName: source.name, mirrorDir, deadlineMs };
-    const result = await preparer.prepare(whole, inquiriesOf(store, source)).catch((error: unknown) => {
+    const result = await preparer.prepare(source, whole, inquiriesOf(store, source)).catch((error: unknown) => {
       throw inNameOf(source, url, error);
     });
     return { ...result, fetchMs: downloadedMs + result.fetchMs };

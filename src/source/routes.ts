@@ -248,7 +248,7 @@ async function testSource({ box, config, guard, hosts }: Services, source: Sourc
   const started = performance.now();
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   const tried = await hosts
-    .run(remote, () =>
+    .probe(remote, source, () =>
       listRefs(remote, { prefixes: refPrefixes(source.ref), credentials: openCredentials(box, source), guard, deadlineMs: 15_000 }),
     )
     .then((refs) => resolveRef(refs, source.ref))

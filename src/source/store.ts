@@ -190,10 +190,10 @@ export async function putOffCheck(sql: Db, id: string, seconds: number): Promise
 }
 
 /** Sources that failed for want of this host are due within some seconds, however long they were to be left alone. */
-export async function recheckSourcesOf(sql: Db, origin: string): Promise<void> {
+export async function recheckSourcesOf(sql: Db, organizationId: string, origin: string): Promise<void> {
   await sql`
     update sources set next_check_at = least(next_check_at, greatest(quiet_until, now() + random() * interval '5 seconds'))
-    where status = 'failing' and starts_with(url, ${`${origin}/`})
+    where organization_id = ${organizationId} and status = 'failing' and starts_with(url, ${`${origin}/`})
       and error_code in ('git_unreachable', 'git_timeout', 'git_server_error', 'git_host_unavailable')`;
 }
 

@@ -32,7 +32,7 @@ beforeAll(async () => {
   await host.commit('a', folder({ vlan: 1 }));
   sourceId = (await service.api('POST', '/sources', { name: 'a', url, layout: 'repo', pollIntervalSeconds: 3600 })).body.id;
   expect((await service.api('POST', '/devices', { id: 'till', sourceId })).status).toBe(201);
-  await reconcileSource(controller, createLanes(1), sourceId);
+  await reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), sourceId);
   rolloutId = (await service.api('GET', '/rollouts')).body.items[0].id;
   const [row] = await service.database.sql<[{ id: string }]>`select organization_id as id from sources`;
   organizationId = row.id;
@@ -87,7 +87,7 @@ test('source: lastError, why and an event; a success clears them', async () => {
     await fetch(`${service.url}/metrics`, { headers: { authorization: 'Bearer test-admin-token-of-32-characters' } })
   ).text();
   expect(metrics).toMatch(/bellwether_job_failures_total\{queue="source"\} 3/);
-  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createLanes(1), id));
+  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), id));
   expect(await get(`/sources/${sourceId}`)).toMatchObject({ status: 'ok', lastError: null, failures: 0 });
 });
 
@@ -95,12 +95,12 @@ test("source: an unexpected error anywhere in a commit's way is one of these", a
   await host.commit('a', folder({ vlan: 2 }));
   const broken = { ...controller, preparer: { ...controller.preparer, prepare: boom } };
   const jobs = createJobs(controller);
-  const job = jobs.counted('source', (id) => reconcileSource(broken, createLanes(1), id));
+  const job = jobs.counted('source', (id) => reconcileSource(broken, createLanes({ workers: 2, slowAtOnce: 1 }), id));
   await job(sourceId).catch(() => undefined);
   await job(sourceId).catch(() => undefined);
   await job(sourceId);
   expect((await get(`/sources/${sourceId}`)).lastError).toMatchObject({ code: 'internal_error', detail: expect.stringMatching(detail) });
-  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createLanes(1), id));
+  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), id));
   expect((await get(`/sources/${sourceId}`)).lastError).toBeNull();
 });
 
@@ -109,7 +109,7 @@ test('source: what somebody does about it is tried at once', async () => {
   await service.api('POST', `/sources/${sourceId}/sync`);
   expect(await failing('source')).toEqual([{ failures: 3, isResting: false }]);
   await jobs.chore.run(controller);
-  await jobs.counted('source', (id) => reconcileSource(controller, createLanes(1), id))(sourceId);
+  await jobs.counted('source', (id) => reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), id))(sourceId);
   expect(await get(`/sources/${sourceId}`)).toMatchObject({ status: 'ok', lastError: null });
 });
 

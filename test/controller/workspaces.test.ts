@@ -19,7 +19,7 @@ test('of a process that is about to stop no workspace is begun any more; the nex
     expect((await service.api('POST', '/devices', { id: 'a', sourceId })).status).toBe(201);
     const { services } = service.app;
     const { sql } = service.database;
-    await reconcileSource(services, createLanes(1), sourceId);
+    await reconcileSource(services, createLanes({ workers: 2, slowAtOnce: 1 }), sourceId);
     const [row] = await sql<{ organizationId: string; workspace: string | null; bundle: string }[]>`
       update devices set good_bundle = (select digest from bundles) returning organization_id as "organizationId", good_bundle as bundle, workspace`;
     expect(row?.bundle).toMatch(/^[0-9a-f]{64}$/);

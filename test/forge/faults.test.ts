@@ -73,12 +73,13 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     expect(other.server.requests).toEqual([]);
   });
 
-  test('that fails again and again is left alone for a while, which says nothing about Git', async () => {
+  test('that refuses connections is left alone for a while; one source that is answered 502 does not count as its host', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'answer', status: 502 });
-    await expect(set(host.forge)).rejects.toMatchObject({ code: 'forge_server_error' });
-    await expect(set(host.forge)).rejects.toMatchObject({ code: 'git_host_unavailable', status: 503, retry: 'backoff' });
-    expect(host.server.requests).toHaveLength(5);
+    for (let n = 0; n < 3; n++) await expect(set(host.forge)).rejects.toMatchObject({ code: 'forge_server_error' });
+    const down = host.connect({ url: new URL(new URL(host.server.repositoryUrl).pathname, 'http://127.0.0.1:1').href });
+    await expect(set(down)).rejects.toMatchObject({ code: 'forge_unreachable' });
+    await expect(set(down)).rejects.toMatchObject({ code: 'git_host_unavailable', status: 503, retry: 'backoff' });
   });
 
   test('that refuses does not count as down, however often', async () => {

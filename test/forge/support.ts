@@ -45,7 +45,16 @@ export async function openForge(kind: ForgeKind) {
     guards.push(guard);
     const auth = sealCredentials(box, sourceId, credentials);
     const token = apiToken === undefined ? { apiTokenSealed: null } : sealApiToken(box, sourceId, apiToken);
-    const source = { id: sourceId, name: 'tills', url: url ?? server.repositoryUrl, forge, webhookProvider: null, ...auth, ...token };
+    const source = {
+      organizationId: 'org',
+      id: sourceId,
+      name: 'tills',
+      url: url ?? server.repositoryUrl,
+      forge,
+      webhookProvider: null,
+      ...auth,
+      ...token,
+    };
     return forgeFor(source, { box, config, guard, forgeHosts }, { ...LIMITS, ...limits });
   };
   return {

@@ -1,67 +1,137 @@
 import { expect, test } from 'vitest';
 import { Problem } from '../../src/errors.ts';
-import { createGitHosts } from '../../src/git/hosts.ts';
+import { openSlots } from '../../src/git/host-slots.ts';
+import { createGitHosts, type GitHosts } from '../../src/git/hosts.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 
 const remote = (url: string) => parseRemote(url, { allowHttp: true, allowLocal: false });
-const fail = (code: string) => () => Promise.reject(new Problem(code, code, { retry: 'backoff' }));
+const fail = (code: string, cause?: Error) => () => Promise.reject(new Problem(code, code, { retry: 'backoff', cause }));
+const refused = fail('git_unreachable', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
+const fine = async () => 'fine';
+const caller = (id: string, organizationId = 'a') => ({ organizationId, id });
+const shared = remote('https://git.example/a.git');
 
-test('a host that keeps failing is left alone for a while, its neighbours are not', async () => {
+async function failOften(hosts: GitHosts, times: number, id: string, work: () => Promise<never>, organizationId = 'a'): Promise<void> {
+  for (let n = 0; n < times; n++) await hosts.run(shared, caller(id, organizationId), work).catch(() => undefined);
+}
+
+test('connection faults open the circuit for the sources that met them, not for others and not for other hosts', async () => {
   const hosts = createGitHosts(2);
-  const down = remote('https://down.example/a.git');
-  for (let tries = 0; tries < 5; tries++)
-    await expect(hosts.run(down, fail('git_unreachable'))).rejects.toMatchObject({ code: 'git_unreachable' });
-  await expect(hosts.run(remote('https://down.example/b.git'), async () => 'never asked')).rejects.toMatchObject({
-    code: 'git_host_unavailable',
-    retry: 'backoff',
-  });
+  await failOften(hosts, 5, 'one', refused);
   expect(hosts.openCircuits()).toBe(1);
-  expect(await hosts.run(remote('https://up.example/a.git'), async () => 'fine')).toBe('fine');
+  await expect(hosts.run(shared, caller('one'), fine)).rejects.toMatchObject({ code: 'git_host_unavailable', retry: 'backoff' });
+  expect(await hosts.run(shared, caller('new'), fine)).toBe('fine');
+  expect(await hosts.run(remote('https://up.example/a.git'), caller('one'), fine)).toBe('fine');
 });
 
-test('what is wrong with one repository does not count against its host', async () => {
+test('a repository that times out or answers 500 counts once, however often it is asked', async () => {
   const hosts = createGitHosts(2);
-  const host = remote('https://git.example/a.git');
-  for (let tries = 0; tries < 20; tries++) await expect(hosts.run(host, fail('git_auth'))).rejects.toMatchObject({ code: 'git_auth' });
-  expect(await hosts.run(host, async () => 'fine')).toBe('fine');
+  for (const code of ['git_timeout', 'git_server_error', 'git_unreachable']) await failOften(hosts, 20, 'one', fail(code));
+  expect(hosts.openCircuits()).toBe(0);
+  for (let n = 0; n < 4; n++) await failOften(hosts, 1, `other-${n}`, fail('git_timeout'));
+  expect(hosts.openCircuits()).toBe(1);
 });
 
-test('no more than the bound are at one host at once', async () => {
+test('a success in between begins the count anew', async () => {
+  const hosts = createGitHosts(2);
+  await failOften(hosts, 4, 'one', refused);
+  await hosts.run(shared, caller('two'), fine);
+  await failOften(hosts, 4, 'one', refused);
+  expect(hosts.openCircuits()).toBe(0);
+});
+
+test('the repositories of one organization never open the circuit of another', async () => {
+  const hosts = createGitHosts(2);
+  for (let n = 0; n < 10; n++) await failOften(hosts, 5, `hung-${n}`, fail('git_timeout'), 'a');
+  await failOften(hosts, 5, 'down', refused, 'a');
+  await failOften(hosts, 1, 'mine', fail('git_timeout'), 'b');
+  expect(await hosts.run(shared, caller('mine', 'b'), fine)).toBe('fine');
+});
+
+test('a source made after others of its host were deleted reaches the host at once', async () => {
+  const hosts = createGitHosts(2);
+  for (let n = 0; n < 10; n++) await failOften(hosts, 5, `deleted-${n}`, fail('git_timeout'));
+  expect(hosts.openCircuits()).toBe(1);
+  expect(await hosts.run(shared, caller('made-after'), fine)).toBe('fine');
+});
+
+test('a connection test neither opens a circuit nor is rejected by one', async () => {
+  const hosts = createGitHosts(2);
+  for (let n = 0; n < 20; n++) await hosts.probe(shared, caller('one'), refused).catch(() => undefined);
+  expect(hosts.openCircuits()).toBe(0);
+  await failOften(hosts, 5, 'one', refused);
+  expect(await hosts.probe(shared, caller('one'), fine)).toBe('fine');
+});
+
+test('an error of one repository alone does not count', async () => {
+  const hosts = createGitHosts(2);
+  for (let n = 0; n < 20; n++)
+    await expect(hosts.run(shared, caller(`s-${n}`), fail('git_auth'))).rejects.toMatchObject({ code: 'git_auth' });
+  expect(await hosts.run(shared, caller('s-0'), fine)).toBe('fine');
+});
+
+test('no more calls than the bound are at one host at once, for each organization', async () => {
   const hosts = createGitHosts(3);
-  let now = 0;
-  let most = 0;
-  const work = async () => {
-    most = Math.max(most, ++now);
+  const now = new Map<string, number>();
+  const most = new Map<string, number>();
+  const work = (organizationId: string) => async () => {
+    const running = (now.get(organizationId) ?? 0) + 1;
+    now.set(organizationId, running);
+    most.set(organizationId, Math.max(most.get(organizationId) ?? 0, running));
     await new Promise((resolve) => setImmediate(resolve));
-    now -= 1;
+    now.set(organizationId, running - 1);
   };
-  await Promise.all(Array.from({ length: 20 }, () => hosts.run(remote('https://git.example/a.git'), work)));
-  expect(most).toBe(3);
+  const calls = Array.from({ length: 40 }, (_, n) => (n % 2 === 0 ? 'a' : 'b'));
+  await Promise.all(calls.map((organizationId, n) => hosts.run(shared, caller(`s-${n}`, organizationId), work(organizationId))));
+  expect([...most]).toEqual([
+    ['a', 3],
+    ['b', 3],
+  ]);
 });
 
-test('a host that is well again is told of once', async () => {
+test('a host that has recovered is announced once, with the organization whose circuit it was', async () => {
   const hosts = createGitHosts(2);
-  const told: string[] = [];
-  hosts.onRecovered((origin) => told.push(origin));
-  const remoteHost = remote('https://down.example:8443/a.git');
-  for (let tries = 0; tries < 5; tries++) await hosts.run(remoteHost, fail('git_timeout')).catch(() => undefined);
-  expect(told).toEqual([]);
+  const announced: string[][] = [];
+  hosts.onRecovered((...recovered) => announced.push(recovered));
+  await failOften(hosts, 5, 'one', refused);
+  expect(announced).toEqual([]);
   // The first pause of the circuit is about two seconds.
-  await expect.poll(() => hosts.run(remoteHost, async () => 'fine').catch(() => 'left alone'), { timeout: 60_000 }).toBe('fine');
-  await hosts.run(remoteHost, async () => 'fine');
-  expect(told).toEqual(['https://down.example:8443']);
+  const ask = () => hosts.run(shared, caller('one'), fine).catch(() => 'rejected');
+  await expect.poll(ask, { timeout: 60_000 }).toBe('fine');
+  await ask();
+  expect(announced).toEqual([['a', 'https://git.example']]);
 });
 
-test('who waits for a turn at a host gives up with the reason of its signal', async () => {
+test('a caller that waits for a slot gives up with the reason of its signal', async () => {
   const hosts = createGitHosts(1);
-  const busy = remote('https://busy.example/a.git');
   const release = Promise.withResolvers<void>();
-  const first = hosts.run(busy, () => release.promise);
+  const first = hosts.run(shared, caller('one'), () => release.promise);
   const impatient = new AbortController();
-  const waiting = hosts.run(busy, async () => 'never', impatient.signal);
+  const waiting = hosts.run(shared, caller('two'), async () => 'never', impatient.signal);
   const reason = new Error('no time');
   impatient.abort(reason);
   await expect(waiting).rejects.toBe(reason);
   release.resolve();
   await first;
+});
+
+test('a call that hangs gives up its slot to healthy ones, and those that hang stay bounded themselves', async () => {
+  const slots = openSlots(1, 5);
+  const release = Promise.withResolvers<string>();
+  const hung = slots.run(false, () => release.promise);
+  expect(await slots.run(false, fine)).toBe('fine');
+  let begun = 0;
+  const known = slots.run(true, async () => (begun += 1));
+  expect(await slots.run(false, fine)).toBe('fine');
+  expect(begun).toBe(0);
+  release.resolve('late');
+  expect(await hung).toBe('late');
+  expect(await known).toBe(1);
+});
+
+test('what a call in a slot throws reaches its caller', async () => {
+  const slots = openSlots(1, 5);
+  await expect(slots.run(false, refused)).rejects.toMatchObject({ code: 'git_unreachable' });
+  await expect(slots.run(true, refused)).rejects.toMatchObject({ code: 'git_unreachable' });
+  expect(await slots.run(false, fine)).toBe('fine');
 });

@@ -35,6 +35,7 @@ import { commitFleet, type Entry, type HostileRepository, hostileRepository, typ
 
 type Case = { title: string; rule: string; code: string; names: string; build(repository: HostileRepository): Promise<string> };
 
+const OWNER = { organizationId: 'org', id: 'source' };
 const GOOD: Tree = { 'app.json': '{"vlan":1}' };
 let host: TestGitHost;
 let preparer: Preparer;
@@ -181,7 +182,7 @@ beforeAll(async () => {
   folders['Twin-Case'] = folders['twin-case'] ?? '';
   folders['z-good'] = await repository.tree({ 'app.json': '{"constructor":{"prototype":1},"toString":2}' });
   const commit = await commitFleet(repository, folders);
-  const result = await preparer.prepare(taskOf(repository.url, commit, join(dir, 'mirror')));
+  const result = await preparer.prepare(OWNER, taskOf(repository.url, commit, join(dir, 'mirror')));
   prepared = result.prepared;
 });
 

@@ -26,6 +26,7 @@ import {
 const MEBIBYTE = 2 ** 20;
 /** `git/limits.ts`: about 3 × `maxPackBytes` (128 MiB) at the peak, beside what the program itself takes. */
 const CAP_BYTES = 3 * 128 * MEBIBYTE + 200 * MEBIBYTE;
+const OWNER = { organizationId: 'org', id: 'source' };
 const GOOD = { 'app.json': '{"vlan":1}' };
 const GUARD = addressGuard({ allowPrivate: true });
 
@@ -133,9 +134,9 @@ test('a source whose host lied is prepared once it lies no more', async () => {
   const { repository, commit } = await lyingHost('reformed', packOf([packObject('blob', ZEROS, 1000)]));
   await using preparer = closing(openPreparer(1));
   const task = taskOf(repository.url, commit, join(dir, 'reformed'));
-  await expect(preparer.prepare(task)).rejects.toMatchObject({ code: 'git_object_invalid' });
+  await expect(preparer.prepare(OWNER, task)).rejects.toMatchObject({ code: 'git_object_invalid' });
   host.clearFault('reformed');
-  const { prepared } = await preparer.prepare(task);
+  const { prepared } = await preparer.prepare(OWNER, task);
   expect(prepared.paths.map(({ path, verdict }) => [path, verdict])).toEqual([['devices/good', 'valid']]);
 });
 
@@ -245,10 +246,13 @@ test('a source whose folders each use up their time is ended with its thread, an
     Object.fromEntries(await Promise.all(['a', 'b', 'c'].map(async (name) => [name, await wild.tree(files)]))),
   );
   const task = taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 1_000 });
-  await expect(preparer.prepare(task)).rejects.toMatchObject({ code: 'prepare_timeout', message: expect.stringContaining(wild.url) });
+  await expect(preparer.prepare(OWNER, task)).rejects.toMatchObject({
+    code: 'prepare_timeout',
+    message: expect.stringContaining(wild.url),
+  });
   const tame = await hostileRepository(host, 'tame');
   const good = await commitFleet(tame, { good: await tame.tree(GOOD) });
-  const { prepared } = await preparer.prepare(taskOf(tame.url, good, join(dir, 'tame')));
+  const { prepared } = await preparer.prepare(OWNER, taskOf(tame.url, good, join(dir, 'tame')));
   expect(prepared.paths.map(({ path, verdict }) => [path, verdict])).toEqual([['devices/good', 'valid']]);
 });
 

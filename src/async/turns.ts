@@ -1,0 +1,89 @@
+import { LRUCache } from 'lru-cache';
+
+export type TurnOwner = { organizationId: string; id: string };
+/** Fair turns at few places, for work that takes the processor. */
+export type Turns = {
+  /** Waits for a turn, as long as it takes, and then runs `work`. */
+  run<T>(owner: TurnOwner, work: () => Promise<T>): Promise<T>;
+};
+
+/** A turn that lasts longer makes its organization a heavy one for `HEAVY_FOR_MS`. */
+const HEAVY_MS = 1_000;
+const HEAVY_FOR_MS = 60_000;
+/** So long after its last turn an organization counts as present: the others share with it. */
+const PRESENT_FOR_MS = 10 * 60_000;
+const MAX_REMEMBERED = 10_000;
+
+type Turn = { owner: TurnOwner; startedAt: number };
+type Waiting = { owner: TurnOwner; start(): void };
+type Served = { at: number; heavyAt: number };
+
+/**
+ * `places` turns at once, and one more for an organization that has none running, so that a first turn rarely waits. The next turn goes to the organization
+ * with the fewest running, among these to the one served longest ago, and within it to the source served longest ago. Beside other organizations, one
+ * with heavy work gets one turn at a time.
+ */
+export function openTurns(places: number, clock: () => number = () => performance.now()): Turns {
+  const organizations = new LRUCache<string, Served>({ max: MAX_REMEMBERED });
+  const sources = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+  const running = new Set<Turn>();
+  const waiting = new Set<Waiting>();
+
+  const runningOf = (organizationId: string) => [...running].filter(({ owner }) => owner.organizationId === organizationId);
+  const isAlone = (organizationId: string, now: number) => {
+    for (const [id, { at }] of organizations.entries()) if (id !== organizationId && now - at < PRESENT_FOR_MS) return false;
+    return [...waiting].every(({ owner }) => owner.organizationId === organizationId);
+  };
+  const isHeavy = (organizationId: string, now: number) =>
+    now - (organizations.get(organizationId)?.heavyAt ?? -Infinity) < HEAVY_FOR_MS ||
+    runningOf(organizationId).some(({ startedAt }) => now - startedAt > HEAVY_MS);
+  const mayStart = ({ owner: { organizationId } }: Waiting, now: number) => {
+    if (runningOf(organizationId).length === 0) return running.size <= places;
+    return running.size < places && (isAlone(organizationId, now) || !isHeavy(organizationId, now));
+  };
+  const rank = ({ owner }: Waiting) => [
+    runningOf(owner.organizationId).length,
+    organizations.get(owner.organizationId)?.at ?? -Infinity,
+    sources.get(owner.id) ?? -Infinity,
+  ];
+  const dispatch = () => {
+    for (;;) {
+      const now = clock();
+      const [next] = [...waiting].filter((entry) => mayStart(entry, now)).sort((a, b) => compare(rank(a), rank(b)));
+      if (next === undefined) return;
+      waiting.delete(next);
+      next.start();
+    }
+  };
+  const begin = async <T>(owner: TurnOwner, work: () => Promise<T>): Promise<T> => {
+    const turn = { owner, startedAt: clock() };
+    const heavyAt = organizations.get(owner.organizationId)?.heavyAt ?? -Infinity;
+    running.add(turn);
+    organizations.set(owner.organizationId, { at: turn.startedAt, heavyAt });
+    sources.set(owner.id, turn.startedAt);
+    try {
+      return await work();
+    } finally {
+      running.delete(turn);
+      const now = clock();
+      if (now - turn.startedAt > HEAVY_MS) organizations.set(owner.organizationId, { at: now, heavyAt: now });
+      dispatch();
+    }
+  };
+  return {
+    run: <T>(owner: TurnOwner, work: () => Promise<T>) =>
+      new Promise<T>((resolve, reject) => {
+        waiting.add({ owner, start: () => void begin(owner, work).then(resolve, reject) });
+        dispatch();
+      }),
+  };
+}
+
+/** Lexicographic; `-Infinity` equals itself. */
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [index, value] of a.entries()) {
+    const other = b[index] ?? -Infinity;
+    if (value !== other) return value < other ? -1 : 1;
+  }
+  return 0;
+}

@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest';
+import { openTurns } from '../../src/async/turns.ts';
+
+/** Turns on a clock that is set by hand, with a log of who started. */
+function openScene(places: number) {
+  let now = 0;
+  const turns = openTurns(places, () => now);
+  const started: string[] = [];
+  const ends = new Map<string, () => void>();
+  const ask = (name: string, organizationId = name[0] ?? '', id = name) =>
+    turns.run({ organizationId, id }, () => {
+      started.push(name);
+      return new Promise<string>((resolve) => ends.set(name, () => resolve(name)));
+    });
+  const end = async (name: string) => {
+    ends.get(name)?.();
+    // The turn ends some promises later.
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { ask, end, started, pass: (ms: number) => (now += ms) };
+}
+
+test('an organization alone uses all places, and the further one is for another', async () => {
+  const { ask, started } = openScene(2);
+  for (const name of ['a1', 'a2', 'a3']) ask(name);
+  expect(started).toEqual(['a1', 'a2']);
+  ask('b1');
+  expect(started).toEqual(['a1', 'a2', 'b1']);
+  ask('c1');
+  expect(started).toHaveLength(3);
+});
+
+test('organizations take turns, whatever the length of their queues', async () => {
+  const { ask, end, started } = openScene(1);
+  for (const name of ['a1', 'a2', 'a3', 'a4']) ask(name);
+  for (const name of ['b1', 'b2', 'c1']) ask(name);
+  expect(started).toEqual(['a1', 'b1']);
+  await end('a1');
+  expect(started.at(-1)).toBe('c1');
+  await end('b1');
+  expect(started.at(-1)).toBe('a2');
+  await end('c1');
+  expect(started.at(-1)).toBe('b2');
+});
+
+test('within an organization, the source served longest ago is next', async () => {
+  const { ask, end, started, pass } = openScene(1);
+  ask('first', 'a', 's1');
+  pass(1);
+  ask('again', 'a', 's1');
+  ask('other', 'a', 's2');
+  await end('first');
+  expect(started).toEqual(['first', 'other']);
+});
+
+test('beside others, an organization with heavy work gets one turn at a time; alone it gets all', async () => {
+  const { ask, end, started, pass } = openScene(2);
+  ask('a1');
+  pass(5_000);
+  ask('a2');
+  expect(started).toEqual(['a1', 'a2']);
+  ask('b1');
+  await end('a2');
+  await end('b1');
+  ask('a3');
+  expect(started).toEqual(['a1', 'a2', 'b1']);
+  await end('a1');
+  expect(started.at(-1)).toBe('a3');
+  ask('a4');
+  expect(started.at(-1)).toBe('a3');
+  pass(11 * 60_000);
+  ask('a5');
+  expect(started.slice(4)).toEqual(['a4']);
+});
+
+test('what the work returns or throws reaches its caller, and its place is free again', async () => {
+  const turns = openTurns(1);
+  const owner = { organizationId: 'a', id: 's' };
+  await expect(turns.run(owner, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+  expect(await turns.run(owner, async () => 7)).toBe(7);
+});
