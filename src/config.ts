@@ -18,8 +18,12 @@ const Environment = z
   .object({
     HOST: z.string().default('127.0.0.1'),
     PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
-    /** How devices and git hosts reach this service, for example https://bellwether.example.com; default: the address it listens on. */
-    PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+    /** Where devices and git hosts reach this service, for example https://bellwether.example.com or https://example.com/bw; default: the address it listens on. */
+    PUBLIC_URL: z
+      .url({ protocol: /^https?$/, error: 'must be an http(s) URL such as https://bellwether.example.com or https://example.com/bw' })
+      .refine((text) => !/[?#@]/.test(text), 'must have no query, fragment or user name: scheme, host and path only')
+      .transform((text) => text.replace(/\/+$/, ''))
+      .optional(),
     DATA_DIR: z
       .string()
       .default('./data')

@@ -70,7 +70,7 @@ export function serverUrl(server: string, path: string): URL {
   if (base === null || !/^https?:$/.test(base.protocol)) {
     throw new Problem('usage', `Cannot use the server "${server}": must be a URL like http://127.0.0.1:8080`);
   }
-  return new URL(base.pathname.replace(/\/$/, '') + path, base);
+  return new URL(base.pathname.replace(/\/+$/, '') + path, base);
 }
 
 async function request(options: ClientOptions, method: string, path: string, body?: unknown): Promise<unknown> {

@@ -71,7 +71,7 @@ export async function* watchLive(target: LiveTarget): AsyncGenerator<LiveMessage
 
 function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fail: (problem: Problem) => void) {
   const url = serverUrl(target.server, '');
-  const path = `${url.pathname.replace(/\/$/, '')}/socket.io/`;
+  const path = `${url.pathname.replace(/\/+$/, '')}/socket.io/`;
   const socket = connect(`${url.origin}${LIVE_NAMESPACE}`, {
     path,
     auth: { token: target.token },

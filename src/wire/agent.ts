@@ -44,6 +44,9 @@ export type AgentCommand = z.infer<typeof AgentCommand>;
 export const DriftPolicy = z.enum(['heal', 'report']);
 export type DriftPolicy = z.infer<typeof DriftPolicy>;
 
+/** Relative to the address of `GET /desired` that the device used (RFC 3986), so that it holds behind any proxy; or a whole URL. */
+const BundleUrl = z.string();
+
 /**
  * `GET /desired` answers this as the payload of a compact JWS (`application/jose`, alg EdDSA, `kid` in the header, `typ`
  * `bellwether-desired+jwt`). The agent refuses it when the signature, device, organization or expiry is wrong, or when `sequence`
@@ -60,7 +63,7 @@ export const DesiredState = z.object({
   /** The attempt that brings the device to the bundle; null when nothing is to be done or the bundle is already confirmed. */
   deploymentId: z.string().nullable(),
   /** null: nothing is desired yet; leave what runs alone. */
-  bundle: z.object({ digest: Digest, size: z.number().int(), url: z.string() }).nullable(),
+  bundle: z.object({ digest: Digest, size: z.number().int(), url: BundleUrl }).nullable(),
   /** Until when a device that is busy may put the attempt off, by `deferred`; null: it may not. */
   beginBefore: z.string().nullable().default(null),
   /** Set by an operator's retry: apply even if this bundle is quarantined on the device. */
