@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { issueText } from './wire/names.ts';
+import { tokenText, withoutLineEnd } from './wire/secret-text.ts';
 
 /** Everything the environment decides, read once, frozen. Functions receive the part they need. */
 export type Config = Readonly<z.output<typeof Environment>>;
@@ -32,7 +34,7 @@ const Environment = z
     /** Session connection for LISTEN when DATABASE_URL goes through a transaction-mode pooler. */
     DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
     ROLE: z.enum(['all', 'api', 'controller']).default('all'),
-    BELLWETHER_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+    BELLWETHER_ADMIN_TOKEN: tokenText({ min: 16, max: 200 }).optional(),
     BELLWETHER_SECRET_KEY: z
       .string()
       .refine(
@@ -76,9 +78,11 @@ const Environment = z
 
 /** @throws one error that names every variable that is wrong, and what is allowed. */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const known = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  // Secrets from files and env files of Windows end in a line end.
+  const given = Object.entries(env).map(([name, value]) => [name, withoutLineEnd(value ?? '')] as const);
+  const known = Object.fromEntries(given.filter(([, value]) => value !== ''));
   const parsed = Environment.safeParse(known);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issueText(issue)}`);
   throw new Error(`Cannot start: the environment is not valid\n${lines.join('\n')}`);
 }

@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { numberFrom, wholeNumber } from '../cli/numbers.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { DeviceId } from '../wire/agent.ts';
+import { DEVICE_ID_RULE, issueText, nameFault } from '../wire/names.ts';
+import { tokenText } from '../wire/secret-text.ts';
 import { type Behaviour, behaviourOf } from './behaviour.ts';
 import type { DeviceKey } from './device.ts';
 import { enrollDevices } from './enroll.ts';
@@ -22,7 +24,8 @@ type Flags = Partial<Behaviour> & {
   json?: boolean;
 };
 
-const KeysFile = z.array(z.strictObject({ id: DeviceId, apiKey: z.string().min(1) })).min(1);
+const Token = tokenText({ min: 1, max: 200 });
+const KeysFile = z.array(z.strictObject({ id: DeviceId, apiKey: Token })).min(1);
 const MAX_MS = 3_600_000;
 const MAX_SECONDS = 86_400;
 const MAX_SEED = 2 ** 32 - 1;
@@ -38,7 +41,7 @@ export function registerSimulateCommand(program: Command): void {
     .description('simulated devices that poll, apply and report like real ones but write nothing; shown as simulated')
     .option('--server <url>', 'address of the service', 'http://127.0.0.1:8080')
     .option('--devices <n>', 'how many (default: 10, or all of the keys file)', wholeNumber(1, 100_000))
-    .option('--enroll <token>', 'enrol them with this token, which needs as many uses')
+    .option('--enroll <token>', 'enrol them with this token, which needs as many uses', enrolmentToken)
     .option('--prefix <id>', 'they are called <id>-0001 and so on', prefix, 'sim')
     .option('--keys <file>', 'JSON list of {id, apiKey}; with --enroll it is written, so that the same devices can come back')
     .option('--fail-rate <share>', 'of the attempts, 0 to 1: the health check fails and the device goes back', share)
@@ -105,18 +108,27 @@ async function devicesOf(flags: Flags, signal: AbortSignal): Promise<DeviceKey[]
 }
 
 async function readKeys(file: string): Promise<DeviceKey[]> {
-  try {
-    return KeysFile.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch (cause) {
-    throw new Problem('invalid_keys', `Cannot read the keys file "${file}": ${messageOf(cause)}; must be a JSON list of {id, apiKey}`, {
-      cause,
+  const refuse = (why: string, cause?: unknown) =>
+    new Problem('invalid_keys', `Cannot read the keys file "${file}": ${why}; must be a JSON list of {id, apiKey}`, { cause });
+  const value: unknown = await readFile(file, 'utf8')
+    .then((text) => JSON.parse(text))
+    .catch((cause: unknown) => {
+      throw refuse(messageOf(cause), cause);
     });
-  }
+  const { data, error } = KeysFile.safeParse(value);
+  if (data === undefined) throw refuse(error.issues.map((issue) => `/${issue.path.join('/')} ${issueText(issue)}`).join('; '));
+  return data;
+}
+
+function enrolmentToken(text: string): string {
+  const { data, error } = Token.safeParse(text);
+  if (data === undefined) throw new InvalidArgumentError(error?.issues[0]?.message ?? 'is not valid');
+  return data;
 }
 
 function prefix(text: string): string {
   if (!DeviceId.safeParse(`${text}-000001`).success)
-    throw new InvalidArgumentError('must begin a device id: lower-case letters, digits, dots, dashes, underscores, 56 at most');
+    throw new InvalidArgumentError(`with a number behind it, it ${nameFault(DEVICE_ID_RULE, text)}`);
   return text;
 }
 
