@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { DeviceId, LabelKey, LogLevel } from '../src/wire/agent.ts';
 import { DEVICE_ID_RULE, issueText } from '../src/wire/names.ts';
-import { Problem } from '../src/wire/problem.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
+import { type Proxies, readProxies } from '../src/wire/proxies.ts';
 import { tokenText, withoutLineEnd } from '../src/wire/secret-text.ts';
 
 /** Everything that the command line and the environment decide; a flag wins over its variable. */
@@ -38,6 +39,11 @@ const Settings = z.object({
   logLevel: LogLevel.default('info'),
   /** Cuts the power at a named point, in tests: see faults.ts. */
   fault: z.string().optional(),
+  /** HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. */
+  proxies: z
+    .object({ https: z.string(), http: z.string(), except: z.array(z.string()) })
+    .partial({ https: true, http: true })
+    .optional(),
 });
 
 const FLAGS = {
@@ -81,6 +87,7 @@ export function readAgentConfig(args: string[], env: Record<string, string | und
     maxBundleBytes: setting('MAX_BUNDLE_BYTES'),
     logLevel: flags['log-level'] ?? setting('LOG_LEVEL'),
     fault: setting('FAULT'),
+    proxies: proxiesOf(env),
   });
 }
 
@@ -95,6 +102,14 @@ export function parseAgentConfig(settings: unknown): AgentConfig {
 /** This machine's name as a device id, for an enrolment without `--device-id`. */
 export function defaultDeviceId(): string {
   return DEVICE_ID_RULE.suggest?.(hostname()) ?? 'device';
+}
+
+function proxiesOf(env: Record<string, string | undefined>): Proxies {
+  try {
+    return readProxies(env);
+  } catch (cause) {
+    throw new Problem('invalid_config', `Cannot start the agent: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function readFlags(args: string[]) {

@@ -124,7 +124,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   closers.push(() => intake.close());
   const events = createEventBuffer(sql, log);
   closers.push(() => events.close());
-  const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS }));
+  const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS, proxies: config.proxies }));
   closers.push(() => sender.close());
   let url = '';
   const services: Services = {
@@ -136,7 +136,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     box,
     hosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
     forgeHosts: createGitHosts(config.GIT_HOST_CONCURRENCY, FORGE_HOST_FAULTS),
-    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS }),
+    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS, proxies: config.proxies }),
     preparer,
     workspaces,
     metrics,

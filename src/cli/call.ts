@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
+import { type Proxies, readProxies } from '../wire/proxies.ts';
 import { tokenText, withoutLineEnd } from '../wire/secret-text.ts';
 import { type ApiClient, createClient, type Item } from './client.ts';
 import { type Column, type Look, plain, renderItem, renderTable } from './table.ts';
@@ -24,6 +25,8 @@ export type Call = {
   client: ApiClient;
   server: string;
   token: string;
+  /** What requests go through, by the environment. */
+  proxies: Proxies;
   io: Terminal;
   json: boolean;
   watch: boolean;
@@ -115,11 +118,13 @@ function callOf(command: Command, io: Terminal): Call {
     return typeof value === 'string' ? value : undefined;
   };
   const server = text('server') ?? (io.env.BELLWETHER_SERVER || DEFAULT_SERVER);
+  const proxies = proxiesOf(io.env);
   const token = tokenOf(text('token') ?? io.env.BELLWETHER_TOKEN ?? '');
   return {
-    client: createClient({ server, token, signal: io.signal }),
+    client: createClient({ server, token, proxies, signal: io.signal }),
     server,
     token,
+    proxies,
     io,
     json: options.json === true,
     watch: options.watch === true,
@@ -129,6 +134,14 @@ function callOf(command: Command, io: Terminal): Call {
     flag: (name) => options[name] === true,
     limit: () => Number(text('limit') ?? Number.MAX_SAFE_INTEGER),
   };
+}
+
+function proxiesOf(env: Terminal['env']): Proxies {
+  try {
+    return readProxies(env);
+  } catch (cause) {
+    throw new Problem('usage', messageOf(cause), { cause });
+  }
 }
 
 /** @throws Problem `usage` that does not quote the token */

@@ -6,6 +6,7 @@ import { numberFrom, wholeNumber } from '../cli/numbers.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { DeviceId } from '../wire/agent.ts';
 import { DEVICE_ID_RULE, issueText, nameFault } from '../wire/names.ts';
+import { type Proxies, readProxies } from '../wire/proxies.ts';
 import { tokenText } from '../wire/secret-text.ts';
 import { type Behaviour, behaviourOf } from './behaviour.ts';
 import type { DeviceKey } from './device.ts';
@@ -74,10 +75,13 @@ async function simulate(flags: Flags): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   const startedMs = performance.now();
   try {
-    const devices = await devicesOf(flags, stop.signal);
+    const proxies = readProxies(process.env);
+    const devices = await devicesOf(flags, proxies, stop.signal);
     say(`seed ${behaviour.seed}`);
     const progress = startProgress(devices.length, say);
-    await runSimulation({ ...behaviour, server: flags.server, devices, signal: stop.signal, onState: progress.take }).finally(progress.end);
+    await runSimulation({ ...behaviour, server: flags.server, proxies, devices, signal: stop.signal, onState: progress.take }).finally(
+      progress.end,
+    );
     if (flags.json === true)
       process.stdout.write(`${JSON.stringify(summaryOf(devices.length, progress.counts, behaviour.seed, startedMs))}\n`);
   } catch (error) {
@@ -93,10 +97,10 @@ function summaryOf(devices: number, counts: Counts, seed: number, startedMs: num
 }
 
 /** @throws Problem `usage`, `invalid_keys`, or the service's refusal to enrol */
-async function devicesOf(flags: Flags, signal: AbortSignal): Promise<DeviceKey[]> {
+async function devicesOf(flags: Flags, proxies: Proxies, signal: AbortSignal): Promise<DeviceKey[]> {
   const { server, enroll: token, keys } = flags;
   if (token !== undefined) {
-    const enrolled = await enrollDevices({ server, token, count: flags.devices ?? 10, prefix: flags.prefix, signal });
+    const enrolled = await enrollDevices({ server, proxies, token, count: flags.devices ?? 10, prefix: flags.prefix, signal });
     if (keys !== undefined) await writeFile(keys, `${JSON.stringify(enrolled, null, 1)}\n`, { mode: 0o600 });
     return enrolled;
   }
