@@ -36,7 +36,7 @@ const milliseconds = wholeNumber(0, MAX_MS);
 const seconds = numberFrom(0.1, MAX_SECONDS);
 
 /** Adds `simulate`: many light devices in this process, until it is interrupted. */
-export function registerSimulateCommand(program: Command): void {
+export function registerSimulateCommand(program: Command, env: Record<string, string | undefined>): void {
   program
     .command('simulate')
     .description('simulated devices that poll, apply and report like real ones but write nothing; shown as simulated')
@@ -64,10 +64,10 @@ export function registerSimulateCommand(program: Command): void {
       wholeNumber(0, MAX_SEED),
     )
     .option('--json', 'nothing but one line of JSON at the end')
-    .action((flags: Flags) => simulate(flags));
+    .action((flags: Flags) => simulate(flags, readProxies(env)));
 }
 
-async function simulate(flags: Flags): Promise<void> {
+async function simulate(flags: Flags, proxies: Proxies): Promise<void> {
   const behaviour = behaviourOf({ ...flags, latencyMs: flags.latency, seed: flags.seed ?? randomInt(MAX_SEED) });
   const say = (line: string): void => void (flags.json === true || process.stdout.write(`${line}\n`));
   const stop = new AbortController();
@@ -75,7 +75,6 @@ async function simulate(flags: Flags): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   const startedMs = performance.now();
   try {
-    const proxies = readProxies(process.env);
     const devices = await devicesOf(flags, proxies, stop.signal);
     say(`seed ${behaviour.seed}`);
     const progress = startProgress(devices.length, say);

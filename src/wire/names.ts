@@ -26,12 +26,12 @@ export function issueText(issue: z.core.$ZodIssue): string {
   return inner === undefined ? issue.message : `the name ${inner.message}`;
 }
 
-/** Ids of devices and of hooks: they become names of folders and files. */
+/** Ids of devices become names of folders, as the names of hooks are names of files. */
 const ID_WORDS = 'have 1 to 63 lower-case letters, digits, ".", "_" or "-", and begin with a letter or a digit';
 const ID_PATTERN = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
 export const DEVICE_ID_RULE: NameRule = { pattern: ID_PATTERN, words: ID_WORDS, suggest: (text) => nearest(text.toLowerCase()) };
-export const HOOK_NAME_RULE: NameRule = DEVICE_ID_RULE;
+export const HOOK_NAME_RULE: NameRule = { ...DEVICE_ID_RULE };
 
 export const LABEL_KEY_RULE: NameRule = {
   pattern: /^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/,

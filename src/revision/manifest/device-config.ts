@@ -60,7 +60,10 @@ export const DeviceConfig = z.strictObject({
     .min(1)
     .max(256)
     .default([{ from: '**' }])
-    .describe('Later entries win. Default: every file but this manifest, under the same path'),
+    .describe(
+      'Later entries win. Default: every file but this manifest, under the same path. Wildcards leave out files that begin with a dot, README, LICENSE and the like; those that are named are taken',
+    ),
+  ignore: z.array(Glob).max(256).default([]).describe('Files of this folder that are not meant for the device: neither sent nor validated'),
   apply: ApplySpec.prefault({}),
   rollout: RolloutPolicy.optional().describe(
     "How a commit goes to the devices; only where the repository is one device's folder, else it stands in fleet.yaml",

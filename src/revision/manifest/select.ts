@@ -3,7 +3,8 @@ import { pathCollision, pathFault } from '../../wire/path.ts';
 import { configError } from '../config-error.ts';
 import type { ConfigError } from '../revision.ts';
 import type { DeviceConfig, FileRule } from './device-config.ts';
-import { globBase, isGlob, matchesGlob } from './glob.ts';
+import { globBase, isGlob } from './glob.ts';
+import { LEFT_OUT_HINT, selects } from './left-out.ts';
 
 /** A file on its way to the device. `from` is relative to the device's folder, `to` to the device's root. */
 export type SelectedFile = { from: string; to: string; mode: string; oid: string };
@@ -21,14 +22,19 @@ export function selectFiles(available: readonly TreeFile[], config: DeviceConfig
   const errors: ConfigError[] = [];
   const selected = new Map<string, SelectedFile>();
   for (const [index, rule] of config.files.entries()) {
-    const matching = available.filter((file) => (isGlob(rule.from) ? matchesGlob(rule.from, file.path) : rule.from === file.path));
+    const matching = available.filter((file) => selects(rule.from, file.path));
     const refuse = (key: string, detail: string): void => {
       const path = ['files', String(index), key];
       errors.push(
         configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
       );
     };
-    if (matching.length === 0) refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder`);
+    // Whoever asked for everything is told of the selection as a whole.
+    const isAll = config.files.length === 1 && rule.from === '**' && available.length > 0;
+    if (matching.length === 0 && !isAll) {
+      const hint = isGlob(rule.from) && available.length > 0 ? `: ${LEFT_OUT_HINT}` : '';
+      refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder${hint}`);
+    }
     if (isGlob(rule.from) && rule.to !== undefined && !rule.to.endsWith('/')) refuse('to', 'must end in "/" when "from" has a wildcard');
     for (const file of matching) {
       const to = target(rule, file.path);
