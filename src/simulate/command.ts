@@ -131,7 +131,7 @@ function enrolmentToken(text: string): string {
 
 function prefix(text: string): string {
   if (!DeviceId.safeParse(`${text}-000001`).success)
-    throw new InvalidArgumentError(`with a number behind it, it ${nameFault(DEVICE_ID_RULE, text)}`);
+    throw new InvalidArgumentError(`must begin a device id, which ${nameFault(DEVICE_ID_RULE, text)}`);
   return text;
 }
 

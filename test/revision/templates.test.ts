@@ -219,7 +219,7 @@ describe('variables', () => {
       'base/t.liquid': '{{ a }}',
       'base/variables.yaml': 'x',
     });
-    expect(named.texts).toEqual({ '.keep': '', t: '1', 'variables.yaml': 'x' });
+    expect(named.texts).toEqual({ t: '1', 'variables.yaml': 'x' });
   });
 });
 
