@@ -1,8 +1,11 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { DeviceId, LogLevel } from '../src/wire/agent.ts';
-import { Problem } from '../src/wire/problem.ts';
+import { DeviceId, LabelKey, LogLevel } from '../src/wire/agent.ts';
+import { DEVICE_ID_RULE, issueText } from '../src/wire/names.ts';
+import { messageOf, Problem } from '../src/wire/problem.ts';
+import { type Proxies, readProxies } from '../src/wire/proxies.ts';
+import { tokenText, withoutLineEnd } from '../src/wire/secret-text.ts';
 
 /** Everything that the command line and the environment decide; a flag wins over its variable. */
 export type AgentConfig = Readonly<z.output<typeof Settings>>;
@@ -12,12 +15,12 @@ const seconds = (minimum: number, maximum: number) => z.coerce.number().min(mini
 const Settings = z.object({
   server: z.url({ protocol: /^https?$/, error: 'is missing or not an http(s) URL' }),
   root: z.string({ error: 'is missing' }).min(1),
-  enroll: z.string().min(1).optional(),
+  enroll: tokenText({ min: 1, max: 200 }).optional(),
   deviceId: DeviceId.optional(),
-  apiKey: z.string().min(1).optional(),
+  apiKey: tokenText({ min: 1, max: 200 }).optional(),
   name: z.string().min(1).max(200).optional(),
   type: z.string().min(1).max(100).optional(),
-  labels: z.record(z.string().min(1).max(63), z.string().max(253)).optional(),
+  labels: z.record(LabelKey, z.string().max(253)).optional(),
   /** Overrides what the server asks for. */
   heartbeatSeconds: seconds(1, 86_400).optional(),
   /** How long the server may hold a poll open. */
@@ -36,6 +39,11 @@ const Settings = z.object({
   logLevel: LogLevel.default('info'),
   /** Cuts the power at a named point, in tests: see faults.ts. */
   fault: z.string().optional(),
+  /** HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. */
+  proxies: z
+    .object({ https: z.string(), http: z.string(), except: z.array(z.string()) })
+    .partial({ https: true, http: true })
+    .optional(),
 });
 
 const FLAGS = {
@@ -59,7 +67,8 @@ const FLAGS = {
  */
 export function readAgentConfig(args: string[], env: Record<string, string | undefined>): AgentConfig {
   const flags = readFlags(args);
-  const setting = (name: string) => env[`BELLWETHER_AGENT_${name}`] || undefined;
+  // Env files of Windows and secrets from files end in a line end.
+  const setting = (name: string) => withoutLineEnd(env[`BELLWETHER_AGENT_${name}`] ?? '') || undefined;
   const labels = flags.label ?? setting('LABELS')?.split(',');
   return parseAgentConfig({
     server: flags.server ?? setting('SERVER'),
@@ -78,6 +87,7 @@ export function readAgentConfig(args: string[], env: Record<string, string | und
     maxBundleBytes: setting('MAX_BUNDLE_BYTES'),
     logLevel: flags['log-level'] ?? setting('LOG_LEVEL'),
     fault: setting('FAULT'),
+    proxies: proxiesOf(env),
   });
 }
 
@@ -85,18 +95,21 @@ export function readAgentConfig(args: string[], env: Record<string, string | und
 export function parseAgentConfig(settings: unknown): AgentConfig {
   const parsed = Settings.safeParse(settings);
   if (parsed.success) return Object.freeze(parsed.data);
-  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issueText(issue)}`);
   throw new Problem('invalid_config', `Cannot start the agent: its settings are not valid\n${lines.join('\n')}`);
 }
 
 /** This machine's name as a device id, for an enrolment without `--device-id`. */
 export function defaultDeviceId(): string {
-  const name = hostname()
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9._-]/g, '-')
-    .replace(/^[^a-z0-9]+/, '')
-    .slice(0, 63);
-  return name === '' ? 'device' : name;
+  return DEVICE_ID_RULE.suggest?.(hostname()) ?? 'device';
+}
+
+function proxiesOf(env: Record<string, string | undefined>): Proxies {
+  try {
+    return readProxies(env);
+  } catch (cause) {
+    throw new Problem('invalid_config', `Cannot start the agent: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function readFlags(args: string[]) {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
+import { tokenText } from '../src/wire/secret-text.ts';
 import { pauseMs } from './backoff.ts';
 import { type AgentConfig, defaultDeviceId } from './config.ts';
 import type { Fault } from './faults.ts';
@@ -15,7 +16,7 @@ export type Identity = z.infer<typeof Identity>;
 const Identity = z.object({
   deviceId: DeviceId,
   organizationId: z.string(),
-  apiKey: z.string(),
+  apiKey: tokenText({ min: 1, max: 200 }),
   signingKeys: z.array(PublicKeyJwk).min(1),
 });
 

@@ -22,7 +22,7 @@ export async function runAgent(config: AgentConfig, signal: AbortSignal): Promis
   const log = createLog(config.logLevel, (line) => process.stderr.write(line));
   const fault = createFault(config.fault, () => process.kill(process.pid, 'SIGKILL'));
   const root = await openRoot(config.root);
-  const server = openServer(config.server);
+  const server = openServer(config.server, config.proxies);
   try {
     const agent = await openAgent({ config, server, log, fault }, root, signal);
     try {

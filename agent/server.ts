@@ -11,6 +11,7 @@ import {
   TimeResponse,
 } from '../src/wire/agent.ts';
 import { Problem } from '../src/wire/problem.ts';
+import type { Proxies } from '../src/wire/proxies.ts';
 import { type Connections, type HttpRequest, type HttpResponse, openConnections, readBytes, readText, refusal, send } from './http.ts';
 
 export type Credentials = { deviceId: string; apiKey: string };
@@ -43,9 +44,9 @@ export type AgentServer = {
   close(): void;
 };
 
-export function openServer(serverUrl: string): AgentServer {
+export function openServer(serverUrl: string, proxies?: Proxies): AgentServer {
   const base = new URL(`${serverUrl.replace(/\/+$/, '')}/agent/v1/`);
-  const shared = openConnections(true);
+  const shared = openConnections(true, proxies);
   const call = (
     path: string,
     request: Partial<HttpRequest> & { signal: AbortSignal },
@@ -79,7 +80,7 @@ export function openServer(serverUrl: string): AgentServer {
       );
     },
     async report(by, reports, fresh, signal) {
-      const connections = fresh ? openConnections(false) : shared;
+      const connections = fresh ? openConnections(false, proxies) : shared;
       try {
         const request: Partial<HttpRequest> = {
           method: 'POST',

@@ -19,11 +19,12 @@ import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { startGivingBack } from './heap.ts';
 import { actorOf, openDeviceAuth } from './http/auth.ts';
-import { listen } from './http/listen.ts';
+import { serveBelowBasePath } from './http/base-path.ts';
+import { createHttpServer, listen } from './http/listen.ts';
 import { openLive } from './http/live.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createRateLimits } from './http/rate-limit.ts';
-import { createServer } from './http/server.ts';
+import { createServer, rootsOf } from './http/server.ts';
 import type { Services } from './http/services.ts';
 import { newId } from './ids.ts';
 import type { Log } from './log.ts';
@@ -123,7 +124,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   closers.push(() => intake.close());
   const events = createEventBuffer(sql, log);
   closers.push(() => events.close());
-  const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS }));
+  const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS, proxies: config.proxies }));
   closers.push(() => sender.close());
   let url = '';
   const services: Services = {
@@ -135,7 +136,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     box,
     hosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
     forgeHosts: createGitHosts(config.GIT_HOST_CONCURRENCY, FORGE_HOST_FAULTS),
-    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS }),
+    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS, proxies: config.proxies }),
     preparer,
     workspaces,
     metrics,
@@ -149,10 +150,10 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     archives: createArchives(sql),
     adapters: createAdapters({ dataDir: config.DATA_DIR }),
     sender,
-    publicUrl: () => config.PUBLIC_URL?.replace(/\/+$/, '') ?? url,
+    publicUrl: () => config.PUBLIC_URL ?? url,
   };
-  const server = await listen(createServer(services).fetch, { host: config.HOST, port: config.PORT }, log);
-  url = urlOf(server, config.HOST);
+  const routes = createServer(services);
+  const server = createHttpServer(routes.fetch, config.HOST, log);
   const live = await openLive({
     httpServer: server,
     sql,
@@ -161,6 +162,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     corsOrigins: config.CORS_ORIGINS,
     authenticate: (token) => actorOf(sql, token),
   });
+  serveBelowBasePath(server, { publicUrl: config.PUBLIC_URL, trustProxy: config.TRUST_PROXY, roots: rootsOf(routes) });
   metrics.watch({
     sql,
     queue,
@@ -175,6 +177,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     await live.close();
     await closeServer(server);
   });
+  await listen(server, { host: config.HOST, port: config.PORT });
+  url = urlOf(server, config.HOST);
   return { services, databaseUrl, failed, server, url };
 }
 

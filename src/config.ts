@@ -1,8 +1,12 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { issueText } from './wire/names.ts';
+import { messageOf } from './wire/problem.ts';
+import { type Proxies, readProxies } from './wire/proxies.ts';
+import { tokenText, withoutLineEnd } from './wire/secret-text.ts';
 
 /** Everything the environment decides, read once, frozen. Functions receive the part they need. */
-export type Config = Readonly<z.output<typeof Environment>>;
+export type Config = Readonly<z.output<typeof Environment>> & { readonly proxies: Proxies };
 
 const flag = (defaultValue: boolean) =>
   z
@@ -14,67 +18,82 @@ function isOrigin(text: string): boolean {
   return text === '*' || (URL.parse(text)?.origin === text && !text.includes('*'));
 }
 
-const Environment = z
-  .object({
-    HOST: z.string().default('127.0.0.1'),
-    PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
-    /** How devices and git hosts reach this service, for example https://bellwether.example.com; default: the address it listens on. */
-    PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
-    DATA_DIR: z
-      .string()
-      .default('./data')
-      .transform((path) => resolve(path)),
-    DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-    /** Session connection for LISTEN when DATABASE_URL goes through a transaction-mode pooler. */
-    DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-    ROLE: z.enum(['all', 'api', 'controller']).default('all'),
-    BELLWETHER_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
-    BELLWETHER_SECRET_KEY: z
-      .string()
-      .refine(
-        (text) => text.split(',').every((key) => Buffer.from(key, 'base64').length === 32),
-        'must be 32 bytes in base64, or several such keys with commas between: the first seals',
-      )
-      .optional(),
-    CORS_ORIGINS: z
-      .string()
-      .default('')
-      .transform((text) =>
-        text
-          .split(',')
-          .map((origin) => origin.trim())
-          .filter(Boolean),
-      )
-      .refine((origins) => origins.every(isOrigin), 'must be * or origins as browsers send them, such as https://fleet.example.com'),
-    ALLOW_PRIVATE_GIT_HOSTS: flag(false),
-    ALLOW_HTTP_GIT_HOSTS: flag(true),
-    /** Notifications to private addresses and this machine, and without TLS. */
-    ALLOW_PRIVATE_NOTIFICATION_HOSTS: flag(false),
-    /** Sources whose URL is a path on this machine: for development. */
-    ALLOW_LOCAL_SOURCES: flag(false),
-    /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */
-    TRUST_PROXY: flag(false),
-    /** Requests each second: per token, per device, per source and sender of hooks, and of refused credentials per address. */
-    RATE_LIMIT_TOKEN: z.coerce.number().positive().max(1_000_000).default(500),
-    RATE_LIMIT_DEVICE: z.coerce.number().positive().max(1_000_000).default(20),
-    RATE_LIMIT_HOOK: z.coerce.number().positive().max(1_000_000).default(50),
-    RATE_LIMIT_REFUSED: z.coerce.number().positive().max(1_000_000).default(20),
-    /** For tests: the instant at which the process kills itself, or finds the disk full (faults.ts). */
-    BELLWETHER_FAULT: z.string().optional(),
-    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-    /** Git operations in flight per git host. */
-    GIT_HOST_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(8),
-    /** Worker threads that fetch, read and validate. */
-    GIT_WORKERS: z.coerce.number().int().min(1).max(32).default(2),
-    GIT_TIMEOUT_SECONDS: z.coerce.number().min(1).max(3600).default(60),
-  })
-  .transform((env) => Object.freeze(env));
+const Environment = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  /** Where devices and git hosts reach this service, for example https://bellwether.example.com or https://example.com/bw; default: the address it listens on. */
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http(s) URL such as https://bellwether.example.com or https://example.com/bw' })
+    .refine((text) => !/[?#@]/.test(text), 'must have no query, fragment or user name: scheme, host and path only')
+    .transform((text) => text.replace(/\/+$/, ''))
+    .optional(),
+  DATA_DIR: z
+    .string()
+    .default('./data')
+    .transform((path) => resolve(path)),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  /** Session connection for LISTEN when DATABASE_URL goes through a transaction-mode pooler. */
+  DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  ROLE: z.enum(['all', 'api', 'controller']).default('all'),
+  BELLWETHER_ADMIN_TOKEN: tokenText({ min: 16, max: 200 }).optional(),
+  BELLWETHER_SECRET_KEY: z
+    .string()
+    .refine(
+      (text) => text.split(',').every((key) => Buffer.from(key, 'base64').length === 32),
+      'must be 32 bytes in base64, or several such keys with commas between: the first seals',
+    )
+    .optional(),
+  CORS_ORIGINS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((origin) => origin.trim())
+        .filter(Boolean),
+    )
+    .refine((origins) => origins.every(isOrigin), 'must be * or origins as browsers send them, such as https://fleet.example.com'),
+  ALLOW_PRIVATE_GIT_HOSTS: flag(false),
+  ALLOW_HTTP_GIT_HOSTS: flag(true),
+  /** Notifications to private addresses and this machine, and without TLS. */
+  ALLOW_PRIVATE_NOTIFICATION_HOSTS: flag(false),
+  /** Sources whose URL is a path on this machine: for development. */
+  ALLOW_LOCAL_SOURCES: flag(false),
+  /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */
+  TRUST_PROXY: flag(false),
+  /** Requests each second: per token, per device, per source and sender of hooks, and of refused credentials per address. */
+  RATE_LIMIT_TOKEN: z.coerce.number().positive().max(1_000_000).default(500),
+  RATE_LIMIT_DEVICE: z.coerce.number().positive().max(1_000_000).default(20),
+  RATE_LIMIT_HOOK: z.coerce.number().positive().max(1_000_000).default(50),
+  RATE_LIMIT_REFUSED: z.coerce.number().positive().max(1_000_000).default(20),
+  /** For tests: the instant at which the process kills itself, or finds the disk full (faults.ts). */
+  BELLWETHER_FAULT: z.string().optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  /** Git operations in flight per git host. */
+  GIT_HOST_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(8),
+  /** Worker threads that fetch, read and validate. */
+  GIT_WORKERS: z.coerce.number().int().min(1).max(32).default(2),
+  GIT_TIMEOUT_SECONDS: z.coerce.number().min(1).max(3600).default(60),
+});
 
 /** @throws one error that names every variable that is wrong, and what is allowed. */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const known = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  // Secrets from files and env files of Windows end in a line end.
+  const given = Object.entries(env).map(([name, value]) => [name, withoutLineEnd(value ?? '')] as const);
+  const known = Object.fromEntries(given.filter(([, value]) => value !== ''));
   const parsed = Environment.safeParse(known);
-  if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  const proxies = proxiesOf(known);
+  if (parsed.success && typeof proxies !== 'string') return Object.freeze({ ...parsed.data, proxies });
+  const faults = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issueText(issue)}`);
+  const lines = [...faults, ...(typeof proxies === 'string' ? [proxies] : [])].map((line) => `  ${line}`);
   throw new Error(`Cannot start: the environment is not valid\n${lines.join('\n')}`);
+}
+
+/** HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in large or small letters; what is wrong with them, as text. */
+function proxiesOf(env: Record<string, string>): Proxies | string {
+  try {
+    return readProxies(env);
+  } catch (error) {
+    return messageOf(error);
+  }
 }

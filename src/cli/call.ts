@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
+import { type Proxies, readProxies } from '../wire/proxies.ts';
+import { tokenText, withoutLineEnd } from '../wire/secret-text.ts';
 import { type ApiClient, createClient, type Item } from './client.ts';
 import { type Column, type Look, plain, renderItem, renderTable } from './table.ts';
 
@@ -23,6 +25,8 @@ export type Call = {
   client: ApiClient;
   server: string;
   token: string;
+  /** What requests go through, by the environment. */
+  proxies: Proxies;
   io: Terminal;
   json: boolean;
   watch: boolean;
@@ -114,13 +118,13 @@ function callOf(command: Command, io: Terminal): Call {
     return typeof value === 'string' ? value : undefined;
   };
   const server = text('server') ?? (io.env.BELLWETHER_SERVER || DEFAULT_SERVER);
-  const token = text('token') ?? io.env.BELLWETHER_TOKEN ?? '';
-  if (!/^[\x21-\x7e]+$/.test(token))
-    throw new Problem('usage', 'Cannot authenticate: give an API token with --token or in BELLWETHER_TOKEN');
+  const proxies = proxiesOf(io.env);
+  const token = tokenOf(text('token') ?? io.env.BELLWETHER_TOKEN ?? '');
   return {
-    client: createClient({ server, token, signal: io.signal }),
+    client: createClient({ server, token, proxies, signal: io.signal }),
     server,
     token,
+    proxies,
     io,
     json: options.json === true,
     watch: options.watch === true,
@@ -131,6 +135,24 @@ function callOf(command: Command, io: Terminal): Call {
     limit: () => Number(text('limit') ?? Number.MAX_SAFE_INTEGER),
   };
 }
+
+function proxiesOf(env: Terminal['env']): Proxies {
+  try {
+    return readProxies(env);
+  } catch (cause) {
+    throw new Problem('usage', messageOf(cause), { cause });
+  }
+}
+
+/** @throws Problem `usage` that does not quote the token */
+function tokenOf(text: string): string {
+  if (withoutLineEnd(text) === '') throw new Problem('usage', 'Cannot authenticate: give an API token with --token or in BELLWETHER_TOKEN');
+  const { data: token, error } = ApiToken.safeParse(text);
+  if (token === undefined) throw new Problem('usage', `Cannot authenticate: the API token ${error?.issues[0]?.message ?? 'is not valid'}`);
+  return token;
+}
+
+const ApiToken = tokenText({ min: 1, max: 4000 });
 
 /** What a person typed as one segment of a path. `..` would lead the URL elsewhere, and encoding does not stop that. */
 export function segmentOf(text: string): string {

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { ProxyAgent } from 'undici';
 import { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
+import { type Proxies, proxyAuthorization, proxyFor, withProxy } from '../wire/proxies.ts';
 
 /** One row or document of the API; commands show the fields they know. */
 export type Item = Record<string, unknown>;
@@ -20,7 +22,15 @@ export type ApiClient = {
   download(path: string, query?: Query): Promise<AsyncIterable<Uint8Array>>;
 };
 
-export type ClientOptions = { server: string; token: string; signal?: AbortSignal; timeoutMs?: number; retryBaseMs?: number };
+export type ClientOptions = {
+  server: string;
+  token: string;
+  /** Of the environment; undefined: straight to the server. */
+  proxies?: Proxies | undefined;
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  retryBaseMs?: number;
+};
 
 const TIMEOUT_MS = 30_000;
 const RETRY_BASE_MS = 250;
@@ -70,7 +80,7 @@ export function serverUrl(server: string, path: string): URL {
   if (base === null || !/^https?:$/.test(base.protocol)) {
     throw new Problem('usage', `Cannot use the server "${server}": must be a URL like http://127.0.0.1:8080`);
   }
-  return new URL(base.pathname.replace(/\/$/, '') + path, base);
+  return new URL(base.pathname.replace(/\/+$/, '') + path, base);
 }
 
 async function request(options: ClientOptions, method: string, path: string, body?: unknown): Promise<unknown> {
@@ -82,6 +92,7 @@ async function request(options: ClientOptions, method: string, path: string, bod
   const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   try {
     const response = await fetch(url, {
+      ...(await routeTo(url, options)),
       method,
       headers,
       signal,
@@ -93,8 +104,23 @@ async function request(options: ClientOptions, method: string, path: string, bod
     return text === '' ? undefined : parseJson(text, `${method} ${url.pathname}`);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw error instanceof Problem ? error : unreachable(url, error, timeout.aborted);
+    throw error instanceof Problem ? error : unreachable(url, error, timeout.aborted, options.proxies);
   }
+}
+
+const proxyAgents = new Map<string, ProxyAgent>();
+
+/** How `fetch` reaches the server. The client library is loaded only where there is a proxy: it costs a command 40 ms. */
+async function routeTo(url: URL, { proxies }: ClientOptions): Promise<{ dispatcher?: ProxyAgent }> {
+  const proxy = proxyFor(proxies, url);
+  if (proxy === undefined) return {};
+  const known = proxyAgents.get(proxy.href);
+  if (known !== undefined) return { dispatcher: known };
+  const { ProxyAgent } = await import('undici');
+  const token = proxyAuthorization(proxy);
+  const dispatcher = new ProxyAgent({ uri: proxy.href, proxyTunnel: false, ...(token === undefined ? {} : { token }) });
+  proxyAgents.set(proxy.href, dispatcher);
+  return { dispatcher };
 }
 
 /** The time limit is for the answer's beginning. */
@@ -104,12 +130,13 @@ async function download(options: ClientOptions, path: string): Promise<AsyncIter
   const timer = setTimeout(() => late.abort(), options.timeoutMs ?? TIMEOUT_MS);
   const signal = options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]);
   try {
-    const response = await fetch(url, { headers: { authorization: `Bearer ${options.token}` }, signal, redirect: 'error' });
+    const route = await routeTo(url, options);
+    const response = await fetch(url, { ...route, headers: { authorization: `Bearer ${options.token}` }, signal, redirect: 'error' });
     if (!response.ok) throw refusal(response, await response.text(), `GET ${url.pathname}`);
     return chunksOf(response, url, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw error instanceof Problem ? error : unreachable(url, error, late.signal.aborted);
+    throw error instanceof Problem ? error : unreachable(url, error, late.signal.aborted, options.proxies);
   } finally {
     clearTimeout(timer);
   }
@@ -152,14 +179,14 @@ function jsonOrNull(text: string): unknown {
 }
 
 /** `fetch` hides the reason in the cause, and the reasons of several addresses in an AggregateError there. */
-function unreachable(url: URL, error: unknown, late: boolean): Problem {
+function unreachable(url: URL, error: unknown, late: boolean, proxies?: Proxies): Problem {
   if (late) return new Problem('timeout', `Cannot reach ${url.origin}: no answer in time`, { cause: error });
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : '';
   const again = code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'UND_ERR_SOCKET';
   return new Problem(
     'unreachable',
-    `Cannot reach ${url.origin}: ${code === 'ECONNREFUSED' ? 'connection refused' : messageOf(cause) || code}`,
+    `Cannot reach ${url.origin}: ${withProxy(code === 'ECONNREFUSED' ? 'connection refused' : messageOf(cause) || code, proxies, url)}`,
     {
       retry: again ? 'backoff' : 'never',
       cause: error,

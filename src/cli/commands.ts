@@ -127,7 +127,7 @@ function registerEvents(events: Command, io: Terminal): void {
 
 /** The live connection tells of new events; what may have been missed beside it (at the start, after it broke, without it) is asked for. */
 async function follow(call: Call, after: number | undefined): Promise<void> {
-  const { client, io, server, token } = call;
+  const { client, io, server, token, proxies } = call;
   let last = after;
   const print = (event: Item): void => {
     const cursor = Number(event.cursor);
@@ -135,7 +135,7 @@ async function follow(call: Call, after: number | undefined): Promise<void> {
     last = cursor;
     io.out(call.json ? `${JSON.stringify(event)}\n` : eventLine(event, lookOf(io).now));
   };
-  for await (const message of watchLive({ server, token, topics: ['events'], signal: io.signal })) {
+  for await (const message of watchLive({ server, token, proxies, topics: ['events'], signal: io.signal })) {
     if (message.kind === 'event') print(message.event);
     else if (last !== undefined) for (const event of await client.list('/events', { after: last }, Number.MAX_SAFE_INTEGER)) print(event);
     else if (message.cursor !== undefined) last = message.cursor;

@@ -2,14 +2,17 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectSource, TreeEntry } from '../git/object-source.ts';
 import { gitProblem } from '../git/problems.ts';
+import type { CommittedFiles } from './committed-files.ts';
 
 export const DIRECTORY_COMMIT = 'working-tree';
 
 /**
- * A directory as if it were a commit. Object ids are places, not hashes: nothing is read before it is asked for. `.git` at the root is not
- * part of it; names that are not UTF-8 cannot be told apart here.
+ * A directory as if what Git would commit of it were a commit. Object ids are places, not hashes: nothing is read before it is asked for.
+ * Names that are not UTF-8 cannot be told apart here.
  */
-export function directorySource(root: string): ObjectSource {
+export function directorySource(root: string, committed: CommittedFiles): ObjectSource {
+  const folders = foldersOf([...committed.files, ...committed.repositories]);
+  const isPart = (path: string) => committed.files.has(path) || folders.has(path) || committed.repositories.has(path);
   return {
     readCommit: async (oid) => ({
       oid,
@@ -22,8 +25,8 @@ export function directorySource(root: string): ObjectSource {
     readTree: async (oid) => {
       const folder = pathOf(oid, 'tree:');
       const names = await readdir(join(root, folder));
-      const wanted = names.filter((name) => folder !== '' || name !== '.git').sort();
-      const entries = await Promise.all(wanted.map((name) => entryAt(root, folder, name)));
+      const wanted = names.filter((name) => isPart(folder === '' ? name : `${folder}/${name}`)).sort();
+      const entries = await Promise.all(wanted.map((name) => entryAt(root, folder, name, committed)));
       return entries.filter((entry) => entry !== null);
     },
     readBlob: async (oid, maxBytes) => {
@@ -35,16 +38,23 @@ export function directorySource(root: string): ObjectSource {
   };
 }
 
-async function entryAt(root: string, folder: string, name: string): Promise<TreeEntry | null> {
+async function entryAt(root: string, folder: string, name: string, { repositories }: CommittedFiles): Promise<TreeEntry | null> {
   const path = folder === '' ? name : `${folder}/${name}`;
   const stats = await lstat(join(root, path));
-  if (stats.isDirectory()) {
-    // Git knows no empty folders.
-    return (await readdir(join(root, path))).length === 0 ? null : { name, mode: '040000', oid: treeId(path) };
-  }
+  if (repositories.has(path)) return { name, mode: '160000', oid: `blob:${path}` };
+  if (stats.isDirectory()) return { name, mode: '040000', oid: treeId(path) };
   if (stats.isSymbolicLink()) return { name, mode: '120000', oid: `blob:${path}` };
   if (!stats.isFile()) return null;
   return { name, mode: (stats.mode & 0o100) === 0 ? '100644' : '100755', oid: `blob:${path}` };
+}
+
+/** Folders that hold one of the paths. */
+function foldersOf(paths: readonly string[]): Set<string> {
+  const folders = new Set<string>();
+  for (const path of paths)
+    for (let end = path.lastIndexOf('/'); end > 0 && !folders.has(path.slice(0, end)); end = path.lastIndexOf('/', end - 1))
+      folders.add(path.slice(0, end));
+  return folders;
 }
 
 function treeId(path: string): string {

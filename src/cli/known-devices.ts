@@ -6,6 +6,7 @@ import { parseDocument } from '../revision/document/parse.ts';
 import type { DeviceFacts } from '../revision/layer/device-facts.ts';
 import { defaultRevisionLimits } from '../revision/limits.ts';
 import { DeviceId } from '../wire/agent.ts';
+import { issueText } from '../wire/names.ts';
 
 /** As the API lists devices, as far as it matters; further members are left aside. */
 const KnownDevice = z.object({
@@ -18,7 +19,8 @@ const KnownDevice = z.object({
   path: z.string().nullable().optional(),
 });
 
-const KnownDevices = z.union([z.array(KnownDevice), z.object({ items: z.array(KnownDevice) }).transform(({ items }) => items)]);
+const KnownDevices = z.preprocess((value) => Page.safeParse(value).data?.items ?? value, z.array(KnownDevice));
+const Page = z.object({ items: z.array(z.unknown()) });
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
@@ -36,7 +38,7 @@ export async function readKnownDevices(file: string): Promise<(paths: readonly s
   const parsed = parseDocument(bytes, file.endsWith('.json') ? 'json' : 'yaml', defaultRevisionLimits);
   if (!parsed.ok) throw refuse(`line ${parsed.fault.line ?? 1} ${parsed.fault.detail}`);
   const known = KnownDevices.safeParse(parsed.document.value);
-  if (!known.success) throw refuse(`it must hold a list of {id, labels, site, name, type, path}: ${z.prettifyError(known.error)}`);
+  if (!known.success) throw refuse(`it must hold a list of {id, labels, site, name, type, path}: ${issuesOf(known.error)}`);
   const byPath = Map.groupBy(known.data, (device) => device.path ?? null);
   const byId = Map.groupBy(byPath.get(null) ?? [], (device) => device.id);
   return (paths) =>
@@ -46,6 +48,10 @@ export async function readKnownDevices(file: string): Promise<(paths: readonly s
         return bound.length === 0 ? [] : [[path, bound.map(factsOf)]];
       }),
     );
+}
+
+function issuesOf({ issues }: z.ZodError): string {
+  return issues.map((issue) => `/${issue.path.join('/')} ${issueText(issue)}`).join('; ');
 }
 
 function factsOf({ id, name = id, type, labels, site }: z.infer<typeof KnownDevice>): DeviceFacts {

@@ -19,8 +19,8 @@ export function registerPlanCommand(plan: Command, io: Terminal): void {
       import('../plan/render.ts'),
       import('../plan/plan.ts'),
     ]);
-    const { server, token } = call;
-    const client = createClient({ server, token, signal: io.signal, timeoutMs: TIMEOUT_MS });
+    const { server, token, proxies } = call;
+    const client = createClient({ server, token, proxies, signal: io.signal, timeoutMs: TIMEOUT_MS });
     const answer = await client.send('POST', `/sources/${call.segment(0)}/plan?${new URLSearchParams({ ref: call.text('ref') ?? '' })}`);
     const parsed = PlanSchema.safeParse(answer);
     if (!parsed.success)

@@ -29,7 +29,7 @@ program
 program
   .command('validate [dir]')
   .description(
-    'validate a checkout as the controller would: for pre-commit hooks and CI; exit code 1 and file:line:pointer lines on errors',
+    'validate what Git would commit of a checkout, as the controller would: for pre-commit hooks and CI; exit code 1 and file:line:pointer lines on errors',
   )
   .option('--layout <layout>', 'repo or fleet; default: fleet when there is a fleet.yaml')
   .option(
@@ -48,7 +48,7 @@ program
   .action(agent);
 
 registerDemoCommand(program);
-registerSimulateCommand(program);
+registerSimulateCommand(program, process.env);
 registerKeysCommands(program, { env: process.env, out: (text) => process.stdout.write(text) });
 
 const interrupted = new AbortController();
@@ -65,7 +65,7 @@ async function validate(dir: string | undefined, options: { layout?: string; dev
   const { layout, devices } = options;
   if (layout !== undefined && layout !== 'repo' && layout !== 'fleet')
     throw new Error(`Cannot validate with layout "${layout}", must be "repo" or "fleet"`);
-  const { errors, paths } = await validateCheckout(dir ?? '.', { layout, devices });
+  const { errors, paths } = await validateCheckout(dir ?? '.', { layout, devices, env: process.env });
   if (options.json) process.stdout.write(`${JSON.stringify({ valid: errors.length === 0, devices: paths, errors })}\n`);
   else if (errors.length > 0) process.stdout.write(`${formatErrors(errors)}\n`);
   else process.stdout.write(`valid: ${paths} ${paths === 1 ? 'device' : 'devices'}\n`);

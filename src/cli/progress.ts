@@ -15,8 +15,8 @@ const CLEAR = '\x1b[H\x1b[2J';
 /** Runs `show` once, or with `--watch` again whenever something changed, until the signal aborts. */
 export async function showAgain(call: Call, topics: Topic[], show: () => Promise<void>): Promise<void> {
   if (!call.watch) return show();
-  const { server, token, io } = call;
-  for await (const message of watchLive({ server, token, topics, signal: io.signal })) {
+  const { server, token, proxies, io } = call;
+  for await (const message of watchLive({ server, token, proxies, topics, signal: io.signal })) {
     if (message.kind === 'event') continue;
     if (io.columns !== undefined && !call.json) io.out(CLEAR);
     await show();

@@ -6,6 +6,7 @@ import { FLEET_MANIFEST_NAMES } from '../revision/manifest/fleet.ts';
 import { prepareRevision } from '../revision/prepare.ts';
 import type { ConfigError, Layout } from '../revision/revision.ts';
 import { sharedErrors } from '../revision/shared-errors.ts';
+import { committedFiles, type Env } from './committed-files.ts';
 import { DIRECTORY_COMMIT, directorySource } from './directory-source.ts';
 import { readKnownDevices } from './known-devices.ts';
 
@@ -20,11 +21,13 @@ export type ValidateOptions = {
   layout?: Layout;
   /** File with what is known of the devices, on which layers and templates may depend. Without it, nothing is known but the folders' names. */
   devices?: string | undefined;
+  /** Of the Git that says which files count; default: this process's. */
+  env?: Env;
   signal?: AbortSignal;
 };
 
 /**
- * Validates the files of a working tree, committed or not, exactly as the controller validates a commit; needs neither Git nor a network.
+ * Validates what Git would commit of a working tree, exactly as the controller validates a commit; needs neither a repository nor a network.
  * @throws Problem `not_found` when `dir` is no directory, `invalid_devices`
  */
 export async function validateCheckout(dir: string, options: ValidateOptions = {}): Promise<CheckoutVerdict> {
@@ -34,7 +37,7 @@ export async function validateCheckout(dir: string, options: ValidateOptions = {
   }
   const layout = options.layout ?? (await detectLayout(root));
   const devicesOf = options.devices === undefined ? () => new Map() : await readKnownDevices(options.devices);
-  const revision = await prepareRevision(directorySource(root), {
+  const revision = await prepareRevision(directorySource(root, await committedFiles(root, options.env)), {
     commit: DIRECTORY_COMMIT,
     layout,
     previous: null,

@@ -1,7 +1,10 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
-import { io as connect } from 'socket.io-client';
+import { io as connect, type ManagerOptions, type SocketOptions } from 'socket.io-client';
 import { Problem } from '../errors.ts';
 import { LIVE_NAMESPACE, LiveEvent, SubscribeAnswer, type Topic } from '../wire/live.ts';
+import { type Proxies, proxyFor } from '../wire/proxies.ts';
 import { serverUrl } from './client.ts';
 
 /**
@@ -13,6 +16,7 @@ export type LiveMessage = { kind: 'event'; event: LiveEvent } | { kind: 'look'; 
 export type LiveTarget = {
   server: string;
   token: string;
+  proxies?: Proxies | undefined;
   topics: Topic[];
   signal?: AbortSignal | undefined;
   pollMs?: number;
@@ -71,8 +75,8 @@ export async function* watchLive(target: LiveTarget): AsyncGenerator<LiveMessage
 
 function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fail: (problem: Problem) => void) {
   const url = serverUrl(target.server, '');
-  const path = `${url.pathname.replace(/\/$/, '')}/socket.io/`;
-  const socket = connect(`${url.origin}${LIVE_NAMESPACE}`, {
+  const path = `${url.pathname.replace(/\/+$/, '')}/socket.io/`;
+  const options: Partial<ManagerOptions & SocketOptions> = {
     path,
     auth: { token: target.token },
     forceNew: true,
@@ -80,7 +84,11 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
     timeout: CONNECT_TIMEOUT_MS,
-  });
+  };
+  const agent = proxyAgentOf(url, target.proxies);
+  // An HTTP agent, as its documentation says; its types know only the browser's.
+  if (agent !== undefined) Reflect.set(options, 'agent', agent);
+  const socket = connect(`${url.origin}${LIVE_NAMESPACE}`, options);
   /** Cursor up to which nothing was missed. */
   let after: number | undefined;
   const subscribe = () => {
@@ -114,6 +122,14 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
     push({ kind: 'event', event });
   });
   return socket;
+}
+
+function proxyAgentOf(url: URL, proxies: Proxies | undefined): HttpAgent | undefined {
+  const proxy = proxyFor(proxies, url)?.href;
+  if (proxy === undefined) return undefined;
+  return url.protocol === 'https:'
+    ? new HttpsAgent({ proxyEnv: { HTTPS_PROXY: proxy } })
+    : new HttpAgent({ proxyEnv: { HTTP_PROXY: proxy } });
 }
 
 async function pollWhileAway(isQuiet: () => boolean, look: () => void, pollMs: number, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HookName } from '../wire/bundle.ts';
 
 export type CommandState = 'queued' | 'sent' | 'completed' | 'failed' | 'expired' | 'cancelled';
 
@@ -40,7 +41,7 @@ export const COMMAND_TYPES = {
   status_request: z.strictObject({}),
   update_config: z.strictObject({}),
   restart: z.strictObject({}),
-  run_hook: z.strictObject({ hook: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/) }),
+  run_hook: z.strictObject({ hook: HookName }),
   // For clients of the seed's protocol, which execute them themselves; our agent answers "failed: not supported".
   restart_pos_app: z.record(z.string(), z.unknown()),
   run_command: z.record(z.string(), z.unknown()),

@@ -8,6 +8,7 @@ import type { EventType } from '../event/event.ts';
 import { act } from '../http/acting.ts';
 import type { Env } from '../http/api.ts';
 import { newId } from '../ids.ts';
+import { issueText } from '../wire/names.ts';
 import { type Device, seedStatus } from './device.ts';
 import { deviceById, lockDevice, updateDevice } from './store.ts';
 
@@ -84,7 +85,7 @@ export async function queueCommand(
   if (!parsed.success) {
     throw invalid(
       `Cannot queue "${wanted.type}": its payload is not valid`,
-      parsed.error.issues.map((issue) => ({ pointer: `/payload/${issue.path.join('/')}`, detail: issue.message })),
+      parsed.error.issues.map((issue) => ({ pointer: `/payload/${issue.path.join('/')}`, detail: issueText(issue) })),
     );
   }
   const { organizationId, id: deviceId } = device;

@@ -4,12 +4,14 @@ import { bundleManifest } from '../bundle/store.ts';
 import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
+import { bearerOf } from '../http/auth.ts';
 import { limitBody, readJson } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { hashToken } from '../tokens.ts';
 import { EnrollRequest, type EnrollResponse, INLINE_BYTES, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
+import { issueText } from '../wire/names.ts';
 import { desiredEtag } from './desired.ts';
 import { holdPoll, presentState, signedAnswer } from './held-polls.ts';
 import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
@@ -53,12 +55,12 @@ export function agentRoutes(services: Services): Hono<Env> {
 }
 
 async function enroll({ store, signer }: Services, authorization: string | undefined, input: unknown): Promise<EnrollResponse> {
-  const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  const token = bearerOf(authorization);
   const parsed = EnrollRequest.safeParse(input);
   if (!parsed.success)
     throw invalid(
       'Cannot enrol: the request is not valid',
-      parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issue.message })),
+      parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) })),
     );
   const wanted = parsed.data;
   const enrolled = await transact(store, async (unit) => {
@@ -152,6 +154,6 @@ function parseReports(input: unknown): ReportsRequest {
   if (parsed.success) return parsed.data;
   throw invalid(
     'Cannot take the reports: they are not valid',
-    parsed.error.issues.slice(0, 20).map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issue.message })),
+    parsed.error.issues.slice(0, 20).map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) })),
   );
 }

@@ -62,7 +62,7 @@ export function desiredPayload(desired: Desired, now: Date): DesiredState {
     issuedAt: now.toISOString(),
     expiresAt: new Date(now.getTime() + VALID_SECONDS * 1000).toISOString(),
     deploymentId: desired.deploymentId,
-    bundle: desired.bundle === null ? null : { ...desired.bundle, url: `/agent/v1/bundles/${desired.bundle.digest}` },
+    bundle: desired.bundle === null ? null : { ...desired.bundle, url: `bundles/${desired.bundle.digest}` },
     beginBefore: desired.beginBefore?.toISOString() ?? null,
     force: desired.force,
     driftPolicy: desired.driftPolicy,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DeviceId } from '../wire/agent.ts';
+import { DeviceId, LabelKey } from '../wire/agent.ts';
 
 export type SyncStatus = 'unmanaged' | 'in_sync' | 'pending' | 'updating' | 'failed' | 'rolled_back' | 'drifted' | 'held';
 export const SYNC_STATUSES = [
@@ -20,7 +20,7 @@ export const OFFLINE_AFTER_SECONDS = 120;
 /** A poll of a device whose last word is older than this counts as a word: at the latest after this and one long poll it has been heard again. */
 export const HEARD_AGAIN_AFTER_SECONDS = 40;
 
-export const Labels = z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/), z.string().max(253));
+export const Labels = z.record(LabelKey, z.string().max(253));
 export type Labels = z.infer<typeof Labels>;
 
 export type Hold = { at: string; by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null };

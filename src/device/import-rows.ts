@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import { invalid, Problem } from '../errors.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
+import { issueText } from '../wire/names.ts';
 import type { FieldError } from '../wire/problem.ts';
 import { csvRecords } from './csv.ts';
 import { NewDevice } from './schemas.ts';
@@ -45,7 +46,7 @@ function checked(row: number, value: unknown): Row {
   if (!parsed.success) {
     const errors = parsed.error.issues.map((issue) => ({
       pointer: issue.path.map((part) => `/${escapePointer(part)}`).join(''),
-      detail: issue.message,
+      detail: issueText(issue),
     }));
     return { row, errors };
   }

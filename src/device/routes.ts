@@ -87,7 +87,7 @@ export function deviceRoutes(services: Services) {
           },
         );
         if (device === undefined) throw notFound('device', wanted.id);
-        return c.json({ ...viewDevice(device), apiKey }, 201, { etag: etagOf(device.version), location: `/api/v1/devices/${device.id}` });
+        return c.json({ ...viewDevice(device), apiKey }, 201, { etag: etagOf(device.version), location: `devices/${device.id}` });
       },
     )
     .openapi(

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { COMMAND_TTL_SECONDS, type Command } from '../command/command.ts';
 import { shownCommand } from '../command/redact.ts';
 import type { Deployment } from '../deployment/store.ts';
-import { DEVICE_ID } from '../wire/agent.ts';
+import { DEVICE_ID_RULE, matching } from '../wire/names.ts';
 import { type Device, Labels, SYNC_STATUSES } from './device.ts';
 
 const time = z.iso.datetime();
@@ -29,7 +29,10 @@ const fields = {
 
 export const NewDevice = z
   .strictObject({
-    id: z.string().regex(DEVICE_ID).openapi({ example: 'terminal-7' }),
+    id: z
+      .string()
+      .regex(...matching(DEVICE_ID_RULE))
+      .openapi({ example: 'terminal-7' }),
     name: fields.name.optional(),
     type: fields.type.default('device'),
     labels: fields.labels.default({}),

@@ -113,7 +113,7 @@ export function seedDashboardRoutes(services: Services, previews: Previews) {
     const shown = rows.slice(0, LIST_LIMIT);
     const sources = await sourcesByDevice(services, organizationId, shown);
     const last = shown.at(-1);
-    if (rows.length > LIST_LIMIT && last !== undefined) c.header('link', `</api/devices?after=${encodeURIComponent(last.id)}>; rel="next"`);
+    if (rows.length > LIST_LIMIT && last !== undefined) c.header('link', `<devices?after=${encodeURIComponent(last.id)}>; rel="next"`);
     return c.json(
       shown.map((device) => viewDashboardDevice(device, sources.get(device.sourceId ?? ''))),
       200,

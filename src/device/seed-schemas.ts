@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Command, CommandState } from '../command/command.ts';
-import { DEVICE_ID } from '../wire/agent.ts';
+import { DEVICE_ID_RULE, matching } from '../wire/names.ts';
 import { type Device, seedStatus } from './device.ts';
 
 /** Bodies of the older device protocol, in its snake_case words. Fields that it does not know are let pass: clients in the field send more. */
@@ -9,7 +9,10 @@ const time = z.iso.datetime();
 
 export const SeedNewDevice = z
   .object({
-    device_id: z.string().regex(DEVICE_ID).openapi({ example: 'pos-7' }),
+    device_id: z
+      .string()
+      .regex(...matching(DEVICE_ID_RULE))
+      .openapi({ example: 'pos-7' }),
     name: z.string().trim().min(1).max(200).optional(),
     device_type: z.string().trim().min(1).max(100).default('device'),
     ip_address: z.string().trim().max(253).nullish(),

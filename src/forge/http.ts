@@ -2,11 +2,13 @@ import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
 import type { AddressGuard } from '../git/address-guard.ts';
+import { dispatcherFor } from '../git/connections.ts';
 import type { GitHosts, HostCaller } from '../git/hosts.ts';
-import { agentOf, codeOf } from '../git/http-client.ts';
+import { codeOf } from '../git/http-client.ts';
 import { foreignText } from '../git/problems.ts';
 import { retryAfter } from '../retry-after.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
+import { withProxy } from '../wire/proxies.ts';
 import type { ForgeApi } from './host.ts';
 import { forgeProblem } from './problems.ts';
 
@@ -94,7 +96,7 @@ async function once(connection: ForgeConnection, call: ForgeCall, ask: Ask, sign
     method: ask.method,
     headers: { accept: 'application/json', 'user-agent': 'bellwether', 'content-type': 'application/json', ...connection.headers },
     body: ask.body === undefined ? null : JSON.stringify(ask.body),
-    dispatcher: agentOf(connection.guard),
+    dispatcher: await dispatcherFor(connection.guard, url),
     signal,
     // The signal is the only time limit.
     headersTimeout: 0,
@@ -204,7 +206,7 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
-function unreachable({ apiUrl, attemptTimeoutMs }: ForgeConnection, { doing }: ForgeCall, cause: unknown, late: boolean): Problem {
+function unreachable({ apiUrl, attemptTimeoutMs, guard }: ForgeConnection, { doing }: ForgeCall, cause: unknown, late: boolean): Problem {
   const { host } = apiUrl;
   const code = codeOf(cause);
   // Nothing was sent, so that it says nothing about the host.
@@ -212,5 +214,9 @@ function unreachable({ apiUrl, attemptTimeoutMs }: ForgeConnection, { doing }: F
     return forgeProblem('forge_unauthorized', `Cannot ${doing}: the source's token has characters that no header can carry`, { cause });
   if (late || code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT')
     return forgeProblem('forge_timeout', `Cannot ${doing}: no complete answer of "${host}" within ${attemptTimeoutMs} ms`, { cause });
-  return forgeProblem('forge_unreachable', `Cannot ${doing}: cannot reach "${host}": ${foreignText(messageOf(cause) || code)}`, { cause });
+  return forgeProblem(
+    'forge_unreachable',
+    `Cannot ${doing}: cannot reach "${host}": ${withProxy(foreignText(messageOf(cause) || code), guard.proxies, apiUrl)}`,
+    { cause },
+  );
 }

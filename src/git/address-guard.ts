@@ -1,8 +1,11 @@
 import { BlockList, isIP } from 'node:net';
+import type { Proxies } from '../wire/proxies.ts';
 import { gitProblem } from './problems.ts';
 
 /** Decides which addresses a connection may reach. One guard owns one pool of connections; see `closeConnections`. */
 export type AddressGuard = {
+  /** What requests to outer hosts go through. */
+  readonly proxies: Proxies | undefined;
   /** @throws Problem `address_refused` when `address`, to which `host` resolved, must not be connected to */
   check(address: string, host: string): void;
 };
@@ -44,8 +47,9 @@ const NEVER = blockList(
 );
 NEVER.addAddress('100.100.100.200', 'ipv4');
 
-export function addressGuard(options: { allowPrivate: boolean }): AddressGuard {
+export function addressGuard(options: { allowPrivate: boolean; proxies?: Proxies | undefined }): AddressGuard {
   return {
+    proxies: options.proxies,
     check(address, host) {
       const why = refusal(address, options.allowPrivate);
       if (why) throw gitProblem('address_refused', `Cannot connect to "${host}": its address ${address} is ${why}`);

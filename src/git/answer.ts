@@ -103,6 +103,8 @@ async function* bounded(url: URL, body: AsyncIterable<Buffer>, maxBytes: number)
 async function refusal(url: URL, where: string, response: Response, { method, pushes }: Asked): Promise<Problem> {
   const { statusCode: status, headers } = response;
   if (status >= 300 && status < 400) return redirectProblem(url, headers.location, method);
+  if (status === 407)
+    return gitProblem('git_unreachable', `Cannot reach ${where}: the proxy answered 407; put its user and password into HTTP_PROXY`);
   const wait = await rateLimitSeconds(url, response);
   if (wait !== undefined) {
     const why = `the host answered ${status}, it limits how often it may be asked`;

@@ -1,10 +1,10 @@
-import { lookup } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Agent, buildConnector, type Dispatcher, request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { messageOf, Problem } from '../errors.ts';
+import { withProxy } from '../wire/proxies.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { bodyOf, checkAnswer } from './answer.ts';
+import { CONNECT_TIMEOUT_MS, dispatcherFor } from './connections.ts';
 import { foreignText, gitProblem } from './problems.ts';
 import { movedTo, repositoryPath } from './redirect.ts';
 import type { HttpRemote } from './remote.ts';
@@ -35,7 +35,6 @@ export type GitRequest = {
   pushes?: true;
 };
 
-const CONNECT_TIMEOUT_MS = 10_000;
 /** A pooled connection may be closed by the other side just as it is used; asking again is safe: these requests read, or create what must not be there yet. */
 const MAX_ATTEMPTS = 3;
 const RETRY_BASE_MS = 30;
@@ -113,22 +112,14 @@ async function exchange(
   }
 }
 
-const agents = new WeakMap<AddressGuard, Agent>();
-
-/** Ends the pooled connections of a guard. Idle ones never keep the process alive. */
-export async function closeConnections(guard: AddressGuard): Promise<void> {
-  const agent = agents.get(guard);
-  agents.delete(guard);
-  await agent?.destroy();
-}
-
 async function send(url: URL, ask: GitRequest, call: RunningCall): Promise<Dispatcher.ResponseData> {
   const headers = { ...ask.headers, 'user-agent': 'git/bellwether', ...authorization(call.credentials) };
   for (let attempt = 1; ; attempt++) {
     try {
       // The call's signal is the only time limit: undici's own would end a server that thinks for long.
       const options = { method: ask.method, headers, body: ask.body, signal: call.signal, headersTimeout: 0, bodyTimeout: 0 };
-      return await untilAborted(request(url, { ...options, dispatcher: agentOf(call.guard) }), call.signal);
+      const dispatcher = await dispatcherFor(call.guard, url);
+      return await untilAborted(request(url, { ...options, dispatcher }), call.signal);
     } catch (error) {
       if (attempt >= MAX_ATTEMPTS || !['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error))) throw error;
       await delay(RETRY_BASE_MS * attempt * (0.5 + Math.random()), undefined, { signal: call.signal });
@@ -152,55 +143,6 @@ function authorization(credentials: Credentials | undefined): Record<string, str
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
 }
 
-/** The guard's pool of connections. */
-export function agentOf(guard: AddressGuard): Agent {
-  const known = agents.get(guard);
-  if (known) return known;
-  const agent = new Agent({ connect: guardedConnector(guard), connections: 32, keepAliveTimeout: 20_000, keepAliveMaxTimeout: 60_000 });
-  agents.set(guard, agent);
-  return agent;
-}
-
-/** The guard sees literal addresses before connecting, resolved ones in the lookup, and once more the address that was connected to. */
-function guardedConnector(guard: AddressGuard): buildConnector.connector {
-  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, lookup: guardedLookup(guard) });
-  return (options, callback) => {
-    try {
-      const host = options.hostname.replace(/^\[|\]$/g, '');
-      if (isIP(host)) guard.check(host, host);
-    } catch (error) {
-      callback(asError(error), null);
-      return;
-    }
-    connect(options, (error, socket) => {
-      if (error || !socket) return callback(error ?? new Error('no connection'), null);
-      try {
-        guard.check(socket.remoteAddress ?? '', options.hostname);
-        callback(null, socket);
-      } catch (refused) {
-        socket.destroy();
-        callback(asError(refused), null);
-      }
-    });
-  };
-}
-
-function guardedLookup(guard: AddressGuard): LookupFunction {
-  return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      const first = addresses?.[0];
-      if (error || !first) return callback(error ?? new Error(`no address for ${hostname}`), '');
-      try {
-        for (const { address } of addresses) guard.check(address, hostname);
-      } catch (refused) {
-        return callback(asError(refused), '');
-      }
-      if (options.all) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    });
-  };
-}
-
 function explain(error: unknown, url: URL, call: RunningCall): unknown {
   if (error instanceof Problem) return error;
   const where = `"${url.origin}${repositoryPath(url)}"`;
@@ -215,19 +157,16 @@ function explain(error: unknown, url: URL, call: RunningCall): unknown {
   const told = foreignText((messageOf(error) || code).split(/:[^:]*\.c:|; if the root CA/)[0] ?? code);
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') {
     const within = `within ${CONNECT_TIMEOUT_MS} ms; check its address, and the firewalls on the way`;
-    return gitProblem('git_timeout', `Cannot connect to "${url.host}" ${within}`, { cause: error });
+    return gitProblem('git_timeout', `Cannot connect to "${url.host}" ${withProxy(within, call.guard.proxies, url)}`, { cause: error });
   }
   if (TLS_FAULT.test(code)) {
     const advice = 'if the certificate is of an authority of yours, name it in NODE_EXTRA_CA_CERTS';
     return gitProblem('git_tls', `Cannot trust ${where}: ${told}; ${advice}`, { cause: error });
   }
-  return gitProblem('git_unreachable', `Cannot reach ${where}: ${told}; check the address and that the host is up`, { cause: error });
+  const why = withProxy(told, call.guard.proxies, url);
+  return gitProblem('git_unreachable', `Cannot reach ${where}: ${why}; check the address and that the host is up`, { cause: error });
 }
 
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { invalid, Problem } from '../errors.ts';
 import { UUID } from '../ids.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
+import { issueText } from '../wire/names.ts';
 
 /** What every handler finds in its context. */
 export type Env = {
@@ -25,7 +26,7 @@ export function createApi(): OpenAPIHono<Env> {
       const where = result.target === 'json' ? '' : `/${result.target}`;
       const errors = result.error.issues.map((issue) => ({
         pointer: `${where}/${issue.path.map(escapePointer).join('/')}`.replace(/\/$/, ''),
-        detail: issue.message,
+        detail: issueText(issue),
       }));
       return problemResponse(
         c,

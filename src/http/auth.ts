@@ -22,13 +22,17 @@ export async function actorOf(sql: Sql, token: string | undefined): Promise<Acto
   return actorOfToken(sql, hashToken(token));
 }
 
+/** The token of `Authorization: Bearer <token>`. */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+}
+
 /** Demands `Authorization: Bearer <token>`. */
 export function requireActor(sql: Sql, limits: RateLimits, trustProxy: boolean): MiddlewareHandler<Env> {
   return async (c, next) => {
     const address = addressOf(c, trustProxy);
     limits.refusal.check(address);
-    const token = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
-    const actor = await actorOf(sql, token);
+    const actor = await actorOf(sql, bearerOf(c.req.header('authorization')));
     if (actor === undefined) {
       limits.refusal.take(address);
       throw new Problem('unauthorized', 'Cannot authenticate: send a valid token as "Authorization: Bearer <token>"', { status: 401 });

@@ -5,7 +5,7 @@ import type { Env } from './api.ts';
 const SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** `/docs`: a small viewer of `/openapi.json`, for people. */
+/** `/docs`: a small viewer of `/openapi.json`, for people. Its addresses are relative, so that it works below any base path. */
 export function docsRoutes(): Hono<Env> {
   const app = new Hono<Env>();
   const asset = (path: string, type: string, content: string) =>
@@ -24,16 +24,16 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Bellwether API</title>
-<link rel="stylesheet" href="/docs/style.css">
+<link rel="stylesheet" href="docs/style.css">
 </head>
 <body>
 <header>
 <h1 id="title">Bellwether API</h1>
-<p><a href="/openapi.json">openapi.json</a></p>
+<p><a href="openapi.json">openapi.json</a></p>
 <input id="filter" type="search" placeholder="Filter by path or word" aria-label="Filter operations">
 </header>
 <main id="operations"><p>Loading …</p></main>
-<script src="/docs/app.js"></script>
+<script src="docs/app.js"></script>
 </body>
 </html>
 `;
@@ -128,8 +128,8 @@ document.getElementById('filter').addEventListener('input', (event) => {
   for (const section of document.querySelectorAll('section')) section.hidden = !section.querySelector('details:not([hidden])');
 });
 
-fetch('/openapi.json')
+fetch('openapi.json')
   .then((response) => (response.ok ? response.json() : Promise.reject(new Error('status ' + response.status))))
   .then(show)
-  .catch((error) => document.getElementById('operations').replaceChildren('Cannot load /openapi.json: ' + error.message));
+  .catch((error) => document.getElementById('operations').replaceChildren('Cannot load openapi.json: ' + error.message));
 `;

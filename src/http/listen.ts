@@ -17,19 +17,23 @@ const LIMITS: ServerOptions = {
 
 type Fetch = Parameters<typeof getRequestListener>[0];
 
-/** Answers requests until it is closed. What is no HTTP, too long or too slow is refused as every other error is, and its connection ends. */
-export function listen(fetch: Fetch, at: { host: string; port: number }, log: Log, limits: ServerOptions = LIMITS): Promise<Server> {
+/** A server that does not listen yet. It refuses what is no HTTP, too long or too slow as every other error, and ends the connection. */
+export function createHttpServer(fetch: Fetch, hostname: string, log: Log, limits: ServerOptions = LIMITS): Server {
   const errorHandler = (error: unknown) => {
     if (error instanceof RequestError)
       return answerOf(new Problem('malformed_request', `Cannot read the request: ${error.message}`, { status: 400 }));
     log.error({ err: error }, `request failed: ${messageOf(error)}`);
     return answerOf(new Problem('internal', 'Cannot answer: something is wrong on our side'));
   };
-  const server = createServer(limits, getRequestListener(fetch, { hostname: at.host, errorHandler }));
+  const server = createServer(limits, getRequestListener(fetch, { hostname, errorHandler }));
   server.on('clientError', refuse);
+  return server;
+}
+
+export function listen(server: Server, at: { host: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(at.port, at.host, () => resolve(server));
+    server.listen(at.port, at.host, () => resolve());
   });
 }
 

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
 import { TOKENS_CHANNEL } from '../organization/store.ts';
 import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
+import { bearerOf } from './auth.ts';
 import { type FeedBatch, type LiveFeed, openLiveFeed } from './live-feed.ts';
 import { answerRequests } from './live-requests.ts';
 import {
@@ -140,8 +141,8 @@ function roomsOf(organizationId: string, topics: readonly string[]): string[] {
 
 /** The error that the handshake ends with, if it does. */
 async function admit(socket: LiveSocket, options: LiveOptions): Promise<Error | undefined> {
-  const token: unknown = socket.handshake.auth.token;
-  if (typeof token !== 'string') return new Error('unauthorized');
+  const token = tokenOf(socket);
+  if (token === undefined) return new Error('unauthorized');
   try {
     const actor = await options.authenticate(token);
     if (actor === undefined) return new Error('unauthorized');
@@ -152,6 +153,16 @@ async function admit(socket: LiveSocket, options: LiveOptions): Promise<Error | 
     options.log.warn({ err: error }, 'cannot authenticate a live connection');
     return new Error('unavailable');
   }
+}
+
+/**
+ * `auth: {token}`, or `Authorization: Bearer <token>` as the API takes it. A token in `auth` goes before the header, which a proxy or a library
+ * may have set for all requests.
+ */
+function tokenOf({ handshake }: LiveSocket): string | undefined {
+  const given: unknown = handshake.auth.token;
+  if (given === undefined || given === null || given === '') return bearerOf(handshake.headers.authorization);
+  return typeof given === 'string' ? given.trim() : undefined;
 }
 
 /** Waits for `work`, but not longer; how it ends is of no matter. */

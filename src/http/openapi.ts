@@ -1,20 +1,28 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Config } from '../config.ts';
 import { EnrollRequest, EnrollResponse, ReportsRequest, ReportsResponse, SigningKeysResponse, TimeResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { body, type Env, json, problems } from './api.ts';
+import { forwardedPrefix } from './base-path.ts';
 
 type Route = Parameters<OpenAPIHono<Env>['openAPIRegistry']['registerPath']>[0];
 
 /** `GET /openapi.json`: every operation of the service. Last of all routes: it describes those that are mounted before it. */
-export function serveDescription(app: OpenAPIHono<Env>): void {
+export function serveDescription(app: OpenAPIHono<Env>, config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>): void {
   const { openAPIRegistry: registry } = app;
   for (const route of [...agentOperations(), ...hookOperations(), ...healthOperations()]) registry.registerPath(route);
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) registry.registerComponent('securitySchemes', name, scheme);
-  app.doc31('/openapi.json', {
+  app.doc31('/openapi.json', (c) => ({
     openapi: '3.1.0',
+    servers: [{ url: serverUrl(c.req.header('x-forwarded-prefix'), config) }],
     info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
     security: [{ bearer: [] }],
-  });
+  }));
+}
+
+/** `.` is relative to the document's own address: right behind every proxy, whatever its prefix. */
+function serverUrl(header: string | undefined, config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>): string {
+  return config.PUBLIC_URL ?? ((config.TRUST_PROXY ? forwardedPrefix(header) : '') || '.');
 }
 
 const SECURITY_SCHEMES = {

@@ -60,7 +60,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', seedDashboardRoutes(services, previews));
   app.route('/docs', docsRoutes());
-  serveDescription(app);
+  app.get('/docs/', (c) => c.redirect('../docs', 308));
+  serveDescription(app, services.config);
   return app;
 }
 
@@ -96,6 +97,12 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     api.route('/', routes(services));
   api.route('/', devicePreviewRoutes(services, previews));
   return api;
+}
+
+/** First segments of all paths that the process serves, Socket.IO's among them. */
+export function rootsOf(app: OpenAPIHono<Env>): Set<string> {
+  const segments = app.routes.map(({ path }) => path.split('/')[1] ?? '');
+  return new Set([...segments.filter((segment) => /^[a-z]/.test(segment)), 'socket.io']);
 }
 
 /** Pages of these origins may call the API, with a token: cookies are not used, and never allowed. */

@@ -96,7 +96,7 @@ export function notificationRoutes(services: Services) {
           return notificationOf(tx, organizationId, id);
         });
         if (created === undefined) throw notFound('notification', id);
-        const headers = { etag: etagOf(created.version), location: `/api/v1/notifications/${id}` };
+        const headers = { etag: etagOf(created.version), location: `notifications/${id}` };
         return c.json({ ...viewNotification(created), secret }, 201, headers);
       },
     )

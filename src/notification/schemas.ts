@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { Labels } from '../device/device.ts';
 import { SEVERITIES } from '../event/severity.ts';
+import { withoutLineEnd } from '../wire/secret-text.ts';
 import type { ListedDelivery } from './deliveries.ts';
 import { FORMATS, type Notification } from './notification.ts';
 
@@ -22,7 +23,7 @@ const fields = {
   labels: Labels,
   enabled: z.boolean(),
 };
-const url = z.string().min(1).max(2048).openapi({
+const url = z.string().overwrite(withoutLineEnd).min(1).max(2048).openapi({
   description: 'Where to post; shown in part only, as it may be a credential',
   example: 'https://receiver.example/hooks/bellwether',
 });

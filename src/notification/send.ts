@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Dispatcher, request } from 'undici';
 import { messageOf } from '../errors.ts';
 import type { AddressGuard } from '../git/address-guard.ts';
-import { agentOf, closeConnections } from '../git/http-client.ts';
+import { closeConnections, dispatcherFor } from '../git/connections.ts';
 import { foreignText } from '../git/problems.ts';
+import { withProxy } from '../wire/proxies.ts';
 import type { Attempt } from './deliveries.ts';
 
 /** What came of an attempt. `error` is null for a message that was taken: any 2xx. */
@@ -44,7 +45,7 @@ export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS
           signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
           headersTimeout: 0,
           bodyTimeout: 0,
-          dispatcher: agentOf(guard),
+          dispatcher: await dispatcherFor(guard, new URL(url)),
         });
         const text = await beginningOf(response.body);
         signal?.throwIfAborted();
@@ -63,7 +64,9 @@ export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS
         };
       } catch (error) {
         signal?.throwIfAborted();
-        const why = deadline.aborted ? `no answer within ${timeoutMs} ms` : foreignText(messageOf(error));
+        const why = deadline.aborted
+          ? `no answer within ${timeoutMs} ms`
+          : withProxy(foreignText(messageOf(error)), guard.proxies, new URL(url));
         return { at, durationMs: took(), status: null, error: why, response: '', retryAfterSeconds: null };
       }
     },

@@ -13,6 +13,8 @@ import { hideSecretVariables } from './layer/secrets.ts';
 import { faultError, listFiles } from './list-files.ts';
 import type { DeviceConfig } from './manifest/device-config.ts';
 import { DEVICE_MANIFEST_NAMES, defaultDeviceConfig, parseDeviceConfig } from './manifest/device-config.ts';
+import { matchesGlob } from './manifest/glob.ts';
+import { LEFT_OUT_HINT } from './manifest/left-out.ts';
 import { writtenRollout } from './manifest/reader.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import { selectFiles } from './manifest/select.ts';
@@ -76,10 +78,12 @@ async function buildBundle(work: Work): Promise<BundleManifest | null> {
   const read = await readConfig(work, listed);
   if (read === null) return null;
   const { config, place } = read;
-  const available = listed.filter((file) => file.path !== read.name);
-  const selection = selectFiles(available, config, place, { faults: work.faults, maxFiles: work.context.limits.maxBundleFiles });
+  const isIgnored = (path: string) => config.ignore.some((pattern) => matchesGlob(pattern, path));
+  const available = listed.filter((file) => file.path !== read.name && !isIgnored(file.path));
+  const faults = work.faults.filter(({ path }) => !isIgnored(path) && !isIgnored(`${path}/file`));
+  const selection = selectFiles(available, config, place, { faults, maxFiles: work.context.limits.maxBundleFiles });
   work.errors.push(...selection.errors);
-  if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place));
+  if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place, available.length > 0));
   const files = await readSelected(work, selection.files, place);
   if (files !== null) await validateFiles(work, available, selection.files, config, place);
   if (work.composition !== null) await hideSecretVariables(work, work.composition, selection.files);
@@ -170,6 +174,7 @@ function lfsError(file: string): ConfigError {
   return configError({ code: 'lfs_pointer', file, line: 1, rule: 'lfs', detail });
 }
 
-function noFiles(place: ManifestPlace): ConfigError {
-  return configError({ code: 'manifest', file: place.file, rule: 'files', detail: 'selects no file: a device would be left with nothing' });
+function noFiles(place: ManifestPlace, hasOthers: boolean): ConfigError {
+  const detail = `selects no file: a device would be left with nothing${hasOthers ? `; ${LEFT_OUT_HINT}` : ''}`;
+  return configError({ code: 'manifest', file: place.file, rule: 'files', detail });
 }

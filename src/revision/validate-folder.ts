@@ -3,8 +3,8 @@ import { configError } from './config-error.ts';
 import { syntaxOf } from './document/document.ts';
 import type { Work } from './folder-work.ts';
 import { inFolderTime, inRepository, isInside, isLfsPointer, readFile } from './folder-work.ts';
-import type { DeviceConfig } from './manifest/device-config.ts';
-import { matchesGlob } from './manifest/glob.ts';
+import { type DeviceConfig, defaultDeviceConfig } from './manifest/device-config.ts';
+import { IGNORE_HINT, selects } from './manifest/left-out.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import type { ConfigError } from './revision.ts';
 import type { CompiledSchema } from './schema/compile.ts';
@@ -33,7 +33,8 @@ export async function validateFiles(
     if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
     const verdict = inFolderTime(work, file, 'be validated', (msLeft) => validateFile(stored.bytes, file, compiled, limits, msLeft));
     if (verdict === null) return;
-    work.errors.push(...verdict.errors);
+    const isChosen = compiled.length > 0 || config !== defaultDeviceConfig;
+    work.errors.push(...verdict.errors.map((error) => (isChosen ? error : { ...error, message: `${error.message}; ${IGNORE_HINT}` })));
     if (verdict.secrets.length === 0) continue;
     for (const { from, to } of selected) if (from === path) work.secrets.set(to, verdict.secrets);
   }
@@ -51,7 +52,7 @@ async function schemasByFile(
     const at = ['validate', String(index)];
     const patterns = [rule.files].flat();
     for (const [position, pattern] of patterns.entries()) {
-      if (available.some((file) => matchesGlob(pattern, file.path))) continue;
+      if (available.some((file) => selects(pattern, file.path))) continue;
       const path = Array.isArray(rule.files) ? [...at, 'files', String(position)] : [...at, 'files'];
       const detail = `is ${JSON.stringify(pattern)}, which matches no file of this folder`;
       work.errors.push(
@@ -64,7 +65,7 @@ async function schemasByFile(
     work.errors.push(...errors.map((error) => atRule(error, rule.schema, named, [...at, 'schema'])));
     if (schema === null) continue;
     for (const { path } of available) {
-      if (patterns.some((pattern) => matchesGlob(pattern, path))) schemas.set(path, [...(schemas.get(path) ?? []), schema]);
+      if (patterns.some((pattern) => selects(pattern, path))) schemas.set(path, [...(schemas.get(path) ?? []), schema]);
     }
   }
   return schemas;

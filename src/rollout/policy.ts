@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Labels } from '../device/device.ts';
 import { DeviceId } from '../wire/agent.ts';
+import { matching, type NameRule } from '../wire/names.ts';
 import { RolloutWindows } from './windows.ts';
 
 const Seconds = z
@@ -12,7 +13,12 @@ const Count = z.number().int().min(1).max(1_000_000);
 const Percent = z.number().gt(0).max(100);
 
 /** A number of devices, or a share of those concerned, for example `"5%"`. */
-export const Amount = z.union([z.number().int().min(0).max(1_000_000), z.string().regex(/^(100|\d{1,2}(\.\d{1,3})?)%$/)]);
+const SHARE_RULE: NameRule = {
+  pattern: /^(100|\d{1,2}(\.\d{1,3})?)%$/,
+  words: 'be a whole number of devices, or a share in percent such as "10%" or "2.5%"',
+};
+
+export const Amount = z.union([z.number().int().min(0).max(1_000_000), z.string().regex(...matching(SHARE_RULE))]);
 export type Amount = z.infer<typeof Amount>;
 
 const MetricGate = z

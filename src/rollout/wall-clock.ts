@@ -12,9 +12,15 @@ export type ClockChange = { at: number; before: number; after: number };
 
 const formats = new LRUCache<string, Intl.DateTimeFormat>({ max: 100 });
 
+/** The names of three letters in IANA's database. */
+const SHORT_ZONES = new Set('CET EET EST GMT HST MET MST PRC ROC ROK UCT UTC WET'.split(' '));
+
+/** Whether IANA's time zone database has the name, without regard to case. */
 export function isTimeZone(name: string): boolean {
-  // Offsets such as "+01:00" are understood as well, but are no zones: they know no daylight saving.
-  if (!/^[A-Za-z]/.test(name)) return false;
+  // The runtime knows more: offsets such as "+01:00", which have no daylight saving, and ICU's old names ("IST", "PST", "SystemV/PST8"), which
+  // other programs read as other zones.
+  if (!/^[A-Za-z]/.test(name) || /^SystemV\//i.test(name)) return false;
+  if (name.length === 3 && !SHORT_ZONES.has(name.toUpperCase())) return false;
   try {
     formatOf(name);
     return true;

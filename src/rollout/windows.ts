@@ -23,7 +23,11 @@ const Recurring = z.strictObject({
 type Recurring = z.infer<typeof Recurring>;
 
 /** RFC 3339, or without an offset: a local time of the policy's time zone. */
-const Moment = z.iso.datetime({ offset: true, local: true });
+const Moment = z.iso.datetime({
+  offset: true,
+  local: true,
+  error: 'must be a time such as "2026-03-01T02:00" (of the time zone), "2026-03-01T02:00:00Z" or "2026-03-01T02:00:00+01:00"',
+});
 const Fixed = z.strictObject({ from: Moment, to: Moment });
 type Fixed = z.infer<typeof Fixed>;
 
@@ -43,7 +47,9 @@ export const RolloutWindows = z
       .array(z.union([Recurring, Fixed]))
       .max(MAX_WINDOWS)
       .optional(),
-    notBefore: z.iso.datetime({ offset: true }).optional(),
+    notBefore: z.iso
+      .datetime({ offset: true, error: 'must be a time with its offset, such as "2026-03-01T02:00:00Z" or "2026-03-01T02:00:00+01:00"' })
+      .optional(),
   })
   .superRefine((windows, context) => {
     for (const { path, message } of faultsOf(windows)) context.addIssue({ code: 'custom', path, message });
@@ -211,7 +217,12 @@ type Fault = { path: (string | number)[]; message: string };
 function faultsOf(windows: RolloutWindows): Fault[] {
   const { timeZone, allow = [], deny = [] } = windows;
   if (!isTimeZone(timeZone))
-    return [{ path: ['timeZone'], message: `"${timeZone}" is no time zone, must be an IANA name such as "Europe/Berlin"` }];
+    return [
+      {
+        path: ['timeZone'],
+        message: `"${timeZone}" is no time zone, must be an IANA name such as "Europe/Berlin", "America/New_York" or "UTC"`,
+      },
+    ];
   const faults: Fault[] = [];
   let windowsADay = 0;
   for (const [list, all] of [['allow', allow] as const, ['deny', deny] as const])

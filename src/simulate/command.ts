@@ -5,6 +5,9 @@ import { z } from 'zod';
 import { numberFrom, wholeNumber } from '../cli/numbers.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { DeviceId } from '../wire/agent.ts';
+import { DEVICE_ID_RULE, issueText, nameFault } from '../wire/names.ts';
+import { type Proxies, readProxies } from '../wire/proxies.ts';
+import { tokenText } from '../wire/secret-text.ts';
 import { type Behaviour, behaviourOf } from './behaviour.ts';
 import type { DeviceKey } from './device.ts';
 import { enrollDevices } from './enroll.ts';
@@ -22,7 +25,8 @@ type Flags = Partial<Behaviour> & {
   json?: boolean;
 };
 
-const KeysFile = z.array(z.strictObject({ id: DeviceId, apiKey: z.string().min(1) })).min(1);
+const Token = tokenText({ min: 1, max: 200 });
+const KeysFile = z.array(z.strictObject({ id: DeviceId, apiKey: Token })).min(1);
 const MAX_MS = 3_600_000;
 const MAX_SECONDS = 86_400;
 const MAX_SEED = 2 ** 32 - 1;
@@ -32,13 +36,13 @@ const milliseconds = wholeNumber(0, MAX_MS);
 const seconds = numberFrom(0.1, MAX_SECONDS);
 
 /** Adds `simulate`: many light devices in this process, until it is interrupted. */
-export function registerSimulateCommand(program: Command): void {
+export function registerSimulateCommand(program: Command, env: Record<string, string | undefined>): void {
   program
     .command('simulate')
     .description('simulated devices that poll, apply and report like real ones but write nothing; shown as simulated')
     .option('--server <url>', 'address of the service', 'http://127.0.0.1:8080')
     .option('--devices <n>', 'how many (default: 10, or all of the keys file)', wholeNumber(1, 100_000))
-    .option('--enroll <token>', 'enrol them with this token, which needs as many uses')
+    .option('--enroll <token>', 'enrol them with this token, which needs as many uses', enrolmentToken)
     .option('--prefix <id>', 'they are called <id>-0001 and so on', prefix, 'sim')
     .option('--keys <file>', 'JSON list of {id, apiKey}; with --enroll it is written, so that the same devices can come back')
     .option('--fail-rate <share>', 'of the attempts, 0 to 1: the health check fails and the device goes back', share)
@@ -60,10 +64,10 @@ export function registerSimulateCommand(program: Command): void {
       wholeNumber(0, MAX_SEED),
     )
     .option('--json', 'nothing but one line of JSON at the end')
-    .action((flags: Flags) => simulate(flags));
+    .action((flags: Flags) => simulate(flags, readProxies(env)));
 }
 
-async function simulate(flags: Flags): Promise<void> {
+async function simulate(flags: Flags, proxies: Proxies): Promise<void> {
   const behaviour = behaviourOf({ ...flags, latencyMs: flags.latency, seed: flags.seed ?? randomInt(MAX_SEED) });
   const say = (line: string): void => void (flags.json === true || process.stdout.write(`${line}\n`));
   const stop = new AbortController();
@@ -71,10 +75,12 @@ async function simulate(flags: Flags): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   const startedMs = performance.now();
   try {
-    const devices = await devicesOf(flags, stop.signal);
+    const devices = await devicesOf(flags, proxies, stop.signal);
     say(`seed ${behaviour.seed}`);
     const progress = startProgress(devices.length, say);
-    await runSimulation({ ...behaviour, server: flags.server, devices, signal: stop.signal, onState: progress.take }).finally(progress.end);
+    await runSimulation({ ...behaviour, server: flags.server, proxies, devices, signal: stop.signal, onState: progress.take }).finally(
+      progress.end,
+    );
     if (flags.json === true)
       process.stdout.write(`${JSON.stringify(summaryOf(devices.length, progress.counts, behaviour.seed, startedMs))}\n`);
   } catch (error) {
@@ -90,10 +96,10 @@ function summaryOf(devices: number, counts: Counts, seed: number, startedMs: num
 }
 
 /** @throws Problem `usage`, `invalid_keys`, or the service's refusal to enrol */
-async function devicesOf(flags: Flags, signal: AbortSignal): Promise<DeviceKey[]> {
+async function devicesOf(flags: Flags, proxies: Proxies, signal: AbortSignal): Promise<DeviceKey[]> {
   const { server, enroll: token, keys } = flags;
   if (token !== undefined) {
-    const enrolled = await enrollDevices({ server, token, count: flags.devices ?? 10, prefix: flags.prefix, signal });
+    const enrolled = await enrollDevices({ server, proxies, token, count: flags.devices ?? 10, prefix: flags.prefix, signal });
     if (keys !== undefined) await writeFile(keys, `${JSON.stringify(enrolled, null, 1)}\n`, { mode: 0o600 });
     return enrolled;
   }
@@ -105,18 +111,27 @@ async function devicesOf(flags: Flags, signal: AbortSignal): Promise<DeviceKey[]
 }
 
 async function readKeys(file: string): Promise<DeviceKey[]> {
-  try {
-    return KeysFile.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch (cause) {
-    throw new Problem('invalid_keys', `Cannot read the keys file "${file}": ${messageOf(cause)}; must be a JSON list of {id, apiKey}`, {
-      cause,
+  const refuse = (why: string, cause?: unknown) =>
+    new Problem('invalid_keys', `Cannot read the keys file "${file}": ${why}; must be a JSON list of {id, apiKey}`, { cause });
+  const value: unknown = await readFile(file, 'utf8')
+    .then((text) => JSON.parse(text))
+    .catch((cause: unknown) => {
+      throw refuse(messageOf(cause), cause);
     });
-  }
+  const { data, error } = KeysFile.safeParse(value);
+  if (data === undefined) throw refuse(error.issues.map((issue) => `/${issue.path.join('/')} ${issueText(issue)}`).join('; '));
+  return data;
+}
+
+function enrolmentToken(text: string): string {
+  const { data, error } = Token.safeParse(text);
+  if (data === undefined) throw new InvalidArgumentError(error?.issues[0]?.message ?? 'is not valid');
+  return data;
 }
 
 function prefix(text: string): string {
   if (!DeviceId.safeParse(`${text}-000001`).success)
-    throw new InvalidArgumentError('must begin a device id: lower-case letters, digits, dots, dashes, underscores, 56 at most');
+    throw new InvalidArgumentError(`must begin a device id, which ${nameFault(DEVICE_ID_RULE, text)}`);
   return text;
 }
 

@@ -1,6 +1,7 @@
-import { Client, type Dispatcher, Pool } from 'undici';
+import { Client, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
+import { type Proxies, proxyAuthorization, proxyFor } from '../wire/proxies.ts';
 
 export type Ask = {
   method: 'GET' | 'POST';
@@ -29,21 +30,29 @@ const BODY_TIMEOUT_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 30_000;
 
 /** @throws Problem `invalid_request` for a server that is not an http(s) URL */
-export function openConnections(server: string): Connections {
+export function openConnections(server: string, proxies?: Proxies): Connections {
   if (!/^https?:\/\//.test(server) || !URL.canParse(server)) {
     throw new Problem('invalid_request', `Cannot simulate devices of "${server}": must be an http(s) URL`, { status: 400 });
   }
   const base = new URL(`${server.replace(/\/+$/, '')}/agent/v1/`);
   const options = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: BODY_TIMEOUT_MS, connect: { timeout: CONNECT_TIMEOUT_MS } };
-  const shared = new Pool(base.origin, { ...options, connections: SHARED_CONNECTIONS });
+  const proxy = proxyFor(proxies, base);
+  const shared =
+    proxy === undefined ? new Pool(base.origin, { ...options, connections: SHARED_CONNECTIONS }) : through(proxy, SHARED_CONNECTIONS);
   return {
     open() {
-      const own = new Client(base.origin, options);
+      const own = proxy === undefined ? new Client(base.origin, options) : through(proxy, 1);
       return { ask: (ask) => send(own, base, ask), close: () => own.destroy() };
     },
     ask: (ask) => send(shared, base, ask),
     close: () => shared.destroy(),
   };
+}
+
+function through(proxy: URL, connections: number): ProxyAgent {
+  const token = proxyAuthorization(proxy);
+  const timeouts = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: BODY_TIMEOUT_MS };
+  return new ProxyAgent({ uri: proxy.href, ...timeouts, connections, proxyTunnel: false, ...(token === undefined ? {} : { token }) });
 }
 
 /** The parsed body of a 2xx. @throws Problem `invalid_answer` */
@@ -72,7 +81,7 @@ async function send(dispatcher: Dispatcher, base: URL, ask: Ask): Promise<Answer
 async function exchange(dispatcher: Dispatcher, url: URL, ask: Ask): Promise<Answer & { retryAfter: unknown }> {
   try {
     const { method, headers, body, signal } = ask;
-    const response = await dispatcher.request({ path: url.pathname + url.search, method, headers, body, signal });
+    const response = await dispatcher.request({ origin: url.origin, path: url.pathname + url.search, method, headers, body, signal });
     const bytes = Buffer.from(await response.body.arrayBuffer());
     const etag = response.headers.etag;
     return {

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Problem } from '../errors.ts';
 import { EnrollResponse } from '../wire/agent.ts';
+import type { Proxies } from '../wire/proxies.ts';
 import { type Connections, openConnections, parseAnswer } from './connection.ts';
 import type { DeviceKey } from './context.ts';
 
 export type EnrollOptions = {
   server: string;
+  /** Of the environment. */
+  proxies?: Proxies;
   /** An enrolment token with at least `count` uses left. */
   token: string;
   count: number;
@@ -19,8 +22,8 @@ const MAX_TRIES = 5;
 const RETRY_BASE_MS = 200;
 
 /** Enrols `count` devices, marked as simulated, and answers their keys. @throws Problem of the first that the service refuses */
-export async function enrollDevices({ server, token, count, prefix, signal }: EnrollOptions): Promise<DeviceKey[]> {
-  const connections = openConnections(server);
+export async function enrollDevices({ server, proxies, token, count, prefix, signal }: EnrollOptions): Promise<DeviceKey[]> {
+  const connections = openConnections(server, proxies);
   const digits = Math.max(4, String(count).length);
   const ids = Array.from({ length: count }, (_, index) => `${prefix}-${String(index + 1).padStart(digits, '0')}`);
   const keys: DeviceKey[] = [];

@@ -1,3 +1,4 @@
+import type { Proxies } from '../wire/proxies.ts';
 import { type Behaviour, behaviourOf } from './behaviour.ts';
 import { openConnections } from './connection.ts';
 import { type DeviceKey, runDevice, type SimulationEvent } from './device.ts';
@@ -7,6 +8,8 @@ import { createTrust } from './trust.ts';
 export type SimulationOptions = Partial<Behaviour> & {
   /** Address of the service, for example `http://127.0.0.1:8080`. */
   server: string;
+  /** Of the environment. */
+  proxies?: Proxies;
   devices: readonly DeviceKey[];
   signal: AbortSignal;
   onState?: (event: SimulationEvent) => void;
@@ -21,9 +24,9 @@ const STARTING_AT_ONCE = 100;
  * @throws Problem `invalid_request`, `invalid_behaviour`
  */
 export async function runSimulation(options: SimulationOptions): Promise<void> {
-  const { server, devices, signal, onState = () => {}, ...given } = options;
+  const { server, proxies, devices, signal, onState = () => {}, ...given } = options;
   const behaviour = behaviourOf(given);
-  const connections = openConnections(server);
+  const connections = openConnections(server, proxies);
   const start = createStart(devices.length);
   const shared = { connections, trust: createTrust(behaviour), behaviour };
   // A signal of its own for each: one that thousands listen to gets slow at adding and removing listeners.

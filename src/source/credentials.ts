@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import type { SecretBox } from '../secret-box.ts';
 import { last4 } from '../tokens.ts';
+import { secretText, tokenText } from '../wire/secret-text.ts';
 import type { Credentials, Source } from './source.ts';
 
 export const CredentialsInput = z.union([
-  z.strictObject({ username: z.string().min(1).max(500), password: z.string().min(1).max(4000) }),
-  z.strictObject({ token: z.string().min(1).max(4000) }),
+  z.strictObject({ username: secretText({ min: 1, max: 500 }), password: secretText({ min: 1, max: 4000 }) }),
+  z.strictObject({ token: tokenText({ min: 1, max: 4000 }) }),
 ]);
+
+/** What an earlier version stored was not judged: it is read as it is. */
+const StoredCredentials = z.union([z.object({ username: z.string(), password: z.string() }), z.object({ token: z.string() })]);
 
 export function sealCredentials(box: SecretBox, sourceId: string, credentials: Credentials): { authSealed: string; authHint: string } {
   const hint = 'token' in credentials ? tokenHint(credentials.token) : `user ${credentials.username}`;
@@ -15,7 +19,7 @@ export function sealCredentials(box: SecretBox, sourceId: string, credentials: C
 
 export function openCredentials(box: SecretBox, source: Pick<Source, 'id' | 'authSealed'>): Credentials | undefined {
   if (source.authSealed === null) return undefined;
-  return CredentialsInput.parse(JSON.parse(box.open(source.authSealed, `source:${source.id}:auth`)));
+  return StoredCredentials.parse(JSON.parse(box.open(source.authSealed, `source:${source.id}:auth`)));
 }
 
 export function sealHookSecret(box: SecretBox, sourceId: string, secret: string): string {

@@ -88,7 +88,7 @@ export function sourceRoutes(services: Services) {
           },
         );
         if (source === undefined) throw notFound('source', settings.id);
-        return c.json(view(source), 201, { etag: etagOf(source.version), location: `/api/v1/sources/${source.id}` });
+        return c.json(view(source), 201, { etag: etagOf(source.version), location: `sources/${source.id}` });
       },
     )
     .openapi(

@@ -3,13 +3,14 @@ import { ForgeSettings } from '../forge/forge.ts';
 import type { Revision } from '../revision/store.ts';
 import { PolicySchema } from '../rollout/policy-schema.ts';
 import { DriftPolicy } from '../wire/agent.ts';
+import { secretText, tokenText } from '../wire/secret-text.ts';
 import { CredentialsInput } from './credentials.ts';
 import { DEFAULT_POLL_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, type Source } from './source.ts';
 import { HookOptions } from './webhook/options.ts';
 
 const Webhook = z.strictObject({
   provider: z.string().min(1).max(40),
-  secret: z.string().min(8).max(500),
+  secret: secretText({ min: 8, max: 500 }),
   options: HookOptions.optional().openapi({ description: 'How the sender proves itself, where its kind leaves that open' }),
 });
 export type Webhook = z.output<typeof Webhook>;
@@ -17,12 +18,7 @@ export type Webhook = z.output<typeof Webhook>;
 const forge = {
   description: "API of the repository's git host, where its URL and webhook do not tell; an address on another origin takes an admin",
 };
-const ApiToken = z
-  .string()
-  .min(8)
-  .max(4000)
-  .regex(/^[\x21-\x7e]+$/, 'must be visible ASCII characters')
-  .openapi({ description: "For the host's API, where `auth` is not for that" });
+const ApiToken = tokenText({ min: 8, max: 4000 }).openapi({ description: "For the host's API, where `auth` is not for that" });
 
 const fields = {
   name: z.string().trim().min(1).max(200).openapi({ example: 'store-terminals' }),

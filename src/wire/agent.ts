@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { Digest } from './bundle.ts';
+import { DEVICE_ID_RULE, LABEL_KEY_RULE, matching } from './names.ts';
 
 /** Messages of the agent protocol, `/agent/v1`. Times are RFC 3339 UTC, ids are UUIDv7 unless said otherwise. */
 
-export const DEVICE_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/;
-export const DeviceId = z.string().regex(DEVICE_ID);
+export const DeviceId = z.string().regex(...matching(DEVICE_ID_RULE));
+export const LabelKey = z.string().regex(...matching(LABEL_KEY_RULE));
 
 /** Public Ed25519 key that the agent pins at enrolment, as a JWK. */
 export const PublicKeyJwk = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string(), kid: z.string() });
@@ -15,7 +16,7 @@ export const EnrollRequest = z.strictObject({
   deviceId: DeviceId,
   name: z.string().min(1).max(200).optional(),
   type: z.string().min(1).max(100).optional(),
-  labels: z.record(z.string().max(63), z.string().max(253)).optional(),
+  labels: z.record(LabelKey, z.string().max(253)).optional(),
   /** No hardware stands behind it: shown as such. */
   simulated: z.boolean().optional(),
 });
@@ -44,6 +45,9 @@ export type AgentCommand = z.infer<typeof AgentCommand>;
 export const DriftPolicy = z.enum(['heal', 'report']);
 export type DriftPolicy = z.infer<typeof DriftPolicy>;
 
+/** Relative to the address of `GET /desired` that the device used (RFC 3986), so that it holds behind any proxy; or a whole URL. */
+const BundleUrl = z.string();
+
 /**
  * `GET /desired` answers this as the payload of a compact JWS (`application/jose`, alg EdDSA, `kid` in the header, `typ`
  * `bellwether-desired+jwt`). The agent refuses it when the signature, device, organization or expiry is wrong, or when `sequence`
@@ -60,7 +64,7 @@ export const DesiredState = z.object({
   /** The attempt that brings the device to the bundle; null when nothing is to be done or the bundle is already confirmed. */
   deploymentId: z.string().nullable(),
   /** null: nothing is desired yet; leave what runs alone. */
-  bundle: z.object({ digest: Digest, size: z.number().int(), url: z.string() }).nullable(),
+  bundle: z.object({ digest: Digest, size: z.number().int(), url: BundleUrl }).nullable(),
   /** Until when a device that is busy may put the attempt off, by `deferred`; null: it may not. */
   beginBefore: z.string().nullable().default(null),
   /** Set by an operator's retry: apply even if this bundle is quarantined on the device. */

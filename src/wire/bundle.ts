@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
 import { z } from 'zod';
+import { DIGEST_RULE, FILE_MODE_RULE, HOOK_NAME_RULE, matching } from './names.ts';
 
 /** SHA-256 as 64 lower-case hex digits: of a file's bytes, or of a bundle's manifest bytes. */
-export const Digest = z.string().regex(/^[0-9a-f]{64}$/);
+export const Digest = z.string().regex(...matching(DIGEST_RULE));
 
 /** Name of a hook that somebody installed on the device. A name only: no command line ever comes from Git. */
-export const HookName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/);
+export const HookName = z.string().regex(...matching(HOOK_NAME_RULE));
 
 /** How a device applies a bundle and finds out whether it is well afterwards. */
 export const ApplySpec = z.strictObject({
@@ -28,7 +29,7 @@ export const BundleFile = z.strictObject({
   /** Relative, `/`-separated, normalised (no empty, `.` or `..` segment), unique in the bundle without regard to case. */
   path: z.string().min(1).max(1024),
   /** Octal permissions, for example "0644". */
-  mode: z.string().regex(/^0[0-7]{3}$/),
+  mode: z.string().regex(...matching(FILE_MODE_RULE)),
   /** Bytes. */
   size: z.number().int().nonnegative(),
   sha256: Digest,

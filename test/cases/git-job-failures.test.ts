@@ -9,6 +9,7 @@ import { reconcileRollout } from '../../controller/reconcile/rollout.ts';
 import { reconcileSource } from '../../controller/reconcile/source.ts';
 import { reconcileStatus } from '../../controller/reconcile/status.ts';
 import { reconcileWorkspaces } from '../../controller/reconcile/workspace.ts';
+import { openShares } from '../../src/async/shares.ts';
 import type { QueueName } from '../../src/db/queue.ts';
 import { transact } from '../../src/db/transact.ts';
 import { mergeRequestById, noteMergeRequest } from '../../src/plan/store.ts';
@@ -143,7 +144,9 @@ test('merge request: its last error and an event; a success clears them', async 
     errorDetail: expect.stringMatching(detail),
   });
   expect(await eventsOf('merge_request.not_posted')).toMatchObject([{ data: { number: 1, code: 'internal_error' } }]);
-  await succeed(jobs, 'merge_request', id ?? '', (key) => reconcileMergeRequest(controller, new Set(), key));
+  await succeed(jobs, 'merge_request', id ?? '', (key) =>
+    reconcileMergeRequest(controller, { sources: new Set(), shares: openShares(2) }, key),
+  );
   expect(await mergeRequestById(store.sql, id ?? '')).toMatchObject({ errorCode: null });
 });
 
@@ -153,7 +156,7 @@ test('commit status: recorded on the rollout, and an event', async () => {
     { code: 'internal_error' },
   ]);
   expect(await eventsOf('rollout.not_reported')).toMatchObject([{ data: { code: 'internal_error' } }]);
-  await succeed(jobs, 'commit_status', rolloutId, (id) => reconcileStatus(controller, id));
+  await succeed(jobs, 'commit_status', rolloutId, (id) => reconcileStatus(controller, openShares(2), id));
 });
 
 test('workspaces: the device that is concerned shows it, the others follow', async () => {

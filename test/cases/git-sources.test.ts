@@ -24,7 +24,7 @@ afterAll(async () => {
   await host.close();
 });
 
-const check = (id: string) => reconcileSource(service.app.services, createLanes(1), id);
+const check = (id: string) => reconcileSource(service.app.services, createLanes({ workers: 2, slowAtOnce: 1 }), id);
 const now = async (id: string) => (await service.api('GET', `/sources/${id}`)).body;
 async function add(name: string, url: string, more: object = {}): Promise<string> {
   const created = await service.api('POST', '/sources', { name, url, layout: 'repo', pollIntervalSeconds: 3600, ...more });

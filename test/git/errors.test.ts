@@ -1,7 +1,8 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections, type RemoteCall } from '../../src/git/http-client.ts';
+import { closeConnections } from '../../src/git/connections.ts';
+import type { RemoteCall } from '../../src/git/http-client.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
 import { listRefs } from '../../src/git/refs.ts';
 import { parseRemote } from '../../src/git/remote.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/http-client.ts';
+import { closeConnections } from '../../src/git/connections.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
 import { fetchIntoMirror } from '../../src/git/mirror.ts';
 import type { ObjectSource } from '../../src/git/object-source.ts';

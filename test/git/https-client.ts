@@ -3,10 +3,11 @@ import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
 import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
+import { readProxies } from '../../src/wire/proxies.ts';
 
 /** Reads a commit's message over TLS, as a process of its own: which authorities Node trusts is settled when it starts. */
 const remote = parseRemote(process.argv[2] ?? '', { allowHttp: false, allowLocal: false });
-const options = { guard: addressGuard({ allowPrivate: true }), deadlineMs: 10_000 };
+const options = { guard: addressGuard({ allowPrivate: true, proxies: readProxies(process.env) }), deadlineMs: 10_000 };
 try {
   const head = resolveRef(await listRefs(remote, { ...options, prefixes: refPrefixes('main') }), 'main');
   const source = await fetchSnapshot(remote, { ...options, oid: head.oid, ref: head.name, limits: DEFAULT_LIMITS });

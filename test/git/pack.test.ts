@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Problem } from '../../src/errors.ts';
 import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/http-client.ts';
+import { closeConnections } from '../../src/git/connections.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
 import { objectId } from '../../src/git/pack.ts';
 import { indexPack } from '../../src/git/pack-index.ts';

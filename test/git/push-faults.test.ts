@@ -3,7 +3,7 @@ import { createServer, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/http-client.ts';
+import { closeConnections } from '../../src/git/connections.ts';
 import type { Fault } from '../support/git-host.ts';
 import { openPushScene } from '../support/push-scene.ts';
 

@@ -5,7 +5,7 @@ import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/http-client.ts';
+import { closeConnections } from '../../src/git/connections.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
 import { openLocal } from '../../src/git/local.ts';
 import type { ObjectSource, TreeEntry } from '../../src/git/object-source.ts';

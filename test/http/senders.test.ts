@@ -2,7 +2,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { Hono } from 'hono';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { listen } from '../../src/http/listen.ts';
+import { createHttpServer, listen } from '../../src/http/listen.ts';
 import { createLog } from '../../src/log.ts';
 import { signatureOf } from '../support/actors.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
@@ -181,7 +181,8 @@ describe('senders that take their time', () => {
     app.onError((_error, c) => c.text('', 400));
     app.post('/', async (c) => c.text(await c.req.text()));
     app.get('/wait', () => new Promise<Response>(() => {}));
-    const server = await listen(app.fetch, { host: '127.0.0.1', port: 0 }, createLog('silent'), slow);
+    const server = createHttpServer(app.fetch, '127.0.0.1', createLog('silent'), slow);
+    await listen(server, { host: '127.0.0.1', port: 0 });
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const close = async () => {
       server.closeAllConnections();

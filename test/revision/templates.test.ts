@@ -65,7 +65,7 @@ describe('a template', () => {
     const text =
       '{{ device.id }} {{ device.name }} {{ device.type }} {{ device.labels.role }} {{ device.site }} {{ source.name }} {{ ntp }} {{ net.vlan }} {{ net.name }} {{ port }}';
     const path = await render({ 'base/t.txt.liquid': text, ...variables });
-    expect(path.texts).toEqual({ '.keep': '', 't.txt': 'till-1 Till 1 till pos berlin tills ntp.berlin.example.net 2 x 443' });
+    expect(path.texts).toEqual({ 't.txt': 'till-1 Till 1 till pos berlin tills ntp.berlin.example.net 2 x 443' });
     expect(path.provenance?.files.find((file) => file.path === 't.txt')).toEqual({
       path: 't.txt',
       from: [{ layer: 'base', file: 'base/t.txt.liquid', template: true }],
@@ -212,14 +212,14 @@ describe('variables', () => {
       'base/variables.yaml': 'a: 1\n',
       'base/t.liquid': '{{ a }}',
     });
-    expect(plain.texts).toEqual({ '.keep': '', 't.liquid': '{{ a }}', 'variables.yaml': 'a: 1\n' });
+    expect(plain.texts).toEqual({ 't.liquid': '{{ a }}', 'variables.yaml': 'a: 1\n' });
     const named = await render({
       'fleet.yaml': `${FLEET}variables: vars/all.json\n`,
       'base/vars/all.json': '{"a":1}',
       'base/t.liquid': '{{ a }}',
       'base/variables.yaml': 'x',
     });
-    expect(named.texts).toEqual({ '.keep': '', t: '1', 'variables.yaml': 'x' });
+    expect(named.texts).toEqual({ t: '1', 'variables.yaml': 'x' });
   });
 });
 

@@ -181,9 +181,9 @@ describe('RolloutWindows', () => {
   });
 
   test.each([
-    ['Mars/Olympus', '"Mars/Olympus" is no time zone, must be an IANA name such as "Europe/Berlin"'],
-    ['+01:00', '"+01:00" is no time zone, must be an IANA name such as "Europe/Berlin"'],
-    ['', '"" is no time zone, must be an IANA name such as "Europe/Berlin"'],
+    ['Mars/Olympus', '"Mars/Olympus" is no time zone, must be an IANA name such as "Europe/Berlin", "America/New_York" or "UTC"'],
+    ['+01:00', '"+01:00" is no time zone, must be an IANA name such as "Europe/Berlin", "America/New_York" or "UTC"'],
+    ['', '"" is no time zone, must be an IANA name such as "Europe/Berlin", "America/New_York" or "UTC"'],
   ])('refuses the time zone "%s"', (timeZone, message) => {
     expect(faults({ timeZone, allow: [{ cron: 'nonsense', durationMinutes: 1 }] })).toEqual([['timeZone', message]]);
   });

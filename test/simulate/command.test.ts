@@ -15,7 +15,7 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 async function refusalOf(...args: string[]): Promise<string> {
   const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  registerSimulateCommand(program);
+  registerSimulateCommand(program, {});
   const ended = program.parseAsync(['simulate', ...args], { from: 'user' });
   return ended.then(
     () => 'it ran',

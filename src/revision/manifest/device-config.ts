@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { RolloutPolicy } from '../../rollout/policy.ts';
 import { ApplySpec } from '../../wire/bundle.ts';
+import { FILE_MODE_RULE, matching } from '../../wire/names.ts';
 import { segmentFault } from '../../wire/path.ts';
 import type { RevisionLimits } from '../limits.ts';
 import { Glob, RepositoryPath } from './paths.ts';
@@ -39,7 +40,7 @@ const FileRule = z.strictObject({
     .describe('Path on the device; a folder when it ends in "/", as it must for several files. Default: the same path'),
   mode: z
     .string()
-    .regex(/^0[0-7]{3}$/)
+    .regex(...matching(FILE_MODE_RULE))
     .optional()
     .describe('Octal permissions, quoted: "0640". Default: "0755" for what is executable in Git, else "0644"'),
 });
@@ -59,7 +60,10 @@ export const DeviceConfig = z.strictObject({
     .min(1)
     .max(256)
     .default([{ from: '**' }])
-    .describe('Later entries win. Default: every file but this manifest, under the same path'),
+    .describe(
+      'Later entries win. Default: every file but this manifest, under the same path. Wildcards leave out files that begin with a dot, README, LICENSE and the like; those that are named are taken',
+    ),
+  ignore: z.array(Glob).max(256).default([]).describe('Files of this folder that are not meant for the device: neither sent nor validated'),
   apply: ApplySpec.prefault({}),
   rollout: RolloutPolicy.optional().describe(
     "How a commit goes to the devices; only where the repository is one device's folder, else it stands in fleet.yaml",

@@ -44,6 +44,7 @@ function concrete(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
 
 function issueError(issue: z.core.$ZodIssue, file: string, document: Document): ConfigError {
   const path = issue.path.map(String);
+  if (issue.code === 'invalid_key') return keyError(issue, file, document);
   const actual = valueAt(document.value, path);
   const line = document.lineOf(path);
   return configError({
@@ -55,6 +56,13 @@ function issueError(issue: z.core.$ZodIssue, file: string, document: Document): 
     detail: detailOf(issue, actual),
     ...shown(actual),
   });
+}
+
+/** Of a name in an object, which stands in the path itself. */
+function keyError(issue: z.core.$ZodIssueInvalidKey, file: string, document: Document): ConfigError {
+  const path = issue.path.map(String);
+  const detail = `has the name ${JSON.stringify(path.at(-1) ?? '')}, which ${issue.issues[0]?.message ?? 'is not allowed'}`;
+  return configError({ code: 'manifest', file, line: document.lineOf(path), pointer: toPointer(path), rule: issue.code, detail });
 }
 
 function detailOf(issue: z.core.$ZodIssue, actual: unknown): string {
@@ -71,7 +79,7 @@ function detailOf(issue: z.core.$ZodIssue, actual: unknown): string {
     case 'too_small':
       return `${is}, must be >= ${issue.minimum} ${issue.origin === 'string' ? 'characters' : issue.origin === 'array' ? 'items' : ''}`.trimEnd();
     case 'invalid_format':
-      return `${is}, must match ${'pattern' in issue ? issue.pattern : issue.format}`;
+      return `${is}, ${issue.message}`;
     case 'custom':
       return `${is}, ${issue.message}`;
     default:

@@ -4,7 +4,8 @@ import { configError } from '../config-error.ts';
 import type { FileFault } from '../list-files.ts';
 import type { ConfigError } from '../revision.ts';
 import type { DeviceConfig, FileRule } from './device-config.ts';
-import { globBase, isGlob, matchesBelow, matchesGlob } from './glob.ts';
+import { globBase, isGlob, matchesBelow } from './glob.ts';
+import { LEFT_OUT_HINT, passesOver, selects } from './left-out.ts';
 
 /** A file on its way to the device. `from` is relative to the device's folder, `to` to the device's root. */
 export type SelectedFile = { from: string; to: string; mode: string; oid: string };
@@ -33,15 +34,19 @@ export function selectFiles(
   const errors: ConfigError[] = [];
   const selected = new Map<string, SelectedFile>();
   for (const [index, rule] of config.files.entries()) {
-    const matching = available.filter((file) => (isGlob(rule.from) ? matchesGlob(rule.from, file.path) : rule.from === file.path));
+    const matching = available.filter((file) => selects(rule.from, file.path));
     const refuse = (key: string, detail: string): void => {
       const path = ['files', String(index), key];
       errors.push(
         configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
       );
     };
-    if (matching.length === 0 && !faults.some((fault) => reaches(rule.from, fault)))
-      refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder`);
+    // Where everything was asked for, the caller reports the empty selection as a whole.
+    const isAll = config.files.length === 1 && rule.from === '**' && available.length > 0;
+    if (matching.length === 0 && !isAll && !faults.some((fault) => reaches(rule.from, fault))) {
+      const hint = isGlob(rule.from) && available.length > 0 ? `: ${LEFT_OUT_HINT}` : '';
+      refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder${hint}`);
+    }
     if (isGlob(rule.from) && rule.to !== undefined && !rule.to.endsWith('/')) refuse('to', 'must end in "/" when "from" has a wildcard');
     for (const file of matching) {
       const to = target(rule, file.path);
@@ -73,11 +78,11 @@ function faultsReached({ files: rules }: DeviceConfig, selected: readonly Select
 }
 
 function reaches(from: string, { path, reach }: FileFault): boolean {
-  if (isGlob(from) ? matchesGlob(from, path) : from === path) return true;
+  if (selects(from, path)) return true;
   if (reach === 'file') return false;
   // A link holds nothing that a wildcard could find; who names a place below it means what it stands for.
   const base = isGlob(from) ? globBase(from) : from;
-  return base.startsWith(`${path}/`) || (reach === 'folder' && matchesBelow(from, path));
+  return base.startsWith(`${path}/`) || (reach === 'folder' && matchesBelow(from, path) && !passesOver(from, path));
 }
 
 function target(rule: FileRule, path: string): string {

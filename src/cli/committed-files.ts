@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import ignores, { type Ignore } from 'ignore';
+
+/** Git's environment; undefined: the one of this process. */
+export type Env = Record<string, string | undefined>;
+
+/** What `git add --all` would put into a commit, by path below the directory. */
+export type CommittedFiles = {
+  files: ReadonlySet<string>;
+  /** Repositories inside, submodules too: Git commits their id alone. */
+  repositories: ReadonlySet<string>;
+};
+
+const MAX_LIST_BYTES = 512 * 1024 * 1024;
+
+/**
+ * Files that are tracked, and those that are not and that nothing ignores: `.gitignore` in any folder, `.git/info/exclude` and the user's own
+ * list. Where Git does not answer (no repository, no Git, a repository of another account) only `.gitignore` files count.
+ */
+export async function committedFiles(root: string, env?: Env): Promise<CommittedFiles> {
+  return (await askGit(root, env)) ?? (await walk(root));
+}
+
+/** undefined where Git does not know the directory, or ignores all of it. */
+async function askGit(root: string, env: Env | undefined): Promise<CommittedFiles | undefined> {
+  const options = { cwd: root, env: env && plainEnvironment(env), maxBuffer: MAX_LIST_BYTES };
+  const list = async (...args: string[]) =>
+    (await promisify(execFile)('git', ['-c', 'core.fsmonitor=false', 'ls-files', '-z', ...args, '--', '.'], options)).stdout;
+  try {
+    const [paths, staged] = [await list('--cached', '--others', '--exclude-standard'), await list('--stage')];
+    const links = staged.split('\0').flatMap((line) => (line.startsWith('160000 ') ? [line.slice(line.indexOf('\t') + 1)] : []));
+    const all = paths.split('\0').filter((path) => path !== '');
+    // A repository that is not tracked yet is listed as a folder.
+    const inner = all.filter((path) => path.endsWith('/')).map((path) => path.slice(0, -1));
+    const repositories = new Set([...links, ...inner]);
+    const files = new Set(all.filter((path) => !path.endsWith('/') && !repositories.has(path)));
+    return files.size === 0 ? undefined : { files, repositories };
+  } catch {
+    return undefined;
+  }
+}
+
+/** In a hook, Git names the repository and the index relative to another directory. */
+function plainEnvironment(env: Env): Env {
+  const { GIT_DIR: _dir, GIT_WORK_TREE: _tree, GIT_INDEX_FILE: _index, GIT_PREFIX: _prefix, ...rest } = env;
+  return { ...rest, GIT_OPTIONAL_LOCKS: '0' };
+}
+
+type Rules = { base: string; rules: Ignore };
+
+async function walk(root: string): Promise<CommittedFiles> {
+  const files = new Set<string>();
+  const visit = async (folder: string, outer: readonly Rules[]): Promise<void> => {
+    const text = await readFile(join(root, folder, '.gitignore'), 'utf8').catch(() => '');
+    const rules = text === '' ? outer : [...outer, { base: folder === '' ? '' : `${folder}/`, rules: ignores.default().add(text) }];
+    for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
+      if (folder === '' && entry.name === '.git') continue;
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (isIgnored(rules, entry.isDirectory() ? `${path}/` : path)) continue;
+      if (entry.isDirectory()) await visit(path, rules);
+      else files.add(path);
+    }
+  };
+  await visit('', []);
+  return { files, repositories: new Set() };
+}
+
+/** The innermost file that has a rule for the path decides. */
+function isIgnored(all: readonly Rules[], path: string): boolean {
+  for (const { base, rules } of all.toReversed()) {
+    const { ignored, unignored } = rules.test(path.slice(base.length));
+    if (ignored || unignored) return ignored;
+  }
+  return false;
+}

@@ -1,0 +1,57 @@
+import type { IncomingMessage, Server } from 'node:http';
+
+export type BasePaths = {
+  /** Where the service is served, such as `https://host/bw`; undefined: at the root, or behind a proxy that removes the prefix. */
+  publicUrl: string | undefined;
+  /** Whether `X-Forwarded-Prefix` is believed. */
+  trustProxy: boolean;
+  /** First segments of the service's own paths. */
+  roots: ReadonlySet<string>;
+};
+
+/**
+ * Serves requests below the base path as if they had come without it, for reverse proxies that pass the path on as it is. Requests whose proxy
+ * removed the prefix are left alone. Call it last: it must see requests and upgrades before all other listeners of the server.
+ */
+export function serveBelowBasePath(server: Server, paths: BasePaths): void {
+  const strip = (request: IncomingMessage): void => {
+    const url = request.url ?? '';
+    for (const prefix of prefixesOf(request, paths)) {
+      const rest = withoutPrefix(url, prefix, paths.roots);
+      if (rest === undefined) continue;
+      request.url = rest;
+      return;
+    }
+  };
+  server.prependListener('request', strip);
+  server.prependListener('upgrade', strip);
+}
+
+/** Path of a URL without a slash at its end: '' at the root. */
+export function basePathOf(publicUrl: string | undefined): string {
+  return publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/+$/, '');
+}
+
+/** The prefixes that proxies removed or kept, joined where several proxies each name theirs; '' for none and for what is no path. */
+export function forwardedPrefix(header: string | undefined): string {
+  const parts = (header ?? '').split(',').map((part) => part.trim().replace(/\/+$/, ''));
+  const prefix = parts.join('');
+  return /^(?:\/[\w.~%-]+)+$/.test(prefix) && !/\/\.{1,2}(?:\/|$)/.test(prefix) ? prefix : '';
+}
+
+function prefixesOf(request: IncomingMessage, { publicUrl, trustProxy }: BasePaths): string[] {
+  const header = request.headers['x-forwarded-prefix'];
+  const forwarded = trustProxy ? forwardedPrefix(Array.isArray(header) ? header.join() : header) : '';
+  return [basePathOf(publicUrl), forwarded].filter((prefix) => prefix !== '');
+}
+
+/**
+ * undefined when the URL does not stand below the prefix. The next segment must be one of the service's own: a base path `/api` is not to
+ * be taken off `/api/v1/devices`, whose proxy has removed it already.
+ */
+function withoutPrefix(url: string, prefix: string, roots: ReadonlySet<string>): string | undefined {
+  if (!url.startsWith(prefix)) return undefined;
+  const rest = url.slice(prefix.length);
+  const root = /^\/([^/?]+)/.exec(rest)?.[1];
+  return root !== undefined && roots.has(root) ? rest : undefined;
+}

@@ -1,0 +1,117 @@
+import { BlockList, isIP } from 'node:net';
+
+/** Proxies for requests that leave this machine, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name them. Plain data. */
+export type Proxies = {
+  /** Address of the proxy for `https:`, for example `http://user:password@proxy.example.com:3128/`. */
+  https?: string;
+  http?: string;
+  /** Entries of NO_PROXY. */
+  except: readonly string[];
+};
+
+/**
+ * In small or large letters; the small ones go first, as with curl. ALL_PROXY stands for the one of the two others that is missing.
+ * @throws Error that names the variable and never shows a password
+ */
+export function readProxies(env: Record<string, string | undefined>): Proxies {
+  const value = (name: string) => (env[name.toLowerCase()] ?? '').trim() || (env[name] ?? '').trim();
+  const proxyOf = (name: string) => {
+    const used = value(name) === '' ? 'ALL_PROXY' : name;
+    return value(used) === '' ? undefined : parseProxy(used, value(used));
+  };
+  const [https, http] = [proxyOf('HTTPS_PROXY'), proxyOf('HTTP_PROXY')];
+  const except = value('NO_PROXY')
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean);
+  return { ...(https === undefined ? {} : { https }), ...(http === undefined ? {} : { http }), except };
+}
+
+/** The proxy that a request to `url` takes; undefined: it goes straight there. This machine is never asked for through a proxy. */
+export function proxyFor(proxies: Proxies | undefined, url: URL): URL | undefined {
+  const proxy = url.protocol === 'https:' ? proxies?.https : proxies?.http;
+  if (proxies === undefined || proxy === undefined) return undefined;
+  const host = bare(url.hostname.toLowerCase());
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  if (isLoopback(host) || proxies.except.some((entry) => isExcepted(entry, host, port))) return undefined;
+  return new URL(proxy);
+}
+
+/** Of the credentials in a proxy's address, for `Proxy-Authorization`. */
+export function proxyAuthorization({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined;
+  return `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`;
+}
+
+/**
+ * Why a request did not reach its host, where it went through a proxy: which one, and what the proxy said.
+ * @returns `reason` itself for a request without a proxy
+ */
+export function withProxy(reason: string, proxies: Proxies | undefined, url: URL): string {
+  const proxy = proxyFor(proxies, url);
+  if (proxy === undefined) return reason;
+  // undici: "Proxy response (407) !== 200 when HTTP Tunneling"; Node: "… HTTP/1.1 407 Proxy Authentication Required".
+  const status = /Proxy response \((\d{3})\)|HTTP\/1\.[01] (\d{3})/.exec(reason);
+  const answered = status?.[1] ?? status?.[2];
+  const via = `through the proxy "${proxy.origin}"`;
+  if (answered === undefined) return `${reason} (${via})`;
+  const advice = answered === '407' ? ': it wants a user and a password, as in http://user:password@host:port' : '';
+  return `the proxy "${proxy.origin}" answered ${answered}${advice}`;
+}
+
+function parseProxy(name: string, text: string): string {
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  const isProxy = url !== null && ['http:', 'https:'].includes(url.protocol) && isDecodable(url);
+  if (isProxy) return url.href;
+  const shown = url === null ? 'is no URL' : `has the scheme "${url.protocol.slice(0, -1)}" or cannot be read`;
+  throw new Error(`${name} ${shown}, must be the address of an HTTP proxy such as http://proxy.example.com:3128`);
+}
+
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || isIn(LOOPBACK, host);
+}
+
+/** `*`; a host, with or without a dot or `*.` before it, which stands for all below it too; an address; a network such as 10.0.0.0/8; each also with `:port`. */
+function isExcepted(entry: string, host: string, port: string): boolean {
+  if (entry === '*') return true;
+  const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]+):(\d+)$/.exec(entry) ?? [];
+  if (wantedPort !== undefined && wantedPort !== port) return false;
+  const name = bare(named)
+    .replace(/^\*?\./, '')
+    .replace(/\.$/, '');
+  const [network = '', bits] = name.split('/');
+  if (isIP(network) !== 0) return isIn(networkOf(network, bits), host);
+  return name !== '' && (host === name || host.endsWith(`.${name}`));
+}
+
+function networkOf(address: string, bits: string | undefined): BlockList {
+  const list = new BlockList();
+  const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+  const width = family === 'ipv4' ? 32 : 128;
+  const prefix = bits === undefined ? width : Number(bits);
+  if (Number.isInteger(prefix) && prefix >= 0 && prefix <= width) list.addSubnet(address, prefix, family);
+  return list;
+}
+
+function isIn(list: BlockList, host: string): boolean {
+  const version = isIP(host);
+  return version !== 0 && list.check(host, version === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** Without the brackets of an IPv6 address and without the dot at the end of a whole name. */
+function bare(host: string): string {
+  return host.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+}
