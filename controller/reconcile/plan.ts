@@ -9,9 +9,9 @@ import { EXPECT_HEAD_SECONDS, EXPECT_RETRY_SECONDS, headlineOf, type MergeReques
 import { isRefused } from '../../src/plan/plan.ts';
 import { renderMarkdown } from '../../src/plan/render.ts';
 import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/retry.ts';
-import { mergeRequestById, notePlan, notePosted, noteTrouble, type Planned, setDue } from '../../src/plan/store.ts';
+import { closeMergeRequest, mergeRequestById, notePlan, notePosted, noteTrouble, type Planned, setDue } from '../../src/plan/store.ts';
 import { viewPlan } from '../../src/plan/view.ts';
-import type { Source } from '../../src/source/source.ts';
+import { followsRef, type Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { forgeToTell } from './status.ts';
@@ -31,6 +31,7 @@ export async function reconcileMergeRequest(controller: Controller, planning: Pl
   const request = await mergeRequestById(sql, id);
   const source = request && (await sourceById(sql, request.sourceId));
   if (request === undefined || source === undefined || request.state === 'closed') return;
+  if (goesElsewhere(source, request)) return closeMergeRequest(sql, request);
   if (planning.has(source.id)) return setDue(sql, request, BUSY_SECONDS);
   planning.add(source.id);
   const isPlanned = await planHead(controller, source, request).finally(() => planning.delete(source.id));
@@ -38,6 +39,11 @@ export async function reconcileMergeRequest(controller: Controller, planning: Pl
   const planned = await mergeRequestById(sql, id);
   if (planned?.posting === 'pending' && !(await post(controller, source, planned))) return;
   await setDue(sql, request, isExpected(request, planned) ? EXPECT_RETRY_SECONDS : null);
+}
+
+/** The source follows another branch by now. Which one `HEAD` stands for, the next hook tells. */
+function goesElsewhere({ ref }: Source, { target }: MergeRequest): boolean {
+  return ref !== 'HEAD' && target !== null && !followsRef(ref, `refs/heads/${target}`);
 }
 
 /** The hook named a commit that the host may not show yet. */
@@ -50,7 +56,8 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
   const { store, log } = controller;
   try {
     const head = await headOf(controller, source, request);
-    if (head.oid === request.headCommit && request.verdict !== 'error') return true;
+    const isCurrent = head.oid === request.headCommit && source.preparedCommit === request.baseCommit;
+    if (isCurrent && request.verdict !== 'error') return true;
     const plan = await computePlan(controller, source, head, { mirror: `${source.id}.merge`, now: new Date() });
     const { verdict, summary, base } = plan;
     const markdown = renderMarkdown(viewPlan(plan));
