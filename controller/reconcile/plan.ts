@@ -10,9 +10,9 @@ import { EXPECT_HEAD_SECONDS, EXPECT_RETRY_SECONDS, headlineOf, type MergeReques
 import { isRefused } from '../../src/plan/plan.ts';
 import { renderMarkdown } from '../../src/plan/render.ts';
 import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/retry.ts';
-import { mergeRequestById, notePlan, notePosted, noteTrouble, type Planned, setDue } from '../../src/plan/store.ts';
+import { closeMergeRequest, mergeRequestById, notePlan, notePosted, noteTrouble, type Planned, setDue } from '../../src/plan/store.ts';
 import { viewPlan } from '../../src/plan/view.ts';
-import type { Source } from '../../src/source/source.ts';
+import { followsRef, type Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 import { forgeToTell } from './status.ts';
@@ -32,6 +32,7 @@ export async function reconcileMergeRequest(controller: Controller, planning: Pl
   const request = await mergeRequestById(sql, id);
   const source = request && (await sourceById(sql, request.sourceId));
   if (request === undefined || source === undefined || request.state === 'closed') return;
+  if (goesElsewhere(source, request)) return closeMergeRequest(sql, request);
   const giveBack = planning.sources.has(source.id) ? undefined : planning.shares.take(source.organizationId);
   if (giveBack === undefined) return setDue(sql, request, BUSY_SECONDS);
   planning.sources.add(source.id);
@@ -53,6 +54,11 @@ async function planAndPost(controller: Controller, source: Source, request: Merg
   await setDue(sql, request, isExpected(request, now) ? EXPECT_RETRY_SECONDS : null);
 }
 
+/** The source follows another branch by now. Which one `HEAD` stands for, the next hook tells. */
+function goesElsewhere({ ref }: Source, { target }: MergeRequest): boolean {
+  return ref !== 'HEAD' && target !== null && !followsRef(ref, `refs/heads/${target}`);
+}
+
 /** The hook named a commit that the host may not show yet. */
 function isExpected({ hookedCommit, noticedAt }: MergeRequest, planned: MergeRequest | undefined): boolean {
   return hookedCommit !== null && hookedCommit !== planned?.headCommit && Date.now() - noticedAt.getTime() < EXPECT_HEAD_SECONDS * 1000;
@@ -63,7 +69,8 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
   const { store, log } = controller;
   try {
     const head = await headOf(controller, source, request);
-    if (head.oid === request.headCommit && request.verdict !== 'error') return true;
+    const isCurrent = head.oid === request.headCommit && source.preparedCommit === request.baseCommit;
+    if (isCurrent && request.verdict !== 'error') return true;
     const plan = await computePlan(controller, source, head, { mirror: `${source.id}.merge`, now: new Date() });
     const { verdict, summary, base } = plan;
     const markdown = renderMarkdown(viewPlan(plan));

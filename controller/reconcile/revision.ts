@@ -2,6 +2,7 @@ import { audit } from '../../src/audit/store.ts';
 import type { Db } from '../../src/db/connect.ts';
 import { transact, type Unit } from '../../src/db/transact.ts';
 import { newId } from '../../src/ids.ts';
+import { replanMergeRequests } from '../../src/plan/store.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
 import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
@@ -75,6 +76,7 @@ async function writeRevision(
     synced: { commit: broken ? source.preparedCommit : prepared.commit.oid, revisionId },
     arrived: source.expectedCommit === prepared.commit.oid,
   });
+  await replanMergeRequests(tx, owner, broken ? source.preparedCommit : prepared.commit.oid);
   // While the source is held nothing of it goes out: then they are evaluated once more.
   if (!broken && source.heldAt === null) await clearStale(tx, owner, stale);
   return verdict;

@@ -4,9 +4,11 @@ import { faultPoint } from '../../src/faults.ts';
 import { redirectOf } from '../../src/git/protocol.ts';
 import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
+import { retryMergeRequests } from '../../src/plan/store.ts';
 import { stalePaths } from '../../src/revision/stale-paths.ts';
 import { dependenciesOf } from '../../src/revision/store.ts';
 import { openCredentials } from '../../src/source/credentials.ts';
+import { expectedIsReplaced } from '../../src/source/deliveries.ts';
 import { prepareCommit } from '../../src/source/prepare-commit.ts';
 import {
   backoffSeconds,
@@ -113,21 +115,37 @@ async function recordUnchanged(controller: Controller, source: Source, head: str
   const { sql } = controller.store;
   const arrived =
     source.expectedCommit === null || source.expectedCommit === head || (await commitIsKnown(sql, source, source.expectedCommit));
-  const waiting = !arrived && source.expectedUntil !== null && source.expectedUntil > new Date();
+  const isLate = !arrived && (await isLeftBehind(controller, source, head));
+  const waiting = !arrived && !isLate && source.expectedUntil !== null && source.expectedUntil > new Date();
   const status: SourceStatus = waiting ? 'waiting' : isSteady(source.status) ? source.status : await statusOfRevision(sql, source);
+  const regularSeconds = pollSeconds(source.pollIntervalSeconds, Math.random());
   const outcome: CheckOutcome = {
     status,
     error: null,
     failures: 0,
-    nextCheckInSeconds: waiting ? EXPECT_RETRY_SECONDS : pollSeconds(source.pollIntervalSeconds, Math.random()),
+    nextCheckInSeconds: waiting ? EXPECT_RETRY_SECONDS : isLate ? Math.min(LATE_CHECK_SECONDS, regularSeconds) : regularSeconds,
     arrived: !waiting,
   };
   // Most looks find nothing new: they cost one statement.
   if (status === source.status) return recordCheck(sql, source, outcome);
   await transact(controller.store, async ({ tx, emit }) => {
     await recordCheck(tx, source, outcome);
+    if (isSteady(status)) await retryMergeRequests(tx, { organizationId: source.organizationId, sourceId: source.id });
     emit({ organizationId: source.organizationId, type: 'source.synced', subject: `source:${source.id}`, data: { status, commit: head } });
   });
+}
+
+/** A late hook's source is checked once more after this, in case the host showed an old state. */
+const LATE_CHECK_SECONDS = 5;
+
+/**
+ * Whether the hook came late: the remote has moved past the commit that it names, as after a force-push, and will not show it any more. Either another
+ * hook replaced that commit, or the remote shows neither it nor what it replaced, which was the head here before.
+ */
+async function isLeftBehind({ store: { sql } }: Controller, source: Source, head: string): Promise<boolean> {
+  if (await expectedIsReplaced(sql, source)) return true;
+  const { expectedBefore } = source;
+  return expectedBefore !== null && expectedBefore !== head && (await commitIsKnown(sql, source, expectedBefore));
 }
 
 /** A remote without the ref is no fault of the host: it is asked again at the usual pace. Anything else backs off. */

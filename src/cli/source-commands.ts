@@ -115,9 +115,17 @@ function registerChanging(sources: Command, io: Terminal): void {
 
 function registerHooks(sources: Command, io: Terminal): void {
   calling(
-    sources.command('webhook <id>').description('install the webhook at the git host, or repair it; its token must be allowed to'),
+    sources
+      .command('webhook <id>')
+      .description('install the webhook at the git host, or repair it, and prove it by a test delivery; its token must be allowed to'),
     io,
-    async (call) => showItem(call, await call.client.send('POST', pathOf(call, '/webhook'))),
+    async (call) => {
+      const answer = await call.client.send('POST', pathOf(call, '/webhook'));
+      showItem(call, answer);
+      const { verified, detail } = asItem(answer) ?? {};
+      if (verified === false)
+        throw new Problem('webhook_not_verified', `The webhook of source "${call.args[0]}" is not proven to work: ${detail}`);
+    },
   );
   calling(
     sources

@@ -52,7 +52,7 @@ function payloadOf({ repository, ref, before, after, pusher }: Push) {
     ...{ ref, before, after, checkout_sha: after },
     user_username: pusher,
     project_id: 1,
-    project: { id: 1, path_with_namespace: `demo/${repository}`, default_branch: 'main' },
+    project: { id: 1, name: repository, default_branch: 'main' },
     commits: [],
     total_commits_count: 1,
   };

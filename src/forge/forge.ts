@@ -25,6 +25,10 @@ export type Forge = {
   readonly kind: ForgeKind;
   /** Makes the repository's webhook what it should be: found by its URL, else made; doubles are removed. */
   installWebhook(hook: WantedHook, signal?: AbortSignal): Promise<InstalledHook>;
+  /** Lets the host send a delivery of the webhook now, a ping or a push that repeats the last one. @param id as `installWebhook` says */
+  testWebhook(id: string, signal?: AbortSignal): Promise<void>;
+  /** The host's id of the repository, as its hooks name it. It survives a rename. */
+  repositoryId(signal?: AbortSignal): Promise<string>;
   /**
    * The source's one comment on a merge request: found again by a hidden marker, changed in place. Also of calls at the same moment one comment is
    * left. Markdown that is too long for the host is shortened.

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { WantedHook } from './forge.ts';
-import { issueComments, mergeRequestOf, PullRequest, repositoryApi, setCommitStatus } from './github-style.ts';
+import { issueComments, mergeRequestOf, PullRequest, repositoryApi, repositoryId, setCommitStatus } from './github-style.ts';
 import type { ForgeApi, ForgeHost, HostHook, HostOperations, Repository } from './host.ts';
 
 /** Its databases take more; so much is read by people. */
@@ -29,13 +29,17 @@ export const gitea: ForgeHost = {
     ...issueComments(api, repository, MAX_COMMENT_CHARACTERS),
     setStatus: setCommitStatus(api, repository, MAX_DESCRIPTION_CHARACTERS),
     openMergeRequests: openPullRequests(api, repository),
+    repositoryId: repositoryId(api, repository),
   }),
 };
 
-/** Opened, closed and so on; and new commits. Plain `pull_request` would stand for labels, assignees and reviews, too. */
-const EVENTS = ['push', 'pull_request_only', 'pull_request_sync'];
+/**
+ * A branch that goes or gets another name is sent as `delete` and `create`, never as `push`. `pull_request_only`: opened, closed and so on; plain
+ * `pull_request` would stand for labels, assignees and reviews, too.
+ */
+const EVENTS = ['create', 'delete', 'push', 'pull_request_only', 'pull_request_sync'];
 /** As the host shows them. */
-const SHOWN_EVENTS = ['push', 'pull_request', 'pull_request_sync'];
+const SHOWN_EVENTS = ['create', 'delete', 'push', 'pull_request', 'pull_request_sync'];
 
 const Hook = z.object({
   id: z.number().int(),
@@ -46,14 +50,20 @@ const Hook = z.object({
   config: z.object({ url: z.string().default(''), content_type: z.string().optional() }),
 });
 
-type HookOperations = Pick<HostOperations, 'listHooks' | 'createHook' | 'updateHook' | 'removeHook' | 'hookSettingsUrl'>;
+type HookOperations = Pick<
+  HostOperations,
+  'listHooks' | 'createHook' | 'updateHook' | 'removeHook' | 'hookSettingsUrl' | 'testHook' | 'keepsSecret'
+>;
 
 function hooks(api: ForgeApi, repository: Repository): HookOperations {
   const path = `${repositoryApi(repository)}/hooks`;
   return {
     listHooks: async (wanted) => (await api.list(path, {}, Hook)).map((hook) => hookOf(hook, wanted)),
     createHook: async (wanted) => hookOf(await api.send('POST', path, { type: 'gitea', ...hookBody(wanted) }, Hook), wanted),
-    updateHook: async (id, wanted) => hookOf(await api.send('PATCH', `${path}/${id}`, hookBody(wanted), Hook), wanted),
+    // An edit changes everything but the secret (seen in Gitea 1.25 and Forgejo 1.21), so that only what is right already is kept.
+    keepsSecret: true,
+    updateHook: async (id, wanted) => hookOf(await api.send('GET', `${path}/${id}`, undefined, Hook), wanted),
+    testHook: async (id) => void (await api.send('POST', `${path}/${id}/tests`, undefined, z.unknown())),
     removeHook: async (id) => void (await api.send('DELETE', `${path}/${id}`, undefined, z.unknown())),
     hookSettingsUrl: (id) => `${repository.webUrl}/settings/hooks/${id}`,
   };

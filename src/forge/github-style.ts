@@ -8,6 +8,12 @@ export function repositoryApi({ path }: Repository): string {
   return `/repos/${path.split('/').map(encodeURIComponent).join('/')}`;
 }
 
+const Identified = z.object({ id: z.number().int() });
+
+export function repositoryId(api: ForgeApi, repository: Repository): HostOperations['repositoryId'] {
+  return async () => (await api.send('GET', repositoryApi(repository), undefined, Identified)).id;
+}
+
 const Account = z.object({ id: z.number().int() });
 const Comment = z
   .object({ id: z.number().int(), body: z.string().nullable(), user: Account.nullish(), html_url: z.string() })

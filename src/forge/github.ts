@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { WantedHook } from './forge.ts';
-import { issueComments, mergeRequestOf, PullRequest, repositoryApi, setCommitStatus } from './github-style.ts';
+import { issueComments, mergeRequestOf, PullRequest, repositoryApi, repositoryId, setCommitStatus } from './github-style.ts';
 import type { ForgeApi, ForgeHost, HostHook, HostOperations, Repository } from './host.ts';
 import { forgeProblem, isForgeProblem } from './problems.ts';
 
@@ -29,6 +29,7 @@ export const github: ForgeHost = {
     ...issueComments(api, repository, MAX_COMMENT_CHARACTERS),
     setStatus: setCommitStatus(api, repository, MAX_DESCRIPTION_CHARACTERS),
     openMergeRequests: openPullRequests(api, repository),
+    repositoryId: repositoryId(api, repository),
   }),
 };
 
@@ -46,7 +47,7 @@ const Hook = z.object({
   }),
 });
 
-type HookOperations = Pick<HostOperations, 'listHooks' | 'createHook' | 'updateHook' | 'removeHook' | 'hookSettingsUrl'>;
+type HookOperations = Pick<HostOperations, 'listHooks' | 'createHook' | 'updateHook' | 'removeHook' | 'hookSettingsUrl' | 'testHook'>;
 
 function hooks(api: ForgeApi, repository: Repository): HookOperations {
   const path = `${repositoryApi(repository)}/hooks`;
@@ -58,6 +59,8 @@ function hooks(api: ForgeApi, repository: Repository): HookOperations {
     },
     updateHook: async (id, wanted) => hookOf(await api.send('PATCH', `${path}/${id}`, hookBody(wanted), Hook), wanted),
     removeHook: async (id) => void (await api.send('DELETE', `${path}/${id}`, undefined, z.unknown())),
+    // A test of a push repeats the last one, and sends nothing where there was none: a ping always comes.
+    testHook: async (id) => void (await api.send('POST', `${path}/${id}/pings`, undefined, z.unknown())),
     hookSettingsUrl: (id) => `${repository.webUrl}/settings/hooks/${id}`,
   };
 }

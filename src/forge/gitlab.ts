@@ -35,7 +35,10 @@ const Hook = z.object({
   signing_token_present: z.boolean().nullish(),
 });
 
-type HookOperations = Pick<HostOperations, 'listHooks' | 'createHook' | 'updateHook' | 'removeHook' | 'hookSettingsUrl'>;
+type HookOperations = Pick<
+  HostOperations,
+  'listHooks' | 'createHook' | 'updateHook' | 'removeHook' | 'hookSettingsUrl' | 'testHook' | 'repositoryId'
+>;
 
 function hooks(api: ForgeApi, repository: Repository): HookOperations {
   const path = `${projectOf(repository)}/hooks`;
@@ -53,6 +56,9 @@ function hooks(api: ForgeApi, repository: Repository): HookOperations {
     createHook: (wanted) => write('POST', path, wanted),
     updateHook: (id, wanted) => write('PUT', `${path}/${id}`, wanted),
     removeHook: async (id) => void (await api.send('DELETE', `${path}/${id}`, undefined, z.unknown())),
+    // Answered when the delivery was: 422 tells what came of it. Since 16.11.
+    testHook: async (id) => void (await api.send('POST', `${path}/${id}/test/push_events`, undefined, z.unknown())),
+    repositoryId: async () => (await api.send('GET', projectOf(repository), undefined, Account)).id,
     hookSettingsUrl: (id) => `${repository.webUrl}/-/hooks/${id}/edit`,
   };
 }

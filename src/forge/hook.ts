@@ -3,15 +3,16 @@ import type { HostOperations } from './host.ts';
 import { keepOne } from './one.ts';
 
 /**
- * The one webhook of the repository that posts to us. The secret is written in any case: hosts do not show it, and somebody may have changed it there.
- * `unchanged` says that everything was right as far as anybody can see.
+ * The one webhook of the repository that posts to us. Hosts do not show the secret, and somebody may have changed it there: it is written in any case
+ * where an edit can, and else the hook is made anew unless it is known to have it. `unchanged` says that everything was right as far as anybody can see.
  */
 export async function ensureWebhook(operations: HostOperations, wanted: WantedHook): Promise<InstalledHook> {
   const { item, before } = await keepOne({
     find: async () => (await operations.listHooks(wanted)).filter((hook) => isOurs(hook.url, wanted.url)).sort((a, b) => a.id - b.id),
     create: () => operations.createHook(wanted),
-    update: async (hook) => {
-      if (!hook.dead) return operations.updateHook(hook.id, wanted);
+    update: async (hook, isRaced) => {
+      const hasSecret = hook.asWanted && (isRaced || String(hook.id) === wanted.knownId);
+      if (!hook.dead && (hasSecret || !operations.keepsSecret)) return operations.updateHook(hook.id, wanted);
       await operations.removeHook(hook.id);
       return operations.createHook(wanted);
     },

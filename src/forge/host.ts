@@ -57,6 +57,12 @@ export type HostOperations = {
   createHook(wanted: WantedHook): Promise<HostHook>;
   updateHook(id: number, wanted: WantedHook): Promise<HostHook>;
   removeHook(id: number): Promise<void>;
+  /** An edit does not change the secret of a hook, whatever it answers. */
+  readonly keepsSecret?: true;
+  /** Lets the host send a delivery now. */
+  testHook(id: number): Promise<void>;
+  /** The host's id of the repository, as its hooks name it. */
+  repositoryId(): Promise<number>;
   hookSettingsUrl(id: number): string;
   readonly maxCommentCharacters: number;
   listComments(mergeRequest: number): Promise<HostComment[]>;

@@ -4,7 +4,8 @@ type OneOf<Item> = {
   /** Those that are ours, oldest first. */
   find(): Promise<Item[]>;
   create(): Promise<Item>;
-  update(item: Item): Promise<Item>;
+  /** @param isRaced somebody else made it since `find` found none, as it is wanted as far as the host shows */
+  update(item: Item, isRaced: boolean): Promise<Item>;
   remove(item: Item): Promise<void>;
 };
 
@@ -22,7 +23,7 @@ export async function keepOne<Item extends { id: number }>(kind: OneOf<Item>): P
   for (let turn = 1; ; turn++) {
     const found = await kind.find();
     try {
-      return await settle(kind, found);
+      return await settle(kind, found, turn > 1);
     } catch (error) {
       // Made, or removed, by somebody else since it was looked for.
       if (turn === MAX_TURNS || !isForgeProblem(error, 'forge_conflict', 'forge_not_found')) throw error;
@@ -33,15 +34,16 @@ export async function keepOne<Item extends { id: number }>(kind: OneOf<Item>): P
 async function settle<Item extends { id: number }>(
   kind: OneOf<Item>,
   [before, ...doubles]: readonly Item[],
+  isRaced: boolean,
 ): Promise<{ item: Item; before: Item | undefined }> {
   if (before !== undefined) {
-    const item = await kind.update(before);
+    const item = await kind.update(before, isRaced);
     await removeAll(kind, doubles);
     return { item, before };
   }
   const created = await kind.create();
   const [oldest = created, ...later] = await kind.find();
-  const item = oldest.id === created.id ? created : await kind.update(oldest);
+  const item = oldest.id === created.id ? created : await kind.update(oldest, true);
   await removeAll(kind, later);
   return { item, before: undefined };
 }

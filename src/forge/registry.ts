@@ -48,6 +48,10 @@ export function forgeFor(source: Located, services: Reach, limits: ForgeLimits =
       call({ purpose: 'webhook', what: 'install the webhook', caller, secrets: [hook.secret] }, (operations) =>
         ensureWebhook(operations, hook),
       ),
+    testWebhook: (id, caller) =>
+      call({ purpose: 'webhook', what: 'test the webhook', caller }, (operations) => operations.testHook(Number(id))),
+    repositoryId: (caller) =>
+      call({ purpose: 'webhook', what: 'read the id', caller }, async (operations) => String(await operations.repositoryId())),
     upsertComment: (mergeRequest, markdown, caller) =>
       call({ purpose: 'comment', what: `comment on merge request ${mergeRequest}`, caller }, (operations) =>
         postComment(operations, { sourceId: source.id, mergeRequest, markdown }),

@@ -110,7 +110,7 @@ function agentOperations(): Route[] {
 
 const HookAnswer = z.object({
   accepted: z.boolean(),
-  outcome: z.enum(['accepted', 'duplicate', 'other_ref', 'ignored']).optional(),
+  outcome: z.enum(['accepted', 'duplicate', 'other_ref', 'other_repository', 'ignored']).optional(),
   reason: z.string().optional(),
   deliveryId: z.string().optional(),
 });

@@ -19,6 +19,8 @@ export type MergeRequest = {
   title: string | null;
   url: string | null;
   headRef: string;
+  /** Name of the branch that it is to be merged into; null: no hook has said so yet. */
+  target: string | null;
   hookedCommit: string | null;
   noticedAt: Date;
   headCommit: string | null;

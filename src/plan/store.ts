@@ -3,7 +3,7 @@ import { newId } from '../ids.ts';
 import type { MergeRequest } from './merge-request.ts';
 
 const columns = (sql: Db) => sql`
-  organization_id as "organizationId", id, source_id as "sourceId", number, state, title, url, head_ref as "headRef", hooked_commit as "hookedCommit",
+  organization_id as "organizationId", id, source_id as "sourceId", number, state, title, url, head_ref as "headRef", target, hooked_commit as "hookedCommit",
   noticed_at as "noticedAt", head_commit as "headCommit", base_commit as "baseCommit", verdict, is_refused as "isRefused", summary, headline, markdown,
   planned_at as "plannedAt", posting, comment_url as "commentUrl", posted_at as "postedAt", failures, error_code as "errorCode",
   error_detail as "errorDetail", due_at as "dueAt", closed_at as "closedAt"`;
@@ -11,11 +11,11 @@ const columns = (sql: Db) => sql`
 type Key = Pick<MergeRequest, 'organizationId' | 'sourceId'>;
 
 /** What a hook says. */
-export type Noticed = Key & Pick<MergeRequest, 'number' | 'state' | 'title' | 'url' | 'headRef' | 'hookedCommit'>;
+export type Noticed = Key & Pick<MergeRequest, 'number' | 'state' | 'title' | 'url' | 'headRef' | 'target' | 'hookedCommit'>;
 
 /** Keeps what a hook says and makes it due. What was given up is tried anew. @returns its id; undefined for one that was closed before it was known */
 export async function noteMergeRequest(tx: Db, noticed: Noticed): Promise<string | undefined> {
-  const { organizationId, sourceId, number, state, title, url, headRef, hookedCommit } = noticed;
+  const { organizationId, sourceId, number, state, title, url, headRef, target, hookedCommit } = noticed;
   if (state === 'closed') {
     const [row] = await tx<{ id: string }[]>`
       update merge_requests set state = 'closed', closed_at = coalesce(closed_at, now()), due_at = null, noticed_at = now()
@@ -23,14 +23,30 @@ export async function noteMergeRequest(tx: Db, noticed: Noticed): Promise<string
     return row?.id;
   }
   const [row] = await tx<{ id: string }[]>`
-    insert into merge_requests (organization_id, id, source_id, number, state, title, url, head_ref, hooked_commit)
-    values (${organizationId}, ${newId()}, ${sourceId}, ${number}, 'open', ${title}, ${url}, ${headRef}, ${hookedCommit})
+    insert into merge_requests (organization_id, id, source_id, number, state, title, url, head_ref, target, hooked_commit)
+    values (${organizationId}, ${newId()}, ${sourceId}, ${number}, 'open', ${title}, ${url}, ${headRef}, ${target}, ${hookedCommit})
     on conflict (organization_id, source_id, number) do update set state = 'open', closed_at = null, title = coalesce(excluded.title, merge_requests.title),
-      url = coalesce(excluded.url, merge_requests.url), head_ref = excluded.head_ref, hooked_commit = excluded.hooked_commit, noticed_at = now(),
+      url = coalesce(excluded.url, merge_requests.url), head_ref = excluded.head_ref, target = excluded.target, hooked_commit = excluded.hooked_commit, noticed_at = now(),
       due_at = now(), failures = 0, posting = case when merge_requests.posting = 'failed' then 'pending' else merge_requests.posting end,
       head_commit = case when merge_requests.verdict = 'error' then null else merge_requests.head_commit end
     returning id`;
   return row?.id;
+}
+
+/** Its branch is not the one that the source follows any more. */
+export async function closeMergeRequest(tx: Db, { id, target }: Pick<MergeRequest, 'id' | 'target'>): Promise<void> {
+  await tx`
+    update merge_requests set state = 'closed', closed_at = coalesce(closed_at, now()), due_at = null where id = ${id} and target is not distinct from ${target}`;
+}
+
+/** Whether a merge request is known and open. */
+export async function hasOpenMergeRequest(
+  tx: Db,
+  { organizationId, sourceId, number }: Key & Pick<MergeRequest, 'number'>,
+): Promise<boolean> {
+  const rows = await tx`
+    select 1 from merge_requests where organization_id = ${organizationId} and source_id = ${sourceId} and number = ${number} and state = 'open'`;
+  return rows.length > 0;
 }
 
 /** For the controller, which is told ids only. */
@@ -105,6 +121,34 @@ export async function wakeMergeRequest(tx: Db, { organizationId, sourceId }: Key
     update merge_requests set due_at = now(), noticed_at = now(), failures = 0, head_commit = null
     where organization_id = ${organizationId} and source_id = ${sourceId} and head_ref = ${headRef} and state = 'open' returning id`;
   return row?.id;
+}
+
+/** Of one source, so many are planned again when its head moves, those that were last heard of first; each at most once in this many seconds. */
+const REPLANNED_AT_ONCE = 50;
+const REPLAN_PAUSE_SECONDS = 60;
+/** Pushes come in bursts, and one that merges a request is followed by the hook that closes it. */
+const REPLAN_DELAY_SECONDS = 3;
+
+/**
+ * Open merge requests whose plan is of another base are due, and those that failed: the source's head moved. `noticed_at` keeps one that is being
+ * planned at this moment from losing that.
+ */
+export async function replanMergeRequests(tx: Db, { organizationId, sourceId }: Key, base: string | null): Promise<void> {
+  await tx`
+    update merge_requests set noticed_at = clock_timestamp(), failures = 0, posting = case when posting = 'failed' then 'pending' else posting end,
+      due_at = least(due_at, greatest(now() + make_interval(secs => ${REPLAN_DELAY_SECONDS}),
+        case when verdict = 'error' then now() else planned_at + make_interval(secs => ${REPLAN_PAUSE_SECONDS}) end))
+    where organization_id = ${organizationId} and source_id = ${sourceId} and state = 'open' and number in (
+      select number from merge_requests where organization_id = ${organizationId} and source_id = ${sourceId} and state = 'open'
+        and (base_commit is distinct from ${base} or posting = 'failed') order by noticed_at desc limit ${REPLANNED_AT_ONCE})`;
+}
+
+/** Open merge requests whose plan or post failed are due: the source can be read again. */
+export async function retryMergeRequests(tx: Db, { organizationId, sourceId }: Key): Promise<void> {
+  await tx`
+    update merge_requests set noticed_at = clock_timestamp(), failures = 0, posting = case when posting = 'failed' then 'pending' else posting end,
+      due_at = least(due_at, now() + make_interval(secs => ${REPLAN_DELAY_SECONDS}))
+    where organization_id = ${organizationId} and source_id = ${sourceId} and state = 'open' and (verdict = 'error' or posting = 'failed')`;
 }
 
 export async function pruneMergeRequests(sql: Db, keepDays: number): Promise<void> {

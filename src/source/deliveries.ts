@@ -1,12 +1,31 @@
 import type { Db } from '../db/connect.ts';
 import type { Source } from './source.ts';
+import type { DeliveryKey } from './webhook/provider.ts';
 
-/** What became of a delivery. `other_ref`: genuine, and about something that its source does not follow. */
-export const DELIVERY_VERDICTS = ['accepted', 'duplicate', 'other_ref', 'unauthorized', 'expired', 'malformed'] as const;
+/**
+ * What became of a delivery. `other_ref`: genuine, and about a ref that its source does not follow; `other_repository`: about another repository;
+ * `ignored`: of an event that means nothing here; `ping`: the host tried the connection.
+ */
+export const DELIVERY_VERDICTS = [
+  'accepted',
+  'duplicate',
+  'other_ref',
+  'other_repository',
+  'ignored',
+  'ping',
+  'unauthorized',
+  'expired',
+  'malformed',
+] as const;
 export type DeliveryVerdict = (typeof DELIVERY_VERDICTS)[number];
 
 /** Verdicts of deliveries that were not taken: anybody can cause them, so that their number is bounded. */
 export type NotedVerdict = Exclude<DeliveryVerdict, 'accepted' | 'other_ref'>;
+
+/** Whether a delivery with this verdict proves that the host has the source's secret. */
+export function isVerified(verdict: DeliveryVerdict): boolean {
+  return verdict !== 'unauthorized' && verdict !== 'expired' && verdict !== 'malformed';
+}
 
 export type Delivery = {
   deliveryId: string;
@@ -25,6 +44,8 @@ export type Delivery = {
 /** Of each source, the newest ones stay. */
 const NOTED_KEPT = 1000;
 const MAX_DETAIL_CHARACTERS = 500;
+/** Within a second and verdict the newest delivery is kept, and the row written this often at most. */
+const NOTED_AGAIN_SECONDS = 0.1;
 
 /**
  * Notes a delivery that was not taken, at most one per second, source and verdict: the second is the row's key, so that this holds under any load.
@@ -39,13 +60,14 @@ export async function noteDelivery(
     insert into hook_deliveries (organization_id, source_id, delivery_id, provider, verdict, detail)
     values (${organizationId}, ${id}, ${`${verdict}-`} || floor(extract(epoch from clock_timestamp()))::bigint, ${provider}, ${verdict},
       ${detail.slice(0, MAX_DETAIL_CHARACTERS)})
-    on conflict do nothing returning 1`;
+    on conflict (organization_id, source_id, delivery_id) do update set position = default, received_at = now(), provider = excluded.provider,
+      detail = excluded.detail where hook_deliveries.received_at < now() - make_interval(secs => ${NOTED_AGAIN_SECONDS})
+    returning 1`;
   if (noted === undefined) return;
   await sql`
-    delete from hook_deliveries where organization_id = ${organizationId} and source_id = ${id}
-      and verdict in ('duplicate', 'unauthorized', 'expired', 'malformed')
+    delete from hook_deliveries where organization_id = ${organizationId} and source_id = ${id} and verdict not in ('accepted', 'other_ref')
       and position <= (select position from hook_deliveries where organization_id = ${organizationId} and source_id = ${id}
-        and verdict in ('duplicate', 'unauthorized', 'expired', 'malformed') order by position desc offset ${NOTED_KEPT} limit 1)`;
+        and verdict not in ('accepted', 'other_ref') order by position desc offset ${NOTED_KEPT} limit 1)`;
 }
 
 const columns = (sql: Db) => sql`
@@ -72,6 +94,89 @@ export async function deliveryOf(
   const [row] = await sql<Delivery[]>`
     select ${columns(sql)} from hook_deliveries where organization_id = ${organizationId} and source_id = ${id} and delivery_id = ${deliveryId}`;
   return row;
+}
+
+/** The newest position of a source's deliveries; later ones are greater. */
+export async function lastPosition(sql: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>): Promise<number> {
+  const [row] = await sql<[{ last: number }]>`
+    select coalesce(max(position), 0)::float8 as last from hook_deliveries where organization_id = ${organizationId} and source_id = ${id}`;
+  return row.last;
+}
+
+/** What was received after a position, oldest first. */
+export async function deliveriesAfter(
+  sql: Db,
+  { organizationId, id }: Pick<Source, 'organizationId' | 'id'>,
+  position: number,
+): Promise<Pick<Delivery, 'verdict' | 'detail'>[]> {
+  return sql<Pick<Delivery, 'verdict' | 'detail'>[]>`
+    select verdict, detail from hook_deliveries where organization_id = ${organizationId} and source_id = ${id} and position > ${position}
+    order by position limit 100`;
+}
+
+export type HookRecord = Pick<Delivery, 'deliveryId' | 'provider' | 'event' | 'ref' | 'commitOid'> & {
+  organizationId: string;
+  sourceId: string;
+  repeats: DeliveryKey['repeats'];
+  /** The commit that `commitOid` replaced. */
+  beforeOid: string | null;
+  verdict: 'accepted' | 'other_ref';
+  detail: string | null;
+};
+
+/** A body without an id of its own is a repetition for so long, unless another delivery came in between. */
+const REPEAT_SECONDS = 10;
+
+/**
+ * Records a delivery and, with `expect`, makes its source due at once, with the commit to wait for (null: the hook names none). A commit that another
+ * hook replaced is not waited for. One statement: a hook's answer waits for it.
+ * @returns false when this delivery was recorded before; then nothing changes
+ */
+export async function recordHook(tx: Db, hook: HookRecord, expect: { commit: string | null; seconds: number } | null): Promise<boolean> {
+  const { organizationId, sourceId } = hook;
+  const commit = expect?.commit ?? null;
+  const [row] = await tx<[{ fresh: boolean }]>`
+    with recorded as (
+      insert into hook_deliveries (organization_id, source_id, delivery_id, provider, event, ref, commit_oid, before_oid, verdict, detail)
+      values (${organizationId}, ${sourceId}, ${hook.deliveryId}, ${hook.provider}, ${hook.event}, ${hook.ref}, ${hook.commitOid}, ${hook.beforeOid},
+        ${hook.verdict}, ${hook.detail})
+      on conflict (organization_id, source_id, delivery_id) do update set position = default, received_at = now(), verdict = excluded.verdict
+      where ${hook.repeats === 'briefly'} and (hook_deliveries.received_at < now() - make_interval(secs => ${REPEAT_SECONDS})
+        or exists (select 1 from hook_deliveries later where later.organization_id = ${organizationId} and later.source_id = ${sourceId}
+          and later.verdict = 'accepted' and later.position > hook_deliveries.position))
+      returning source_id
+    ), expected as (
+      select ${commit}::text as commit_oid where ${commit}::text is not null
+        and not ${isReplaced(tx, { organizationId, id: sourceId }, commit, hook.beforeOid)}
+    ), woken as (
+      update sources s set hook_received_at = now(), next_check_at = greatest(now(), s.quiet_until),
+        expected_commit = coalesce((select commit_oid from expected), s.expected_commit),
+        expected_before = case when exists (select 1 from expected) then ${hook.beforeOid} else s.expected_before end,
+        expected_until = case when exists (select 1 from expected) then now() + make_interval(secs => ${expect?.seconds ?? 0}) else s.expected_until end
+      from recorded r where s.id = r.source_id and ${expect !== null}
+    ), retried as (
+      update job_failures j set retry_at = now() from recorded r where j.queue = 'source' and j.key = r.source_id::text and ${expect !== null}
+    )
+    select exists (select 1 from recorded) as fresh`;
+  return row.fresh;
+}
+
+/** Whether the remote has left behind the commit that a hook named: another hook replaced it. */
+export async function expectedIsReplaced(
+  sql: Db,
+  source: Pick<Source, 'organizationId' | 'id' | 'expectedCommit' | 'expectedBefore'>,
+): Promise<boolean> {
+  const [row] = await sql<
+    [{ replaced: boolean }]
+  >`select ${isReplaced(sql, source, source.expectedCommit, source.expectedBefore)} as replaced`;
+  return row.replaced;
+}
+
+/** A hook replaced `commit`, and `commit` did not come back in that one's place. */
+function isReplaced(sql: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>, commit: string | null, before: string | null) {
+  return sql`exists (
+    select 1 from hook_deliveries d where d.organization_id = ${organizationId} and d.source_id = ${id} and d.before_oid = ${commit}
+      and d.verdict = 'accepted' and d.commit_oid is distinct from ${commit} and d.commit_oid is distinct from ${before})`;
 }
 
 /** Genuine deliveries per statement: other work gets its turn in between. */

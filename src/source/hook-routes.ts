@@ -1,25 +1,23 @@
 import { type Context, Hono } from 'hono';
 import { createCoalescer } from '../coalesce.ts';
-import { transact } from '../db/transact.ts';
 import { notFound, Problem } from '../errors.ts';
-import { faultPoint } from '../faults.ts';
 import { type Env, logOf } from '../http/api.ts';
 import { readBounded } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { UUID } from '../ids.ts';
-import { noteMergeRequest } from '../plan/store.ts';
 import { openHookSecret } from './credentials.ts';
-import { type NotedVerdict, noteDelivery } from './deliveries.ts';
-import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from './source.ts';
-import { recordHook, sourceById } from './store.ts';
-import type { ParsedHook, Poke, RefChange, WebhookProvider } from './webhook/provider.ts';
+import type { NotedVerdict } from './deliveries.ts';
+import type { Source } from './source.ts';
+import { sourceById } from './store.ts';
+import { judgeRepository, note, takeHook } from './take-hook.ts';
+import type { ParsedHook, Ping, WebhookProvider } from './webhook/provider.ts';
 import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 
 /** GitHub's and GitLab's own limit is 25 MB; nothing of a push that matters here is that far in, but the signature covers all of it. */
 const MAX_HOOK_BYTES = 25 * 1024 * 1024;
 
-/** Hosts tell of one push in several hooks, and people push several times in a row: a source is looked at this often at most, ms. */
+/** Hosts send several hooks for one push, and people push several times in a row: hooks wake a source this often at most, ms. */
 const WOKEN_EVERY_MS = 150;
 
 type Receiving = Services & { wake(sourceId: string): void };
@@ -30,7 +28,7 @@ export function hookRoutes(services: Services): Hono<Env> {
   const wakes = createCoalescer(WOKEN_EVERY_MS, (sourceId: string) => {
     store.queue
       .enqueue(store.sql, 'source', sourceId)
-      .catch((error: unknown) => log.warn({ sourceId, err: error }, 'a hook wakes its source at the next poll'));
+      .catch((error: unknown) => log.warn({ sourceId, err: error }, 'failed to enqueue a source check; the next poll runs it'));
   });
   const receiving = { ...services, wake: (sourceId: string) => wakes.offer(sourceId, sourceId) };
   const app = new Hono<Env>();
@@ -39,7 +37,7 @@ export function hookRoutes(services: Services): Hono<Env> {
       return await answer(receiving, c);
     } catch (error) {
       const problem = refusalOf(error, recogniseProvider(c.req.raw.headers));
-      if (problem.status === 503) logOf(c).warn({ err: error }, 'a hook was not taken');
+      if (problem.status === 503) logOf(c).warn({ err: error }, 'failed to take a hook; its sender may try again');
       throw problem;
     }
   });
@@ -68,11 +66,26 @@ async function answer(services: Receiving, c: Context<Env>): Promise<Response> {
     if (error instanceof Problem) await noteRefusal(services, source, provider?.name ?? 'unknown', error);
     throw error;
   });
-  if (hook.kind === 'ping') return c.json({ accepted: false, reason: 'ping' }, 200);
-  const outcome = hook.kind === 'ignored' ? 'ignored' : await take(services, source, hook.provider, hook);
+  if (hook.kind === 'ping') {
+    await notePing(services, source, hook);
+    return c.json({ accepted: false, reason: 'ping' }, 200);
+  }
+  if (hook.kind === 'ignored') await note(services, source, { provider: hook.provider, verdict: 'ignored', detail: hook.reason });
+  const outcome = hook.kind === 'ignored' ? 'ignored' : await takeHook(services, source, hook.provider, hook);
   services.metrics.hook(hook.provider, outcome);
   logOf(c).info({ sourceId: source.id, provider: hook.provider, deliveryId: hook.deliveryId, outcome }, 'hook');
   return c.json({ accepted: outcome === 'accepted', outcome, deliveryId: hook.deliveryId }, 202);
+}
+
+async function notePing(services: Services, source: Source, { provider, repository }: Ping & { provider: string }): Promise<void> {
+  services.metrics.hook(provider, 'ping');
+  const { verdict, detail } = judgeRepository(source, provider, repository);
+  const isOther = verdict === 'other';
+  await note(services, source, {
+    provider,
+    verdict: isOther ? 'other_repository' : 'ping',
+    detail: isOther ? detail : 'The host tried the connection',
+  });
 }
 
 /** @throws Problem whose code says why the hook is not taken */
@@ -83,13 +96,13 @@ async function verified(
   raw: Request,
 ): Promise<ParsedHook & { provider: string }> {
   const rawBody = await readBounded(raw, MAX_HOOK_BYTES, tooLarge);
-  if (provider === null)
-    throw new Problem('hook_malformed', 'Cannot recognise the sender of this webhook: its headers are of no known git host', {
-      status: 400,
-    });
   const secret = openHookSecret(box, source);
   if (secret === null)
     throw new Problem('hook_unauthorized', `Cannot take webhooks for source "${source.name}": set webhook.secret first`, { status: 401 });
+  if (provider === null)
+    throw new Problem('hook_unauthorized', 'Cannot recognise the sender of this webhook: its headers are of no known git host', {
+      status: 401,
+    });
   const request = { headers: raw.headers, rawBody };
   const verdict = provider.verify(request, secret, new Date());
   if (!verdict.ok) throw verdict.problem;
@@ -107,74 +120,6 @@ async function noteRefusal(services: Services, source: Source, provider: string,
   services.metrics.hook(provider, problem.code);
   const verdict = REFUSALS[problem.code];
   if (verdict !== undefined) await note(services, source, { provider, verdict, detail: problem.message });
-}
-
-/** The answer does not hang on it. */
-async function note({ store, log }: Services, source: Source, delivery: Parameters<typeof noteDelivery>[2]): Promise<void> {
-  await noteDelivery(store.sql, source, delivery).catch((error: unknown) =>
-    log.warn({ sourceId: source.id, err: error }, 'a hook is not noted'),
-  );
-}
-
-type Outcome = 'accepted' | 'duplicate' | 'other_ref';
-
-/**
- * One statement keeps the delivery and makes the source due, which is what must not be lost: the poller would find it within a second. The job that
- * wakes a worker, and the event, follow without the sender waiting for them.
- */
-async function take(services: Receiving, source: Source, provider: string, poke: Poke): Promise<Outcome> {
-  const { store, events } = services;
-  const changes: readonly RefChange[] = [poke, ...(poke.alsoRefs ?? [])];
-  const followed = changes.find((change) => change.event !== 'merge_request' && followsRef(source.ref, change.ref));
-  const { event, ref, after } = followed ?? poke;
-  const { organizationId, id: sourceId } = source;
-  const { deliveryId, pusher } = poke;
-  // A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for.
-  const expect = followed && { commit: event === 'push' ? after : null, seconds: EXPECT_COMMIT_SECONDS };
-  const verdict = followed ? 'accepted' : 'other_ref';
-  const delivery = { organizationId, sourceId, deliveryId, provider, event, ref, commitOid: after, verdict };
-  const request = followed === undefined ? changes.find((change) => isIntoFollowed(source, change)) : undefined;
-  faultPoint('before_hook_recorded');
-  const isFresh =
-    request === undefined ? await recordHook(store.sql, delivery, expect ?? null) : await takeMergeRequest(services, delivery, request);
-  faultPoint('after_hook_recorded');
-  if (!isFresh) {
-    await note(services, source, { provider, verdict: 'duplicate', detail: `Delivery "${deliveryId}" came before` });
-    return 'duplicate';
-  }
-  if (request !== undefined) return 'accepted';
-  if (!followed) return 'other_ref';
-  services.wake(sourceId);
-  events.tell({
-    organizationId,
-    type: 'hook.received',
-    subject: `source:${sourceId}`,
-    data: { provider, ref, commit: after, deliveryId, pusher },
-  });
-  return 'accepted';
-}
-
-/** Of the merge requests, those into the branch that the source follows are planned. */
-function isIntoFollowed({ ref }: Source, { mergeRequest }: RefChange): boolean {
-  return mergeRequest !== undefined && followsRef(ref, `refs/heads/${mergeRequest.target}`);
-}
-
-type Delivery = Parameters<typeof recordHook>[1];
-
-/** Keeps the delivery and what it says of the merge request, and wakes whoever plans it. @returns false when the delivery came before */
-async function takeMergeRequest({ store }: Services, delivery: Delivery, { ref, after, mergeRequest }: RefChange): Promise<boolean> {
-  const { organizationId, sourceId, provider, deliveryId } = delivery;
-  return transact(store, async (unit) => {
-    const taken = { ...delivery, ref, commitOid: after, verdict: 'accepted' };
-    if (!(await recordHook(unit.tx, taken, null))) return false;
-    if (mergeRequest === undefined) return true;
-    const { number, state, title, url } = mergeRequest;
-    const id = await noteMergeRequest(unit.tx, { organizationId, sourceId, number, state, title, url, headRef: ref, hookedCommit: after });
-    if (id !== undefined && state === 'open') unit.enqueue('merge_request', id);
-    const data = { provider, ref, commit: after, deliveryId };
-    unit.emit({ organizationId, type: 'hook.received', subject: `source:${sourceId}`, data });
-    return true;
-  });
 }
 
 function tooLarge(): Problem {

@@ -35,6 +35,8 @@ export type Source = {
   webhookOptions: HookOptions | null;
   /** The host's id of the webhook that was installed there with the present secret. */
   webhookHookId: string | null;
+  /** The host's id of the repository, by which a hook is known to be about it after a rename. */
+  hookRepositoryId: string | null;
   forge: ForgeSettings | null;
   apiTokenSealed: string | null;
   /** What may be shown of it: `token …x9Qf`. */
@@ -65,6 +67,8 @@ export type Source = {
   errorDetail: string | null;
   failures: number;
   expectedCommit: string | null;
+  /** The commit that `expectedCommit` replaced, as the hook says. */
+  expectedBefore: string | null;
   expectedUntil: Date | null;
   nextCheckAt: Date;
   hookReceivedAt: Date | null;
@@ -101,7 +105,19 @@ export const EXPECT_COMMIT_SECONDS = 60;
 /** While waiting, the remote is asked this often. */
 export const EXPECT_RETRY_SECONDS = 1;
 
-/** Whether a push to `fullRef` (refs/heads/…, refs/tags/…) concerns a source that follows `ref`. */
-export function followsRef(ref: string, fullRef: string): boolean {
-  return ref === fullRef || fullRef === `refs/heads/${ref}` || fullRef === `refs/tags/${ref}`;
+/**
+ * Whether a change of `changed` concerns a source that follows `ref`. Both may be short or full; null: any ref may have changed.
+ * @param heads full refs that `HEAD` stands for, as far as they are known
+ */
+export function followsRef(ref: string, changed: string | null, heads: readonly string[] = []): boolean {
+  if (changed === null) return true;
+  // Nobody knows which branch it is: a check costs less than a missed push.
+  if (ref === 'HEAD')
+    return changed.startsWith('refs/tags/') ? false : heads.length === 0 || namesOf(changed).some((name) => heads.includes(name));
+  const names = namesOf(changed);
+  return namesOf(ref).some((name) => names.includes(name));
+}
+
+function namesOf(ref: string): string[] {
+  return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`];
 }

@@ -7,12 +7,12 @@ import { HookOptions } from './webhook/options.ts';
 const columns = (sql: Db) => sql`
   organization_id as "organizationId", id, name, url, ref, layout, auth_sealed as "authSealed", auth_hint as "authHint",
   webhook_provider as "webhookProvider", webhook_secret_sealed as "webhookSecretSealed", webhook_secret_last4 as "webhookSecretLast4",
-  webhook_options as "webhookOptions", webhook_hook_id as "webhookHookId", forge, api_token_sealed as "apiTokenSealed", api_token_hint as "apiTokenHint",
+  webhook_options as "webhookOptions", webhook_hook_id as "webhookHookId", hook_repository_id as "hookRepositoryId", forge, api_token_sealed as "apiTokenSealed", api_token_hint as "apiTokenHint",
   poll_interval_seconds as "pollIntervalSeconds", all_or_nothing as "allOrNothing", drift_policy as "driftPolicy", rollout_policy as "rolloutPolicy",
   policy_from as "policyFrom", report_status as "reportStatus", held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason",
   status, head_commit as "headCommit", prepared_commit as "preparedCommit", revision_id as "revisionId", last_checked_at as "lastCheckedAt",
   last_synced_at as "lastSyncedAt", error_code as "errorCode", error_detail as "errorDetail", failures, expected_commit as "expectedCommit",
-  expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt",
+  expected_before as "expectedBefore", expected_until as "expectedUntil", next_check_at as "nextCheckAt", hook_received_at as "hookReceivedAt", version, created_at as "createdAt", updated_at as "updatedAt",
   moved_to as "movedTo", coalesce(quiet_until > now(), false) as "isQuiet"`;
 
 type Row = Omit<Source, 'rolloutPolicy' | 'webhookOptions' | 'forge'> & { rolloutPolicy: unknown; webhookOptions: unknown; forge: unknown };
@@ -103,6 +103,7 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
     update sources set name = ${s.name}, url = ${s.url}, ref = ${s.ref}, layout = ${s.layout}, auth_sealed = ${s.authSealed}, auth_hint = ${s.authHint},
       webhook_provider = ${s.webhookProvider}, webhook_secret_sealed = ${s.webhookSecretSealed}, webhook_secret_last4 = ${s.webhookSecretLast4},
       webhook_options = ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)}, webhook_hook_id = ${s.webhookHookId},
+      hook_repository_id = case when url = ${s.url} then hook_repository_id end,
       forge = ${s.forge === null ? null : tx.json(s.forge)}, api_token_sealed = ${s.apiTokenSealed}, api_token_hint = ${s.apiTokenHint},
       poll_interval_seconds = ${s.pollIntervalSeconds}, all_or_nothing = ${s.allOrNothing}, drift_policy = ${s.driftPolicy}, rollout_policy = ${tx.json(s.rolloutPolicy)},
       policy_from = ${s.policyFrom}, report_status = ${s.reportStatus},
@@ -117,6 +118,15 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
 /** Notes which webhook at the host has the present secret. */
 export async function noteWebhook(tx: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>, hookId: string): Promise<void> {
   await tx`update sources set webhook_hook_id = ${hookId} where organization_id = ${organizationId} and id = ${id}`;
+}
+
+/** Notes the host's id of the repository that hooks are about. */
+export async function noteHookRepository(
+  sql: Db,
+  { organizationId, id }: Pick<Source, 'organizationId' | 'id'>,
+  hostId: string,
+): Promise<void> {
+  await sql`update sources set hook_repository_id = ${hostId} where organization_id = ${organizationId} and id = ${id}`;
 }
 
 /** Devices that were bound to it keep what they run, without a binding. */
@@ -243,38 +253,4 @@ export async function holdSource(tx: Db, id: string, hold: { by: string; reason:
   await tx`
     update sources set held_at = ${hold === null ? null : tx`coalesce(held_at, now())`}, held_by = ${hold?.by ?? null}, hold_reason = ${hold?.reason ?? null},
       updated_at = now() where id = ${id}`;
-}
-
-type Delivery = {
-  organizationId: string;
-  sourceId: string;
-  deliveryId: string;
-  provider: string;
-  event: string;
-  ref: string | null;
-  commitOid: string | null;
-  verdict: string;
-};
-
-/**
- * Records a delivery and, with `expect`, makes its source due at once, with the commit to wait for (null: the hook names none). One statement: a
- * hook's answer waits for it.
- * @returns false when this delivery was recorded before; then nothing changes
- */
-export async function recordHook(tx: Db, delivery: Delivery, expect: { commit: string | null; seconds: number } | null): Promise<boolean> {
-  const [row] = await tx<[{ fresh: boolean }]>`
-    with recorded as (
-      insert into hook_deliveries (organization_id, source_id, delivery_id, provider, event, ref, commit_oid, verdict)
-      values (${delivery.organizationId}, ${delivery.sourceId}, ${delivery.deliveryId}, ${delivery.provider}, ${delivery.event}, ${delivery.ref}, ${delivery.commitOid}, ${delivery.verdict})
-      on conflict do nothing returning source_id
-    ), woken as (
-      update sources s set hook_received_at = now(), next_check_at = greatest(now(), s.quiet_until),
-        expected_commit = coalesce(${expect?.commit ?? null}, s.expected_commit),
-        expected_until = case when ${expect?.commit ?? null}::text is null then s.expected_until else now() + make_interval(secs => ${expect?.seconds ?? 0}) end
-      from recorded r where s.id = r.source_id and ${expect !== null}
-    ), retried as (
-      update job_failures j set retry_at = now() from recorded r where j.queue = 'source' and j.key = r.source_id::text and ${expect !== null}
-    )
-    select exists (select 1 from recorded) as fresh`;
-  return row.fresh;
 }

@@ -2,16 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { conflict, notFound, Problem } from '../errors.ts';
-import type { ForgeKind } from '../forge/forge.ts';
+import type { Forge, ForgeKind, InstalledHook } from '../forge/forge.ts';
 import { forgeFor } from '../forge/registry.ts';
 import { act } from '../http/acting.ts';
 import { createApi, type Env, json, problems, role } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
 import { openHookSecret } from './credentials.ts';
+import { lastPosition } from './deliveries.ts';
+import { proveWebhook } from './hook-proof.ts';
 import { hookUrlOf } from './schemas.ts';
 import { webhookSettings } from './settings.ts';
 import type { Source } from './source.ts';
-import { lockSource, noteWebhook, sourceOf, updateSource } from './store.ts';
+import { lockSource, noteHookRepository, noteWebhook, sourceOf, updateSource } from './store.ts';
 
 const WebhookInstalled = z
   .object({
@@ -19,50 +21,92 @@ const WebhookInstalled = z
     provider: z.string(),
     hookUrl: z.string(),
     settingsUrl: z.string().openapi({ description: 'Where people see it at the git host' }),
+    verified: z.boolean().openapi({ description: 'A test delivery of the host was received and verified' }),
+    detail: z.string().nullable().openapi({ description: 'Why there is no proof that it works' }),
   })
   .openapi('WebhookInstalled');
 
-/** `POST /sources/{id}/webhook`: sets up at the git host what posts to a source's `hookUrl`. */
+/** `POST /sources/{id}/webhook`: sets up at the git host what posts to a source's `hookUrl`, and proves that it works. */
 export function webhookInstallRoutes(services: Services) {
-  const { store, box } = services;
   return createApi().openapi(
     createRoute({
       method: 'post',
       path: '/sources/{id}/webhook',
       tags: ['Sources'],
-      description: "Installs the source's webhook at its git host, or repairs it. Makes a secret if there is none. May be repeated.",
+      description:
+        "Installs the source's webhook at its git host, or repairs it, and lets the host send a test delivery. Makes a secret if there is none. May be repeated.",
       middleware: [role('operator')] as const,
       request: { params: z.object({ id: z.uuid() }) },
       responses: {
-        200: json(WebhookInstalled, 'It is at the host, with the secret that the source has'),
+        200: json(
+          WebhookInstalled,
+          'It is at the host, with the secret that the source has; `verified` says whether a test delivery proved it',
+        ),
         ...problems,
-        502: { ...problems[503], description: 'The git host is not well' },
+        502: { ...problems[503], description: 'The git host fails' },
         504: { ...problems[503], description: 'The git host does not answer' },
       },
     }),
-    async (c) => {
-      const { organizationId } = c.get('actor');
-      const { id } = c.req.valid('param');
-      const found = await sourceOf(store.sql, organizationId, id);
-      if (found === undefined) throw notFound('source', id);
-      const forge = forgeFor(found, services);
-      const hookUrl = hookUrlOf(found, services.publicUrl());
-      checkReachable(hookUrl, found);
-      const { source, secret } = await withSecret(c, services, found, forge.kind);
-      const hook = await forge.installWebhook({ url: hookUrl, secret, knownId: source.webhookHookId }, c.req.raw.signal);
-      const { installed, settingsUrl } = hook;
-      const what = { action: 'source.webhook', subject: `source:${id}`, detail: { installed, provider: forge.kind, settingsUrl } };
-      await act(c, store, what, async ({ tx, emit }) => {
-        const now = await lockSource(tx, id);
-        if (now === undefined) throw notFound('source', id);
-        if (now.url !== source.url || openHookSecret(box, now) !== secret)
-          throw conflict('source_changed', `Cannot finish the webhook of source "${now.name}": it was changed meanwhile; try again`);
-        await noteWebhook(tx, now, hook.id);
-        emit({ organizationId, type: 'source.webhook_installed', subject: `source:${id}`, data: { ...what.detail } });
-      });
-      return c.json({ installed, provider: source.webhookProvider ?? forge.kind, hookUrl, settingsUrl }, 200);
-    },
+    async (c) => c.json(await install(c, services, c.req.valid('param').id), 200),
   );
+}
+
+async function install(c: Context<Env>, services: Services, id: string): Promise<z.output<typeof WebhookInstalled>> {
+  const { sql } = services.store;
+  const found = await sourceOf(sql, c.get('actor').organizationId, id);
+  if (found === undefined) throw notFound('source', id);
+  const forge = forgeFor(found, services);
+  const hookUrl = hookUrlOf(found, services.publicUrl());
+  checkReachable(hookUrl, found);
+  const { source, secret } = await withSecret(c, services, found, forge.kind);
+  const since = await lastPosition(sql, source);
+  const { signal } = c.req.raw;
+  const wanted = { url: hookUrl, secret };
+  const first = await forge.installWebhook({ ...wanted, knownId: source.webhookHookId }, signal);
+  await noteInstalled(c, services, { source, secret, forge, hook: first });
+  await learnRepository(services, source, forge);
+  let hook = first;
+  let proof = await proveWebhook(sql, source, forge, hook.id, since, signal);
+  // Somebody gave it another secret at the host, and the host does not take ours by an edit: one that is not known is made anew.
+  if (!proof.verified && proof.reason === 'unauthorized' && first.installed === 'unchanged') {
+    const again = await lastPosition(sql, source);
+    hook = await forge.installWebhook({ ...wanted, knownId: null }, signal);
+    await noteInstalled(c, services, { source, secret, forge, hook });
+    proof = await proveWebhook(sql, source, forge, hook.id, again, signal);
+  }
+  const { installed, settingsUrl } = hook;
+  const outcome = { verified: proof.verified, detail: proof.verified ? null : proof.detail };
+  return { installed, provider: source.webhookProvider ?? forge.kind, hookUrl, settingsUrl, ...outcome };
+}
+
+/** By its id a hook is known to be about this repository, also where the host has another address than the source's URL. */
+async function learnRepository({ store, log }: Services, source: Source, forge: Forge): Promise<void> {
+  try {
+    const hostId = `${source.webhookProvider ?? forge.kind}:${await forge.repositoryId()}`;
+    if (hostId !== source.hookRepositoryId) await noteHookRepository(store.sql, source, hostId);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    log.warn(
+      { sourceId: source.id, code: error.code },
+      `failed to read the id of a repository; its hooks are known by its address: ${error.message}`,
+    );
+  }
+}
+
+type Installation = { source: Source; secret: string; forge: Forge; hook: InstalledHook };
+
+async function noteInstalled(c: Context<Env>, { store, box }: Services, { source, secret, forge, hook }: Installation): Promise<void> {
+  const { installed, settingsUrl } = hook;
+  const { id, organizationId } = source;
+  const what = { action: 'source.webhook', subject: `source:${id}`, detail: { installed, provider: forge.kind, settingsUrl } };
+  await act(c, store, what, async ({ tx, emit }) => {
+    const now = await lockSource(tx, id);
+    if (now === undefined) throw notFound('source', id);
+    if (now.url !== source.url || openHookSecret(box, now) !== secret)
+      throw conflict('source_changed', `Cannot finish the webhook of source "${now.name}": it was changed meanwhile; try again`);
+    await noteWebhook(tx, now, hook.id);
+    emit({ organizationId, type: 'source.webhook_installed', subject: `source:${id}`, data: { ...what.detail } });
+  });
 }
 
 /** Git hosts elsewhere cannot reach an address of this machine, and most of them refuse it without saying so. */

@@ -126,6 +126,15 @@ test('an id cannot lead to another route', async () => {
   expect(server!.seen).toEqual([]);
 });
 
+test('a webhook that no test delivery proved is shown, and ends with 1', async () => {
+  const detail = 'No test delivery was received within 8 s';
+  const answer = (verified: boolean) => ({ body: { installed: 'created', verified, detail: verified ? null : detail } });
+  expect(await bellwether(['sources', 'webhook', 's1'], () => answer(true))).toMatchObject({ code: 0 });
+  const ran = await bellwether(['sources', 'webhook', 's1'], () => answer(false));
+  expect(ran).toMatchObject({ code: 1, err: expect.stringContaining(`The webhook of source "s1" is not proven to work: ${detail}`) });
+  expect(ran.out).toContain('created');
+});
+
 test('a problem is told on stderr with its field errors, and ends with 1', async () => {
   const ran = await bellwether(['devices', 'register', 'X'], () => ({
     status: 400,

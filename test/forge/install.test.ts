@@ -32,7 +32,7 @@ test('each kind of host posts what its source takes, until somebody changes the 
     const before = await scene.host.commit('fleet/tills', folder({ vlan: 1 }));
     const install = async () => (await scene.api('POST', `/sources/${source.id}/webhook`)).body;
     const installed = await install();
-    expect(installed).toMatchObject({ installed: 'created', provider: kind, hookUrl: source.hookUrl });
+    expect(installed).toMatchObject({ installed: 'created', provider: kind, hookUrl: source.hookUrl, verified: true, detail: null });
     expect(installed.settingsUrl).toContain(`${forge.url}/fleet/tills/`);
     const after = await scene.host.commit('fleet/tills', folder({ vlan: 2 }));
     const push = async () => (await forge.push({ ref: 'refs/heads/main', before, after })).map(({ status }) => status);
@@ -42,7 +42,8 @@ test('each kind of host posts what its source takes, until somebody changes the 
     expect(delivery).toMatchObject({ verdict: 'accepted', provider: kind, commit: after });
     forge.state.hooks[0]!.secret = 'changed by hand';
     expect(await push()).toEqual([401]);
-    expect((await install()).installed).toBe('unchanged');
+    // The test delivery shows it; at Gitea, where an edit leaves the secret, the hook is made anew then.
+    expect(await install()).toMatchObject({ installed: kind === 'gitlab' || kind === 'github' ? 'unchanged' : 'updated', verified: true });
     expect(await push()).toEqual([202]);
     expect(forge.state.hooks).toHaveLength(1);
   }
@@ -105,7 +106,8 @@ describe('the route', () => {
     const events = (await service.api('GET', '/events?limit=500')).body.items.filter(
       ({ subject }: { subject: string }) => subject === `source:${source.id}`,
     );
-    expect(events.map(({ type }: { type: string }) => type)).toEqual(['source.created', 'source.changed', 'source.webhook_installed']);
+    const types = events.map(({ type }: { type: string }) => type).filter((type: string) => type !== 'hook.received');
+    expect(types).toEqual(['source.created', 'source.changed', 'source.webhook_installed']);
     const secret = (await secretOf(source.id)) ?? '';
     expect(JSON.stringify([acts, events])).not.toContain(secret);
   });
@@ -152,7 +154,7 @@ describe('the route', () => {
     const source = await create();
     forge.fault({ kind: 'together', method: 'POST', count: 2 });
     const installing = install(source.id);
-    await expect.poll(() => forge.asked().at(-1)).toMatch(/^POST .*hooks$/);
+    await expect.poll(() => forge.asked().at(-1), { timeout: 60_000 }).toMatch(/^POST .*hooks$/);
     await service.api('PATCH', `/sources/${source.id}`, { webhook: { provider: 'gitlab', secret: 'the-second-secret' } });
     await fetch(`${forge.apiUrl}/projects/fleet%2Ftills/hooks`, { method: 'POST' });
     expect(await installing).toMatchObject({ status: 409, body: { code: 'source_changed' } });
@@ -181,7 +183,7 @@ describe('the route', () => {
     const caller = new AbortController();
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
     const installing = fetch(`${service.url}/api/v1/sources/${source.id}/webhook`, { method: 'POST', headers, signal: caller.signal });
-    await expect.poll(() => forge.requests.length).toBe(before + 1);
+    await expect.poll(() => forge.requests.length, { timeout: 60_000 }).toBe(before + 1);
     caller.abort();
     await expect(installing).rejects.toThrow();
     let isOver = false;

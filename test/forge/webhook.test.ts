@@ -39,11 +39,15 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     );
   });
 
+  // An edit at Gitea leaves the secret: such a hook is made anew.
+  const isEdited = kind === 'gitlab' || kind === 'github';
+
   test('that has another secret gets ours, and is repaired where somebody changed it', async () => {
     await using host = await openForge(kind);
     const hook = aHook(host.state, { url: host.hookUrl, secret: 'of somebody else', push: false, mergeRequests: false });
     const installed = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
-    expect(installed).toMatchObject({ id: String(hook.id), installed: 'updated' });
+    expect(installed.installed).toBe('updated');
+    expect(installed.id === String(hook.id)).toBe(isEdited);
     expect(host.state.hooks).toHaveLength(1);
     expect(host.state.hooks[0]).toMatchObject({ secret: SECRET, push: true, mergeRequests: true });
   });
@@ -51,10 +55,8 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
   test('is not known to have our secret unless it was installed with it, though nothing else differs', async () => {
     await using host = await openForge(kind);
     const { id } = await host.forge.installWebhook({ url: host.hookUrl, secret: 'the-old-secret', knownId: null });
-    expect(await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null })).toMatchObject({
-      id,
-      installed: 'updated',
-    });
+    const second = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
+    expect([second.installed, second.id === id]).toEqual(['updated', isEdited]);
     expect(host.state.hooks.map(({ secret }) => secret)).toEqual([SECRET]);
   });
 
@@ -66,7 +68,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(repaired.installed).toBe('updated');
     expect(host.state.hooks).toEqual([expect.objectContaining({ id: Number(repaired.id), active: true, secret: SECRET })]);
     // An edit does not revive one that GitLab has given up on.
-    expect(repaired.id === id).toBe(kind !== 'gitlab');
+    expect(repaired.id === id).toBe(kind === 'github');
   });
 
   test('follows the service to another address; hooks of others stay as they are', async () => {
@@ -78,15 +80,17 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     const before = structuredClone(others);
     const moved = aHook(host.state, { url: host.hookUrl.replace('bellwether.example', 'old.example:8080/base') });
     const installed = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
-    expect(installed).toMatchObject({ id: String(moved.id), installed: 'updated' });
-    expect(host.state.hooks).toEqual([...before, expect.objectContaining({ id: moved.id, url: host.hookUrl })]);
+    expect([installed.installed, installed.id === String(moved.id)]).toEqual(['updated', isEdited]);
+    expect(host.state.hooks).toEqual([...before, expect.objectContaining({ id: Number(installed.id), url: host.hookUrl })]);
   });
 
   test('is found behind more than a page of others', async () => {
     await using host = await openForge(kind);
     for (let at = 0; at < 130; at += 1) aHook(host.state, { url: `http://ci.example/${at}` });
     const hook = aHook(host.state, { url: host.hookUrl });
-    expect(await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null })).toMatchObject({ id: String(hook.id) });
+    expect(await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: String(hook.id) })).toMatchObject({
+      id: String(hook.id),
+    });
     expect(host.state.hooks).toHaveLength(131);
   });
 
@@ -152,9 +156,10 @@ test.each(['gitlab', 'gitea'] as const)('a filter of branches is a difference at
   await using host = await openForge(kind);
   const { id } = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
   host.state.hooks[0]!.branchFilter = 'release/*';
-  const install = () => host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: id });
-  expect(await install()).toMatchObject({ id, installed: 'updated' });
-  expect(await install()).toMatchObject({ id, installed: 'unchanged' });
+  const first = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: id });
+  expect([first.installed, first.id === id]).toEqual(['updated', kind === 'gitlab']);
+  const again = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: first.id });
+  expect(again).toMatchObject({ id: first.id, installed: 'unchanged' });
 });
 
 test('a hook of Gitea that posts in the form of another service is made anew', async () => {

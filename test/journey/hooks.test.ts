@@ -35,7 +35,7 @@ test('GitHub hooks are verified by X-Hub-Signature-256, and its ping is answered
   const { createHmac } = await import('node:crypto');
   await using scene = await openScene();
   const secret = 'a shared secret of GitHub';
-  const source = await scene.source('hub', { webhook: { provider: 'github', secret } });
+  const source = await scene.source('hub', { webhook: { provider: 'github', secret }, pollIntervalSeconds: 86_400 });
   const after = await scene.host.commit('hub', folder({ vlan: 1 }));
   const post = (event: string, payload: unknown, key = secret) => {
     const body = JSON.stringify(payload);
@@ -55,7 +55,7 @@ test('GitHub hooks are verified by X-Hub-Signature-256, and its ping is answered
     ref: 'refs/heads/main',
     before: '0'.repeat(40),
     after,
-    repository: { clone_url: 'https://github.test/x.git' },
+    repository: { clone_url: (await scene.sourceNow(source.id)).url },
     pusher: { name: 'ada' },
   };
   expect((await post('ping', { zen: 'x', hook_id: 1 })).status).toBe(200);

@@ -9,6 +9,9 @@ const SECRET = 'bellwether:a shared secret';
 const seconds = () => String(Math.floor(Date.now() / 1000));
 const hmac = (algorithm: string, text: string, encoding: 'hex' | 'base64') => createHmac(algorithm, SECRET).update(text).digest(encoding);
 
+/** The address of the sample's repository. */
+const REPOSITORY_URL = /("(?:clone_url|git_http_url|href|remoteUrl|repository_url)": ")[^"]*"/g;
+
 type Host = {
   name: string;
   webhook: { provider: string; secret: string; options?: Record<string, unknown> };
@@ -85,7 +88,8 @@ test("each host's signed push wakes its source, and a forged one does not", { ti
     const source = await scene.source(name, { webhook, pollIntervalSeconds: 86_400 });
     await eventually(`${name} was looked at`, async () => (await scene.sourceNow(source.id)).status === 'empty');
     const after = await scene.host.commit(name, folder({ vlan: 1 }));
-    const body = fixture(sample).toString().replaceAll(AFTER, after);
+    const { url } = await scene.sourceNow(source.id);
+    const body = fixture(sample).toString().replaceAll(AFTER, after).replaceAll(REPOSITORY_URL, `$1${url}"`);
     const post = async (signed: Record<string, string>) => {
       const response = await fetch(source.hookUrl, { method: 'POST', body, headers: { 'content-type': 'application/json', ...signed } });
       const told = (await response.json()) as { code?: string; outcome?: string };

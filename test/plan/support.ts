@@ -52,6 +52,7 @@ type Request = {
   number: number;
   state: string;
   commit: string | null;
+  base: string | null;
   verdict: string | null;
   posting: string;
   commentUrl: string | null;

@@ -9,10 +9,13 @@ import {
   type Hook,
   nextId,
   pageOf,
+  repositoryUrlOf,
 } from './forge-server.ts';
 
+type Push = Parameters<ForgeKindServer['push']>[1];
+
 /** Gitea (and Forgejo): routers/api/v1 and services/webhook of its source. */
-export const giteaServer: ForgeKindServer = {
+const serverOf = (push: ForgeKindServer['push']): ForgeKindServer => ({
   apiPath: '/api/v1',
   answer: (request, state, origin) => {
     const holder = holderOf(request, state);
@@ -23,37 +26,45 @@ export const giteaServer: ForgeKindServer = {
     if (request.path === '/user')
       return may('account') ? { status: 200, body: { id: holder.accountId, login: 'bellwether' } } : denied('read:user');
     const prefix = `/repos/${state.repository}`;
+    if (request.path === prefix) return { status: 200, body: { id: 42, full_name: state.repository } };
     if (!request.path.startsWith(`${prefix}/`)) return notFound();
     const rest = request.path.slice(prefix.length);
     const who = { origin, accountId: holder.accountId };
-    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state) : denied('write:repository');
+    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state, { origin, push }) : denied('write:repository');
     if (rest.startsWith('/statuses/')) return may('status') ? statuses(request, rest, state) : denied('write:repository');
     if (rest.startsWith('/issues/')) return may('comment') ? comments(request, rest, state, who) : denied('write:issue');
     return rest === '/pulls' ? pulls(request, state, origin) : notFound();
   },
-  push: (hook, { ref, before, after, repositoryUrl }) => {
-    const repository = { full_name: 'fleet/tills', clone_url: repositoryUrl };
-    const body = JSON.stringify({ ref, before, after, repository, pusher: { login: 'ada' }, commits: [] });
-    const signature = hook.secret === '' ? '' : createHmac('sha256', hook.secret).update(body).digest('hex');
-    const id = randomUUID();
-    const copies = ['gitea', 'gogs', 'github'].flatMap((name) => [
-      [`x-${name}-event`, 'push'],
-      [`x-${name}-delivery`, id],
-    ]);
-    const signatures = { 'x-gitea-signature': signature, 'x-gogs-signature': signature, 'x-hub-signature-256': `sha256=${signature}` };
-    return { headers: { 'content-type': 'application/json', ...Object.fromEntries(copies), ...signatures }, body };
-  },
-};
+  push,
+});
+
+function push(hook: Hook, { ref, before, after, repositoryUrl }: Push): { headers: Record<string, string>; body: string } {
+  const repository = { id: 42, full_name: 'fleet/tills', clone_url: repositoryUrl, default_branch: 'main' };
+  const json = JSON.stringify({ ref, before, after, repository, pusher: { login: 'ada' }, commits: [] });
+  const signature = hook.secret === '' ? '' : createHmac('sha256', hook.secret).update(json).digest('hex');
+  const id = randomUUID();
+  const copies = ['gitea', 'gogs', 'github'].flatMap((name) => [
+    [`x-${name}-event`, 'push'],
+    [`x-${name}-delivery`, id],
+  ]);
+  const signatures = { 'x-gitea-signature': signature, 'x-gogs-signature': signature, 'x-hub-signature-256': `sha256=${signature}` };
+  const headers = { ...Object.fromEntries(copies), ...signatures };
+  if (hook.json) return { headers: { 'content-type': 'application/json', ...headers }, body: json };
+  // The signature is of the JSON all the same.
+  return {
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    body: new URLSearchParams({ payload: json }).toString(),
+  };
+}
+
+export const giteaServer = serverOf(push);
 
 /** Sends Gitea's headers, and the same under its own name. */
-export const forgejoServer: ForgeKindServer = {
-  ...giteaServer,
-  push: (hook, push) => {
-    const { headers, body } = giteaServer.push(hook, push);
-    const own = Object.entries(headers).filter(([name]) => name.startsWith('x-gitea-'));
-    return { headers: { ...headers, ...Object.fromEntries(own.map(([name, value]) => [name.replace('gitea', 'forgejo'), value])) }, body };
-  },
-};
+export const forgejoServer = serverOf((hook, told) => {
+  const { headers, body } = push(hook, told);
+  const own = Object.entries(headers).filter(([name]) => name.startsWith('x-gitea-'));
+  return { headers: { ...headers, ...Object.fromEntries(own.map(([name, value]) => [name.replace('gitea', 'forgejo'), value])) }, body };
+});
 
 const says = (status: number, message: string): ForgeAnswer => ({ status, body: { message, url: 'http://gitea.internal/api/swagger' } });
 const notFound = (): ForgeAnswer => ({
@@ -74,7 +85,9 @@ function list<T>({ query }: ForgeRequest, all: readonly T[], view: (item: T) => 
   return { status: 200, headers: { 'x-total-count': String(all.length) }, body: pageOf(all, page, size).items.map(view) };
 }
 
-function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
+type Sender = { origin: string; push: ForgeKindServer['push'] };
+
+function hooks(request: ForgeRequest, rest: string, state: ForgeState, { origin, push }: Sender): ForgeAnswer {
   const { method, body } = request;
   const view = (hook: Hook) => ({
     id: hook.id,
@@ -91,31 +104,45 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAns
     // What an edit does not name goes back to `push`.
     const events: string[] = body.events?.length ? body.events : ['push'];
     const opens = events.includes('pull_request') || events.includes('pull_request_only');
+    const refs = events.includes('create') && events.includes('delete');
     const syncs = events.includes('pull_request') || events.includes('pull_request_sync');
-    Object.assign(hook, { push: events.includes('push'), tags: events.includes('push'), mergeRequests: opens && syncs });
+    Object.assign(hook, { push: events.includes('push'), tags: events.includes('push'), mergeRequests: opens && syncs, refs });
     hook.active = body.active ?? hook.active;
     hook.branchFilter = body.branch_filter ?? '';
     hook.url = body.config?.url ?? hook.url;
-    hook.secret = body.config?.secret ?? hook.secret;
     hook.json = (body.config?.content_type ?? (hook.json ? 'json' : 'form')) === 'json';
   };
   if (rest === '/hooks' && method === 'POST') {
     const { type = '', config = {} } = body;
     if (!['gitea', 'forgejo', 'gogs', 'slack', 'discord'].includes(type)) return says(422, `Invalid hook type: ${type}`);
     for (const name of ['url', 'content_type'] as const) if (config[name] === undefined) return says(422, `Missing config option: ${name}`);
-    const hook = aHook(state, { url: config.url ?? '', type, active: false });
+    const hook = aHook(state, { url: config.url ?? '', type, active: false, secret: config.secret ?? '' });
     write(hook);
     return { status: 201, body: view(hook) };
   }
+  const tested = state.hooks.find(({ id }) => rest === `/hooks/${id}/tests` && method === 'POST');
+  if (tested !== undefined) {
+    const { headCommit: commit } = state;
+    // Nothing is sent of a repository without a commit. The delivery waits in a queue.
+    if (commit === null) return { status: 204 };
+    const delivery = { ref: 'refs/heads/main', before: commit, after: commit, repositoryUrl: repositoryUrlOf(state, origin) };
+    return { status: 204, deliver: { hook: tested, delivery: push(tested, delivery) } };
+  }
   const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
   if (hook === undefined) return notFound();
+  if (method === 'GET') return { status: 200, body: view(hook) };
+  // Everything but the secret is written.
   if (method === 'DELETE') state.hooks.splice(state.hooks.indexOf(hook), 1);
   else write(hook);
   return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(hook) };
 }
 
-function eventsOf({ push, mergeRequests }: Hook): string[] {
-  return [...(push ? ['push'] : []), ...(mergeRequests ? ['pull_request', 'pull_request_sync'] : [])];
+function eventsOf({ push, mergeRequests, refs }: Hook): string[] {
+  return [
+    ...(refs ? ['create', 'delete'] : []),
+    ...(push ? ['push'] : []),
+    ...(mergeRequests ? ['pull_request', 'pull_request_sync'] : []),
+  ];
 }
 
 function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {

@@ -9,6 +9,7 @@ import {
   type Hook,
   nextId,
   pageOf,
+  repositoryUrlOf,
 } from './forge-server.ts';
 
 /** GitHub Enterprise Server, which answers as github.com does: https://docs.github.com/rest */
@@ -24,22 +25,29 @@ export const githubServer: ForgeKindServer = {
     const denied = () => says(403, 'Resource not accessible by personal access token');
     if (request.path === '/user') return may('account') ? { status: 200, body: { id: holder.accountId, login: 'bellwether' } } : denied();
     const prefix = `/repos/${state.repository}`;
+    if (request.path === prefix) return { status: 200, body: { id: 42, full_name: state.repository } };
     if (!request.path.startsWith(`${prefix}/`)) return says(404, 'Not Found');
     const rest = request.path.slice(prefix.length);
     const who = { origin, accountId: holder.accountId };
-    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state) : denied();
+    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state, origin) : denied();
     if (rest.startsWith('/statuses/')) return may('status') ? statuses(request, rest, state) : denied();
     if (rest.startsWith('/issues/')) return may('comment') ? comments(request, rest, state, who) : denied();
     return rest === '/pulls' ? pulls(request, state, origin) : says(404, 'Not Found');
   },
   push: (hook, { ref, before, after, repositoryUrl }) => {
-    const repository = { full_name: 'fleet/tills', clone_url: repositoryUrl };
-    const body = JSON.stringify({ ref, before, after, repository, pusher: { name: 'ada' }, commits: [] });
-    const signature = `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`;
-    const headers = { 'x-github-event': 'push', 'x-github-delivery': randomUUID(), 'x-hub-signature-256': signature };
-    return { headers: { 'content-type': 'application/json', ...headers }, body };
+    const repository = { id: 42, full_name: 'fleet/tills', clone_url: repositoryUrl, default_branch: 'main' };
+    return delivery(hook, 'push', { ref, before, after, repository, pusher: { name: 'ada' }, commits: [] });
   },
 };
+
+/** A form is signed as it is sent. */
+function delivery(hook: Hook, event: string, payload: unknown): { headers: Record<string, string>; body: string } {
+  const json = JSON.stringify(payload);
+  const body = hook.json ? json : new URLSearchParams({ payload: json }).toString();
+  const signature = `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`;
+  const headers = { 'x-github-event': event, 'x-github-delivery': randomUUID(), 'x-hub-signature-256': signature };
+  return { headers: { 'content-type': hook.json ? 'application/json' : 'application/x-www-form-urlencoded', ...headers }, body };
+}
 
 const says = (status: number, message: string, errors?: unknown[]): ForgeAnswer => ({
   status,
@@ -54,7 +62,7 @@ function list<T>({ query, path }: ForgeRequest, all: readonly T[], view: (item: 
   return { status: 200, headers: hasNext ? { link } : {}, body: items.map(view) };
 }
 
-function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
+function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: string): ForgeAnswer {
   const { method, body } = request;
   const view = (hook: Hook) => ({
     type: 'Repository',
@@ -94,6 +102,12 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAns
     const hook = aHook(state, { url, mergeRequests: false });
     write(hook);
     return { status: 201, body: view(hook) };
+  }
+  const pinged = state.hooks.find(({ id }) => rest === `/hooks/${id}/pings` && method === 'POST');
+  if (pinged !== undefined) {
+    const repository = { id: 42, full_name: 'fleet/tills', clone_url: repositoryUrlOf(state, origin) };
+    const ping = { zen: 'Keep it logically awesome.', hook_id: pinged.id, hook: { type: 'Repository' }, repository };
+    return { status: 204, deliver: { hook: pinged, delivery: delivery(pinged, 'ping', ping) } };
   }
   const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
   if (hook === undefined) return says(404, 'Not Found');

@@ -9,7 +9,10 @@ import {
   type Hook,
   nextId,
   pageOf,
+  repositoryUrlOf,
 } from './forge-server.ts';
+
+type Push = Parameters<ForgeKindServer['push']>[1];
 
 /** GitLab 19: https://docs.gitlab.com/api/rest/, /api/project_webhooks/, /api/notes/, /api/commits/ */
 export const gitlabServer: ForgeKindServer = {
@@ -22,27 +25,30 @@ export const gitlabServer: ForgeKindServer = {
     const [, project, rest = ''] = /^\/projects\/([^/]+)(\/.*)?$/.exec(request.path) ?? [];
     if (project === undefined || decodeURIComponent(project) !== state.repository) return says(404, '404 Project Not Found');
     const may = (what: string) => holder.may.includes(what);
-    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state) : says(403, '403 Forbidden');
+    if (rest === '') return { status: 200, body: { id: 1, path_with_namespace: state.repository } };
+    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state, origin) : says(403, '403 Forbidden');
     if (rest.startsWith('/statuses/')) return may('status') ? statuses(request, rest, state) : insufficientScope();
     if (!rest.startsWith('/merge_requests')) return says(404, '404 Not Found');
     return may('comment') ? mergeRequests(request, rest, state, { origin, accountId: holder.accountId }) : insufficientScope();
   },
-  push: (hook, { ref, before, after, repositoryUrl }) => {
-    const body = JSON.stringify({
-      object_kind: ref.startsWith('refs/tags/') ? 'tag_push' : 'push',
-      ...{ ref, before, after, checkout_sha: after, user_username: 'ada', project_id: 1 },
-      project: { id: 1, path_with_namespace: 'fleet/tills', git_http_url: repositoryUrl, default_branch: 'main' },
-      ...{ commits: [], total_commits_count: 1 },
-    });
-    const id = randomUUID();
-    const headers = { 'content-type': 'application/json', 'x-gitlab-event': 'Push Hook', 'idempotency-key': id };
-    if (!hook.signs) return { headers: { ...headers, 'x-gitlab-token': hook.secret }, body };
-    const at = String(Math.floor(Date.now() / 1000));
-    const key = Buffer.from(hook.secret.slice('whsec_'.length), 'base64');
-    const signature = `v1,${createHmac('sha256', key).update(`${id}.${at}.${body}`).digest('base64')}`;
-    return { headers: { ...headers, 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': signature }, body };
-  },
+  push,
 };
+
+function push(hook: Hook, { ref, before, after, repositoryUrl }: Push): { headers: Record<string, string>; body: string } {
+  const body = JSON.stringify({
+    object_kind: ref.startsWith('refs/tags/') ? 'tag_push' : 'push',
+    ...{ ref, before, after, checkout_sha: after, user_username: 'ada', project_id: 1 },
+    project: { id: 1, path_with_namespace: 'fleet/tills', git_http_url: repositoryUrl, default_branch: 'main' },
+    ...{ commits: [], total_commits_count: 1 },
+  });
+  const id = randomUUID();
+  const headers = { 'content-type': 'application/json', 'x-gitlab-event': 'Push Hook', 'idempotency-key': id };
+  if (!hook.signs) return { headers: { ...headers, 'x-gitlab-token': hook.secret }, body };
+  const at = String(Math.floor(Date.now() / 1000));
+  const key = Buffer.from(hook.secret.slice('whsec_'.length), 'base64');
+  const signature = `v1,${createHmac('sha256', key).update(`${id}.${at}.${body}`).digest('base64')}`;
+  return { headers: { ...headers, 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': signature }, body };
+}
 
 const says = (status: number, message: unknown): ForgeAnswer => ({ status, body: { message } });
 
@@ -65,7 +71,7 @@ function list<T>({ query, path }: ForgeRequest, all: readonly T[], view: (item: 
   return { status: 200, headers, body: items.map(view) };
 }
 
-function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
+function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: string): ForgeAnswer {
   const { method, body } = request;
   const view = (hook: Hook) => ({
     id: hook.id,
@@ -99,6 +105,8 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAns
     write(hook);
     return { status: 201, body: view(hook) };
   }
+  const tested = state.hooks.find(({ id }) => rest === `/hooks/${id}/test/push_events` && method === 'POST');
+  if (tested !== undefined) return test(tested, state, origin);
   const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
   if (hook === undefined) return says(404, '404 Not found');
   if (method === 'DELETE') {
@@ -108,6 +116,18 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState): ForgeAns
   if (method !== 'PUT') return says(405, '405 Not Allowed');
   write(hook);
   return { status: 200, body: view(hook) };
+}
+
+/** Answered when the delivery was. */
+function test(hook: Hook, state: ForgeState, origin: string): ForgeAnswer {
+  const { headCommit: after } = state;
+  if (after === null) return says(422, 'Ensure the project has at least one commit.');
+  const delivery = push(hook, { ref: 'refs/heads/main', before: 'c'.repeat(40), after, repositoryUrl: repositoryUrlOf(state, origin) });
+  const then = (received: Response | Error): ForgeAnswer => {
+    if (received instanceof Error) return says(422, 'Failed to open TCP connection');
+    return received.ok ? { status: 201, body: { message: '201 Created' } } : says(422, 'Hook executed successfully but returned HTTP 401');
+  };
+  return { status: 201, deliver: { hook, delivery, then } };
 }
 
 const STATUS_STATES = ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'];

@@ -54,7 +54,13 @@ const Body = z
   })
   .partial();
 type Body = z.output<typeof Body>;
-export type ForgeAnswer = { status: number; body?: unknown; headers?: Record<string, string> };
+export type ForgeAnswer = {
+  status: number;
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** A delivery that the request causes: after the answer, or before it where the answer depends on it. */
+  deliver?: { hook: Hook; delivery: { headers: Record<string, string>; body: string }; then?: (received: Response | Error) => ForgeAnswer };
+};
 
 export type Hook = {
   id: number;
@@ -65,6 +71,8 @@ export type Hook = {
   push: boolean;
   tags: boolean;
   mergeRequests: boolean;
+  /** Gitea: `create` and `delete`. */
+  refs: boolean;
   verifiesTls: boolean;
   active: boolean;
   json: boolean;
@@ -87,6 +95,12 @@ export type ForgeState = {
   tokens: Record<string, { accountId: number; may: readonly string[] }>;
   /** GitLab 19.0 and later. */
   storesSigningTokens: boolean;
+  /** As the host names it in hooks; null: at the address below which its API is. */
+  publicUrl: string | null;
+  /** What its branch shows; null: there is no commit yet. */
+  headCommit: string | null;
+  /** Nothing that it sends is received. */
+  isCutOff: boolean;
 };
 
 /** What is particular to a kind of host. */
@@ -118,6 +132,9 @@ export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?:
     mergeRequests: [{ number: 1, head: 'a'.repeat(40), target: 'main', title: 'VLAN 7', open: true }],
     tokens: { [TOKEN]: { accountId: ACCOUNT, may: ['webhook', 'comment', 'status', 'account'] } },
     storesSigningTokens: true,
+    publicUrl: null,
+    headCommit: 'd'.repeat(40),
+    isCutOff: false,
   };
   const faults: Armed[] = [];
   const requests: ForgeRequest[] = [];
@@ -142,11 +159,20 @@ export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?:
     if (fault?.kind === 'together') await fault.gathered;
     if (fault?.kind === 'reset') return void response.destroy();
     if (fault?.kind === 'answer') return void response.writeHead(fault.status, fault.headers).end(fault.body);
-    const { status, body, headers } = kind.answer(request, state, origin);
+    const answer = kind.answer(request, state, origin);
+    const { deliver } = answer;
+    const { status, body, headers } = deliver?.then === undefined ? answer : deliver.then(await send(deliver.hook, deliver.delivery));
     if (fault?.kind === 'lost') return void response.destroy();
     response
       .writeHead(status, { 'content-type': 'application/json', ...headers })
       .end(body === undefined ? undefined : JSON.stringify(body));
+    if (deliver !== undefined && deliver.then === undefined) await send(deliver.hook, deliver.delivery);
+  };
+  const send = async (hook: Hook, { headers, body }: { headers: Record<string, string>; body: string }): Promise<Response | Error> => {
+    if (state.isCutOff) return new Error('connection refused');
+    return fetch(hook.url, { method: 'POST', headers, body, signal: AbortSignal.timeout(60_000) }).catch((error: unknown) =>
+      error instanceof Error ? error : new Error(String(error)),
+    );
   };
   const pass = (incoming: IncomingMessage, response: ServerResponse): void => {
     if (options.gitUrl === undefined) return void response.writeHead(404).end();
@@ -180,7 +206,7 @@ export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?:
         state.hooks
           .filter((hook) => hook.active && (push.ref.startsWith('refs/tags/') ? hook.tags : hook.push))
           .map((hook) => {
-            const { headers, body } = kind.push(hook, { ...push, repositoryUrl: `${origin}/${state.repository}.git` });
+            const { headers, body } = kind.push(hook, { ...push, repositoryUrl: repositoryUrlOf(state, origin) });
             return fetch(hook.url, { method: 'POST', headers, body, signal: AbortSignal.timeout(60_000) });
           }),
       ),
@@ -212,6 +238,11 @@ export function nextId(): number {
   return lastId;
 }
 
+/** As hooks name it. */
+export function repositoryUrlOf({ repository, publicUrl }: ForgeState, origin: string): string {
+  return `${publicUrl ?? origin}/${repository}.git`;
+}
+
 /** A page of a list. */
 export function pageOf<T>(all: readonly T[], page: number, size: number): { items: T[]; hasNext: boolean } {
   return { items: all.slice((page - 1) * size, page * size), hasNext: page * size < all.length };
@@ -225,7 +256,10 @@ export function aComment(state: ForgeState, over: Partial<Comment> = {}): Commen
 }
 
 export function aHook(state: ForgeState, over: Partial<Hook> & { url: string }): Hook {
-  const plain = { secret: '', push: true, tags: true, mergeRequests: true, verifiesTls: false, active: true, json: true, branchFilter: '' };
+  const plain = {
+    ...{ secret: '', push: true, tags: true, mergeRequests: true, refs: true },
+    ...{ verifiesTls: false, active: true, json: true, branchFilter: '' },
+  };
   const hook = { id: nextId(), type: 'gitea', ...plain, ...over };
   state.hooks.push(hook);
   return hook;

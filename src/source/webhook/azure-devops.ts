@@ -1,15 +1,32 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { invalid } from '../../errors.ts';
 import { equalInConstantTime } from '../../tokens.ts';
 import type { HookOptions } from './options.ts';
-import { CommitId, DisplayText, DisplayUrl, deliveryIdOf, eventOf, FullRef, parseJson, parseShape, pokeOf, textOf } from './payload.ts';
-import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
+import {
+  branchRef,
+  CommitId,
+  changesOf,
+  DisplayText,
+  eventOf,
+  FullRef,
+  ignored,
+  keyOf,
+  Numbered,
+  parseJson,
+  part,
+  pokeOf,
+  present,
+  quoted,
+  RepositoryId,
+  RepositoryUrl,
+  read,
+  textOf,
+  Word,
+} from './payload.ts';
+import type { HookRepository, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, secretInvalid, unauthorized, verifyToken } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['token'];
-/** Of one push; Git hosts send far fewer. */
-const MAX_CHANGES = 10_000;
-
 /**
  * Azure DevOps signs nothing: it proves itself by basic authentication (the secret is `user:password`) or, by the option `header`, with the secret
  * in a header. Whatever is answered besides 2xx, 408, 410, 502, 503 and 504 puts its hook on probation, during which events are lost.
@@ -60,20 +77,16 @@ function verifyHeader(request: HookRequest, secret: string | null, header: strin
   return token ? verifyToken(token, secret) : unauthorized(`${header} is missing`);
 }
 
-const Repository = z.object({ remoteUrl: DisplayUrl }).optional().catch(undefined);
-const Person = z.object({ displayName: DisplayText }).optional().catch(undefined);
-const Envelope = z.object({ id: z.string().max(1000), eventType: z.string().max(100) });
-const Push = z.object({
-  resource: z.object({
-    refUpdates: z.array(z.object({ name: FullRef, oldObjectId: CommitId, newObjectId: CommitId })).max(MAX_CHANGES),
-    repository: Repository,
-    pushedBy: Person,
-  }),
-});
-const PullRequest = z.object({
-  resource: z.object({
-    pullRequestId: z.number().int().positive(),
-    lastMergeSourceCommit: z.object({ commitId: CommitId }),
+const Repository = part({ id: RepositoryId, remoteUrl: RepositoryUrl, sshUrl: RepositoryUrl, defaultBranch: Word });
+const Person = part({ displayName: DisplayText });
+const Envelope = part({ id: Word, eventType: Word });
+const Update = part({ name: FullRef, oldObjectId: CommitId, newObjectId: CommitId });
+// A subscription may send minimal details, or none: then it is a push of any ref.
+const Push = part({ resource: part({ refUpdates: changesOf(Update), repository: Repository, pushedBy: Person }) });
+const PullRequest = part({
+  resource: part({
+    pullRequestId: Numbered,
+    lastMergeSourceCommit: part({ commitId: CommitId }),
     repository: Repository,
     createdBy: Person,
   }),
@@ -83,21 +96,28 @@ const PULL_REQUESTS = ['git.pullrequest.created', 'git.pullrequest.updated', 'gi
 
 function parse(request: HookRequest): ParsedHook {
   const body = parseJson(textOf(request));
-  const { id, eventType } = parseShape(body, Envelope);
-  const deliveryId = deliveryIdOf({ ...request, headers: new Map([['id', id]]) }, ['id']);
+  const { id, eventType } = read(body, Envelope);
+  const key = keyOf({ ...request, headers: new Map(id === undefined ? [] : [['id', id]]) }, ['id']);
   if (eventType === 'git.push') {
-    const { refUpdates, repository, pushedBy } = parseShape(body, Push).resource;
-    const changes = refUpdates.map(({ name, oldObjectId, newObjectId }) => {
-      return { event: eventOf(name), ref: name, before: oldObjectId, after: newObjectId };
-    });
-    return pokeOf(deliveryId, changes, { repositoryUrl: repository?.remoteUrl, pusher: pushedBy?.displayName });
+    const { refUpdates, repository, pushedBy } = read(body, Push).resource;
+    const changes = refUpdates?.map(({ name: ref, oldObjectId: before, newObjectId: after }) => ({
+      ...{ event: eventOf(ref), ref, before, after },
+    }));
+    return pokeOf(key, changes ?? null, { repository: repositoryOf(repository), pusher: pushedBy.displayName });
   }
-  if (!PULL_REQUESTS.includes(eventType)) return { kind: 'ignored', deliveryId, reason: `event "${eventType}"` };
-  const { pullRequestId, lastMergeSourceCommit, repository, createdBy } = parseShape(body, PullRequest).resource;
-  // The one ref that is there for forks, too; its commit is the trial merge of this head.
-  const ref = `refs/pull/${pullRequestId}/merge`;
-  return pokeOf(deliveryId, [{ event: 'merge_request', ref, before: null, after: lastMergeSourceCommit.commitId }], {
-    repositoryUrl: repository?.remoteUrl,
-    pusher: createdBy?.displayName,
-  });
+  if (eventType === undefined || !PULL_REQUESTS.includes(eventType))
+    return ignored(key, eventType === undefined ? 'it names no event' : `event ${quoted(eventType)}`);
+  const { pullRequestId, lastMergeSourceCommit, repository, createdBy } = read(body, PullRequest).resource;
+  if (pullRequestId === undefined) return ignored(key, `event ${quoted(eventType)} names no pull request`);
+  return {
+    // The one ref that is there for forks, too; its commit is the trial merge of this head.
+    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${pullRequestId}/merge`, before: null },
+    after: lastMergeSourceCommit.commitId,
+    repository: repositoryOf(repository),
+    pusher: createdBy.displayName,
+  };
+}
+
+function repositoryOf({ id, remoteUrl, sshUrl, defaultBranch }: z.output<typeof Repository>): HookRepository {
+  return { id, urls: present([remoteUrl, sshUrl]), defaultBranch: branchRef(defaultBranch) };
 }

@@ -1,12 +1,26 @@
 import { z } from 'zod';
-import { CommitId, DisplayText, DisplayUrl, deliveryIdOf, FullRef, malformed, parseJson, parseShape, pokeOf, textOf } from './payload.ts';
+import {
+  CommitId,
+  changesOf,
+  DisplayText,
+  FullRef,
+  ignored,
+  keyOf,
+  parseJson,
+  part,
+  pokeOf,
+  present,
+  quoted,
+  RepositoryId,
+  RepositoryUrl,
+  read,
+  textOf,
+  Word,
+} from './payload.ts';
 import type { HookRequest, ParsedHook, RefChange, SecretKind, WebhookProvider } from './provider.ts';
 import { checkSecret, verifyHubSignature } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
-/** Of one push; Git hosts send far fewer. */
-const MAX_CHANGES = 10_000;
-
 /** bitbucket.org. Above 256 KB it sends no hook at all: polling finds such a push. */
 export const bitbucketCloud: WebhookProvider = {
   name: 'bitbucket-cloud',
@@ -17,60 +31,56 @@ export const bitbucketCloud: WebhookProvider = {
   parse,
 };
 
-const Side = z.object({ type: z.string().max(100), name: z.string(), target: z.object({ hash: CommitId }) }).nullish();
+const Side = z
+  .object({ type: Word, name: Word, target: part({ hash: CommitId }) })
+  .nullish()
+  .catch(null);
 const About = {
-  repository: z
-    .object({ links: z.object({ html: z.object({ href: DisplayUrl }) }) })
-    .optional()
-    .catch(undefined),
-  actor: z.object({ nickname: DisplayText, display_name: DisplayText }).optional().catch(undefined),
+  repository: part({ uuid: RepositoryId, full_name: Word, links: part({ html: part({ href: RepositoryUrl }) }) }),
+  actor: part({ nickname: DisplayText, display_name: DisplayText }),
 };
-const Push = z.object({ push: z.object({ changes: z.array(z.object({ new: Side, old: Side })).max(MAX_CHANGES) }), ...About });
-const PullRequest = z.object({
-  pullrequest: z.object({
-    source: z.object({
-      branch: z.object({ name: z.string() }),
-      // Shortened to 12 digits here, in pushes whole.
-      commit: z.object({ hash: CommitId.nullable().catch(null) }).nullish(),
-    }),
-  }),
+const Push = part({ push: part({ changes: changesOf(z.object({ new: Side, old: Side })) }), ...About });
+// The commit is shortened to 12 digits here, in pushes whole.
+const PullRequest = part({
+  pullrequest: part({ source: part({ branch: part({ name: Word }), commit: part({ hash: CommitId }) }) }),
   ...About,
 });
 
 const PULL_REQUESTS = ['pullrequest:created', 'pullrequest:updated', 'pullrequest:fulfilled', 'pullrequest:rejected'];
 
 function parse(request: HookRequest): ParsedHook {
-  const deliveryId = deliveryIdOf(request, ['x-request-uuid']);
-  const event = request.headers.get('x-event-key');
-  if (!event) throw malformed('X-Event-Key is missing');
+  const key = keyOf(request, ['x-request-uuid']);
+  const body = parseJson(textOf(request));
+  const event = request.headers.get('x-event-key') ?? undefined;
+  if (event === 'diagnostics:ping') return { kind: 'ping', ...key };
   if (event === 'repo:push') {
-    const body = parseShape(parseJson(textOf(request)), Push);
-    return pokeOf(deliveryId, body.push.changes.map(changeOf), aboutOf(body));
+    const push = read(body, Push);
+    const changes = push.push.changes?.map(changeOf).filter((change) => change !== null) ?? null;
+    return pokeOf(key, changes, aboutOf(push));
   }
-  if (!PULL_REQUESTS.includes(event)) return { kind: 'ignored', deliveryId, reason: `event "${event.slice(0, 100)}"` };
-  const body = parseShape(parseJson(textOf(request)), PullRequest);
-  const { branch, commit } = body.pullrequest.source;
+  if (event === undefined || !PULL_REQUESTS.includes(event))
+    return ignored(key, event === undefined ? 'header X-Event-Key is missing' : `event ${quoted(event)}`);
+  const { pullrequest, ...about } = read(body, PullRequest);
+  const { branch, commit } = pullrequest.source;
   // There is no ref for the pull request itself.
   const ref = fullRef('heads', branch.name);
-  return pokeOf(deliveryId, [{ event: 'merge_request', ref, before: null, after: commit?.hash ?? null }], aboutOf(body));
+  return { kind: 'poke', ...key, event: 'merge_request', ref, before: null, after: commit.hash, ...aboutOf(about) };
 }
 
-function changeOf(change: z.output<typeof Push>['push']['changes'][number]): RefChange {
-  const side = change.new ?? change.old;
-  if (side == null) throw malformed('a change has neither "new" nor "old"');
+/** null: neither side of the change can be read. */
+function changeOf({ new: after, old: before }: { new?: z.output<typeof Side>; old?: z.output<typeof Side> }): RefChange | null {
+  const side = after ?? before;
+  if (side == null) return null;
   const isTag = side.type === 'tag' || side.type === 'annotated_tag';
-  return {
-    event: isTag ? 'tag' : 'push',
-    ref: fullRef(isTag ? 'tags' : 'heads', side.name),
-    before: change.old?.target.hash ?? null,
-    after: change.new?.target.hash ?? null,
-  };
+  const ref = fullRef(isTag ? 'tags' : 'heads', side.name);
+  return { event: isTag ? 'tag' : 'push', ref, before: before?.target.hash ?? null, after: after?.target.hash ?? null };
 }
 
-function fullRef(folder: 'heads' | 'tags', name: string): string {
-  return parseShape(`refs/${folder}/${name}`, FullRef);
+function fullRef(folder: 'heads' | 'tags', name: string | undefined): string | null {
+  return name === undefined ? null : FullRef.parse(`refs/${folder}/${name}`);
 }
 
 function aboutOf({ repository, actor }: Pick<z.output<typeof Push>, 'repository' | 'actor'>) {
-  return { repositoryUrl: repository?.links.html.href, pusher: actor?.nickname ?? actor?.display_name };
+  const { uuid: id, full_name: path, links } = repository;
+  return { repository: { id, path, urls: present([links.html.href]) }, pusher: actor.nickname ?? actor.display_name };
 }

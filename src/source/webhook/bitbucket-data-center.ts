@@ -1,24 +1,28 @@
 import { z } from 'zod';
 import {
   CommitId,
+  changesOf,
   DisplayText,
-  DisplayUrl,
-  deliveryIdOf,
   eventOf,
   FullRef,
-  malformed,
+  ignored,
+  keyOf,
+  Numbered,
   parseJson,
-  parseShape,
+  part,
   pokeOf,
+  present,
+  quoted,
+  RepositoryId,
+  RepositoryUrl,
+  read,
   textOf,
+  Word,
 } from './payload.ts';
-import type { HookRequest, ParsedHook, SecretKind, WebhookProvider } from './provider.ts';
+import type { DeliveryKey, HookRepository, HookRequest, ParsedHook, SecretKind, WebhookProvider } from './provider.ts';
 import { checkSecret, verifyHubSignature } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
-/** Of one push; Git hosts send far fewer. */
-const MAX_CHANGES = 10_000;
-
 /** Bitbucket Data Center and Server. */
 export const bitbucketDataCenter: WebhookProvider = {
   name: 'bitbucket-data-center',
@@ -29,58 +33,59 @@ export const bitbucketDataCenter: WebhookProvider = {
   parse,
 };
 
-/** One of the clone links is for SSH. */
-const Repository = z
-  .object({ links: z.object({ clone: z.array(z.object({ href: DisplayUrl })) }) })
-  .optional()
-  .catch(undefined);
-const Actor = z.object({ name: DisplayText }).optional().catch(undefined);
-const Change = z.object({ ref: z.object({ id: FullRef }), fromHash: CommitId, toHash: CommitId });
-const RefsChanged = z.object({ changes: z.array(Change).max(MAX_CHANGES), repository: Repository, actor: Actor });
-const PullRequest = z.object({
-  pullRequest: z.object({
-    id: z.number().int().positive(),
-    fromRef: z.object({ latestCommit: CommitId }),
-    toRef: z.object({ repository: Repository }).optional().catch(undefined),
+/** Versions before 7 send no links. One of the clone links is for SSH. */
+const Repository = part({
+  id: RepositoryId,
+  slug: Word,
+  project: part({ key: Word }),
+  links: part({
+    clone: z
+      .array(part({ href: RepositoryUrl }))
+      .max(10)
+      .catch([]),
   }),
+});
+const Actor = part({ name: DisplayText });
+const Change = part({ ref: part({ id: FullRef }), fromHash: CommitId, toHash: CommitId });
+const RefsChanged = part({ changes: changesOf(Change), repository: Repository, actor: Actor });
+const PullRequest = part({
+  pullRequest: part({ id: Numbered, fromRef: part({ latestCommit: CommitId }), toRef: part({ repository: Repository }) }),
   /** Only there when commits were pushed. */
-  previousFromHash: CommitId.optional(),
+  previousFromHash: CommitId,
   actor: Actor,
 });
 
 const PULL_REQUESTS = ['pr:opened', 'pr:from_ref_updated', 'pr:merged', 'pr:declined'];
 
 function parse(request: HookRequest): ParsedHook {
-  const deliveryId = deliveryIdOf(request, ['x-request-id']);
-  const event = request.headers.get('x-event-key');
-  if (!event) throw malformed('X-Event-Key is missing');
-  if (event === 'diagnostics:ping') return { kind: 'ping', deliveryId };
-  if (event === 'repo:refs_changed') return refsChanged(deliveryId, parseShape(parseJson(textOf(request)), RefsChanged));
-  if (PULL_REQUESTS.includes(event)) return pullRequestMoved(deliveryId, parseShape(parseJson(textOf(request)), PullRequest));
-  return { kind: 'ignored', deliveryId, reason: `event "${event.slice(0, 100)}"` };
+  const key = keyOf(request, ['x-request-id']);
+  const body = parseJson(textOf(request));
+  const event = request.headers.get('x-event-key') ?? undefined;
+  if (event === 'diagnostics:ping') return { kind: 'ping', ...key };
+  if (event === 'repo:refs_changed') return refsChanged(key, read(body, RefsChanged));
+  if (event !== undefined && PULL_REQUESTS.includes(event)) return pullRequestMoved(key, event, read(body, PullRequest));
+  return ignored(key, event === undefined ? 'header X-Event-Key is missing' : `event ${quoted(event)}`);
 }
 
-function refsChanged(deliveryId: string, { changes, repository, actor }: z.output<typeof RefsChanged>): ParsedHook {
-  return pokeOf(
-    deliveryId,
-    changes.map(({ ref, fromHash, toHash }) => ({ event: eventOf(ref.id), ref: ref.id, before: fromHash, after: toHash })),
-    { repositoryUrl: urlOf(repository), pusher: actor?.name },
-  );
+function refsChanged(key: DeliveryKey, { changes, repository, actor }: z.output<typeof RefsChanged>): ParsedHook {
+  const moved = changes?.map(({ ref: { id: ref }, fromHash: before, toHash: after }) => ({ event: eventOf(ref), ref, before, after }));
+  return pokeOf(key, moved ?? null, { repository: repositoryOf(repository), pusher: actor.name });
 }
 
-function pullRequestMoved(deliveryId: string, { pullRequest, previousFromHash, actor }: z.output<typeof PullRequest>): ParsedHook {
+function pullRequestMoved(key: DeliveryKey, event: string, body: z.output<typeof PullRequest>): ParsedHook {
+  const { pullRequest, previousFromHash: before, actor } = body;
+  if (pullRequest.id === undefined) return ignored(key, `event ${quoted(event)} names no pull request`);
   return {
-    kind: 'poke',
-    deliveryId,
-    event: 'merge_request',
-    ref: `refs/pull-requests/${pullRequest.id}/from`,
-    before: previousFromHash ?? null,
+    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull-requests/${pullRequest.id}/from`, before },
     after: pullRequest.fromRef.latestCommit,
-    repositoryUrl: urlOf(pullRequest.toRef?.repository),
-    pusher: actor?.name,
+    repository: repositoryOf(pullRequest.toRef.repository),
+    pusher: actor.name,
   };
 }
 
-function urlOf(repository: z.output<typeof Repository>): string | undefined {
-  return repository?.links.clone.find(({ href }) => href !== undefined)?.href;
+function repositoryOf({ id, slug, project, links }: z.output<typeof Repository>): HookRepository {
+  const path = project.key === undefined || slug === undefined ? undefined : `${project.key}/${slug}`;
+  const urls = present(links.clone.map(({ href }) => href));
+  // Its HTTP addresses have `scm` in front of the project, those of SSH do not.
+  return { id, path, urls: urls.map((url) => url.replace(/^(ssh:\/\/[^/]+)\//, '$1/scm/')) };
 }

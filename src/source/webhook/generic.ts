@@ -2,8 +2,26 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { invalid } from '../../errors.ts';
 import type { HookOptions } from './options.ts';
-import { CommitId, DisplayText, DisplayUrl, deliveryIdOf, eventOf, FullRef, parseJson, parseShape, textOf } from './payload.ts';
-import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
+import {
+  AnyRef,
+  branchRef,
+  CommitId,
+  DisplayText,
+  eventOf,
+  ignored,
+  isForm,
+  keyOf,
+  parseJson,
+  part,
+  payloadOf,
+  present,
+  RepositoryId,
+  RepositoryUrl,
+  read,
+  textOf,
+  Word,
+} from './payload.ts';
+import type { DeliveryKey, HookRepository, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, judgeAge, unauthorized, verifyHmac, verifyStandardWebhooks } from './signature.ts';
 
 type HmacOptions = Extract<HookOptions, { scheme: 'hmac' }>;
@@ -21,7 +39,7 @@ export const generic: WebhookProvider = {
   configure,
   checkSecret: (secret) => checkSecret(secret, ['signing_token']),
   verify: verifyStandard,
-  parse: (request) => parse(request, deliveryIdOf(request, ['webhook-id'])),
+  parse: (request) => parse(request, keyOf(request, ['webhook-id'])),
 };
 
 function configure(options: HookOptions): WebhookProvider {
@@ -35,7 +53,7 @@ function configure(options: HookOptions): WebhookProvider {
     recognises: (headers) => Boolean(headers.get(options.header)),
     checkSecret: (secret) => checkSecret(secret, secretKinds),
     verify: (request, secret, now) => verifyConfigured(request, secret, now, options),
-    parse: (request) => parse(request, signedId(request, options)),
+    parse: (request) => parse(request, signedKey(request, options)),
   };
 }
 
@@ -57,22 +75,48 @@ function verifyConfigured(request: HookRequest, secret: string | null, now: Date
   return verdict.ok ? judgeAge(now, timestamp, toleranceSeconds, 'hmac') : verdict;
 }
 
-/** Made of what is signed: no header that anybody may change makes a repetition look new. */
-function signedId(request: HookRequest, { timestamp }: HmacOptions): string {
-  if (timestamp === undefined) return deliveryIdOf(request, []);
+/** Made of what is signed: no header that anybody may change makes a repetition look new. A signed time makes it unique. */
+function signedKey(request: HookRequest, { timestamp }: HmacOptions): DeliveryKey {
+  if (timestamp === undefined) return keyOf(request, []);
   const signed = createHash('sha256').update(`${request.headers.get(timestamp.header) ?? ''}${timestamp.separator}`);
-  return `sha256:${signed.update(request.rawBody).digest('hex')}`;
+  return { deliveryId: `sha256:${signed.update(request.rawBody).digest('hex')}`, repeats: 'always' };
 }
 
-const Push = z.object({
-  ref: FullRef,
-  before: CommitId.optional(),
-  after: CommitId.optional(),
-  repository_url: DisplayUrl,
-  pusher: DisplayText,
+const Repository = part({
+  ...{ id: RepositoryId, full_name: Word, path_with_namespace: Word, default_branch: Word },
+  ...{ clone_url: RepositoryUrl, git_http_url: RepositoryUrl, http_url: RepositoryUrl, html_url: RepositoryUrl },
+  ...{ web_url: RepositoryUrl, ssh_url: RepositoryUrl, git_ssh_url: RepositoryUrl },
+});
+const Push = part({
+  ...{ ref: AnyRef, before: CommitId, after: CommitId, repository_url: RepositoryUrl, repository: Repository },
+  pusher: z.union([z.string().max(200), part({ name: DisplayText, login: DisplayText })]),
 });
 
-function parse(request: HookRequest, deliveryId: string): ParsedHook {
-  const { ref, before, after, repository_url: repositoryUrl, pusher } = parseShape(parseJson(textOf(request)), Push);
-  return { kind: 'poke', deliveryId, event: eventOf(ref), ref, before: before ?? null, after: after ?? null, repositoryUrl, pusher };
+/** Senders of their own making write `{ref, after, repository_url}`; others what GitHub, GitLab or Gitea send. */
+function parse(request: HookRequest, key: DeliveryKey): ParsedHook {
+  const { ref, before, after, pusher, ...about } = read(fieldsOf(request), Push);
+  if (ref === null) return ignored(key, 'it has no "ref" that is the name of a branch or tag');
+  return {
+    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    repository: repositoryOf(about.repository, about.repository_url),
+    pusher: typeof pusher === 'string' ? pusher : (pusher?.name ?? pusher?.login),
+  };
+}
+
+/** JSON; or a form with the JSON in `payload`, or with the fields themselves. */
+function fieldsOf(request: HookRequest): unknown {
+  const text = textOf(request);
+  if (!isForm(request)) return parseJson(text);
+  const payload = payloadOf(text);
+  return payload === null ? Object.fromEntries(new URLSearchParams(text)) : parseJson(payload);
+}
+
+function repositoryOf(repository: z.output<typeof Repository>, url: string | undefined): HookRepository {
+  const { clone_url, git_http_url, http_url, html_url, web_url, ssh_url, git_ssh_url } = repository;
+  return {
+    id: repository.id,
+    path: repository.full_name ?? repository.path_with_namespace,
+    urls: present([url, clone_url, git_http_url, http_url, html_url, web_url, ssh_url, git_ssh_url]),
+    defaultBranch: branchRef(repository.default_branch),
+  };
 }

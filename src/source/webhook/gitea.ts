@@ -1,18 +1,27 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import {
   bodyOf,
   CommitId,
   DisplayText,
-  DisplayUrl,
-  deliveryIdOf,
   eventOf,
   FullRef,
-  malformed,
+  GitHubRepository,
+  ignored,
+  isForm,
+  keyOf,
+  Numbered,
   PullRequestShape,
-  parseShape,
+  part,
+  payloadOf,
   pullRequestHint,
+  quoted,
+  RefEvent,
+  read,
+  refEvent,
+  repositoryOf,
+  Word,
 } from './payload.ts';
-import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
+import type { DeliveryKey, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, unauthorized, verifyHmacHex } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
@@ -33,61 +42,66 @@ function providerOf(name: 'gitea' | 'forgejo'): WebhookProvider {
   };
 }
 
-/** A bare hex digest. A host on which no secret is set sends the header all the same, empty. The copies under GitHub's names are not looked at. */
+/**
+ * A bare hex digest, also of a form over the JSON inside. A host on which no secret is set sends the header all the same, empty. The copies under
+ * GitHub's names are never checked.
+ */
 function verify(request: HookRequest, secret: string | null, header: string): Verdict {
   if (secret === null) return accepted('none');
   if (secret === '') return unauthorized('the configured secret is empty');
   const signature = request.headers.get(header);
-  return signature ? verifyHmacHex(request, secret, signature, '') : unauthorized(`${header} is missing or empty`);
+  if (!signature) return unauthorized(`${header} is missing or empty`);
+  const rawBody = signedBody(request);
+  return rawBody === null
+    ? unauthorized('the form has no field "payload" that could be signed')
+    : verifyHmacHex({ ...request, rawBody }, secret, signature, '');
 }
 
-const Repository = z.object({ clone_url: DisplayUrl }).optional().catch(undefined);
-const User = z.object({ login: DisplayText }).optional().catch(undefined);
-const Push = z.object({ ref: FullRef, before: CommitId, after: CommitId, pusher: User, repository: Repository });
-const PullRequest = z.object({
-  action: z.string(),
-  number: z.number().int().positive(),
+function signedBody(request: HookRequest): Uint8Array | null {
+  if (!isForm(request)) return request.rawBody;
+  const payload = payloadOf(Buffer.from(request.rawBody).toString('utf8'));
+  return payload === null ? null : Buffer.from(payload);
+}
+
+const User = part({ login: DisplayText });
+const Push = part({ ref: FullRef, before: CommitId, after: CommitId, pusher: User, repository: GitHubRepository });
+const PullRequest = part({
+  action: Word,
+  number: Numbered,
+  changes: part({ ref: part({ from: Word }) }),
   pull_request: PullRequestShape,
   sender: User,
-  repository: Repository,
+  repository: GitHubRepository,
 });
 
-/** A new tag comes twice, as a push and as `create`, which names no full ref: the push is enough. */
+/** A new branch or tag is sent as `push` and as `create`; one that goes, or gets another name, as `delete` and `create` only. */
 function parse(request: HookRequest, name: string): ParsedHook {
-  const deliveryId = deliveryIdOf(request, [`x-${name}-delivery`]);
-  const event = request.headers.get(`x-${name}-event`);
-  if (!event) throw malformed(`x-${name}-event is missing`);
-  if (event === 'push') return push(deliveryId, parseShape(bodyOf(request), Push));
-  if (event === 'pull_request') return pullRequest(deliveryId, parseShape(bodyOf(request), PullRequest));
-  return { kind: 'ignored', deliveryId, reason: `event "${event.slice(0, 100)}"` };
+  const key = keyOf(request, [`x-${name}-delivery`]);
+  const body = bodyOf(request);
+  const event = request.headers.get(`x-${name}-event`) ?? undefined;
+  if (event === 'push') return push(key, read(body, Push));
+  if (event === 'create' || event === 'delete') return refEvent(key, event, read(body, RefEvent));
+  if (event === 'pull_request') return pullRequest(key, read(body, PullRequest));
+  return ignored(key, event === undefined ? `header x-${name}-event is missing` : `event ${quoted(event)}`);
 }
 
-function push(deliveryId: string, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
+function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
   return {
-    kind: 'poke',
-    deliveryId,
-    event: eventOf(ref),
-    ref,
-    before,
-    after,
-    repositoryUrl: repository?.clone_url,
-    pusher: pusher?.login,
+    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    repository: repositoryOf(repository),
+    pusher: pusher.login,
   };
 }
 
-function pullRequest(deliveryId: string, body: z.output<typeof PullRequest>): ParsedHook {
-  if (!['opened', 'reopened', 'synchronized', 'closed'].includes(body.action)) {
-    return { kind: 'ignored', deliveryId, reason: `pull request action "${body.action.slice(0, 100)}" moves no commit` };
-  }
+function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): ParsedHook {
+  const { action = '', number, changes, pull_request: pull } = body;
+  const isRetargeted = action === 'edited' && changes.ref.from !== undefined;
+  if (number === undefined || !(isRetargeted || ['opened', 'reopened', 'synchronized', 'closed'].includes(action)))
+    return ignored(key, `pull request action ${quoted(action)} moves no commit`);
   return {
-    kind: 'poke',
-    deliveryId,
-    event: 'merge_request',
-    ref: `refs/pull/${body.number}/head`,
-    before: null,
-    after: body.pull_request.head.sha,
-    repositoryUrl: body.repository?.clone_url,
-    pusher: body.sender?.login,
-    ...pullRequestHint(body.action, body.number, body.pull_request),
+    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: null, after: pull.head.sha },
+    repository: repositoryOf(body.repository),
+    pusher: body.sender.login,
+    ...pullRequestHint(action, number, pull),
   };
 }

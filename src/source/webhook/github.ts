@@ -1,17 +1,25 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import {
   bodyOf,
   CommitId,
   DisplayText,
-  DisplayUrl,
-  deliveryIdOf,
+  eventOf,
   FullRef,
-  malformed,
+  GitHubRepository,
+  ignored,
+  keyOf,
+  Numbered,
   PullRequestShape,
-  parseShape,
+  part,
   pullRequestHint,
+  quoted,
+  RefEvent,
+  read,
+  refEvent,
+  repositoryOf,
+  Word,
 } from './payload.ts';
-import type { HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
+import type { DeliveryKey, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, unauthorized, verifyHmacHex } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
@@ -34,59 +42,63 @@ function verify(request: HookRequest, secret: string | null): Verdict {
   return signature ? verifyHmacHex(request, secret, signature, 'sha256=') : unauthorized('X-Hub-Signature-256 is missing');
 }
 
-const Repository = z.object({ clone_url: DisplayUrl }).optional().catch(undefined);
-const Push = z.object({
-  ref: FullRef,
+const Person = part({ login: DisplayText });
+const Push = part({ ref: FullRef, before: CommitId, after: CommitId, pusher: part({ name: DisplayText }), repository: GitHubRepository });
+const PullRequest = part({
+  action: Word,
+  number: Numbered,
   before: CommitId,
-  after: CommitId,
-  pusher: z.object({ name: DisplayText }).optional().catch(undefined),
-  repository: Repository,
-});
-const PullRequest = z.object({
-  action: z.string(),
-  number: z.number().int().positive(),
-  before: CommitId.optional(),
+  changes: part({ base: part({ ref: part({ from: Word }) }) }),
   pull_request: PullRequestShape,
-  sender: z.object({ login: DisplayText }).optional().catch(undefined),
-  repository: Repository,
+  sender: Person,
+  repository: GitHubRepository,
+});
+const RepositoryEvent = part({
+  action: Word,
+  changes: part({ default_branch: part({ from: Word }) }),
+  sender: Person,
+  repository: GitHubRepository,
 });
 
 function parse(request: HookRequest): ParsedHook {
-  const deliveryId = deliveryIdOf(request, ['x-github-delivery']);
-  const event = request.headers.get('x-github-event');
-  if (!event) throw malformed('X-GitHub-Event is missing');
-  if (event === 'ping') return { kind: 'ping', deliveryId };
-  if (event === 'push') return push(deliveryId, parseShape(bodyOf(request), Push));
-  if (event === 'pull_request') return pullRequest(deliveryId, parseShape(bodyOf(request), PullRequest));
-  return { kind: 'ignored', deliveryId, reason: `event "${event.slice(0, 100)}"` };
+  const key = keyOf(request, ['x-github-delivery']);
+  const body = bodyOf(request);
+  const event = request.headers.get('x-github-event') ?? undefined;
+  if (event === 'ping') return { kind: 'ping', ...key, repository: repositoryOf(read(body, RepositoryEvent).repository) };
+  if (event === 'push') return push(key, read(body, Push));
+  if (event === 'create' || event === 'delete') return refEvent(key, event, read(body, RefEvent));
+  if (event === 'pull_request') return pullRequest(key, read(body, PullRequest));
+  if (event === 'repository') return repositoryEvent(key, read(body, RepositoryEvent));
+  return ignored(key, event === undefined ? 'header X-GitHub-Event is missing' : `event ${quoted(event)}`);
 }
 
-function push(deliveryId: string, body: z.output<typeof Push>): ParsedHook {
+function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
   return {
-    kind: 'poke',
-    deliveryId,
-    event: body.ref.startsWith('refs/tags/') ? 'tag' : 'push',
-    ref: body.ref,
-    before: body.before,
-    after: body.after,
-    repositoryUrl: body.repository?.clone_url,
-    pusher: body.pusher?.name,
+    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    repository: repositoryOf(repository),
+    pusher: pusher.name,
   };
 }
 
-function pullRequest(deliveryId: string, body: z.output<typeof PullRequest>): ParsedHook {
-  if (!['opened', 'reopened', 'synchronize', 'closed'].includes(body.action)) {
-    return { kind: 'ignored', deliveryId, reason: `pull request action "${body.action.slice(0, 100)}" moves no commit` };
-  }
+/** `edited` stands for another title, too: only another base moves something. */
+function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): ParsedHook {
+  const { action = '', number, changes, pull_request: pull } = body;
+  const isRetargeted = action === 'edited' && changes.base.ref.from !== undefined;
+  if (number === undefined || !(isRetargeted || ['opened', 'reopened', 'synchronize', 'closed'].includes(action)))
+    return ignored(key, `pull request action ${quoted(action)} moves no commit`);
   return {
-    kind: 'poke',
-    deliveryId,
-    event: 'merge_request',
-    ref: `refs/pull/${body.number}/head`,
-    before: body.before ?? null,
-    after: body.pull_request.head.sha,
-    repositoryUrl: body.repository?.clone_url,
-    pusher: body.sender?.login,
-    ...pullRequestHint(body.action, body.number, body.pull_request),
+    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: body.before, after: pull.head.sha },
+    repository: repositoryOf(body.repository),
+    pusher: body.sender.login,
+    ...pullRequestHint(action, number, pull),
   };
+}
+
+/** `HEAD` stands for another branch now. */
+function repositoryEvent(key: DeliveryKey, { action, changes, repository, sender }: z.output<typeof RepositoryEvent>): ParsedHook {
+  const about = repositoryOf(repository);
+  if (action !== 'edited' || changes.default_branch.from === undefined || about.defaultBranch === undefined)
+    return ignored(key, `repository action ${quoted(action)}`);
+  const change = { event: 'push', ref: about.defaultBranch, before: null, after: null } as const;
+  return { kind: 'poke', ...key, ...change, repository: about, pusher: sender.login };
 }

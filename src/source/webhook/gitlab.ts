@@ -1,6 +1,28 @@
-import { z } from 'zod';
-import { CommitId, DisplayText, DisplayUrl, deliveryIdOf, FullRef, parseJson, parseShape, textOf } from './payload.ts';
-import type { HookRequest, ParsedHook, RefChange, SecretKind, Verdict, WebhookProvider } from './provider.ts';
+import type { z } from 'zod';
+import {
+  branchRef,
+  CommitId,
+  changesOf,
+  DisplayText,
+  DisplayUrl,
+  eventOf,
+  FullRef,
+  ignored,
+  isBranch,
+  keyOf,
+  Numbered,
+  parseJson,
+  part,
+  pokeOf,
+  present,
+  quoted,
+  RepositoryId,
+  RepositoryUrl,
+  read,
+  textOf,
+  Word,
+} from './payload.ts';
+import type { DeliveryKey, HookRepository, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
 import { accepted, checkSecret, isSigningToken, unauthorized, verifyStandardWebhooks, verifyToken } from './signature.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['signing_token', 'token'];
@@ -25,66 +47,92 @@ function verify(request: HookRequest, secret: string | null, now: Date): Verdict
   return token ? verifyToken(token, secret) : unauthorized('X-Gitlab-Token is missing');
 }
 
-const Repository = z.object({ git_http_url: DisplayUrl }).optional().catch(undefined);
-const Kind = z.object({ object_kind: z.string().max(100) });
-const Push = z.object({ ref: FullRef, before: CommitId, after: CommitId, user_username: DisplayText, project: Repository });
-const MergeRequest = z.object({
-  object_attributes: z.object({
-    iid: z.number().int().positive(),
-    action: z.string().optional(),
-    /** The head before; only there when commits were pushed. */
-    oldrev: CommitId.optional(),
-    last_commit: z.object({ id: CommitId }),
-    target_branch: z.string().min(1).max(1024).optional().catch(undefined),
-    title: DisplayText,
-    url: DisplayUrl,
-  }),
-  user: z.object({ username: DisplayText }).optional().catch(undefined),
+const Repository = part({
+  id: RepositoryId,
+  path_with_namespace: Word,
+  git_http_url: RepositoryUrl,
+  git_ssh_url: RepositoryUrl,
+  web_url: RepositoryUrl,
+  default_branch: Word,
+});
+const Kind = part({ object_kind: Word, event_name: Word });
+const Push = part({
+  ref: FullRef,
+  before: CommitId,
+  after: CommitId,
+  user_username: DisplayText,
+  project: Repository,
+  repository: Repository,
+});
+const Changed = part({ ref: FullRef, before: CommitId, after: CommitId });
+const Update = part({ changes: changesOf(Changed), project: Repository });
+const Request = part({
+  iid: Numbered,
+  action: Word,
+  /** The head before; only there when commits were pushed. */
+  oldrev: CommitId,
+  last_commit: part({ id: CommitId }),
+  target_branch: Word,
+  title: DisplayText,
+  url: DisplayUrl,
+});
+const MergeRequest = part({
+  object_attributes: Request,
+  changes: part({ target_branch: part({ previous: Word }) }),
+  user: part({ username: DisplayText }),
   project: Repository,
 });
 
-/** The event is taken from the body, which a signature covers, not from `X-Gitlab-Event`, which it does not. */
+/** What the header names, for bodies that a template of the host's administrator made. */
+const EVENTS: Readonly<Record<string, string>> = {
+  'Push Hook': 'push',
+  'Tag Push Hook': 'tag_push',
+  'Merge Request Hook': 'merge_request',
+};
+
+/** The event is taken from the body, which a signature covers, before `X-Gitlab-Event`, which it does not. */
 function parse(request: HookRequest): ParsedHook {
-  const deliveryId = deliveryIdOf(request, ['webhook-id', 'idempotency-key']);
+  const key = keyOf(request, ['webhook-id', 'idempotency-key']);
   const body = parseJson(textOf(request));
-  const { object_kind: kind } = parseShape(body, Kind);
-  if (kind === 'push' || kind === 'tag_push') return push(deliveryId, parseShape(body, Push));
-  if (kind === 'merge_request') return mergeRequest(deliveryId, parseShape(body, MergeRequest));
-  return { kind: 'ignored', deliveryId, reason: `event "${kind}"` };
+  const { object_kind, event_name } = read(body, Kind);
+  // Hooks of groups and of the installation have no `object_kind`, except for pushes and merge requests.
+  const kind = object_kind ?? event_name ?? EVENTS[request.headers.get('x-gitlab-event') ?? ''];
+  if (kind === 'push' || kind === 'tag_push') return push(key, kind, read(body, Push));
+  if (kind === 'merge_request') return mergeRequest(key, read(body, MergeRequest));
+  if (kind === 'repository_update') return repositoryUpdate(key, read(body, Update));
+  return ignored(key, kind === undefined ? 'it names no event' : `event ${quoted(kind)}`);
 }
 
-function push(deliveryId: string, body: z.output<typeof Push>): ParsedHook {
+function push(key: DeliveryKey, kind: 'push' | 'tag_push', body: z.output<typeof Push>): ParsedHook {
+  const { ref, before, after, project, repository, user_username: pusher } = body;
+  const event = kind === 'tag_push' ? 'tag' : eventOf(ref);
+  return { ...{ kind: 'poke', ...key, event, ref, before, after }, repository: repositoryOf(project, repository), pusher };
+}
+
+/** A hook of the whole installation lists all refs of a push. */
+function repositoryUpdate(key: DeliveryKey, { changes, project }: z.output<typeof Update>): ParsedHook {
+  const moved = changes?.map((change) => ({ event: eventOf(change.ref), ...change })) ?? null;
+  return pokeOf(key, moved, { repository: repositoryOf(project) });
+}
+
+function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): ParsedHook {
+  const { object_attributes: request, changes, user, project } = body;
+  const { iid: number, action = '', oldrev, target_branch: target, title = null, url = null } = request;
+  const isRetargeted = changes.target_branch.previous !== undefined;
+  const isMoved = action === 'update' ? oldrev !== null || isRetargeted : ['open', 'reopen', 'merge', 'close'].includes(action);
+  if (number === undefined || !isMoved) return ignored(key, `merge request action ${quoted(action)} moves no commit`);
+  const state = ['merge', 'close'].includes(action) ? 'closed' : 'open';
   return {
-    kind: 'poke',
-    deliveryId,
-    event: body.ref.startsWith('refs/tags/') ? 'tag' : 'push',
-    ref: body.ref,
-    before: body.before,
-    after: body.after,
-    repositoryUrl: body.project?.git_http_url,
-    pusher: body.user_username,
+    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/merge-requests/${number}/head` },
+    ...{ before: oldrev, after: request.last_commit.id, repository: repositoryOf(project), pusher: user.username },
+    ...(isBranch(target) ? { mergeRequest: { number, state, target, title, url } } : {}),
   };
 }
 
-function mergeRequest(deliveryId: string, { object_attributes: request, user, project }: z.output<typeof MergeRequest>): ParsedHook {
-  const moved = request.action === 'update' ? Boolean(request.oldrev) : ['open', 'reopen', 'merge', 'close'].includes(request.action ?? '');
-  if (!moved)
-    return { kind: 'ignored', deliveryId, reason: `merge request action "${request.action?.slice(0, 100) ?? ''}" moves no commit` };
-  return {
-    kind: 'poke',
-    deliveryId,
-    event: 'merge_request',
-    ref: `refs/merge-requests/${request.iid}/head`,
-    before: request.oldrev ?? null,
-    after: request.last_commit.id,
-    repositoryUrl: project?.git_http_url,
-    pusher: user?.username,
-    ...hintOf(request),
-  };
+function repositoryOf(...described: readonly z.output<typeof Repository>[]): HookRepository {
+  const urls = present(described.flatMap(({ git_http_url, git_ssh_url, web_url }) => [git_http_url, git_ssh_url, web_url]));
+  const [{ id, path_with_namespace: path, default_branch: branch } = EMPTY] = described;
+  return { id, path, urls, defaultBranch: branchRef(branch) };
 }
 
-function hintOf(request: z.output<typeof MergeRequest>['object_attributes']): Pick<RefChange, 'mergeRequest'> {
-  const { iid: number, action = '', target_branch: target, title = null, url = null } = request;
-  if (target === undefined) return {};
-  return { mergeRequest: { number, state: ['merge', 'close'].includes(action) ? 'closed' : 'open', target, title, url } };
-}
+const EMPTY = Repository.parse({});

@@ -2,22 +2,70 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Problem } from '../../errors.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/json.ts';
-import type { HookRequest, ParsedHook, Poke, RefChange } from './provider.ts';
+import type { DeliveryKey, HookRepository, HookRequest, Ignored, ParsedHook, Poke, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
+const MAX_URL_LENGTH = 2048;
+/** Changes of one push; Git hosts send far fewer. Of more, none is read and the source is checked. */
+const MAX_CHANGES = 10_000;
 
-/** What `git check-ref-format` allows, for refs that are spelled out from `refs/` on. */
-export const FullRef = z.string().max(MAX_REF_LENGTH).refine(isFullRef, 'must be a full ref, such as refs/heads/main');
+// No field may make a genuine event fail: what is missing, or unlike what is expected, is left out.
 
-/** SHA-1 or SHA-256, lower-case hex; the all-zero id, which stands for "no commit", becomes null. */
+/** What `git check-ref-format` allows, for refs that are spelled out from `refs/` on; else null. */
+export const FullRef = z.string().max(MAX_REF_LENGTH).refine(isFullRef).nullable().catch(null);
+
+/** A ref in its full or short form; else null. */
+export const AnyRef = z
+  .string()
+  .max(MAX_REF_LENGTH)
+  .refine((ref) => (ref.startsWith('refs/') ? isFullRef(ref) : !ref.startsWith('-') && isFullRef(`refs/heads/${ref}`)))
+  .nullable()
+  .catch(null);
+
+/** SHA-1 or SHA-256, lower-case hex; else null, as the all-zero id, which stands for "no commit". */
 export const CommitId = z
   .string()
-  .regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/, 'must be a commit id of 40 or 64 lower-case hex digits')
-  .transform((oid) => (/^0+$/.test(oid) ? null : oid));
+  .regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/)
+  .transform((oid) => (/^0+$/.test(oid) ? null : oid))
+  .nullable()
+  .catch(null);
 
-/** Decoration: of the wrong type, too long or with credentials in it, it is left out. */
-export const DisplayText = z.string().min(1).max(200).optional().catch(undefined);
-export const DisplayUrl = z.string().max(2048).refine(isPlainHttpUrl).optional().catch(undefined);
+/** As in the URLs of merge requests. */
+export const Numbered = z.number().int().positive().optional().catch(undefined);
+export const Word = z.string().max(MAX_REF_LENGTH).optional().catch(undefined);
+/** Without control characters: the database cannot hold all of them. */
+export const DisplayText = z
+  .string()
+  .min(1)
+  .max(200)
+  .transform((text) => text.replace(/\p{Cc}/gu, ' '))
+  .optional()
+  .catch(undefined);
+export const DisplayUrl = z.string().max(MAX_URL_LENGTH).refine(isPlainHttpUrl).optional().catch(undefined);
+/** Of a repository, to compare: with a user in it, or of SSH, too. */
+export const RepositoryUrl = z.string().max(MAX_URL_LENGTH).optional().catch(undefined);
+/** Numbers and texts alike. */
+export const RepositoryId = z
+  .union([z.number().int(), z.string().regex(/^[!-~]{1,100}$/)])
+  .transform(String)
+  .optional()
+  .catch(undefined);
+
+/** An object whose fields may all be missing; anything else counts as an empty one. */
+export function part<Shape extends z.ZodRawShape>(shape: Shape) {
+  const object = z.object(shape);
+  return object.catch(() => object.parse({}));
+}
+
+/** What a body holds of the shape. Never throws: a shape is made of fields that may all be missing. */
+export function read<T>(body: unknown, shape: z.ZodType<T>): T {
+  return shape.parse(body);
+}
+
+/** null: the host does not list them, or lists too many. */
+export function changesOf<Shape extends z.ZodType>(change: Shape) {
+  return z.array(change).max(MAX_CHANGES).nullable().catch(null);
+}
 
 /** @throws Problem `hook_malformed` */
 export function textOf(request: HookRequest): string {
@@ -38,61 +86,124 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** @throws Problem `hook_malformed` */
-export function parseShape<T>(value: unknown, schema: z.ZodType<T>): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw malformed(`/${issue?.path.map(String).join('/') ?? ''}: ${issue?.message ?? 'invalid'}`, parsed.error);
-}
-
 /** The first of these headers that holds an id, else a digest of the body. Names the delivery in `hook_deliveries`. */
-export function deliveryIdOf(request: HookRequest, headerNames: readonly string[]): string {
+export function keyOf(request: HookRequest, headerNames: readonly string[]): DeliveryKey {
   for (const name of headerNames) {
     const id = request.headers.get(name);
-    if (id && /^[!-~]{1,200}$/.test(id)) return id;
+    if (id && /^[!-~]{1,200}$/.test(id)) return { deliveryId: id, repeats: 'always' };
   }
-  return `sha256:${createHash('sha256').update(request.rawBody).digest('hex')}`;
+  return { deliveryId: `sha256:${createHash('sha256').update(request.rawBody).digest('hex')}`, repeats: 'briefly' };
 }
 
 /** JSON, or a form (the content type says so) with the JSON in its field `payload`. @throws Problem `hook_malformed` */
 export function bodyOf(request: HookRequest): unknown {
   const text = textOf(request);
-  const [mediaType] = (request.headers.get('content-type') ?? '').split(';');
-  if (mediaType?.trim().toLowerCase() !== 'application/x-www-form-urlencoded') return parseJson(text);
-  const payloads = new URLSearchParams(text).getAll('payload');
-  const [payload] = payloads;
-  if (payload === undefined || payloads.length > 1) throw malformed(`the form has ${payloads.length} fields "payload", must be 1`);
+  if (!isForm(request)) return parseJson(text);
+  const payload = payloadOf(text);
+  if (payload === null) throw malformed('the form must have one field "payload"');
   return parseJson(payload);
 }
 
-export function eventOf(ref: string): 'push' | 'tag' {
-  return ref.startsWith('refs/tags/') ? 'tag' : 'push';
+export function isForm({ headers }: HookRequest): boolean {
+  const [mediaType] = (headers.get('content-type') ?? '').split(';');
+  return mediaType?.trim().toLowerCase() === 'application/x-www-form-urlencoded';
 }
 
-/** Parts of a pull request as GitHub tells them, and Gitea after it. */
-export const PullRequestShape = z.object({
-  head: z.object({ sha: CommitId }),
-  base: z
-    .object({ ref: z.string().min(1).max(MAX_REF_LENGTH) })
-    .optional()
-    .catch(undefined),
+/** The JSON in a form; null: it has none, or several. */
+export function payloadOf(form: string): string | null {
+  const payloads = new URLSearchParams(form).getAll('payload');
+  return payloads.length === 1 ? (payloads[0] ?? null) : null;
+}
+
+export function eventOf(ref: string | null): 'push' | 'tag' {
+  return ref?.startsWith('refs/tags/') ? 'tag' : 'push';
+}
+
+/** Parts of a pull request as GitHub sends them, and Gitea after it. */
+export const PullRequestShape = part({
+  head: part({ sha: CommitId }),
+  base: part({ ref: Word }),
   title: DisplayText,
   html_url: DisplayUrl,
 });
 
-/** Nothing where the host does not name the branch. */
-export function pullRequestHint(action: string, number: number, pull: z.output<typeof PullRequestShape>): Pick<RefChange, 'mergeRequest'> {
-  if (pull.base === undefined) return {};
-  const state = action === 'closed' ? 'closed' : 'open';
-  return { mergeRequest: { number, state, target: pull.base.ref, title: pull.title ?? null, url: pull.html_url ?? null } };
+/** Nothing where the host does not name the number or the branch. */
+export function pullRequestHint(
+  action: string,
+  number: number,
+  { base, title, html_url: url }: z.output<typeof PullRequestShape>,
+): Pick<RefChange, 'mergeRequest'> {
+  if (!isBranch(base.ref)) return {};
+  return {
+    mergeRequest: { number, state: action === 'closed' ? 'closed' : 'open', target: base.ref, title: title ?? null, url: url ?? null },
+  };
 }
 
-/** For hosts that tell of several refs in one hook. */
-export function pokeOf(deliveryId: string, changes: readonly RefChange[], about: Pick<Poke, 'repositoryUrl' | 'pusher'>): ParsedHook {
+/** A repository as GitHub and Gitea describe it. */
+export const GitHubRepository = part({
+  id: RepositoryId,
+  full_name: Word,
+  clone_url: RepositoryUrl,
+  html_url: RepositoryUrl,
+  ssh_url: RepositoryUrl,
+  default_branch: Word,
+});
+
+export function repositoryOf(repository: z.output<typeof GitHubRepository>): HookRepository {
+  const { id, full_name: path, clone_url, html_url, ssh_url, default_branch } = repository;
+  return { id, path, urls: present([clone_url, html_url, ssh_url]), defaultBranch: branchRef(default_branch) };
+}
+
+/** `create` and `delete` of GitHub and Gitea. */
+export const RefEvent = part({
+  ref: AnyRef,
+  ref_type: Word,
+  sha: CommitId,
+  sender: part({ login: DisplayText }),
+  repository: GitHubRepository,
+});
+
+/** A branch or tag that was made, or that went. Of a new tag, the host sends the commit or the tag object. */
+export function refEvent(key: DeliveryKey, event: 'create' | 'delete', body: z.output<typeof RefEvent>): ParsedHook {
+  const { ref_type: type, sha, repository, sender } = body;
+  if (body.ref === null || (type !== 'branch' && type !== 'tag')) return ignored(key, `event "${event}" names no branch or tag`);
+  const ref = body.ref.startsWith('refs/') ? body.ref : `refs/${type === 'tag' ? 'tags' : 'heads'}/${body.ref}`;
+  return {
+    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before: null, after: event === 'create' ? sha : null },
+    repository: repositoryOf(repository),
+    pusher: sender.login,
+  };
+}
+
+/** The full ref of a branch, of which hosts send the name or that. */
+export function branchRef(name: string | undefined): string | undefined {
+  if (name === undefined || name === '') return undefined;
+  return name.startsWith('refs/') ? name : `refs/heads/${name}`;
+}
+
+export function isBranch(name: string | undefined): name is string {
+  return name !== undefined && isFullRef(`refs/heads/${name}`);
+}
+
+export function present(urls: readonly (string | undefined)[]): string[] {
+  return urls.filter((url): url is string => url !== undefined && url !== '');
+}
+
+/** For hosts that list the changes of a push. `null`: they are not listed, and any ref may have moved. */
+export function pokeOf(key: DeliveryKey, changes: readonly RefChange[] | null, about: Pick<Poke, 'repository' | 'pusher'>): ParsedHook {
+  if (changes === null) return { kind: 'poke', ...key, event: 'push', ref: null, before: null, after: null, ...about };
   const [first, ...others] = changes;
-  if (first === undefined) return { kind: 'ignored', deliveryId, reason: 'it changes no ref' };
-  return { kind: 'poke', deliveryId, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
+  if (first === undefined) return ignored(key, 'it changes no ref');
+  return { kind: 'poke', ...key, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
+}
+
+export function ignored(key: DeliveryKey, reason: string): Ignored {
+  return { kind: 'ignored', ...key, reason };
+}
+
+/** A word that the sender chose, as it may stand in a reason. */
+export function quoted(word: string | undefined): string {
+  return `"${(word ?? '').replace(/[^!-~]+/g, '?').slice(0, 100)}"`;
 }
 
 export function malformed(why: string, cause?: unknown): Problem {
@@ -109,5 +220,5 @@ function isFullRef(ref: string): boolean {
 
 function isPlainHttpUrl(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+  return url !== null && !/\p{Cc}/u.test(text) && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
 }

@@ -23,7 +23,7 @@ export type WebhookProvider = {
    * everything is accepted: the caller decides whether it takes unverified hooks. Never throws.
    */
   verify(request: HookRequest, secret: string | null, now: Date): Verdict;
-  /** @throws Problem `hook_malformed` (400), and nothing else whatever the bytes */
+  /** @throws Problem `hook_malformed` (400) for bytes that are no JSON and no form, and nothing else; whatever else they hold has an outcome */
   parse(request: HookRequest): ParsedHook;
 };
 
@@ -51,8 +51,11 @@ export type ParsedHook = Poke | Ping | Ignored;
 /** What moved. */
 export type RefChange = {
   event: 'push' | 'tag' | 'merge_request';
-  /** Full: `refs/heads/…`, `refs/tags/…`; of a merge request the ref under which the host shows its head, also for forks where it can. */
-  ref: string;
+  /**
+   * Full: `refs/heads/…`, `refs/tags/…`; short where the sender writes it so. Of a merge request the ref under which the host shows its head, also
+   * for forks where it can. null: the host does not name it.
+   */
+  ref: string | null;
   /** null: the ref is new, or the host does not say. */
   before: string | null;
   /** null: the ref was deleted, or the host does not say. */
@@ -72,23 +75,41 @@ export type MergeRequestHint = {
   url: string | null;
 };
 
-/** Something moved at the remote: look there. Only a hint, all of it comes from outside; what really changed is found out from Git. */
-export type Poke = RefChange & {
-  kind: 'poke';
-  /**
-   * Equal for deliveries of the same hook: the sender's id, or a digest of the body for senders without one (then a second push that is equal
-   * to the byte is taken for a repetition; polling finds it).
-   */
+/** Names a delivery. */
+export type DeliveryKey = {
+  /** The sender's id, or a digest of the body for senders without one. */
   deliveryId: string;
-  /** The others, where one hook tells of several. */
-  alsoRefs?: readonly RefChange[];
-  /** To compare and to show. Never fetch from it: the sender chose it. */
-  repositoryUrl?: string;
-  pusher?: string;
+  /**
+   * When a second delivery with this id repeats the first: `always` for ids that the sender makes, `briefly` for digests, since a push may equal an
+   * earlier one to the byte.
+   */
+  repeats: 'always' | 'briefly';
 };
 
-/** The host tries the connection. */
-export type Ping = { kind: 'ping'; deliveryId: string };
+/** The repository that a hook is about, in the host's words. To compare and to show. Never fetch from it: the sender chose it. */
+export type HookRepository = {
+  /** Its addresses, in any form: HTTP, SSH, its page. */
+  urls: readonly string[];
+  /** `group/name`, for hosts that send no address. */
+  path?: string | undefined;
+  /** The host's own id, which survives a rename. */
+  id?: string | undefined;
+  /** Full ref that `HEAD` stands for. */
+  defaultBranch?: string | undefined;
+};
 
-/** Well-formed, and of no interest here. */
-export type Ignored = { kind: 'ignored'; deliveryId: string; reason: string };
+/** Something moved at the remote, so that a check is due. Only a hint, all of it comes from outside; Git says what really changed. */
+export type Poke = RefChange &
+  DeliveryKey & {
+    kind: 'poke';
+    /** The other changes, where one hook lists several. */
+    alsoRefs?: readonly RefChange[];
+    repository?: HookRepository | undefined;
+    pusher?: string | undefined;
+  };
+
+/** The host tries the connection. */
+export type Ping = DeliveryKey & { kind: 'ping'; repository?: HookRepository | undefined };
+
+/** Genuine, and of no interest here. */
+export type Ignored = DeliveryKey & { kind: 'ignored'; reason: string };

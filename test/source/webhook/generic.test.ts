@@ -76,7 +76,8 @@ test('a push becomes a poke; GitHub and Gitea bodies are read as well, and littl
   expect(generic.parse(hook(headers, PUSH))).toEqual({
     ...poke,
     deliveryId: 'msg-1',
-    repositoryUrl: 'https://git.example.com/fleet/terminals.git',
+    repeats: 'always',
+    repository: expect.objectContaining({ urls: ['https://git.example.com/fleet/terminals.git'] }),
     pusher: 'ana',
   });
   for (const name of ['github-push', 'gitea-push']) expect(generic.parse(hook(headers, fixture(name)))).toMatchObject(poke);

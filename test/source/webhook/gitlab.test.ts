@@ -125,11 +125,15 @@ test('a push becomes a poke, whose id is the signed one before the unsigned one'
     ref: 'refs/heads/main',
     before: BEFORE,
     after: AFTER,
-    repositoryUrl: 'https://gitlab.example.com/fleet/terminals.git',
+    repository: expect.objectContaining({ urls: expect.arrayContaining(['https://gitlab.example.com/fleet/terminals.git']) }),
     pusher: 'ana',
   };
-  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1', 'webhook-id': 'w-1' }, PUSH))).toEqual({ ...poke, deliveryId: 'w-1' });
-  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1' }, PUSH))).toEqual({ ...poke, deliveryId: 'i-1' });
+  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1', 'webhook-id': 'w-1' }, PUSH))).toEqual({
+    ...poke,
+    deliveryId: 'w-1',
+    repeats: 'always',
+  });
+  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1' }, PUSH))).toEqual({ ...poke, deliveryId: 'i-1', repeats: 'always' });
   const uuidOnly = gitlab.parse(hook({ 'x-gitlab-event-uuid': 'shared by recursive hooks' }, PUSH));
   expect(uuidOnly.deliveryId).toMatch(/^sha256:[0-9a-f]{64}$/);
 });

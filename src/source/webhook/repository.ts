@@ -1,0 +1,86 @@
+import type { HookRepository } from './provider.ts';
+
+/** The repository that a source follows: its URL, and the host's own id for it, once a hook named both. */
+export type KnownRepository = { url: string; id: string | null };
+
+/** `same` by its address; `renamed`: the address is another one and the host's id is known; `unknown`: the hook, or the source, has no address to compare. */
+export type RepositoryVerdict = 'same' | 'renamed' | 'other' | 'unknown';
+
+/** Whether a hook is about the repository that a source follows. Forgiving in form: hosts and people write one repository in many ways. */
+export function compareRepository(known: KnownRepository, hook: HookRepository | undefined): RepositoryVerdict {
+  const ours = addressOf(known.url);
+  if (ours === null || hook === undefined) return 'unknown';
+  const theirs = hook.urls.map(addressOf).filter((address) => address !== null);
+  if (theirs.some((address) => isSame(ours, address))) return 'same';
+  if (known.id !== null && hook.id === known.id) return 'renamed';
+  if (theirs.length > 0) return 'other';
+  if (hook.path === undefined) return 'unknown';
+  const path = normalPath(hook.path);
+  return ours.path === path || ours.path.endsWith(`/${path}`) ? 'same' : 'other';
+}
+
+type Address = { host: string; port: string; path: string; isSsh: boolean };
+
+/** The port of SSH says nothing about that of HTTP. */
+function isSame(a: Address, b: Address): boolean {
+  return a.host === b.host && a.path === b.path && (a.port === b.port || a.isSsh !== b.isSsh);
+}
+
+/** `user@host:group/name.git`, without a scheme. */
+const SCP = /^(?:[^/@\s]+@)?(?<host>[^/:@\s]+|\[[^\]]+\]):(?!\/\/|:)(?<path>[^\s].*)$/;
+
+/** null: it names no repository of a host, as a path on this machine does not. */
+function addressOf(text: string): Address | null {
+  const scp = SCP.exec(text);
+  const url = URL.parse(scp === null ? text : `ssh://${scp.groups?.host}/${scp.groups?.path}`);
+  if (url === null || url.hostname === '' || !/^(?:https?|ssh|git):$/.test(url.protocol)) return null;
+  const isSsh = url.protocol === 'ssh:';
+  const port = isSsh || url.port === (url.protocol === 'git:' ? '9418' : '') ? '' : url.port;
+  return azure({ host: normalHost(url.hostname), port, path: normalPath(decoded(url.pathname)), isSsh });
+}
+
+function normalHost(hostname: string): string {
+  const host = hostname
+    .toLowerCase()
+    .replace(/\.$/, '')
+    .replace(/^www\./, '');
+  return /^(?:127\.\d+\.\d+\.\d+|\[::1\])$/.test(host) ? 'localhost' : (SSH_HOSTS[host] ?? host);
+}
+
+/** Hosts that serve SSH under another name. */
+const SSH_HOSTS: Readonly<Record<string, string>> = {
+  'ssh.github.com': 'github.com',
+  'altssh.gitlab.com': 'gitlab.com',
+  'altssh.bitbucket.org': 'bitbucket.org',
+  'ssh.dev.azure.com': 'dev.azure.com',
+  'vs-ssh.visualstudio.com': 'dev.azure.com',
+};
+
+/** The hosts that send hooks do not distinguish paths by case. */
+function normalPath(path: string): string {
+  const plain = path
+    .toLowerCase()
+    .replace(/\/{2,}/g, '/')
+    .replace(/^\/|\/$/g, '');
+  return plain.replace(/\.git$/, '').replace(/\/$/, '');
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Azure DevOps has three addresses of one repository: `dev.azure.com/org/project/_git/name`, `org.visualstudio.com/…`, `v3/org/project/name`. */
+function azure(address: Address): Address {
+  const { host, path } = address;
+  const [, organization] = /^([^.]+)\.visualstudio\.com$/.exec(host) ?? [];
+  if (organization !== undefined)
+    return azure({ ...address, host: 'dev.azure.com', path: `${organization}/${path.replace(/^defaultcollection\//, '')}` });
+  if (host !== 'dev.azure.com') return address;
+  const whole = path.replace(/^v3\/([^/]+)\/([^/]+)\/([^/]+)$/, '$1/$2/_git/$3');
+  // A project's first repository has its name, which is left out then.
+  return { ...address, path: whole.replace(/^([^/]+)\/_git\/([^/]+)$/, '$1/$2/_git/$2') };
+}
