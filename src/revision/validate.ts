@@ -2,6 +2,7 @@ import { messageOf } from '../errors.ts';
 import { capErrors, configError, documentError } from './config-error.ts';
 import { syntaxOf } from './document/document.ts';
 import { parseDocument } from './document/parse.ts';
+import { judgedValue, withoutCipherText } from './encrypted.ts';
 import type { RevisionLimits } from './limits.ts';
 import { tooLarge } from './manifest/reader.ts';
 import type { ConfigError } from './revision.ts';
@@ -49,14 +50,17 @@ function validateNow(bytes: Uint8Array, file: string, schemas: readonly Compiled
       configError({ code: 'syntax', file, line: 1, rule: 'documents', detail: `has ${document.parts} YAML documents, must have one` }),
     );
   }
-  const verdicts = verdictsOf(schemas, document.value);
+  const verdicts = verdictsOf(schemas, judgedValue(document.value));
   if (typeof verdicts === 'string') {
     return refused(
       configError({ code: 'schema_invalid', file, rule: 'evaluate', detail: `cannot be checked against its schema: ${verdicts}` }),
     );
   }
   const secrets = new Set(verdicts.flatMap(({ secrets }) => [...secrets]));
-  const found = verdicts.flatMap(({ errors }) => errors);
+  const found = withoutCipherText(
+    verdicts.flatMap(({ errors }) => errors),
+    document.value,
+  );
   const errors = found.slice(0, MAX_WORDED_ERRORS).map((error) => schemaError(error, file, document, secrets));
   const told = inOrder(errors.filter((error) => error !== null));
   const total = found.length > MAX_WORDED_ERRORS ? found.length : told.length;
