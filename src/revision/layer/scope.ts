@@ -10,7 +10,7 @@ import type { DeviceFacts, Fact } from './device-facts.ts';
 import type { Part, Scope, Variables } from './layer.ts';
 import { mergeAll } from './merge-patch.ts';
 import { documentOf } from './parts.ts';
-import { writtenReader } from './written.ts';
+import { writtenValue } from './written.ts';
 
 /** Names that are not free for variables. */
 const RESERVED = ['device', 'source'];
@@ -36,7 +36,7 @@ export async function readVariables(work: Work, fleet: FleetContext, parts: read
 function writtenOf(documents: readonly Document[]): Record<string, unknown> {
   const said = documents.flatMap(({ roots: [root] }) => (root?.kind === 'map' ? [meaningOf(root)] : []));
   const merged = said.reduce<Meaning | undefined>(mergeMeanings, undefined);
-  const value = merged === undefined ? {} : plainMeaning(merged, writtenReader());
+  const value = merged === undefined ? {} : plainMeaning(merged, writtenValue);
   return isRecord(value) ? value : {};
 }
 

@@ -3,7 +3,7 @@ import { defaultOperators, Liquid, LiquidError, toValue } from 'liquidjs';
 import { messageOf } from '../../errors.ts';
 import { isRecord } from '../document/document.ts';
 import type { ScalarNode } from '../document/node.ts';
-import { NoJsonNumber, WrittenNumber, WrittenSwitch, writeJson } from './written.ts';
+import { NoJsonNumber, uniqueValues, WrittenNumber, WrittenSwitch, writeJson } from './written.ts';
 
 /**
  * Liquid templates, without anything that could reach outside of them or give another text tomorrow: no files, no includes, no dates, no chance.
@@ -58,6 +58,7 @@ function createEngine(): Liquid {
   for (const name of Object.keys(liquid.tags)) if (!TAGS.has(name)) delete liquid.tags[name];
   for (const name of Object.keys(liquid.filters)) if (!FILTERS.has(name)) liquid.unregisterFilter(name);
   liquid.registerFilter('json', json);
+  liquid.registerFilter('uniq', uniq);
   // Whatever is written, in loops and captures too, counts against the limit: the engine itself counts only what filters make.
   const { renderer } = liquid;
   const renderTemplates = renderer.renderTemplates.bind(renderer);
@@ -87,6 +88,12 @@ function boundedEmitter(context: Context): Emitter {
     },
   };
   return emitter;
+}
+
+function uniq(this: { context: Context }, values: unknown): unknown[] {
+  const list = Array.isArray(values) ? values : values === null || values === undefined ? [] : [values];
+  this.context.memoryLimit.use(list.length);
+  return uniqueValues(list);
 }
 
 function printed(value: unknown): string {

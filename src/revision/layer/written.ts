@@ -4,16 +4,19 @@ import type { ScalarNode } from '../document/node.ts';
 /** A variable whose file spells it in another way than JavaScript would: `0042`, `1.30`, `12e4`. Templates print it as it is written. */
 export type Written = WrittenNumber | WrittenSwitch;
 
-/** Reads a scalar of a variables file for templates. One reader gives the same object for the same spelling. */
-export function writtenReader(): (node: ScalarNode) => unknown {
-  const known = new Map<string, Written>();
-  return (node) => {
-    const { value, raw, style } = node;
-    if (style !== 'plain' || (typeof value !== 'number' && typeof value !== 'boolean') || String(value) === raw) return value;
-    const written = known.get(raw) ?? (typeof value === 'number' ? new WrittenNumber(value, node) : new WrittenSwitch(value, raw));
-    known.set(raw, written);
-    return written;
-  };
+/** A scalar of a variables file for templates. */
+export function writtenValue(node: ScalarNode): unknown {
+  const { value, raw, style } = node;
+  if (style !== 'plain' || String(value) === raw) return value;
+  if (typeof value === 'number') return new WrittenNumber(value, node);
+  return typeof value === 'boolean' ? new WrittenSwitch(value, raw) : value;
+}
+
+/** Each value once, numbers by their spelling. */
+export function uniqueValues(values: readonly unknown[]): unknown[] {
+  const spellings = new Set<string>();
+  const isNew = (value: WrittenNumber) => spellings.size < spellings.add(value.toString()).size;
+  return [...new Set(values)].filter((value) => !(value instanceof WrittenNumber) || isNew(value));
 }
 
 /** Calculates and compares as a number. Filters of texts, and `join`, take it as it is written. */

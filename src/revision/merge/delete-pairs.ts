@@ -37,19 +37,25 @@ function deleteLines(text: string, pair: PairNode, next: PairNode | undefined): 
 }
 
 function deleteFromFlow(text: string, map: MapNode, gone: ReadonlySet<PairNode>, isEmptied: boolean): Edit[] {
-  const edits: Edit[] = [];
-  for (const pair of map.pairs) {
-    if (!gone.has(pair)) continue;
-    const comma = commaAfter(text, pairEnd(pair));
-    const end = comma === null ? pairEnd(pair) : comma + 1;
-    edits.push(beginsLine(text, pair.start) && endsLine(text, end) ? wholeLines(text, pair.start, end) : withSpace(text, pair.start, end));
-  }
   const last = map.pairs.at(-1);
-  if (isEmptied || last === undefined || !gone.has(last) || commaAfter(text, pairEnd(last)) !== null) return edits;
-  // The comma before the last pair would have nothing after it.
-  const kept = map.pairs.findLast((pair) => !gone.has(pair));
-  const comma = kept === undefined ? null : commaAfter(text, pairEnd(kept));
-  return comma === null ? edits : [...edits, { start: comma, end: comma + 1, text: '' }];
+  const keptIndex = map.pairs.findLastIndex((pair) => !gone.has(pair));
+  const kept = map.pairs[keptIndex];
+  // Where the last pairs go, the comma before them goes as well.
+  const comma = kept === undefined || last === undefined || last === kept ? null : commaAfter(text, pairEnd(kept));
+  const isTail = comma !== null && last !== undefined && !isEmptied && commaAfter(text, pairEnd(last)) === null;
+  const inner = isTail ? map.pairs.slice(0, keptIndex) : map.pairs;
+  const edits = inner.filter((pair) => gone.has(pair)).map((pair) => deleteOne(text, pair));
+  if (!isTail) return edits;
+  const [tail] = map.pairs.slice(keptIndex + 1);
+  if (tail === undefined || !beginsLine(text, tail.start)) return [...edits, { start: comma, end: pairEnd(last), text: '' }];
+  const lines = map.pairs.slice(keptIndex + 1).map((pair) => deleteOne(text, pair));
+  return [...edits, { start: comma, end: comma + 1, text: '' }, ...lines];
+}
+
+function deleteOne(text: string, pair: PairNode): Edit {
+  const comma = commaAfter(text, pairEnd(pair));
+  const end = comma === null ? pairEnd(pair) : comma + 1;
+  return beginsLine(text, pair.start) && endsLine(text, end) ? wholeLines(text, pair.start, end) : withSpace(text, pair.start, end);
 }
 
 function wholeLines(text: string, start: number, end: number): Edit {
