@@ -89,7 +89,9 @@ async function assemble(work: Work, fleet: FleetContext, name: string, parts: re
     if (merged === null) return null;
     const replaced = replacedParts(merged.documents);
     work.origins.set(file, { parts: parts.slice(replaced), documents: merged.documents.slice(replaced) });
-    return { path: name, mode, oid: work.context.objects.keep(bytesOf(merged.result)) };
+    const oid = work.context.objects.keep(bytesOf(merged.result));
+    work.documents.set(oid, merged.result);
+    return { path: name, mode, oid };
   }
   if (last.isTemplate || last.file !== file) work.origins.set(file, { parts: [last], documents: null });
   if (!last.isTemplate) return { path: name, mode, oid: last.oid };

@@ -1,10 +1,10 @@
 import { Drop, toValue } from 'liquidjs';
 import type { ScalarNode } from '../document/node.ts';
 
-/** A variable whose file spells it in another way than JavaScript would: `0042`, `1.30`, `12e4`. Templates print it as it is written. */
-export type Written = WrittenNumber | WrittenSwitch;
-
-/** A scalar of a variables file for templates. */
+/**
+ * A scalar of a variables file for templates. One that its file spells in another way than JavaScript would, such as `0042`, `1.30` or `12e4`,
+ * prints as it is written.
+ */
 export function writtenValue(node: ScalarNode): unknown {
   const { value, raw, style } = node;
   if (style !== 'plain' || String(value) === raw) return value;
