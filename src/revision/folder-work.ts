@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import { isProblem } from '../git/problems.ts';
 import { configError, validationTimeout } from './config-error.ts';
+import type { Document } from './document/document.ts';
 import type { Folder } from './folders.ts';
 import type { DeviceFacts } from './layer/device-facts.ts';
 import type { Composition, LayerFiles, MergedFile, Origin, ReadDocument, ReadTemplate } from './layer/layer.ts';
@@ -64,6 +65,8 @@ export type Work = {
   rollout: unknown;
   /** Where files came from that do not stand in the folder as they are, by their path in the repository if they did. */
   origins: Map<string, Origin>;
+  /** Merged files as they were read to prove the merge, by the id of their object: they need no second reading. */
+  documents: Map<string, Document>;
   /** null without layers, and before they were read. */
   composition: Composition | null;
   provenance: FolderProvenance | null;

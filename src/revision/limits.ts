@@ -21,8 +21,8 @@ export type RevisionLimits = {
   maxSchemaFiles: number;
   /** Nesting of objects and arrays in a parsed file. */
   maxDocumentDepth: number;
-  /** The yaml package's measure: how often aliases are used times how much they stand for. */
-  maxYamlAliases: number;
+  /** What the aliases of one file repeat, in characters: each counts with all that it stands for. */
+  maxYamlExpandedChars: number;
   /** Folders below folders in a device's folder. */
   maxTreeDepth: number;
   maxDeviceFolders: number;
@@ -49,7 +49,7 @@ export const defaultRevisionLimits: RevisionLimits = {
   maxSchemaBytes: MEBIBYTE,
   maxSchemaFiles: 64,
   maxDocumentDepth: 64,
-  maxYamlAliases: 100,
+  maxYamlExpandedChars: 4 * MEBIBYTE,
   maxTreeDepth: 32,
   maxDeviceFolders: 200_000,
   maxNamesOnTheWay: 1_000_000,

@@ -38,6 +38,7 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
     readBytes: 0,
     rollout: null,
     origins: new Map(),
+    documents: new Map(),
     composition: null,
     dependsOnDevice: false,
     provenance: null,

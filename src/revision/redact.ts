@@ -15,8 +15,8 @@ export function redactConfig(bytes: Uint8Array, fileName: string, secretPointers
   const syntax = syntaxOf(fileName);
   // No pointer leads into it: it is marked as a whole.
   if (syntax === null) return secretPointers.includes('') ? HIDDEN : redactLines(text);
-  const { maxDocumentDepth, maxYamlAliases, maxFileBytes } = defaultRevisionLimits;
-  const parsed = bytes.length <= maxFileBytes ? parseDocument(bytes, syntax, { maxDocumentDepth, maxYamlAliases }) : null;
+  const { maxDocumentDepth, maxYamlExpandedChars, maxFileBytes } = defaultRevisionLimits;
+  const parsed = bytes.length <= maxFileBytes ? parseDocument(bytes, syntax, { maxDocumentDepth, maxYamlExpandedChars }) : null;
   if (!parsed?.ok) return `[not shown: this file cannot be read as ${syntax.toUpperCase()}, so secrets in it cannot be found]`;
   const redacted = redactSpans(text, parsed.document, new Set(secretPointers));
   // Comments are not part of the data, yet people leave old passwords in them.

@@ -31,7 +31,9 @@ export async function validateFiles(
     const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
     // Data without a schema may be larger than what is parsed here.
     if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
-    const verdict = inFolderTime(work, file, 'be validated', (msLeft) => validateFile(stored.bytes, file, compiled, limits, msLeft));
+    const verdict = inFolderTime(work, file, 'be validated', (msLeft) =>
+      validateFile(stored.bytes, file, compiled, limits, msLeft, work.documents.get(oid)),
+    );
     if (verdict === null) return;
     const isChosen = compiled.length > 0 || config !== defaultDeviceConfig;
     work.errors.push(...verdict.errors.map((error) => (isChosen ? error : { ...error, message: `${error.message}; ${IGNORE_HINT}` })));

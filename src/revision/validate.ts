@@ -1,7 +1,9 @@
 import { messageOf } from '../errors.ts';
 import { capErrors, configError, documentError } from './config-error.ts';
+import type { Document } from './document/document.ts';
 import { syntaxOf } from './document/document.ts';
 import { parseDocument } from './document/parse.ts';
+import { judgedValue } from './encrypted.ts';
 import type { RevisionLimits } from './limits.ts';
 import { tooLarge } from './manifest/reader.ts';
 import type { ConfigError } from './revision.ts';
@@ -21,6 +23,7 @@ const MAX_WORDED_ERRORS = 1_000;
 
 /**
  * A JSON or YAML file against its schemas. With none, only its syntax is checked, and YAML may then hold several documents.
+ * @param known the file as a document, where it was read before
  * @throws TookTooLong past `limitMs`
  */
 export function validateFile(
@@ -29,18 +32,25 @@ export function validateFile(
   schemas: readonly CompiledSchema[],
   limits: RevisionLimits,
   limitMs: number,
+  known?: Document,
 ): FileVerdict {
   const isQuick = bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
-  return withinTimeUnless(isQuick, limitMs, () => validateNow(bytes, file, schemas, limits));
+  return withinTimeUnless(isQuick, limitMs, () => validateNow(bytes, file, schemas, limits, known));
 }
 
-function validateNow(bytes: Uint8Array, file: string, schemas: readonly CompiledSchema[], limits: RevisionLimits): FileVerdict {
+function validateNow(
+  bytes: Uint8Array,
+  file: string,
+  schemas: readonly CompiledSchema[],
+  limits: RevisionLimits,
+  known: Document | undefined,
+): FileVerdict {
   if (bytes.length > limits.maxDocumentBytes) return refused(tooLarge(file, bytes.length, limits.maxDocumentBytes));
   const syntax = syntaxOf(file);
   if (syntax === null) {
     return refused(configError({ code: 'syntax', file, rule: 'extension', detail: 'has a schema, must be named *.json, *.yaml or *.yml' }));
   }
-  const parsed = parseDocument(bytes, syntax, limits);
+  const parsed = known === undefined ? parseDocument(bytes, syntax, limits) : { ok: true as const, document: known };
   if (!parsed.ok) return refused(documentError(file, parsed.fault));
   if (schemas.length === 0) return { errors: [], secrets: [] };
   const { document } = parsed;
@@ -49,7 +59,7 @@ function validateNow(bytes: Uint8Array, file: string, schemas: readonly Compiled
       configError({ code: 'syntax', file, line: 1, rule: 'documents', detail: `has ${document.parts} YAML documents, must have one` }),
     );
   }
-  const verdicts = verdictsOf(schemas, document.value);
+  const verdicts = verdictsOf(schemas, judgedValue(document.value));
   if (typeof verdicts === 'string') {
     return refused(
       configError({ code: 'schema_invalid', file, rule: 'evaluate', detail: `cannot be checked against its schema: ${verdicts}` }),

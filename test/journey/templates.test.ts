@@ -69,7 +69,9 @@ test('a device gets what its labels and site say, from the moment that it is reg
   await register(scene, 'till-2', source.id);
   await runs(scene, 'till-1', till('till-1'));
   await runs(scene, 'till-2', till('till-2', { lane: 2 }));
-  expect(await device.current()).toEqual({ 'app.json': `644 ${JSON.stringify(till('till-1'), null, 2)}\n` });
+  expect(await device.current()).toEqual({
+    'app.json': '644 {"id": "till-1", "ntp": "pos.example.net", "source": "fleet", "role":"pos" }',
+  });
   expect([await attempts(scene, 'till-1'), await attempts(scene, 'till-2')]).toEqual([1, 1]);
 
   const site = (await scene.api('POST', '/sites', { name: 'berlin' })).body;

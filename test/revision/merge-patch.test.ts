@@ -1,10 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isRecord, valueAt } from '../../src/revision/document/document.ts';
-import { parseDocument } from '../../src/revision/document/parse.ts';
-import { emitDocument, inexactNumber } from '../../src/revision/layer/emit.ts';
 import { leafPaths, mergeAll, mergePatch, originOf } from '../../src/revision/layer/merge-patch.ts';
-import { defaultRevisionLimits } from '../../src/revision/limits.ts';
 
 const name = fc.oneof(
   fc.constantFrom('a', 'b', 'c', '0', '__proto__', 'constructor', 'yes', 'a/b', 'm~n', ''),
@@ -122,38 +119,5 @@ describe('the origin of a value', () => {
     expect(originOf([{ a: { b: 1 } }, { a: null }, { a: { d: 1 } }], ['a', 'b'])).toBe(2);
     expect(originOf([{ a: [1, 2, 3] }, { a: [4] }], ['a', '2'])).toBe(1);
     expect(originOf([{ a: 1 }, { b: 1 }], ['z'])).toBe(1);
-  });
-});
-
-describe('a merged document', () => {
-  test.each(['json', 'yaml'] as const)('is written as %s that reads as the same value', (syntax) => {
-    fc.assert(
-      fc.property(json, (value) => {
-        fc.pre(!JSON.stringify(value).includes('__proto__'));
-        const text = emitDocument(value, syntax);
-        expect(emitDocument(value, syntax)).toBe(text);
-        const parsed = parseDocument(Buffer.from(text), syntax, defaultRevisionLimits);
-        expect(parsed.ok && parsed.document.value).toEqual(value);
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  test('has two spaces of indent and a line feed at its end as JSON', () => {
-    expect(emitDocument({ b: [1], a: {} }, 'json')).toBe('{\n  "b": [\n    1\n  ],\n  "a": {}\n}\n');
-  });
-
-  test('quotes in YAML what a reader of YAML 1.1 would take for something else', () => {
-    expect(emitDocument({ a: 'yes', b: 'off', c: '012', d: '1_000', e: '12:30:00', f: '1e3', g: 'plain', h: true }, 'yaml')).toBe(
-      'a: "yes"\nb: "off"\nc: "012"\nd: "1_000"\ne: "12:30:00"\nf: "1e3"\ng: plain\nh: true\n',
-    );
-    const same = ['x'];
-    expect(emitDocument({ a: same, b: same }, 'yaml')).toBe('a:\n  - x\nb:\n  - x\n');
-  });
-
-  test('is not written where a number would change', () => {
-    expect(inexactNumber({ a: [1, 2 ** 53] }, 'json')).toEqual(['a', '1']);
-    expect(inexactNumber({ a: Number.POSITIVE_INFINITY }, 'json')).toEqual(['a']);
-    expect(inexactNumber({ a: Number.POSITIVE_INFINITY, b: 0.1, c: -(2 ** 53) + 1 }, 'yaml')).toBeNull();
   });
 });

@@ -96,7 +96,7 @@ describe('a template', () => {
       'labels/pos/a.json': '{"n": 2}',
       'devices/a/a.json.liquid': '{"n": {% if device.site == "berlin" %}3{% else %}4{% endif %} }',
     });
-    expect(texts['a.json']).toBe('{\n  "id": "till-1",\n  "quoted": "a \\"quoted\\" word",\n  "n": 3\n}\n');
+    expect(texts['a.json']).toBe('{"id": "till-1", "quoted": "a \\"quoted\\" word", "n": 3}');
   });
 
   test('can make the manifest', async () => {

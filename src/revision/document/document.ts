@@ -1,6 +1,13 @@
+import type { SourceNode } from './node.ts';
+
 /** A configuration file as data, with the places in its text from which the data came. */
 export type Document = {
   value: unknown;
+  /** Without its byte order mark. */
+  text: string;
+  hasByteOrderMark: boolean;
+  /** What the file says, as it is written: of each document in it; none for a file without content. */
+  roots: readonly SourceNode[];
   /** Documents in the file: more than one only in YAML; `value` is then the list of them. */
   parts: number;
   /** Every value of the text in its order, found again on each call. */
@@ -26,7 +33,7 @@ export type Span = {
 /** Why a text is no document. Never quotes the text, which may hold secrets. */
 export type DocumentFault = { code: 'syntax' | 'too_deep'; rule: string; detail: string; line?: number; path: readonly string[] };
 
-export type DocumentLimits = { maxDocumentDepth: number; maxYamlAliases: number };
+export type DocumentLimits = { maxDocumentDepth: number; maxYamlExpandedChars: number };
 
 export type ParsedDocument = { ok: true; document: Document } | { ok: false; fault: DocumentFault };
 

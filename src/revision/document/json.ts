@@ -1,5 +1,8 @@
-import type { DocumentFault, DocumentLimits, ParsedDocument, Span } from './document.ts';
+import type { DocumentFault, DocumentLimits, ParsedDocument } from './document.ts';
 import { lineCounter, lineFinder } from './document.ts';
+import type { ListNode, MapNode, PairNode, ScalarNode, SourceNode } from './node.ts';
+import { MIN_NODE_CHARS, plainValue } from './node.ts';
+import { spansOf } from './spans.ts';
 
 /**
  * Strict JSON (RFC 8259) that also refuses what JSON.parse lets pass: duplicate names, of which readers choose different ones,
@@ -8,13 +11,11 @@ import { lineCounter, lineFinder } from './document.ts';
 export function parseJson(text: string, limits: DocumentLimits): ParsedDocument {
   const lineAt = lineCounter(text);
   try {
-    const value = new JsonReader(text, limits.maxDocumentDepth, null).read();
-    const spans = (): Span[] => {
-      const found: Span[] = [];
-      new JsonReader(text, limits.maxDocumentDepth, found).read();
-      return found;
-    };
-    return { ok: true, document: { value, parts: 1, spans, lineOf: lineFinder(spans, lineAt) } };
+    const roots = [new JsonReader(text, limits.maxDocumentDepth).read()];
+    const [root] = roots;
+    const value = root === undefined ? null : plainValue(root);
+    const spans = () => spansOf(roots);
+    return { ok: true, document: { value, text, hasByteOrderMark: false, roots, parts: 1, spans, lineOf: lineFinder(spans, lineAt) } };
   } catch (error) {
     if (!(error instanceof JsonFault)) throw error;
     return { ok: false, fault: { ...error.fault, line: lineAt(error.offset) } };
@@ -43,70 +44,72 @@ const LITERALS: readonly [string, unknown][] = [
 class JsonReader {
   private readonly text: string;
   private readonly maxDepth: number;
-  private readonly spans: Span[] | null;
   private readonly path: string[] = [];
   private at = 0;
 
-  constructor(text: string, maxDepth: number, spans: Span[] | null) {
+  constructor(text: string, maxDepth: number) {
     this.text = text;
     this.maxDepth = maxDepth;
-    this.spans = spans;
   }
 
-  read(): unknown {
+  read(): SourceNode {
     this.skipSpace();
-    const value = this.readValue(this.at);
+    const node = this.readValue();
     this.skipSpace();
     if (this.at < this.text.length) throw this.fault('must end here');
-    return value;
+    return node;
   }
 
-  private readValue(keyStart: number): unknown {
+  private readValue(): SourceNode {
+    const opening = this.text[this.at];
+    return opening === '{' ? this.readObject() : opening === '[' ? this.readArray() : this.readScalar();
+  }
+
+  private readObject(): MapNode {
     const start = this.at;
-    const opening = this.text[start];
-    const isCollection = opening === '{' || opening === '[';
-    const span: Span = { path: [...this.path], keyStart, start, end: start, kind: isCollection ? 'collection' : 'scalar' };
-    this.spans?.push(span);
-    const value = opening === '{' ? this.readObject() : opening === '[' ? this.readArray() : this.readScalar();
-    span.end = this.at;
-    if (!isCollection) span.value = value;
-    return value;
-  }
-
-  private readObject(): Record<string, unknown> {
-    const object: Record<string, unknown> = {};
+    const pairs: PairNode[] = [];
+    const names = new Set<string>();
     this.open();
     while (!this.closes('}')) {
-      const keyStart = this.at;
-      if (this.text[keyStart] !== '"') throw this.fault('must have a name in double quotes here');
-      const name = this.readString();
+      if (this.text[this.at] !== '"') throw this.fault('must have a name in double quotes here');
+      const key = this.readScalar();
+      const name = String(key.value);
       this.path.push(name);
-      this.checkName(object, name, keyStart);
+      this.checkName(names, name, key.start);
       this.skipSpace();
+      const colon = this.at;
       if (!this.take(':')) throw this.fault('must have ":" here');
       this.skipSpace();
-      object[name] = this.readValue(keyStart);
+      pairs.push({ name, key, start: key.start, colon, value: this.readValue(), isMerge: false });
       this.path.pop();
       this.endItem('}');
     }
-    return object;
+    return { ...this.placeFrom(start), kind: 'map', isFlow: true, pairs };
   }
 
-  private readArray(): unknown[] {
-    const array: unknown[] = [];
+  private readArray(): ListNode {
+    const start = this.at;
+    const items: SourceNode[] = [];
     this.open();
     while (!this.closes(']')) {
-      this.path.push(String(array.length));
-      array.push(this.readValue(this.at));
+      this.path.push(String(items.length));
+      items.push(this.readValue());
       this.path.pop();
       this.endItem(']');
     }
-    return array;
+    return { ...this.placeFrom(start), kind: 'list', isFlow: true, items };
   }
 
-  private checkName(object: Record<string, unknown>, name: string, offset: number): void {
+  private placeFrom(start: number) {
+    const end = this.at;
+    const props = { outer: start, propsEnd: null, tag: null, rawTag: null, anchor: null };
+    return { start, end, ...props, expandedChars: end - start + MIN_NODE_CHARS, depth: 0 };
+  }
+
+  private checkName(names: Set<string>, name: string, offset: number): void {
     if (name === '__proto__') throw this.fault('must not have a member named "__proto__"', 'prototype', offset);
-    if (Object.hasOwn(object, name)) throw this.fault('comes twice', 'duplicate', offset);
+    if (names.has(name)) throw this.fault('comes twice', 'duplicate', offset);
+    names.add(name);
   }
 
   private open(): void {
@@ -134,8 +137,15 @@ class JsonReader {
     }
   }
 
-  private readScalar(): unknown {
-    if (this.text[this.at] === '"') return this.readString();
+  private readScalar(): ScalarNode {
+    const start = this.at;
+    const isText = this.text[start] === '"';
+    const value = isText ? this.readString() : this.readWord();
+    const raw = this.text.slice(start, this.at);
+    return { ...this.placeFrom(start), kind: 'scalar', value, raw, style: isText ? 'quoted' : 'plain' };
+  }
+
+  private readWord(): unknown {
     for (const [word, value] of LITERALS) {
       if (this.text.startsWith(word, this.at)) {
         this.at += word.length;

@@ -1,24 +1,27 @@
-import type { Alias, Node, Pair, Document as YamlDocument } from 'yaml';
+import type { CST, Node, Pair, Document as YamlDocument } from 'yaml';
 import { isAlias, isCollection, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
-import type { DocumentFault, DocumentLimits, ParsedDocument, Span } from './document.ts';
+import type { DocumentFault, DocumentLimits, ParsedDocument } from './document.ts';
 import { lineCounter, lineFinder } from './document.ts';
+import type { AliasNode, ListNode, MapNode, PairNode, ScalarNode, SourceNode } from './node.ts';
+import { AmbiguousMerge, MIN_NODE_CHARS, membersOf, plainValue, resolved } from './node.ts';
+import { spansOf } from './spans.ts';
 
 /**
- * YAML 1.2 with the core schema, whatever a `%YAML` directive says, so that a value is what JSON could say. Refuses duplicate and composed
- * keys, `__proto__`, aliases that contain themselves or multiply, and nesting without bound.
+ * YAML 1.2 with the core schema, whatever a `%YAML` directive says, and with the merge key `<<` of YAML 1.1, which most readers know. Refuses
+ * duplicate and composed keys, `__proto__`, aliases that contain themselves or multiply, and nesting without bound.
  */
 export function parseYaml(text: string, limits: DocumentLimits): ParsedDocument {
   const lineAt = lineCounter(text);
   try {
-    const parts = readParts(text);
-    const spans = parts.flatMap((part, index) => spansOf(part, parts.length > 1 ? [String(index)] : [], limits));
-    const values = parts.map((part): unknown => part.toJS({ maxAliasCount: limits.maxYamlAliases }));
-    const value = parts.length > 1 ? values : (values[0] ?? null);
-    checkDepth(value, limits.maxDocumentDepth);
-    return { ok: true, document: { value, parts: parts.length, spans: () => spans, lineOf: lineFinder(() => spans, lineAt) } };
+    const roots = readParts(text, limits);
+    const values = roots.map(plainValue);
+    const value = values.length > 1 ? values : (values[0] ?? null);
+    const spans = () => spansOf(roots);
+    const parts = Math.max(roots.length, 1);
+    return { ok: true, document: { value, text, hasByteOrderMark: false, roots, parts, spans, lineOf: lineFinder(spans, lineAt) } };
   } catch (error) {
-    const fault = faultOf(error, limits);
-    return { ok: false, fault: { ...fault.fault, ...(fault.offset === null ? {} : { line: lineAt(fault.offset) }) } };
+    const { fault, offset } = faultOf(error, limits);
+    return { ok: false, fault: { ...fault, ...(offset === null ? {} : { line: lineAt(offset) }) } };
   }
 }
 
@@ -33,16 +36,18 @@ class YamlFault extends Error {
   }
 }
 
-function readParts(text: string): YamlDocument[] {
+function readParts(text: string, limits: DocumentLimits): SourceNode[] {
   const parts = parseAllDocuments(text, {
     version: '1.2',
     schema: 'core',
+    // The package would apply merge keys only where it makes plain values; `membersOf` does it for the text as well.
     merge: false,
     resolveKnownTags: false,
     // The package compares each key with each other, which a hostile file makes slow; the walk below finds duplicates by a set.
     uniqueKeys: false,
     prettyErrors: false,
     logLevel: 'silent',
+    keepSourceTokens: true,
   });
   for (const part of parts) {
     const error = part.errors[0];
@@ -51,92 +56,184 @@ function readParts(text: string): YamlDocument[] {
     const detail = `is not valid YAML here (${error?.code.toLowerCase().replaceAll('_', ' ')})`;
     if (error !== undefined) throw new YamlFault({ code: 'syntax', rule: 'yaml', detail, path: [] }, error.pos[0]);
   }
-  return [...parts];
+  return [...parts].flatMap((part, index) => rootOf(part, text, parts.length > 1 ? [String(index)] : [], limits));
+}
+
+function rootOf(part: YamlDocument, text: string, path: readonly string[], limits: DocumentLimits): SourceNode[] {
+  const { contents } = part;
+  // A file of comments alone has an empty scalar in the package's eyes.
+  if (contents === null || (path.length === 0 && isEmpty(contents))) return [];
+  const walk: Walk = { text, open: new Set(), anchors: new Map(), repeatedChars: 0, limits };
+  return [build(walk, contents, path, [], contents.range?.[0] ?? 0)];
+}
+
+function isEmpty(node: Node): boolean {
+  return isScalar(node) && node.source === '' && node.tag === undefined && node.anchor === undefined && node.type === 'PLAIN';
 }
 
 function faultOf(error: unknown, limits: DocumentLimits): YamlFault {
   if (error instanceof YamlFault) return error;
   // The composer recurses: it meets the end of the stack before the walk below could count.
   if (error instanceof RangeError) return tooDeep(limits.maxDocumentDepth, null);
-  if (error instanceof ReferenceError) {
-    return new YamlFault({ code: 'syntax', rule: 'aliases', detail: tooManyAliases(limits), path: [] }, null);
-  }
   throw error;
 }
 
 type Walk = {
-  spans: Span[];
-  open: Set<Node>;
-  /** Nodes by anchor, and how often each was repeated. The package looks through the whole text for each alias. */
-  anchors: Map<string, { node: Node; uses: number }>;
+  text: string;
+  open: Set<string>;
+  /** The package searches the whole text for each alias. */
+  anchors: Map<string, Exclude<SourceNode, AliasNode>>;
+  repeatedChars: number;
   limits: DocumentLimits;
 };
 
-function spansOf(part: YamlDocument, path: readonly string[], limits: DocumentLimits): Span[] {
-  const walk: Walk = { spans: [], open: new Set(), anchors: new Map(), limits };
-  if (part.contents !== null) visit(walk, part.contents, path, part.contents.range?.[0] ?? 0);
-  return walk.spans;
-}
+type Path = readonly string[];
 
-function visit(walk: Walk, node: Node, path: readonly string[], keyStart: number): void {
-  const [start, end] = node.range ?? [keyStart, keyStart];
-  if (!isAlias(node) && node.anchor !== undefined) walk.anchors.set(node.anchor, { node, uses: 0 });
-  if (isAlias(node)) {
-    walk.spans.push({ path, keyStart, start, end, kind: 'alias', ...aliased(walk, node) });
-  } else if (isCollection(node)) {
-    if (walk.open.size >= walk.limits.maxDocumentDepth) throw tooDeep(walk.limits.maxDocumentDepth, start);
-    walk.spans.push({ path, keyStart, start, end, kind: 'collection' });
-    walk.open.add(node);
-    if (isMap(node)) visitMap(walk, node.items, path);
-    if (isSeq(node)) {
-      for (const [index, item] of node.items.entries()) {
-        if (isNode(item)) visit(walk, item, [...path, String(index)], item.range?.[0] ?? start);
-      }
-    }
-    walk.open.delete(node);
-  } else if (isScalar(node)) {
-    walk.spans.push({ path, keyStart, start, end, kind: 'scalar', value: node.value });
+/** @param props the tokens before the value, among them its tag and anchor; `at` is where an empty value stands */
+function build(walk: Walk, node: Node, path: Path, props: readonly CST.SourceToken[], at: number): SourceNode {
+  const place = placeOf(node, props, at);
+  if (isAlias(node)) return { ...place, kind: 'alias', ...aliased(walk, node.source, place.start, place.end) };
+  if (!isCollection(node)) return noted(walk, scalarOf(walk, node, place));
+  if (path.length >= walk.limits.maxDocumentDepth) throw tooDeep(walk.limits.maxDocumentDepth, place.start);
+  const isFlow = node.flow === true;
+  const isNew = place.anchor !== null && !walk.open.has(place.anchor);
+  if (place.anchor !== null) {
+    walk.open.add(place.anchor);
+    walk.anchors.delete(place.anchor);
   }
+  const children = isMap(node) ? pairsOf(walk, node.items, path) : [];
+  const items = isSeq(node) ? itemsOf(walk, node.items, node.srcToken, path) : [];
+  if (isNew && place.anchor !== null) walk.open.delete(place.anchor);
+  const inner = [...items, ...children.flatMap(({ key, value }) => [key, value])];
+  const sized = { ...place, ...sizeOf(inner), end: isFlow ? place.end : Math.max(place.start, ...ends(items, children)) };
+  if (sized.depth > walk.limits.maxDocumentDepth) throw tooDeep(walk.limits.maxDocumentDepth, place.start);
+  if (!isMap(node)) return noted(walk, { ...sized, kind: 'list', isFlow, items });
+  const map: MapNode = { ...sized, kind: 'map', isFlow, pairs: children };
+  checkMergeKeys(map, path);
+  return noted(walk, map);
 }
 
-function visitMap(walk: Walk, items: Pair[], path: readonly string[]): void {
+function ends(items: readonly SourceNode[], pairs: readonly PairNode[]): number[] {
+  const last = items.at(-1);
+  const pair = pairs.at(-1);
+  return [last?.end ?? 0, pair === undefined ? 0 : Math.max(pair.key.end, (pair.colon ?? -1) + 1, pair.value.end)];
+}
+
+function placeOf(node: Node, props: readonly CST.SourceToken[], at: number) {
+  const named = props.filter((token) => token.type === 'anchor' || token.type === 'tag');
+  const [first] = named;
+  const last = named.at(-1);
+  const propsEnd = last === undefined ? null : last.offset + last.source.length;
+  const isNothing = isScalar(node) && (node.range === undefined || node.range === null || node.range[0] === node.range[1]);
+  const [start, end] = isNothing ? [propsEnd ?? at, propsEnd ?? at] : (node.range ?? [at, at]);
+  const rawTag = named.find((token) => token.type === 'tag')?.source ?? null;
+  const anchor = isAlias(node) ? null : (node.anchor ?? null);
+  const marks = { outer: Math.min(first?.offset ?? start, start), propsEnd, tag: node.tag ?? null, rawTag, anchor };
+  return { start, end, ...marks, expandedChars: end - start + MIN_NODE_CHARS, depth: 0 };
+}
+
+function sizeOf(inner: readonly SourceNode[]): { expandedChars: number; depth: number } {
+  let expandedChars = MIN_NODE_CHARS;
+  let depth = 0;
+  for (const node of inner) {
+    expandedChars += node.expandedChars;
+    depth = Math.max(depth, node.depth);
+  }
+  return { expandedChars, depth: depth + 1 };
+}
+
+function scalarOf(walk: Walk, node: Node, place: ReturnType<typeof placeOf>): ScalarNode {
+  const type = isScalar(node) ? node.type : undefined;
+  const style = type === 'PLAIN' || type === undefined ? 'plain' : type.startsWith('BLOCK') ? 'block' : 'quoted';
+  const value: unknown = isScalar(node) ? node.value : null;
+  return { ...place, kind: 'scalar', value, raw: walk.text.slice(place.start, place.end), style };
+}
+
+function noted<T extends Exclude<SourceNode, AliasNode>>(walk: Walk, node: T): T {
+  if (node.anchor !== null) walk.anchors.set(node.anchor, node);
+  return node;
+}
+
+function itemsOf(walk: Walk, items: readonly unknown[], token: unknown, path: Path): ListNode['items'] {
+  const tokens = hasItems(token) ? token.items : [];
+  return items.filter(isNode).map((item, index) => {
+    const start = tokens[index]?.start ?? [];
+    return build(walk, item, [...path, String(index)], start, item.range?.[0] ?? 0);
+  });
+}
+
+function pairsOf(walk: Walk, items: readonly Pair[], path: Path): PairNode[] {
   const seen = new Set<string>();
-  for (const { key, value } of items) {
-    if (!isScalar(key)) throw new YamlFault({ code: 'syntax', rule: 'key', detail: 'must have only plain keys', path }, offsetOf(key));
-    const name = key.value === null ? '' : String(key.value);
+  return items.map((pair) => {
+    const { start = [], sep = [] } = pair.srcToken ?? {};
+    const at = offsetOf(pair.key) ?? 0;
+    const fault = (rule: string, detail: string, faultPath: Path) => new YamlFault({ code: 'syntax', rule, detail, path: faultPath }, at);
+    if (!isScalar(pair.key)) throw fault('key', 'must have only plain keys', path);
+    const key = scalarOf(walk, pair.key, placeOf(pair.key, start, at));
+    const isMerge = key.style === 'plain' && key.raw === '<<' && (key.tag === null || key.tag === 'tag:yaml.org,2002:merge');
+    const name = nameOf(key);
     const keyPath = [...path, name];
-    if (name === '__proto__') {
-      throw new YamlFault(
-        { code: 'syntax', rule: 'prototype', detail: 'must not have a key named "__proto__"', path: keyPath },
-        offsetOf(key),
-      );
+    if (name === '__proto__') throw fault('prototype', 'must not have a key named "__proto__"', keyPath);
+    if (seen.has(name) && !isMerge) throw fault('duplicate', 'comes twice', keyPath);
+    seen.add(isMerge ? '' : name);
+    const mark = sep.findIndex((token) => token.type === 'map-value-ind');
+    const colon = sep[mark]?.offset ?? null;
+    const valueAt = colon === null ? key.end : colon + 1;
+    const value = isNode(pair.value)
+      ? build(walk, pair.value, keyPath, sep.slice(mark + 1), valueAt)
+      : {
+          ...key,
+          start: key.end,
+          end: key.end,
+          outer: key.end,
+          propsEnd: null,
+          tag: null,
+          rawTag: null,
+          anchor: null,
+          value: null,
+          raw: '',
+        };
+    const begin = start.find((token) => token.type === 'explicit-key-ind')?.offset ?? key.outer;
+    return { name, key, start: Math.min(begin, key.outer), colon, value, isMerge };
+  });
+}
+
+/** Integers too large to be exact keep their digits: two of them are two keys. */
+function nameOf({ value, raw }: ScalarNode): string {
+  if (value === null) return '';
+  return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) ? raw : String(value);
+}
+
+function checkMergeKeys(map: MapNode, path: Path): void {
+  const merges = map.pairs.filter((pair) => pair.isMerge);
+  for (const { key, value } of merges) {
+    const node = resolved(value);
+    const maps = node.kind === 'list' ? node.items.map(resolved) : [node];
+    if (maps.some((one) => one.kind !== 'map')) {
+      const detail = 'is a merge key, must have a map or a list of maps; quote it where it is a name: "<<"';
+      throw new YamlFault({ code: 'syntax', rule: 'merge', detail, path: [...path, '<<'] }, key.start);
     }
-    if (seen.has(name)) throw new YamlFault({ code: 'syntax', rule: 'duplicate', detail: 'comes twice', path: keyPath }, offsetOf(key));
-    seen.add(name);
-    if (isNode(value)) visit(walk, value, keyPath, offsetOf(key) ?? value.range?.[0] ?? 0);
+  }
+  if (merges.length < 2) return;
+  try {
+    membersOf(map);
+  } catch (error) {
+    if (!(error instanceof AmbiguousMerge)) throw error;
+    const detail = 'comes from two merge keys with different values, of which readers choose different ones: write it in the map itself';
+    throw new YamlFault({ code: 'syntax', rule: 'merge', detail, path: [...path, error.pair.name] }, error.merge.key.start);
   }
 }
 
-function aliased(walk: Walk, alias: Alias): Pick<Span, 'value' | 'target'> {
-  const anchor = walk.anchors.get(alias.source);
-  const refuse = (detail: string): YamlFault =>
-    new YamlFault({ code: 'syntax', rule: 'aliases', detail, path: [] }, alias.range?.[0] ?? null);
-  if (anchor === undefined) throw refuse('has an alias whose anchor does not come before it');
-  if (walk.open.has(anchor.node)) throw refuse('has an alias that contains itself');
-  anchor.uses += 1;
-  if (anchor.uses > walk.limits.maxYamlAliases) throw refuse(tooManyAliases(walk.limits));
-  const [start, end] = anchor.node.range ?? [0, 0];
-  return { target: { start, end }, ...(isScalar(anchor.node) ? { value: anchor.node.value } : {}) };
-}
-
-function tooManyAliases(limits: DocumentLimits): string {
-  return `uses aliases too often, must be <= ${limits.maxYamlAliases} times what they stand for`;
-}
-
-function checkDepth(value: unknown, levelsLeft: number): void {
-  if (value === null || typeof value !== 'object') return;
-  if (levelsLeft === 0) throw new RangeError('Too deep');
-  for (const inner of Object.values(value)) checkDepth(inner, levelsLeft - 1);
+function aliased(walk: Walk, name: string, start: number, end: number): Pick<AliasNode, 'target' | 'expandedChars' | 'depth'> {
+  const refuse = (detail: string): YamlFault => new YamlFault({ code: 'syntax', rule: 'aliases', detail, path: [] }, start);
+  const target = walk.anchors.get(name);
+  if (target === undefined)
+    throw refuse(walk.open.has(name) ? 'has an alias that contains itself' : 'has an alias whose anchor does not come before it');
+  const { expandedChars, depth } = target;
+  walk.repeatedChars += expandedChars - (end - start);
+  const limit = walk.limits.maxYamlExpandedChars;
+  if (walk.repeatedChars > limit) throw refuse(`repeats too much by aliases, must be <= ${limit} characters in all`);
+  return { target, expandedChars, depth };
 }
 
 function tooDeep(maxDepth: number, offset: number | null): YamlFault {
@@ -144,6 +241,10 @@ function tooDeep(maxDepth: number, offset: number | null): YamlFault {
     { code: 'too_deep', rule: 'depth', detail: `nests deeper than allowed, must be <= ${maxDepth} levels`, path: [] },
     offset,
   );
+}
+
+function hasItems(token: unknown): token is { items: readonly { start: CST.SourceToken[] }[] } {
+  return typeof token === 'object' && token !== null && 'items' in token && Array.isArray(token.items);
 }
 
 function isNode(value: unknown): value is Node {

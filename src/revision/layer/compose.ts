@@ -1,16 +1,20 @@
 import type { TreeFile } from '../../git/tree-diff.ts';
 import { configError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
-import { syntaxOf, toPointer } from '../document/document.ts';
+import { syntaxOf, toPointer, valueAt } from '../document/document.ts';
 import type { FleetContext, Work } from '../folder-work.ts';
 import { inFolderTime, inRepository } from '../folder-work.ts';
 import type { ListedFiles } from '../list-files.ts';
+import { MergeFault } from '../merge/fault.ts';
+import { mergeDocuments } from '../merge/merge-text.ts';
+import { isEncrypted } from '../merge/sops.ts';
+import type { ConfigError } from '../revision.ts';
+import { MAX_QUICK_BYTES, withinTimeUnless } from '../time-limit.ts';
 import type { DeviceFacts, Fact } from './device-facts.ts';
 import { differingFacts, factsOfFolder } from './device-facts.ts';
-import { emitDocument, inexactNumber } from './emit.ts';
-import type { Composition, Layer, MergedFile, Origin, Part, Scope } from './layer.ts';
+import type { Composition, Layer, MergedFile, Part, Scope } from './layer.ts';
 import { layersFor, ownFiles, sharedFiles } from './layers.ts';
-import { mergeAll, originOf } from './merge-patch.ts';
+import { originOf } from './merge-patch.ts';
 import type { Target } from './parts.ts';
 import { documentOf, renderPart } from './parts.ts';
 import { readVariables, scopeOf } from './scope.ts';
@@ -84,10 +88,13 @@ async function assemble(work: Work, fleet: FleetContext, name: string, parts: re
   const file = inRepository(work.folder, name);
   const syntax = syntaxOf(name);
   if (syntax !== null && parts.length > 1) {
-    const merged = await merge(work, fleet, parts, { file, syntax }, scope);
+    const merged = await merge({ work, fleet, target: { file, syntax }, scope }, parts);
     if (merged === null) return null;
-    work.origins.set(file, { parts, documents: merged.documents });
-    return { path: name, mode, oid: merged.oid };
+    const replaced = replacedParts(merged.documents);
+    work.origins.set(file, { parts: parts.slice(replaced), documents: merged.documents.slice(replaced) });
+    const oid = work.context.objects.keep(bytesOf(merged.result));
+    work.documents.set(oid, merged.result);
+    return { path: name, mode, oid };
   }
   if (last.isTemplate || last.file !== file) work.origins.set(file, { parts: [last], documents: null });
   if (!last.isTemplate) return { path: name, mode, oid: last.oid };
@@ -95,36 +102,66 @@ async function assemble(work: Work, fleet: FleetContext, name: string, parts: re
   return bytes === null ? null : { path: name, mode, oid: work.context.objects.keep(bytes) };
 }
 
-async function merge(work: Work, fleet: FleetContext, parts: readonly Part[], target: Target, scope: Scope): Promise<MergedFile | null> {
+/** How many of the first files the later ones replaced as a whole. */
+function replacedParts(documents: readonly Document[]): number {
+  const last = documents.findLastIndex((document) => isEncrypted(document));
+  return Math.max(last, 0);
+}
+
+function bytesOf({ text, hasByteOrderMark }: Document): Uint8Array {
+  return Buffer.from(hasByteOrderMark ? `\ufeff${text}` : text);
+}
+
+type Merging = { work: Work; fleet: FleetContext; target: Target; scope: Scope };
+
+/** What all parts make of the file. What shared layers make of it alone is made once for all devices. null after an error. */
+async function merge(merging: Merging, parts: readonly Part[]): Promise<MergedFile | null> {
+  const { work, fleet, target, scope } = merging;
   const isShared = parts.every((part) => !part.isTemplate && part.layer.path !== work.folder.path);
   const key = isShared ? [target.syntax, ...parts.map((part) => part.oid)].join(' ') : null;
   const known = key === null ? undefined : fleet.merged.get(key);
   if (known !== undefined) return known;
-  const documents: Document[] = [];
-  for (const part of parts) {
-    const document = await documentOf(work, fleet, part, target, scope);
-    if (document === null) return null;
-    documents.push(document);
-  }
-  const text = inFolderTime(work, target.file, 'be merged', () => mergedText(work, { parts, documents }, target));
-  if (text === null) return null;
-  const merged = { oid: work.context.objects.keep(Buffer.from(text)), documents };
+  const last = parts.at(-1);
+  if (last === undefined) return null;
+  const below = parts.length === 1 ? null : await merge(merging, parts.slice(0, -1));
+  if (below === null && parts.length > 1) return null;
+  const document = await documentOf(work, fleet, last, target, scope);
+  if (document === null) return null;
+  const result = below === null ? document : mergePart(merging, parts, below, document);
+  if (result === null) return null;
+  const merged = { result, documents: [...(below?.documents ?? []), document] };
   if (key !== null) fleet.merged.set(key, merged);
   return merged;
 }
 
-/** null after an error: what would be written is not what is meant. */
-function mergedText(work: Work, origin: Origin & { documents: readonly Document[] }, { file, syntax }: Target): string | null {
-  const values = valuesOf(origin.documents);
-  const value = mergeAll(values);
-  const inexact = inexactNumber(value, syntax);
-  if (inexact === null) return emitDocument(value, syntax);
-  const index = originOf(values, inexact);
-  const { file: from = file, isTemplate = false } = origin.parts[index] ?? {};
-  const line = isTemplate ? undefined : origin.documents[index]?.lineOf(inexact);
-  const detail = 'is a number that cannot be merged without being changed: write it as a string, or have only one layer give this file';
-  work.errors.push(configError({ code: 'number', file: from, line, pointer: toPointer(inexact), rule: 'exact', rendered: file, detail }));
-  return null;
+/** null after an error. */
+function mergePart({ work, target }: Merging, parts: readonly Part[], below: MergedFile, document: Document): Document | null {
+  const { limits } = work.context;
+  const isQuick = below.result.text.length + document.text.length <= MAX_QUICK_BYTES;
+  const mergeNow = () => mergeDocuments(below.result, document, target.syntax, limits);
+  try {
+    return inFolderTime(work, target.file, 'be merged', (msLeft) => withinTimeUnless(isQuick, msLeft, mergeNow));
+  } catch (error) {
+    if (!(error instanceof MergeFault)) throw error;
+    work.errors.push(mergeError(error, parts, [...below.documents, document], target));
+    return null;
+  }
+}
+
+/** At the value that cannot be merged, in the last file that names it. */
+function mergeError(
+  { path, rule, message }: MergeFault,
+  parts: readonly Part[],
+  documents: readonly Document[],
+  { file }: Target,
+): ConfigError {
+  const last = documents.length - 1;
+  const isNamed = valueAt(documents[last]?.value, path) !== undefined;
+  const index = isNamed ? last : originOf(valuesOf(documents), path);
+  const { file: from = file, isTemplate = false } = parts[index] ?? {};
+  const line = isTemplate ? undefined : documents[index]?.lineOf(path);
+  const rendered = from === file ? undefined : file;
+  return configError({ code: 'merge', file: from, line, pointer: toPointer(path), rule, rendered, detail: message });
 }
 
 /** What the documents say, in their order. One that says nothing at all changes nothing. */

@@ -1,5 +1,6 @@
 import type { TreeFile } from '../../git/tree-diff.ts';
 import type { Document, ParsedDocument } from '../document/document.ts';
+import type { ScalarNode } from '../document/node.ts';
 import type { FileFault } from '../list-files.ts';
 import type { ConfigError } from '../revision.ts';
 import type { DeviceFacts } from './device-facts.ts';
@@ -37,10 +38,20 @@ export type Origin = {
 };
 
 /** What templates of one device can read, and those that were rendered, by the id of their object. */
-export type Scope = { names: Readonly<Record<string, unknown>>; used: Map<string, UsableTemplate> };
+export type Scope = {
+  names: Readonly<Record<string, unknown>>;
+  used: Map<string, UsableTemplate>;
+  /** File and line of a scalar of the variables. */
+  placeOf(scalar: ScalarNode): string | null;
+};
 
-/** What the layers of a device say to its templates. */
-export type Variables = { value: Record<string, unknown>; parts: readonly Part[]; documents: readonly Document[] };
+/** What the layers of a device say to its templates. `written`: with each number as its file spells it. */
+export type Variables = {
+  value: Record<string, unknown>;
+  written: Record<string, unknown>;
+  parts: readonly Part[];
+  documents: readonly Document[];
+};
 
 /** All that a device's layers give it. */
 export type Composition = {
@@ -59,5 +70,5 @@ export type Composition = {
 export type ReadDocument = ParsedDocument | 'timeout';
 export type ReadTemplate = ParsedTemplate | 'timeout';
 
-/** A file that was made of several; `oid` as the object cache knows it. */
-export type MergedFile = { oid: string; documents: readonly Document[] };
+/** A file that was made of several. */
+export type MergedFile = { result: Document; documents: readonly Document[] };

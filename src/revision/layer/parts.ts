@@ -58,8 +58,15 @@ function accepted(work: Work, part: Part, { file }: Target, read: ReadDocument):
     work.errors.push(refusal(part, line === undefined ? file : `${file}:${line}`, { code, pointer, rule, detail }));
     return null;
   }
-  if (read.document.parts > 1)
-    return refuse({ code: 'syntax', rule: 'documents', detail: `has ${read.document.parts} YAML documents, must have one to be merged` });
+  if (read.document.parts > 1) {
+    const line = part.isTemplate ? undefined : read.document.lineOf(['1']);
+    return refuse({
+      code: 'syntax',
+      rule: 'documents',
+      line,
+      detail: `has ${read.document.parts} YAML documents, must have one to be merged`,
+    });
+  }
   return read.document;
 }
 
@@ -84,7 +91,10 @@ export async function renderPart(work: Work, fleet: FleetContext, part: Part, fi
   const render = (msLeft: number) => renderTemplate(template.nodes, scope.names, { maxChars: maxTemplateChars, maxMs: msLeft });
   const rendered = inFolderTime(work, part.file, 'be rendered', render);
   if (rendered === null) return null;
-  return rendered.ok ? Buffer.from(rendered.text) : refuse({ code: 'template', ...rendered.fault });
+  if (rendered.ok) return Buffer.from(rendered.text);
+  const { variable, ...fault } = rendered.fault;
+  const place = variable === undefined ? null : scope.placeOf(variable);
+  return refuse({ code: 'template', ...fault, detail: place === null ? fault.detail : `${fault.detail}: quote it in ${place}` });
 }
 
 type Fault = { code: string; rule: string; detail: string; pointer?: string; line?: number | undefined; limit?: unknown };

@@ -1,15 +1,21 @@
 import { configError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
 import { isRecord, syntaxOf, toPointer } from '../document/document.ts';
+import type { ScalarNode, SourceNode } from '../document/node.ts';
 import type { FleetContext, Work } from '../folder-work.ts';
 import { inRepository } from '../folder-work.ts';
+import type { Meaning } from '../merge/meaning.ts';
+import { meaningOf, mergeMeanings, plainMeaning } from '../merge/meaning.ts';
 import type { DeviceFacts, Fact } from './device-facts.ts';
 import type { Part, Scope, Variables } from './layer.ts';
 import { mergeAll } from './merge-patch.ts';
 import { documentOf } from './parts.ts';
+import { writtenValue } from './written.ts';
 
 /** Names that are not free for variables. */
 const RESERVED = ['device', 'source'];
+
+const NO_SCOPE: Scope = { names: {}, used: new Map(), placeOf: () => null };
 
 /** The variables files of a device's layers, merged; null after an error. */
 export async function readVariables(work: Work, fleet: FleetContext, parts: readonly Part[]): Promise<Variables | null> {
@@ -18,12 +24,44 @@ export async function readVariables(work: Work, fleet: FleetContext, parts: read
   const documents: Document[] = [];
   for (const part of parts) {
     // Variables are data: a template of them would have to be rendered before there are any.
-    const document = await documentOf(work, fleet, { ...part, isTemplate: false }, target, { names: {}, used: new Map() });
+    const document = await documentOf(work, fleet, { ...part, isTemplate: false }, target, NO_SCOPE);
     if (document === null || !isUsable(work, part, document)) return null;
     documents.push(document);
   }
   const value = mergeAll([{}, ...documents.map((document) => document.value)]);
-  return { value: isRecord(value) ? value : {}, parts, documents };
+  return { value: isRecord(value) ? value : {}, written: writtenOf(documents), parts, documents };
+}
+
+/** As templates print it. */
+function writtenOf(documents: readonly Document[]): Record<string, unknown> {
+  const said = documents.flatMap(({ roots: [root] }) => (root?.kind === 'map' ? [meaningOf(root)] : []));
+  const merged = said.reduce<Meaning | undefined>(mergeMeanings, undefined);
+  const value = merged === undefined ? {} : plainMeaning(merged, writtenValue);
+  return isRecord(value) ? value : {};
+}
+
+/** Where a scalar of the variables stands: `base/variables.yaml:3`. */
+function placeOfVariable({ parts, documents }: Variables, scalar: ScalarNode): string | null {
+  for (const [index, document] of documents.entries()) {
+    const root = document.roots[0];
+    const path = root === undefined ? null : pathTo(root, scalar);
+    if (path !== null) return `${parts[index]?.file ?? ''}:${document.lineOf(path)}`;
+  }
+  return null;
+}
+
+function pathTo(node: SourceNode, scalar: ScalarNode): string[] | null {
+  if (node === scalar) return [];
+  if (node.kind === 'scalar' || node.kind === 'alias') return null;
+  const inner =
+    node.kind === 'list'
+      ? node.items.map((item, index) => [String(index), item] as const)
+      : node.pairs.map(({ name, value }) => [name, value] as const);
+  for (const [name, value] of inner) {
+    const path = pathTo(value, scalar);
+    if (path !== null) return [name, ...path];
+  }
+  return null;
 }
 
 /** `uses` is told which facts templates ask for. */
@@ -40,8 +78,8 @@ export function scopeOf(variables: Variables, facts: DeviceFacts, sourceName: st
     labels: { enumerable: true, get: ask('labels') },
     site: { enumerable: true, get: ask('site') },
   });
-  const names = Object.assign(Object.create(null), variables.value, { device, source: { name: sourceName } });
-  return { names, used: new Map() };
+  const names = Object.assign(Object.create(null), variables.written, { device, source: { name: sourceName } });
+  return { names, used: new Map(), placeOf: (scalar) => placeOfVariable(variables, scalar) };
 }
 
 function isUsable(work: Work, part: Part, document: Document): boolean {

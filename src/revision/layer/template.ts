@@ -1,6 +1,9 @@
 import type { Context, Emitter, Template } from 'liquidjs';
-import { Liquid, LiquidError } from 'liquidjs';
+import { defaultOperators, Liquid, LiquidError, toValue } from 'liquidjs';
 import { messageOf } from '../../errors.ts';
+import { isRecord } from '../document/document.ts';
+import type { ScalarNode } from '../document/node.ts';
+import { NoJsonNumber, uniqueValues, WrittenNumber, WrittenSwitch, writeJson } from './written.ts';
 
 /**
  * Liquid templates, without anything that could reach outside of them or give another text tomorrow: no files, no includes, no dates, no chance.
@@ -18,6 +21,8 @@ export type TemplateFault = {
   line?: number;
   /** End of a sentence that begins with the place: `uses the undefined variable "ntp" (column 14)`. */
   detail: string;
+  /** The scalar of a variables file that is at fault. */
+  variable?: ScalarNode;
 };
 
 /** `reads`: paths of the variables that it names; a name that is itself looked up ends its path. */
@@ -41,9 +46,19 @@ const FILTERS = new Set(
 const engine = createEngine();
 
 function createEngine(): Liquid {
-  const liquid = new Liquid({ strictVariables: true, strictFilters: true, ownPropertyOnly: true, lenientIf: true, templates: {} });
+  const liquid = new Liquid({
+    strictVariables: true,
+    strictFilters: true,
+    ownPropertyOnly: true,
+    lenientIf: true,
+    templates: {},
+    operators: { ...defaultOperators, contains },
+    outputEscape: printed,
+  });
   for (const name of Object.keys(liquid.tags)) if (!TAGS.has(name)) delete liquid.tags[name];
   for (const name of Object.keys(liquid.filters)) if (!FILTERS.has(name)) liquid.unregisterFilter(name);
+  liquid.registerFilter('json', json);
+  liquid.registerFilter('uniq', uniq);
   // Whatever is written, in loops and captures too, counts against the limit: the engine itself counts only what filters make.
   const { renderer } = liquid;
   const renderTemplates = renderer.renderTemplates.bind(renderer);
@@ -51,20 +66,43 @@ function createEngine(): Liquid {
   return liquid;
 }
 
+/** A hash contains its names, as in Ruby, Python and Go. */
+function* contains(left: unknown, right: unknown, context: Context): Generator<unknown, boolean, unknown> {
+  const hash: unknown = toValue(left);
+  if (!isRecord(hash)) return Boolean(yield defaultOperators.contains?.(left, right, context));
+  const name = String(toValue(right));
+  return Object.hasOwn(hash, name) && Reflect.get(hash, name) !== undefined;
+}
+
+function json(this: { context: Context }, value: unknown, space: unknown): string {
+  return writeJson(value, space, (chars) => this.context.memoryLimit.use(chars));
+}
+
 function boundedEmitter(context: Context): Emitter {
   const emitter: Emitter = {
     buffer: '',
     write: (value: unknown) => {
-      if (value !== null && typeof value === 'object')
-        throw new Error(
-          `prints ${Array.isArray(value) ? 'a list' : 'an object'}: use "| json"${Array.isArray(value) ? ' or "| join"' : ''}`,
-        );
-      const text = value === null || value === undefined ? '' : String(value);
+      const text = printed(value);
       context.memoryLimit.use(text.length);
       emitter.buffer += text;
     },
   };
   return emitter;
+}
+
+function uniq(this: { context: Context }, values: unknown): unknown[] {
+  const list = Array.isArray(values) ? values : values === null || values === undefined ? [] : [values];
+  this.context.memoryLimit.use(list.length);
+  return uniqueValues(list);
+}
+
+function printed(value: unknown): string {
+  if (value instanceof WrittenNumber || value instanceof WrittenSwitch) return value.toString();
+  const plain: unknown = toValue(value);
+  if (plain === null || plain === undefined) return '';
+  if (Array.isArray(plain)) throw new Error('prints a list: use "| json" or "| join"');
+  if (typeof plain === 'object') throw new Error('prints an object: use "| json"');
+  return String(plain);
 }
 
 export function parseTemplate(text: string): ParsedTemplate {
@@ -86,7 +124,9 @@ export function parseTemplate(text: string): ParsedTemplate {
 
 export function renderTemplate(nodes: Template[], scope: Readonly<Record<string, unknown>>, limits: RenderLimits): Rendered {
   try {
-    const text: unknown = engine.renderSync(nodes, scope, { memoryLimit: limits.maxChars, renderLimit: limits.maxMs });
+    // Counters stand in the scope: each text gets one of its own.
+    const own: object = Object.create(null, Object.getOwnPropertyDescriptors(scope));
+    const text: unknown = engine.renderSync(nodes, own, { memoryLimit: limits.maxChars, renderLimit: limits.maxMs });
     return { ok: true, text: String(text) };
   } catch (error) {
     return { ok: false, fault: faultOf(error) };
@@ -108,6 +148,8 @@ function faultOf(error: unknown): TemplateFault {
     detail: column === undefined ? detail : `${detail} (column ${column})`,
     ...(line === undefined ? {} : { line }),
   });
+  const cause = LiquidError.is(error) ? error.originalError : error;
+  if (cause instanceof NoJsonNumber) return { ...fault('json', `cannot be rendered: ${cause.message}`), variable: cause.node };
   const message = oneLine(LiquidError.is(error) ? (error.originalError?.message ?? unplaced(error.message)) : messageOf(error));
   const limit = LIMITS.find(({ words }) => message.startsWith(words));
   if (limit !== undefined) return fault(limit.rule, limit.detail);

@@ -7,7 +7,7 @@ import { ASSERTIONS } from './assertions.ts';
 import type { Keyword } from './keyword.ts';
 import { isMarkedSecret, report } from './keyword.ts';
 import type { Check, Scope } from './visit.ts';
-import { Evaluated } from './visit.ts';
+import { Evaluated, Unjudged } from './visit.ts';
 
 export type BuildOptions = {
   /** `format` is checked, not only read. */
@@ -107,6 +107,7 @@ class Builder {
   #sequence({ resource }: SchemaNode, checks: readonly Check[], ownsEvaluated: boolean, isSecret: boolean): Check {
     return (value, visit) => {
       if (isSecret) visit.findings.secrets.push(visit.place);
+      if (value instanceof Unjudged) return true;
       const entersScope = this.#tracksScope && visit.scope?.resource !== resource;
       const scope = entersScope ? { resource, outer: visit.scope } : visit.scope;
       const evaluated = ownsEvaluated ? new Evaluated() : visit.evaluated;

@@ -46,6 +46,16 @@ export type Visit = {
 /** Notes in the visit what is wrong. @returns whether the value is valid */
 export type Check = (value: unknown, visit: Visit) => boolean;
 
+/** A value to which no rule applies. It satisfies each schema but `false`. */
+export class Unjudged {
+  /** Tells it from others where a rule of an outer value compares. */
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** The members and items of one object or list that a schema has evaluated. */
 export class Evaluated {
   #hasAll = false;

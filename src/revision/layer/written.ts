@@ -1,0 +1,128 @@
+import { Drop, toValue } from 'liquidjs';
+import type { ScalarNode } from '../document/node.ts';
+
+/**
+ * A scalar of a variables file for templates. One that its file spells in another way than JavaScript would, such as `0042`, `1.30` or `12e4`,
+ * prints as it is written.
+ */
+export function writtenValue(node: ScalarNode): unknown {
+  const { value, raw, style } = node;
+  if (style !== 'plain' || String(value) === raw) return value;
+  if (typeof value === 'number') return new WrittenNumber(value, node);
+  return typeof value === 'boolean' ? new WrittenSwitch(value, raw) : value;
+}
+
+/** Each value once, numbers by their spelling. */
+export function uniqueValues(values: readonly unknown[]): unknown[] {
+  const spellings = new Set<string>();
+  const isNew = (value: WrittenNumber) => spellings.size < spellings.add(value.toString()).size;
+  return [...new Set(values)].filter((value) => !(value instanceof WrittenNumber) || isNew(value));
+}
+
+/** Calculates and compares as a number. Filters of texts, and `join`, take it as it is written. */
+export class WrittenNumber {
+  readonly node: ScalarNode;
+  private readonly value: number;
+
+  constructor(value: number, node: ScalarNode) {
+    this.value = value;
+    this.node = node;
+  }
+
+  valueOf(): number {
+    return this.value;
+  }
+
+  toString(): string {
+    return this.node.raw;
+  }
+
+  // Liquid compares what has these five methods by them.
+  equals(other: unknown): boolean {
+    return this.value === numberIn(other);
+  }
+
+  gt(other: unknown): boolean {
+    return this.value > numberIn(other);
+  }
+
+  geq(other: unknown): boolean {
+    return this.value >= numberIn(other);
+  }
+
+  lt(other: unknown): boolean {
+    return this.value < numberIn(other);
+  }
+
+  leq(other: unknown): boolean {
+    return this.value <= numberIn(other);
+  }
+}
+
+/** NaN, which is neither equal, less nor more, for what is no number. */
+function numberIn(value: unknown): number {
+  const plain: unknown = value instanceof WrittenNumber ? value.valueOf() : toValue(value);
+  return typeof plain === 'number' ? plain : Number.NaN;
+}
+
+/** `True`, `FALSE`. Liquid asks a Drop for its value where it decides. */
+export class WrittenSwitch extends Drop {
+  private readonly value: boolean;
+  private readonly raw: string;
+
+  constructor(value: boolean, raw: string) {
+    super();
+    this.value = value;
+    this.raw = raw;
+  }
+
+  override valueOf(): boolean {
+    return this.value;
+  }
+
+  override toString(): string {
+    return this.raw;
+  }
+}
+
+/** A number that JSON has no spelling for: `0042`, `0x1F`, `.inf`. */
+export class NoJsonNumber extends Error {
+  readonly node: ScalarNode;
+
+  constructor(node: ScalarNode) {
+    super('prints a number by "| json" in a spelling that JSON does not have');
+    this.node = node;
+  }
+}
+
+const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
+/** @param charge is told how many characters each value adds @throws NoJsonNumber */
+export function writeJson(value: unknown, space: unknown, charge: (chars: number) => void): string {
+  const replacer = (_name: string, inner: unknown): unknown => {
+    if (inner instanceof WrittenNumber) {
+      const raw = inner.toString();
+      if (!JSON_NUMBER.test(raw)) throw new NoJsonNumber(inner.node);
+      charge(raw.length);
+      return rawJson(raw);
+    }
+    const plain: unknown = toValue(inner);
+    if (typeof plain === 'number' && !Number.isFinite(plain)) return null;
+    charge(charsOf(plain));
+    return plain;
+  };
+  // JSON knows no undefined; Liquid takes it for nil.
+  return JSON.stringify(value, replacer, typeof space === 'number' ? space : 0) ?? 'null';
+}
+
+function charsOf(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (Array.isArray(value)) return value.length + 1;
+  return typeof value === 'object' && value !== null ? 2 : String(value).length;
+}
+
+/** `JSON.rawJSON`, which the compiler's library does not declare yet. */
+function rawJson(text: string): unknown {
+  const make: unknown = Reflect.get(JSON, 'rawJSON');
+  return typeof make === 'function' ? make(text) : JSON.parse(text);
+}
