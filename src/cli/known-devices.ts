@@ -18,16 +18,21 @@ const KnownDevice = z.object({
   path: z.string().nullable().optional(),
 });
 
-const KnownDevices = z.union([z.array(KnownDevice), z.object({ items: z.array(KnownDevice) }).transform(({ items }) => items)]);
+const DeviceList = z.union([z.array(KnownDevice), z.object({ items: z.array(KnownDevice) }).transform(({ items }) => items)]);
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
+export type KnownDevices = {
+  devices: { id: string; labels: Record<string, string> }[];
+  /** The devices of each folder: those that name it as their path, or whose id is its name. */
+  devicesOf(paths: readonly string[]): ReadonlyMap<string, DeviceFacts[]>;
+};
+
 /**
  * Devices from a JSON or YAML file: a list of `{id, labels, site, name, type, path}`, or an answer of the API with such `items`.
- * @returns what is known of the devices of a folder: those that name it as their path, or whose id is its name
  * @throws Problem `invalid_devices`
  */
-export async function readKnownDevices(file: string): Promise<(paths: readonly string[]) => ReadonlyMap<string, DeviceFacts[]>> {
+export async function readKnownDevices(file: string): Promise<KnownDevices> {
   const refuse = (why: string): Problem => new Problem('invalid_devices', `Cannot read devices from "${file}": ${why}`, { status: 400 });
   const bytes = await readFile(file).catch((error: unknown) => {
     throw refuse(messageOf(error));
@@ -35,17 +40,18 @@ export async function readKnownDevices(file: string): Promise<(paths: readonly s
   if (bytes.length > MAX_BYTES) throw refuse(`it has ${bytes.length} bytes, must have <= ${MAX_BYTES}`);
   const parsed = parseDocument(bytes, file.endsWith('.json') ? 'json' : 'yaml', defaultRevisionLimits);
   if (!parsed.ok) throw refuse(`line ${parsed.fault.line ?? 1} ${parsed.fault.detail}`);
-  const known = KnownDevices.safeParse(parsed.document.value);
+  const known = DeviceList.safeParse(parsed.document.value);
   if (!known.success) throw refuse(`it must hold a list of {id, labels, site, name, type, path}: ${z.prettifyError(known.error)}`);
   const byPath = Map.groupBy(known.data, (device) => device.path ?? null);
   const byId = Map.groupBy(byPath.get(null) ?? [], (device) => device.id);
-  return (paths) =>
+  const devicesOf = (paths: readonly string[]) =>
     new Map(
       paths.flatMap((path): [string, DeviceFacts[]][] => {
         const bound = [...(byPath.get(path) ?? []), ...(byId.get(path.split('/').at(-1) ?? path) ?? [])];
         return bound.length === 0 ? [] : [[path, bound.map(factsOf)]];
       }),
     );
+  return { devices: known.data, devicesOf };
 }
 
 function factsOf({ id, name = id, type, labels, site }: z.infer<typeof KnownDevice>): DeviceFacts {

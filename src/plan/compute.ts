@@ -6,6 +6,7 @@ import { dependenciesOf } from '../revision/store.ts';
 import { loadBlockers } from '../rollout/load.ts';
 import type { RolloutPolicy } from '../rollout/policy.ts';
 import { policyFor } from '../rollout/release.ts';
+import { checkWaves, type PolicyWarning } from '../rollout/wave-check.ts';
 import { prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
@@ -20,6 +21,8 @@ export type Plan = Pick<Outline, 'verdict' | 'waves' | 'blockers' | 'summary'> &
   /** The prepared head, with which it is compared. */
   base: string | null;
   errors: ConfigError[];
+  /** What its waves probably do not mean. */
+  warnings: PolicyWarning[];
   /** Errors that are not shown. */
   moreErrors: number;
   rolloutPolicy: RolloutPolicy;
@@ -60,6 +63,7 @@ export async function computePlan(
   const owner = { organizationId, sourceId };
   const prepared = await prepareAgainst(means, source, head, { mirror, signal });
   const policy = policyFor(source, prepared.rolloutPolicy);
+  const place = source.policyFrom === 'source' ? null : prepared.rolloutPlace;
   const [devices, known, waiting] = await Promise.all([
     devicesOf(sql, owner),
     knownFolders(sql, owner),
@@ -75,7 +79,8 @@ export async function computePlan(
   const diffs = await diffsOf(result.devices, sides);
   const told = new Map<string, ConfigError[]>();
   for (const folder of faulty) told.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
-  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...[...told.values()].flat()];
+  const waves = checkWaves(policy, place, devices);
+  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...[...told.values()].flat(), ...waves.errors.slice(0, MAX_ERRORS)];
   const shown = devicesToShow(result.devices);
   return {
     sourceId,
@@ -84,7 +89,8 @@ export async function computePlan(
     base,
     verdict: result.verdict,
     errors,
-    moreErrors: prepared.errors.length + countErrors(result.faulty) - errors.length,
+    warnings: waves.warnings,
+    moreErrors: prepared.errors.length + countErrors(result.faulty) + waves.errors.length - errors.length,
     rolloutPolicy: policy,
     summary: result.summary,
     devices: shown.map(({ from: _from, to: _to, ...device }) => ({
