@@ -119,7 +119,7 @@ export const OUT_WORDS: Readonly<Record<OutReason, string>> = {
 function sentenceOf({ policy, evidence }: RolloutSnapshot, wave: number): string {
   const name = waveName(policy, wave);
   const why = evidence === null || evidence.outTotal === 0 ? ': it has no devices' : outOf(evidence);
-  return `no device of ${name} has succeeded${why}. Mend that, or skip the wave to go on without a success`;
+  return `no device of ${name} has succeeded${why}. Fix that, or skip the wave to go on without a success`;
 }
 
 function outOf({ out, outTotal }: Evidence): string {

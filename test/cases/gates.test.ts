@@ -103,12 +103,12 @@ test('(b) a bad base that stopped at the canary does not reach others by a commi
   const plan = (await fleet.api('POST', `/sources/${source.id}/plan?ref=next`)).body;
   expect(plan.waves[0]).toMatchObject({ name: 'canary', devices: 0, quarantined: 1, stop: { code: 'error_budget' } });
 
-  // With the base mended, a commit that leaves the canary alone needs nothing of it.
+  // With the base fixed, a commit that leaves the canary alone needs nothing of it.
   await fleet.push(source, base(false));
-  const mended = await endOf(source, ended.id);
-  expect(mended.state).toBe('completed');
+  const repaired = await endOf(source, ended.id);
+  expect(repaired.state).toBe('completed');
   await fleet.push(source, own('b-0003', 4));
-  expect(await endOf(source, mended.id)).toMatchObject({ state: 'completed', counts: { succeeded: 1 } });
+  expect(await endOf(source, repaired.id)).toMatchObject({ state: 'completed', counts: { succeeded: 1 } });
 });
 
 test('(c) lifting the hold of a rollback does not start an aborted revision; a person does, and gates hold', async () => {
@@ -171,7 +171,7 @@ test('(e) an only canary that is away stops the rollout until it comes back; so 
   await fleet.push(source, config(3));
   const empty = await waitingFor(source, 'no_success');
   expect(empty.waiting.detail).toBe(
-    'no device of wave 1 has succeeded: it has no devices. Mend that, or skip the wave to go on without a success',
+    'no device of wave 1 has succeeded: it has no devices. Fix that, or skip the wave to go on without a success',
   );
   await fleet.api('POST', `/rollouts/${empty.id}/skip-wave`, {});
   await fleet.rollout(source, 'completed');

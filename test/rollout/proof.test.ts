@@ -16,7 +16,7 @@ describe('a wave without a success', () => {
       why: {
         code: 'no_success',
         detail:
-          'no device of canary has succeeded: till-1 is held, till-x is no device of this source. Mend that, or skip the wave to go on without a success',
+          'no device of canary has succeeded: till-1 is held, till-x is no device of this source. Fix that, or skip the wave to go on without a success',
       },
       until: null,
     });
