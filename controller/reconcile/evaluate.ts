@@ -3,7 +3,7 @@ import { transact, type Unit } from '../../src/db/transact.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
 import { countInvalidPaths, releaseCandidates, settleDevices, setVerdict, storeBundles, storePaths } from '../../src/revision/store.ts';
-import { policyFor, startRollout } from '../../src/rollout/release.ts';
+import { isWithheld, policyFor, startRollout } from '../../src/rollout/release.ts';
 import { newestRollout } from '../../src/rollout/store.ts';
 import { prepareCommit } from '../../src/source/prepare-commit.ts';
 import type { Source } from '../../src/source/source.ts';
@@ -46,6 +46,7 @@ async function storeEvaluation(unit: Unit, source: Source, prepared: PreparedRev
   const owner = { organizationId: source.organizationId, sourceId: source.id };
   const { revisionId } = source;
   if (revisionId !== null && prepared.errors.length === 0) {
+    const isHeldBack = await isWithheld(unit, source);
     await storeBundles(tx, source.organizationId, prepared);
     await forgetOldBundles(unit, source, prepared, stale);
     await storePaths(tx, owner, revisionId, prepared, true);
@@ -53,7 +54,7 @@ async function storeEvaluation(unit: Unit, source: Source, prepared: PreparedRev
     await setVerdict(tx, owner, revisionId, verdict);
     await setSteadyStatus(tx, source.id, statusOfVerdict(verdict));
     if (prepared.paths.some(isBlamed)) emitVerdict(unit, source, revisionId, verdict, prepared);
-    if (verdict !== 'invalid') await release(unit, source, revisionId, prepared, stale);
+    if (verdict !== 'invalid' && !isHeldBack) await release(unit, source, revisionId, prepared, stale);
     const detail = { revisionId, verdict, paths: prepared.paths.length };
     const subject = `source:${source.id}`;
     await audit(tx, {

@@ -6,7 +6,7 @@ import { replanMergeRequests } from '../../src/plan/store.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
 import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
-import { policyFor, releaseSource } from '../../src/rollout/release.ts';
+import { isWithheld, policyFor, releaseSource } from '../../src/rollout/release.ts';
 import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
 import { lockSource, notePerDevice, recordCheck } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
@@ -58,8 +58,9 @@ async function writeRevision(
   const verdict = verdictOf(source, prepared, broken, invalidPaths);
   await setVerdict(tx, owner, revisionId, verdict);
   await tell(unit, source, revisionId, verdict, prepared);
-  // Of a held source it is only noted: lifting the hold lets it go.
-  if (verdict !== 'invalid' && source.heldAt === null) {
+  // Of a held source it is only noted: lifting the hold lets it go. The same head again, as after a change of settings, does not restart an aborted rollout.
+  const isAgain = source.revisionId === revisionId && (await isWithheld(unit, source));
+  if (verdict !== 'invalid' && source.heldAt === null && !isAgain) {
     const policy = policyFor(source, prepared.rolloutPolicy);
     const rollout = await releaseSource(unit, source, { revisionId, commit: prepared.commit.oid, policy });
     if (rollout === null && prepared.perDevice) await convergeBound(unit, source, stale);

@@ -39,7 +39,7 @@ export async function reconcileRollout(controller: Controller, id: string): Prom
 }
 
 /** What a person may want to do something about is told. */
-const TOLD = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetry']);
+const TOLD = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetry', 'no_success', 'gate']);
 
 /** Ended ones wait for nothing. */
 async function wait(store: Store, rollout: Rollout, { why, until }: Extract<RolloutStep, { do: 'wait' }>): Promise<void> {

@@ -24,12 +24,17 @@ const Page = z.object({ items: z.array(z.unknown()) });
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
+export type KnownDevices = {
+  devices: { id: string; labels: Record<string, string> }[];
+  /** The devices of each folder: those that name it as their path, or whose id is its name. */
+  devicesOf(paths: readonly string[]): ReadonlyMap<string, DeviceFacts[]>;
+};
+
 /**
  * Devices from a JSON or YAML file: a list of `{id, labels, site, name, type, path}`, or an answer of the API with such `items`.
- * @returns what is known of the devices of a folder: those that name it as their path, or whose id is its name
  * @throws Problem `invalid_devices`
  */
-export async function readKnownDevices(file: string): Promise<(paths: readonly string[]) => ReadonlyMap<string, DeviceFacts[]>> {
+export async function readKnownDevices(file: string): Promise<KnownDevices> {
   const refuse = (why: string): Problem => new Problem('invalid_devices', `Cannot read devices from "${file}": ${why}`, { status: 400 });
   const bytes = await readFile(file).catch((error: unknown) => {
     throw refuse(messageOf(error));
@@ -41,13 +46,14 @@ export async function readKnownDevices(file: string): Promise<(paths: readonly s
   if (!known.success) throw refuse(`it must hold a list of {id, labels, site, name, type, path}: ${issuesOf(known.error)}`);
   const byPath = Map.groupBy(known.data, (device) => device.path ?? null);
   const byId = Map.groupBy(byPath.get(null) ?? [], (device) => device.id);
-  return (paths) =>
+  const devicesOf = (paths: readonly string[]) =>
     new Map(
       paths.flatMap((path): [string, DeviceFacts[]][] => {
         const bound = [...(byPath.get(path) ?? []), ...(byId.get(path.split('/').at(-1) ?? path) ?? [])];
         return bound.length === 0 ? [] : [[path, bound.map(factsOf)]];
       }),
     );
+  return { devices: known.data, devicesOf };
 }
 
 function issuesOf({ issues }: z.ZodError): string {

@@ -34,7 +34,7 @@ program
   .option('--layout <layout>', 'repo or fleet; default: fleet when there is a fleet.yaml')
   .option(
     '--devices <file>',
-    'JSON or YAML list of {id, labels, site, …} of the devices, for a fleet with layers by label or site, or templates',
+    'JSON or YAML list of {id, labels, site, …} of the devices: for layers by label or site, for templates, and to check the waves of `rollout:`',
   )
   .option('--json', 'JSON for programs')
   .action(validate);
@@ -61,14 +61,15 @@ registerClientCommands(program, {
 });
 
 async function validate(dir: string | undefined, options: { layout?: string; devices?: string; json?: boolean }): Promise<void> {
-  const { formatErrors, validateCheckout } = await import('./validate.ts');
+  const { formatErrors, formatWarnings, validateCheckout } = await import('./validate.ts');
   const { layout, devices } = options;
   if (layout !== undefined && layout !== 'repo' && layout !== 'fleet')
     throw new Error(`Cannot validate with layout "${layout}", must be "repo" or "fleet"`);
-  const { errors, paths } = await validateCheckout(dir ?? '.', { layout, devices, env: process.env });
-  if (options.json) process.stdout.write(`${JSON.stringify({ valid: errors.length === 0, devices: paths, errors })}\n`);
+  const { errors, warnings, paths } = await validateCheckout(dir ?? '.', { layout, devices, env: process.env });
+  if (options.json) process.stdout.write(`${JSON.stringify({ valid: errors.length === 0, devices: paths, errors, warnings })}\n`);
   else if (errors.length > 0) process.stdout.write(`${formatErrors(errors)}\n`);
   else process.stdout.write(`valid: ${paths} ${paths === 1 ? 'device' : 'devices'}\n`);
+  if (!options.json) process.stderr.write(formatWarnings(warnings));
   if (errors.length > 0) process.exitCode = 1;
 }
 

@@ -23,8 +23,14 @@ const WAVE_COLUMNS: Column[] = [
   { title: 'PASSED', value: ago('passedAt') },
   { title: 'SUCCEEDED', value: field('succeeded') },
   { title: 'FAILED', value: field('failed') },
+  { title: 'IN QUARANTINE', value: field('quarantined') },
   { title: 'UNDER WAY', value: field('open') },
   { title: 'AWAY', value: field('offline') },
+];
+
+const OUT_COLUMNS: Column[] = [
+  { title: 'GIVES NO SUCCESS', value: field('deviceId') },
+  { title: 'WHY', value: field('detail') },
 ];
 
 const APPROVAL_COLUMNS: Column[] = [
@@ -76,7 +82,7 @@ function registerReading(rollouts: Command, io: Terminal): void {
   const devices = rollouts
     .command('devices <id>')
     .description('the devices that it has taken')
-    .option('--outcome <outcome>', 'offline, open, succeeded, failed, gone')
+    .option('--outcome <outcome>', 'offline, open, succeeded, failed, gone, quarantined')
     .option('--wave <n>', 'counted from 0')
     .option('--limit <n>', 'at most so many', positive);
   calling(devices, io, async (call) => {
@@ -99,7 +105,11 @@ function registerActing(rollouts: Command, io: Terminal): void {
   for (const [name, path, description] of [
     ['pause <id>', '/pause', 'no more devices are started; what is under way ends'],
     ['resume <id>', '/resume', 'it goes on'],
-    ['skip-wave <id>', '/skip-wave', 'the present wave counts as passed, whatever its gate says'],
+    [
+      'skip-wave <id>',
+      '/skip-wave',
+      'the present wave counts as passed, whatever its gate says; the way on when no device of it can succeed',
+    ],
     ['override-windows <id>', '/override-windows', 'it goes on outside of its windows (admin)'],
   ] as const) {
     calling(rollouts.command(name).description(description).option('--reason <text>'), io, async (call) => {
@@ -143,10 +153,11 @@ async function policyOf(file: string): Promise<unknown> {
 async function showRollout(call: Call): Promise<void> {
   const answer = await call.client.get(pathOf(call));
   if (call.json) return showItem(call, answer);
-  const { waves, approvals, policy, counts, ...rollout } = asItem(answer) ?? {};
+  const { waves, approvals, policy, counts, out, moreOut: _more, ...rollout } = asItem(answer) ?? {};
   const look = lookOf(call.io);
   call.io.out(renderItem({ ...rollout, ...asItem(counts), policy: JSON.stringify(policy) }, look));
   call.io.out(`\n${renderTable(WAVE_COLUMNS, rowsOf(waves), look)}`);
+  if (rowsOf(out).length > 0) call.io.out(`\n${renderTable(OUT_COLUMNS, rowsOf(out), look)}`);
   if (rowsOf(approvals).length > 0) call.io.out(`\n${renderTable(APPROVAL_COLUMNS, rowsOf(approvals), look)}`);
 }
 

@@ -6,12 +6,16 @@ import { FLEET_MANIFEST_NAMES } from '../revision/manifest/fleet.ts';
 import { prepareRevision } from '../revision/prepare.ts';
 import type { ConfigError, Layout } from '../revision/revision.ts';
 import { sharedErrors } from '../revision/shared-errors.ts';
+import { RolloutPolicy } from '../rollout/policy.ts';
+import { checkWaves, type PolicyWarning } from '../rollout/wave-check.ts';
 import { committedFiles, type Env } from './committed-files.ts';
 import { DIRECTORY_COMMIT, directorySource } from './directory-source.ts';
 import { readKnownDevices } from './known-devices.ts';
 
 export type CheckoutVerdict = {
   errors: ConfigError[];
+  /** What the waves of its rollout policy probably do not mean; only where devices are known. */
+  warnings: PolicyWarning[];
   /** Device folders that were looked at. */
   paths: number;
 };
@@ -36,21 +40,32 @@ export async function validateCheckout(dir: string, options: ValidateOptions = {
     throw new Problem('not_found', `Cannot validate "${dir}": it is not a directory`, { status: 404 });
   }
   const layout = options.layout ?? (await detectLayout(root));
-  const devicesOf = options.devices === undefined ? () => new Map() : await readKnownDevices(options.devices);
+  const known = options.devices === undefined ? null : await readKnownDevices(options.devices);
   const revision = await prepareRevision(directorySource(root, await committedFiles(root, options.env)), {
     commit: DIRECTORY_COMMIT,
     layout,
     previous: null,
     sourceName: basename(root),
-    inquiries: { devicesOf: async (paths) => devicesOf(paths), dependents: async () => [] },
+    inquiries: { devicesOf: async (paths) => known?.devicesOf(paths) ?? new Map(), dependents: async () => [] },
     signal: options.signal,
   });
-  return { errors: [...revision.errors, ...sharedErrors(revision.paths)], paths: revision.paths.length };
+  const { rolloutPolicy: written, rolloutPlace } = revision;
+  const hasWaves = known !== null && written !== null;
+  const waves = hasWaves ? checkWaves(RolloutPolicy.parse(written), rolloutPlace, known.devices) : { errors: [], warnings: [] };
+  const errors = [...revision.errors, ...sharedErrors(revision.paths), ...waves.errors];
+  return { errors, warnings: waves.warnings, paths: revision.paths.length };
 }
 
 /** One line per error, `file:line:pointer: rule: message`, for editors and continuous integration. Line is 1 where none is known. */
 export function formatErrors(errors: readonly ConfigError[]): string {
   return errors.map((error) => `${formatError(error)}\n`).join('');
+}
+
+/** One line per warning, in the same form. */
+export function formatWarnings(warnings: readonly PolicyWarning[]): string {
+  return warnings
+    .map(({ file, line, pointer, code, detail }) => `${file === '' ? '.' : file}:${line ?? 1}:${pointer}: warning ${code}: ${detail}\n`)
+    .join('');
 }
 
 function formatError(error: ConfigError): string {

@@ -5,12 +5,12 @@ import { type Device, seedStatus } from '../device/device.ts';
 import { insertLogLines } from '../device/logs.ts';
 import { lockDevices } from '../device/store.ts';
 import { UUID } from '../ids.ts';
-import { rolloutsWithRoomFor, timedOutButWanted } from '../rollout/targets.ts';
+import { activeRolloutsOf, rolloutsWithRoomFor, timedOutButWanted } from '../rollout/targets.ts';
 import { insertTelemetry } from '../telemetry/store.ts';
 import type { Report } from '../wire/agent.ts';
 import { deploy } from './converge.ts';
 import { decideReports, type ReportOutcome } from './reports.ts';
-import { type Deployment, deferDeployments, deploymentsById, type Move, moveDeployments, returnToGood } from './store.ts';
+import { type Deployment, deferDeployments, deploymentsById, type Move, moveDeployments, noteLateFailures, returnToGood } from './store.ts';
 
 export type ReportBatch = { deviceId: string; reports: Report[] };
 
@@ -41,6 +41,7 @@ export async function ingestReports(store: Store, organizationId: string, batche
       decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random(), stillWanted),
     );
     const ended = await applyMoves(unit, organizationId, outcomes, deployments);
+    const endedIds = new Set(ended.map(({ deploymentId }) => deploymentId));
     for (const { id, deviceId, until, reason } of await deferDeployments(
       unit.tx,
       organizationId,
@@ -54,10 +55,18 @@ export async function ingestReports(store: Store, organizationId: string, batche
       organizationId,
       outcomes.flatMap((outcome) => outcome.failed ?? []),
     );
+    const lateFailures = outcomes.flatMap((outcome) => outcome.lateFailures);
+    for (const id of await noteLateFailures(unit.tx, organizationId, lateFailures)) unit.enqueue('rollout', id);
     await updateDevices(unit.tx, organizationId, outcomes);
     const late = outcomes.filter(({ good }) => good?.isLate).map(({ deviceId }) => deviceId);
     if (late.length > 0) unit.wakeDevices(organizationId, late);
     await wakeRolloutsFor(unit, organizationId, devices);
+    // A retry that an operator asked for is no attempt of a rollout, but one may wait for its success.
+    const retried = [...deployments.values()].filter(
+      ({ id, kind, rolloutId }) => kind === 'retry' && rolloutId === null && endedIds.has(id),
+    );
+    const waiting = retried.map(({ deviceId }) => deviceId);
+    for (const id of await activeRolloutsOf(unit.tx, organizationId, waiting)) unit.enqueue('rollout', id);
     await insertLogLines(
       unit.tx,
       organizationId,

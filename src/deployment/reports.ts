@@ -9,6 +9,8 @@ export type ReportOutcome = {
   moves: Move[];
   /** Attempts that the device puts off because it is busy. */
   deferrals: Deferral[];
+  /** Attempts that failed on the device although something else has taken their place. */
+  lateFailures: { id: string; code: string; detail: string }[];
   /** Attempts that failed in this batch, for good or for now. */
   failed: FailedAttempt | null;
   /** Bundle and revision that the device has made permanent; `isLate` when it had been given up on, and is to stay on it all the same. */
@@ -44,6 +46,7 @@ export function decideReports(
     deviceId: device.id,
     moves: [],
     deferrals: [],
+    lateFailures: [],
     failed: null,
     good: null,
     reportedBundle: undefined,
@@ -81,6 +84,8 @@ function takeStep(
   if (deployment === undefined || deployment.deviceId !== device.id) return;
   const from = states.get(deployment.id) ?? deployment.state;
   if (report.state === 'confirming' && (from === 'confirming' || from === 'succeeded')) confirm(deployment, outcome);
+  if (report.state === 'failed' && (from === 'superseded' || from === 'cancelled'))
+    outcome.lateFailures.push({ id: deployment.id, code: report.code ?? 'failed', detail: report.detail ?? '' });
   if (!TRANSITIONS[from].includes(report.state)) return;
   const isLate = from === 'timed_out' && report.state === 'succeeded';
   if (isLate && !mayBeLate) return;

@@ -204,6 +204,30 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
   return moved;
 }
 
+/**
+ * Notes that attempts failed on their devices after something else took their place: rollouts count the devices as failed, and those devices keep the bundle
+ * in quarantine. The caller holds their locks.
+ * @returns the rollouts concerned
+ */
+export async function noteLateFailures(
+  tx: Db,
+  organizationId: string,
+  failures: readonly { id: string; code: string; detail: string }[],
+): Promise<string[]> {
+  if (failures.length === 0) return [];
+  const rows = await tx<{ rolloutId: string | null; deviceId: string; bundle: string }[]>`
+    update deployments t set error_code = f.code, error_detail = f.detail
+    from unnest(${failures.map((f) => f.id)}::uuid[], ${failures.map((f) => f.code)}::text[], ${failures.map((f) => f.detail)}::text[]) as f (id, code, detail)
+    where t.organization_id = ${organizationId} and t.id = f.id and t.state in ('superseded', 'cancelled') and t.error_code is null
+      and t.kind in ('change', 'retry')
+    returning t.rollout_id as "rolloutId", t.device_id as "deviceId", t.bundle`;
+  await tx`
+    update devices d set condemned_bundle = f.bundle
+    from unnest(${rows.map((row) => row.deviceId)}::text[], ${rows.map((row) => row.bundle)}::text[]) as f (id, bundle)
+    where d.organization_id = ${organizationId} and d.id = f.id and d.desired_bundle is distinct from f.bundle and d.good_bundle is distinct from f.bundle`;
+  return [...new Set(rows.flatMap(({ rolloutId }) => rolloutId ?? []))];
+}
+
 /** For a device that answers, to begin an attempt. */
 const BEGIN_TIMEOUT_SECONDS = 15 * 60;
 

@@ -29,6 +29,7 @@ export function why(snapshot: WhySnapshot): Blocker[] {
     ...bindingBlockers(snapshot),
     ...sourceBlockers(snapshot),
     ...holdBlockers(snapshot),
+    ...withheldBlockers(snapshot),
     ...deliveryBlockers(snapshot),
     ...driftBlockers(snapshot.device),
     ...failureBlockers(snapshot),
@@ -155,6 +156,14 @@ function holdBlockers({ device: { hold }, siteHold, source }: WhySnapshot): Bloc
   return blockers;
 }
 
+/** Lifting a source's hold starts no revision whose rollout was aborted. */
+function withheldBlockers({ source, path }: WhySnapshot): Blocker[] {
+  if (source === undefined || path === undefined || source.heldAt !== null || source.status === 'invalid') return [];
+  if (path.verdict !== 'valid' || path.candidate === path.bundle) return [];
+  const detail = `The rollout of the head of "${source.name}" was aborted, and lifting the hold did not start it again`;
+  return [{ code: 'not_started', detail, since: path.updatedAt, unblockedBy: 'a newer commit, or `rollouts start`' }];
+}
+
 /** Why the source's rollout has not brought the device its folder's bundle. */
 function rolloutBlocker({ rollout, path }: WhySnapshot): Blocker[] {
   const since = rollout?.startedAt ?? path?.updatedAt ?? null;
@@ -180,6 +189,8 @@ const ROLLOUT_CODES: Readonly<Record<string, string>> = {
   window_closed: 'window_closed',
   dependency: 'dependency',
   internal_error: 'internal_error',
+  no_success: 'no_success',
+  gate: 'gate',
 };
 const ROLLOUT_REMEDIES: Readonly<Record<string, string>> = {
   rollout_paused: 'resuming the rollout',
@@ -187,6 +198,8 @@ const ROLLOUT_REMEDIES: Readonly<Record<string, string>> = {
   window_closed: 'the next window, or an admin who overrides it',
   dependency: 'the rollout that comes first',
   internal_error: 'the operators of this service; it is tried again by itself',
+  no_success: 'a success in the wave, a newer commit, or an operator who skips the wave',
+  gate: 'more successes in the wave, a newer commit, or an operator who skips the wave',
 };
 
 function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
@@ -215,7 +228,7 @@ function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
     else
       blockers.push({
         code: 'rolled_back',
-        detail: `The device went back from this bundle (${reason})`,
+        detail: `The device rolled this bundle back and keeps it in quarantine (${reason})`,
         since: device.syncSince,
         unblockedBy: 'a commit that changes it, or a retry by an operator',
       });

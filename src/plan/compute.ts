@@ -8,6 +8,7 @@ import { dependenciesOf } from '../revision/store.ts';
 import { loadBlockers } from '../rollout/load.ts';
 import type { RolloutPolicy } from '../rollout/policy.ts';
 import { policyFor } from '../rollout/release.ts';
+import { checkWaves, type PolicyWarning } from '../rollout/wave-check.ts';
 import { prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
@@ -22,6 +23,8 @@ export type Plan = Pick<Outline, 'verdict' | 'waves' | 'blockers' | 'summary'> &
   /** The prepared head, with which it is compared. */
   base: string | null;
   errors: ConfigError[];
+  /** What its waves probably do not mean. */
+  warnings: PolicyWarning[];
   /** Errors that are not shown. */
   moreErrors: number;
   rolloutPolicy: RolloutPolicy;
@@ -62,6 +65,7 @@ export async function computePlan(
   const owner = { organizationId, sourceId };
   const prepared = await prepareAgainst(means, source, head, { mirror, signal });
   const policy = policyFor(source, prepared.rolloutPolicy);
+  const place = source.policyFrom === 'source' ? null : prepared.rolloutPlace;
   const [devices, known, waiting] = await Promise.all([
     devicesOf(sql, owner),
     knownFolders(sql, owner),
@@ -82,7 +86,8 @@ export async function computePlan(
     [...told].map(([path, errors]) => ({ path, errors })),
     all.slice(MAX_FAULTY),
   );
-  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...ofFolders];
+  const waves = checkWaves(policy, place, devices);
+  const errors = [...prepared.errors.slice(0, MAX_FAULTY), ...ofFolders, ...waves.errors.slice(0, MAX_ERRORS)];
   const shown = devicesToShow(result.devices);
   return {
     sourceId,
@@ -91,7 +96,8 @@ export async function computePlan(
     base,
     verdict: result.verdict,
     errors,
-    moreErrors: Math.max(0, prepared.errors.length + countDistinct(all) - errors.length),
+    warnings: waves.warnings,
+    moreErrors: Math.max(0, prepared.errors.length + countDistinct(all) + waves.errors.length - errors.length),
     rolloutPolicy: policy,
     summary: result.summary,
     devices: shown.map(({ from: _from, to: _to, ...device }) => ({

@@ -22,12 +22,14 @@ export type KnownFolder = {
   candidate: string | null;
   verdict: FolderVerdict;
   messages: string[];
+  /** The last completed rollout brought its devices what it holds. */
+  settled: boolean;
 };
 
 export async function knownFolders(sql: Db, { organizationId, sourceId }: Owner): Promise<KnownFolder[]> {
   return sql<KnownFolder[]>`
     select path, bundle as released, candidate_bundle as candidate, case when tentative then 'missing' else verdict end as verdict,
-      array(select e->>'message' from jsonb_array_elements(errors) e) as messages
+      array(select e->>'message' from jsonb_array_elements(errors) e) as messages, settled
     from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} order by path`;
 }
 
@@ -47,12 +49,12 @@ export function foldersAfter(known: readonly KnownFolder[], prepared: PreparedRe
   };
   return [
     ...known.map((folder) => {
-      const { path, released, candidate, verdict, messages } = folder;
-      return { path, released, candidate, before: { verdict, messages }, after: after(folder) };
+      const { path, released, candidate, verdict, messages, settled } = folder;
+      return { path, released, candidate, settled, before: { verdict, messages }, after: after(folder) };
     }),
     ...prepared.paths
       .filter(({ path }) => !seen.has(path))
-      .map((path) => ({ path: path.path, released: null, candidate: null, before: null, after: outcomeOf(path) })),
+      .map((path) => ({ path: path.path, released: null, candidate: null, settled: false, before: null, after: outcomeOf(path) })),
   ];
 }
 

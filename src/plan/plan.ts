@@ -1,7 +1,10 @@
 import type { ConfigError } from '../revision/revision.ts';
 import { bakeSecondsOf, type RolloutPolicy, waveCount, waveName } from '../rollout/policy.ts';
+import type { Waiting } from '../rollout/rollout.ts';
+import type { OutReason } from '../rollout/snapshot.ts';
 import { windowState } from '../rollout/windows.ts';
-import { assignWaves } from './waves.ts';
+import { forecast, type Member } from './forecast.ts';
+import { type Assignment, assignWaves } from './waves.ts';
 
 export type PlanVerdict = 'valid' | 'partial' | 'invalid';
 export type FolderVerdict = 'valid' | 'invalid' | 'missing';
@@ -31,6 +34,8 @@ export type PlanFolder = {
   released: string | null;
   /** The last bundle that was valid; goes out with the next rollout. */
   candidate: string | null;
+  /** The last completed rollout brought its devices what it holds. */
+  settled: boolean;
   /** Of the prepared head; null: it has no such folder. */
   before: { verdict: FolderVerdict; messages: readonly string[] } | null;
   after: { verdict: FolderVerdict; bundle: string | null; errors: readonly ConfigError[] };
@@ -51,7 +56,7 @@ export type PlanFacts = {
 /** `until`: when it ends by itself. */
 export type PlanBlocker = { code: string; detail: string; until: Date | null };
 
-export const DEVICE_BLOCKERS = ['held', 'site_held', 'offline', 'stopped', 'condemned', 'validation'] as const;
+export const DEVICE_BLOCKERS = ['held', 'site_held', 'offline', 'stopped', 'quarantined', 'validation'] as const;
 export type DeviceBlocker = (typeof DEVICE_BLOCKERS)[number];
 export type DeviceChange = 'changed' | 'added' | 'removed' | 'unchanged';
 
@@ -68,7 +73,17 @@ export type PlannedDevice = {
   to: string | null;
 };
 
-export type PlannedWave = { wave: number; name: string; devices: number; approval: boolean; bakeSeconds: number };
+/** `stop`: why the rollout would stop at the wave, or end there. */
+export type PlannedWave = {
+  wave: number;
+  name: string;
+  devices: number;
+  /** They count as failed. */
+  quarantined: number;
+  approval: boolean;
+  bakeSeconds: number;
+  stop: Waiting | null;
+};
 
 export type PlanSummary = { devices: number; changed: number; blocked: number; invalid: number; unchanged: number; folders: number };
 
@@ -93,14 +108,19 @@ export function outline(facts: PlanFacts, now: Date): Outline {
   const seen = facts.devices.map((device) => {
     const folder = byPath.get(device.path);
     const to = targets.get(device.path) ?? null;
-    return judge(device, folder, { to, starts, released: folder !== undefined && isReleased(folder), refused: verdict === 'invalid' });
+    const released = folder !== undefined && isReleased(folder);
+    return judge(device, folder, { to, starts, released, changed: released || folder?.settled === false, refused: verdict === 'invalid' });
   });
-  const waves = assignWaves(
+  const assignment = assignWaves(
     facts.policy,
     seen.flatMap(({ device, isEligible }) => (isEligible ? [device] : [])),
+    seen.flatMap(({ device, isQuarantined }) => (isQuarantined ? [device] : [])),
   );
-  const devices = seen.map(({ planned, isEligible }) => ({ ...planned, wave: isEligible ? (waves.get(planned.id) ?? null) : null }));
-  const planned = wavesOf(facts.policy, devices);
+  const devices = seen.map(({ planned, isEligible }) => ({
+    ...planned,
+    wave: isEligible ? (assignment.waves.get(planned.id) ?? null) : null,
+  }));
+  const planned = wavesOf(facts.policy, devices, assignment, starts ? forecast(facts.policy, seen.map(memberOf), assignment) : []);
   return {
     verdict,
     faulty: facts.folders.filter((folder) => folder.after.errors.length > 0 && (verdict === 'invalid' || isNew(folder))),
@@ -137,15 +157,26 @@ function targetOf({ after, candidate, released }: PlanFolder, verdict: PlanVerdi
   return after.verdict === 'valid' ? after.bundle : candidate;
 }
 
-type Outlook = { to: string | null; starts: boolean; released: boolean; refused: boolean };
-type Judged = { device: PlanDevice; planned: Omit<PlannedDevice, 'wave'>; isEligible: boolean };
+/** `changed`: the folder holds something else than the last completed rollout established. */
+type Outlook = { to: string | null; starts: boolean; released: boolean; changed: boolean; refused: boolean };
+type Judged = {
+  device: PlanDevice;
+  planned: Omit<PlannedDevice, 'wave'>;
+  isEligible: boolean;
+  /** It counts as failed, without an attempt. */
+  isQuarantined: boolean;
+  why: OutReason | null;
+  changed: boolean;
+};
 
-function judge(device: PlanDevice, folder: PlanFolder | undefined, { to, starts, released, refused }: Outlook): Judged {
+function judge(device: PlanDevice, folder: PlanFolder | undefined, outlook: Outlook): Judged {
+  const { to, starts, released, changed, refused } = outlook;
   const { id, path } = device;
   const verdict = folder?.after.verdict ?? 'missing';
   const from = device.desiredBundle ?? device.runningBundle;
   const differs = starts && to !== null && to !== device.desiredBundle && (device.desiredBundle !== null || to !== device.runningBundle);
   const isGone = verdict === 'missing' && folder?.before != null && folder.before.verdict !== 'missing' && !refused;
+  const isRolledBack = differs && device.condemnedBundle === to;
   const change = differs ? (from === null ? 'added' : 'changed') : isGone ? 'removed' : 'unchanged';
   const wanted = folder?.after.bundle ?? null;
   const isRefused = verdict === 'invalid' || (refused && wanted !== null && wanted !== from);
@@ -153,7 +184,7 @@ function judge(device: PlanDevice, folder: PlanFolder | undefined, { to, starts,
     ...(device.following ? [] : (['stopped'] as const)),
     ...(device.held && !(device.heldUntilNewer && released) ? (['held'] as const) : []),
     ...(device.siteHeld ? (['site_held'] as const) : []),
-    ...(differs && device.condemnedBundle === to ? (['condemned'] as const) : []),
+    ...(isRolledBack ? (['quarantined'] as const) : []),
   ];
   const isEligible = starts && to !== null && to !== device.desiredBundle && lasting.length === 0;
   const blockers: DeviceBlocker[] = differs
@@ -161,18 +192,40 @@ function judge(device: PlanDevice, folder: PlanFolder | undefined, { to, starts,
     : isRefused
       ? ['validation']
       : [];
-  return { device, planned: { id, path, change, verdict, blockers, from, to: differs ? to : from }, isEligible };
+  const planned: Judged['planned'] = { id, path, change, verdict, blockers, from, to: differs ? to : from };
+  const isInvalid = verdict === 'invalid' && (folder?.after.errors.length ?? 0) > 0;
+  const why = isInvalid ? 'invalid' : to === null ? 'no_bundle' : whyOut(device, to, lasting);
+  return { device, planned, isEligible, isQuarantined: isRolledBack && changed, why, changed };
 }
 
-function wavesOf(policy: RolloutPolicy, devices: readonly PlannedDevice[]): PlannedWave[] {
+/** Why the device does not give its wave a success; null: it runs what it is to run. */
+function whyOut(device: PlanDevice, to: string, lasting: readonly DeviceBlocker[]): OutReason | null {
+  if (to === device.desiredBundle && to === device.runningBundle) return null;
+  const [first] = lasting.toSorted((a, b) => Number(b === 'quarantined') - Number(a === 'quarantined'));
+  if (first === 'quarantined' || first === 'stopped' || first === 'held' || first === 'site_held') return first;
+  return device.reachable ? 'not_updated' : 'offline';
+}
+
+function memberOf({ device, isEligible, isQuarantined, why, changed }: Judged): Member {
+  return { device, isEligible, isQuarantined, why, changed };
+}
+
+function wavesOf(
+  policy: RolloutPolicy,
+  devices: readonly PlannedDevice[],
+  { quarantined }: Assignment,
+  stops: readonly (Waiting | null)[],
+): PlannedWave[] {
   const counts = new Map<number, number>();
   for (const { wave } of devices) if (wave !== null) counts.set(wave, (counts.get(wave) ?? 0) + 1);
   return Array.from({ length: waveCount(policy) }, (_, wave) => ({
     wave,
     name: waveName(policy, wave),
     devices: counts.get(wave) ?? 0,
+    quarantined: quarantined[wave] ?? 0,
     approval: policy.waves?.[wave]?.approval === true,
     bakeSeconds: bakeSecondsOf(policy, wave),
+    stop: stops[wave] ?? null,
   }));
 }
 

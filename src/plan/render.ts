@@ -61,6 +61,7 @@ function render(plan: PlanView, style: Style): string {
     style.title(`Bellwether plan: ${VERDICTS[plan.verdict]}`),
     `${style.quote(plan.ref)} at ${style.quote(plan.commit.slice(0, 12))}${base}: ${plan.errors.length > 0 ? countsOf(plan) : headlineOf(viewless(plan))}.`,
     errorsOf(plan, style),
+    warningsOf(plan, style),
     blockersOf(plan, style),
     wavesOf(plan, style),
     devicesOf(plan, style),
@@ -89,6 +90,14 @@ function errorsOf({ errors, moreErrors }: PlanView, style: Style): string {
   return [style.heading('Errors'), ...listed(errors, ({ message }) => style.quote(message), moreErrors)].join('\n');
 }
 
+function warningsOf({ warnings }: PlanView, style: Style): string {
+  if (warnings.length === 0) return '';
+  const place = (file: string, line: number | null) => (file === '' ? '' : `${line === null ? file : `${file}:${line}`} `);
+  return [style.heading('Warnings'), ...listed(warnings, ({ file, line, detail }) => style.quote(`${place(file, line)}${detail}`))].join(
+    '\n',
+  );
+}
+
 function blockersOf({ blockers }: PlanView, style: Style): string {
   if (blockers.length === 0) return '';
   const until = (time: string | null) => (time === null ? '' : `, until ${time}`);
@@ -100,9 +109,11 @@ function blockersOf({ blockers }: PlanView, style: Style): string {
 
 function wavesOf({ waves, summary }: PlanView, style: Style): string {
   if (summary.changed === 0 || waves.length < 2) return '';
-  const lines = waves.map(({ name, devices, approval, bakeSeconds }) => {
+  const lines = waves.map(({ name, devices, quarantined, approval, bakeSeconds, stop }) => {
+    const failed = quarantined > 0 ? `, ${quarantined} more in quarantine` : '';
     const bake = bakeSeconds > 0 ? `, then watched for ${bakeSeconds} s` : '';
-    return `${style.quote(name)}: ${devices} ${devices === 1 ? 'device' : 'devices'}${approval ? ', after an approval' : ''}${bake}`;
+    const end = stop === null ? '' : `. The rollout would stop here: ${style.quote(stop.detail)}`;
+    return `${style.quote(name)}: ${devices} ${devices === 1 ? 'device' : 'devices'}${failed}${approval ? ', after an approval' : ''}${bake}${end}`;
   });
   return [style.heading('Waves'), ...lines.map((line, index) => `${index + 1}. ${line}`)].join('\n');
 }

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { PolicySchema } from '../rollout/policy-schema.ts';
+import { WARNING_CODES } from '../rollout/wave-check.ts';
 import { ConfigErrorView } from '../source/schemas.ts';
 import { MERGE_REQUEST_VERDICTS, type MergeRequest, POSTINGS } from './merge-request.ts';
 import { DEVICE_BLOCKERS } from './plan.ts';
@@ -47,8 +48,36 @@ export const PlanSchema = z
     ),
     moreDevices: z.number().int(),
     waves: z.array(
-      z.object({ wave: z.number().int(), name: z.string(), devices: z.number().int(), approval: z.boolean(), bakeSeconds: z.number() }),
+      z.object({
+        wave: z.number().int(),
+        name: z.string(),
+        devices: z.number().int().openapi({ description: 'That would get an attempt' }),
+        quarantined: z
+          .number()
+          .int()
+          .default(0)
+          .openapi({ description: 'That went back from this very bundle: they count as failed in the gate and in the error budget' }),
+        approval: z.boolean(),
+        bakeSeconds: z.number(),
+        stop: z
+          .object({ code: z.string(), detail: z.string() })
+          .nullable()
+          .default(null)
+          .openapi({ description: 'Why the rollout would stop or end at this wave although every attempt goes well' }),
+      }),
     ),
+    warnings: z
+      .array(
+        z.object({
+          code: z.enum(WARNING_CODES),
+          file: z.string(),
+          line: z.number().int().nullable(),
+          pointer: z.string(),
+          detail: z.string(),
+        }),
+      )
+      .default([])
+      .openapi({ description: 'What the waves of the policy probably do not mean: a wave without devices, a gate that can never pass' }),
     blockers: z.array(BlockerView).openapi({ description: 'What keeps the rollout as a whole' }),
     diffs: z
       .array(

@@ -1,5 +1,5 @@
 import { takesAway } from '../rollout/capacity.ts';
-import { amountOf, exact, type RolloutPolicy, type Wave, waveCount } from '../rollout/policy.ts';
+import { amountOf, exact, isNaming, type RolloutPolicy, type Wave, waveCount } from '../rollout/policy.ts';
 
 /** A device that the rollout may move, as far as waves go. */
 export type Candidate = {
@@ -10,28 +10,41 @@ export type Candidate = {
   reachable: boolean;
 };
 
+/** Which wave takes each device, and how many devices in quarantine each wave has. */
+export type Assignment = { waves: Map<string, number>; quarantined: number[] };
+
 /**
  * The wave that takes each device, if all attempts go well and nothing else changes: what `targets.ts` and `plan.ts` of rollouts do step by step, in
  * advance. Devices that are in no wave are away and must come back first. Pure.
+ * @param quarantined devices that the rollout would count as failed without an attempt; they fill the places of a share first
  */
-export function assignWaves(policy: RolloutPolicy, devices: readonly Candidate[]): Map<string, number> {
+export function assignWaves(policy: RolloutPolicy, devices: readonly Candidate[], quarantined: readonly Candidate[] = []): Assignment {
   const assigned = new Map<string, number>();
   const ordered = devices.toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const named = (policy.waves ?? []).map(namesOf);
+  const own = quarantined.map((device) => named.findIndex((names) => names?.has(device) === true));
+  const size = devices.length + quarantined.length;
+  const failed: number[] = [];
+  let unnamed = own.filter((wave) => wave === -1).length;
   for (let wave = 0; wave < waveCount(policy); wave++) {
     const mine = ordered.filter((device) => !assigned.has(device.id) && isInWave(named, device, wave));
     const takeAway = takesAway(policy, wave);
     const candidates = mine.filter((device) => device.reachable || takeAway);
-    const quota = Math.min(candidates.length, quotaOf(policy.waves?.[wave], devices.length, assigned.size));
-    for (const { id } of firstOf(policy, candidates, quota, devices.length)) assigned.set(id, wave);
+    const before = assigned.size + failed.reduce((sum, count) => sum + count, 0);
+    const places = quotaOf(policy.waves?.[wave], size, before);
+    const here = isNaming(policy, wave) ? own.filter((index) => index === wave).length : Math.min(unnamed, places);
+    if (!isNaming(policy, wave)) unnamed -= here;
+    failed.push(here);
+    const quota = Math.min(candidates.length, Math.max(0, places - here));
+    for (const { id } of firstOf(policy, candidates, quota, size)) assigned.set(id, wave);
   }
-  return assigned;
+  return { waves: assigned, quarantined: failed };
 }
 
 type Names = { has(device: Candidate): boolean } | undefined;
 
 /** undefined: the wave takes anybody. */
-function namesOf({ devices, selector }: Wave): Names {
+export function namesOf({ devices, selector }: Wave): Names {
   if (devices !== undefined) {
     const ids = new Set(devices);
     return { has: ({ id }) => ids.has(id) };

@@ -11,7 +11,7 @@ import type { DeviceConfig } from './manifest/device-config.ts';
 import type { Fleet } from './manifest/fleet.ts';
 import type { ReadManifest } from './manifest/reader.ts';
 import type { ObjectCache, StoredFile } from './object-cache.ts';
-import type { ConfigError, FolderProvenance } from './revision.ts';
+import type { ConfigError, FolderProvenance, WrittenRollout } from './revision.ts';
 import type { SchemaLoader } from './schema/loader.ts';
 import { TookTooLong } from './time-limit.ts';
 
@@ -62,7 +62,7 @@ export type Work = {
   /** Of all files read; one that is selected and validated counts twice. */
   readBytes: number;
   /** `rollout` of the manifest, as it is written there; null without. */
-  rollout: unknown;
+  rollout: WrittenRollout | null;
   /** Where files came from that do not stand in the folder as they are, by their path in the repository if they did. */
   origins: Map<string, Origin>;
   /** Merged files as they were read to prove the merge, by the id of their object: they need no second reading. */

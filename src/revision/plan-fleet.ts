@@ -9,12 +9,18 @@ import type { Fleet } from './manifest/fleet.ts';
 import { dependsOnDevices, FLEET_MANIFEST_NAMES, fixedLayers, parseFleet } from './manifest/fleet.ts';
 import { writtenRollout } from './manifest/reader.ts';
 import type { ObjectCache } from './object-cache.ts';
-import type { ConfigError, PreparedRevision, PreviousRevision } from './revision.ts';
+import type { ConfigError, PreparedRevision, PreviousRevision, WrittenRollout } from './revision.ts';
 
 export type Scope = { objects: ObjectCache; treeOid: string; limits: RevisionLimits };
 
 /** Which folders of a fleet are to be read. `rollout`: of fleet.yaml, as it is written there. */
-export type FleetPlan = { extent: PreparedRevision['extent']; touched: Folder[]; removed: string[]; fleet: Fleet; rollout: unknown };
+export type FleetPlan = {
+  extent: PreparedRevision['extent'];
+  touched: Folder[];
+  removed: string[];
+  fleet: Fleet;
+  rollout: WrittenRollout | null;
+};
 
 export type FleetPlanOptions = {
   previous: PreviousRevision;
@@ -36,7 +42,7 @@ export async function planFleet(scope: Scope, options: FleetPlanOptions): Promis
   const refuse = (rule: string, detail: string): ConfigError[] => [
     fleetError(file, rule, detail, { pointer: '/devices', line: document.lineOf(['devices']) }),
   ];
-  const plan: FleetPlan = { extent: 'incremental', touched: [], removed: [], fleet, rollout: writtenRollout(document) };
+  const plan: FleetPlan = { extent: 'incremental', touched: [], removed: [], fleet, rollout: writtenRollout(document, file) };
   try {
     const changes =
       options.previous === null || options.only !== undefined ? null : await changesSince(scope, fleet, options.previous, options);

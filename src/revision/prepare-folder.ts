@@ -18,11 +18,11 @@ import { LEFT_OUT_HINT } from './manifest/left-out.ts';
 import { writtenRollout } from './manifest/reader.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import { selectFiles } from './manifest/select.ts';
-import type { ConfigError, PreparedPath } from './revision.ts';
+import type { ConfigError, PreparedPath, WrittenRollout } from './revision.ts';
 import { validateFiles } from './validate-folder.ts';
 
 /** `blobs` are the bytes of the bundle's files by SHA-256; empty when there is no bundle. `rollout`: see `PreparedRevision.rolloutPolicy`. */
-export type FolderOutcome = { prepared: PreparedPath; blobs: Map<string, Uint8Array>; rollout: unknown };
+export type FolderOutcome = { prepared: PreparedPath; blobs: Map<string, Uint8Array>; rollout: WrittenRollout | null };
 
 /** One device's folder: its bundle, or everything that is wrong with it. @throws only what is not the folder's fault */
 export async function prepareFolder(context: FolderContext, folder: Folder): Promise<FolderOutcome> {
@@ -124,7 +124,7 @@ async function readConfig(work: Work, files: TreeFile[]): Promise<FolderConfig |
   const read = await readManifestOf(work, manifest, file);
   if (read === null) return null;
   const { lineOf } = read.document;
-  if (folder.path === '') work.rollout = writtenRollout(read.document);
+  if (folder.path === '') work.rollout = writtenRollout(read.document, file);
   else if (read.manifest.rollout !== undefined) errors.push(misplacedRollout(file, lineOf(['rollout'])));
   return { config: read.manifest, place: { file, lineOf }, name: manifest.path };
 }

@@ -66,9 +66,10 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
     };
     const outcomes = await inGroups(plan.touched, (folder) => prepareFolder(context, folder));
     collect(revision, outcomes);
-    const rolloutPolicy = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
+    const rollout = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
     const perDevice = plan.fleet !== null && dependsOnDevices(plan.fleet);
-    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, perDevice };
+    const { policy: rolloutPolicy = null, place: rolloutPlace = null } = rollout ?? {};
+    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, rolloutPlace, perDevice };
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'revision_too_large') throw error;
     return {
@@ -81,7 +82,17 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
 }
 
 function emptyRevision(commit: CommitInfo): PreparedRevision {
-  return { commit, errors: [], extent: 'full', paths: [], removed: [], blobs: new Map(), rolloutPolicy: null, perDevice: false };
+  return {
+    commit,
+    errors: [],
+    extent: 'full',
+    paths: [],
+    removed: [],
+    blobs: new Map(),
+    rolloutPolicy: null,
+    rolloutPlace: null,
+    perDevice: false,
+  };
 }
 
 type Plan = Omit<FleetPlan, 'fleet'> & { fleet: FleetPlan['fleet'] | null };

@@ -78,6 +78,10 @@ export function isBlamed({ verdict, tentative }: PreparedPath): boolean {
   return verdict === 'invalid' && tentative !== true;
 }
 
+/** Where the waves of a `rollout` stand in the repository: their lines, and those of the devices that they name. */
+export type RolloutPlace = { file: string; waves: { line: number; devices: number[] }[] };
+export type WrittenRollout = { policy: unknown; place: RolloutPlace };
+
 /** A commit, read, built and validated: everything that the database is told about it. */
 export type PreparedRevision = {
   commit: CommitInfo;
@@ -95,6 +99,7 @@ export type PreparedRevision = {
    * null when there is none, and when the revision or, with layout `repo`, its folder is invalid.
    */
   rolloutPolicy: unknown;
+  rolloutPlace: RolloutPlace | null;
   /** What folders give may depend on the devices that are bound to them: a change of those evaluates their folders again. */
   perDevice: boolean;
 };

@@ -59,6 +59,8 @@ export async function pathsOfRevision(sql: Db, organizationId: string, revisionI
 export type SourcePath = {
   path: string;
   bundle: string | null;
+  /** The last valid one, released or not. */
+  candidate: string | null;
   revisionId: string | null;
   verdict: 'valid' | 'invalid' | 'missing';
   evaluatedRevisionId: string;
@@ -70,7 +72,7 @@ export type SourcePath = {
 
 export async function sourcePath(sql: Db, organizationId: string, sourceId: string, path: string): Promise<SourcePath | undefined> {
   const [row] = await sql<SourcePath[]>`
-    select p.path, p.bundle, p.revision_id as "revisionId", p.verdict, p.evaluated_revision_id as "evaluatedRevisionId", p.errors, e.path is not null as "isStale",
+    select p.path, p.bundle, p.candidate_bundle as candidate, p.revision_id as "revisionId", p.verdict, p.evaluated_revision_id as "evaluatedRevisionId", p.errors, e.path is not null as "isStale",
       p.updated_at as "updatedAt"
     from source_paths p left join awaiting_evaluation e on e.organization_id = p.organization_id and e.source_id = p.source_id and e.path = p.path
     where p.organization_id = ${organizationId} and p.source_id = ${sourceId} and p.path = ${path}`;
@@ -266,6 +268,15 @@ export async function releaseCandidates(tx: Db, owner: Owner): Promise<string[]>
     where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and candidate_bundle is distinct from bundle
     returning path`;
   return rows.map((row) => row.path);
+}
+
+/** The revisions whose bundles `releaseCandidates` would let go. */
+export async function candidateRevisions(tx: Db, owner: Owner): Promise<string[]> {
+  const rows = await tx<{ id: string }[]>`
+    select distinct candidate_revision_id as id from source_paths
+    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and candidate_bundle is distinct from bundle
+      and candidate_revision_id is not null`;
+  return rows.map((row) => row.id);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { amountOf, exact, isUnlimited, type Rate, type RolloutPolicy, waveCount } from './policy.ts';
+import { amountOf, exact, isLastWave, isNaming, isUnlimited, type Rate, type RolloutPolicy, waveCount } from './policy.ts';
 import type { Waiting } from './rollout.ts';
 import { type RolloutSnapshot, takenBy } from './snapshot.ts';
 
@@ -58,24 +58,55 @@ export function ratePerMinute(rate: Rate, succeeded: number): number {
   );
 }
 
-/** Devices that a share in the policy refers to: those that were taken and those that can be. */
-export function rolloutSize({ waves, eligible }: RolloutSnapshot): number {
-  return eligible.total + waves.reduce((sum, wave) => sum + takenBy(wave), 0);
+/** Devices that a share in the policy refers to: those that were taken, those that can be, and those in quarantine. */
+export function rolloutSize({ waves, eligible, quarantined }: RolloutSnapshot): number {
+  return eligible.total + waves.reduce((sum, wave) => sum + takenBy(wave), 0) + sumOf(quarantined.values());
+}
+
+/** Places that the wave has in all, whoever takes them, where `before` were taken by earlier waves. */
+function placesOf(snapshot: RolloutSnapshot, wave: number, before: number): number {
+  const { count, upToPercent } = snapshot.policy.waves?.[wave] ?? {};
+  if (count !== undefined) return count;
+  if (upToPercent !== undefined) return Math.max(0, Math.ceil(exact((upToPercent / 100) * rolloutSize(snapshot))) - before);
+  return Number.POSITIVE_INFINITY;
+}
+
+/** The places of each wave, and how many of them devices in quarantine fill: they come first, so that a restart burns no further devices. */
+function placing(snapshot: RolloutSnapshot): { places: number; quarantined: number }[] {
+  const { policy, waves, quarantined } = snapshot;
+  let unnamed = quarantined.get(-1) ?? 0;
+  let before = 0;
+  return Array.from({ length: waveCount(policy) }, (_, wave) => {
+    const taken = takenBy(waves[wave]);
+    const places = placesOf(snapshot, wave, before);
+    const here = isNaming(policy, wave) ? (quarantined.get(wave) ?? 0) : Math.min(unnamed, Math.max(0, places - taken));
+    if (!isNaming(policy, wave)) unnamed -= here;
+    before += taken + here;
+    return { places, quarantined: here };
+  });
+}
+
+/** Devices in quarantine that count as failed in the wave. */
+export function quarantinedIn(snapshot: RolloutSnapshot, wave: number): number {
+  return placing(snapshot)[wave]?.quarantined ?? 0;
+}
+
+/** The same for the waves up to this one. */
+export function quarantinedUpTo(snapshot: RolloutSnapshot, wave: number): number {
+  return sumOf(placing(snapshot).flatMap(({ quarantined }, index) => (index <= wave ? [quarantined] : [])));
 }
 
 /** How many more devices the wave wants in all. */
 export function quota(snapshot: RolloutSnapshot, wave: number): number {
-  const { policy, waves } = snapshot;
-  const wanted = policy.waves?.[wave];
-  if (wanted?.count !== undefined) return Math.max(0, wanted.count - takenBy(waves[wave]));
-  if (wanted?.upToPercent !== undefined) {
-    const taken = waves.reduce((sum, opened) => sum + takenBy(opened), 0);
-    return Math.max(0, Math.ceil(exact((wanted.upToPercent / 100) * rolloutSize(snapshot))) - taken);
-  }
-  return Number.POSITIVE_INFINITY;
+  const { places = 0, quarantined = 0 } = placing(snapshot)[wave] ?? {};
+  return Math.max(0, places - quarantined - takenBy(snapshot.waves[wave]));
+}
+
+function sumOf(values: Iterable<number>): number {
+  return [...values].reduce((sum, value) => sum + value, 0);
 }
 
 /** Where nothing more is looked at, devices that are away get their attempt, too: they begin it when they come back. */
 export function takesAway(policy: RolloutPolicy, wave: number): boolean {
-  return wave >= waveCount(policy) - 1 && isUnlimited(policy);
+  return isLastWave(policy, wave) && isUnlimited(policy);
 }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import { isQuarantined, newest, ownWave, wanting } from './fragments.ts';
 import type { Rollout } from './rollout.ts';
 import type { MetricReading, RolloutSnapshot, WaveSnapshot } from './snapshot.ts';
 
@@ -10,27 +11,42 @@ export type WaveCounts = Pick<WaveSnapshot, 'offline' | 'open' | 'succeeded' | '
 
 type Key = Pick<Rollout, 'organizationId' | 'id'>;
 
-/** The newest attempt of each device of the rollout, with what the counts below call it. */
+/** Those without an attempt in the rollout. `own`: the first wave that names it. */
+const quarantinedDevices = (sql: Db, rollout: Rollout) =>
+  wanting(
+    sql,
+    rollout,
+    (from) => sql`
+    select d.id, nullif(${ownWave(sql, rollout.policy)}, -1) as own, d.error_code, d.error_detail
+    from ${from} and p.bundle is distinct from d.desired_bundle and ${isQuarantined(sql, rollout)} and ${newest(sql, rollout)}`,
+  );
+
+/**
+ * The newest attempt of each device of the rollout, with what the counts below call it. A device that failed in it stays failed when something else takes the
+ * place of its attempt, and so does one that reports the failure only then.
+ */
 const attempts = (sql: Db, rollout: Key) => sql`
   select a.*, case
-    when a.state in ('superseded', 'cancelled') then 'gone'
+    when a.state in ('superseded', 'cancelled') then case when a.error_code is not null or a.bundle = d.condemned_bundle or exists (
+      select 1 from deployments f where f.organization_id = ${rollout.organizationId} and f.device_id = a.device_id and f.rollout_id = ${rollout.id}
+        and f.kind in ('change', 'retry') and f.state in ('failed', 'rolled_back', 'timed_out')) then 'failed' else 'gone' end
     when a.state = 'succeeded' then 'succeeded'
     when a.state = 'queued' and d.connectivity <> 'online' and d.adapter = 'agent' then 'offline'
     when a.state in ('failed', 'rolled_back', 'timed_out') and a.retry_at is null then 'failed'
     else 'open' end as outcome
   from (
-    select distinct on (t.device_id) t.device_id, t.wave, t.state, t.retry_at, t.created_at, t.finished_at, t.error_code, t.error_detail, t.id
+    select distinct on (t.device_id) t.device_id, t.wave, t.state, t.retry_at, t.created_at, t.finished_at, t.error_code, t.error_detail, t.bundle, t.id
     from deployments t where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id} and t.kind in ('change', 'retry')
     order by t.device_id, t.id desc
   ) a join devices d on d.organization_id = ${rollout.organizationId} and d.id = a.device_id`;
 
-/** Devices of each wave by what became of them. A device whose attempt was taken over by something else is in none. */
+/** Devices of each wave by what became of them. A device is in none if something else took the place of its attempt before that failed. */
 export async function waveCounts(sql: Db, rollout: Key): Promise<WaveCounts[]> {
   return sql<WaveCounts[]>`
     select a.wave, count(*) filter (where outcome = 'offline')::int as offline, count(*) filter (where outcome = 'open')::int as open,
       count(*) filter (where outcome = 'succeeded')::int as succeeded, count(*) filter (where outcome = 'failed')::int as failed,
       count(*) filter (where state = 'queued')::int as queued,
-      count(*) filter (where outcome = 'failed' and state <> 'rolled_back')::int as broken,
+      count(*) filter (where outcome = 'failed' and state in ('failed', 'timed_out'))::int as broken,
       max(finished_at) filter (where outcome in ('succeeded', 'failed')) as "lastEndedAt"
     from (${attempts(sql, rollout)}) a where a.wave is not null group by a.wave order by a.wave`;
 }
@@ -89,28 +105,32 @@ export async function metricReadings(sql: Db, rollout: Rollout, wave: number, me
 export type DeviceOutcome = {
   deviceId: string;
   wave: number | null;
-  outcome: 'offline' | 'open' | 'succeeded' | 'failed' | 'gone';
+  outcome: 'offline' | 'open' | 'succeeded' | 'failed' | 'gone' | 'quarantined';
   state: string;
-  deploymentId: string;
+  deploymentId: string | null;
   errorCode: string | null;
   errorDetail: string | null;
-  startedAt: Date;
+  startedAt: Date | null;
   finishedAt: Date | null;
 };
 
-/** Devices of the rollout in the order of their ids. */
+/** Devices of the rollout in the order of their ids, and those in quarantine that count as failed in it. */
 export async function rolloutDevices(
   sql: Db,
-  rollout: Key,
+  rollout: Rollout,
   filter: { outcome?: DeviceOutcome['outcome'] | undefined; wave?: number | undefined },
   afterId: string,
   limit: number,
 ): Promise<DeviceOutcome[]> {
   return sql<DeviceOutcome[]>`
-    select a.device_id as "deviceId", a.wave, a.outcome, a.state, a.id as "deploymentId", a.error_code as "errorCode", a.error_detail as "errorDetail",
-      a.created_at as "startedAt", a.finished_at as "finishedAt"
-    from (${attempts(sql, rollout)}) a where a.device_id > ${afterId}
-      ${filter.outcome === undefined ? sql`` : sql`and a.outcome = ${filter.outcome}`}
-      ${filter.wave === undefined ? sql`` : sql`and a.wave = ${filter.wave}`}
-    order by a.device_id limit ${limit}`;
+    select * from (
+      select a.device_id as "deviceId", a.wave, a.outcome, a.state, a.id as "deploymentId", a.error_code as "errorCode", a.error_detail as "errorDetail",
+        a.created_at as "startedAt", a.finished_at as "finishedAt"
+      from (${attempts(sql, rollout)}) a
+      union all
+      select q.id, q.own, 'quarantined', 'quarantined', null, q.error_code, q.error_detail, null, null from (${quarantinedDevices(sql, rollout)}) q
+    ) each where "deviceId" > ${afterId}
+      ${filter.outcome === undefined ? sql`` : sql`and outcome = ${filter.outcome}`}
+      ${filter.wave === undefined ? sql`` : sql`and wave = ${filter.wave}`}
+    order by "deviceId" limit ${limit}`;
 }

@@ -4,9 +4,8 @@ import { act } from '../http/acting.ts';
 import { body, createApi, json, problems, role } from '../http/api.ts';
 import type { Services } from '../http/services.ts';
 import { holdSite, releaseSite } from '../organization/store.ts';
-import { revisionOf } from '../revision/store.ts';
 import { holdSource, lockSource, sourceOf } from '../source/store.ts';
-import { policyFor, releaseSource } from './release.ts';
+import { liftHold } from './release.ts';
 import { pushRevert, rollBackSource } from './rollback.ts';
 import { RollbackSource, RolloutView, viewRollout } from './schemas.ts';
 import { newestRollout, rolloutOf } from './store.ts';
@@ -16,6 +15,12 @@ const Id = z.object({ id: z.uuid() });
 const NewHold = z.strictObject({ reason: z.string().trim().min(1).max(500).default('held by an operator') });
 const Hold = z.object({ at: z.iso.datetime(), by: z.string(), reason: z.string() }).nullable().openapi('Hold');
 const Held = z.object({ id: z.string(), hold: Hold });
+const Released = Held.extend({
+  notStarted: z.string().nullable().openapi({
+    description:
+      'Why lifting the hold started no rollout: the one of this revision was aborted. A newer commit or POST /rollouts starts one',
+  }),
+});
 const Rollback = z.object({
   rollout: RolloutView,
   branch: z
@@ -61,28 +66,19 @@ export function holdRoutes(services: Services) {
         tags: ['Sources'],
         middleware: [role('operator')] as const,
         request: { params: Id },
-        responses: { 200: json(Held, 'Its devices follow Git again'), ...problems },
+        responses: { 200: json(Released, 'Its devices follow Git again'), ...problems },
       }),
       async (c) => {
         const { id } = c.req.valid('param');
         const { organizationId, name: createdBy } = c.get('actor');
+        let notStarted: string | null = null;
         await act(c, store, { action: 'source.release', subject: `source:${id}` }, async (unit) => {
           const source = await lockSource(unit.tx, id);
           if (source === undefined || source.organizationId !== organizationId) throw notFound('source', id);
           if (source.heldAt === null) return;
-          await holdSource(unit.tx, id, null);
-          unit.emit({ organizationId, type: 'source.released', subject: `source:${id}`, data: { by: createdBy } });
-          const head = source.revisionId === null ? undefined : await revisionOf(unit.tx, organizationId, source.revisionId);
-          const policy = policyFor(source, head?.rolloutPolicy);
-          const reason = 'the hold was lifted';
-          const started =
-            head === undefined || head.verdict === 'invalid'
-              ? null
-              : await releaseSource(unit, source, { revisionId: head.id, commit: head.commit, policy, reason, createdBy });
-          const rollout = started === null ? await newestRollout(unit.tx, organizationId, id) : undefined;
-          if (rollout !== undefined) unit.enqueue('rollout', rollout.id);
+          notStarted = await liftHold(unit, source, createdBy);
         });
-        return c.json({ id, hold: null }, 200);
+        return c.json({ id, hold: null, notStarted }, 200);
       },
     )
     .openapi(

@@ -1,36 +1,36 @@
 import type { Db } from '../db/connect.ts';
 import { approvalsOf } from './approvals.ts';
 import { countReverting, metricReadings, startedLastMinute, type WaveCounts, waveCounts } from './counts.ts';
+import { needsEvidence } from './gates.ts';
 import { gateOf, type RolloutPolicy, waveCount } from './policy.ts';
-import type { Rollout, RolloutState, Waiting } from './rollout.ts';
+import { isActive, type Rollout, type RolloutState, type Waiting } from './rollout.ts';
 import { currentWave, type RolloutSnapshot, type WaveSnapshot } from './snapshot.ts';
+import { evidenceOf, type Standing, standingOf } from './standing.ts';
 import { type Predecessor, predecessors, type WaveRow, wavesOf } from './store.ts';
-import { countEligible } from './targets.ts';
 
-const NOBODY = { total: 0, reachable: 0, away: 0, room: 0 };
+const NOBODY: Standing = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
 const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, broken: 0, lastEndedAt: null };
 
-/** Reads what `plan` decides on. */
-export async function loadSnapshot(sql: Db, rollout: Rollout): Promise<RolloutSnapshot> {
+/** Reads what `plan` decides on. @param takes whether to count the devices that it has not taken */
+export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevices(rollout.state)): Promise<RolloutSnapshot> {
   const { policy } = rollout;
   const [rows, counts] = await Promise.all([wavesOf(sql, rollout), waveCounts(sql, rollout)]);
   const waves = snapshotWaves(rows, counts);
   const wave = Math.min(currentWave(policy, waves), waveCount(policy) - 1);
-  const takes = takesDevices(rollout.state);
   const metrics = [...new Set((gateOf(policy, wave).metrics ?? []).map((gate) => gate.metric))];
-  const [eligible, started, readings, approvals, blockers, reverting] = await Promise.all([
-    takes ? countEligible(sql, rollout, wave) : NOBODY,
+  const [standing, started, readings, approvals, blockers, reverting] = await Promise.all([
+    takes ? standingOf(sql, rollout, wave) : NOBODY,
     policy.rate === undefined ? { count: 0, firstAt: null } : startedLastMinute(sql, rollout),
     waves[wave] === undefined ? [] : metricReadings(sql, rollout, wave, metrics),
     policy.approval === undefined && !policy.waves?.some((each) => each.approval) ? [] : approvalsOf(sql, rollout),
     takes ? loadBlockers(sql, rollout) : [],
     rollout.state === 'reverting' ? countReverting(sql, rollout) : 0,
   ]);
-  return {
+  const snapshot = {
     state: rollout.state,
     policy,
     waves,
-    eligible,
+    ...standing,
     unavailable: counts.reduce((sum, wave) => sum + wave.open + wave.broken, 0),
     startedLastMinute: started,
     readings,
@@ -40,6 +40,8 @@ export async function loadSnapshot(sql: Db, rollout: Rollout): Promise<RolloutSn
     queued: counts.reduce((sum, wave) => sum + wave.queued, 0),
     reverting,
   };
+  const asks = isActive(rollout.state) && takes && needsEvidence(snapshot, wave);
+  return { ...snapshot, evidence: asks ? await evidenceOf(sql, rollout, wave) : null };
 }
 
 function takesDevices(state: RolloutState): boolean {

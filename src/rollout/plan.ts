@@ -1,6 +1,6 @@
 import { capacity, quota, takesAway } from './capacity.ts';
 import { judgeAttempts, judgeMetrics, spentBudget } from './gates.ts';
-import { bakeSecondsOf, offlineGraceSecondsOf, waveCount, waveName } from './policy.ts';
+import { bakeSecondsOf, isLastWave, offlineGraceSecondsOf, waveCount, waveName } from './policy.ts';
 import type { Waiting } from './rollout.ts';
 import { currentWave, type RolloutSnapshot, takenBy } from './snapshot.ts';
 import { windowState } from './windows.ts';
@@ -21,6 +21,8 @@ export type RolloutStep =
 
 /** During a bake the metrics are looked at this often. */
 const METRICS_LOOK_MS = 5_000;
+/** The end of an attempt of another rollout does not wake this one: it polls. */
+const ELSEWHERE_LOOK_MS = 5_000;
 /** A device says first that it failed and then, once its hooks have run again, that it went back: until then it counts as broken. */
 const WAY_BACK_MS = 5 * 60_000;
 
@@ -54,10 +56,28 @@ function advance(snapshot: RolloutSnapshot, now: Date): RolloutStep {
   if (spent !== null) return abort(snapshot, 'error_budget', spent);
   if (wave >= waveCount(policy)) return complete(snapshot);
   if (opened === undefined) {
-    if (eligible.total === 0) return complete(snapshot);
-    if (eligible.reachable + eligible.away === 0 || quota(snapshot, wave) === 0) return { do: 'pass_wave', wave };
+    if (hasNothingToDo(snapshot, wave)) return complete(snapshot);
+    if (eligible.reachable + eligible.away === 0 || quota(snapshot, wave) === 0)
+      return unproven(snapshot, wave, 0, now) ?? { do: 'pass_wave', wave };
   }
   return take(snapshot, wave, now) ?? (opened === undefined ? enter(snapshot, wave, now) : close(snapshot, wave, now));
+}
+
+/** Nobody is left to take and, before the last wave, nobody is kept from it who would get the revision later. */
+function hasNothingToDo({ policy, eligible, kept, quarantined }: RolloutSnapshot, wave: number): boolean {
+  return eligible.total === 0 && (isLastWave(policy, wave) || kept + quarantined.size === 0);
+}
+
+/** Why a wave of which nothing is left to start or under way may not be passed yet. Null: its attempts satisfy its gate. */
+function unproven(snapshot: RolloutSnapshot, wave: number, away: number, now: Date): RolloutStep | null {
+  const { policy, evidence } = snapshot;
+  const verdict = judgeAttempts(snapshot, wave, away);
+  if (verdict.is === 'failed') return abort(snapshot, verdict.code, verdict.detail);
+  if (evidence !== null && evidence.elsewhere > 0 && !isLastWave(policy, wave)) {
+    const detail = `${evidence.elsewhere} devices of ${waveName(policy, wave)} have another attempt under way`;
+    return { do: 'wait', why: { code: 'under_way', detail }, until: new Date(now.getTime() + ELSEWHERE_LOOK_MS) };
+  }
+  return verdict.is === 'unknown' ? waitFor(verdict.code, verdict.detail) : null;
 }
 
 /** Nothing of it is left to start or under way. Before it is opened: nor of the waves before it, which somebody may have skipped. */
@@ -154,10 +174,7 @@ function close(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep 
       why: { code: 'offline_grace', detail: `${away} devices of ${waveName(policy, wave)} are away` },
       until: graceEnds,
     };
-  const attempts = judgeAttempts(snapshot, wave, away);
-  if (attempts.is === 'failed') return abort(snapshot, attempts.code, attempts.detail);
-  if (attempts.is === 'unknown') return waitFor('gate', attempts.detail);
-  return bake(snapshot, wave, now);
+  return unproven(snapshot, wave, away, now) ?? bake(snapshot, wave, now);
 }
 
 function bake(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
@@ -171,7 +188,7 @@ function bake(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
     const until = snapshot.readings.length > 0 && nextLook < bakeEnds ? nextLook : bakeEnds;
     return { do: 'wait', why: { code: 'baking', detail: `${waveName(policy, wave)} is watched until ${bakeEnds.toISOString()}` }, until };
   }
-  if (metrics.is === 'unknown') return { do: 'wait', why: { code: 'no_telemetry', detail: metrics.detail }, until: nextLook };
+  if (metrics.is === 'unknown') return { do: 'wait', why: { code: metrics.code, detail: metrics.detail }, until: nextLook };
   return { do: 'pass_wave', wave };
 }
 

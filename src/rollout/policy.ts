@@ -40,7 +40,7 @@ export type MetricGate = z.infer<typeof MetricGate>;
 const Gate = z.strictObject({
   /** Percent of the attempts that ended which must have succeeded. */
   success: z.number().min(0).max(100).optional(),
-  /** Attempts that must have ended well before the wave can pass; fewer only if the wave has fewer devices. */
+  /** Devices that must have succeeded before the wave can pass. Fewer suffice only where the revision changes fewer devices of the wave. */
   minSucceeded: Count.optional(),
   metrics: z.array(MetricGate).max(20).optional(),
 });
@@ -140,6 +140,16 @@ export function waveName(policy: RolloutPolicy, wave: number): string {
   const named = policy.waves?.[wave]?.name;
   if (named !== undefined) return named;
   return wave >= waveCount(policy) - 1 ? 'rest' : `wave ${wave + 1}`;
+}
+
+/** It names devices by id or label; else it takes a share, or the rest. */
+export function isNaming(policy: RolloutPolicy, wave: number): boolean {
+  const { devices, selector } = policy.waves?.[wave] ?? {};
+  return devices !== undefined || selector !== undefined;
+}
+
+export function isLastWave(policy: RolloutPolicy, wave: number): boolean {
+  return wave >= waveCount(policy) - 1;
 }
 
 export function bakeSecondsOf(policy: RolloutPolicy, wave: number): number {

@@ -1,11 +1,12 @@
 import type { Unit } from '../db/transact.ts';
 import { newId } from '../ids.ts';
-import { releaseCandidates, settleDevices } from '../revision/store.ts';
+import { candidateRevisions, releaseCandidates, revisionOf, settleDevices } from '../revision/store.ts';
 import type { Source } from '../source/source.ts';
+import { holdSource } from '../source/store.ts';
 import { tellRollout } from './acts.ts';
 import { RolloutPolicy } from './policy.ts';
 import type { Rollout } from './rollout.ts';
-import { insertRollout, rolloutById, supersedeRollouts } from './store.ts';
+import { abortedRevisions, insertRollout, newestRollout, rolloutById, supersedeRollouts } from './store.ts';
 
 export type Start = {
   revisionId: string;
@@ -26,6 +27,44 @@ export async function releaseSource(unit: Unit, source: Source, start: Start): P
   const released = await releaseCandidates(unit.tx, owner);
   return released.length === 0 ? null : startRollout(unit, source, start, released);
 }
+
+/**
+ * Whether what `releaseSource` would let go was in a rollout that was aborted: automation does not start it again, a person or a newer commit may.
+ * The caller holds the source's lock.
+ */
+export async function isWithheld(unit: Unit, source: Source): Promise<boolean> {
+  const candidates = await candidateRevisions(unit.tx, { organizationId: source.organizationId, sourceId: source.id });
+  return (await abortedRevisions(unit.tx, source.organizationId, candidates)).length > 0;
+}
+
+/**
+ * Ends the hold of a source: the newest valid revision goes out, unless its rollout was aborted. The caller holds the source's lock.
+ * @returns why no rollout was started although the devices do not run the head; null: nothing to report
+ */
+export async function liftHold(unit: Unit, source: Source, by: string): Promise<string | null> {
+  const { organizationId, id: sourceId } = source;
+  await holdSource(unit.tx, sourceId, null);
+  const notStarted = (await isWithheld(unit, source)) ? NOT_STARTED : null;
+  const data = { by, ...(notStarted === null ? {} : { reason: notStarted }) };
+  unit.emit({ organizationId, type: 'source.released', subject: `source:${sourceId}`, data });
+  const head = source.revisionId === null ? undefined : await revisionOf(unit.tx, organizationId, source.revisionId);
+  const isReady = head !== undefined && head.verdict !== 'invalid' && notStarted === null;
+  const started = isReady
+    ? await releaseSource(unit, source, {
+        revisionId: head.id,
+        commit: head.commit,
+        policy: policyFor(source, head.rolloutPolicy),
+        reason: 'the hold was lifted',
+        createdBy: by,
+      })
+    : null;
+  const rollout = started === null ? await newestRollout(unit.tx, organizationId, sourceId) : undefined;
+  if (rollout !== undefined) unit.enqueue('rollout', rollout.id);
+  return notStarted;
+}
+
+const NOT_STARTED =
+  'the rollout of this revision was aborted, and it is not started again by itself: push a newer commit or run `rollouts start`';
 
 /** A rollout of what the source's folders hold now. The caller holds the source's lock. @param paths the folders whose bundle changed */
 export async function startRollout(unit: Unit, source: Source, start: Start, paths: readonly string[]): Promise<string> {

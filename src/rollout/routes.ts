@@ -20,16 +20,18 @@ import {
 } from '../http/api.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
-import { revisionOf } from '../revision/store.ts';
+import { releaseCandidates, revisionOf } from '../revision/store.ts';
 import { lockSource } from '../source/store.ts';
 import { abort, decide, override, pause, resume, retryFailed, skipWave } from './actions.ts';
 import { approvalsOf } from './approvals.ts';
-import { rolloutDevices, waveCounts } from './counts.ts';
-import { waveCount } from './policy.ts';
+import { rolloutDevices } from './counts.ts';
+import { OUT_WORDS } from './gates.ts';
+import { loadSnapshot } from './load.ts';
 import { policyFor, startRollout } from './release.ts';
 import { isActive, ROLLOUT_STATES, type Rollout } from './rollout.ts';
 import {
   Abort,
+  type COUNTS,
   Decision,
   NewRollout,
   Outcome,
@@ -44,7 +46,6 @@ import {
   viewWaves,
 } from './schemas.ts';
 import { listRollouts, lockRollout, rolloutOf, wavesOf } from './store.ts';
-import { countEligible } from './targets.ts';
 
 const tags = ['Rollouts'];
 const Id = z.object({ id: z.uuid() });
@@ -138,7 +139,9 @@ export function rolloutRoutes(services: Services) {
             policy: policy ?? policyFor(source, revision.rolloutPolicy),
             reason,
           };
-          return startRollout(unit, source, { ...start, createdBy: by(c) }, []);
+          // A revision that a release left alone goes out when a person asks for it.
+          const released = await releaseCandidates(unit.tx, { organizationId, sourceId });
+          return startRollout(unit, source, { ...start, createdBy: by(c) }, released);
         });
         return c.json(viewRollout(await find(c, id)), 201);
       },
@@ -245,18 +248,26 @@ export function rolloutRoutes(services: Services) {
 }
 
 async function detailOf({ store: { sql } }: Services, rollout: Rollout): Promise<z.output<typeof RolloutDetail>> {
-  const [rows, attempts, approvals, eligible] = await Promise.all([
+  const [rows, approvals, snapshot] = await Promise.all([
     wavesOf(sql, rollout),
-    waveCounts(sql, rollout),
     approvalsOf(sql, rollout),
-    isActive(rollout.state) ? countEligible(sql, rollout, waveCount(rollout.policy) - 1) : { total: 0 },
+    loadSnapshot(sql, rollout, rollout.state !== 'superseded'),
   ]);
-  const sum = (key: 'offline' | 'open' | 'succeeded' | 'failed') => attempts.reduce((total, wave) => total + wave[key], 0);
+  const waves = viewWaves(rollout, rows, snapshot);
+  const sum = (key: keyof typeof COUNTS) => waves.reduce((total, wave) => total + wave[key], 0);
   return {
     ...viewRollout(rollout),
-    counts: { offline: sum('offline'), open: sum('open'), succeeded: sum('succeeded'), failed: sum('failed') },
-    remaining: eligible.total,
-    waves: viewWaves(rollout, waveCount(rollout.policy), rows, attempts),
+    counts: {
+      offline: sum('offline'),
+      open: sum('open'),
+      succeeded: sum('succeeded'),
+      failed: sum('failed'),
+      quarantined: sum('quarantined'),
+    },
+    remaining: isActive(rollout.state) ? snapshot.eligible.total : 0,
+    waves,
+    out: (snapshot.evidence?.out ?? []).map(({ deviceId, why }) => ({ deviceId, why, detail: `${deviceId} ${OUT_WORDS[why]}` })),
+    moreOut: Math.max(0, (snapshot.evidence?.outTotal ?? 0) - (snapshot.evidence?.out.length ?? 0)),
     approvals: approvals.map(viewApproval),
   };
 }

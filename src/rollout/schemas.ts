@@ -1,9 +1,11 @@
 import { z } from '@hono/zod-openapi';
 import type { Approval } from './approvals.ts';
-import type { DeviceOutcome, WaveCounts } from './counts.ts';
-import { waveName } from './policy.ts';
+import { quarantinedIn } from './capacity.ts';
+import type { DeviceOutcome } from './counts.ts';
+import { waveCount, waveName } from './policy.ts';
 import { PolicySchema } from './policy-schema.ts';
 import { ROLLOUT_STATES, type Rollout } from './rollout.ts';
+import { OUT_REASONS, type RolloutSnapshot } from './snapshot.ts';
 import type { WaveRow } from './store.ts';
 
 const time = z.iso.datetime();
@@ -43,7 +45,18 @@ export const RollbackSource = z
   })
   .openapi('RollbackSource');
 
-const counts = { offline: z.number().int(), open: z.number().int(), succeeded: z.number().int(), failed: z.number().int() };
+export const COUNTS = {
+  offline: z.number().int(),
+  open: z.number().int(),
+  succeeded: z.number().int(),
+  failed: z
+    .number()
+    .int()
+    .openapi({ description: 'Each device counts once, also when something else took the place of its failed attempt' }),
+  quarantined: z.number().int().openapi({
+    description: 'Went back from this very bundle in an earlier rollout. They count as failed in gates and in the error budget',
+  }),
+};
 
 export const RolloutView = z
   .object({
@@ -55,7 +68,10 @@ export const RolloutView = z
     policy: PolicySchema,
     reason: z.string().nullable(),
     createdBy: z.string(),
-    waiting: z.object({ code: z.string(), detail: z.string(), until: time.nullable() }).nullable(),
+    waiting: z.object({ code: z.string(), detail: z.string(), until: time.nullable() }).nullable().openapi({
+      description:
+        'Why it does nothing now. no_success: no device of the wave has succeeded, and some failed or could not try; gate: the gate lacks successes. Both wait until devices succeed or somebody skips the wave',
+    }),
     end: z.object({ code: z.string(), detail: z.string() }).nullable().openapi({ description: 'Why it was aborted' }),
     windowsOverriddenBy: z.string().nullable(),
     createdAt: time,
@@ -71,7 +87,7 @@ const WaveView = z
     openedAt: time.nullable(),
     passedAt: time.nullable(),
     skippedBy: z.string().nullable(),
-    ...counts,
+    ...COUNTS,
   })
   .openapi('Wave');
 
@@ -90,23 +106,30 @@ const ApprovalView = z
   .openapi('Approval');
 
 export const RolloutDetail = RolloutView.extend({
-  counts: z.object(counts),
+  counts: z.object(COUNTS),
   remaining: z.number().int().openapi({ description: 'Devices that it has not taken yet' }),
   waves: z.array(WaveView),
+  out: z
+    .array(z.object({ deviceId: z.string(), why: z.enum(OUT_REASONS), detail: z.string() }))
+    .openapi({ description: 'Devices of the wave that give it no success, and why; only while it waits for one' }),
+  moreOut: z.number().int().openapi({ description: 'Such devices that are not shown' }),
   approvals: z.array(ApprovalView),
 }).openapi('RolloutDetail');
 
-const OUTCOMES = ['offline', 'open', 'succeeded', 'failed', 'gone'] as const;
+const OUTCOMES = ['offline', 'open', 'succeeded', 'failed', 'gone', 'quarantined'] as const;
 export const Outcome = z.enum(OUTCOMES);
 export const RolloutDevice = z
   .object({
     deviceId: z.string(),
     wave: z.number().int().nullable(),
-    outcome: Outcome.openapi({ description: 'gone: something else took the place of its attempt' }),
+    outcome: Outcome.openapi({
+      description:
+        'gone: something else took the place of its attempt; quarantined: it has none, since it went back from this very bundle in an earlier rollout',
+    }),
     state: z.string(),
-    deploymentId: z.string(),
+    deploymentId: z.string().nullable(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
-    startedAt: time,
+    startedAt: time.nullable(),
     finishedAt: time.nullable(),
   })
   .openapi('RolloutDevice');
@@ -129,22 +152,17 @@ export function viewRollout(rollout: Rollout): z.output<typeof RolloutView> {
 const NOBODY = { offline: 0, open: 0, succeeded: 0, failed: 0 };
 
 /** Waves that are not open yet are shown, too. */
-export function viewWaves(
-  rollout: Rollout,
-  waves: number,
-  rows: readonly WaveRow[],
-  attempts: readonly WaveCounts[],
-): z.output<typeof WaveView>[] {
-  return Array.from({ length: waves }, (_, wave) => {
-    const row = rows.find((candidate) => candidate.wave === wave);
-    const { offline, open, succeeded, failed } = attempts.find((candidate) => candidate.wave === wave) ?? NOBODY;
+export function viewWaves(rollout: Rollout, rows: readonly WaveRow[], snapshot: RolloutSnapshot): z.output<typeof WaveView>[] {
+  return Array.from({ length: waveCount(rollout.policy) }, (_, wave) => {
+    const at = rows.findIndex((candidate) => candidate.wave === wave);
+    const { offline, open, succeeded, failed } = snapshot.waves[at] ?? NOBODY;
     return {
       wave,
       name: waveName(rollout.policy, wave),
-      openedAt: iso(row?.openedAt ?? null),
-      passedAt: iso(row?.passedAt ?? null),
-      skippedBy: row?.skippedBy ?? null,
-      ...{ offline, open, succeeded, failed },
+      openedAt: iso(rows[at]?.openedAt ?? null),
+      passedAt: iso(rows[at]?.passedAt ?? null),
+      skippedBy: rows[at]?.skippedBy ?? null,
+      ...{ offline, open, succeeded, failed, quarantined: quarantinedIn(snapshot, wave) },
     };
   });
 }
@@ -164,7 +182,7 @@ export function viewRolloutDevice(device: DeviceOutcome): z.output<typeof Rollou
   return {
     ...{ deviceId, wave, outcome, state, deploymentId },
     error: errorCode === null ? null : { code: errorCode, detail: errorDetail ?? '' },
-    startedAt: device.startedAt.toISOString(),
+    startedAt: iso(device.startedAt),
     finishedAt: iso(device.finishedAt),
   };
 }

@@ -32,6 +32,38 @@ export type ApprovalSnapshot = {
   expiresAt: Date | null;
 };
 
+/** Why a device of a wave gives no success. */
+export const OUT_REASONS = [
+  'unknown',
+  'no_bundle',
+  'invalid',
+  'quarantined',
+  'stopped',
+  'held',
+  'site_held',
+  'offline',
+  'being_evaluated',
+  'joined_late',
+  'elsewhere',
+  'not_updated',
+] as const;
+export type OutReason = (typeof OUT_REASONS)[number];
+
+/** The devices of one wave, taken or not. */
+export type Evidence = {
+  /** All: those that the wave names, or that a wave of its kind may take. */
+  members: number;
+  /** They confirmed the bundle that the revision gives them. */
+  same: number;
+  /** Another attempt than one of this rollout brings them that bundle. */
+  elsewhere: number;
+  /** The revision changes them, and something keeps them: a hold, a stop, an invalid folder. Devices that are away or in quarantine count apart. */
+  kept: number;
+  /** The first of those that do not run what the revision gives them, and how many there are. */
+  out: { deviceId: string; why: OutReason }[];
+  outTotal: number;
+};
+
 /** Everything that `plan` looks at. */
 export type RolloutSnapshot = {
   state: RolloutState;
@@ -49,6 +81,15 @@ export type RolloutSnapshot = {
     /** As many of `reachable` as the limit per site leaves room for. */
     room: number;
   };
+  /**
+   * Devices that went back from the very bundle that this rollout brings, before it: by the first wave that names them, -1 for those that none names.
+   * They count as failed in the wave that would take them.
+   */
+  quarantined: ReadonlyMap<number, number>;
+  /** Devices that the revision changes and that it cannot take now: held, stopped, about to be evaluated, or under way with something else. */
+  kept: number;
+  /** What the current wave's devices prove without an attempt of this rollout. null: nothing depends on it. */
+  evidence: Evidence | null;
   /** Devices of this rollout that are under way or were left broken. */
   unavailable: number;
   /** Attempts started during the last minute, and the first of them. */

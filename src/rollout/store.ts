@@ -55,6 +55,15 @@ export async function establishedBefore(sql: Db, organizationId: string, sourceI
   return row?.revisionId;
 }
 
+/** Of these revisions, those whose newest rollout was aborted. */
+export async function abortedRevisions(sql: Db, organizationId: string, revisionIds: readonly string[]): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select w.id from unnest(${[...revisionIds]}::uuid[]) as w (id) join lateral (
+      select state from rollouts r where r.organization_id = ${organizationId} and r.revision_id = w.id and r.kind = 'revision' order by r.position desc limit 1
+    ) last on last.state in ('aborted', 'reverting', 'reverted')`;
+  return rows.map((row) => row.id);
+}
+
 export type RolloutFilter = { sourceId?: string | undefined; state?: RolloutState | undefined };
 
 /** Newest first. */

@@ -1,110 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { Target } from '../deployment/store.ts';
-import { type RolloutPolicy, waveCount } from './policy.ts';
+import { bound, busySites, differs, hasJoined, inWave, movable, newest, reachable, wanting } from './fragments.ts';
 import { ACTIVE_STATES, type Rollout } from './rollout.ts';
-import type { RolloutSnapshot } from './snapshot.ts';
-
-type Owner = { organizationId: string; sourceId: string };
-type Fragment = ReturnType<typeof bound>;
-
-/**
- * A device and its folder, for the fragments below. Looked up by the folder's whole key for each device: in a fleet of thousands that was just imported,
- * before statistics are gathered, a plain join compares all devices with all folders (31 s for 10,000, against 0.2 s). `offset 0` keeps it so.
- */
-const bound = (sql: Db, owner: Owner) => sql`
-  devices d join lateral (
-    select * from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
-  ) p on true
-  where d.organization_id = ${owner.organizationId} and d.source_id = ${owner.sourceId}`;
-
-/**
- * The devices of a source that may have to be brought to what their folders hold, for `each` of the two kinds: those whose folder was changed and is not
- * settled again, and those that are astray by themselves (`0011_astray.sql`). Devices that are where they are to be cost nothing.
- */
-const wanting = (sql: Db, owner: Owner, each: (from: Fragment) => Fragment) => sql`
-  ${each(sql`
-  source_paths p join lateral (
-    select * from devices b where b.organization_id = p.organization_id and b.source_id = p.source_id and b.path = p.path offset 0
-  ) d on true
-  where p.organization_id = ${owner.organizationId} and p.source_id = ${owner.sourceId} and not p.settled`)}
-  union all
-  ${each(sql`${bound(sql, owner)} and d.astray and p.settled`)}`;
-
-/** Automation may move it, and its folder's bundle is for the device as it is now. The latter is asked by the folder's key, too. */
-const movable = (sql: Db) => sql`
-  d.following and d.held_at is null
-  and (select true from awaiting_evaluation e where e.organization_id = d.organization_id and e.source_id = d.source_id and e.path = d.path) is not true
-  and not exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null)`;
-
-/** It is told to run something else than its folder's released bundle, which it has not gone back from. */
-const differs = (sql: Db) => sql`
-  p.bundle is not null and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.condemned_bundle`;
-
-/**
- * What its folders hold is what this rollout brings: a newer one has not changed them. In the same statement as the folders' bundles, so that a commit which
- * is stored meanwhile cannot slip through a rollout that has ended.
- */
-const newest = (sql: Db, rollout: Rollout) => sql`
-  (select id from rollouts where organization_id = ${rollout.organizationId} and source_id = ${rollout.sourceId} order by position desc limit 1) = ${rollout.id}`;
-
-/** It answers; devices that are pushed to are known to be away only by trying. */
-const reachable = (sql: Db) => sql`(d.connectivity = 'online' or d.adapter <> 'agent')`;
-
-const noBusiness = (sql: Db) => sql`false`;
-
-/** The wave may take it: its own wave names it or takes anybody, and no later one names it. Who was left out of an earlier wave may come along. */
-function inWave(sql: Db, policy: RolloutPolicy, wave: number) {
-  const named = (index: number) => {
-    const { devices, selector } = policy.waves?.[index] ?? {};
-    if (devices !== undefined) return sql`d.id = any(${devices}::text[])`;
-    return selector === undefined ? undefined : sql`d.labels @> ${sql.json(selector)}`;
-  };
-  const anyOf = (indexes: number[]) =>
-    indexes
-      .map(named)
-      .filter((fragment) => fragment !== undefined)
-      .reduce((all, fragment) => sql`(${all} or ${fragment})`, noBusiness(sql));
-  const indexes = [...Array(waveCount(policy)).keys()];
-  if (named(wave) !== undefined) return anyOf(indexes.slice(0, wave + 1));
-  return sql`not ${anyOf(indexes.slice(wave + 1))}`;
-}
-
-const joined = (sql: Db, rollout: Rollout) =>
-  rollout.policy.lateJoiners === 'wait' && rollout.state !== 'completed'
-    ? sql`and d.followed_at <= (select created_at from rollouts where id = ${rollout.id})`
-    : sql``;
-
-/** Attempts under way, or about to be tried again, by site: for the limit per site. */
-const busySites = (sql: Db, owner: Owner, perSite: number | undefined) =>
-  perSite === undefined
-    ? sql`select null::uuid as site_id, 0 as open where false`
-    : sql`
-  select b.site_id, count(*)::int as open from deployments t join devices b on b.organization_id = t.organization_id and b.id = t.device_id
-  where t.organization_id = ${owner.organizationId} and b.source_id = ${owner.sourceId} and (t.state in ('queued', 'delivering', 'applying', 'confirming') or t.retry_at is not null)
-    and not (t.state = 'queued' and b.connectivity <> 'online' and b.adapter = 'agent')
-  group by b.site_id`;
-
-/** How many devices the rollout may still take. */
-export async function countEligible(sql: Db, rollout: Rollout, wave: number): Promise<RolloutSnapshot['eligible']> {
-  const perSite = rollout.policy.maxParallelPerSite;
-  const [row] = await sql<[RolloutSnapshot['eligible']]>`
-    with eligible as (${wanting(
-      sql,
-      rollout,
-      (from) => sql`
-      select d.site_id, ${reachable(sql)} as reachable, ${inWave(sql, rollout.policy, wave)} as mine
-      from ${from} and ${movable(sql)} and ${differs(sql)} ${joined(sql, rollout)} and ${newest(sql, rollout)}`,
-    )}), busy as (${busySites(sql, rollout, perSite)}),
-    by_site as (
-      select e.site_id, count(*) as total, count(*) filter (where mine and reachable) as reachable, count(*) filter (where mine and not reachable) as away
-      from eligible e group by e.site_id
-    )
-    select coalesce(sum(s.total), 0)::int as total, coalesce(sum(s.reachable), 0)::int as reachable, coalesce(sum(s.away), 0)::int as away,
-      coalesce(sum(case when s.site_id is null or ${perSite ?? null}::int is null then s.reachable
-        else least(s.reachable, greatest(0, ${perSite ?? null}::int - coalesce(b.open, 0))) end), 0)::int as room
-    from by_site s left join busy b on b.site_id = s.site_id`;
-  return row;
-}
 
 /** The devices that get their attempt now, locked in the order of their ids. `limit` null: all. */
 export async function waveTargets(
@@ -119,7 +16,7 @@ export async function waveTargets(
       tx,
       rollout,
       (from) => tx`
-      select d.id, d.site_id from ${from} and ${movable(tx)} and ${differs(tx)} ${joined(tx, rollout)}
+      select d.id, d.site_id from ${from} and ${movable(tx)} and ${differs(tx)} and ${hasJoined(tx, rollout)}
         and ${inWave(tx, rollout.policy, step.wave)} ${step.takeAway ? tx`` : tx`and ${reachable(tx)}`}`,
     )}), candidate as (
       select id, site_id, row_number() over (partition by site_id order by id) as position from wanted
@@ -196,6 +93,15 @@ async function rolloutsWanting(sql: Db, organizationId: string, devices: ReturnT
     ) s join lateral (
       select id, state from rollouts where organization_id = ${organizationId} and source_id = s.source_id order by position desc limit 1
     ) r on r.state in ${sql([...ACTIVE_STATES, 'completed'])}`;
+  return rows.map((row) => row.id);
+}
+
+/** Rollouts under way of the sources that these devices follow. */
+export async function activeRolloutsOf(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  if (deviceIds.length === 0) return [];
+  const rows = await sql<{ id: string }[]>`
+    select r.id from rollouts r where r.organization_id = ${organizationId} and r.state in ${sql([...ACTIVE_STATES])} and r.source_id in (
+      select d.source_id from devices d where d.organization_id = ${organizationId} and d.id = any(${[...deviceIds]}::text[]))`;
   return rows.map((row) => row.id);
 }
 

@@ -96,6 +96,13 @@ test('a failure that the device found is final; one of the way is tried again', 
   expect(decide([step('failed', OLD, 'download_failed')]).moves[0]?.retryInSeconds).toBeGreaterThan(0);
 });
 
+test('an attempt that fails on the device after something else took its place is noted as that, and moves nothing', () => {
+  const [mine, other] = [deployment({ state: 'superseded' }), device({ deploymentId: 'another' })];
+  const outcome = decide([step('failed', OLD, 'health_check_failed'), step('rolled_back', OLD)], other, mine);
+  expect(outcome).toMatchObject({ moves: [], failed: null, lateFailures: [{ id: DEPLOYMENT, code: 'health_check_failed' }] });
+  expect(decide([step('applying', NEW)], other, mine).lateFailures).toEqual([]);
+});
+
 test('a superseded attempt is not confirmed, and its reports only tell what runs', () => {
   const outcome = decide([step('confirming', NEW)], device({ deploymentId: 'another' }), deployment({ state: 'superseded' }));
   expect(outcome).toMatchObject({ moves: [], confirmed: [], reportedBundle: NEW, syncStatus: undefined });

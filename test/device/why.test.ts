@@ -67,7 +67,17 @@ function converged(): WhySnapshot {
       createdAt: NOW,
       updatedAt: NOW,
     },
-    path: { path: '', bundle: A, revisionId: 'r', verdict: 'valid', evaluatedRevisionId: 'r', errors: [], isStale: false, updatedAt: NOW },
+    path: {
+      path: '',
+      bundle: A,
+      candidate: A,
+      revisionId: 'r',
+      verdict: 'valid',
+      evaluatedRevisionId: 'r',
+      errors: [],
+      isStale: false,
+      updatedAt: NOW,
+    },
     deployment: undefined,
     retryAt: null,
     rollout: undefined,
@@ -145,7 +155,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     'away with something to apply',
     ['offline', 'deploying'],
     (s) => {
-      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.path ?? {}, { bundle: B, candidate: B });
       Object.assign(s.device, { connectivity: 'offline', deploymentId: 'x', desiredBundle: B });
     },
   ],
@@ -153,7 +163,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     'never heard of',
     ['never_seen', 'deploying'],
     (s) => {
-      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.path ?? {}, { bundle: B, candidate: B });
       Object.assign(s.device, { connectivity: 'unknown', lastSeenAt: null, deploymentId: 'x', reportedBundle: null });
     },
   ],
@@ -161,7 +171,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     'rolled back',
     ['rolled_back'],
     (s) => {
-      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.path ?? {}, { bundle: B, candidate: B });
       Object.assign(s.device, { condemnedBundle: B, errorCode: 'health_check_failed' });
     },
   ],
@@ -169,18 +179,27 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     'failed with a retry to come',
     ['retry_scheduled'],
     (s) => {
-      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.path ?? {}, { bundle: B, candidate: B });
       s.device.condemnedBundle = B;
       s.retryAt = NOW;
     },
   ],
-  ['not reached by the rollout yet', ['awaiting_rollout'], (s) => void Object.assign(s.path ?? {}, { bundle: B })],
+  ['not reached by the rollout yet', ['awaiting_rollout'], (s) => void Object.assign(s.path ?? {}, { bundle: B, candidate: B })],
   [
     'of a rollout that was paused a moment ago',
     ['rollout_paused'],
     (s) => {
-      Object.assign(s.path ?? {}, { bundle: B });
+      Object.assign(s.path ?? {}, { bundle: B, candidate: B });
       s.rollout = aRollout({ state: 'paused', waiting: { code: 'max_parallel_per_site', detail: 'one at a time' } });
+    },
+  ],
+  ['of a head that was aborted, then rolled back and released', ['not_started'], (s) => void Object.assign(s.path ?? {}, { candidate: B })],
+  [
+    'of a wave that nobody passes',
+    ['no_success'],
+    (s) => {
+      Object.assign(s.path ?? {}, { bundle: B, candidate: B });
+      s.rollout = aRollout({ waiting: { code: 'no_success', detail: 'no device of canary has succeeded' } });
     },
   ],
   ['changed by hand', ['drifted'], (s) => void Object.assign(s.device, { syncStatus: 'drifted', driftedPaths: ['app.json'] })],

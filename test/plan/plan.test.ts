@@ -26,6 +26,7 @@ function aFolder(after: Partial<PlanFolder['after']> = {}, over: Partial<PlanFol
     path: 'till',
     released: 'old',
     candidate: 'old',
+    settled: true,
     before,
     after: { verdict: 'valid', bundle: 'new', errors: [], ...after },
     ...over,
@@ -60,7 +61,7 @@ test.each([
   ['stopped', { following: false }],
   ['held', { held: true }],
   ['site_held', { siteHeld: true }],
-  ['condemned', { condemnedBundle: 'new' }],
+  ['quarantined', { condemnedBundle: 'new' }],
 ] as const)('a device that is %s changes in no wave', (code, over) => {
   expect(seen({ devices: [aDevice(over)] })).toMatchObject({
     devices: [{ change: 'changed', wave: null, blockers: [code] }],
@@ -137,8 +138,8 @@ test('what would hold the rollout up is said, and nothing of it where none would
   expect(found.blockers.map(({ code }) => code)).toEqual(['source_held', 'window_closed', 'approval']);
   expect(found.blockers[1]?.until).toEqual(new Date('2026-07-01T00:00:00Z'));
   expect(found.waves).toEqual([
-    { wave: 0, name: 'canary', devices: 1, approval: true, bakeSeconds: 60 },
-    { wave: 1, name: 'rest', devices: 0, approval: false, bakeSeconds: 0 },
+    { wave: 0, name: 'canary', devices: 1, quarantined: 0, approval: true, bakeSeconds: 60, stop: null },
+    { wave: 1, name: 'rest', devices: 0, quarantined: 0, approval: false, bakeSeconds: 0, stop: null },
   ]);
   expect(seen({ policy, blockers, folders: [aFolder({ bundle: 'old' })] }).blockers).toEqual([]);
 });

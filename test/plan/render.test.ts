@@ -19,7 +19,8 @@ function aPlan(over: Partial<PlanView> = {}): PlanView {
     summary: { devices: 1, changed: 1, blocked: 0, invalid: 0, unchanged: 0, folders: 1 },
     devices: [{ id: 'till', path: '', change: 'changed', verdict: 'valid', errors: [], diff: 0, wave: 0, waveName: 'rest', blockers: [] }],
     moreDevices: 0,
-    waves: [{ wave: 0, name: 'rest', devices: 1, approval: false, bakeSeconds: 0 }],
+    waves: [{ wave: 0, name: 'rest', devices: 1, quarantined: 0, approval: false, bakeSeconds: 0, stop: null }],
+    warnings: [],
     blockers: [],
     diffs: [
       {
@@ -66,9 +67,10 @@ test('nothing that a repository holds leaves its code', () => {
     verdict: 'partial',
     errors: [error],
     blockers: [{ code: 'dependency', detail: HOSTILE, until: null }],
+    warnings: [{ code: 'empty_wave', file: HOSTILE, line: 3, pointer: '', detail: HOSTILE }],
     waves: [
-      { wave: 0, name: HOSTILE, devices: 1, approval: true, bakeSeconds: 5 },
-      { wave: 1, name: 'rest', devices: 0, approval: false, bakeSeconds: 0 },
+      { wave: 0, name: HOSTILE, devices: 1, quarantined: 2, approval: true, bakeSeconds: 5, stop: { code: 'no_success', detail: HOSTILE } },
+      { wave: 1, name: 'rest', devices: 0, quarantined: 0, approval: false, bakeSeconds: 0, stop: null },
     ],
     diffs: [
       {

@@ -86,7 +86,7 @@ test('names the devices that change, each difference once, and stores nothing', 
     ]);
     expect(body.diffs).toMatchObject([{ devices: 2, files: [{ path: 'app.json', change: 'changed' }] }]);
     expect(body.diffs[0].files[0].patch).toContain('+  "vlan": 7');
-    expect(body.waves).toEqual([{ wave: 0, name: 'rest', devices: 2, approval: false, bakeSeconds: 0 }]);
+    expect(body.waves).toEqual([{ wave: 0, name: 'rest', devices: 2, quarantined: 0, approval: false, bakeSeconds: 0, stop: null }]);
   }
   expect(await stored()).toEqual(before);
 });

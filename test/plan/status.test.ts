@@ -35,6 +35,9 @@ function told(over: Partial<Rollout>, counts: Partial<WaveSnapshot> = {}) {
     blockers: [],
     queued: 0,
     reverting: 0,
+    quarantined: new Map(),
+    kept: 0,
+    evidence: null,
   };
   const snapshot: RolloutSnapshot = {
     state: rollout.state,

@@ -7,7 +7,7 @@ const device = (id: string, over: Partial<Candidate> = {}): Candidate => ({ id, 
 const five = ['a', 'b', 'c', 'd', 'e'].map((id) => device(id));
 
 function waves(policy: unknown, devices: readonly Candidate[]): Record<string, number> {
-  return Object.fromEntries([...assignWaves(RolloutPolicy.parse(policy), devices)].sort());
+  return Object.fromEntries([...assignWaves(RolloutPolicy.parse(policy), devices).waves].sort());
 }
 
 test('without waves all go at once, those that are away too', () => {

@@ -34,7 +34,7 @@ describe('the sample repositories', () => {
     ['sensor-gateway', 1],
     ['fleet', 5],
   ])('%s validates, with %i device folders', async (name, paths) => {
-    expect(await validateCheckout(join(work, name))).toEqual({ errors: [], paths });
+    expect(await validateCheckout(join(work, name))).toEqual({ errors: [], warnings: [], paths });
   });
 
   test.each([
@@ -102,7 +102,7 @@ describe('the sample fleet with layers', () => {
       .split('\n');
 
   test('validates with what is known of its devices; without, it is told what is missing and why', async () => {
-    expect(await validate()).toEqual({ errors: [], paths: 3 });
+    expect(await validate()).toEqual({ errors: [], warnings: [], paths: 3 });
     const { errors } = await validateCheckout(join(work, 'layered-fleet'));
     expect(errors).toHaveLength(3);
     expect(errors[0]?.message).toMatch(/"store", which is not there .*; no device is known for this folder, nor labels or a site$/);

@@ -3,7 +3,8 @@ import { judgeAttempts, judgeMetrics, spentBudget } from '../../src/rollout/gate
 import type { MetricReading } from '../../src/rollout/snapshot.ts';
 import { at, brief, NOW, planned, type Shown, snapshot } from './snapshots.ts';
 
-const attempts = (gate: object, wave: object, away = 0) => judgeAttempts(snapshot({ policy: { gate }, waves: [wave] }), 0, away);
+const attempts = (gate: object, wave: object, away = 0, evidence: Shown['evidence'] = {}) =>
+  judgeAttempts(snapshot({ policy: { gate }, waves: [wave], evidence }), 0, away);
 
 describe('judgeAttempts()', () => {
   test.each([
@@ -28,14 +29,34 @@ describe('judgeAttempts()', () => {
     expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 })).toMatchObject({ is: 'failed', code: 'gate_failed' });
     expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 }, 1)).toEqual({
       is: 'unknown',
-      detail: '2 devices of rest succeeded, its gate wants 3; 1 are away',
+      code: 'gate',
+      detail: '2 devices of rest succeeded, its gate wants 3; 1 is away',
     });
   });
 
-  test('a wave with fewer devices needs no more than it has, those who are away counted', () => {
+  test('a revision that changes fewer devices of the wave needs those, in whatever state they are', () => {
     expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }).is).toBe('passed');
     expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }, 1).is).toBe('unknown');
     expect(attempts({ minSucceeded: 5 }, { succeeded: 2, failed: 1 }).is).toBe('failed');
+    expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }, 0, { kept: 1 })).toMatchObject({ is: 'unknown', code: 'gate' });
+    expect(attempts({ minSucceeded: 5 }, {}).is).toBe('passed');
+  });
+
+  test('minSucceeded never shrinks to a wave that is too small, nor to who is left of it', () => {
+    expect(attempts({ minSucceeded: 5 }, { succeeded: 4 }, 0, { members: 4 })).toEqual({
+      is: 'unknown',
+      code: 'gate',
+      detail: '4 devices of rest succeeded, its gate wants 5; the wave has 4 in all',
+    });
+    const policy = { waves: [{ count: 1, gate: { minSucceeded: 2 } }] };
+    expect(judgeAttempts(snapshot({ policy, waves: [{ succeeded: 1 }] }), 0, 0).is).toBe('unknown');
+    const out = [{ deviceId: 'till-2', why: 'held' as const }];
+    const held = { policy: { waves: [{ devices: ['till-1', 'till-2'], gate: { minSucceeded: 2 } }] }, waves: [{ succeeded: 1 }] };
+    expect(judgeAttempts(snapshot({ ...held, evidence: { members: 2, kept: 1, out, outTotal: 1 } }), 0, 0)).toEqual({
+      is: 'unknown',
+      code: 'gate',
+      detail: '1 device of wave 1 succeeded, its gate wants 2; the wave has 2 in all: till-2 is held',
+    });
   });
 
   test("a wave's own gate goes before the policy's", () => {
@@ -99,7 +120,7 @@ describe('judgeMetrics()', () => {
   });
 
   test('no telemetry is no pass, unless no device of the wave was updated', () => {
-    const unknown = { is: 'unknown', detail: 'no device of rest has reported cpu since it was updated' };
+    const unknown = { is: 'unknown', code: 'no_telemetry', detail: 'no device of rest has reported cpu since it was updated' };
     expect(metrics({ max: 80 }, undefined)).toEqual(unknown);
     expect(metrics({ max: 80 }, { control: { devices: 3, mean: 1 } })).toEqual(unknown);
     expect(metrics({ max: 80 }, undefined, { succeeded: 0, failed: 3 }).is).toBe('passed');

@@ -10,7 +10,7 @@ test('whatever devices, operators and time do: no limit is exceeded, no wave ope
     fc.property(scenarios, (scenario) => {
       play(scenario);
     }),
-    { numRuns: 2_000 },
+    { numRuns: Number(process.env.ROLLOUT_RUNS ?? 2_000) },
   );
 });
 

@@ -1,9 +1,10 @@
 import type { RolloutStep } from '../../src/rollout/plan.ts';
 import type { MetricGate } from '../../src/rollout/policy.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
-import { allowedUnavailable, demand, isTaken, left } from './limits.ts';
+import { isElsewhere, names, ownWave } from './bystanders.ts';
+import { allowedUnavailable, demand, inQuarantine, isTaken, left, placesLeft } from './limits.ts';
 import { isEligible, isOnItsWayBack, type Model, mean, queued } from './model.ts';
-import { answers, type Device, folder, isBroken, newest, outcome, SECOND, sampledAt } from './world.ts';
+import { answers, type Device, folder, isBroken, isUnsettled, newest, outcome, SECOND, sampledAt, stable } from './world.ts';
 
 /** What no rollout may do, counted anew from the devices and not from what the planner was shown. Each throws with the law that was broken. */
 
@@ -84,19 +85,42 @@ function checkPass(model: Model, wave: number): void {
   const row = waves[wave];
   const { reachable, away } = left(model, wave);
   demand(reachable === 0, `wave ${wave} is passed once all that answer were started`);
+  const isLast = wave === (policy.waves?.length ?? 0);
+  demand(isLast || isProven(model, wave), `wave ${wave} is passed once somebody of it succeeded, or all of it run what it brings`);
+  // What is still under way of a wave that somebody skipped is judged when it ends.
+  const isSample = row !== undefined || !world.devices.some((device) => outcome(device) === 'open');
+  demand(!isBudgetSpent(model, isSample), 'no wave is passed once the error budget is spent');
   if (row === undefined) {
     demand(away === 0, `wave ${wave} is passed unopened only when it has nobody`);
+    demand(judge(model, wave) === 'passed', `wave ${wave} is passed unopened only when its gate wants nobody`);
     return;
   }
   const tried = tries(model, wave);
   demand(tried.open === 0, `wave ${wave} is passed once nothing of it is under way`);
-  const isLast = wave === (policy.waves?.length ?? 0);
   const isPatient = world.now >= row.openedAt + (policy.offlineGraceSeconds ?? (isLast ? 0 : 120)) * SECOND;
   demand(isPatient || tried.away === 0, `wave ${wave} is passed once those who are away had their time`);
   demand(judge(model, wave) === 'passed', `wave ${wave} is passed once its gate was`);
   const bakeSeconds = policy.waves?.[wave]?.bakeSeconds ?? policy.bakeSeconds ?? 0;
   demand(world.now >= tried.lastEndedAt + bakeSeconds * SECOND, `wave ${wave} is passed once it was watched`);
-  demand(!isBudgetSpent(model, true), 'no wave is passed once the error budget is spent');
+}
+
+/**
+ * Somebody of the wave succeeded. Else nobody of it failed, in this rollout or before it, was away, held or under way with something else; and where the
+ * wave names devices, at least one of them runs what the rollout brings.
+ */
+export function isProven(model: Model, wave: number): boolean {
+  const { world, policy } = model;
+  const tried = tries(model, wave);
+  if (tried.succeeded.length > 0) return true;
+  if (tried.ended + tried.away + inQuarantine(model, wave) > 0) return false;
+  const { devices, selector } = policy.waves?.[wave] ?? {};
+  const isNaming = devices !== undefined || selector !== undefined;
+  const mine = world.devices.filter((device) => device.bound && (isNaming ? names(model, wave, device) : ownWave(model, device) === -1));
+  if (mine.some((device) => isElsewhere(model, device) && answers(device))) return false;
+  const lags = (device: Device) => folder(world, device) !== device.desired && isUnsettled(world, device);
+  const isKept = mine.some((device) => lags(device) && device.condemned !== folder(world, device) && !isEligible(model, device));
+  if (isKept && placesLeft(model, wave) > 0) return false;
+  return !isNaming || mine.some((device) => device.good === folder(world, device) && device.desired === device.good);
 }
 
 function tries(model: Model, wave: number) {
@@ -105,6 +129,7 @@ function tries(model: Model, wave: number) {
   const ended = [...of('succeeded'), ...of('failed')];
   return {
     succeeded: of('succeeded'),
+    failed: of('failed').length,
     ended: ended.length,
     open: of('open').length,
     away: of('offline').length + left(model, wave).away,
@@ -115,13 +140,37 @@ function tries(model: Model, wave: number) {
 /** `unknown`: it depends on devices that are away or have sent nothing yet. */
 export function judge(model: Model, wave: number): 'passed' | 'failed' | 'unknown' {
   const gate = model.policy.waves?.[wave]?.gate ?? model.policy.gate ?? {};
-  const { succeeded, ended, away } = tries(model, wave);
+  const { succeeded, failed, away, ...tried } = tries(model, wave);
+  const burnt = inQuarantine(model, wave);
+  const ended = tried.ended + burnt;
   if (100 * succeeded.length < (gate.success ?? 0) * ended) return 'failed';
-  const isShort = succeeded.length < Math.min(gate.minSucceeded ?? 0, ended + away);
-  if (isShort && away === 0) return 'failed';
+  if (wave < (model.policy.waves?.length ?? 0) && !isProven(model, wave)) return 'unknown';
+  const isShort = succeeded.length < needed(model, wave, gate.minSucceeded ?? 0, ended + away);
+  if (isShort && away === 0 && failed + burnt > 0) return 'failed';
   const metrics = succeeded.length === 0 ? [] : (gate.metrics ?? []).map((metric) => judgeMetric(model, succeeded, metric));
   if (!isShort && metrics.includes('failed')) return 'failed';
   return isShort || metrics.includes('unknown') ? 'unknown' : 'passed';
+}
+
+/** All that the gate wants if the wave has so many devices at all; of fewer that the rollout changes, all of those, in whatever state they are. */
+function needed(model: Model, wave: number, wanted: number, tried: number): number {
+  const { world, policy } = model;
+  const { devices, selector, count } = policy.waves?.[wave] ?? {};
+  const isLast = wave === (policy.waves?.length ?? 0);
+  const isNaming = devices !== undefined || selector !== undefined;
+  const isMine = (device: Device) => isLast || (isNaming ? names(model, wave, device) === true : ownWave(model, device) === -1);
+  const mine = world.devices.filter((device) => device.bound && isMine(device));
+  const unknown = (devices ?? []).filter((id) => !world.devices.some((device) => device.bound && device.id === id)).length;
+  const isWaiting = (device: Device) => {
+    const bundle = folder(world, device);
+    if (isElsewhere(model, device)) return answers(device);
+    const isOut = device.good !== bundle || device.desired !== bundle;
+    const isLate = policy.lateJoiners === 'wait' && device.followedAt > model.createdAt;
+    return isOut && isUnsettled(world, device) && device.condemned !== bundle && (device.held || isLate);
+  };
+  const concerned = tried + Math.min(placesLeft(model, wave), mine.filter(isWaiting).length);
+  if (concerned === 0) return 0;
+  return Math.min(mine.length + unknown, count ?? mine.length + unknown) < wanted ? wanted : Math.min(wanted, concerned);
 }
 
 function judgeMetric({ world }: Model, updated: readonly Device[], gate: MetricGate): 'passed' | 'failed' | 'unknown' {
@@ -139,13 +188,20 @@ function judgeMetric({ world }: Model, updated: readonly Device[], gate: MetricG
 }
 
 /** @param isSample what has ended is judged even if it is less than the smallest sample */
-function isBudgetSpent({ policy, world }: Model, isSample: boolean): boolean {
+function isBudgetSpent(model: Model, isSample: boolean): boolean {
+  const { policy, world, waves } = model;
   const budget = policy.errorBudget ?? ((policy.waves?.length ?? 0) > 0 ? { max: '10%', minSample: 5 } : undefined);
   if (budget === undefined) return false;
-  const failed = world.devices.filter((device) => outcome(device) === 'failed').length;
-  const ended = failed + world.devices.filter((device) => outcome(device) === 'succeeded').length;
-  if (typeof budget.max === 'number') return failed > budget.max;
-  return (isSample || ended >= budget.minSample) && 100 * failed > Number.parseInt(budget.max, 10) * ended;
+  const count = (which: string) => world.devices.filter((device) => outcome(device) === which).length;
+  const failed = count('failed');
+  const ended = failed + count('succeeded');
+  const wave = Math.min(waves.filter(isPassed).length, policy.waves?.length ?? 0);
+  const burnt = [...Array(wave + 1).keys()].reduce((sum, index) => sum + inQuarantine(model, index), 0);
+  if (typeof budget.max === 'number') return failed + burnt > budget.max;
+  const share = Number.parseInt(budget.max, 10);
+  if ((isSample || ended >= budget.minSample) && 100 * failed > share * ended) return true;
+  // Those in quarantine count once the others of the wave cannot make up for them.
+  return burnt > 0 && 100 * (failed + burnt) > share * (ended + burnt + count('open') + left(model, wave).reachable);
 }
 
 function checkRequest(model: Model, wave: number | null): void {
@@ -171,7 +227,7 @@ function checkAbort(model: Model, { code, revert }: { code: string; revert: bool
   const broken = world.devices.filter(isBroken).length;
   const reasons: Record<string, () => boolean> = {
     error_budget: () => isBudgetSpent(model, isDone),
-    gate_failed: () => wave >= 0 && judge(model, wave) === 'failed' && isDone,
+    gate_failed: () => judge(model, wave >= 0 ? wave : waves.length) === 'failed' && isDone,
     approval_expired: () => model.approvals.some(({ decision, expiresAt }) => decision === null && expiresAt !== null && expiresAt <= now),
     max_unavailable: () => open === 0 && broken >= allowedUnavailable(model) && world.now >= lastEndedAt + WAY_BACK,
   };
@@ -186,8 +242,15 @@ function checkComplete(model: Model): void {
   const isOpen = world.devices.some((device) => outcome(device) === 'open');
   demand(!isOpen, 'it is completed once nothing is under way');
   const isThrough = waves.length === (policy.waves?.length ?? 0) + 1 && waves.every(isPassed);
-  const isLeft = world.devices.some((device) => isEligible(model, device));
-  demand(isThrough || !isLeft, 'it is completed once every wave was passed or nobody is left');
+  const isAtLast = waves.filter(isPassed).length >= (policy.waves?.length ?? 0);
+  const lags = (device: Device) => device.bound && isUnsettled(world, device) && device.good !== folder(world, device);
+  const isLeft = world.devices.some((device) => isEligible(model, device) || (!isAtLast && lags(device) && !isDropped(device)));
+  demand(isThrough || !isLeft, 'it is completed once every wave was passed or nobody is left who would get it later');
+}
+
+/** It failed in the rollout, or something else took the place of what it brought: it gets that only from a person. */
+function isDropped(device: Device): boolean {
+  return newest(device) !== undefined;
 }
 
 /** After everything has come to rest, and everybody has come back. */
@@ -197,7 +260,7 @@ export function checkEnd(model: Model): void {
   if (state !== 'completed') demand(queued(world).length === 0, 'nothing of what has ended is still queued');
   const bound = world.devices.filter((device) => device.bound && !device.hasLeft && newest(device) !== undefined);
   if (end?.revert) {
-    const lost = bound.filter((device) => device.desired === 'new' && !wasStopped(device)).map(({ id }) => id);
+    const lost = bound.filter((device) => isLost(world, device) && !wasStopped(device)).map(({ id }) => id);
     demand(lost.length === 0, `${lost.join(', ')} want what was condemned`);
   } else if (end !== null)
     demand(
@@ -207,6 +270,11 @@ export function checkEnd(model: Model): void {
   if (state !== 'completed' || world.devices.filter(isBroken).length >= allowedUnavailable(model)) return;
   const behind = world.devices.filter((device) => isEligible(model, device) && answers(device)).map(({ id }) => id);
   demand(behind.length === 0, `${behind.join(', ')} never caught up`);
+}
+
+/** It is told to run what was taken back. */
+function isLost(world: Model['world'], device: Device): boolean {
+  return device.desired === 'new' && !world.rolledBack && stable(world, device) !== 'new';
 }
 
 /** Somebody called its way back off, or brought it something else since. */

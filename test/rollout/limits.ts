@@ -1,3 +1,4 @@
+import { isQuarantined, ownWave } from './bystanders.ts';
 import { inWave, isEligible, type Model, underWayAt } from './model.ts';
 import { answers, type Device, isBroken, newest, outcome, SECOND } from './world.ts';
 
@@ -54,27 +55,52 @@ export function allowedUnavailable(model: Model): number {
   return Math.max(1, allowed);
 }
 
-/** Those that were taken and those that may be. One that was brought elsewhere after its turn is both. */
+/** Those that were taken, those that may be, and those in quarantine. One that was brought elsewhere after its turn is both of the first. */
 function size(model: Model): number {
-  return model.world.devices.filter(isTaken).length + model.world.devices.filter((device) => isEligible(model, device)).length;
+  const { devices } = model.world;
+  const count = (which: (device: Device) => boolean) => devices.filter(which).length;
+  return count(isTaken) + count((device) => isEligible(model, device)) + count((device) => isQuarantined(model, device));
 }
 
 export function isTaken(device: Device): boolean {
   return outcome(device) !== 'none' && outcome(device) !== 'gone';
 }
 
-function wanted(model: Model, wave: number): number {
+/** How many more devices the wave wants. */
+export function placesLeft(model: Model, wave: number): number {
+  return Math.max(0, room(model, wave) - inQuarantine(model, wave));
+}
+
+/** Places of the wave that nobody has taken, quarantine apart. */
+function room(model: Model, wave: number): number {
   const { count, upToPercent } = model.policy.waves?.[wave] ?? {};
   const taken = model.world.devices.filter(isTaken);
-  if (count !== undefined) return Math.max(0, count - taken.filter((device) => newest(device)?.wave === wave).length);
-  if (upToPercent !== undefined) return Math.max(0, Math.ceil((upToPercent * size(model)) / 100) - taken.length);
-  return Number.POSITIVE_INFINITY;
+  const here = taken.filter((device) => newest(device)?.wave === wave).length;
+  if (count !== undefined) return Math.max(0, count - here);
+  if (upToPercent === undefined) return Number.POSITIVE_INFINITY;
+  const before = taken.filter((device) => (newest(device)?.wave ?? 0) < wave).length;
+  const burnt = [...Array(wave).keys()].reduce((sum, earlier) => sum + inQuarantine(model, earlier), 0);
+  return Math.max(0, Math.ceil((upToPercent * size(model)) / 100) - before - burnt - here);
+}
+
+/** Devices in quarantine that count as failed in the wave: those that it names first; else as many of those that none names as earlier waves left it. */
+export function inQuarantine(model: Model, wave: number): number {
+  const all = model.world.devices.filter((device) => isQuarantined(model, device));
+  if (all.length === 0) return 0;
+  const { devices, selector } = model.policy.waves?.[wave] ?? {};
+  if (devices !== undefined || selector !== undefined) return all.filter((device) => ownWave(model, device) === wave).length;
+  let left = all.filter((device) => ownWave(model, device) === -1).length;
+  for (let earlier = 0; earlier < wave; earlier++) {
+    const { devices: ids, selector: labels } = model.policy.waves?.[earlier] ?? {};
+    if (ids === undefined && labels === undefined) left -= inQuarantine(model, earlier);
+  }
+  return Math.min(left, room(model, wave));
 }
 
 /** Devices that the wave could still take: those that answer, those that are away. */
 export function left(model: Model, wave: number): { reachable: number; away: number } {
   const mine = model.world.devices.filter((device) => isEligible(model, device) && inWave(model, device, wave));
   const reachable = mine.filter(answers).length;
-  const limit = wanted(model, wave);
+  const limit = placesLeft(model, wave);
   return { reachable: Math.min(limit, reachable), away: Math.min(limit, mine.length - reachable) };
 }

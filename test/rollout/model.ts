@@ -1,6 +1,5 @@
 import type { RolloutStep } from '../../src/rollout/plan.ts';
-import type { Gate, RolloutPolicy } from '../../src/rollout/policy.ts';
-import { gateOf, waveCount } from '../../src/rollout/policy.ts';
+import { type Gate, gateOf, RolloutPolicy, waveCount } from '../../src/rollout/policy.ts';
 import { isActive, type RolloutState } from '../../src/rollout/rollout.ts';
 import {
   type ApprovalSnapshot,
@@ -9,6 +8,7 @@ import {
   type RolloutSnapshot,
   type WaveSnapshot,
 } from '../../src/rollout/snapshot.ts';
+import { evidenceOf, names, standingOf } from './bystanders.ts';
 import {
   answers,
   converge,
@@ -33,6 +33,12 @@ import {
 export type Model = {
   world: World;
   policy: RolloutPolicy;
+  /** Of the rollouts that bring what Git says; a rollback goes to all at once. */
+  wanted: RolloutPolicy;
+  /** The source was rolled back, and the hold that came with that was not lifted. */
+  isRolledBack: boolean;
+  /** The last rollout of what Git says was aborted. */
+  wasAborted: boolean;
   state: RolloutState;
   createdAt: number;
   waves: { openedAt: number; passedAt: number | null; skipped: boolean }[];
@@ -50,6 +56,9 @@ export function openModel(policy: RolloutPolicy, specs: readonly DeviceSpec[], n
     world: openWorld(policy, specs, now),
     ...{
       policy,
+      wanted: policy,
+      isRolledBack: false,
+      wasAborted: false,
       state: 'planned',
       createdAt: now,
       waves: [],
@@ -70,16 +79,11 @@ export function isEligible({ world, policy, state, createdAt }: Model, device: D
 }
 
 /** A wave that names devices takes those of earlier waves, too; another leaves those that a later one names. */
-export function inWave({ policy }: Model, device: Device, wave: number): boolean {
-  const waves = policy.waves ?? [];
-  const names = (index: number) => {
-    const { devices, selector } = waves[index] ?? {};
-    if (devices !== undefined) return devices.includes(device.id);
-    return selector !== undefined && Object.entries(selector).every(([key, value]) => key === 'ring' && device.ring === value);
-  };
-  const isNamed = waves[wave]?.devices !== undefined || waves[wave]?.selector !== undefined;
-  if (isNamed) return waves.slice(0, wave + 1).some((_, index) => names(index));
-  return !waves.some((_, index) => index > wave && names(index));
+export function inWave(model: Model, device: Device, wave: number): boolean {
+  const waves = [...(model.policy.waves ?? []).keys()];
+  const isNamed = (index: number) => names(model, index, device) === true;
+  if (names(model, wave, device) !== undefined) return waves.slice(0, wave + 1).some(isNamed);
+  return !waves.some((index) => index > wave && isNamed(index));
 }
 
 /** Attempts under way at the site, whatever started them. */
@@ -99,8 +103,9 @@ export function snapshotOf(model: Model): RolloutSnapshot {
   const last = waveCount(policy) - 1;
   const wave = state === 'completed' ? last : Math.min(currentWave(policy, waves), last);
   const recent = policy.rate === undefined ? [] : model.starts.filter(({ at }) => at > world.now - 60 * SECOND);
-  return {
+  const snapshot = {
     ...{ state, policy, waves, approvals: approvals.map((approval) => ({ ...approval })) },
+    ...(takes ? standingOf(model, wave) : { quarantined: new Map<number, number>(), kept: 0 }),
     eligible: takes ? countEligible(model, wave) : { total: 0, reachable: 0, away: 0, room: 0 },
     unavailable: world.devices.filter((device) => outcome(device) === 'open' || isBroken(device)).length,
     startedLastMinute: { count: recent.length, firstAt: dateOf(recent[0]?.at ?? null) },
@@ -110,6 +115,7 @@ export function snapshotOf(model: Model): RolloutSnapshot {
     queued: queued(world).length,
     reverting: world.devices.filter(isOnItsWayBack).length,
   };
+  return { ...snapshot, evidence: evidenceOf(model, snapshot, wave) };
 }
 
 export function isOnItsWayBack(device: Device): boolean {
@@ -196,8 +202,9 @@ export function execute(model: Model, step: RolloutStep): Device[] {
 }
 
 function complete(model: Model): void {
+  const { world } = model;
   model.state = 'completed';
-  model.world.established = true;
+  Object.assign(world, { established: true, settled: true, stable: world.rolledBack ? 'old' : 'new' });
   for (let wave = model.waves.length; wave < waveCount(model.policy); wave++) passWave(model, wave, false);
 }
 
@@ -233,6 +240,7 @@ export function expiry({ world, policy }: Model): Date | null {
 export function abort(model: Model, { code, revert }: { code: string; revert: boolean }): void {
   model.state = 'aborted';
   Object.assign(model.world, { paused: false, condemned: true });
+  if (!model.world.rolledBack) model.wasAborted = true;
   model.end = { code, revert };
   callOff(model);
   if (revert && revertAll(model.world) > 0) model.state = 'reverting';
@@ -242,6 +250,30 @@ function callOff({ world }: Model): void {
   for (const device of world.devices)
     for (const attempt of device.attempts) if (attempt.inRollout && attempt.kind !== 'rollback') attempt.retryAt = null;
   for (const device of queued(world)) standDown(world, device);
+}
+
+/**
+ * Another rollout of the same source takes the place of this one. What was under way ends by itself, what nobody has begun is called off.
+ * @param isBack it brings what the folders held before
+ */
+export function openNext(model: Model, { isBack }: { isBack: boolean }): void {
+  const { world } = model;
+  if (isActive(model.state) && queued(world).length > 0) callOff(model);
+  for (const device of world.devices) for (const attempt of device.attempts) attempt.inRollout = false;
+  if (isBack !== world.rolledBack) world.settled = false;
+  Object.assign(world, { rolledBack: isBack, established: false, condemned: false, paused: false });
+  model.policy = isBack ? RolloutPolicy.parse({}) : model.wanted;
+  world.policy = model.policy;
+  Object.assign(model, {
+    state: 'planned',
+    createdAt: world.now,
+    waves: [],
+    approvals: [],
+    windowsOverridden: false,
+    end: null,
+    starts: [],
+  });
+  if (!isBack) model.wasAborted = false;
 }
 
 /** It comes, or comes back, to the source. */

@@ -73,7 +73,8 @@ describe('waves', () => {
       why: { code: 'offline_grace', detail: '2 devices of canaries are away' },
       until: at(30),
     });
-    expect(brief({ ...away, waves: [{ openedAt: at(-90) }] })).toBe('pass_wave 0');
+    expect(brief({ ...away, waves: [{ openedAt: at(-90) }] })).toBe('wait: no_success');
+    expect(brief({ ...away, waves: [{ openedAt: at(-90), succeeded: 1 }] })).toBe('pass_wave 0');
   });
 
   test('grace is for those who went away after they were started, too, and not for more than the wave wants', () => {

@@ -2,9 +2,9 @@ import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
 import { RolloutPolicy, waveCount } from '../../src/rollout/policy.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
 import { currentWave } from '../../src/rollout/snapshot.ts';
-import { checkEnd, checkStep, judge } from './laws.ts';
+import { checkEnd, checkStep, isProven, judge } from './laws.ts';
 import { allowance, checkStarts, demand } from './limits.ts';
-import { abort, execute, expiry, join, type Model, openModel, passWave, snapshotOf } from './model.ts';
+import { abort, execute, expiry, join, type Model, openModel, openNext, passWave, snapshotOf } from './model.ts';
 import type { Act, Scenario } from './scenario.ts';
 import { answers, converge, type Device, deploy, newest, nextEventAt, outcome, passTime, SECOND, setOnline, standDown } from './world.ts';
 
@@ -129,8 +129,9 @@ function helpFor(model: Model, code: string): Act['do'] | null {
   if (code === 'paused') return 'resume';
   if (code === 'awaiting_approval') return 'approve';
   if (code === 'source_held') return 'release_source';
-  if (code === 'gate') {
-    demand(judge(model, wave) === 'unknown', 'a gate waits only for who is away');
+  if (code === 'gate' || code === 'no_success') {
+    demand(judge(model, wave) === 'unknown', 'a gate waits only for successes that may still come');
+    demand(code === 'gate' || !isProven(model, wave), 'a wave with a success does not ask for one');
     return nextEventAt(world) === Number.POSITIVE_INFINITY ? 'skip_wave' : null;
   }
   const reports = world.devices.some((device) => newest(device)?.wave === wave && outcome(device) === 'succeeded' && answers(device));
@@ -157,6 +158,10 @@ function perform(running: Play, act: Act): void {
     model.blocked = act.do === 'hold_source';
     tell(running, act.do);
   }
+  if (act.do in SOURCE_ACTS && !model.world.superseded) {
+    SOURCE_ACTS[act.do as keyof typeof SOURCE_ACTS](model);
+    tell(running, act.do);
+  }
   if (isActive(model.state) && act.do in OPERATOR_ACTS) {
     OPERATOR_ACTS[act.do as keyof typeof OPERATOR_ACTS](model);
     tell(running, act.do);
@@ -181,6 +186,24 @@ const DEVICE_ACTS = {
   roll_back_device: ({ world }: Model, device: Device) => {
     device.held = true;
     deploy(world, device, 'other', { inRollout: false, wave: 0, kind: 'rollback', number: 1 });
+  },
+};
+
+/** Each begins another rollout, or none. */
+const SOURCE_ACTS = {
+  /** Somebody starts what Git says, again. */
+  restart: (model: Model) => {
+    if (!model.isRolledBack) openNext(model, { isBack: false });
+  },
+  roll_back: (model: Model) => {
+    model.isRolledBack = true;
+    openNext(model, { isBack: true });
+  },
+  /** Lifts the hold that came with a rollback: what was aborted is not started again by that. */
+  lift_hold: (model: Model) => {
+    if (!model.isRolledBack) return;
+    model.isRolledBack = false;
+    if (!model.wasAborted) openNext(model, { isBack: false });
   },
 };
 

@@ -28,6 +28,7 @@ const ACTS = [
   ] as const),
   ...(['approve', 'approve', 'approve', 'pause', 'resume', 'resume', 'skip_wave', 'reject', 'abort', 'supersede'] as const),
   ...(['hold_source', 'release_source', 'release_source', 'override_windows', 'roll_back_device'] as const),
+  ...(['restart', 'restart', 'restart', 'roll_back', 'lift_hold', 'lift_hold'] as const),
 ] as const;
 
 export type Scenario = { policy: RolloutPolicyInput; devices: DeviceSpec[]; acts: Act[] };

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
 import { RolloutPolicy } from '../../src/rollout/policy.ts';
-import type { ApprovalSnapshot, RolloutSnapshot, WaveSnapshot } from '../../src/rollout/snapshot.ts';
+import type { ApprovalSnapshot, Evidence, RolloutSnapshot, WaveSnapshot } from '../../src/rollout/snapshot.ts';
 
 export const NOW = new Date('2026-03-02T12:00:00Z');
 
@@ -10,15 +10,22 @@ export function at(seconds: number): Date {
   return new Date(NOW.getTime() + seconds * 1_000);
 }
 
-export type Shown = Partial<Omit<RolloutSnapshot, 'policy' | 'waves' | 'eligible' | 'approvals'>> & {
+export type Shown = Partial<Omit<RolloutSnapshot, 'policy' | 'waves' | 'eligible' | 'approvals' | 'quarantined' | 'evidence'>> & {
   policy?: z.input<typeof RolloutPolicy>;
   waves?: Partial<WaveSnapshot>[];
   eligible?: Partial<RolloutSnapshot['eligible']>;
   approvals?: Partial<ApprovalSnapshot>[];
+  /** By the first wave that names them, -1 for none. */
+  quarantined?: Record<number, number>;
+  evidence?: Partial<Evidence> | null;
 };
 
-/** A running rollout with nobody to start, but for what is shown. Waves are open since a minute. */
-export function snapshot({ policy = {}, waves = [], eligible = {}, approvals = [], ...rest }: Shown): RolloutSnapshot {
+/**
+ * A running rollout with nobody to start, but for what is shown. Waves are open since a minute. Each wave has a device that runs what the revision gives
+ * it, and none that is kept from it.
+ */
+export function snapshot(shown: Shown): RolloutSnapshot {
+  const { policy = {}, waves = [], eligible = {}, approvals = [], quarantined = {}, evidence = {}, ...rest } = shown;
   const { reachable = 0, away = 0 } = eligible;
   return {
     ...{
@@ -28,7 +35,9 @@ export function snapshot({ policy = {}, waves = [], eligible = {}, approvals = [
       startedLastMinute: { count: 0, firstAt: null },
       readings: [],
     },
-    ...{ blockers: [], windowsOverridden: false, queued: 0, reverting: 0 },
+    ...{ blockers: [], windowsOverridden: false, queued: 0, reverting: 0, kept: 0 },
+    quarantined: new Map(Object.entries(quarantined).map(([wave, count]) => [Number(wave), count])),
+    evidence: evidence === null ? null : { members: 100, same: 1, elsewhere: 0, kept: 0, out: [], outTotal: 0, ...evidence },
     waves: waves.map((wave) => ({
       ...{ openedAt: at(-60), passedAt: null, offline: 0, open: 0, succeeded: 0, failed: 0, lastEndedAt: null },
       ...wave,

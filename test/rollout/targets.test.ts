@@ -7,8 +7,9 @@ import { newId } from '../../src/ids.ts';
 import { forgetBundles } from '../../src/revision/stale-paths.ts';
 import { releaseCandidates, setPaths } from '../../src/revision/store.ts';
 import { completeRollout } from '../../src/rollout/acts.ts';
+import { standingOf } from '../../src/rollout/standing.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store.ts';
-import { countEligible, waveTargets } from '../../src/rollout/targets.ts';
+import { waveTargets } from '../../src/rollout/targets.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -169,7 +170,7 @@ test('whatever happens to folders and devices, those are found that are not told
         await transact(store, (unit) => perform(unit, fleet, act));
         const expected = await wanted(fleet);
         expect(await found(fleet)).toEqual(expected);
-        expect((await countEligible(database.sql, await fleet.present(), 0)).total).toBe(expected.length);
+        expect((await standingOf(database.sql, await fleet.present(), 0)).eligible.total).toBe(expected.length);
       }
     }),
     { numRuns: 60 },

@@ -65,9 +65,15 @@ export type World = {
   now: number;
   policy: RolloutPolicy;
   devices: Device[];
-  /** The rollout was completed: what it brought is what reverts and late joiners get. */
+  /** The rollout was completed: devices get what it brought without another look at it. */
   established: boolean;
+  /** What the last completed rollout brought to devices of changed folders: reverts and late joiners get it. */
+  stable: Bundle;
+  /** Changed folders hold what the last completed rollout brought, and were not changed since. */
+  settled: boolean;
   superseded: boolean;
+  /** The source was rolled back: its folders hold what they held before. */
+  rolledBack: boolean;
   /** The rollout was aborted. */
   condemned: boolean;
   paused: boolean;
@@ -87,17 +93,25 @@ export function openWorld(policy: RolloutPolicy, specs: readonly DeviceSpec[], n
       ...{ desired: ran, good: ran, condemned: null, current: null, attempts: [] },
     };
   });
-  return { now, policy, devices, established: false, superseded: false, condemned: false, paused: false };
+  return {
+    ...{ now, policy, devices, established: false, stable: 'old', settled: false },
+    ...{ superseded: false, rolledBack: false, condemned: false, paused: false },
+  };
 }
 
 /** What its folder holds. */
 export function folder(world: World, device: Device): Bundle {
-  if (!device.changed) return 'old';
+  if (!device.changed || world.rolledBack) return 'old';
   return world.superseded ? 'newer' : 'new';
 }
 
-function stable(world: World, device: Device): Bundle {
-  return world.established ? folder(world, device) : 'old';
+export function stable(world: World, device: Device): Bundle {
+  return device.changed ? world.stable : 'old';
+}
+
+/** The last completed rollout did not bring what its folder holds. */
+export function isUnsettled(world: World, device: Device): boolean {
+  return device.changed && !world.settled;
 }
 
 export function answers(device: Device): boolean {
@@ -113,11 +127,16 @@ export function newest(device: Device): Attempt | undefined {
   return device.attempts.findLast(({ inRollout, kind }) => inRollout && kind !== 'rollback');
 }
 
-/** As the counts of the rollout call it. */
+const FAILED: readonly DeploymentState[] = ['failed', 'rolled_back', 'timed_out'];
+
+/** As the counts of the rollout call it. What failed once stays failed when something else takes the place of a later try. */
 export function outcome(device: Device): 'gone' | 'succeeded' | 'offline' | 'failed' | 'open' | 'none' {
   const attempt = newest(device);
   if (attempt === undefined) return 'none';
-  if (attempt.state === 'superseded' || attempt.state === 'cancelled') return 'gone';
+  if (attempt.state === 'superseded' || attempt.state === 'cancelled') {
+    const tries = device.attempts.filter(({ inRollout, kind }) => inRollout && kind !== 'rollback');
+    return device.condemned === attempt.bundle || tries.some(({ state }) => FAILED.includes(state)) ? 'failed' : 'gone';
+  }
   if (attempt.state === 'succeeded') return 'succeeded';
   if (attempt.state === 'queued' && !answers(device)) return 'offline';
   return isOpen(attempt.state) || attempt.retryAt !== null ? 'open' : 'failed';
@@ -125,7 +144,8 @@ export function outcome(device: Device): 'gone' | 'succeeded' | 'offline' | 'fai
 
 /** It may have changed something and nobody knows better. */
 export function isBroken(device: Device): boolean {
-  return outcome(device) === 'failed' && newest(device)?.state !== 'rolled_back';
+  const state = newest(device)?.state;
+  return outcome(device) === 'failed' && (state === 'failed' || state === 'timed_out');
 }
 
 export function sampledAt(world: World, device: Device): number {
@@ -137,7 +157,10 @@ export function deploy(world: World, device: Device, bundle: Bundle, part: Pick<
   close(world, device, 'superseded');
   const attempt: Attempt = { ...part, bundle, state: 'queued', createdAt: world.now, startedAt: 0, finishedAt: null, retryAt: null };
   device.attempts.push(attempt);
-  Object.assign(device, { desired: bundle, current: attempt, condemned: null });
+  // An operator's word and a rollout's turn end any quarantine, other attempts only that of their own bundle.
+  const isForced = part.kind !== 'change' || part.inRollout;
+  const condemned = isForced || device.condemned === bundle ? null : device.condemned;
+  Object.assign(device, { desired: bundle, current: attempt, condemned });
 }
 
 /** @returns whether something was under way */
@@ -168,9 +191,10 @@ export function converge(world: World, device: Device): void {
 /** Devices that are told to run what the rollout brought go back to what was established before. @returns how many */
 export function revertAll(world: World): number {
   const back = world.devices.filter(
-    (device) => newest(device) !== undefined && device.bound && device.desired === folder(world, device) && device.desired !== 'old',
+    (device) =>
+      newest(device) !== undefined && device.bound && device.desired === folder(world, device) && device.desired !== stable(world, device),
   );
-  for (const device of back) deploy(world, device, 'old', { inRollout: true, wave: 0, kind: 'rollback', number: 1 });
+  for (const device of back) deploy(world, device, stable(world, device), { inRollout: true, wave: 0, kind: 'rollback', number: 1 });
   return back.length;
 }
 

@@ -4,7 +4,7 @@ import type { Document } from '../document/document.ts';
 import { syntaxOf, toPointer, valueAt } from '../document/document.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
-import type { ConfigError } from '../revision.ts';
+import type { ConfigError, WrittenRollout } from '../revision.ts';
 
 export type ReadManifest<T> = { ok: true; manifest: T; document: Document } | { ok: false; errors: ConfigError[] };
 
@@ -24,9 +24,18 @@ export function readManifest<T>(schema: z.ZodType<T>, bytes: Uint8Array, file: s
   return { ok: false, errors: issues.map((issue) => issueError(issue, file, document)) };
 }
 
-/** `rollout` of a manifest that was read, as it is written there, without defaults; null when there is none. */
-export function writtenRollout({ value }: Document): unknown {
-  return valueAt(value, ['rollout']) ?? null;
+/** `rollout` of a manifest that was read, as it is written there, without defaults, and where; null when there is none. */
+export function writtenRollout({ value, lineOf }: Document, file: string): WrittenRollout | null {
+  const policy = valueAt(value, ['rollout']) ?? null;
+  if (policy === null) return null;
+  const waves = valueAt(policy, ['waves']);
+  const lines = (Array.isArray(waves) ? waves : []).map((wave: unknown, index) => {
+    const at = ['rollout', 'waves', String(index)];
+    const devices = valueAt(wave, ['devices']);
+    const ids = (Array.isArray(devices) ? devices : []).map((_, position) => lineOf([...at, 'devices', String(position)]));
+    return { line: lineOf(at), devices: ids };
+  });
+  return { policy, place: { file, waves: lines } };
 }
 
 export function tooLarge(file: string, actual: number, limit: number): ConfigError {

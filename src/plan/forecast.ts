@@ -1,0 +1,109 @@
+import { quota } from '../rollout/capacity.ts';
+import { judgeAttempts, spentBudget } from '../rollout/gates.ts';
+import { isLastWave, isNaming, type RolloutPolicy, waveCount } from '../rollout/policy.ts';
+import type { Waiting } from '../rollout/rollout.ts';
+import type { Evidence, OutReason, RolloutSnapshot } from '../rollout/snapshot.ts';
+import { type Assignment, type Candidate, namesOf } from './waves.ts';
+
+/** A device of the source, as far as its wave counts on it. */
+export type Member = {
+  device: Candidate;
+  isEligible: boolean;
+  isQuarantined: boolean;
+  /** null: it runs what it is to run. */
+  why: OutReason | null;
+  /** Its folder holds something else than the last completed rollout established. */
+  changed: boolean;
+};
+
+/** Devices that a sentence names. */
+const NAMED = 10;
+const KEPT: ReadonlySet<OutReason> = new Set(['stopped', 'held', 'site_held', 'being_evaluated', 'joined_late']);
+
+/**
+ * For each wave, why the rollout would stop or end there although every attempt goes well; the judgement is that of rollouts. Waves after the first such
+ * one would not be reached. Pure.
+ */
+export function forecast(
+  policy: RolloutPolicy,
+  members: readonly Member[],
+  { waves: assigned, quarantined }: Assignment,
+): (Waiting | null)[] {
+  const found: (Waiting | null)[] = [];
+  const eligible = members.filter(({ isEligible }) => isEligible);
+  const isIdle = eligible.length === 0 && !members.some(({ isQuarantined, why, changed }) => isQuarantined || isKept({ why, changed }));
+  for (let wave = 0; wave < waveCount(policy) && !isIdle; wave++) {
+    const snapshot = snapshotAt(policy, members, assigned, quarantined, wave);
+    const spent = spentBudget(snapshot, true);
+    const verdict = judgeAttempts(snapshot, wave, isLastWave(policy, wave) ? 0 : awayIn(snapshot, policy, members, wave));
+    const stop = spent !== null ? { code: 'error_budget', detail: spent } : verdict.is === 'passed' ? null : verdict;
+    found.push(stop === null ? null : { code: stop.code, detail: stop.detail });
+    if (stop !== null) break;
+  }
+  return found;
+}
+
+function isKept({ why, changed }: Pick<Member, 'why' | 'changed'>): boolean {
+  return why === 'invalid' || (why !== null && changed && KEPT.has(why));
+}
+
+/** As the rollout would stand once all of the waves up to this one ended well. */
+function snapshotAt(
+  policy: RolloutPolicy,
+  members: readonly Member[],
+  assigned: ReadonlyMap<string, number>,
+  quarantined: readonly number[],
+  wave: number,
+): RolloutSnapshot {
+  const at = new Date(0);
+  const taken = (index: number) => [...assigned.values()].filter((mine) => mine === index).length;
+  const waves = Array.from({ length: wave + 1 }, (_, index) => ({
+    ...{ openedAt: at, passedAt: index < wave ? at : null, offline: 0, open: 0, failed: 0, lastEndedAt: null },
+    succeeded: taken(index),
+  }));
+  const done = waves.reduce((sum, { succeeded }) => sum + succeeded, 0);
+  const total = members.filter(({ isEligible }) => isEligible).length - done;
+  const inQuarantine = new Map<number, number>();
+  const unnamed = quarantined.reduce((sum, count, index) => sum + (isNaming(policy, index) ? 0 : count), 0);
+  for (const [index, count] of quarantined.entries()) if (isNaming(policy, index) && count > 0) inQuarantine.set(index, count);
+  if (unnamed > 0) inQuarantine.set(-1, unnamed);
+  return {
+    ...{ state: 'running', policy, waves, eligible: { total, reachable: 0, away: 0, room: 0 }, quarantined: inQuarantine, kept: 0 },
+    evidence: evidenceOf(policy, members, wave),
+    ...{ unavailable: 0, startedLastMinute: { count: 0, firstAt: null }, readings: [], approvals: [], blockers: [] },
+    ...{ windowsOverridden: false, queued: 0, reverting: 0 },
+  };
+}
+
+function evidenceOf(policy: RolloutPolicy, members: readonly Member[], wave: number): Evidence {
+  const mine = membersIn(policy, members, wave);
+  const ids = new Set(members.map(({ device }) => device.id));
+  const unknown = (policy.waves?.[wave]?.devices ?? [])
+    .filter((id) => !ids.has(id))
+    .map((deviceId) => ({ deviceId, why: 'unknown' as const }));
+  const out = mine
+    .flatMap(({ device, why, changed }) => (why !== null && (changed || isNaming(policy, wave)) ? [{ deviceId: device.id, why }] : []))
+    .concat(unknown)
+    .sort((a, b) => (a.deviceId < b.deviceId ? -1 : 1));
+  return {
+    members: mine.length + unknown.length,
+    same: mine.filter(({ why }) => why === null).length,
+    elsewhere: 0,
+    kept: mine.filter(isKept).length,
+    out: out.slice(0, NAMED),
+    outTotal: out.length,
+  };
+}
+
+function membersIn(policy: RolloutPolicy, members: readonly Member[], wave: number): readonly Member[] {
+  if (isLastWave(policy, wave)) return members;
+  const named = (policy.waves ?? []).map(namesOf);
+  const names = named[wave];
+  return members.filter(({ device }) => (names === undefined ? !named.some((other) => other?.has(device) === true) : names.has(device)));
+}
+
+/** Devices of the wave that would be taken if they answered. */
+function awayIn(snapshot: RolloutSnapshot, policy: RolloutPolicy, members: readonly Member[], wave: number): number {
+  const away = membersIn(policy, members, wave).filter(({ isEligible, device }) => isEligible && !device.reachable).length;
+  return Math.min(away, quota(snapshot, wave));
+}

@@ -1,0 +1,84 @@
+import { needsEvidence } from '../../src/rollout/gates.ts';
+import { isLastWave } from '../../src/rollout/policy.ts';
+import { isActive } from '../../src/rollout/rollout.ts';
+import type { Evidence, OutReason, RolloutSnapshot } from '../../src/rollout/snapshot.ts';
+import { isEligible, type Model } from './model.ts';
+import { answers, type Device, folder, isUnsettled, newest } from './world.ts';
+
+/** Devices that a rollout has not taken, as its statements tell them apart. */
+
+/** Whether the wave names the device; undefined: it names none. */
+export function names({ policy }: Model, wave: number, device: Device): boolean | undefined {
+  const { devices, selector } = policy.waves?.[wave] ?? {};
+  if (devices !== undefined) return devices.includes(device.id);
+  return selector === undefined ? undefined : Object.entries(selector).every(([key, value]) => key === 'ring' && device.ring === value);
+}
+
+/** The first wave that names it, else -1. */
+export function ownWave(model: Model, device: Device): number {
+  return (model.policy.waves ?? []).findIndex((_, wave) => names(model, wave, device));
+}
+
+/** It went back from what the rollout brings, before it. */
+export function isQuarantined({ world }: Model, device: Device): boolean {
+  const bundle = folder(world, device);
+  const isRefused = device.bound && bundle !== device.desired && bundle === device.condemned;
+  return isRefused && isUnsettled(world, device) && newest(device) === undefined;
+}
+
+/** Another attempt than one of the rollout brings it what its folder holds. */
+export function isElsewhere({ world }: Model, device: Device): boolean {
+  const bundle = folder(world, device);
+  return device.bound && device.desired === bundle && device.good !== bundle && device.current !== null && !device.current.inRollout;
+}
+
+function isHeldBack(model: Model, device: Device): boolean {
+  const bundle = folder(model.world, device);
+  const differs = device.bound && bundle !== device.desired && bundle !== device.condemned;
+  return differs && !isEligible(model, device) && isUnsettled(model.world, device);
+}
+
+export function standingOf(model: Model, wave: number): Pick<RolloutSnapshot, 'quarantined' | 'kept'> {
+  const quarantined = new Map<number, number>();
+  for (const device of model.world.devices.filter((one) => isQuarantined(model, one))) {
+    const own = ownWave(model, device);
+    quarantined.set(own, (quarantined.get(own) ?? 0) + 1);
+  }
+  const isLast = isLastWave(model.policy, wave);
+  const kept = model.world.devices.filter((device) => isHeldBack(model, device) || (!isLast && isElsewhere(model, device)));
+  return { quarantined, kept: kept.length };
+}
+
+/** What the loader asks for where something depends on it. */
+export function evidenceOf(model: Model, snapshot: Omit<RolloutSnapshot, 'evidence'>, wave: number): Evidence | null {
+  if (!isActive(model.state) || model.state === 'paused' || !needsEvidence(snapshot, wave)) return null;
+  const { world, policy } = model;
+  const bound = world.devices.filter((device) => device.bound);
+  const isNaming = bound.some((device) => names(model, wave, device) !== undefined);
+  const mine = isLastWave(policy, wave)
+    ? bound
+    : bound.filter((device) => (isNaming ? names(model, wave, device) : ownWave(model, device) === -1));
+  const listed = policy.waves?.[wave]?.devices ?? [];
+  const unknown = listed.filter((id) => !bound.some((device) => device.id === id)).length;
+  const reasons = mine.map((device) => ({ why: whyOut(model, device), changed: isUnsettled(world, device) }));
+  const count = (...wanted: (OutReason | 'same')[]) => reasons.filter(({ why }) => wanted.includes(why)).length;
+  return {
+    members: mine.length + unknown,
+    same: count('same'),
+    elsewhere: count('elsewhere'),
+    kept: reasons.filter(({ why, changed }) => changed && (why === 'held' || why === 'joined_late')).length,
+    out: [],
+    outTotal: unknown + reasons.filter(({ why, changed }) => why !== 'same' && (changed || isNaming)).length,
+  };
+}
+
+function whyOut(model: Model, device: Device): OutReason | 'same' {
+  const bundle = folder(model.world, device);
+  if (isElsewhere(model, device) && answers(device)) return 'elsewhere';
+  if (bundle === device.desired && bundle === device.good) return 'same';
+  if (bundle === device.condemned) return 'quarantined';
+  if (device.held) return 'held';
+  const { policy, createdAt } = model;
+  if (policy.lateJoiners === 'wait' && device.followedAt > createdAt) return 'joined_late';
+  return answers(device) ? 'not_updated' : 'offline';
+}
