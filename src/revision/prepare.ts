@@ -68,7 +68,8 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
     collect(revision, outcomes);
     const rolloutPolicy = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
     const perDevice = plan.fleet !== null && dependsOnDevices(plan.fleet);
-    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, perDevice };
+    const devicePatterns = plan.fleet?.devices ?? null;
+    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, perDevice, devicePatterns };
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'revision_too_large') throw error;
     return {
@@ -81,7 +82,8 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
 }
 
 function emptyRevision(commit: CommitInfo): PreparedRevision {
-  return { commit, errors: [], extent: 'full', paths: [], removed: [], blobs: new Map(), rolloutPolicy: null, perDevice: false };
+  const [perDevice, devicePatterns] = [false, null];
+  return { commit, errors: [], extent: 'full', paths: [], removed: [], blobs: new Map(), rolloutPolicy: null, perDevice, devicePatterns };
 }
 
 type Plan = Omit<FleetPlan, 'fleet'> & { fleet: FleetPlan['fleet'] | null };
