@@ -68,6 +68,10 @@ function converged(): WhySnapshot {
     retryAt: null,
     rollout: undefined,
     siteHold: null,
+    namesakes: [],
+    reenrolment: undefined,
+    instances: [],
+    now: NOW,
   };
 }
 
