@@ -4,10 +4,13 @@ import { isNoSpace } from '../src/wire/no-space.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 import type { Agent } from './context.ts';
 import { deliver } from './delivery.ts';
+import { describeDiskTrouble, isRootUnusable } from './disk-trouble.ts';
 import { type HookResult, runHook } from './hooks.ts';
 import { elapsedSinceSwapMs, isGivenUp, resumeAttempt } from './plan.ts';
-import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest, tidy } from './release.ts';
+import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from './release.ts';
 import { deploymentReport } from './reports.ts';
+import { finish, rollBack } from './roll-back.ts';
+import { ensureFolders } from './root.ts';
 import { pause } from './signals.ts';
 import type { Attempt, Failure, Phase } from './state.ts';
 
@@ -20,7 +23,7 @@ const STEPS: Record<Phase, (agent: Agent, attempt: Attempt, signal: AbortSignal)
   prepared: runBefore,
   swapping: swapAndCheck,
   confirming: confirm,
-  going_back: goBack,
+  going_back: rollBack,
 };
 
 /** What only this process knows of its deployment: a clock that is set meanwhile must not shorten or lengthen the wait for the server. */
@@ -39,7 +42,7 @@ export async function runAttempt(agent: Agent, superseded: AbortSignal, signal: 
       signal.throwIfAborted();
       if (phase === 'going_back') throw error;
       if (phase === 'delivering' && superseded.aborted) await drop(agent, attempt);
-      else await fail(agent, attempt, failureOf(error, attempt));
+      else await fail(agent, attempt, await failureOf(error, attempt));
     }
   }
 }
@@ -78,6 +81,7 @@ export async function resume(agent: Agent): Promise<void> {
 async function delivering(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
   const { root, fault, config } = agent;
   const context = { ...agent, maxBundleBytes: config.maxBundleBytes };
+  await ensureFolders(root);
   const manifest = (await reusedRelease(agent, attempt)) ?? (await deliver(context, attempt, signal));
   await backUp(root, root.backups, fault);
   fault('after_backup');
@@ -174,57 +178,9 @@ async function fail(agent: Agent, attempt: Attempt, failure: Failure): Promise<v
   agent.fault('after_failure');
 }
 
-async function goBack(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
-  const { root, fault } = agent;
-  const { deploymentId, number, previous, failure } = attempt;
-  fault('before_swap_back');
-  await pointCurrent(root, previous);
-  fault('after_swap_back');
-  const trouble = attempt.touched ? await runAfterAgain(agent, attempt, signal) : null;
-  fault('after_back_hook');
-  const detail = [failure?.detail, trouble].filter(Boolean).join('\n');
-  const report = await deploymentReport(agent, attempt, 'rolled_back', { code: failure?.code, detail });
-  fault('before_rolled_back');
-  await agent.journal.write(
-    (state) => ({
-      attempt: null,
-      finished: { deploymentId, number, retryable: failure?.retryable ?? false },
-      quarantined: failure?.quarantine ? [...new Set([...state.quarantined, attempt.digest])].slice(-16) : state.quarantined,
-    }),
-    [report],
-  );
-  fault('after_rolled_back');
-  agent.log('warn', 'went back to what ran before', { deploymentId, digest: previous });
-  await finish(agent);
-}
-
-/** The hook of the bundle that runs again; if it names none, that of the failed one, whose `before` may have stopped something. */
-async function runAfterAgain(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<string | null> {
-  const { previous } = attempt;
-  const manifest = previous === null ? null : await readManifest(agent.root, previous);
-  const name = manifest?.apply.hooks.after ?? attempt.apply?.hooks.after;
-  if (name === undefined) return null;
-  const release = previous === null ? agent.root.folder : releaseFolder(agent.root, previous);
-  const context = {
-    hooksFolder: agent.root.hooks,
-    release,
-    previous: releaseFolder(agent.root, attempt.digest),
-    deviceId: agent.identity.deviceId,
-  };
-  const result = await runHook(name, context, agent.config.hookTimeoutSeconds * 1000, signal);
-  return result.ok ? null : `After going back, ${result.why}`;
-}
-
 async function drop(agent: Agent, attempt: Attempt): Promise<void> {
   agent.log('info', 'deployment superseded before it was applied', { deploymentId: attempt.deploymentId });
   await agent.journal.write(() => ({ attempt: null }));
-}
-
-async function finish(agent: Agent): Promise<void> {
-  agent.outbox.hold(false);
-  agent.lookAtFiles.ring();
-  const { running, previous } = agent.journal.state;
-  await tidy(agent.root, [running, previous]).catch((error: unknown) => agent.log('warn', 'cannot tidy up', { error: messageOf(error) }));
 }
 
 async function move(agent: Agent, attempt: Attempt, reports: Report[] = []): Promise<void> {
@@ -265,9 +221,10 @@ function confirmTimeout(attempt: Attempt): Problem {
 }
 
 /** Who is to blame: the bundle (then it is not tried again), or the circumstances (then it is, later). */
-function failureOf(error: unknown, attempt: Attempt): Failure {
+async function failureOf(error: unknown, attempt: Attempt): Promise<Failure> {
   const detail = messageOf(error);
   if (isNoSpace(error)) return { code: 'no_space', detail, quarantine: false, retryable: true };
+  if (isRootUnusable(error)) return { code: 'root_unusable', detail: await describeDiskTrouble(error), quarantine: false, retryable: true };
   const code = error instanceof Problem ? error.code : 'apply_failed';
   if (code === 'hook_failed' || code === 'health_check_failed') return { code, detail, quarantine: true, retryable: false };
   // After a power cut, the time may have passed while nobody could confirm.

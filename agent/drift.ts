@@ -5,7 +5,7 @@ import { messageOf } from '../src/wire/problem.ts';
 import type { Agent } from './context.ts';
 import { deliver } from './delivery.ts';
 import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from './release.ts';
-import { driftReport } from './reports.ts';
+import { driftReport, reportNotices } from './reports.ts';
 import { pause } from './signals.ts';
 
 /** Somebody who edits a file rarely saves once: this much quiet is waited for before looking, ms. */
@@ -52,6 +52,7 @@ export function createDriftCheck(agent: Agent): () => Promise<DriftResult> {
       const healed = driftPolicy === 'heal' && (await heal(agent, running, changed));
       const fact = JSON.stringify([running, changed, healed]);
       if (healed || fact !== reported) await agent.outbox.add([driftReport(agent, running, changed, healed)]);
+      await reportNotices(agent);
       agent.log('warn', 'files of the running release were changed', { changed: changed.slice(0, 20), healed });
       reported = healed ? '' : fact;
       return { runningDigest: running, changed, healed };

@@ -1,12 +1,14 @@
 import { constants, type Dirent } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setAside } from './set-aside.ts';
 
 /** File operations that survive a power cut: after each of them returns, what it did is on the disk. */
 
 /** Replaces a file as one step: whoever reads sees the old or the new content. */
 export async function writeDurably(path: string, bytes: string | Uint8Array, mode = 0o600): Promise<void> {
   const aside = `${path}.tmp`;
+  for (const taken of [aside, path]) if (await isDirectory(taken)) await setAside(taken);
   const file = await open(aside, 'w', mode);
   try {
     await file.writeFile(bytes);
@@ -18,15 +20,30 @@ export async function writeDurably(path: string, bytes: string | Uint8Array, mod
   await renameDurably(aside, path);
 }
 
+/** From another file system (`staging` may be a link to one) a file is copied first. */
 export async function renameDurably(from: string, to: string): Promise<void> {
-  await rename(from, to);
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (!isCode(error, 'EXDEV')) throw error;
+    const aside = `${to}.tmp`;
+    await copyFile(from, aside);
+    await syncPath(aside);
+    await rename(aside, to);
+    await rm(from);
+  }
   await syncPath(dirname(to));
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null))?.isDirectory() ?? false;
 }
 
 /** Points a symbolic link elsewhere as one step; `between` is called after the new link is written aside and before it takes the place. */
 export async function pointLink(link: string, target: string, between?: () => void): Promise<void> {
   const aside = `${link}.tmp`;
-  await rm(aside, { force: true, recursive: true });
+  if (await isDirectory(aside)) await setAside(aside);
+  await rm(aside, { force: true });
   await symlink(target, aside);
   between?.();
   await renameDurably(aside, link);

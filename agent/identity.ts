@@ -8,6 +8,7 @@ import { type AgentConfig, defaultDeviceId } from './config.ts';
 import type { Fault } from './faults.ts';
 import { isCode, writeDurably } from './files.ts';
 import type { Log } from './log.ts';
+import type { Root } from './root.ts';
 import type { AgentServer } from './server.ts';
 import { pause } from './signals.ts';
 
@@ -25,17 +26,30 @@ export type IdentityContext = { config: AgentConfig; server: AgentServer; log: L
 /**
  * Reads the identity file, or becomes somebody: by enrolment with a token, or with a device id and key that an operator made. A key given
  * on the command line replaces the stored one (rotation); the pinned signing keys stay.
- * @throws Problem `not_enrolled`, `identity_mismatch`, or the server's refusal; retries while the server cannot be reached
+ * @throws Problem `not_enrolled`, `identity_mismatch`, or the server's refusal; retries while the server cannot be reached, or waits for an operator who lets the device in
  */
-export async function becomeIdentity(context: IdentityContext, path: string, signal: AbortSignal): Promise<Identity> {
+export async function becomeIdentity(context: IdentityContext, root: Root, signal: AbortSignal): Promise<Identity> {
   const { config, fault } = context;
-  const stored = await readIdentity(path);
+  const path = root.identity;
+  const stored = await readOrSetAside(context, root);
   const fresh = stored === null ? await untilAnswered(context, signal, () => obtain(context, signal)) : withGivenKey(stored, config);
   if (fresh === stored) return fresh;
   fault('before_identity');
   await writeDurably(path, `${JSON.stringify(fresh, null, 2)}\n`, 0o600);
   fault('after_identity');
   return fresh;
+}
+
+/** A damaged identity is set aside where the command line says how to get another. */
+async function readOrSetAside({ config }: IdentityContext, root: Root): Promise<Identity | null> {
+  try {
+    return await readIdentity(root.identity);
+  } catch (error) {
+    const mayAskAgain = config.enroll !== undefined || (config.deviceId !== undefined && config.apiKey !== undefined);
+    if (!mayAskAgain || isCode(error, 'EACCES', 'EPERM')) throw error;
+    await root.setAside(root.identity, 'the identity file could not be read');
+    return null;
+  }
 }
 
 /** null: there is none yet. @throws Problem `identity_invalid` */
@@ -45,6 +59,8 @@ export async function readIdentity(path: string): Promise<Identity | null> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (isCode(error, 'ENOENT')) return null;
+    if (isCode(error, 'EISDIR'))
+      throw new Problem('identity_invalid', `Cannot read the identity in "${path}": it is a folder; move it away and enrol again`);
     throw error;
   }
   try {
@@ -74,12 +90,15 @@ async function obtain({ config, server }: IdentityContext, signal: AbortSignal):
   return Identity.parse(await server.enroll(config.enroll, { deviceId: deviceId ?? defaultDeviceId(), name, type, labels }, signal));
 }
 
+/** A device of this id is registered: an operator must let this one in. */
+const IS_REGISTERED = 409;
+
 async function untilAnswered<T>({ log }: IdentityContext, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await ask();
     } catch (error) {
-      if (signal.aborted || !(error instanceof Problem) || error.retry !== 'backoff') throw error;
+      if (signal.aborted || !(error instanceof Problem) || !(error.retry === 'backoff' || error.status === IS_REGISTERED)) throw error;
       log('warn', 'cannot get an identity yet', { error: messageOf(error) });
       await pause(pauseMs(attempt, error.retryAfterSeconds, Math.random()), signal);
       signal.throwIfAborted();

@@ -1,43 +1,50 @@
 import { randomUUID } from 'node:crypto';
-import { isNoSpace } from '../src/wire/no-space.ts';
+import { join } from 'node:path';
 import { messageOf } from '../src/wire/problem.ts';
 import { resume } from './apply.ts';
 import { backoffMs } from './backoff.ts';
 import { settleInterruptedCommands } from './commands.ts';
 import type { Agent } from './context.ts';
+import { describeDiskTrouble, isDiskTrouble } from './disk-trouble.ts';
 import { becomeIdentity, type IdentityContext, readIdentity } from './identity.ts';
 import { openOutbox } from './outbox.ts';
-import { noSpaceMessage } from './reports.ts';
+import { readManifest, runningDigest } from './release.ts';
+import { reportNotices } from './reports.ts';
 import type { Root } from './root.ts';
 import { createBell, createTurn, pause } from './signals.ts';
 import { openJournal } from './state.ts';
 import { createDeviceClock, systemClock } from './time.ts';
 
 /**
- * Brings the agent to where it stood when it ended. On a full disk, where that cannot be noted, it says so to the server and waits for room.
- * @throws as `becomeIdentity`, and the signal's reason
+ * Does what needs the disk. While the disk is full, read-only or not the agent's, it says so in the log and, if it knows who it is, to the server,
+ * and tries again with growing pauses.
+ * @throws what `work` throws else, and the signal's reason
  */
-export async function openAgent(context: IdentityContext, root: Root, signal: AbortSignal): Promise<Agent> {
+export async function untilDiskAnswers<T>(context: IdentityContext, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  let reported = '';
   for (let failures = 0; ; failures += 1) {
     try {
-      return await open(context, root, signal);
+      return await work();
     } catch (error) {
       signal.throwIfAborted();
-      if (!isNoSpace(error)) throw error;
-      context.log('error', 'cannot start yet', { error: messageOf(error) });
-      if (failures === 0) await tellNoSpace(context, root, error, signal);
+      if (!isDiskTrouble(error)) throw error;
+      const message = await describeDiskTrouble(error);
+      context.log('error', 'cannot start yet', { error: message });
+      if (message !== reported) await reportPastOutbox(context, message, signal);
+      reported = message;
       await pause(backoffMs(failures, Math.random()), signal);
       signal.throwIfAborted();
     }
   }
 }
 
-async function open(context: IdentityContext, root: Root, signal: AbortSignal): Promise<Agent> {
+/** Brings the agent to where it stood when it ended. @throws as `becomeIdentity`, an error of the disk, and the signal's reason */
+export async function openAgent(context: IdentityContext, root: Root, signal: AbortSignal): Promise<Agent> {
   const { config, server, log, fault } = context;
-  const identity = await becomeIdentity(context, root.identity, signal);
+  const identity = await becomeIdentity(context, root, signal);
   const outbox = await openOutbox(root.outbox, (reports, fresh, stop) => server.report(identity, reports, fresh, stop), log, fault);
   try {
-    const journal = await openJournal(root.state, outbox, log, fault);
+    const journal = await openJournal(root, outbox, fault);
     const clock = createDeviceClock(systemClock);
     const agent: Agent = {
       ...{ config, root, identity, server, journal, outbox, clock, system: systemClock, log, fault },
@@ -45,8 +52,10 @@ async function open(context: IdentityContext, root: Root, signal: AbortSignal): 
       pollNow: createBell(),
       lookAtFiles: createBell(),
     };
+    await adoptRunning(agent);
     await resume(agent);
     await settleInterruptedCommands(agent);
+    await reportNotices(agent);
     log('info', 'agent runs', { deviceId: identity.deviceId, server: config.server, root: root.folder, running: journal.state.running });
     return agent;
   } catch (error) {
@@ -55,14 +64,28 @@ async function open(context: IdentityContext, root: Root, signal: AbortSignal): 
   }
 }
 
-/** Past the outbox, which cannot be opened. */
-async function tellNoSpace({ server, log }: IdentityContext, root: Root, cause: unknown, signal: AbortSignal): Promise<void> {
+/** After the state was lost: what `current` holds is what a failure of the next bundle goes back to. */
+async function adoptRunning({ root, journal }: Agent): Promise<void> {
+  const { running, sequence, attempt } = journal.state;
+  if (running !== null || sequence >= 0 || attempt !== null) return;
+  const digest = await runningDigest(root);
+  if (digest !== null && (await readManifest(root, digest)) !== null) await journal.write(() => ({ running: digest }));
+}
+
+/** The outbox cannot be opened. */
+async function reportPastOutbox({ server, log, config }: IdentityContext, message: string, signal: AbortSignal): Promise<void> {
   try {
-    const identity = await readIdentity(root.identity);
+    const identity = await readIdentity(join(config.root, 'identity.json'));
     if (identity === null) return;
-    const report = { id: randomUUID(), at: new Date().toISOString(), kind: 'log', level: 'error', message: noSpaceMessage(cause) } as const;
+    const report = {
+      id: randomUUID(),
+      at: new Date().toISOString(),
+      kind: 'log',
+      level: 'error',
+      message: message.slice(0, 4000),
+    } as const;
     await server.report(identity, [report], false, signal);
   } catch (error) {
-    log('warn', 'cannot tell the server of it', { error: messageOf(error) });
+    log('warn', 'failed to report it to the server', { error: messageOf(error) });
   }
 }

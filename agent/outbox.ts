@@ -39,6 +39,7 @@ export type Outbox = {
 
 type Entry = { report: Report; bytes: number };
 
+/** @throws an error of the disk; what stands at `path` and is a folder is set aside */
 export async function openOutbox(path: string, sendReports: SendReports, log: Log, fault: Fault): Promise<Outbox> {
   const entries = await readEntries(path);
   await writeDurably(path, entries.map(({ report }) => lineOf(report)).join(''));
@@ -247,7 +248,7 @@ async function readEntries(path: string): Promise<Entry[]> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (!isCode(error, 'ENOENT')) throw error;
+    if (!isCode(error, 'ENOENT', 'EISDIR')) throw error;
   }
   const byId = new Map<string, Entry>();
   for (const line of text.split('\n')) {

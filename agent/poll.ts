@@ -5,7 +5,7 @@ import type { Agent } from './context.ts';
 import { stage } from './delivery.ts';
 import { verifyDesired } from './desired.ts';
 import { quarantineUnder } from './plan.ts';
-import { logReport, tellNoSpace } from './reports.ts';
+import { logReport, reportDiskTrouble } from './reports.ts';
 import type { DesiredAnswer } from './server.ts';
 import { pause } from './signals.ts';
 
@@ -103,7 +103,7 @@ async function tell(agent: Agent, error: unknown, failures: number, jws: string)
   const refused = error instanceof Problem && error.code.startsWith('desired_');
   // Once per run of failures: a server that sends the same wrong state for days does not need to hear of it every minute.
   if (refused && failures === 0 && jws !== '') await agent.outbox.add([logReport(agent, 'error', message)]);
-  await tellNoSpace(agent, error);
+  await reportDiskTrouble(agent, error);
 }
 
 /** A first guess for a device whose clock starts in 1970; later the Date header of each poll is enough. */

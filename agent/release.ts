@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { extractArchive } from '../src/wire/archive.ts';
-import { type BundleFile, BundleManifest, manifestBytes, sha256Hex } from '../src/wire/bundle.ts';
+import { type BundleFile, BundleManifest, Digest, manifestBytes, sha256Hex } from '../src/wire/bundle.ts';
 import type { Fault } from './faults.ts';
 import { copyTree, isCode, linkTarget, pointLink, removeDurably, renameDurably, syncFolders, writeDurably } from './files.ts';
 import type { Root } from './root.ts';
@@ -57,23 +57,31 @@ export function releaseFolder(root: Root, digest: string): string {
   return join(root.releases, digest);
 }
 
-/** The bundle that `current` points at; null when there is none. */
+/** The bundle that `current` points at; null when there is none, also when something else stands there or the link leads elsewhere. */
 export async function runningDigest(root: Root): Promise<string | null> {
   const target = await linkTarget(root.current);
-  return target === null ? null : basename(target);
+  if (target === null) return null;
+  const digest = basename(target);
+  return resolve(root.folder, target) === releaseFolder(root, digest) && Digest.safeParse(digest).success ? digest : null;
 }
 
-/** Swaps `current` as one step; null takes it away. The link is relative, so that the root can be mounted elsewhere. */
+/**
+ * Swaps `current` as one step; null takes it away. The link is relative, so that the root can be mounted elsewhere. What somebody put in its place is set
+ * aside, not deleted.
+ */
 export async function pointCurrent(root: Root, digest: string | null, between?: () => void): Promise<void> {
-  if ((await runningDigest(root)) === digest) return;
+  const running = await runningDigest(root);
+  if (running === digest) return;
   if (digest === null) return removeDurably(root.current);
+  if (running === null && (await lstat(root.current).catch(() => null)) !== null)
+    await root.setAside(root.current, '"current" was not the link that the agent had made');
   await pointLink(root.current, join('releases', digest), between);
 }
 
 /** Copies what really runs, tampered or not, into `folder` as `<n>-<digest>` and removes all but the last copies. */
 export async function backUp(root: Root, folder: string, fault: Fault, keep = BACKUPS): Promise<void> {
   const digest = await runningDigest(root);
-  if (digest === null) return;
+  if (digest === null || !(await isFolder(releaseFolder(root, digest)))) return;
   const names = await backupNames(folder);
   const next = Number(names.at(-1)?.split('-')[0] ?? 0) + 1;
   const aside = join(folder, 'new.tmp');
@@ -84,15 +92,28 @@ export async function backUp(root: Root, folder: string, fault: Fault, keep = BA
   for (const name of names.slice(0, Math.max(0, names.length + 1 - keep))) await rm(join(folder, name), { recursive: true, force: true });
 }
 
+/** Whether the files of the release are there, so that `current` would not lead nowhere. */
+export async function hasRelease(root: Root, digest: string): Promise<boolean> {
+  return isFolder(releaseFolder(root, digest));
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null))?.isDirectory() ?? false;
+}
+
 async function backupNames(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => /^\d+-[0-9a-f]{64}$/.test(name)).sort();
 }
 
-/** Removes what no attempt and no way back needs: other releases, half-written ones, their archives, other downloads. */
+/** Names that the agent gives: of releases, archives, manifests, downloads, and the same half-written. */
+const OWN_NAME = /^(?:[0-9a-f]{64}(?:\.[a-z.]+)?|restored\.tmp)$/;
+
+/** Removes what no attempt and no way back needs: other releases, half-written ones, their archives, other downloads. Other names are not the agent's. */
 export async function tidy(root: Root, keep: (string | null)[]): Promise<void> {
   const kept = new Set([...keep, await runningDigest(root)]);
   for (const folder of [root.releases, root.bundles, root.staging]) {
     for (const name of await readdir(folder)) {
+      if (!OWN_NAME.test(name)) continue;
       const digest = name.split('.')[0] ?? '';
       const halfWritten = folder !== root.staging && name.endsWith('.tmp');
       if (halfWritten || !kept.has(digest)) await rm(join(folder, name), { recursive: true, force: true });

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Report } from '../src/wire/agent.ts';
 import { sha256Hex } from '../src/wire/bundle.ts';
 import { isNoSpace } from '../src/wire/no-space.ts';
-import { messageOf } from '../src/wire/problem.ts';
 import { AGENT_VERSION, type Agent } from './context.ts';
+import { describeDiskTrouble, isDiskTrouble } from './disk-trouble.ts';
 import type { Level } from './log.ts';
 import { runningDigest } from './release.ts';
 import type { Attempt } from './state.ts';
@@ -83,20 +83,27 @@ export function logReport(agent: Agent, level: Level, message: string, deploymen
   };
 }
 
-const NO_SPACE_EVERY_MS = 600_000;
-const toldOfNoSpace = new WeakMap<Agent, number>();
+const DISK_TROUBLE_EVERY_MS = 600_000;
+const reportedTrouble = new WeakMap<Agent, { atMs: number; message: string }>();
 
-/** Tells the server, now and then, of a disk that is full, if that is the error; only in memory, since nothing can be kept now. */
-export async function tellNoSpace(agent: Agent, error: unknown): Promise<void> {
-  if (!isNoSpace(error)) return;
-  const last = toldOfNoSpace.get(agent);
-  if (last !== undefined && performance.now() - last < NO_SPACE_EVERY_MS) return;
-  toldOfNoSpace.set(agent, performance.now());
-  await agent.outbox.add([logReport(agent, 'error', noSpaceMessage(error))]);
+/**
+ * Reports a disk that is full or cannot be written, if that is the error: another one at once, the same one every ten minutes. Only in memory, since
+ * nothing can be kept now.
+ */
+export async function reportDiskTrouble(agent: Agent, error: unknown): Promise<void> {
+  if (!isDiskTrouble(error)) return;
+  const message = await describeDiskTrouble(error);
+  const last = reportedTrouble.get(agent);
+  const isKnown = last !== undefined && (isNoSpace(error) || last.message === message);
+  if (isKnown && performance.now() - last.atMs < DISK_TROUBLE_EVERY_MS) return;
+  reportedTrouble.set(agent, { atMs: performance.now(), message });
+  await agent.outbox.add([logReport(agent, 'error', message)]);
 }
 
-export function noSpaceMessage(error: unknown): string {
-  return `The device's disk is full, nothing can be changed until there is room: ${messageOf(error)}`;
+/** Reports what was set aside since the last call. */
+export async function reportNotices(agent: Agent): Promise<void> {
+  const notices = agent.root.notices.splice(0);
+  await agent.outbox.add(notices.map((notice) => logReport(agent, 'warn', notice)));
 }
 
 function now(agent: Agent): string {

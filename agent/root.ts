@@ -1,9 +1,8 @@
-import { mkdir } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { lstat, mkdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { sha256Hex } from '../src/wire/bundle.ts';
-import { Problem } from '../src/wire/problem.ts';
-import { isCode } from './files.ts';
+import { lockRoot } from './lock.ts';
+import type { Log } from './log.ts';
+import { setAside } from './set-aside.ts';
 
 /**
  * Where an agent keeps things below its root:
@@ -13,7 +12,8 @@ import { isCode } from './files.ts';
  * - `backups/<n>-<digest>`, real copies of `current` from before the last changes; `drifted/` the same from before a repair
  * - `bundles/<digest>.tar` and `.json`: verified archive and manifest of each release, from which tampered files are restored
  * - `staging/`: downloads that have not been verified
- * - `identity.json`, `state.json`, `outbox.jsonl`
+ * - `identity.json`, `state.json`, `outbox.jsonl`, `agent.lock`
+ * - `<name>.set-aside-<time>`: what stood in the place of one of these and was not the agent's. The agent never deletes it.
  */
 export type Root = {
   folder: string;
@@ -27,50 +27,55 @@ export type Root = {
   identity: string;
   state: string;
   outbox: string;
-  close(): Promise<void>;
+  /** What was set aside and is not reported yet. */
+  notices: string[];
+  /** Renames what is not the agent's and stands in its way. `why` begins the line about it. */
+  setAside(path: string, why: string): Promise<void>;
+  close(): void;
 };
 
-/** Creates the folders and takes the root for this process. @throws Problem `root_in_use` when another agent runs on it. */
-export async function openRoot(path: string): Promise<Root> {
+/** @throws Problem `root_in_use` when another agent runs on it; an error of the disk */
+export async function openRoot(path: string, log: Log): Promise<Root> {
   const folder = resolve(path);
   const at = (name: string) => join(folder, name);
-  const folders = {
+  const notices: string[] = [];
+  const root: Root = {
+    folder,
+    current: at('current'),
     hooks: at('hooks'),
     releases: at('releases'),
     backups: at('backups'),
     drifted: at('drifted'),
     bundles: at('bundles'),
     staging: at('staging'),
-  };
-  await mkdir(folder, { recursive: true, mode: 0o755 });
-  for (const [name, path] of Object.entries(folders)) {
-    await mkdir(path, { recursive: true, mode: name === 'hooks' || name === 'releases' ? 0o755 : 0o700 });
-  }
-  const lock = await takeRoot(folder);
-  return {
-    folder,
-    ...folders,
-    current: at('current'),
     identity: at('identity.json'),
     state: at('state.json'),
     outbox: at('outbox.jsonl'),
-    close: () => new Promise((done) => (lock === null ? done() : lock.close(() => done()))),
+    notices,
+    async setAside(path, why) {
+      const as = await setAside(path);
+      log('warn', why, { path, as });
+      notices.push(`${why}: "${path}" was renamed to "${as}"`);
+    },
+    close: () => lock.close(),
   };
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  const lock = await lockRoot(at('agent.lock'), log);
+  try {
+    await ensureFolders(root);
+    return root;
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
 }
 
-/** A socket name in Linux's abstract namespace: one owner at a time, and the kernel frees it however the process ends. */
-function takeRoot(folder: string): Promise<Server | null> {
-  if (process.platform !== 'linux') return Promise.resolve(null);
-  return new Promise((done, fail) => {
-    const lock = createServer((socket) => socket.destroy());
-    lock.unref();
-    lock.once('error', (cause) =>
-      fail(
-        isCode(cause, 'EADDRINUSE')
-          ? new Problem('root_in_use', `Cannot start in "${folder}": another agent runs there`, { cause })
-          : cause,
-      ),
-    );
-    lock.listen(`\0bellwether-agent:${sha256Hex(folder).slice(0, 32)}`, () => done(lock));
-  });
+/** Makes the folders that are missing. What stands in the place of one and is none (a file, a link that leads nowhere) is set aside. */
+export async function ensureFolders(root: Root): Promise<void> {
+  for (const name of ['hooks', 'releases', 'backups', 'drifted', 'bundles', 'staging'] as const) {
+    const path = root[name];
+    if ((await stat(path).catch(() => null))?.isDirectory()) continue;
+    if ((await lstat(path).catch(() => null)) !== null) await root.setAside(path, `"${name}" was no folder`);
+    await mkdir(path, { recursive: true, mode: name === 'hooks' || name === 'releases' ? 0o755 : 0o700 });
+  }
 }

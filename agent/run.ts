@@ -4,10 +4,11 @@ import { createCommands } from './commands.ts';
 import { type AgentConfig, readAgentConfig } from './config.ts';
 import type { Agent } from './context.ts';
 import { createDriftCheck, watchDrift } from './drift.ts';
+import { instanceOf } from './instance.ts';
 import { createLog } from './log.ts';
-import { openAgent } from './open.ts';
+import { openAgent, untilDiskAnswers } from './open.ts';
 import { pollDesired } from './poll.ts';
-import { openRoot } from './root.ts';
+import { openRoot, type Root } from './root.ts';
 import { openServer } from './server.ts';
 import { beat } from './telemetry.ts';
 import { createWorker } from './worker.ts';
@@ -21,10 +22,13 @@ const DEFAULT_HEARTBEAT_SECONDS = 30;
 export async function runAgent(config: AgentConfig, signal: AbortSignal): Promise<void> {
   const log = createLog(config.logLevel, (line) => process.stderr.write(line));
   const fault = createFault(config.fault, () => process.kill(process.pid, 'SIGKILL'));
-  const root = await openRoot(config.root);
-  const server = openServer(config.server, config.proxies);
+  const server = openServer(config.server, await instanceOf(config.root), config.proxies);
+  const context = { config, server, log, fault };
+  let root: Root | null = null;
   try {
-    const agent = await openAgent({ config, server, log, fault }, root, signal);
+    const opened = await untilDiskAnswers(context, signal, () => openRoot(config.root, log));
+    root = opened;
+    const agent = await untilDiskAnswers(context, signal, () => openAgent(context, opened, signal));
     try {
       await runParts(agent, signal);
       await agent.journal.write(() => ({ stoppedCleanly: true }));
@@ -36,7 +40,7 @@ export async function runAgent(config: AgentConfig, signal: AbortSignal): Promis
     if (!signal.aborted) throw error;
   } finally {
     server.close();
-    await root.close();
+    root?.close();
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type EnrollRequest,
   EnrollResponse,
   INLINE_BYTES,
+  INSTANCE_HEADER,
   type Report,
   ReportsResponse,
   SigningKeysResponse,
@@ -44,7 +45,8 @@ export type AgentServer = {
   close(): void;
 };
 
-export function openServer(serverUrl: string, proxies?: Proxies): AgentServer {
+/** @param instance of this agent, for the service to notice a copy of it */
+export function openServer(serverUrl: string, instance: string, proxies?: Proxies): AgentServer {
   const base = new URL(`${serverUrl.replace(/\/+$/, '')}/agent/v1/`);
   const shared = openConnections(true, proxies);
   const call = (
@@ -57,7 +59,7 @@ export function openServer(serverUrl: string, proxies?: Proxies): AgentServer {
       method: 'GET',
       timeoutMs: REQUEST_TIMEOUT_MS,
       ...request,
-      headers: { ...identify(by), ...request.headers },
+      headers: { [INSTANCE_HEADER]: instance, ...identify(by), ...request.headers },
     });
   const url = (path: string) => new URL(path, base);
   return {

@@ -1,11 +1,11 @@
-import { readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { DriftPolicy, Report } from '../src/wire/agent.ts';
 import { ApplySpec, Digest } from '../src/wire/bundle.ts';
 import type { Fault } from './faults.ts';
 import { isCode, writeDurably } from './files.ts';
-import type { Log } from './log.ts';
 import type { Outbox } from './outbox.ts';
+import type { Root } from './root.ts';
 import { createTurn } from './signals.ts';
 
 /**
@@ -78,8 +78,9 @@ export type Journal = {
   write(change: (state: Readonly<AgentState>) => Partial<AgentState>, reports?: Report[]): Promise<void>;
 };
 
-export async function openJournal(path: string, outbox: Outbox, log: Log, fault: Fault): Promise<Journal> {
-  let state = await readState(path, log);
+export async function openJournal(root: Pick<Root, 'state' | 'setAside'>, outbox: Outbox, fault: Fault): Promise<Journal> {
+  const path = root.state;
+  let state = await readState(root);
   const inTurn = createTurn();
   await outbox.add(state.unsaid);
   return {
@@ -99,14 +100,12 @@ export async function openJournal(path: string, outbox: Outbox, log: Log, fault:
 }
 
 /** A state that cannot be read (a worn-out flash cell, say) is set aside: a device that never starts again could not be repaired from afar. */
-async function readState(path: string, log: Log): Promise<AgentState> {
+async function readState(root: Pick<Root, 'state' | 'setAside'>): Promise<AgentState> {
   try {
-    return AgentState.parse(JSON.parse(await readFile(path, 'utf8')));
+    return AgentState.parse(JSON.parse(await readFile(root.state, 'utf8')));
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return AgentState.parse({});
-    if (isCode(error, 'EACCES', 'EIO', 'EISDIR')) throw error;
-    log('error', 'the state file cannot be read and is set aside', { path });
-    await rename(path, `${path}.bad`);
+    if (isCode(error, 'EACCES', 'EPERM')) throw error;
+    if (!isCode(error, 'ENOENT')) await root.setAside(root.state, 'the state file could not be read');
     return AgentState.parse({});
   }
 }

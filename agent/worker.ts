@@ -5,7 +5,7 @@ import { backoffMs } from './backoff.ts';
 import { askDevice } from './busy.ts';
 import type { Agent } from './context.ts';
 import { type Plan, planNext, supersedes } from './plan.ts';
-import { tellNoSpace } from './reports.ts';
+import { reportDiskTrouble } from './reports.ts';
 import { createBell, pause } from './signals.ts';
 import type { Attempt } from './state.ts';
 
@@ -92,7 +92,7 @@ export function createWorker(agent: Agent): Worker {
         } catch (error) {
           if (signal.aborted) return;
           agent.log('error', 'cannot go on with the deployment yet', { error: messageOf(error) });
-          await tellNoSpace(agent, error);
+          await reportDiskTrouble(agent, error);
           await pause(Math.max(100, backoffMs(failures, Math.random())), signal);
           failures += 1;
         }

@@ -14,7 +14,7 @@ import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
 import { reconcileStatus } from './reconcile/status.ts';
 import { reconcileWorkspaces } from './reconcile/workspace.ts';
-import { dueRollouts, expire, findStrays, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
+import { dueRollouts, expire, findStrays, forgetClones, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
 import { evaluate } from './sweep/evaluate.ts';
 import { createPoll } from './sweep/poll.ts';
 import { dueReports } from './sweep/reports.ts';
@@ -61,6 +61,7 @@ export async function startController(controller: Controller): Promise<{ stop():
     dueRollouts,
     dueReports,
     offline,
+    forgetClones,
     expire,
     timeOut,
     retry,

@@ -1,6 +1,7 @@
 import { audit } from '../../src/audit/store.ts';
 import type { Db } from '../../src/db/connect.ts';
 import { transact, type Unit } from '../../src/db/transact.ts';
+import { convergeDevices } from '../../src/deployment/converge.ts';
 import { newId } from '../../src/ids.ts';
 import { replanMergeRequests } from '../../src/plan/store.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
@@ -8,8 +9,9 @@ import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
 import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
 import { isWithheld, policyFor, releaseSource } from '../../src/rollout/release.ts';
 import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
-import { lockSource, notePerDevice, recordCheck } from '../../src/source/store.ts';
+import { lockSource, noteFleet, recordCheck } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
+import { followMoves } from './moves.ts';
 import { convergeBound, forgetOldBundles } from './stale.ts';
 
 /** Writes a prepared commit: its verdict, its bundles, what becomes of each folder, and the rollout that brings it to devices. One transaction. */
@@ -47,12 +49,14 @@ async function writeRevision(
   const { tx } = unit;
   const owner = { organizationId: source.organizationId, sourceId: source.id };
   const broken = prepared.errors.length > 0;
+  let moved: string[] = [];
   const revisionId = await upsertRevision(tx, owner, { id: newId(), ref, prepared, verdict: 'invalid', timings });
   if (!broken) {
     await storeBundles(tx, source.organizationId, prepared);
     if (source.heldAt === null) await forgetOldBundles(unit, source, prepared, stale);
-    await storePaths(tx, owner, revisionId, prepared);
-    await notePerDevice(tx, source.id, prepared.perDevice);
+    const changed = await storePaths(tx, owner, revisionId, prepared);
+    moved = await followMoves(unit, source, prepared.commit.oid, changed);
+    await noteFleet(tx, source.id, prepared);
   }
   const invalidPaths = broken ? 0 : await countInvalidPaths(tx, owner);
   const verdict = verdictOf(source, prepared, broken, invalidPaths);
@@ -64,6 +68,7 @@ async function writeRevision(
     const policy = policyFor(source, prepared.rolloutPolicy);
     const rollout = await releaseSource(unit, source, { revisionId, commit: prepared.commit.oid, policy });
     if (rollout === null && prepared.perDevice) await convergeBound(unit, source, stale);
+    if (rollout === null && moved.length > 0) await convergeDevices(unit, source.organizationId, source.id, moved);
   }
   await recordCheck(tx, source, {
     status: statusOfVerdict(verdict),

@@ -5,8 +5,17 @@ import type { CommitStatus, Forge } from '../../src/forge/forge.ts';
 import { isForgeProblem } from '../../src/forge/problems.ts';
 import { forgeFor } from '../../src/forge/registry.ts';
 import { tellAgainSeconds } from '../../src/plan/retry.ts';
-import { isFinal, isMoving, rolloutStatus } from '../../src/plan/rollout-status.ts';
-import { failedBefore, isOutdone, noteTold, noteUntold, setStatusDue, type ToldStatus, toldStatus } from '../../src/plan/status-store.ts';
+import { isMoving, postPauseSeconds, progressPauseSeconds, rolloutStatus } from '../../src/plan/rollout-status.ts';
+import {
+  failedBefore,
+  isOutdone,
+  noteTold,
+  noteUntold,
+  postsOfCommit,
+  setStatusDue,
+  type ToldStatus,
+  toldStatus,
+} from '../../src/plan/status-store.ts';
 import { revisionOf } from '../../src/revision/store.ts';
 import { loadSnapshot } from '../../src/rollout/load.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
@@ -15,14 +24,10 @@ import type { Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 
-/** While it runs, at most one post per this. */
-const PAUSE_MS = 2_000;
-/** Devices' reports wake nobody here: of a rollout that moves the numbers are looked at this often. */
-const LOOK_SECONDS = 5;
 /** A status whose organization has no worker free is posted after this. */
 const BUSY_SECONDS = 1;
 
-/** Tells the git host how the rollout stands, as the status of its commit. Where no host can be told, nothing is done. */
+/** Posts at the git host how the rollout stands, as the status of its commit, as often as `postPauseSeconds` allows. Where no host can be told, nothing is done. */
 export async function reconcileStatus(controller: Controller, shares: Shares, id: string): Promise<void> {
   const { sql } = controller.store;
   const rollout = await rolloutById(sql, id);
@@ -31,12 +36,18 @@ export async function reconcileStatus(controller: Controller, shares: Shares, id
   const forge = forgeToTell(controller, source);
   if (forge === undefined || (await isOutdone(sql, rollout))) return forget(controller, rollout);
   const told = await toldStatus(sql, rollout);
-  const waitMs = waitingMs(rollout, told, Date.now());
-  if (waitMs > 0) return setStatusDue(sql, rollout, waitMs / 1000);
+  const now = Date.now();
+  const retryInSeconds = ((told?.retryAt?.getTime() ?? 0) - now) / 1000;
+  if (retryInSeconds > 0) return setStatusDue(sql, rollout, retryInSeconds);
   const status = rolloutStatus(rollout, await loadSnapshot(sql, rollout));
-  const lookInSeconds = isMoving(rollout) ? LOOK_SECONDS : null;
+  const posts = await postsOfCommit(sql, rollout);
+  // Devices' reports wake nobody here: the numbers of a rollout that moves are read again when they may be posted.
+  const lookInSeconds = isMoving(rollout) ? progressPauseSeconds(posts) : null;
   if (told?.state === status.state && told.description === status.description && told.failures === 0)
     return setStatusDue(sql, rollout, lookInSeconds);
+  const sinceSeconds = (now - (told?.postedAt?.getTime() ?? 0)) / 1000;
+  const waitSeconds = postPauseSeconds(rollout, status, told, posts) - sinceSeconds;
+  if (waitSeconds > 0) return setStatusDue(sql, rollout, waitSeconds);
   const giveBack = shares.take(rollout.organizationId);
   if (giveBack === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
   await tell(controller, rollout, { forge, status, told, lookInSeconds }).finally(giveBack);
@@ -56,12 +67,6 @@ export function forgeToTell(controller: Controller, source: Source): Forge | und
 /** Nobody is told any more. */
 async function forget(controller: Controller, rollout: Rollout): Promise<void> {
   if ((await toldStatus(controller.store.sql, rollout)) !== undefined) await setStatusDue(controller.store.sql, rollout, null);
-}
-
-function waitingMs(rollout: Rollout, told: ToldStatus | undefined, nowMs: number): number {
-  const retryMs = (told?.retryAt?.getTime() ?? 0) - nowMs;
-  const paused = isFinal(rollout) || told?.postedAt == null ? 0 : told.postedAt.getTime() + PAUSE_MS - nowMs;
-  return Math.max(0, retryMs, paused);
 }
 
 type Telling = { forge: Forge; status: CommitStatus; told: ToldStatus | undefined; lookInSeconds: number | null };

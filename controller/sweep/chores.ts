@@ -15,6 +15,7 @@ import {
   returnToGood,
 } from '../../src/deployment/store.ts';
 import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
+import { endClones } from '../../src/device/instances-store.ts';
 import { pruneLogLines } from '../../src/device/logs.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
 import { pruneEvents } from '../../src/event/store.ts';
@@ -95,6 +96,17 @@ export const offline: Chore = {
           data: { status: 'OFFLINE', syncStatus: device.syncStatus, connectivity: 'offline', lastSeenAt: device.lastSeenAt },
         });
       }
+    }),
+};
+
+/** Devices whose key one agent uses again: nothing is shown of the copy that was. */
+export const forgetClones: Chore = {
+  name: 'forget-clones',
+  everySeconds: 60,
+  run: ({ store }) =>
+    transact(store, async ({ tx, emit }) => {
+      for (const { organizationId, id } of await endClones(tx))
+        emit({ organizationId, type: 'device.clone_ended', subject: `device:${id}`, data: {} });
     }),
 };
 

@@ -32,6 +32,18 @@ export async function auditDevices(
     from unnest(${[...deviceIds]}::text[]) as id`;
 }
 
+/** One line for each of the devices, each with a detail of its own. */
+export async function auditEachDevice(
+  tx: Db,
+  entry: Omit<NewAuditEntry, 'subject' | 'detail'>,
+  devices: readonly { id: string; detail: Record<string, unknown> }[],
+): Promise<void> {
+  await tx`
+    insert into audit (organization_id, actor, action, subject, outcome, commit_oid, detail)
+    select ${entry.organizationId}::uuid, ${entry.actor}, ${entry.action}, 'device:' || id, ${entry.outcome}, ${entry.commitOid ?? null}, detail::jsonb
+    from unnest(${devices.map(({ id }) => id)}::text[], ${devices.map(({ detail }) => JSON.stringify(detail))}::text[]) as d (id, detail)`;
+}
+
 const columns = (sql: Db) =>
   sql`organization_id as "organizationId", id, at, actor, action, subject, outcome, commit_oid as "commitOid", detail`;
 

@@ -90,12 +90,20 @@ function registerTokens(tokens: Command, io: Terminal): void {
     .option('--expires-in <seconds>', 'default a day', positive)
     .option('--site <id>')
     .option('--source <id>', 'the source that they follow')
+    .option('--reenrol', 'also lets devices of that site and source in again that are registered already')
     .option('--label <key=value>', 'may be repeated', collectLabel);
   calling(enrol, io, async (call) => {
     const [uses, expiresInSeconds] = [call.text('uses'), call.text('expiresIn')].map((text) =>
       text === undefined ? undefined : Number(text),
     );
-    const wanted = { uses, expiresInSeconds, siteId: call.text('site'), sourceId: call.text('source'), labels: labelsOf(call) };
+    const wanted = {
+      uses,
+      expiresInSeconds,
+      siteId: call.text('site'),
+      sourceId: call.text('source'),
+      labels: labelsOf(call),
+      reenrol: call.flag('reenrol') ? true : undefined,
+    };
     showItem(call, await call.client.send('POST', '/enrolment-tokens', wanted));
   });
   calling(tokens.command('revoke <id>').description('the token stops working'), io, async (call) => {

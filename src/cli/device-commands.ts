@@ -139,6 +139,28 @@ function registerRegistry(devices: Command, io: Terminal): void {
   calling(devices.command('delete <id>').description('forget the device; what runs on it stays'), io, async (call) => {
     showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted');
   });
+  const reenrol = devices
+    .command('reenrol <id>')
+    .description('let a device in that was flashed again: it gets a new key, and its old ones end')
+    .option('--for <seconds>', 'how long it may take to come, default an hour', positive)
+    .option('--refuse', 'do not let it in');
+  calling(reenrol, io, async (call) => {
+    const path = pathOf(call, '/reenrolment');
+    if (call.flag('refuse')) return showItem(call, await call.client.send('DELETE', path), 'refused');
+    const seconds = call.text('for');
+    showItem(call, await call.client.send('POST', path, seconds === undefined ? {} : { seconds: Number(seconds) }), 'may enrol again');
+  });
+  const bind = devices
+    .command('bind <id>')
+    .description('follow another folder, or another source')
+    .option('--path <folder>', 'its folder in a fleet repository')
+    .option('--source <id>');
+  calling(bind, io, async (call) => {
+    const change = { path: call.text('path'), sourceId: call.text('source') };
+    if (change.path === undefined && change.sourceId === undefined)
+      throw new Problem('usage', 'Cannot bind the device: give --path, --source or both');
+    showItem(call, await call.client.send('PATCH', pathOf(call), change), 'bound');
+  });
   calling(devices.command('rotate-key <id>').description('a new key, shown once; the old one works for a while'), io, async (call) => {
     showItem(call, await call.client.send('POST', pathOf(call, '/keys')));
   });

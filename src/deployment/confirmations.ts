@@ -33,12 +33,12 @@ export function confirmEarly(sql: Db, intake: ReportIntake, gatherMs = REPORT_GA
     await intake.take(key.organizationId, key.deviceId, release(key)).catch(() => undefined);
   };
   return {
-    take: async (organizationId, deviceId, reports) => {
+    take: async (organizationId, deviceId, reports, sender) => {
       const key = { organizationId, deviceId };
       const deploymentId = confirmingOnly(reports);
       const isEarly = deploymentId !== null && (await isWanted({ ...key, deploymentId }));
       const all = [...release(key), ...reports];
-      if (!isEarly) return intake.take(organizationId, deviceId, all);
+      if (!isEarly) return intake.take(organizationId, deviceId, all, sender);
       held.set(nameOf(key), { key, reports: all, timer: setTimeout(writeHeld, gatherMs, key) });
       return [deploymentId];
     },

@@ -54,7 +54,15 @@ const MAX_ATTEMPTS = 5;
 const RETRY_BASE_SECONDS = 10;
 const RETRY_CAP_SECONDS = 15 * 60;
 /** Failures that the same bundle may survive next time; any other condemns the bundle on this device until it changes. */
-const PASSING_FAILURES = new Set(['download_failed', 'no_space', 'interrupted', 'confirm_timeout', 'timed_out', 'delivery_failed']);
+const PASSING_FAILURES = new Set([
+  'download_failed',
+  'no_space',
+  'root_unusable',
+  'interrupted',
+  'confirm_timeout',
+  'timed_out',
+  'delivery_failed',
+]);
 
 export type AfterFailure = { do: 'condemn' } | { do: 'retry'; inSeconds: number } | { do: 'give_up' };
 

@@ -2,6 +2,7 @@ import { type CommandMove, moveCommands } from '../command/store.ts';
 import type { Db } from '../db/connect.ts';
 import { type Store, transact, type Unit } from '../db/transact.ts';
 import { type Device, seedStatus } from '../device/device.ts';
+import { noteInstances, type Sender } from '../device/instances-store.ts';
 import { insertLogLines } from '../device/logs.ts';
 import { lockDevices } from '../device/store.ts';
 import { UUID } from '../ids.ts';
@@ -12,7 +13,7 @@ import { deploy } from './converge.ts';
 import { decideReports, type ReportOutcome } from './reports.ts';
 import { type Deployment, deferDeployments, deploymentsById, type Move, moveDeployments, noteLateFailures, returnToGood } from './store.ts';
 
-export type ReportBatch = { deviceId: string; reports: Report[] };
+export type ReportBatch = { deviceId: string; reports: Report[]; sender?: Sender | undefined };
 
 /** An attempt that came to its end, for logs and metrics. `durationMs`: since it was opened. */
 export type Ended = { deviceId: string; deploymentId: string; state: 'succeeded' | 'failed'; code: string | null; durationMs: number };
@@ -31,6 +32,11 @@ export async function ingestReports(store: Store, organizationId: string, batche
   return transact(store, async (unit) => {
     const reportsByDevice = mergeBatches(batches);
     const devices = await lockDevices(unit.tx, organizationId, [...reportsByDevice.keys()]);
+    await noteInstances(
+      unit,
+      devices,
+      new Map(batches.flatMap(({ deviceId, sender }) => (sender === undefined ? [] : [[deviceId, sender] as const]))),
+    );
     const deployments = await deploymentsById(unit.tx, organizationId, deploymentIdsIn(batches));
     const stillWanted = await timedOutButWanted(
       unit.tx,

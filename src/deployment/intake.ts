@@ -1,5 +1,6 @@
 import { isDatabaseAway } from '../db/away.ts';
 import type { Store } from '../db/transact.ts';
+import type { Sender } from '../device/instances-store.ts';
 import { faultPoint } from '../faults.ts';
 import { type Report, UNATTENDED } from '../wire/agent.ts';
 import { type Ended, ingestReports } from './ingest.ts';
@@ -11,12 +12,13 @@ import { type Ended, ingestReports } from './ingest.ts';
  */
 export type ReportIntake = {
   /** No reports at all still say that the device is there. @returns ids of the attempts whose `confirming` was accepted; resolves once everything is committed */
-  take(organizationId: string, deviceId: string, reports: Report[]): Promise<string[]>;
+  take(organizationId: string, deviceId: string, reports: Report[], sender?: Sender): Promise<string[]>;
 };
 
 type Waiting = {
   deviceId: string;
   reports: Report[];
+  sender: Sender | undefined;
   urgent: boolean;
   resolve: (confirmed: string[]) => void;
   reject: (error: unknown) => void;
@@ -69,12 +71,12 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
     else if (all) arm(organizationId, queue);
   };
   return {
-    take: (organizationId, deviceId, reports) =>
+    take: (organizationId, deviceId, reports, sender) =>
       new Promise((resolve, reject) => {
         const queue = queues.get(organizationId) ?? { waiting: [], inWork: new Set(), running: 0, timer: undefined };
         queues.set(organizationId, queue);
         const urgent = reports.some((report) => !UNATTENDED.includes(report.kind));
-        queue.waiting.push({ deviceId, reports, urgent, resolve, reject });
+        queue.waiting.push({ deviceId, reports, sender, urgent, resolve, reject });
         if (!isDue(queue)) arm(organizationId, queue);
         else if (queue.running < LANES) setImmediate(() => start(organizationId, queue, false));
       }),

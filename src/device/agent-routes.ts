@@ -1,21 +1,28 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { bundleManifest } from '../bundle/store.ts';
-import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
 import type { Env } from '../http/api.ts';
 import { bearerOf } from '../http/auth.ts';
 import { limitBody, readJson } from '../http/limits.ts';
 import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
-import { hashToken } from '../tokens.ts';
-import { EnrollRequest, type EnrollResponse, INLINE_BYTES, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
+import {
+  EnrollRequest,
+  type EnrollResponse,
+  INLINE_BYTES,
+  INSTANCE_HEADER,
+  type Report,
+  ReportsRequest,
+  type ReportsResponse,
+} from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { issueText } from '../wire/names.ts';
 import { desiredEtag } from './desired.ts';
+import { enrollDevice } from './enroll.ts';
 import { holdPoll, presentState, signedAnswer } from './held-polls.ts';
-import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
-import { mintKey, registerDevice } from './register.ts';
+import { readInstance } from './instance.ts';
+import type { Sender } from './instances-store.ts';
 
 /** Longest long poll: below the idle timeouts of usual proxies. */
 const MAX_WAIT_SECONDS = 55;
@@ -30,10 +37,12 @@ export function agentRoutes(services: Services): Hono<Env> {
   app.post('/enroll', limitBody(), async (c) => {
     const address = addressOf(c, services.config.TRUST_PROXY);
     services.limits.refusal.check(address);
-    const answer = await enroll(services, c.req.header('authorization'), await readJson(c)).catch((error: unknown) => {
-      if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
-      throw error;
-    });
+    const answer = await enroll(services, c.req.header('authorization'), await readJson(c), senderOf(services, c)).catch(
+      (error: unknown) => {
+        if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
+        throw error;
+      },
+    );
     return c.json(answer, 201);
   });
   app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
@@ -47,14 +56,20 @@ export function agentRoutes(services: Services): Hono<Env> {
   app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
     const device = c.get('device');
     const { reports } = parseReports(await readJson(c));
-    const confirmed = await admission.serve(device, () => services.intake.take(device.organizationId, device.deviceId, reports));
+    const sender = senderOf(services, c);
+    const confirmed = await admission.serve(device, () => services.intake.take(device.organizationId, device.deviceId, reports, sender));
     if (reports.some(endsAttempt)) admission.leave(device);
     return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
   });
   return app;
 }
 
-async function enroll({ store, signer }: Services, authorization: string | undefined, input: unknown): Promise<EnrollResponse> {
+async function enroll(
+  { store, signer }: Services,
+  authorization: string | undefined,
+  input: unknown,
+  sender: Sender,
+): Promise<EnrollResponse> {
   const token = bearerOf(authorization);
   const parsed = EnrollRequest.safeParse(input);
   if (!parsed.success)
@@ -62,31 +77,8 @@ async function enroll({ store, signer }: Services, authorization: string | undef
       'Cannot enrol: the request is not valid',
       parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) })),
     );
-  const wanted = parsed.data;
-  const enrolled = await transact(store, async (unit) => {
-    const hash = hashToken(token ?? '');
-    const reclaimed = await reclaimEnrolment(unit.tx, hash, wanted.deviceId);
-    if (reclaimed !== undefined) return { ...reclaimed, apiKey: await mintKey(unit, reclaimed.organizationId, wanted.deviceId) };
-    const grant = await useEnrolmentToken(unit.tx, hash);
-    if (grant === undefined)
-      throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired', { status: 401 });
-    const apiKey = await registerDevice(unit, {
-      organizationId: grant.organizationId,
-      id: wanted.deviceId,
-      name: wanted.name ?? wanted.deviceId,
-      type: wanted.type ?? 'device',
-      // What the token grants goes before what the device says of itself.
-      labels: { ...wanted.labels, ...grant.labels },
-      siteId: grant.siteId,
-      adapter: 'agent',
-      simulated: wanted.simulated ?? false,
-      sourceId: grant.sourceId,
-      following: grant.sourceId !== null,
-      enrolmentTokenId: grant.id,
-    });
-    return { organizationId: grant.organizationId, apiKey };
-  });
-  return { deviceId: wanted.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
+  const enrolled = await enrollDevice(store, token ?? '', parsed.data, sender);
+  return { deviceId: parsed.data.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
 }
 
 async function desired(services: Services, c: Context<Env>): Promise<Response> {
@@ -142,6 +134,10 @@ function rangeOf(
   const start = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
   const end = match[1] === '' || match[2] === '' ? size - 1 : Math.min(Number(match[2]), size - 1);
   return start >= size || start > end ? 'unsatisfiable' : [start, end];
+}
+
+function senderOf({ config }: Services, c: Context<Env>): Sender {
+  return { instance: readInstance(c.req.header(INSTANCE_HEADER)), address: addressOf(c, config.TRUST_PROXY) };
 }
 
 /** Nothing more is to come of it soon. */

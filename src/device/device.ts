@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DeviceId, LabelKey } from '../wire/agent.ts';
+import type { InstanceState } from './instance.ts';
 
 export type SyncStatus = 'unmanaged' | 'in_sync' | 'pending' | 'updating' | 'failed' | 'rolled_back' | 'drifted' | 'held';
 export const SYNC_STATUSES = [
@@ -25,7 +26,7 @@ export type Labels = z.infer<typeof Labels>;
 
 export type Hold = { at: string; by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null };
 
-export type Device = {
+export type Device = InstanceState & {
   organizationId: string;
   id: string;
   name: string;

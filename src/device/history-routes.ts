@@ -24,7 +24,11 @@ import { sourcePath } from '../revision/store.ts';
 import { newestRollout } from '../rollout/store.ts';
 import { sourceOf } from '../source/store.ts';
 import { listTelemetry } from '../telemetry/store.ts';
+import { nameOf } from './folders.ts';
+import { foldersNamed } from './folders-store.ts';
+import { instancesOf } from './instances-store.ts';
 import { listLogLines } from './logs.ts';
+import { reenrolmentOf } from './reenrolment-store.ts';
 import { DeviceParams } from './routes.ts';
 import { CommandView, DeploymentView, DeviceView, viewCommand, viewDeployment, viewDevice } from './schemas.ts';
 import { deviceById } from './store.ts';
@@ -86,7 +90,14 @@ export function deviceHistoryRoutes({ store }: Services) {
     const rollout = source === undefined ? undefined : await newestRollout(sql, organizationId, source.id);
     const siteHold = device.siteId === null ? null : await siteHoldOf(sql, organizationId, device.siteId);
     const failures = await failuresForDevice(sql, organizationId, id);
-    return { device, source, path, deployment, failures, retryAt: latest?.retryAt ?? null, rollout, siteHold };
+    const isLost = source !== undefined && device.path !== null && (path === undefined || path.verdict === 'missing');
+    const namesakes = isLost ? await foldersNamed(sql, { organizationId, sourceId: source.id }, [nameOf(device.path ?? '')]) : [];
+    const instances = device.clonedSince === null ? [] : ((await instancesOf(sql, organizationId, [id])).get(id) ?? []);
+    return {
+      ...{ device, source, path, deployment, failures, retryAt: latest?.retryAt ?? null, rollout, siteHold, instances, now: new Date() },
+      namesakes: namesakes.map((folder) => folder.path),
+      reenrolment: await reenrolmentOf(sql, organizationId, id),
+    };
   };
   const blockersOf = (seen: Awaited<ReturnType<typeof snapshot>>) =>
     why(seen).map((blocker) => ({ ...blocker, since: blocker.since?.toISOString() ?? null }));

@@ -3,6 +3,7 @@ import { convergeDevices } from '../deployment/converge.ts';
 import { Problem } from '../errors.ts';
 import { hashToken, last4, mintToken } from '../tokens.ts';
 import type { FieldError } from '../wire/problem.ts';
+import { usualFolder } from './folders.ts';
 import type { Row, WantedDevice } from './import-rows.ts';
 import { RESERVED_IDS } from './register.ts';
 import type { NewDevice } from './store.ts';
@@ -87,13 +88,13 @@ function refuse({ accepted, refused }: Rows, errorsOf: (wanted: Wanted) => Field
   return next;
 }
 
-type Layouts = ReadonlyMap<string, 'repo' | 'fleet'>;
+type Layouts = ReadonlyMap<string, { layout: 'repo' | 'fleet'; patterns: string[] | null }>;
 
 async function sourceLayouts({ tx }: Unit, organizationId: string): Promise<Layouts> {
   const rows = await tx<
-    { id: string; layout: 'repo' | 'fleet' }[]
-  >`select id, layout from sources where organization_id = ${organizationId}`;
-  return new Map(rows.map(({ id, layout }) => [id, layout]));
+    { id: string; layout: 'repo' | 'fleet'; patterns: string[] | null }[]
+  >`select id, layout, device_patterns as patterns from sources where organization_id = ${organizationId}`;
+  return new Map(rows.map(({ id, ...source }) => [id, source]));
 }
 
 async function siteIds({ tx }: Unit, organizationId: string): Promise<ReadonlySet<string>> {
@@ -102,22 +103,23 @@ async function siteIds({ tx }: Unit, organizationId: string): Promise<ReadonlySe
 }
 
 /** Folders of the devices' own names, by source and device; joined on the name, since a comparison of all with all would take minutes. */
-async function folderPaths({ tx }: Unit, organizationId: string, wanted: readonly Wanted[]): Promise<ReadonlyMap<string, string>> {
+async function folderPaths({ tx }: Unit, organizationId: string, wanted: readonly Wanted[]): Promise<ReadonlyMap<string, string[]>> {
   const bound = wanted.map(({ device }) => device).filter(({ sourceId, path }) => sourceId !== null && (path ?? null) === null);
-  const rows = await tx<{ sourceId: string; id: string; path: string }[]>`
-    select distinct on (p.source_id, w.id) p.source_id as "sourceId", w.id, p.path
+  const rows = await tx<{ sourceId: string; id: string; paths: string[] }[]>`
+    select p.source_id as "sourceId", w.id, array_agg(distinct p.path) as paths
     from unnest(${bound.map((d) => d.sourceId)}::uuid[], ${bound.map((d) => d.id)}::text[]) as w (source_id, id)
     join source_paths p on p.source_id = w.source_id and regexp_replace(p.path, '^.*/', '') = w.id
     where p.organization_id = ${organizationId} and p.verdict <> 'missing'
-    order by p.source_id, w.id, length(p.path)`;
-  return new Map(rows.map(({ sourceId, id, path }) => [`${sourceId} ${id}`, path]));
+    group by p.source_id, w.id`;
+  return new Map(rows.map(({ sourceId, id, paths }) => [`${sourceId} ${id}`, paths]));
 }
 
 /** As for one device that names none. */
-function defaultPath({ id, sourceId }: WantedDevice, layouts: Layouts, folders: ReadonlyMap<string, string>): string | null {
+function defaultPath({ id, sourceId }: WantedDevice, layouts: Layouts, folders: ReadonlyMap<string, string[]>): string | null {
   if (sourceId === null) return null;
-  if (layouts.get(sourceId) === 'repo') return '';
-  return folders.get(`${sourceId} ${id}`) ?? `devices/${id}`;
+  const source = layouts.get(sourceId);
+  if (source?.layout === 'repo') return '';
+  return usualFolder(id, folders.get(`${sourceId} ${id}`) ?? [], source?.patterns ?? []);
 }
 
 /** In the order of their ids, so that two imports cannot lock each other out. @returns the ids that there were not */

@@ -38,15 +38,30 @@ export type EnrolmentToken = {
   labels: Record<string, string>;
 };
 
+type NewEnrolmentToken = EnrolmentToken & {
+  hash: Buffer;
+  last4: string;
+  uses: number;
+  expiresAt: Date;
+  /** Lets devices in again that are registered already. */
+  reenrol: boolean;
+};
+
 /**
  * Whether the token made this device and nobody has used the device's key since: the device was cut off before it could keep the key. Its keys
- * stop working, as nobody has them.
+ * stop working, as nobody has them. Where the agent that enrolled said on which machine it runs, another machine does not take its place.
  */
-export async function reclaimEnrolment(tx: Db, hash: Buffer, deviceId: string): Promise<{ organizationId: string } | undefined> {
+export async function reclaimEnrolment(
+  tx: Db,
+  hash: Buffer,
+  deviceId: string,
+  machine: string | null,
+): Promise<{ organizationId: string } | undefined> {
   const [row] = await tx<{ organizationId: string }[]>`
     select d.organization_id as "organizationId" from enrolment_tokens t
     join devices d on d.organization_id = t.organization_id and d.enrolment_token_id = t.id and d.id = ${deviceId}
-    where t.hash = ${hash} and t.expires_at > now() and d.last_seen_at is null for update of d`;
+    where t.hash = ${hash} and t.expires_at > now() and d.last_seen_at is null
+      and (d.instance is null or split_part(d.instance, '.', 1) = ${machine}) for update of d`;
   if (row !== undefined) await tx`delete from device_keys where organization_id = ${row.organizationId} and device_id = ${deviceId}`;
   return row;
 }
@@ -59,12 +74,9 @@ export async function useEnrolmentToken(tx: Db, hash: Buffer): Promise<Enrolment
   return row;
 }
 
-export async function insertEnrolmentToken(
-  tx: Db,
-  token: EnrolmentToken & { hash: Buffer; last4: string; uses: number; expiresAt: Date },
-): Promise<void> {
+export async function insertEnrolmentToken(tx: Db, token: NewEnrolmentToken): Promise<void> {
   await tx`
-    insert into enrolment_tokens (organization_id, id, hash, last4, site_id, source_id, labels, uses_left, expires_at)
+    insert into enrolment_tokens (organization_id, id, hash, last4, site_id, source_id, labels, uses_left, expires_at, reenrol)
     values (${token.organizationId}, ${token.id}, ${token.hash}, ${token.last4}, ${token.siteId}, ${token.sourceId}, ${tx.json(token.labels)},
-            ${token.uses}, ${token.expiresAt})`;
+            ${token.uses}, ${token.expiresAt}, ${token.reenrol})`;
 }

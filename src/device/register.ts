@@ -2,6 +2,8 @@ import type { Unit } from '../db/transact.ts';
 import { convergeDevice } from '../deployment/converge.ts';
 import { conflict, invalid } from '../errors.ts';
 import { hashToken, last4, mintToken } from '../tokens.ts';
+import { usualFolder } from './folders.ts';
+import { foldersNamed } from './folders-store.ts';
 import { expireOlderKeys, insertDeviceKey } from './keys.ts';
 import { insertDevice, type NewDevice } from './store.ts';
 
@@ -47,18 +49,19 @@ export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'>
 export async function defaultPath(unit: Unit, organizationId: string, sourceId: string | null, deviceId: string): Promise<string | null> {
   if (sourceId === null) return null;
   const [source] = await unit.tx<
-    { layout: 'repo' | 'fleet' }[]
-  >`select layout from sources where organization_id = ${organizationId} and id = ${sourceId}`;
+    { layout: 'repo' | 'fleet'; patterns: string[] | null }[]
+  >`select layout, device_patterns as patterns from sources where organization_id = ${organizationId} and id = ${sourceId}`;
   if (source === undefined)
     throw invalid(`Cannot bind device "${deviceId}": there is no source "${sourceId}"`, [
       { pointer: '/sourceId', detail: 'no such source' },
     ]);
   if (source.layout === 'repo') return '';
-  // A folder of the device's own name, wherever fleet.yaml puts device folders; else the usual place, where it may appear later.
-  const [folder] = await unit.tx<{ path: string }[]>`
-    select path from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} and verdict <> 'missing'
-      and (path = ${deviceId} or right(path, length(${deviceId}) + 1) = '/' || ${deviceId}) order by length(path) limit 1`;
-  return folder?.path ?? `devices/${deviceId}`;
+  const namesakes = await foldersNamed(unit.tx, { organizationId, sourceId }, [deviceId]);
+  return usualFolder(
+    deviceId,
+    namesakes.map(({ path }) => path),
+    source.patterns ?? [],
+  );
 }
 
 /** @throws Problem `invalid_request` */

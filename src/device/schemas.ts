@@ -23,7 +23,8 @@ const fields = {
   adapter: z.string().min(1).max(40),
   sourceId: z.uuid().nullable(),
   path: RepositoryPath.nullable().openapi({
-    description: "Folder in the source's repository; for layout fleet the default is devices/<id>, for layout repo the root",
+    description:
+      "Folder in the source's repository; for layout fleet the default is the folder of the device's id, else where fleet.yaml puts new ones; for layout repo the root",
   }),
 };
 
@@ -70,6 +71,7 @@ export const DeviceView = z
     lastGood: z.object({ bundle: z.string(), revisionId: z.string().nullable() }).nullable(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
     hold: z.object({ at: z.string(), by: z.string(), reason: z.string(), untilNewerRevision: z.boolean() }).nullable(),
+    clonedSince: time.nullable().openapi({ description: "Since when two agents use the device's key in turn; null: one does" }),
     createdAt: time,
     updatedAt: time,
   })
@@ -102,6 +104,7 @@ export function viewDevice(device: Device): z.output<typeof DeviceView> {
     lastGood: device.goodBundle === null ? null : { bundle: device.goodBundle, revisionId: device.goodRevisionId },
     error: device.errorCode === null ? null : { code: device.errorCode, detail: device.errorDetail ?? '' },
     hold: hold === null ? null : { at: hold.at, by: hold.by, reason: hold.reason, untilNewerRevision: hold.untilNewerRevision },
+    clonedSince: device.clonedSince?.toISOString() ?? null,
     createdAt: device.createdAt.toISOString(),
     updatedAt: device.updatedAt.toISOString(),
   };

@@ -12,7 +12,8 @@ const columns = (sql: Db) => sql`
   d.agent_version as "agentVersion", d.error_code as "errorCode", d.error_detail as "errorDetail",
   case when d.held_at is not null then jsonb_build_object('at', d.held_at, 'by', d.held_by, 'reason', d.hold_reason,
     'untilNewerRevision', d.hold_until_newer, 'revisionId', d.hold_revision_id) end as hold,
-  d.version, d.created_at as "createdAt", d.updated_at as "updatedAt"`;
+  d.instance, d.instance_since as "instanceSince", d.instance_returns as "instanceReturns", d.instance_returned_at as "instanceReturnedAt",
+  d.cloned_since as "clonedSince", d.version, d.created_at as "createdAt", d.updated_at as "updatedAt"`;
 
 export async function deviceById(sql: Db, organizationId: string, id: string): Promise<Device | undefined> {
   const [row] = await sql<Device[]>`select ${columns(sql)} from devices d where d.organization_id = ${organizationId} and d.id = ${id}`;

@@ -4,6 +4,8 @@ import type { SourcePath } from '../revision/store.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import type { Source } from '../source/source.ts';
 import type { Device } from './device.ts';
+import { describeClones, type SeenInstance } from './instances-store.ts';
+import type { Reenrolment } from './reenrolment-store.ts';
 
 /** One reason why a device does not run what Git says. `unblockedBy`: who or what can end it. */
 export type Blocker = { code: string; detail: string; since: Date | null; unblockedBy: string };
@@ -21,11 +23,19 @@ export type WhySnapshot = {
   failures: readonly ShownFailure[];
   /** Of the site where it stands. */
   siteHold: { name: string; at: Date; by: string; reason: string } | null;
+  now: Date;
+  /** Folders of the source's head with the name of the device's folder. */
+  namesakes: readonly string[];
+  /** A machine that enrols as this device. */
+  reenrolment: Reenrolment | undefined;
+  /** Agents that spoke with the device's key, the last first. */
+  instances: readonly SeenInstance[];
 };
 
 /** The chain of blockers, first one first; empty when the device runs its folder's bundle of the source's head. Pure. */
 export function why(snapshot: WhySnapshot): Blocker[] {
   const blockers = [
+    ...identityBlockers(snapshot),
     ...bindingBlockers(snapshot),
     ...sourceBlockers(snapshot),
     ...holdBlockers(snapshot),
@@ -34,6 +44,36 @@ export function why(snapshot: WhySnapshot): Blocker[] {
     ...driftBlockers(snapshot.device),
     ...failureBlockers(snapshot),
   ];
+  return blockers;
+}
+
+/** A request to enrol again that is older is of a machine that has given up. */
+const REQUEST_COUNTS_MS = 86_400_000;
+
+/** Who is behind the device's id. */
+function identityBlockers({ device, reenrolment, instances, now }: WhySnapshot): Blocker[] {
+  const blockers: Blocker[] = [];
+  const asked = reenrolment?.lastRequestedAt;
+  if (
+    asked != null &&
+    asked.getTime() > now.getTime() - REQUEST_COUNTS_MS &&
+    !(reenrolment?.allowedUntil && reenrolment.allowedUntil > now)
+  ) {
+    const machine = reenrolment?.machine == null ? 'A machine' : `Machine ${reenrolment.machine}`;
+    blockers.push({
+      code: 'reenrolment_requested',
+      detail: `${machine} at ${reenrolment?.address} enrols as "${device.id}", which is registered, and is not let in`,
+      since: reenrolment?.requestedAt ?? null,
+      unblockedBy: `an operator: devices reenrol ${device.id} if it is this device flashed again, with --refuse if not`,
+    });
+  }
+  if (device.clonedSince !== null)
+    blockers.push({
+      code: 'cloned',
+      detail: describeClones(instances),
+      since: device.clonedSince,
+      unblockedBy: 'stopping the copy: empty its root (hooks aside) and enrol it under an id of its own',
+    });
   return blockers;
 }
 
@@ -60,7 +100,8 @@ function bindingBlockers({ device, source }: WhySnapshot): Blocker[] {
   return [];
 }
 
-function sourceBlockers({ source, path, device }: WhySnapshot): Blocker[] {
+function sourceBlockers(snapshot: WhySnapshot): Blocker[] {
+  const { source, path, device } = snapshot;
   if (source === undefined) return [];
   const blockers: Blocker[] = [];
   if (source.errorCode !== null) {
@@ -84,12 +125,19 @@ function sourceBlockers({ source, path, device }: WhySnapshot): Blocker[] {
   if (path === undefined && source.headCommit !== null && source.status !== 'invalid') {
     blockers.push({
       code: 'folder_missing',
-      detail: `"${device.path}" is no device folder of source "${source.name}"`,
+      detail: `"${device.path}" is no device folder of source "${source.name}"${ofThatName(snapshot)}`,
       since: source.lastSyncedAt,
-      unblockedBy: 'a commit that adds it, or another path',
+      unblockedBy: `a commit that adds it, or another path: devices bind ${device.id} --path <folder>`,
     });
   }
-  return [...blockers, ...verdictBlockers(source, path)];
+  return [...blockers, ...verdictBlockers(snapshot, source)];
+}
+
+/** Why the device did not follow: nobody chooses between several. */
+function ofThatName({ namesakes }: WhySnapshot): string {
+  if (namesakes.length === 0) return '';
+  const shown = namesakes.slice(0, 5).join(', ');
+  return `; folders of that name: ${shown}${namesakes.length > 5 ? `, and ${namesakes.length - 5} more` : ''}`;
 }
 
 function sourceRemedy(code: string): string {
@@ -101,7 +149,8 @@ function sourceRemedy(code: string): string {
   return 'the git host; it is tried again by itself';
 }
 
-function verdictBlockers(source: Source, path: SourcePath | undefined): Blocker[] {
+function verdictBlockers(snapshot: WhySnapshot, source: Source): Blocker[] {
+  const { path, device } = snapshot;
   if (path?.isStale) {
     return [
       {
@@ -116,9 +165,9 @@ function verdictBlockers(source: Source, path: SourcePath | undefined): Blocker[
     return [
       {
         code: 'folder_removed',
-        detail: `The head of "${source.name}" no longer has "${path.path}"; the device keeps what it runs`,
+        detail: `The head of "${source.name}" no longer has "${path.path}"; the device keeps what it runs${ofThatName(snapshot)}`,
         since: path.updatedAt,
-        unblockedBy: 'a commit that restores it, or another binding',
+        unblockedBy: `a commit that restores it, or another binding: devices bind ${device.id} --path <folder>`,
       },
     ];
   }

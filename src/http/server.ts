@@ -13,6 +13,7 @@ import { deviceHistoryRoutes } from '../device/history-routes.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from '../device/import-routes.ts';
 import { devicePreviewRoutes } from '../device/preview-routes.ts';
 import { createPreviews, type Previews } from '../device/previews.ts';
+import { reenrolmentRoutes } from '../device/reenrolment-routes.ts';
 import { deviceRoutes } from '../device/routes.ts';
 import { seedDashboardRoutes, seedSiteRoutes } from '../device/seed-operator-routes.ts';
 import { seedDeviceRoutes } from '../device/seed-routes.ts';
@@ -84,6 +85,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deviceRoutes,
     deviceImportRoutes,
     deviceActionRoutes,
+    reenrolmentRoutes,
     deviceHistoryRoutes,
     seedSiteRoutes,
     organizationRoutes,

@@ -50,6 +50,9 @@ const NewEnrolmentToken = z
     siteId: z.uuid().nullable().default(null),
     sourceId: z.uuid().nullable().default(null).openapi({ description: 'Devices that enrol follow this source' }),
     labels: Labels.default({}),
+    reenrol: z.boolean().default(false).openapi({
+      description: 'Lets devices of its source and site in again that are registered already: whoever has the token can take their place',
+    }),
   })
   .openapi('NewEnrolmentToken');
 const MintedEnrolmentToken = z

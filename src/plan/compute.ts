@@ -12,7 +12,7 @@ import { checkWaves, type PolicyWarning } from '../rollout/wave-check.ts';
 import { prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
-import { devicesOf, foldersAfter, knownFolders } from './load.ts';
+import { bindAfter, devicesOf, foldersAfter, knownFolders } from './load.ts';
 import { type Outline, outline, type PlannedDevice } from './plan.ts';
 
 /** What would become of a source's devices if a commit became its head. Nothing in it is secret. */
@@ -66,12 +66,13 @@ export async function computePlan(
   const prepared = await prepareAgainst(means, source, head, { mirror, signal });
   const policy = policyFor(source, prepared.rolloutPolicy);
   const place = source.policyFrom === 'source' ? null : prepared.rolloutPlace;
-  const [devices, known, waiting] = await Promise.all([
+  const [bound, known, waiting] = await Promise.all([
     devicesOf(sql, owner),
     knownFolders(sql, owner),
     loadBlockers(sql, { ...owner, policy, kind: 'revision' }),
   ]);
   const folders = foldersAfter(known, prepared);
+  const devices = layout === 'fleet' ? bindAfter(bound, folders, prepared) : bound;
   const blockers = waiting.map((blocker) => ({ ...blocker, until: null }));
   const result = outline({ layout, allOrNothing, errors: prepared.errors, folders, devices, policy, blockers }, now);
   const changing = result.devices.filter(({ from, to }) => from !== to).flatMap(({ from, to }) => [from, to]);

@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import { followFolders } from '../device/folders.ts';
 import { isBlamed, type PreparedPath, type PreparedRevision } from '../revision/revision.ts';
 import type { FolderVerdict, PlanDevice, PlanFolder } from './plan.ts';
 
@@ -56,6 +57,22 @@ export function foldersAfter(known: readonly KnownFolder[], prepared: PreparedRe
       .filter(({ path }) => !seen.has(path))
       .map((path) => ({ path: path.path, released: null, candidate: null, settled: false, before: null, after: outcomeOf(path) })),
   ];
+}
+
+/** The devices with the folders that they would be bound to: they follow those that the commit moves. */
+export function bindAfter(devices: readonly PlanDevice[], folders: readonly PlanFolder[], prepared: PreparedRevision): PlanDevice[] {
+  if (prepared.errors.length > 0) return [...devices];
+  const read = new Set(prepared.paths.map(({ path }) => path));
+  const present = folders.filter(({ path, after }) => after.verdict !== 'missing' || read.has(path));
+  const known = new Set(present.map(({ path }) => path));
+  const bound = new Set(devices.map(({ path }) => path));
+  const isNew = ({ before }: PlanFolder) => before === null || before.verdict === 'missing';
+  const moves = followFolders(
+    devices.filter(({ path }) => !known.has(path)),
+    present.map((folder) => ({ path: folder.path, isNew: isNew(folder), isTaken: bound.has(folder.path) })),
+  );
+  const targets = new Map(moves.map(({ id, to }) => [id, to]));
+  return devices.map((device) => ({ ...device, path: targets.get(device.id) ?? device.path }));
 }
 
 /** Of what depends on a device that is not there yet nobody says that it is wrong. */

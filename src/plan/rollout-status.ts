@@ -55,6 +55,37 @@ export function isFinal({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'completed' || state === 'aborted' || state === 'reverted' || state === 'superseded';
 }
 
+/** Shortest pause between two posts, and between two that say the same word, seconds. */
+const PAUSE_SECONDS = 2;
+const PROGRESS_SECONDS = 5;
+/** So many posts of a commit come at the short pause; after each one more, the next waits half as long again. */
+const QUICK_POSTS = 8;
+const GROWTH = 1.5;
+/** GitHub takes 1,000 statuses of a commit and context, other hosts as many or more. What is left above this is for the last words of rollouts. */
+const MOST_POSTS = 300;
+/** Without end a number is no interval of PostgreSQL. */
+const LONGEST_PAUSE_SECONDS = 30 * 86_400;
+
+type Posted = { state: CommitStatus['state'] | null; postedAt: Date | null };
+
+/**
+ * Seconds until a status may be posted, counted from the last post: bounded per commit, so that the host still takes the last, deciding one. That one never
+ * waits, another state of the commit waits 2 s, and progress waits longer with every post: some 40 in a month. Pure.
+ * @param posts of this source about the commit so far, by all its rollouts
+ */
+export function postPauseSeconds(rollout: Pick<Rollout, 'state'>, status: CommitStatus, last: Posted | undefined, posts: number): number {
+  if (isFinal(rollout)) return 0;
+  if (posts >= MOST_POSTS) return LONGEST_PAUSE_SECONDS;
+  if (last?.postedAt == null) return 0;
+  if (last.state !== status.state) return PAUSE_SECONDS;
+  return progressPauseSeconds(posts);
+}
+
+/** Seconds between two posts that differ in numbers or reasons alone. */
+export function progressPauseSeconds(posts: number): number {
+  return Math.min(LONGEST_PAUSE_SECONDS, PROGRESS_SECONDS * GROWTH ** Math.max(0, posts - QUICK_POSTS));
+}
+
 function unreachable(state: never): never {
   throw new Error(`unknown rollout state ${String(state)}`);
 }

@@ -22,6 +22,18 @@ export async function toldStatus(sql: Db, { organizationId, id }: Key): Promise<
   return row;
 }
 
+/** Statuses of the rollout's commit that the host has taken from this source, of all rollouts. */
+export async function postsOfCommit(
+  sql: Db,
+  { organizationId, sourceId, revisionId }: Pick<Rollout, 'organizationId' | 'sourceId' | 'revisionId'>,
+): Promise<number> {
+  const [row] = await sql<[{ posts: number }]>`
+    select coalesce(sum(s.posts), 0)::int as posts from rollouts r
+    join rollout_statuses s on s.organization_id = r.organization_id and s.rollout_id = r.id
+    where r.organization_id = ${organizationId} and r.source_id = ${sourceId} and r.revision_id = ${revisionId}`;
+  return row.posts;
+}
+
 /** Whether another rollout has taken the commit's status over. */
 export async function isOutdone(sql: Db, { organizationId, id }: Key): Promise<boolean> {
   const rows = await sql`
@@ -38,10 +50,10 @@ export async function noteTold(
   lookInSeconds: number | null,
 ): Promise<void> {
   await tx`
-    insert into rollout_statuses (organization_id, rollout_id, state, description, posted_at, due_at)
-    values (${organizationId}, ${id}, ${told.state}, ${told.description}, now(), now() + make_interval(secs => ${lookInSeconds}))
+    insert into rollout_statuses (organization_id, rollout_id, state, description, posted_at, posts, due_at)
+    values (${organizationId}, ${id}, ${told.state}, ${told.description}, now(), 1, now() + make_interval(secs => ${lookInSeconds}))
     on conflict (organization_id, rollout_id) do update set state = excluded.state, description = excluded.description, posted_at = now(),
-      failures = 0, error_code = null, error_detail = null, retry_at = null, due_at = excluded.due_at`;
+      posts = rollout_statuses.posts + 1, failures = 0, error_code = null, error_detail = null, retry_at = null, due_at = excluded.due_at`;
 }
 
 /** @param retryInSeconds null: given up until something happens */

@@ -69,7 +69,8 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
     const rollout = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
     const perDevice = plan.fleet !== null && dependsOnDevices(plan.fleet);
     const { policy: rolloutPolicy = null, place: rolloutPlace = null } = rollout ?? {};
-    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, rolloutPlace, perDevice };
+    const devicePatterns = plan.fleet?.devices ?? null;
+    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, rolloutPlace, perDevice, devicePatterns };
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== 'revision_too_large') throw error;
     return {
@@ -92,6 +93,7 @@ function emptyRevision(commit: CommitInfo): PreparedRevision {
     rolloutPolicy: null,
     rolloutPlace: null,
     perDevice: false,
+    devicePatterns: null,
   };
 }
 

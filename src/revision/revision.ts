@@ -102,6 +102,8 @@ export type PreparedRevision = {
   rolloutPlace: RolloutPlace | null;
   /** What folders give may depend on the devices that are bound to them: a change of those evaluates their folders again. */
   perDevice: boolean;
+  /** Where fleet.yaml puts device folders; null with layout `repo`, and when the revision is invalid. */
+  devicePatterns: string[] | null;
 };
 
 /** What was prepared before, so that only what changed is read again. null: everything is read. */

@@ -210,26 +210,39 @@ function chunked<T>(items: readonly T[]): T[][] {
   return Array.from({ length: Math.ceil(items.length / CHUNK) }, (_, index) => items.slice(index * CHUNK, (index + 1) * CHUNK));
 }
 
+/** Whether folders came, and which went. */
+export type FolderSetChange = { appeared: boolean; gone: string[] };
+
 /** Notes what the revision did to each folder it touched, and what each folder's latest evaluation is. `isRepeated`: the rest was noted before. */
-export async function storePaths(tx: Db, owner: Owner, revisionId: string, prepared: PreparedRevision, isRepeated = false): Promise<void> {
+export async function storePaths(
+  tx: Db,
+  owner: Owner,
+  revisionId: string,
+  prepared: PreparedRevision,
+  isRepeated = false,
+): Promise<FolderSetChange> {
   if (!isRepeated) await tx`delete from revision_paths where organization_id = ${owner.organizationId} and revision_id = ${revisionId}`;
-  for (const chunk of chunked(prepared.paths)) await storePathChunk(tx, owner, revisionId, chunk);
+  let appeared = false;
+  for (const chunk of chunked(prepared.paths)) appeared = (await storePathChunk(tx, owner, revisionId, chunk)) || appeared;
   await noteDependencies(tx, owner, prepared);
   const gone =
     prepared.extent === 'full'
       ? tx`path <> all(${prepared.paths.map((path) => path.path)}::text[])`
       : tx`path = any(${prepared.removed}::text[])`;
-  await tx`
+  const rows = await tx<{ path: string }[]>`
     with gone as (
       update source_paths set verdict = 'missing', evaluated_revision_id = ${revisionId}, errors = '[]', dependencies = '{}', updated_at = now()
       where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and verdict <> 'missing' and ${gone}
       returning path)
-    insert into revision_paths (organization_id, revision_id, path, verdict) select ${owner.organizationId}, ${revisionId}, path, 'missing' from gone`;
+    insert into revision_paths (organization_id, revision_id, path, verdict) select ${owner.organizationId}, ${revisionId}, path, 'missing' from gone
+    returning path`;
+  return { appeared, gone: rows.map(({ path }) => path) };
 }
 
-async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: readonly PreparedPath[]): Promise<void> {
+/** @returns whether a folder is there that was not before */
+async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: readonly PreparedPath[]): Promise<boolean> {
   const dependencies = chunk.map((path) => JSON.stringify(path.dependencies));
-  await tx`
+  const rows = await tx<{ appeared: boolean }[]>`
     with evaluated as (
       select * from unnest(${chunk.map((p) => p.path)}::text[], ${chunk.map((p) => p.verdict)}::text[], ${chunk.map((p) => p.bundle?.digest ?? null)}::text[],
         ${chunk.map((p) => JSON.stringify(storableJson(p.errors)))}::text[], ${dependencies}::text[], ${chunk.map((p) => String(p.tentative ?? false))}::text[])
@@ -248,7 +261,10 @@ async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: r
       candidate_revision_id = case when excluded.candidate_bundle is null or excluded.candidate_bundle = source_paths.candidate_bundle
         then source_paths.candidate_revision_id else excluded.candidate_revision_id end,
       verdict = excluded.verdict, evaluated_revision_id = excluded.evaluated_revision_id, errors = excluded.errors,
-      dependencies = excluded.dependencies, tentative = excluded.tentative, updated_at = now()`;
+      dependencies = excluded.dependencies, tentative = excluded.tentative, updated_at = now(),
+      appeared_at = case when source_paths.verdict = 'missing' then now() else source_paths.appeared_at end
+    returning appeared_at = now() as appeared`;
+  return rows.some(({ appeared }) => appeared);
 }
 
 export async function setVerdict(tx: Db, owner: Owner, revisionId: string, verdict: RevisionVerdict): Promise<void> {

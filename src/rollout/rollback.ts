@@ -1,4 +1,7 @@
+import type { Db } from '../db/connect.ts';
 import type { Unit } from '../db/transact.ts';
+import { followFolders } from '../device/folders.ts';
+import { boundFolders } from '../device/folders-store.ts';
 import { conflict, messageOf, notFound, Problem } from '../errors.ts';
 import { type PushedBranch, pushCommitBranch } from '../git/push.ts';
 import { parseRemote } from '../git/remote.ts';
@@ -29,7 +32,11 @@ export async function rollBackSource(
   if (revision === undefined && wanted.to === undefined)
     throw conflict('nothing_to_roll_back_to', `Cannot roll "${source.name}" back: no other revision of it has come to devices`);
   if (revision === undefined || revision.sourceId !== sourceId) throw notFound('revision', wanted.to ?? '');
-  const changed = await setPaths(unit.tx, { organizationId, sourceId }, await pathsAtRevision(unit.tx, organizationId, revision));
+  const changed = await setPaths(
+    unit.tx,
+    { organizationId, sourceId },
+    await pathsForDevices(unit.tx, { organizationId, sourceId }, revision),
+  );
   await holdSource(unit.tx, sourceId, { by: wanted.by, reason: wanted.reason });
   const { policy, reason, by: createdBy } = wanted;
   const start = { revisionId: revision.id, commit: revision.commit, policy, kind: 'rollback' as const, reason, createdBy };
@@ -41,6 +48,22 @@ export async function rollBackSource(
     data: { by: createdBy, reason, revisionId: revision.id },
   });
   return { rolloutId, revision };
+}
+
+/** What the revision gave, also to devices whose folder has moved since: by the name of the folder, as they followed it. */
+async function pathsForDevices(tx: Db, owner: { organizationId: string; sourceId: string }, revision: Revision) {
+  const then = await pathsAtRevision(tx, owner.organizationId, revision);
+  const known = new Map(then.map((folder) => [folder.path, folder]));
+  const bound = new Set(await boundFolders(tx, owner));
+  const moved = followFolders(
+    [...bound].filter((path) => !known.has(path)).map((path) => ({ id: '', path })),
+    then.map(({ path }) => ({ path, isNew: true, isTaken: bound.has(path) })),
+  );
+  const carried = moved.flatMap(({ from, to }) => {
+    const folder = known.get(to);
+    return folder === undefined ? [] : [{ ...folder, path: from }];
+  });
+  return [...then, ...carried];
 }
 
 export type RevertBranch = { name: string; commit: string | null; error: { code: string; detail: string } | null };

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Problem } from '../errors.ts';
-import { type DesiredState, INLINE_BYTES, SigningKeysResponse, splitDesired } from '../wire/agent.ts';
+import { type DesiredState, INLINE_BYTES, INSTANCE_HEADER, SigningKeysResponse, splitDesired } from '../wire/agent.ts';
+import { sha256Hex } from '../wire/bundle.ts';
 import { attempt, fetchBundle, type Told } from './attempt.ts';
 import { type Behaviour, chance, isDrifting, stayOf } from './behaviour.ts';
 import { type Answer, type Connections, parseAnswer } from './connection.ts';
@@ -25,7 +27,11 @@ const AGENT_VERSION = 'simulated';
 /** Polls, applies and reports as the device `key.id` until the signal fires; what fails is tried again with growing pauses. Keeps nothing on disk. */
 export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: AbortSignal): Promise<void> {
   const { connections, behaviour, trust, onState } = options;
-  const line = openLine(connections, { 'x-device-id': key.id, 'x-api-key': key.apiKey });
+  const line = openLine(connections, {
+    'x-device-id': key.id,
+    'x-api-key': key.apiKey,
+    [INSTANCE_HEADER]: instanceOf(key.id),
+  });
   const ready = Promise.withResolvers<void>();
   const device: Device = {
     ...{ id: key.id, behaviour, trust, line, signal, onState },
@@ -49,6 +55,11 @@ export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: 
   } finally {
     await line.close();
   }
+}
+
+/** As an agent's: the machine is always the same, the start is this one's. Two simulations with the same keys show as clones. */
+function instanceOf(id: string): string {
+  return `${sha256Hex(`simulated ${id}`).slice(0, 12)}.${randomBytes(6).toString('hex')}`;
 }
 
 const NO_COMMANDS: ReadonlySet<string> = new Set();

@@ -223,8 +223,14 @@ export async function setSteadyStatus(tx: Db, id: string, status: SourceStatus):
 }
 
 /** Whether what its folders give may depend on the devices that are bound to them. */
-export async function notePerDevice(tx: Db, id: string, perDevice: boolean): Promise<void> {
-  await tx`update sources set per_device = ${perDevice} where id = ${id} and per_device <> ${perDevice}`;
+export async function noteFleet(
+  tx: Db,
+  id: string,
+  { perDevice, devicePatterns }: { perDevice: boolean; devicePatterns: string[] | null },
+): Promise<void> {
+  await tx`
+    update sources set per_device = ${perDevice}, device_patterns = ${devicePatterns}::text[]
+    where id = ${id} and (per_device <> ${perDevice} or device_patterns is distinct from ${devicePatterns}::text[])`;
 }
 
 /** A look that a hook asked for is claimed again after this long unless its outcome has been recorded: its claim died, whatever the interval. */

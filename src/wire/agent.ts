@@ -11,7 +11,17 @@ export const LabelKey = z.string().regex(...matching(LABEL_KEY_RULE));
 export const PublicKeyJwk = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string(), kid: z.string() });
 export type PublicKeyJwk = z.infer<typeof PublicKeyJwk>;
 
-/** `POST /enroll`, with `Authorization: Bearer <enrolment token>`. */
+/**
+ * Header of every request of an agent: `<machine>.<start>`, hexadecimal. Two agents that use one device's key in turn are told apart by it. Agents of before
+ * do not send it.
+ */
+export const INSTANCE_HEADER = 'x-agent-instance';
+export const INSTANCE = /^[0-9a-f]{8,32}\.[0-9a-f]{8,32}$/;
+
+/**
+ * `POST /enroll`, with `Authorization: Bearer <enrolment token>`. 409 with Retry-After: a device of the id is registered; the agent asks again until an operator
+ * lets it in.
+ */
 export const EnrollRequest = z.strictObject({
   deviceId: DeviceId,
   name: z.string().min(1).max(200).optional(),
@@ -113,7 +123,7 @@ export const Report = z.discriminatedUnion('kind', [
     state: DeviceDeploymentState,
     /** The bundle that `current` holds when this is written; null when there is none. */
     runningDigest: Digest.nullable(),
-    /** For `failed`: a stable word, for example `health_check_failed`, `download_failed`, `quarantined`, `no_space`, `interrupted`, `confirm_timeout`. */
+    /** For `failed`: a stable word, for example `health_check_failed`, `download_failed`, `quarantined`, `no_space`, `root_unusable`, `interrupted`, `confirm_timeout`. */
     code: z.string().max(64).optional(),
     detail: z.string().max(4000).optional(),
   }),

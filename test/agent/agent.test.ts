@@ -328,7 +328,7 @@ test('a second agent on the same root is refused', async () => {
   await server.until('the first polls', () => server.requests.some(({ path }) => path === '/desired'));
   const second = device.start();
   expect((await second.ended).code).toBe(1);
-  expect(second.log()).toContain('another agent runs there');
+  expect(second.log()).toContain('another agent runs on this root');
 });
 
 /** A killed process whose parent is gone may stay a zombie for as long as nobody collects it. */

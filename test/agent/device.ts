@@ -29,14 +29,18 @@ export async function createDevice(serverUrl: string) {
   return {
     root,
     path: (...names: string[]) => join(root, ...names),
-    /** @param under words to put before its command line */
+    /** @param under words to put before its command line @param at its root, null: as the environment says */
     start(
       env: Record<string, string> = {},
       args: string[] = ['--enroll', ENROLL_TOKEN, '--device-id', 'terminal-1'],
       under: readonly string[] = [],
+      at: string | null = root,
     ): AgentProcess {
       const settings = { BELLWETHER_AGENT_RETRY_SECONDS: '0.2', ...env };
-      const started = startProcess([...under, process.execPath, MAIN, '--server', serverUrl, '--root', root, ...args], settings);
+      const started = startProcess(
+        [...under, process.execPath, MAIN, '--server', serverUrl, ...(at === null ? [] : ['--root', at]), ...args],
+        settings,
+      );
       running.add(started);
       started.ended.then(() => running.delete(started));
       return started;

@@ -69,6 +69,10 @@ test('each command calls its route', async () => {
     ['devices release t7', 'DELETE /devices/t7/hold'],
     ['devices command t7 run_hook --payload {"hook":"x"}', 'POST /devices/t7/commands', { type: 'run_hook', payload: { hook: 'x' } }],
     ['devices rotate-key t7', 'POST /devices/t7/keys'],
+    ['devices reenrol t7', 'POST /devices/t7/reenrolment', {}],
+    ['devices reenrol t7 --for 600', 'POST /devices/t7/reenrolment', { seconds: 600 }],
+    ['devices reenrol t7 --refuse', 'DELETE /devices/t7/reenrolment'],
+    ['devices bind t7 --path tills/t7', 'PATCH /devices/t7', { path: 'tills/t7' }],
     ['sources', 'GET /sources'],
     ['sources get s1', 'GET /sources/s1'],
     [
@@ -99,6 +103,7 @@ test('each command calls its route', async () => {
     ['tokens', 'GET /tokens'],
     ['tokens create ci --role operator', 'POST /tokens', { name: 'ci', role: 'operator' }],
     ['tokens enrol --uses 5 --label a=b', 'POST /enrolment-tokens', { uses: 5, labels: { a: 'b' } }],
+    ['tokens enrol --reenrol', 'POST /enrolment-tokens', { reenrol: true }],
     ['devices retry t7', 'POST /devices/t7/retry'],
     ['tokens revoke t1', 'DELETE /tokens/t1'],
     ['audit', 'GET /audit'],

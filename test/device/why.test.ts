@@ -83,6 +83,10 @@ function converged(): WhySnapshot {
     rollout: undefined,
     failures: [],
     siteHold: null,
+    namesakes: [],
+    reenrolment: undefined,
+    instances: [],
+    now: NOW,
   };
 }
 
@@ -98,6 +102,18 @@ const codes = (change: (snapshot: WhySnapshot) => void): string[] => {
   change(snapshot);
   return why(snapshot).map((blocker) => blocker.code);
 };
+
+const asked = (at: Date): NonNullable<WhySnapshot['reenrolment']> => ({
+  ...{
+    machine: 'aaaaaaaa',
+    address: '10.0.0.5',
+    requestedAt: at,
+    lastRequestedAt: at,
+    allowedUntil: null,
+    allowedMachine: null,
+    allowedBy: null,
+  },
+});
 
 test('a converged device has no blockers', () => expect(codes(() => {})).toEqual([]));
 
@@ -115,6 +131,28 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     (s) => {
       s.device.following = false;
     },
+  ],
+  [
+    'with a copy',
+    ['cloned'],
+    (s) => {
+      s.device.clonedSince = NOW;
+      s.instances = [
+        { instance: 'aaaaaaaa.00000001', address: '10.0.0.5', lastSeenAt: NOW },
+        { instance: 'bbbbbbbb.00000001', address: '10.0.0.9', lastSeenAt: NOW },
+      ];
+    },
+  ],
+  ['flashed again, and waiting to be let in', ['reenrolment_requested'], (s) => void Object.assign(s, { reenrolment: asked(NOW) })],
+  [
+    'flashed again, and let in',
+    [],
+    (s) => void Object.assign(s, { reenrolment: { ...asked(NOW), allowedUntil: new Date(NOW.getTime() + 1_000) } }),
+  ],
+  [
+    'asked for by a machine that gave up days ago',
+    [],
+    (s) => void Object.assign(s, { reenrolment: asked(new Date(NOW.getTime() - 3 * 86_400_000)) }),
   ],
   [
     'refused by the git host',

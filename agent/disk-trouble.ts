@@ -1,0 +1,51 @@
+import { lstat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isNoSpace } from '../src/wire/no-space.ts';
+import { messageOf } from '../src/wire/problem.ts';
+
+/** Errors of the file system that a person must end, with what to do. Until then the agent tries again with growing pauses. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  EROFS: 'the file system is read-only: remount it writable',
+  EACCES: 'the agent may not write there: give the root to the user that runs the agent',
+  EPERM: 'the system forbids the change: give the root to the user that runs the agent, and remove immutable flags (chattr -i)',
+  EBUSY: 'it is a mount point or in use by the system: unmount it',
+  EIO: 'the disk answers with errors: check or replace it',
+  ELOOP: 'symbolic links lead round in a circle: remove them',
+};
+
+/** A firewall answers these with EPERM and EACCES, too. */
+const NETWORK_CALLS = new Set(['connect', 'bind', 'send', 'getaddrinfo']);
+
+/** Whether the error is one that passes once somebody has made room for the agent or repaired its root. */
+export function isDiskTrouble(error: unknown): boolean {
+  return isNoSpace(error) || remedyOf(error) !== null;
+}
+
+/** Whether somebody must repair the root; a full disk is not meant. */
+export function isRootUnusable(error: unknown): boolean {
+  return remedyOf(error) !== null;
+}
+
+/** What is wrong and what a person must do. */
+export async function describeDiskTrouble(error: unknown): Promise<string> {
+  const remedy = remedyOf(error);
+  if (remedy === null) return `The device's disk is full, nothing can be changed until there is room: ${messageOf(error)}`;
+  return `The agent cannot use its root, ${remedy}: ${messageOf(error)}${await ownership(error)}`;
+}
+
+function remedyOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const isOfDisk = syscall !== undefined && !NETWORK_CALLS.has(syscall);
+  if (code !== undefined && isOfDisk && Object.hasOwn(REMEDIES, code)) return REMEDIES[code] ?? null;
+  return error.cause === undefined ? null : remedyOf(error.cause);
+}
+
+/** Who owns what cannot be written, where that is the reason. */
+async function ownership(error: unknown): Promise<string> {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'EACCES' || process.getuid === undefined) return '';
+  const { path } = error as NodeJS.ErrnoException;
+  if (path === undefined) return '';
+  const info = (await lstat(path).catch(() => null)) ?? (await lstat(dirname(path)).catch(() => null));
+  return info === null ? '' : ` (it belongs to uid ${info.uid}, the agent runs as uid ${process.getuid()})`;
+}

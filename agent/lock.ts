@@ -1,0 +1,67 @@
+import { lstat, open, truncate } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { Problem } from '../src/wire/problem.ts';
+import { isCode } from './files.ts';
+import type { Log } from './log.ts';
+import { setAside } from './set-aside.ts';
+
+export type RootLock = { close(): void };
+
+/** Result codes of SQLite: https://www.sqlite.org/rescode.html */
+const BUSY = 5;
+const CANNOT_OPEN = 14;
+const NOT_A_DATABASE = 26;
+const IO_ERROR = 10;
+
+const TRIES = 3;
+
+/**
+ * Takes the root for this process by a lock of the kernel on a file in it (fcntl), so that it holds through symbolic links, bind mounts and containers, and
+ * ends with the process however that ends. Node itself has no file locks; its SQLite has. The file stays empty.
+ * @throws Problem `root_in_use`; an error of the disk
+ */
+export async function lockRoot(path: string, log: Log): Promise<RootLock> {
+  for (let tries = 1; ; tries += 1) {
+    const code = tryLock(path);
+    if (typeof code !== 'number') return code;
+    if (code === BUSY) throw new Problem('root_in_use', `Cannot start: another agent runs on this root and holds "${path}"; stop it first`);
+    if (tries === TRIES || code === IO_ERROR) return withoutLock(path, code, log);
+    if (code === NOT_A_DATABASE) await truncate(path);
+    else if (code === CANNOT_OPEN) await clearWay(path, log);
+  }
+}
+
+/** @returns the lock, or why there is none: SQLite's code */
+function tryLock(path: string): RootLock | number {
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path);
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    return database;
+  } catch (error) {
+    if (database?.isOpen) database.close();
+    if (error instanceof Error && 'errcode' in error && typeof error.errcode === 'number') return error.errcode & 0xff;
+    throw error;
+  }
+}
+
+/** What stands there and is no file is set aside. @throws the error that a plain open meets, which says more than SQLite's */
+async function clearWay(path: string, log: Log): Promise<void> {
+  const info = await lstat(path).catch(() => null);
+  if (info !== null && !info.isFile()) {
+    log('warn', 'what stood in the place of the lock file is set aside', { path, as: await setAside(path) });
+    return;
+  }
+  await (await open(path, 'a')).close();
+}
+
+/** Some network file systems have no locks. */
+async function withoutLock(path: string, code: number, log: Log): Promise<RootLock> {
+  try {
+    await (await open(path, 'r+')).close();
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error;
+  }
+  log('error', 'the file system of the root gives no locks: make sure that one agent runs on it', { path, sqliteCode: code });
+  return { close: () => undefined };
+}

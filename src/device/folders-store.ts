@@ -1,0 +1,55 @@
+import type { Db } from '../db/connect.ts';
+import type { Candidate, FolderMove, Stranded } from './folders.ts';
+
+type Owner = { organizationId: string; sourceId: string };
+
+/** Devices of a source whose folder its head does not have, in the order of their ids. Looked up folder by folder: see `bound` in rollout/targets.ts. */
+export async function strandedDevices(sql: Db, { organizationId, sourceId }: Owner): Promise<Stranded[]> {
+  return sql<Stranded[]>`
+    select d.id, d.path from devices d left join lateral (
+      select verdict from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
+    ) p on true
+    where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.path is not null and coalesce(p.verdict, 'missing') = 'missing'
+    order by d.id`;
+}
+
+/** Folders of the head with one of these names. To be asked in the transaction that stores the head. */
+export async function foldersNamed(sql: Db, { organizationId, sourceId }: Owner, names: readonly string[]): Promise<Candidate[]> {
+  return sql<Candidate[]>`
+    select p.path, p.appeared_at = now() as "isNew",
+      exists (select 1 from devices d where d.organization_id = p.organization_id and d.source_id = p.source_id and d.path = p.path) as "isTaken"
+    from source_paths p
+    where p.organization_id = ${organizationId} and p.source_id = ${sourceId} and p.verdict <> 'missing'
+      and regexp_replace(p.path, '^.*/', '') = any(${[...names]}::text[])
+    order by p.path`;
+}
+
+/** Folders to which devices of the source are bound. */
+export async function boundFolders(sql: Db, { organizationId, sourceId }: Owner): Promise<string[]> {
+  const rows = await sql<{ path: string }[]>`
+    select distinct path from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path is not null`;
+  return rows.map(({ path }) => path);
+}
+
+/** Devices that are bound to one of these folders. */
+export async function devicesIn(sql: Db, { organizationId, sourceId }: Owner, paths: readonly string[]): Promise<Stranded[]> {
+  return sql<Stranded[]>`
+    select id, path from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path = any(${[...paths]}::text[]) order by id`;
+}
+
+/**
+ * Binds the devices to the folders they move to. A folder that came with this commit begins where the old one stood: what devices of it run, and what they
+ * go back to, is the same as before. The caller holds the locks of the source and of the devices.
+ */
+export async function moveDevices(tx: Db, { organizationId, sourceId }: Owner, moves: readonly FolderMove[]): Promise<void> {
+  await tx`
+    update source_paths n set bundle = o.bundle, revision_id = o.revision_id, stable_bundle = o.stable_bundle, stable_revision_id = o.stable_revision_id
+    from (select distinct on (new) old, new from unnest(${moves.map(({ from }) => from)}::text[], ${moves.map(({ to }) => to)}::text[]) as m (old, new) order by new, old) m
+    join source_paths o on o.organization_id = ${organizationId} and o.source_id = ${sourceId} and o.path = m.old
+    where n.organization_id = ${organizationId} and n.source_id = ${sourceId} and n.path = m.new and n.appeared_at = now()
+      and not exists (select 1 from devices d where d.organization_id = n.organization_id and d.source_id = n.source_id and d.path = n.path)`;
+  await tx`
+    update devices d set path = m.new, version = d.version + 1, updated_at = now()
+    from unnest(${moves.map(({ id }) => id)}::text[], ${moves.map(({ to }) => to)}::text[]) as m (id, new)
+    where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.id = m.id`;
+}
