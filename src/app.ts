@@ -18,7 +18,7 @@ import { FORGE_HOST_FAULTS } from './forge/problems.ts';
 import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { startGivingBack } from './heap.ts';
-import { actorOf, openDeviceAuth } from './http/auth.ts';
+import { createTokenAuth, openDeviceAuth } from './http/auth.ts';
 import { listen } from './http/listen.ts';
 import { openLive } from './http/live.ts';
 import { createMetrics } from './http/metrics.ts';
@@ -104,6 +104,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   await ensureAdminToken(config, sql, organizationId, log);
   const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
   const limits = createRateLimits(config);
+  const tokenAuth = createTokenAuth(sql, limits, config.TRUST_PROXY);
   const deviceAuth = await openDeviceAuth(sql, listenSql, limits, config.TRUST_PROXY);
   closers.push(() => deviceAuth.close());
   const wakeups = await openWakeups(sql, listenSql);
@@ -143,6 +144,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     signer: createSigner(sql, box),
     wakeups,
     admission,
+    tokenAuth,
     deviceAuth,
     intake,
     events,
@@ -159,7 +161,9 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     listenSql,
     log,
     corsOrigins: config.CORS_ORIGINS,
-    authenticate: (token) => actorOf(sql, token),
+    authenticate: tokenAuth.actorOf,
+    rates: limits,
+    trustProxy: config.TRUST_PROXY,
   });
   metrics.watch({
     sql,

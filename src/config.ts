@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { MAX_TOKEN_CHARACTERS } from './tokens.ts';
 
 /** Everything the environment decides, read once, frozen. Functions receive the part they need. */
 export type Config = Readonly<z.output<typeof Environment>>;
@@ -13,6 +14,17 @@ const flag = (defaultValue: boolean) =>
 function isOrigin(text: string): boolean {
   return text === '*' || (URL.parse(text)?.origin === text && !text.includes('*'));
 }
+
+/** One that an `Authorization` header can carry: any other would lock its owner out. */
+const bearerToken = (minCharacters: number) =>
+  z
+    .string()
+    .min(minCharacters, `must have at least ${minCharacters} characters`)
+    .max(MAX_TOKEN_CHARACTERS, `must have at most ${MAX_TOKEN_CHARACTERS} characters`)
+    .regex(/^[\x21-\x7e]*$/, 'must consist of visible ASCII characters, without spaces');
+
+/** Below one request a second a limit would lock everybody out. */
+const requestsPerSecond = (usual: number) => z.coerce.number().min(1).max(1_000_000).default(usual);
 
 const Environment = z
   .object({
@@ -28,7 +40,9 @@ const Environment = z
     /** Session connection for LISTEN when DATABASE_URL goes through a transaction-mode pooler. */
     DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
     ROLE: z.enum(['all', 'api', 'controller']).default('all'),
-    BELLWETHER_ADMIN_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+    BELLWETHER_ADMIN_TOKEN: bearerToken(16).optional(),
+    /** Makes and disables organizations; default: the token in DATA_DIR/root-token. */
+    BELLWETHER_ROOT_TOKEN: bearerToken(32).optional(),
     BELLWETHER_SECRET_KEY: z
       .string()
       .refine(
@@ -55,10 +69,10 @@ const Environment = z
     /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */
     TRUST_PROXY: flag(false),
     /** Requests each second: per token, per device, per source and sender of hooks, and of refused credentials per address. */
-    RATE_LIMIT_TOKEN: z.coerce.number().positive().max(1_000_000).default(500),
-    RATE_LIMIT_DEVICE: z.coerce.number().positive().max(1_000_000).default(20),
-    RATE_LIMIT_HOOK: z.coerce.number().positive().max(1_000_000).default(50),
-    RATE_LIMIT_REFUSED: z.coerce.number().positive().max(1_000_000).default(20),
+    RATE_LIMIT_TOKEN: requestsPerSecond(500),
+    RATE_LIMIT_DEVICE: requestsPerSecond(20),
+    RATE_LIMIT_HOOK: requestsPerSecond(50),
+    RATE_LIMIT_REFUSED: requestsPerSecond(20),
     /** For tests: the instant at which the process kills itself, or finds the disk full (faults.ts). */
     BELLWETHER_FAULT: z.string().optional(),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

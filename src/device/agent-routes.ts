@@ -3,16 +3,18 @@ import { type Context, Hono } from 'hono';
 import { bundleManifest } from '../bundle/store.ts';
 import { transact } from '../db/transact.ts';
 import { invalid, Problem } from '../errors.ts';
+import { senderOf } from '../http/address.ts';
 import type { Env } from '../http/api.ts';
+import { bearerOf, inTwoQueues, unauthorized } from '../http/auth.ts';
 import { limitBody, readJson } from '../http/limits.ts';
-import { addressOf } from '../http/rate-limit.ts';
+import { refuse } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
-import { hashToken } from '../tokens.ts';
+import { hashToken, tokenKind } from '../tokens.ts';
 import { EnrollRequest, type EnrollResponse, INLINE_BYTES, type Report, ReportsRequest, type ReportsResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import { desiredEtag } from './desired.ts';
 import { holdPoll, presentState, signedAnswer } from './held-polls.ts';
-import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
+import { enrolmentTokensAmong, reclaimEnrolment, useEnrolmentToken } from './keys.ts';
 import { mintKey, registerDevice } from './register.ts';
 
 /** Longest long poll: below the idle timeouts of usual proxies. */
@@ -25,13 +27,15 @@ const STREAMED_BYTES = 64 * 1024;
 export function agentRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
   const { admission } = services;
+  const isEnrolmentToken = inTwoQueues(services.limits, (hashes: readonly Buffer[]) => enrolmentTokensAmong(services.store.sql, hashes));
   app.post('/enroll', limitBody(), async (c) => {
-    const address = addressOf(c, services.config.TRUST_PROXY);
-    services.limits.refusal.check(address);
-    const answer = await enroll(services, c.req.header('authorization'), await readJson(c)).catch((error: unknown) => {
-      if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
-      throw error;
-    });
+    const input = await readJson(c);
+    const token = bearerOf(c.req.header('authorization')) ?? '';
+    const sender = senderOf(c, services.config.TRUST_PROXY);
+    // Before a transaction is opened for it.
+    const known = tokenKind(token) === 'enrolment' && (await isEnrolmentToken(sender, hashToken(token)));
+    const answer = known ? await enroll(services, token, input) : undefined;
+    if (answer === undefined) refuse(services.limits, sender, unauthorized('the enrolment token is unknown, used up or expired'));
     return c.json(answer, 201);
   });
   app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
@@ -52,8 +56,8 @@ export function agentRoutes(services: Services): Hono<Env> {
   return app;
 }
 
-async function enroll({ store, signer }: Services, authorization: string | undefined, input: unknown): Promise<EnrollResponse> {
-  const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+/** @returns undefined for a token that is used up or expired */
+async function enroll({ store, signer }: Services, token: string, input: unknown): Promise<EnrollResponse | undefined> {
   const parsed = EnrollRequest.safeParse(input);
   if (!parsed.success)
     throw invalid(
@@ -62,12 +66,11 @@ async function enroll({ store, signer }: Services, authorization: string | undef
     );
   const wanted = parsed.data;
   const enrolled = await transact(store, async (unit) => {
-    const hash = hashToken(token ?? '');
+    const hash = hashToken(token);
     const reclaimed = await reclaimEnrolment(unit.tx, hash, wanted.deviceId);
     if (reclaimed !== undefined) return { ...reclaimed, apiKey: await mintKey(unit, reclaimed.organizationId, wanted.deviceId) };
     const grant = await useEnrolmentToken(unit.tx, hash);
-    if (grant === undefined)
-      throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired', { status: 401 });
+    if (grant === undefined) return undefined;
     const apiKey = await registerDevice(unit, {
       organizationId: grant.organizationId,
       id: wanted.deviceId,
@@ -84,6 +87,7 @@ async function enroll({ store, signer }: Services, authorization: string | undef
     });
     return { organizationId: grant.organizationId, apiKey };
   });
+  if (enrolled === undefined) return undefined;
   return { deviceId: wanted.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
 }
 

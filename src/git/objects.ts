@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { storableText } from '../wire/text.ts';
 import type { CommitInfo, ObjectSource, TreeEntry } from './object-source.ts';
 import type { ObjectType, RawObject } from './pack.ts';
 import { gitProblem } from './problems.ts';
@@ -54,14 +55,21 @@ function parseCommit(oid: string, bytes: Buffer): CommitInfo {
     throw gitProblem('git_object_invalid', `Cannot read the commit "${oid}": its header is damaged`);
   const { name, email } = person(values('author')[0]) ?? committer;
   const message = end < 0 ? '' : decode(bytes.subarray(end + 2), values('encoding')[0]);
-  return { oid, tree, parents, author: { name, email }, committedAt: committer.at, message };
+  const author = { name: storableText(name), email: storableText(email) };
+  return { oid, tree, parents, author, committedAt: committer.at, message: storableText(message) };
 }
 
 function person(line: string | undefined): { name: string; email: string; at: Date } | undefined {
   const match = /^(.*?) ?<([^>]*)> (-?\d+) [+-]\d+$/.exec(line ?? '');
   if (!match) return undefined;
   const at = new Date(Number(match[3]) * 1000);
-  return { name: match[1] ?? '', email: match[2] ?? '', at: Number.isNaN(at.getTime()) ? new Date(0) : at };
+  return { name: match[1] ?? '', email: match[2] ?? '', at: isStorable(at) ? at : new Date(0) };
+}
+
+/** Years that every reader of RFC 3339 takes, PostgreSQL among them. */
+function isStorable(at: Date): boolean {
+  const year = at.getUTCFullYear();
+  return year >= 1 && year <= 9999;
 }
 
 function decode(bytes: Buffer, encoding: string | undefined): string {

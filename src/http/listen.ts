@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
@@ -25,12 +25,23 @@ export function listen(fetch: Fetch, at: { host: string; port: number }, log: Lo
     log.error({ err: error }, `request failed: ${messageOf(error)}`);
     return answerOf(new Problem('internal', 'Cannot answer: something is wrong on our side'));
   };
-  const server = createServer(limits, getRequestListener(fetch, { hostname: at.host, errorHandler }));
+  const server = createServer(
+    { ...limits, shouldUpgradeCallback: isWebSocket },
+    getRequestListener(fetch, { hostname: at.host, errorHandler }),
+  );
   server.on('clientError', refuse);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(at.port, at.host, () => resolve(server));
   });
+}
+
+/**
+ * Only Socket.IO upgrades. Node hands every other offer (`h2c`, for instance) to the same listener, which ends the connection without an answer;
+ * RFC 9110, section 7.8, lets a server ignore an offer and answer in HTTP/1.1.
+ */
+function isWebSocket({ url = '', headers }: IncomingMessage): boolean {
+  return url.startsWith('/socket.io/') && headers.upgrade?.toLowerCase() === 'websocket';
 }
 
 function answerOf(problem: Problem): Response {

@@ -10,12 +10,19 @@ export function serveDescription(app: OpenAPIHono<Env>): void {
   const { openAPIRegistry: registry } = app;
   for (const route of [...agentOperations(), ...hookOperations(), ...healthOperations()]) registry.registerPath(route);
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) registry.registerComponent('securitySchemes', name, scheme);
-  app.doc31('/openapi.json', {
-    openapi: '3.1.0',
-    info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
-    security: [{ bearer: [] }],
+  let written: string | undefined;
+  app.get('/openapi.json', (c) => {
+    // It never changes, and costs too much to be made for every stranger.
+    written ??= JSON.stringify(app.getOpenAPI31Document(ABOUT));
+    return c.body(written, 200, { 'content-type': 'application/json' });
   });
 }
+
+const ABOUT = {
+  openapi: '3.1.0',
+  info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
+  security: [{ bearer: [] }],
+};
 
 const SECURITY_SCHEMES = {
   bearer: { type: 'http', scheme: 'bearer' },
@@ -133,7 +140,11 @@ function healthOperations(): Route[] {
   const tags = ['Health'];
   const dependency = z.object({ ok: z.boolean(), durationMs: z.number(), error: z.string().optional() });
   const Readiness = z
-    .object({ status: z.enum(['ok', 'unavailable']), dependencies: z.record(z.string(), dependency) })
+    .object({
+      status: z.enum(['ok', 'unavailable']),
+      dependencies: z.record(z.string(), dependency),
+      warnings: z.array(z.string()).openapi({ description: 'Settings that do not fit what the service observes' }),
+    })
     .openapi('Readiness');
   const readiness = (path: string): Route => ({
     method: 'get',

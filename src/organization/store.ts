@@ -25,15 +25,22 @@ export async function insertToken(
   return row;
 }
 
-/** Whom a token speaks for; revoked ones for nobody. Notes the use, at most once a minute. */
-export async function actorOfToken(sql: Db, hash: Buffer): Promise<Actor | undefined> {
-  const [row] = await sql<(Actor & { stale: boolean })[]>`
-    select organization_id as "organizationId", role, id as "tokenId", name, email,
-      coalesce(last_used_at < now() - interval '1 minute', true) as stale
-    from tokens where hash = ${hash} and revoked_at is null`;
-  if (row === undefined) return undefined;
-  if (row.stale) await sql`update tokens set last_used_at = now() where id = ${row.tokenId}`;
-  return { organizationId: row.organizationId, role: row.role, tokenId: row.tokenId, name: row.name, email: row.email };
+/**
+ * Whom these tokens speak for, in the order of their hashes; undefined for unknown and revoked ones, and those of disabled organizations. Notes
+ * their use, at most once a minute.
+ */
+export async function actorsOfTokens(sql: Db, hashes: readonly Buffer[]): Promise<(Actor | undefined)[]> {
+  const names = hashes.map((hash) => hash.toString('hex'));
+  const rows = await sql<(Actor & { hash: string; stale: boolean })[]>`
+    select t.organization_id as "organizationId", t.role, t.id as "tokenId", t.name, t.email, k.name as hash,
+      coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
+    from unnest(${names}::text[]) as k (name) join tokens t on t.hash = decode(k.name, 'hex')
+    join organizations o on o.id = t.organization_id
+    where t.revoked_at is null and o.disabled_at is null`;
+  const stale = rows.filter((row) => row.stale).map((row) => row.tokenId);
+  if (stale.length > 0) await sql`update tokens set last_used_at = now() where id = any(${stale}::uuid[])`;
+  const found = new Map(rows.map(({ hash, stale: _stale, ...actor }) => [hash, actor]));
+  return names.map((name) => found.get(name));
 }
 
 export async function listTokens(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Token[]> {

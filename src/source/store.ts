@@ -31,6 +31,15 @@ export async function sourceById(sql: Db, id: string): Promise<Source | undefine
   return row === undefined ? undefined : parse(row);
 }
 
+/** Of organizations that are not disabled, in the order of the ids: for hooks, which name a source only. */
+export async function enabledSources(sql: Db, ids: readonly string[]): Promise<(Source | undefined)[]> {
+  const rows = await sql<Row[]>`
+    select ${columns(sql)} from sources where id = any(${[...new Set(ids)]}::uuid[])
+      and organization_id in (select o.id from organizations o where o.disabled_at is null)`;
+  const found = new Map(rows.map((row) => [row.id, parse(row)]));
+  return ids.map((id) => found.get(id));
+}
+
 export async function sourceOf(sql: Db, organizationId: string, id: string): Promise<Source | undefined> {
   const [row] = await sql<Row[]>`select ${columns(sql)} from sources where organization_id = ${organizationId} and id = ${id}`;
   return row === undefined ? undefined : parse(row);
@@ -176,6 +185,11 @@ export async function recordFailedCheck(
     where id = ${source.id} and date_trunc('milliseconds', last_checked_at) is distinct from ${source.lastCheckedAt} returning 1`;
   if (newer === undefined) await recordCheck(tx, source, outcome);
   return newer === undefined;
+}
+
+/** The source is due within `seconds`. */
+export async function checkSourceWithin(sql: Db, id: string, seconds: number): Promise<void> {
+  await sql`update sources set next_check_at = least(next_check_at, now() + make_interval(secs => ${seconds})) where id = ${id}`;
 }
 
 /** Nothing was found out: the source is due again after `seconds`. */
