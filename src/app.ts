@@ -29,6 +29,7 @@ import { newId } from './ids.ts';
 import type { Log } from './log.ts';
 import { createSender } from './notification/send.ts';
 import { DEFAULT_ORGANIZATION } from './organization/organization.ts';
+import { loadRootTokenHash } from './organization/root-token.ts';
 import { createSigner } from './organization/signing.ts';
 import { ensureOrganization, insertToken } from './organization/store.ts';
 import { openPreparer } from './revision/preparer.ts';
@@ -145,6 +146,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     wakeups,
     admission,
     tokenAuth,
+    rootTokenHash: await loadRootTokenHash({ value: config.BELLWETHER_ROOT_TOKEN, dataDir: config.DATA_DIR }),
     deviceAuth,
     intake,
     events,

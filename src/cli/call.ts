@@ -37,15 +37,24 @@ export type Call = {
 
 const DEFAULT_SERVER = 'http://127.0.0.1:8080';
 
+/** Which token a command takes where `--token` is not given. */
+export type Credential = { help: string; missing: string; find(env: Terminal['env']): string | undefined };
+
+const API_TOKEN: Credential = {
+  help: 'API token (BELLWETHER_TOKEN)',
+  missing: 'give an API token with --token or in BELLWETHER_TOKEN',
+  find: (env) => env.BELLWETHER_TOKEN,
+};
+
 /** Gives `command` the options that all share, and its work. A problem is told on stderr and ends with 1, wrong usage with 2. */
-export function calling(command: Command, io: Terminal, run: (call: Call) => Promise<void>): Command {
+export function calling(command: Command, io: Terminal, run: (call: Call) => Promise<void>, credential: Credential = API_TOKEN): Command {
   return command
     .option('--server <url>', `address of the service (BELLWETHER_SERVER; default ${DEFAULT_SERVER})`)
-    .option('--token <token>', 'API token (BELLWETHER_TOKEN)')
+    .option('--token <token>', credential.help)
     .option('--json', 'JSON for programs instead of a table')
     .action(async () => {
       try {
-        await run(callOf(command, io));
+        await run(callOf(command, io, credential));
       } catch (error) {
         if (io.signal?.aborted) return;
         tell(io, error);
@@ -106,7 +115,7 @@ export function rowsOf(answer: unknown): Item[] {
   return z.array(AnyItem).safeParse(rows).data ?? [];
 }
 
-function callOf(command: Command, io: Terminal): Call {
+function callOf(command: Command, io: Terminal, credential: Credential): Call {
   const options = command.opts<Record<string, unknown>>();
   const text = (name: string): string | undefined => {
     const value = options[name];
@@ -114,9 +123,8 @@ function callOf(command: Command, io: Terminal): Call {
     return typeof value === 'string' ? value : undefined;
   };
   const server = text('server') ?? (io.env.BELLWETHER_SERVER || DEFAULT_SERVER);
-  const token = text('token') ?? io.env.BELLWETHER_TOKEN ?? '';
-  if (!/^[\x21-\x7e]+$/.test(token))
-    throw new Problem('usage', 'Cannot authenticate: give an API token with --token or in BELLWETHER_TOKEN');
+  const token = text('token') ?? credential.find(io.env) ?? '';
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new Problem('usage', `Cannot authenticate: ${credential.missing}`);
   return {
     client: createClient({ server, token, signal: io.signal }),
     server,

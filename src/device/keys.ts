@@ -1,5 +1,8 @@
 import type { Db } from '../db/connect.ts';
 
+/** Channel on which every process hears that device keys stopped working. */
+export const KEYS_CHANNEL = 'bellwether_keys';
+
 /** Whose key each of these hashes is, in their order; undefined for keys that are unknown, expired or deleted. */
 export async function devicesOfKeys(
   sql: Db,

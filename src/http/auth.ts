@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
-import { devicesOfKeys } from '../device/keys.ts';
+import { devicesOfKeys, KEYS_CHANNEL } from '../device/keys.ts';
 import { Problem } from '../errors.ts';
 import type { Actor } from '../organization/organization.ts';
 import { actorsOfTokens } from '../organization/store.ts';
@@ -9,9 +9,6 @@ import { hashToken, MAX_TOKEN_CHARACTERS } from '../tokens.ts';
 import { senderOf } from './address.ts';
 import type { Env } from './api.ts';
 import { type RateLimits, refuse } from './rate-limit.ts';
-
-/** Channel on which every process hears that a device key stopped working. */
-export const KEYS_CHANNEL = 'bellwether_keys';
 
 /** A device key that was found is looked up again after this long at the latest: those that were used, together. */
 const REMEMBER_KEYS_MS = 60_000;

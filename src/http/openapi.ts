@@ -26,6 +26,7 @@ const ABOUT = {
 
 const SECURITY_SCHEMES = {
   bearer: { type: 'http', scheme: 'bearer' },
+  rootToken: { type: 'http', scheme: 'bearer', description: 'BELLWETHER_ROOT_TOKEN, or the token in DATA_DIR/root-token' },
   enrolmentToken: { type: 'http', scheme: 'bearer', description: 'A token of POST /api/v1/enrolment-tokens' },
   deviceId: { type: 'apiKey', in: 'header', name: 'X-Device-ID' },
   deviceKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },

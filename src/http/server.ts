@@ -21,6 +21,7 @@ import { eventRoutes } from '../event/routes.ts';
 import { newId } from '../ids.ts';
 import { notificationDeliveryRoutes } from '../notification/delivery-routes.ts';
 import { notificationRoutes } from '../notification/routes.ts';
+import { rootRoutes } from '../organization/root-routes.ts';
 import { organizationRoutes } from '../organization/routes.ts';
 import { planRoutes } from '../plan/routes.ts';
 import { holdRoutes } from '../rollout/hold-routes.ts';
@@ -61,6 +62,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   const previews = createPreviews(services);
   // Before the operators' routes, which demand a bearer token: `/devices/pending` is a device's.
   app.route('/api/v1', seedDeviceRoutes(services));
+  // With a credential of its own as well.
+  app.route('/api/v1', rootRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', seedDashboardRoutes(services, previews));
   app.route('/docs', docsRoutes());

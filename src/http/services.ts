@@ -41,6 +41,8 @@ export type Services = {
   wakeups: Wakeups;
   admission: Admission;
   tokenAuth: TokenAuth;
+  /** SHA-256 of the token that makes organizations. */
+  rootTokenHash: Buffer;
   deviceAuth: DeviceAuth;
   intake: ReportIntake;
   events: EventBuffer;

@@ -9,6 +9,38 @@ export async function ensureOrganization(tx: Db, id: string, name: string): Prom
   return row.id;
 }
 
+export type Organization = { id: string; name: string; createdAt: Date; disabledAt: Date | null };
+
+const organizationColumns = (sql: Db) => sql`id, name, created_at as "createdAt", disabled_at as "disabledAt"`;
+
+/** @returns undefined when there is one of that name */
+export async function insertOrganization(tx: Db, id: string, name: string): Promise<Organization | undefined> {
+  const [row] = await tx<Organization[]>`
+    insert into organizations (id, name) values (${id}, ${name}) on conflict (name) do nothing returning ${organizationColumns(tx)}`;
+  return row;
+}
+
+/** By name. */
+export async function listOrganizations(sql: Db, afterName: string, limit: number): Promise<Organization[]> {
+  return sql<Organization[]>`
+    select ${organizationColumns(sql)} from organizations where name > ${afterName} collate "C" order by name collate "C" limit ${limit}`;
+}
+
+export async function organizationNamed(sql: Db, name: string): Promise<Organization | undefined> {
+  const [row] = await sql<Organization[]>`select ${organizationColumns(sql)} from organizations where name = ${name}`;
+  return row;
+}
+
+/** Disabled: tokens, device keys, enrolment tokens and webhooks are refused, and its sources are not polled. Its rows stay. */
+export async function setDisabled(tx: Db, id: string, isDisabled: boolean): Promise<Organization> {
+  const [row] = await tx<Organization[]>`
+    update organizations set disabled_at = case when ${isDisabled} then coalesce(disabled_at, now()) end
+    where id = ${id} returning ${organizationColumns(tx)}`;
+  if (row === undefined) throw new Error(`organization ${id} vanished`);
+  await tx`select pg_notify(${TOKENS_CHANNEL}, '')`;
+  return row;
+}
+
 export type Token = { id: string; name: string; email: string | null; role: Role; last4: string; createdAt: Date; lastUsedAt: Date | null };
 
 const columns = (sql: Db) => sql`id, name, email, role, last4, created_at as "createdAt", last_used_at as "lastUsedAt"`;
@@ -50,6 +82,13 @@ export async function listTokens(sql: Db, organizationId: string, afterId: strin
 
 /** Channel on which every process hears that a token stopped working. */
 export const TOKENS_CHANNEL = 'bellwether_tokens';
+
+/** Locks the admin tokens until the transaction ends, so that of two that are revoked at once one stays. */
+export async function isLastAdmin(tx: Db, organizationId: string, id: string): Promise<boolean> {
+  const admins = await tx<{ id: string }[]>`
+    select id from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null order by id for update`;
+  return admins.length === 1 && admins[0]?.id === id;
+}
 
 /** @returns false when there is no such token, or it was revoked before */
 export async function revokeToken(tx: Db, organizationId: string, id: string): Promise<boolean> {

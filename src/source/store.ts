@@ -227,7 +227,8 @@ export async function claimDueSources(sql: Db, limit: number): Promise<Source[]>
     update sources set next_check_at = now() + make_interval(secs => case
       when hook_received_at > coalesce(last_checked_at, '-infinity') then least(poll_interval_seconds, ${HOOK_CLAIM_SECONDS})
       else poll_interval_seconds * (0.9 + random() * 0.2) end)
-    where id in (select id from sources where next_check_at <= now() order by next_check_at limit ${limit} for update skip locked)
+    where id in (select id from sources where next_check_at <= now()
+        and organization_id not in (select o.id from organizations o where o.disabled_at is not null) order by next_check_at limit ${limit} for update skip locked)
     returning ${columns(sql)}`;
   return rows.map(parse);
 }
