@@ -1,5 +1,8 @@
-import { connect } from 'node:net';
+import { IncomingMessage } from 'node:http';
+import { connect, Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createForwardedNotice } from '../../src/http/forwarded.ts';
+import { createLog } from '../../src/log.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 import { ADMIN_TOKEN, openService, type TestService } from '../support/service.ts';
 
@@ -63,4 +66,25 @@ describe('a request that offers another protocol is answered as HTTP/1.1', () =>
   ])('%s', async (_what, line, headers, status) => {
     expect(await answerTo(`${line} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
+});
+
+test('a proxy that is not trusted is reported in the health answer and the metrics, and the log has it once', async () => {
+  const health = async () => (await (await fetch(`${service.url}/health`)).json()) as { warnings: string[] };
+  const counted = async () =>
+    /^bellwether_untrusted_forwarded_total (\d+)$/m.exec(await (await fetch(`${service.url}/metrics`)).text())?.[1];
+  expect([(await health()).warnings, await counted()]).toEqual([[], '0']);
+  for (let n = 0; n < 3; n += 1) await fetch(`${service.url}/nowhere`, { headers: { 'x-forwarded-for': '203.0.113.7' } });
+  expect((await health()).warnings).toEqual([expect.stringContaining('TRUST_PROXY')]);
+  expect(await counted()).toBe('3');
+  const lines: unknown[] = [];
+  const log = createLog('silent');
+  log.warn = (...line: unknown[]) => void lines.push(line);
+  const socket = new Socket();
+  const request = new IncomingMessage(socket);
+  request.headers['x-forwarded-for'] = '203.0.113.7';
+  for (const trustProxy of [false, true]) {
+    const notice = createForwardedNotice(trustProxy, log, () => undefined);
+    for (let n = 0; n < 3; n += 1) notice.observe(request);
+  }
+  expect(lines).toHaveLength(1);
 });
