@@ -10,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   fleet: async () => (await import('./fleet.ts')).benchFleet,
   agent: async () => (await import('./agent.ts')).benchAgent,
   neighbours: async () => (await import('./neighbours.ts')).benchNeighbours,
+  strangers: async () => (await import('./strangers.ts')).benchStrangers,
 };
 /** Past it whatever hangs is given up. */
 const LIMIT_MS = 30 * 60_000;

@@ -18,7 +18,7 @@ import { FORGE_HOST_FAULTS } from './forge/problems.ts';
 import { addressGuard } from './git/address-guard.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { startGivingBack } from './heap.ts';
-import { actorOf, openDeviceAuth } from './http/auth.ts';
+import { createTokenAuth, openDeviceAuth } from './http/auth.ts';
 import { serveBelowBasePath } from './http/base-path.ts';
 import { createHttpServer, listen } from './http/listen.ts';
 import { openLive } from './http/live.ts';
@@ -30,6 +30,7 @@ import { newId } from './ids.ts';
 import type { Log } from './log.ts';
 import { createSender } from './notification/send.ts';
 import { DEFAULT_ORGANIZATION } from './organization/organization.ts';
+import { loadRootTokenHash } from './organization/root-token.ts';
 import { createSigner } from './organization/signing.ts';
 import { ensureOrganization, insertToken } from './organization/store.ts';
 import { openPreparer } from './revision/preparer.ts';
@@ -105,6 +106,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   await ensureAdminToken(config, sql, organizationId, log);
   const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
   const limits = createRateLimits(config);
+  const tokenAuth = createTokenAuth(sql, limits, config.TRUST_PROXY);
   const deviceAuth = await openDeviceAuth(sql, listenSql, limits, config.TRUST_PROXY);
   closers.push(() => deviceAuth.close());
   const wakeups = await openWakeups(sql, listenSql);
@@ -144,6 +146,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     signer: createSigner(sql, box),
     wakeups,
     admission,
+    tokenAuth,
+    rootTokenHash: await loadRootTokenHash({ value: config.BELLWETHER_ROOT_TOKEN, dataDir: config.DATA_DIR }),
     deviceAuth,
     intake,
     events,
@@ -160,7 +164,9 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     listenSql,
     log,
     corsOrigins: config.CORS_ORIGINS,
-    authenticate: (token) => actorOf(sql, token),
+    authenticate: tokenAuth.actorOf,
+    rates: limits,
+    trustProxy: config.TRUST_PROXY,
   });
   serveBelowBasePath(server, { publicUrl: config.PUBLIC_URL, trustProxy: config.TRUST_PROXY, roots: rootsOf(routes) });
   metrics.watch({

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { MAX_TOKEN_CHARACTERS } from './tokens.ts';
 import { issueText } from './wire/names.ts';
 import { messageOf } from './wire/problem.ts';
 import { type Proxies, readProxies } from './wire/proxies.ts';
@@ -18,6 +19,9 @@ function isOrigin(text: string): boolean {
   return text === '*' || (URL.parse(text)?.origin === text && !text.includes('*'));
 }
 
+/** Below one request a second a limit would lock everybody out. */
+const requestsPerSecond = (usual: number) => z.coerce.number().min(1).max(1_000_000).default(usual);
+
 const Environment = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -35,7 +39,9 @@ const Environment = z.object({
   /** Session connection for LISTEN when DATABASE_URL goes through a transaction-mode pooler. */
   DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   ROLE: z.enum(['all', 'api', 'controller']).default('all'),
-  BELLWETHER_ADMIN_TOKEN: tokenText({ min: 16, max: 200 }).optional(),
+  BELLWETHER_ADMIN_TOKEN: tokenText({ min: 16, max: MAX_TOKEN_CHARACTERS }).optional(),
+  /** Makes and disables organizations; default: the token in DATA_DIR/root-token. */
+  BELLWETHER_ROOT_TOKEN: tokenText({ min: 32, max: MAX_TOKEN_CHARACTERS }).optional(),
   BELLWETHER_SECRET_KEY: z
     .string()
     .refine(
@@ -62,10 +68,10 @@ const Environment = z.object({
   /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */
   TRUST_PROXY: flag(false),
   /** Requests each second: per token, per device, per source and sender of hooks, and of refused credentials per address. */
-  RATE_LIMIT_TOKEN: z.coerce.number().positive().max(1_000_000).default(500),
-  RATE_LIMIT_DEVICE: z.coerce.number().positive().max(1_000_000).default(20),
-  RATE_LIMIT_HOOK: z.coerce.number().positive().max(1_000_000).default(50),
-  RATE_LIMIT_REFUSED: z.coerce.number().positive().max(1_000_000).default(20),
+  RATE_LIMIT_TOKEN: requestsPerSecond(500),
+  RATE_LIMIT_DEVICE: requestsPerSecond(20),
+  RATE_LIMIT_HOOK: requestsPerSecond(50),
+  RATE_LIMIT_REFUSED: requestsPerSecond(20),
   /** For tests: the instant at which the process kills itself, or finds the disk full (faults.ts). */
   BELLWETHER_FAULT: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

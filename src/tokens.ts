@@ -1,8 +1,11 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /** Whom a token speaks for, with the prefix by which people and secret scanners recognise it. */
-const PREFIXES = { token: 'bwt_', device: 'bwd_', enrolment: 'bwe_' } as const;
+const PREFIXES = { token: 'bwt_', device: 'bwd_', enrolment: 'bwe_', root: 'bwr_' } as const;
 export type TokenKind = keyof typeof PREFIXES;
+
+/** Longer ones are refused unread. */
+export const MAX_TOKEN_CHARACTERS = 200;
 
 /** 256 random bits in base64url behind the kind's prefix. Shown once; only `hashToken` of it is stored. */
 export function mintToken(kind: TokenKind): string {
@@ -13,6 +16,7 @@ export function mintToken(kind: TokenKind): string {
 export function tokenKind(token: string): TokenKind | null {
   if (token.startsWith(PREFIXES.token)) return 'token';
   if (token.startsWith(PREFIXES.device)) return 'device';
+  if (token.startsWith(PREFIXES.root)) return 'root';
   return token.startsWith(PREFIXES.enrolment) ? 'enrolment' : null;
 }
 

@@ -41,15 +41,24 @@ export type Call = {
 
 const DEFAULT_SERVER = 'http://127.0.0.1:8080';
 
+/** Which token a command takes where `--token` is not given. */
+export type Credential = { help: string; missing: string; find(env: Terminal['env']): string | undefined };
+
+const API_TOKEN: Credential = {
+  help: 'API token (BELLWETHER_TOKEN)',
+  missing: 'give an API token with --token or in BELLWETHER_TOKEN',
+  find: (env) => env.BELLWETHER_TOKEN,
+};
+
 /** Gives `command` the options that all share, and its work. A problem is told on stderr and ends with 1, wrong usage with 2. */
-export function calling(command: Command, io: Terminal, run: (call: Call) => Promise<void>): Command {
+export function calling(command: Command, io: Terminal, run: (call: Call) => Promise<void>, credential: Credential = API_TOKEN): Command {
   return command
     .option('--server <url>', `address of the service (BELLWETHER_SERVER; default ${DEFAULT_SERVER})`)
-    .option('--token <token>', 'API token (BELLWETHER_TOKEN)')
+    .option('--token <token>', credential.help)
     .option('--json', 'JSON for programs instead of a table')
     .action(async () => {
       try {
-        await run(callOf(command, io));
+        await run(callOf(command, io, credential));
       } catch (error) {
         if (io.signal?.aborted) return;
         tell(io, error);
@@ -110,7 +119,7 @@ export function rowsOf(answer: unknown): Item[] {
   return z.array(AnyItem).safeParse(rows).data ?? [];
 }
 
-function callOf(command: Command, io: Terminal): Call {
+function callOf(command: Command, io: Terminal, credential: Credential): Call {
   const options = command.opts<Record<string, unknown>>();
   const text = (name: string): string | undefined => {
     const value = options[name];
@@ -119,7 +128,7 @@ function callOf(command: Command, io: Terminal): Call {
   };
   const server = text('server') ?? (io.env.BELLWETHER_SERVER || DEFAULT_SERVER);
   const proxies = proxiesOf(io.env);
-  const token = tokenOf(text('token') ?? io.env.BELLWETHER_TOKEN ?? '');
+  const token = tokenOf(text('token') ?? credential.find(io.env) ?? '', credential);
   return {
     client: createClient({ server, token, proxies, signal: io.signal }),
     server,
@@ -145,8 +154,8 @@ function proxiesOf(env: Terminal['env']): Proxies {
 }
 
 /** @throws Problem `usage` that does not quote the token */
-function tokenOf(text: string): string {
-  if (withoutLineEnd(text) === '') throw new Problem('usage', 'Cannot authenticate: give an API token with --token or in BELLWETHER_TOKEN');
+function tokenOf(text: string, { missing }: Credential): string {
+  if (withoutLineEnd(text) === '') throw new Problem('usage', `Cannot authenticate: ${missing}`);
   const { data: token, error } = ApiToken.safeParse(text);
   if (token === undefined) throw new Problem('usage', `Cannot authenticate: the API token ${error?.issues[0]?.message ?? 'is not valid'}`);
   return token;

@@ -16,6 +16,7 @@ import {
 import type { Item } from './client.ts';
 import { registerDeviceCommands } from './device-commands.ts';
 import { registerNotificationCommands } from './notification-commands.ts';
+import { registerOrganizationCommands } from './organization-commands.ts';
 import { registerPlanCommand } from './plan-commands.ts';
 import { registerHoldCommands, registerRolloutCommands } from './rollout-commands.ts';
 import { registerSourceCommands } from './source-commands.ts';
@@ -37,6 +38,7 @@ export function registerClientCommands(program: Command, io: Terminal): void {
   registerTokens(group('tokens', 'API tokens of people and programs'), io);
   registerAuditCommands(group('audit', 'who did what'), io);
   registerEvents(group('events', 'what happened'), io);
+  registerOrganizationCommands(group('organizations', 'tenants of the service, with the root token'), io);
 }
 
 const SITE_COLUMNS: Column[] = [

@@ -2,11 +2,13 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { bundleManifest } from '../bundle/store.ts';
 import { invalid, Problem } from '../errors.ts';
+import { addressOf, senderOf } from '../http/address.ts';
 import type { Env } from '../http/api.ts';
-import { bearerOf } from '../http/auth.ts';
+import { bearerOf, inTwoQueues, unauthorized } from '../http/auth.ts';
 import { limitBody, readJson } from '../http/limits.ts';
-import { addressOf } from '../http/rate-limit.ts';
+import { refuse } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
+import { hashToken, tokenKind } from '../tokens.ts';
 import {
   EnrollRequest,
   type EnrollResponse,
@@ -23,6 +25,7 @@ import { enrollDevice } from './enroll.ts';
 import { holdPoll, presentState, signedAnswer } from './held-polls.ts';
 import { readInstance } from './instance.ts';
 import type { Sender } from './instances-store.ts';
+import { enrolmentTokensAmong } from './keys.ts';
 
 /** Longest long poll: below the idle timeouts of usual proxies. */
 const MAX_WAIT_SECONDS = 55;
@@ -34,15 +37,19 @@ const STREAMED_BYTES = 64 * 1024;
 export function agentRoutes(services: Services): Hono<Env> {
   const app = new Hono<Env>();
   const { admission } = services;
+  const isEnrolmentToken = inTwoQueues(services.limits, (hashes: readonly Buffer[]) => enrolmentTokensAmong(services.store.sql, hashes));
   app.post('/enroll', limitBody(), async (c) => {
-    const address = addressOf(c, services.config.TRUST_PROXY);
-    services.limits.refusal.check(address);
-    const answer = await enroll(services, c.req.header('authorization'), await readJson(c), senderOf(services, c)).catch(
-      (error: unknown) => {
-        if (error instanceof Problem && error.status === 401) services.limits.refusal.take(address);
-        throw error;
-      },
-    );
+    const input = await readJson(c);
+    const token = bearerOf(c.req.header('authorization')) ?? '';
+    const sender = senderOf(c, services.config.TRUST_PROXY);
+    const refuseToken = () => refuse(services.limits, sender, unauthorized('the enrolment token is unknown, used up or expired'));
+    // Before a transaction is opened for it.
+    const known = tokenKind(token) === 'enrolment' && (await isEnrolmentToken(sender, hashToken(token)));
+    if (!known) refuseToken();
+    const answer = await enroll(services, token, input, agentOf(services, c)).catch((error: unknown) => {
+      if (error instanceof Problem && error.status === 401) refuseToken();
+      throw error;
+    });
     return c.json(answer, 201);
   });
   app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
@@ -56,7 +63,7 @@ export function agentRoutes(services: Services): Hono<Env> {
   app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
     const device = c.get('device');
     const { reports } = parseReports(await readJson(c));
-    const sender = senderOf(services, c);
+    const sender = agentOf(services, c);
     const confirmed = await admission.serve(device, () => services.intake.take(device.organizationId, device.deviceId, reports, sender));
     if (reports.some(endsAttempt)) admission.leave(device);
     return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
@@ -64,20 +71,14 @@ export function agentRoutes(services: Services): Hono<Env> {
   return app;
 }
 
-async function enroll(
-  { store, signer }: Services,
-  authorization: string | undefined,
-  input: unknown,
-  sender: Sender,
-): Promise<EnrollResponse> {
-  const token = bearerOf(authorization);
+async function enroll({ store, signer }: Services, token: string, input: unknown, sender: Sender): Promise<EnrollResponse> {
   const parsed = EnrollRequest.safeParse(input);
   if (!parsed.success)
     throw invalid(
       'Cannot enrol: the request is not valid',
       parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) })),
     );
-  const enrolled = await enrollDevice(store, token ?? '', parsed.data, sender);
+  const enrolled = await enrollDevice(store, token, parsed.data, sender);
   return { deviceId: parsed.data.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
 }
 
@@ -136,7 +137,8 @@ function rangeOf(
   return start >= size || start > end ? 'unsatisfiable' : [start, end];
 }
 
-function senderOf({ config }: Services, c: Context<Env>): Sender {
+/** The agent that speaks, and where it stands. */
+function agentOf({ config }: Services, c: Context<Env>): Sender {
   return { instance: readInstance(c.req.header(INSTANCE_HEADER)), address: addressOf(c, config.TRUST_PROXY) };
 }
 

@@ -2,12 +2,11 @@ import { audit } from '../audit/store.ts';
 import { type Store, transact, type Unit } from '../db/transact.ts';
 import { deploy } from '../deployment/converge.ts';
 import { Problem } from '../errors.ts';
-import { KEYS_CHANNEL } from '../http/auth.ts';
 import { hashToken } from '../tokens.ts';
 import type { EnrollRequest } from '../wire/agent.ts';
 import { machineOf } from './instance.ts';
 import { type Sender, setInstance } from './instances-store.ts';
-import { reclaimEnrolment, useEnrolmentToken } from './keys.ts';
+import { KEYS_CHANNEL, reclaimEnrolment, useEnrolmentToken } from './keys.ts';
 import {
   beginAnew,
   forgetReenrolment,

@@ -1,5 +1,8 @@
 import type { Db } from '../db/connect.ts';
 
+/** Channel on which every process hears that device keys stopped working. */
+export const KEYS_CHANNEL = 'bellwether_keys';
+
 /** Whose key each of these hashes is, in their order; undefined for keys that are unknown, expired or deleted. */
 export async function devicesOfKeys(
   sql: Db,
@@ -9,6 +12,7 @@ export async function devicesOfKeys(
   const rows = await sql<{ organizationId: string; deviceId: string; name: string }[]>`
     select d.organization_id as "organizationId", d.device_id as "deviceId", k.name
     from unnest(${names}::text[]) as k (name) join device_keys d on d.hash = decode(k.name, 'hex')
+    join organizations o on o.id = d.organization_id and o.disabled_at is null
     where d.expires_at is null or d.expires_at > now()`;
   const found = new Map(rows.map(({ name, ...device }) => [name, device]));
   return names.map((name) => found.get(name));
@@ -46,6 +50,16 @@ type NewEnrolmentToken = EnrolmentToken & {
   /** Lets devices in again that are registered already. */
   reenrol: boolean;
 };
+
+/** Whether each of these hashes, in their order, is of an enrolment token that has not expired. It may be used up. */
+export async function enrolmentTokensAmong(sql: Db, hashes: readonly Buffer[]): Promise<boolean[]> {
+  const names = hashes.map((hash) => hash.toString('hex'));
+  const rows = await sql<{ name: string }[]>`
+    select k.name from unnest(${names}::text[]) as k (name) join enrolment_tokens t on t.hash = decode(k.name, 'hex') and t.expires_at > now()
+    join organizations o on o.id = t.organization_id and o.disabled_at is null`;
+  const found = new Set(rows.map(({ name }) => name));
+  return names.map((name) => found.has(name));
+}
 
 /**
  * Whether the token made this device and nobody has used the device's key since: the device was cut off before it could keep the key. Its keys

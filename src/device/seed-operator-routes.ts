@@ -3,7 +3,6 @@ import type { Context } from 'hono';
 import { notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
 import { body, createApi, type Env, json, problems, role } from '../http/api.ts';
-import { requireActor } from '../http/auth.ts';
 import { limitBody } from '../http/limits.ts';
 import type { Services } from '../http/services.ts';
 import { siteOf } from '../organization/store.ts';
@@ -106,7 +105,7 @@ export function seedDashboardRoutes(services: Services, previews: Previews) {
     return { device_id: device.id, status: seedStatus(device), timestamp: new Date().toISOString() };
   };
   const app = createApi();
-  app.use('/devices/*', requireActor(store.sql, services.limits, services.config.TRUST_PROXY), limitBody());
+  app.use('/devices/*', services.tokenAuth.require, limitBody());
   app.openapi(listRoute, async (c) => {
     const { organizationId } = c.get('actor');
     const rows = await listDevices(store.sql, organizationId, {}, c.req.valid('query').after ?? '', LIST_LIMIT + 1);

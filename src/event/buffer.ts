@@ -1,3 +1,4 @@
+import { isDatabaseAway } from '../db/away.ts';
 import type { Sql } from '../db/connect.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -17,9 +18,7 @@ export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
     while (waiting.length > 0) {
       const batch = waiting;
       waiting = [];
-      await sql
-        .begin((tx) => appendEvents(tx, batch))
-        .catch((error: unknown) => log.error({ err: error, events: batch.length }, `events not told: ${messageOf(error)}`));
+      await writeOrSplit(sql, batch, log);
     }
     writing = undefined;
   };
@@ -32,4 +31,21 @@ export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
       await writing;
     },
   };
+}
+
+/** One event that cannot be written must not lose those of others: a batch that fails is written one by one. */
+async function writeOrSplit(sql: Sql, batch: readonly NewEvent[], log: Log): Promise<void> {
+  try {
+    await sql.begin((tx) => appendEvents(tx, batch));
+  } catch (error) {
+    if (batch.length > 1 && !isDatabaseAway(error)) {
+      for (const event of batch) await writeOrSplit(sql, [event], log);
+      return;
+    }
+    const [{ organizationId, type, subject } = { organizationId: '', type: '', subject: '' }] = batch;
+    log.error(
+      { err: error, events: batch.length, organizationId, type, subject },
+      `failed to write events; they are lost: ${messageOf(error)}`,
+    );
+  }
 }

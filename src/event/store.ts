@@ -1,5 +1,5 @@
 import type { Db, Tx } from '../db/connect.ts';
-import { storableJson } from '../storable.ts';
+import { storableJson, storableText } from '../wire/text.ts';
 import type { Event, NewEvent } from './event.ts';
 
 export const EVENTS_CHANNEL = 'bellwether_events';
@@ -16,7 +16,7 @@ export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise
     insert into events (organization_id, type, subject, data)
     select organization_id::uuid, type, subject, data::jsonb
     from unnest(${events.map((e) => e.organizationId)}::text[], ${events.map((e) => e.type)}::text[],
-                ${events.map((e) => e.subject)}::text[], ${events.map((e) => JSON.stringify(storableJson(e.data)))}::text[])
+                ${events.map((e) => storableText(e.subject))}::text[], ${events.map((e) => storableJson(JSON.stringify(e.data)))}::text[])
          as new (organization_id, type, subject, data)`;
   for (const id of organizations) await tx`select pg_notify(${EVENTS_CHANNEL}, ${id})`;
 }

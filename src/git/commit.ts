@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { storableText } from '../storable.ts';
+import { storableText } from '../wire/text.ts';
 import type { CommitInfo } from './object-source.ts';
 import { gitProblem } from './problems.ts';
 

@@ -6,6 +6,7 @@ import { invalid, Problem } from '../errors.ts';
 import { UUID } from '../ids.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
 import { issueText } from '../wire/names.ts';
+import { endingAfterRequest } from './swallow.ts';
 
 /** What every handler finds in its context. */
 export type Env = {
@@ -92,10 +93,12 @@ export function problemDocument(problem: Problem, requestId: string): z.output<t
 export function problemResponse(c: Context<Env>, problem: Problem): Response {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json', 'x-content-type-options': 'nosniff' };
   if (problem.retryAfterSeconds !== undefined) headers['retry-after'] = String(problem.retryAfterSeconds);
-  // What is left of the body is not read: the client must not send another request on this connection.
-  if (problem.status === 413) headers.connection = 'close';
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="bellwether"';
-  return new Response(JSON.stringify(problemDocument(problem, c.get('requestId') ?? '')), { status: problem.status, headers });
+  const document = JSON.stringify(problemDocument(problem, c.get('requestId') ?? ''));
+  if (problem.status !== 413) return new Response(document, { status: problem.status, headers });
+  // The body is not read to its end, so that no other request can follow on this connection.
+  const closing = { ...headers, connection: 'close', 'content-length': String(Buffer.byteLength(document)) };
+  return new Response(endingAfterRequest(document, c.req.raw), { status: problem.status, headers: closing });
 }
 
 const problemContent = { 'application/problem+json': { schema: ProblemSchema } };

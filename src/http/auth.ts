@@ -1,59 +1,78 @@
 import type { MiddlewareHandler } from 'hono';
 import { batched } from '../db/batched.ts';
 import type { Sql } from '../db/connect.ts';
-import { devicesOfKeys } from '../device/keys.ts';
+import { devicesOfKeys, KEYS_CHANNEL } from '../device/keys.ts';
 import { Problem } from '../errors.ts';
 import type { Actor } from '../organization/organization.ts';
-import { actorOfToken } from '../organization/store.ts';
-import { hashToken } from '../tokens.ts';
+import { actorsOfTokens } from '../organization/store.ts';
+import { hashToken, MAX_TOKEN_CHARACTERS } from '../tokens.ts';
+import { senderOf } from './address.ts';
 import type { Env } from './api.ts';
-import { addressOf, type RateLimits } from './rate-limit.ts';
+import { type RateLimits, refuse } from './rate-limit.ts';
 
-/** Channel on which every process hears that a device key stopped working. */
-export const KEYS_CHANNEL = 'bellwether_keys';
-
-const MAX_SECRET_LENGTH = 200;
 /** A device key that was found is looked up again after this long at the latest: those that were used, together. */
 const REMEMBER_KEYS_MS = 60_000;
 const KEYS_AT_ONCE = 200;
+/** The sender of our own look-ups: never refused. */
+export const OURSELVES = '';
 
-export async function actorOf(sql: Sql, token: string | undefined): Promise<Actor | undefined> {
-  if (token === undefined || token === '' || token.length > MAX_SECRET_LENGTH) return undefined;
-  return actorOfToken(sql, hashToken(token));
+/** Whom tokens speak for. */
+export type TokenAuth = {
+  require: MiddlewareHandler<Env>;
+  /** undefined for a token that is unknown or revoked. Counts nothing. */
+  actorOf(token: string | undefined, sender: string): Promise<Actor | undefined>;
+};
+
+/**
+ * Demands `Authorization: Bearer <token>`. A token is verified before anything is counted, so that a valid one always passes. Tokens of the same
+ * moment share a query. Senders that have used up their failures share queries among themselves, so that others do not wait behind them.
+ */
+export function createTokenAuth(sql: Sql, limits: RateLimits, trustProxy: boolean): TokenAuth {
+  const lookUp = inTwoQueues(limits, (hashes: readonly Buffer[]) => actorsOfTokens(sql, hashes));
+  const actorOf = async (token: string | undefined, sender: string) =>
+    token === undefined || token === '' || token.length > MAX_TOKEN_CHARACTERS ? undefined : lookUp(sender, hashToken(token));
+  return {
+    actorOf,
+    require: async (c, next) => {
+      const sender = senderOf(c, trustProxy);
+      const actor = await actorOf(bearerOf(c.req.header('authorization')), sender);
+      if (actor === undefined) refuse(limits, sender, unauthorized('send a valid token as "Authorization: Bearer <token>"'));
+      limits.token.take(actor.tokenId);
+      c.set('actor', actor);
+      await next();
+    },
+  };
 }
 
-/** The token of `Authorization: Bearer <token>`. */
+/** The token of an `Authorization: Bearer <token>` header. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
 }
 
-/** Demands `Authorization: Bearer <token>`. */
-export function requireActor(sql: Sql, limits: RateLimits, trustProxy: boolean): MiddlewareHandler<Env> {
-  return async (c, next) => {
-    const address = addressOf(c, trustProxy);
-    limits.refusal.check(address);
-    const actor = await actorOf(sql, bearerOf(c.req.header('authorization')));
-    if (actor === undefined) {
-      limits.refusal.take(address);
-      throw new Problem('unauthorized', 'Cannot authenticate: send a valid token as "Authorization: Bearer <token>"', { status: 401 });
-    }
-    limits.token.take(actor.tokenId);
-    c.set('actor', actor);
-    await next();
-  };
+export function unauthorized(why: string): Problem {
+  return new Problem('unauthorized', `Cannot authenticate: ${why}`, { status: 401 });
+}
+
+/** Looks keys up, many in a query. Those of senders beyond their failures have queries of their own. */
+export function inTwoQueues<Key, Answer>(
+  limits: RateLimits,
+  answer: (keys: readonly Key[]) => Promise<readonly Answer[]>,
+): (sender: string, key: Key) => Promise<Answer> {
+  const [usual, suspect] = [batched(KEYS_AT_ONCE, answer), batched(KEYS_AT_ONCE, answer)];
+  return (sender, key) => (limits.refusal.isExhausted(sender) ? suspect(key) : usual(key));
 }
 
 type DeviceIdentity = { organizationId: string; deviceId: string };
 
 export type DeviceAuth = {
   require: MiddlewareHandler<Env>;
-  identify(deviceId: string | undefined, apiKey: string | undefined): Promise<DeviceIdentity | undefined>;
+  identify(deviceId: string | undefined, apiKey: string | undefined, sender: string): Promise<DeviceIdentity | undefined>;
   close(): Promise<void>;
 };
 
 /**
- * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, which tells nothing about other keys by its timing; found ones are
- * looked up again every minute, and forgotten at once when any key is rotated or a device deleted.
+ * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, whose timing reveals nothing about other keys. Found ones are
+ * looked up again every minute, and forgotten at once when any key is rotated or a device deleted. Valid keys always pass, as valid tokens do.
  */
 export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
   // As many as there are devices that ask: only keys that were found are in it.
@@ -66,10 +85,10 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
     known.clear();
   };
   const listener = await listenSql.listen(KEYS_CHANNEL, forget, forget);
-  const deviceOfKey = batched(KEYS_AT_ONCE, (hashes: readonly Buffer[]) => devicesOfKeys(sql, hashes));
-  const lookUp = async (hash: Buffer, name: string): Promise<DeviceIdentity | undefined> => {
+  const deviceOfKey = inTwoQueues(limits, (hashes: readonly Buffer[]) => devicesOfKeys(sql, hashes));
+  const lookUp = async (hash: Buffer, name: string, sender: string): Promise<DeviceIdentity | undefined> => {
     const before = forgotten;
-    const identity = await deviceOfKey(hash);
+    const identity = await deviceOfKey(sender, hash);
     if (identity === undefined) known.delete(name);
     // What was read before keys changed may be wrong by now.
     else if (before === forgotten) known.set(name, identity);
@@ -78,29 +97,23 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
   const lookAgain = () => {
     for (const name of known.keys()) if (!used.has(name)) known.delete(name);
     used = new Set();
-    for (const name of known.keys()) lookUp(Buffer.from(name, 'base64'), name).catch(() => known.delete(name));
+    for (const name of known.keys()) lookUp(Buffer.from(name, 'base64'), name, OURSELVES).catch(() => known.delete(name));
   };
   const looking = setInterval(lookAgain, REMEMBER_KEYS_MS);
-  const identify = async (deviceId: string | undefined, apiKey: string | undefined) => {
-    if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_SECRET_LENGTH) return undefined;
+  const identify = async (deviceId: string | undefined, apiKey: string | undefined, sender: string) => {
+    if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_TOKEN_CHARACTERS) return undefined;
     const hash = hashToken(apiKey);
     const name = hash.toString('base64');
-    const identity = known.get(name) ?? (await lookUp(hash, name));
+    const identity = known.get(name) ?? (await lookUp(hash, name, sender));
     if (identity !== undefined) used.add(name);
     return identity?.deviceId === deviceId ? identity : undefined;
   };
   return {
     identify,
     require: async (c, next) => {
-      const address = addressOf(c, trustProxy);
-      limits.refusal.check(address);
-      const identity = await identify(c.req.header('x-device-id'), c.req.header('x-api-key'));
-      if (identity === undefined) {
-        limits.refusal.take(address);
-        throw new Problem('unauthorized', 'Cannot authenticate the device: X-Device-ID and X-API-Key do not belong together', {
-          status: 401,
-        });
-      }
+      const sender = senderOf(c, trustProxy);
+      const identity = await identify(c.req.header('x-device-id'), c.req.header('x-api-key'), sender);
+      if (identity === undefined) refuse(limits, sender, unauthorized('X-Device-ID and X-API-Key must be those of one device'));
       limits.device.take(`${identity.organizationId} ${identity.deviceId}`);
       c.set('device', identity);
       await next();

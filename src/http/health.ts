@@ -2,20 +2,30 @@ import { Hono } from 'hono';
 import { messageOf } from '../errors.ts';
 import type { Env } from './api.ts';
 import { databaseAway } from './database.ts';
+import type { ForwardedNotice } from './forwarded.ts';
 import type { Services } from './services.ts';
 
 const CHECK_TIMEOUT_MS = 2_000;
+/** Requests within this time get the same answer. */
+const PROBE_SHARED_MS = 500;
 
-/** `/health*` and `/metrics`: no credentials, nothing secret. */
-export function healthRoutes({ store, database: availability, metrics }: Services): Hono<Env> {
+/** `/health*` and `/metrics`: no credentials, nothing secret. Strangers share one probe of the dependencies. */
+export function healthRoutes({ store, database: availability, metrics }: Services, { warnings }: ForwardedNotice): Hono<Env> {
   const app = new Hono<Env>();
   app.get('/health/live', (c) => c.json({ status: 'ok' }));
-  const ready = async () => {
-    // Known to be away: a question more would only wait with the others.
+  const probeAll = async () => {
+    // While the database is known to be away, another query would only wait with the others.
     const probe = (ask: () => Promise<unknown>) => check(availability.isUp() ? ask : () => Promise.reject(databaseAway()));
     const database = await probe(() => store.sql`select 1`);
     const queue = await probe(() => store.queue.depths());
     return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue } };
+  };
+  let last: { atMs: number; wasUp: boolean; answer: ReturnType<typeof probeAll> } | undefined;
+  const ready = async () => {
+    const wasUp = availability.isUp();
+    if (last === undefined || last.wasUp !== wasUp || performance.now() - last.atMs > PROBE_SHARED_MS)
+      last = { atMs: performance.now(), wasUp, answer: probeAll() };
+    return { ...(await last.answer), warnings: warnings() };
   };
   for (const path of ['/health', '/health/ready'] as const) {
     app.get(path, async (c) => {

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
@@ -25,7 +25,7 @@ export function createHttpServer(fetch: Fetch, hostname: string, log: Log, limit
     log.error({ err: error }, `request failed: ${messageOf(error)}`);
     return answerOf(new Problem('internal', 'Cannot answer: something is wrong on our side'));
   };
-  const server = createServer(limits, getRequestListener(fetch, { hostname, errorHandler }));
+  const server = createServer({ ...limits, shouldUpgradeCallback: isWebSocket }, getRequestListener(fetch, { hostname, errorHandler }));
   server.on('clientError', refuse);
   return server;
 }
@@ -35,6 +35,15 @@ export function listen(server: Server, at: { host: string; port: number }): Prom
     server.once('error', reject);
     server.listen(at.port, at.host, () => resolve());
   });
+}
+
+/**
+ * Only Socket.IO upgrades. Node hands every other offer (`h2c`, for instance) to the same listener, which ends the connection without an answer;
+ * RFC 9110, section 7.8, lets a server ignore an offer and answer in HTTP/1.1.
+ */
+function isWebSocket({ url = '', headers }: IncomingMessage): boolean {
+  // A base path may stand before it.
+  return /^[^?#]*\/socket\.io\//.test(url) && headers.upgrade?.toLowerCase() === 'websocket';
 }
 
 function answerOf(problem: Problem): Response {

@@ -2,12 +2,15 @@ import type { Server as HttpServer } from 'node:http';
 import { type DefaultEventsMap, Server } from 'socket.io';
 import { type Coalescer, createCoalescer } from '../coalesce.ts';
 import type { Sql } from '../db/connect.ts';
+import { Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
 import { TOKENS_CHANNEL } from '../organization/store.ts';
 import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
-import { bearerOf } from './auth.ts';
+import { addressOfRequest, networkOf } from './address.ts';
+import { bearerOf, OURSELVES, unauthorized } from './auth.ts';
 import { type FeedBatch, type LiveFeed, openLiveFeed } from './live-feed.ts';
+import { boundHandshakes, type Handshakes } from './live-handshakes.ts';
 import { answerRequests } from './live-requests.ts';
 import {
   type ClientEvents,
@@ -23,6 +26,7 @@ import {
 } from './live-sockets.ts';
 import { createSubscription, type Subscription } from './live-subscription.ts';
 import { toMessage, topicsOf, topicsOfDevice } from './live-updates.ts';
+import { type RateLimits, refuse } from './rate-limit.ts';
 
 export type LiveOptions = {
   httpServer: HttpServer;
@@ -32,13 +36,19 @@ export type LiveOptions = {
   log: Log;
   /** Origins whose pages may connect by HTTP polling; `*` for all. Empty: only pages of our own origin. */
   corsOrigins: readonly string[];
-  authenticate(token: string | undefined): Promise<Actor | undefined>;
+  /** Verifies a token that `sender` shows. Counts nothing. */
+  authenticate(token: string, sender: string): Promise<Actor | undefined>;
+  /** Those of the API: a refused token counts against its sender, a connection against its token. */
+  rates: RateLimits;
+  trustProxy: boolean;
   limits?: Partial<LiveLimits>;
 };
 
 /** The Socket.IO namespace `/live`: what happens, told to those who may know it. */
 export type Live = {
   connections(): number;
+  /** Connections that have not shown a valid token yet. */
+  handshakes(): number;
   /** Delivers what was committed before the call, then ends all connections. The HTTP server stays its opener's. */
   close(): Promise<void>;
 };
@@ -68,7 +78,11 @@ export async function openLive(options: LiveOptions): Promise<Live> {
     connectTimeout: CONNECT_TIMEOUT_MS,
     cors: { origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins] },
   });
-  io.use((_socket, next) => next(new Error(`use the namespace ${LIVE_NAMESPACE}`)));
+  const handshakes = boundHandshakes(
+    (listener) => io.engine.on('connection', listener),
+    (connection) => senderOfConnection(connection, options.trustProxy),
+  );
+  io.use((socket, next) => refuseSocket(socket, next, new Error(`use the namespace ${LIVE_NAMESPACE}`)));
   const live: LiveNamespace = io.of(LIVE_NAMESPACE);
   const subscriptions: Shared['subscriptions'] = new Map();
   const updates = createCoalescer<OwnUpdate>(UPDATE_INTERVAL_MS, ({ organizationId, update }) => {
@@ -76,12 +90,15 @@ export async function openLive(options: LiveOptions): Promise<Live> {
   });
   const feed = await openLiveFeed({ sql, listenSql, log, deliver: (batch) => deliver({ live, updates, subscriptions }, batch) });
   const shared = { live, feed, updates, subscriptions };
-  live.use((socket, next) => void admit(socket, options).then(next));
+  live.use((socket, next) => {
+    void admit(socket, options, handshakes).then((error) => (error === undefined ? next() : refuseSocket(socket, next, error)));
+  });
   live.on('connection', (socket) => attach(socket, shared, sql, log));
-  const watch = watchSockets(live, options.authenticate, limits, log);
+  const watch = watchSockets(live, (token) => options.authenticate(token, OURSELVES), limits, log);
   const revocations = await listenSql.listen(TOKENS_CHANNEL, watch.recheck, watch.recheck);
   return {
     connections: () => live.sockets.size,
+    handshakes: handshakes.waiting,
     close: async () => {
       watch.stop();
       await revocations.unlisten().catch(() => undefined);
@@ -139,18 +156,23 @@ function roomsOf(organizationId: string, topics: readonly string[]): string[] {
   return topics.map((topic) => `org:${organizationId}:${topic}`);
 }
 
-/** The error that the handshake ends with, if it does. */
-async function admit(socket: LiveSocket, options: LiveOptions): Promise<Error | undefined> {
+/** Verifies the token first, so that a valid one always passes the limits of its sender. @returns the error that ends the handshake */
+async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Handshakes): Promise<Error | undefined> {
+  const { rates, log } = options;
   const token = tokenOf(socket);
-  if (token === undefined) return new Error('unauthorized');
+  const sender = senderOfConnection(socket.conn, options.trustProxy);
   try {
-    const actor = await options.authenticate(token);
-    if (actor === undefined) return new Error('unauthorized');
+    const mayTry = handshakes.begin(socket.conn);
+    const actor = mayTry && token !== undefined ? await options.authenticate(token, sender) : undefined;
+    if (actor === undefined || token === undefined) refuse(rates, sender, unauthorized('connect with auth: {token}'));
+    rates.token.take(actor.tokenId);
     socket.data.actor = actor;
     socket.data.token = token;
+    handshakes.admit(socket.conn);
     return undefined;
   } catch (error) {
-    options.log.warn({ err: error }, 'cannot authenticate a live connection');
+    if (error instanceof Problem && (error.status === 401 || error.status === 429)) return errorOf(error);
+    log.warn({ err: error }, 'failed to authenticate a live connection; it is refused as unavailable');
     return new Error('unavailable');
   }
 }
@@ -163,6 +185,22 @@ function tokenOf({ handshake }: LiveSocket): string | undefined {
   const given: unknown = handshake.auth.token;
   if (given === undefined || given === null || given === '') return bearerOf(handshake.headers.authorization);
   return typeof given === 'string' ? given.trim() : undefined;
+}
+
+/** Socket.IO hands `message` and `data` to the client. */
+function errorOf({ code, retryAfterSeconds }: Problem): Error {
+  return Object.assign(new Error(code), retryAfterSeconds === undefined ? {} : { data: { retryAfterSeconds } });
+}
+
+/** Ends the connection as well: otherwise a client could try token after token on it. */
+function refuseSocket({ conn }: Pick<LiveSocket, 'conn'>, next: (error: Error) => void, error: Error): void {
+  next(error);
+  // Socket.IO sends the error in the next tick.
+  setImmediate(() => conn.close());
+}
+
+function senderOfConnection({ request }: LiveSocket['conn'], trustProxy: boolean): string {
+  return networkOf(addressOfRequest(request, trustProxy));
 }
 
 /** Waits for `work`, but not longer; how it ends is of no matter. */

@@ -12,6 +12,8 @@ export type Metrics = {
   registry: Registry;
   httpRequest(method: string, route: string, status: number, durationMs: number): void;
   hook(provider: string, verdict: string): void;
+  /** A request with X-Forwarded-For while TRUST_PROXY is off. */
+  untrustedForwarded(): void;
   gitRequest(operation: string, outcome: string, durationMs: number): void;
   /** Milliseconds of stages by name, from the wake-up to the stored revision and on to the applied device. */
   stages(durationsMs: Record<string, number>): void;
@@ -51,6 +53,11 @@ export function createMetrics(): Metrics {
     name: 'bellwether_hooks_total',
     help: 'Webhook deliveries by verdict',
     labelNames: ['provider', 'verdict'],
+    registers,
+  });
+  const forwarded = new Counter({
+    name: 'bellwether_untrusted_forwarded_total',
+    help: 'Requests with X-Forwarded-For while TRUST_PROXY is off',
     registers,
   });
   const git = new Histogram({
@@ -96,6 +103,7 @@ export function createMetrics(): Metrics {
     registry,
     httpRequest: (method, route, status, durationMs) => http.observe({ method, route, status }, durationMs / 1000),
     hook: (provider, verdict) => hooks.inc({ provider, verdict }),
+    untrustedForwarded: () => forwarded.inc(),
     gitRequest: (operation, outcome, durationMs) => git.observe({ operation, outcome }, durationMs / 1000),
     stages: (durationsMs) => {
       for (const [name, ms] of Object.entries(durationsMs)) stage.observe({ stage: name.replace(/Ms$/, '') }, ms / 1000);

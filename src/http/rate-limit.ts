@@ -1,9 +1,7 @@
-import { getConnInfo } from '@hono/node-server/conninfo';
-import type { Context } from 'hono';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import { Problem } from '../errors.ts';
-import type { Env } from './api.ts';
+import { hashToken } from '../tokens.ts';
 
 /** `perSecond` tokens flow in, `burst` at most stand ready; each request takes one. */
 export type Rate = { perSecond: number; burst: number };
@@ -18,34 +16,58 @@ export function takeToken(bucket: Bucket | undefined, rate: Rate, nowMs: number)
   return { bucket: { tokens: filled, atMs: nowMs }, waitMs: Math.ceil(((1 - filled) * 1000) / rate.perSecond) };
 }
 
-/** Keys remembered at once; beyond it the longest unused is forgotten, which only ever helps its owner. */
-const MAX_KEYS = 50_000;
+/** Keys that a limit remembers at once. Beyond it the limit forgets the key that was unused for the longest time, which only helps its owner. */
+const MAX_KEYS = 20_000;
+/** Longer keys are replaced by their digest. */
+const MAX_KEY_CHARACTERS = 128;
 
 export type RateLimit = {
   /** @throws Problem `rate_limited` (429) with the seconds after which the next request would pass */
   take(key: string): void;
-  /** Throws as `take`, and takes nothing. */
-  check(key: string): void;
+  /** Whether `take` would throw. Takes nothing. */
+  isExhausted(key: string): boolean;
+  /** Keys that are remembered. */
+  size(): number;
 };
 
-export function createRateLimit(what: string, rate: Rate, now: () => number = Date.now): RateLimit {
+/** Memory is bounded: `MAX_KEYS` keys of `MAX_KEY_CHARACTERS`, each for as long as its bucket is not full again. */
+export function createRateLimit(what: string, wanted: Rate, now: () => number = Date.now): RateLimit {
+  // A bucket of less than one token would refuse everything.
+  const rate = { ...wanted, burst: Math.max(1, wanted.burst) };
   const buckets = new LRUCache<string, Bucket>({ max: MAX_KEYS });
-  const refuse = (waitMs: number) => {
-    if (waitMs === 0) return;
-    throw new Problem('rate_limited', `Cannot take so many ${what}: at most ${rate.perSecond} each second`, {
-      status: 429,
-      retry: 'backoff',
-      retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
-    });
+  const fullAfterMs = (rate.burst / rate.perSecond) * 1000;
+  let sweptAtMs = now();
+  // A full bucket is the same as none. Sweeping at most once per `fullAfterMs` costs each request a constant share.
+  const sweep = (nowMs: number) => {
+    if (nowMs - sweptAtMs < fullAfterMs) return;
+    sweptAtMs = nowMs;
+    for (const [key, { atMs }] of buckets) if (nowMs - atMs >= fullAfterMs) buckets.delete(key);
   };
   return {
     take: (key) => {
-      const { bucket, waitMs } = takeToken(buckets.get(key), rate, now());
-      buckets.set(key, bucket);
-      refuse(waitMs);
+      const nowMs = now();
+      sweep(nowMs);
+      const name = boundedKey(key);
+      const { bucket, waitMs } = takeToken(buckets.get(name), rate, nowMs);
+      buckets.set(name, bucket);
+      if (waitMs > 0) throw rateLimited(what, rate, waitMs);
     },
-    check: (key) => refuse(takeToken(buckets.get(key), rate, now()).waitMs),
+    isExhausted: (key) => takeToken(buckets.get(boundedKey(key)), rate, now()).waitMs > 0,
+    size: () => buckets.size,
   };
+}
+
+function rateLimited(what: string, { perSecond }: Rate, waitMs: number): Problem {
+  return new Problem('rate_limited', `Cannot take so many ${what}: at most ${perSecond} each second`, {
+    status: 429,
+    retry: 'backoff',
+    retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
+  });
+}
+
+/** A copy: a short piece of a long header or path would keep all of it in memory. */
+function boundedKey(key: string): string {
+  return key.length > MAX_KEY_CHARACTERS ? hashToken(key).toString('base64') : Buffer.from(key).toString();
 }
 
 /** Bursts are four seconds' worth. */
@@ -57,11 +79,19 @@ export type RateLimits = {
   token: RateLimit;
   /** By organization and device. */
   device: RateLimit;
-  /** By source and sender's address: one who only knows the URL cannot use up the host's share. */
+  /** By source and sender, of webhooks that were verified: somebody who only knows the URL cannot use up the host's share. */
   hook: RateLimit;
-  /** By address, of requests whose credentials were refused: who has used it up is not even looked up. */
+  /**
+   * By sender, of requests whose credentials were refused, or which named a hook that does not exist. Valid credentials always pass: they are
+   * verified first, and only failures count.
+   */
   refusal: RateLimit;
+  /** By sender, of pages that are for everybody: `/docs`, `/openapi.json`, `/metrics`. */
+  open: RateLimit;
 };
+
+/** Pages for everybody, per sender and second: far more than a person or a scraper needs. */
+const OPEN_PER_SECOND = 50;
 
 export function createRateLimits(
   config: Pick<Config, 'RATE_LIMIT_TOKEN' | 'RATE_LIMIT_DEVICE' | 'RATE_LIMIT_HOOK' | 'RATE_LIMIT_REFUSED'>,
@@ -72,11 +102,12 @@ export function createRateLimits(
     device: createRateLimit('requests of this device', rate(config.RATE_LIMIT_DEVICE)),
     hook: createRateLimit('webhooks for this source', rate(config.RATE_LIMIT_HOOK)),
     refusal: createRateLimit('requests with wrong credentials', rate(config.RATE_LIMIT_REFUSED)),
+    open: createRateLimit('requests without credentials', rate(OPEN_PER_SECOND)),
   };
 }
 
-/** Who is at the other end: the connection's address, or what a trusted proxy in front says it was. */
-export function addressOf(c: Context<Env>, trustProxy: boolean): string {
-  const forwarded = trustProxy ? c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() : undefined;
-  return forwarded || (getConnInfo(c).remote.address ?? 'unknown');
+/** Counts a failure of the sender. @throws `problem`; `rate_limited` instead when the sender has used up its failures */
+export function refuse(limits: RateLimits, sender: string, problem: Problem): never {
+  limits.refusal.take(sender);
+  throw problem;
 }

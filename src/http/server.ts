@@ -22,6 +22,7 @@ import { eventRoutes } from '../event/routes.ts';
 import { newId } from '../ids.ts';
 import { notificationDeliveryRoutes } from '../notification/delivery-routes.ts';
 import { notificationRoutes } from '../notification/routes.ts';
+import { rootRoutes } from '../organization/root-routes.ts';
 import { organizationRoutes } from '../organization/routes.ts';
 import { planRoutes } from '../plan/routes.ts';
 import { holdRoutes } from '../rollout/hold-routes.ts';
@@ -31,26 +32,30 @@ import { hookRoutes } from '../source/hook-routes.ts';
 import { sourceRoutes } from '../source/routes.ts';
 import { webhookInstallRoutes } from '../source/webhook-install-routes.ts';
 import { createApi, type Env, problemResponse } from './api.ts';
-import { requireActor } from './auth.ts';
 import { databaseAway, requireDatabase } from './database.ts';
 import { docsRoutes } from './docs.ts';
+import { createForwardedNotice, type ForwardedNotice } from './forwarded.ts';
 import { healthRoutes } from './health.ts';
 import { idempotency } from './idempotency.ts';
 import { limitBody, limitDepth } from './limits.ts';
+import { limitStrangers } from './open-pages.ts';
 import { serveDescription } from './openapi.ts';
 import type { Services } from './services.ts';
 
 /** Mounts every route of the service. */
 export function createServer(services: Services): OpenAPIHono<Env> {
   const app = createApi();
-  app.use('*', observe(services));
+  const { config, log, metrics } = services;
+  const forwarded = createForwardedNotice(config.TRUST_PROXY, log, metrics.untrustedForwarded);
+  app.use('*', observe(services, forwarded));
   const secure = secureHeaders(SECURE_HEADERS);
   // They speak to browsers; a device is none, and asks most often.
   app.use('*', (c, next) => (c.req.path.startsWith('/agent/v1/') ? next() : secure(c, next)));
-  app.use('/api/*', ...corsFor(services.config.CORS_ORIGINS));
+  app.use('/api/*', ...corsFor(config.CORS_ORIGINS));
   app.onError((error, c) => problemResponse(c, toProblem(services, error, c)));
   app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`, { status: 404 })));
-  app.route('/', healthRoutes(services));
+  for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
+  app.route('/', healthRoutes(services, forwarded));
   const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
   for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
   app.route('/', hookRoutes(services));
@@ -58,6 +63,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   const previews = createPreviews(services);
   // Before the operators' routes, which demand a bearer token: `/devices/pending` is a device's.
   app.route('/api/v1', seedDeviceRoutes(services));
+  // With a credential of its own as well.
+  app.route('/api/v1', rootRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', seedDashboardRoutes(services, previews));
   app.route('/docs', docsRoutes());
@@ -72,7 +79,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     '*',
     except((c) => c.req.path === `/api/v1${IMPORT_PATH}`, limitBody()),
   );
-  api.use('*', requireActor(services.store.sql, services.limits, services.config.TRUST_PROXY));
+  api.use('*', services.tokenAuth.require);
   // Larger, and so only for those who may send it.
   api.use(IMPORT_PATH, limitBody(MAX_IMPORT_BYTES));
   api.use('*', limitDepth());
@@ -125,12 +132,13 @@ const SECURE_HEADERS = {
 };
 
 /** Request id, log line and duration of every request. */
-function observe({ log, metrics }: Services): MiddlewareHandler<Env> {
+function observe({ log, metrics }: Services, forwarded: ForwardedNotice): MiddlewareHandler<Env> {
   return async (c, next) => {
     const requestId = newId();
     const started = performance.now();
     c.set('requestId', requestId);
     c.set('log', log);
+    forwarded.observe(c.env.incoming);
     await next();
     const durationMs = performance.now() - started;
     // It is told when it ends: a poll that waits for a change.

@@ -16,7 +16,7 @@ import type { Signer } from '../organization/signing.ts';
 import type { Preparer } from '../revision/preparer.ts';
 import type { SecretBox } from '../secret-box.ts';
 import type { Workspaces } from '../workspace/workspace.ts';
-import type { DeviceAuth } from './auth.ts';
+import type { DeviceAuth, TokenAuth } from './auth.ts';
 import type { Metrics } from './metrics.ts';
 import type { RateLimits } from './rate-limit.ts';
 
@@ -40,6 +40,9 @@ export type Services = {
   signer: Signer;
   wakeups: Wakeups;
   admission: Admission;
+  tokenAuth: TokenAuth;
+  /** SHA-256 of the token that makes organizations. */
+  rootTokenHash: Buffer;
   deviceAuth: DeviceAuth;
   intake: ReportIntake;
   events: EventBuffer;

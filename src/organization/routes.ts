@@ -8,7 +8,7 @@ import type { Services } from '../http/services.ts';
 import { newId } from '../ids.ts';
 import { hashToken, last4, mintToken } from '../tokens.ts';
 import { ROLES } from './organization.ts';
-import { insertToken, listTokens, revokeToken, type Token } from './store.ts';
+import { insertToken, isLastAdmin, listTokens, revokeToken, type Token } from './store.ts';
 import { checkTargets } from './targets.ts';
 
 const time = z.iso.datetime();
@@ -121,6 +121,8 @@ export function organizationRoutes({ store }: Services) {
       async (c) => {
         const { id } = c.req.valid('param');
         await act(c, store, { action: 'token.revoke', subject: `token:${id}` }, async ({ tx }) => {
+          if (await isLastAdmin(tx, c.get('actor').organizationId, id))
+            throw conflict('last_admin', `Cannot revoke token "${id}": it is the last admin token; create another admin token first`);
           if (!(await revokeToken(tx, c.get('actor').organizationId, id))) throw notFound('token', id);
         });
         return c.body(null, 204);

@@ -9,6 +9,38 @@ export async function ensureOrganization(tx: Db, id: string, name: string): Prom
   return row.id;
 }
 
+export type Organization = { id: string; name: string; createdAt: Date; disabledAt: Date | null };
+
+const organizationColumns = (sql: Db) => sql`id, name, created_at as "createdAt", disabled_at as "disabledAt"`;
+
+/** @returns undefined when there is one of that name */
+export async function insertOrganization(tx: Db, id: string, name: string): Promise<Organization | undefined> {
+  const [row] = await tx<Organization[]>`
+    insert into organizations (id, name) values (${id}, ${name}) on conflict (name) do nothing returning ${organizationColumns(tx)}`;
+  return row;
+}
+
+/** By name. */
+export async function listOrganizations(sql: Db, afterName: string, limit: number): Promise<Organization[]> {
+  return sql<Organization[]>`
+    select ${organizationColumns(sql)} from organizations where name > ${afterName} collate "C" order by name collate "C" limit ${limit}`;
+}
+
+export async function organizationNamed(sql: Db, name: string): Promise<Organization | undefined> {
+  const [row] = await sql<Organization[]>`select ${organizationColumns(sql)} from organizations where name = ${name}`;
+  return row;
+}
+
+/** Disabled: tokens, device keys, enrolment tokens and webhooks are refused, and its sources are not polled. Its rows stay. */
+export async function setDisabled(tx: Db, id: string, isDisabled: boolean): Promise<Organization> {
+  const [row] = await tx<Organization[]>`
+    update organizations set disabled_at = case when ${isDisabled} then coalesce(disabled_at, now()) end
+    where id = ${id} returning ${organizationColumns(tx)}`;
+  if (row === undefined) throw new Error(`organization ${id} vanished`);
+  await tx`select pg_notify(${TOKENS_CHANNEL}, '')`;
+  return row;
+}
+
 export type Token = { id: string; name: string; email: string | null; role: Role; last4: string; createdAt: Date; lastUsedAt: Date | null };
 
 const columns = (sql: Db) => sql`id, name, email, role, last4, created_at as "createdAt", last_used_at as "lastUsedAt"`;
@@ -25,15 +57,22 @@ export async function insertToken(
   return row;
 }
 
-/** Whom a token speaks for; revoked ones for nobody. Notes the use, at most once a minute. */
-export async function actorOfToken(sql: Db, hash: Buffer): Promise<Actor | undefined> {
-  const [row] = await sql<(Actor & { stale: boolean })[]>`
-    select organization_id as "organizationId", role, id as "tokenId", name, email,
-      coalesce(last_used_at < now() - interval '1 minute', true) as stale
-    from tokens where hash = ${hash} and revoked_at is null`;
-  if (row === undefined) return undefined;
-  if (row.stale) await sql`update tokens set last_used_at = now() where id = ${row.tokenId}`;
-  return { organizationId: row.organizationId, role: row.role, tokenId: row.tokenId, name: row.name, email: row.email };
+/**
+ * Whom these tokens speak for, in the order of their hashes; undefined for unknown and revoked ones, and those of disabled organizations. Notes
+ * their use, at most once a minute.
+ */
+export async function actorsOfTokens(sql: Db, hashes: readonly Buffer[]): Promise<(Actor | undefined)[]> {
+  const names = hashes.map((hash) => hash.toString('hex'));
+  const rows = await sql<(Actor & { hash: string; stale: boolean })[]>`
+    select t.organization_id as "organizationId", t.role, t.id as "tokenId", t.name, t.email, k.name as hash,
+      coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
+    from unnest(${names}::text[]) as k (name) join tokens t on t.hash = decode(k.name, 'hex')
+    join organizations o on o.id = t.organization_id
+    where t.revoked_at is null and o.disabled_at is null`;
+  const stale = rows.filter((row) => row.stale).map((row) => row.tokenId);
+  if (stale.length > 0) await sql`update tokens set last_used_at = now() where id = any(${stale}::uuid[])`;
+  const found = new Map(rows.map(({ hash, stale: _stale, ...actor }) => [hash, actor]));
+  return names.map((name) => found.get(name));
 }
 
 export async function listTokens(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Token[]> {
@@ -43,6 +82,13 @@ export async function listTokens(sql: Db, organizationId: string, afterId: strin
 
 /** Channel on which every process hears that a token stopped working. */
 export const TOKENS_CHANNEL = 'bellwether_tokens';
+
+/** Locks the admin tokens until the transaction ends, so that of two that are revoked at once one stays. */
+export async function isLastAdmin(tx: Db, organizationId: string, id: string): Promise<boolean> {
+  const admins = await tx<{ id: string }[]>`
+    select id from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null order by id for update`;
+  return admins.length === 1 && admins[0]?.id === id;
+}
 
 /** @returns false when there is no such token, or it was revoked before */
 export async function revokeToken(tx: Db, organizationId: string, id: string): Promise<boolean> {

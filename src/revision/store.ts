@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import { storableJson } from '../storable.ts';
+import { storableValue } from '../wire/text.ts';
 import { type ConfigError, isBlamed, type PreparedPath, type PreparedRevision } from './revision.ts';
 
 export type RevisionVerdict = 'valid' | 'partial' | 'invalid';
@@ -161,8 +161,8 @@ export async function upsertRevision(
   const [row] = await tx<{ id: string }[]>`
     insert into revisions (organization_id, id, source_id, commit_oid, ref, author_name, author_email, message, committed_at, verdict, errors, paths_changed, paths_invalid, timings, rollout_policy, tree_oid)
     values (${owner.organizationId}, ${revision.id}, ${owner.sourceId}, ${commit.oid}, ${revision.ref}, ${commit.author.name}, ${commit.author.email},
-      ${commit.message}, ${commit.committedAt}, ${revision.verdict}, ${tx.json(storableJson(errors) as never)}, ${paths.length + removed.length}, ${invalid}, ${tx.json(revision.timings)},
-      ${rolloutPolicy === null ? null : tx.json(storableJson(rolloutPolicy) as never)}, ${commit.tree})
+      ${commit.message}, ${commit.committedAt}, ${revision.verdict}, ${tx.json(storableValue(errors) as never)}, ${paths.length + removed.length}, ${invalid}, ${tx.json(revision.timings)},
+      ${rolloutPolicy === null ? null : tx.json(storableValue(rolloutPolicy) as never)}, ${commit.tree})
     on conflict (organization_id, source_id, commit_oid) do update set verdict = excluded.verdict, errors = excluded.errors, ref = excluded.ref,
       paths_changed = excluded.paths_changed, paths_invalid = excluded.paths_invalid, timings = excluded.timings,
       rollout_policy = excluded.rollout_policy
@@ -245,7 +245,7 @@ async function storePathChunk(tx: Db, owner: Owner, revisionId: string, chunk: r
   const rows = await tx<{ appeared: boolean }[]>`
     with evaluated as (
       select * from unnest(${chunk.map((p) => p.path)}::text[], ${chunk.map((p) => p.verdict)}::text[], ${chunk.map((p) => p.bundle?.digest ?? null)}::text[],
-        ${chunk.map((p) => JSON.stringify(storableJson(p.errors)))}::text[], ${dependencies}::text[], ${chunk.map((p) => String(p.tentative ?? false))}::text[])
+        ${chunk.map((p) => JSON.stringify(storableValue(p.errors)))}::text[], ${dependencies}::text[], ${chunk.map((p) => String(p.tentative ?? false))}::text[])
         as e (path, verdict, bundle, errors, dependencies, tentative)
     ), noted as (
       insert into revision_paths (organization_id, revision_id, path, verdict, bundle, errors)

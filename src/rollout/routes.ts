@@ -4,6 +4,7 @@ import type { Unit } from '../db/transact.ts';
 import { isDeviceId } from '../device/device.ts';
 import { conflict, notFound } from '../errors.ts';
 import { act } from '../http/acting.ts';
+import { addressOf } from '../http/address.ts';
 import {
   body,
   createApi,
@@ -18,7 +19,6 @@ import {
   role,
   toPage,
 } from '../http/api.ts';
-import { addressOf } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { releaseCandidates, revisionOf } from '../revision/store.ts';
 import { lockSource } from '../source/store.ts';

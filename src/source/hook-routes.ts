@@ -1,26 +1,37 @@
 import { type Context, Hono } from 'hono';
 import { createCoalescer } from '../coalesce.ts';
 import { notFound, Problem } from '../errors.ts';
+import { senderOf } from '../http/address.ts';
 import { type Env, logOf } from '../http/api.ts';
+import { inTwoQueues } from '../http/auth.ts';
 import { readBounded } from '../http/limits.ts';
-import { addressOf } from '../http/rate-limit.ts';
+import { refuse } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { UUID } from '../ids.ts';
+import { storableValue } from '../wire/text.ts';
 import { openHookSecret } from './credentials.ts';
 import type { NotedVerdict } from './deliveries.ts';
+import { createRepeatedBodies, type RepeatedBodies } from './repeated-bodies.ts';
 import type { Source } from './source.ts';
-import { sourceById } from './store.ts';
-import { judgeRepository, note, takeHook } from './take-hook.ts';
-import type { ParsedHook, Ping, WebhookProvider } from './webhook/provider.ts';
+import { checkSourceWithin, enabledSources } from './store.ts';
+import { type HookOutcome, judgeRepository, note, takeHook } from './take-hook.ts';
+import type { ParsedHook, Ping, Poke, WebhookProvider } from './webhook/provider.ts';
 import { recogniseProvider, webhookProvider } from './webhook/registry.ts';
 
 /** GitHub's and GitLab's own limit is 25 MB; nothing of a push that matters here is that far in, but the signature covers all of it. */
 const MAX_HOOK_BYTES = 25 * 1024 * 1024;
+/** Of an id that is none, so much is shown: longer than a UUID. */
+const MAX_SHOWN_ID = 40;
 
 /** Hosts send several hooks for one push, and people push several times in a row: hooks wake a source this often at most, ms. */
 const WOKEN_EVERY_MS = 150;
 
-type Receiving = Services & { wake(sourceId: string): void };
+type Receiving = Services & {
+  wake(sourceId: string): void;
+  /** Many ids in a query. undefined for ids that are none, and for sources of disabled organizations. */
+  findSource(sender: string, id: string): Promise<Source | undefined>;
+  repeats: RepeatedBodies;
+};
 
 /** `POST /hooks/:sourceId`: read raw and bounded, verify, note the delivery and wake the source, answer. */
 export function hookRoutes(services: Services): Hono<Env> {
@@ -30,7 +41,12 @@ export function hookRoutes(services: Services): Hono<Env> {
       .enqueue(store.sql, 'source', sourceId)
       .catch((error: unknown) => log.warn({ sourceId, err: error }, 'failed to enqueue a source check; the next poll runs it'));
   });
-  const receiving = { ...services, wake: (sourceId: string) => wakes.offer(sourceId, sourceId) };
+  const receiving: Receiving = {
+    ...services,
+    wake: (sourceId) => wakes.offer(sourceId, sourceId),
+    findSource: inTwoQueues(services.limits, (ids: readonly string[]) => enabledSources(store.sql, ids)),
+    repeats: createRepeatedBodies(),
+  };
   const app = new Hono<Env>();
   app.post('/hooks/:sourceId', async (c) => {
     try {
@@ -57,21 +73,25 @@ function refusalOf(error: unknown, sender: WebhookProvider | null): Problem {
 async function answer(services: Receiving, c: Context<Env>): Promise<Response> {
   const id = c.req.param('sourceId') ?? '';
   const { headers } = c.req.raw;
-  services.limits.hook.take(`${id} ${addressOf(c, services.config.TRUST_PROXY)}`);
-  const source = UUID.test(id) ? await sourceById(services.store.sql, id) : undefined;
-  if (source === undefined) throw notFound('source', id);
+  const sender = senderOf(c, services.config.TRUST_PROXY);
+  const source = UUID.test(id) ? await services.findSource(sender, id) : undefined;
+  if (source === undefined) refuse(services.limits, sender, notFound('source', id.slice(0, MAX_SHOWN_ID)));
   const provider =
     source.webhookProvider === null ? recogniseProvider(headers) : webhookProvider(source.webhookProvider, source.webhookOptions);
   const hook = await verified(services, source, provider, c.req.raw).catch(async (error: unknown) => {
-    if (error instanceof Problem) await noteRefusal(services, source, provider?.name ?? 'unknown', error);
+    if (!(error instanceof Problem)) throw error;
+    // Beyond its failures a sender's hooks are not noted any more. A hook that is verified passes all the same.
+    services.limits.refusal.take(sender);
+    await noteRefusal(services, source, provider?.name ?? 'unknown', error);
     throw error;
   });
+  services.limits.hook.take(`${id} ${sender}`);
   if (hook.kind === 'ping') {
     await notePing(services, source, hook);
     return c.json({ accepted: false, reason: 'ping' }, 200);
   }
   if (hook.kind === 'ignored') await note(services, source, { provider: hook.provider, verdict: 'ignored', detail: hook.reason });
-  const outcome = hook.kind === 'ignored' ? 'ignored' : await takeHook(services, source, hook.provider, hook);
+  const outcome = hook.kind === 'ignored' ? 'ignored' : await takeOnce(services, source, hook.provider, hook, hook.repeatable);
   services.metrics.hook(hook.provider, outcome);
   logOf(c).info({ sourceId: source.id, provider: hook.provider, deliveryId: hook.deliveryId, outcome }, 'hook');
   return c.json({ accepted: outcome === 'accepted', outcome, deliveryId: hook.deliveryId }, 202);
@@ -94,7 +114,7 @@ async function verified(
   source: Source,
   provider: WebhookProvider | null,
   raw: Request,
-): Promise<ParsedHook & { provider: string }> {
+): Promise<ParsedHook & { provider: string; repeatable: Uint8Array | null }> {
   const rawBody = await readBounded(raw, MAX_HOOK_BYTES, tooLarge);
   const secret = openHookSecret(box, source);
   if (secret === null)
@@ -106,7 +126,9 @@ async function verified(
   const request = { headers: raw.headers, rawBody };
   const verdict = provider.verify(request, secret, new Date());
   if (!verdict.ok) throw verdict.problem;
-  return { ...provider.parse(request), provider: provider.name };
+  // The scheme of signing tokens covers id and time: nobody else can send such a body again.
+  const repeatable = verdict.proof === 'signing_token' ? null : rawBody;
+  return { ...storableValue(provider.parse(request)), provider: provider.name, repeatable };
 }
 
 const REFUSALS: Record<string, NotedVerdict> = {
@@ -120,6 +142,22 @@ async function noteRefusal(services: Services, source: Source, provider: string,
   services.metrics.hook(provider, problem.code);
   const verdict = REFUSALS[problem.code];
   if (verdict !== undefined) await note(services, source, { provider, verdict, detail: problem.message });
+}
+
+/** Takes a body at most once in a while, whatever delivery id stands beside it. @param body null where the signature covers the id */
+async function takeOnce(services: Receiving, source: Source, provider: string, poke: Poke, body: Uint8Array | null): Promise<HookOutcome> {
+  if (body === null) return takeHook(services, source, provider, poke);
+  const repetition = services.repeats.note(source.id, body, poke.after !== null);
+  if (repetition.kind === 'again') {
+    const detail = `Delivery "${poke.deliveryId}" has the body of an earlier one; the source is checked within ${repetition.dueInSeconds} s`;
+    await note(services, source, { provider, verdict: 'duplicate', detail });
+    await checkSourceWithin(services.store.sql, source.id, repetition.dueInSeconds);
+  }
+  if (repetition.kind !== 'first') return 'duplicate';
+  return takeHook(services, source, provider, poke).catch((error: unknown) => {
+    services.repeats.forget(source.id, body);
+    throw error;
+  });
 }
 
 function tooLarge(): Problem {

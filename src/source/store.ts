@@ -32,6 +32,15 @@ export async function sourceById(sql: Db, id: string): Promise<Source | undefine
   return row === undefined ? undefined : parse(row);
 }
 
+/** Of organizations that are not disabled, in the order of the ids: for hooks, which name a source only. */
+export async function enabledSources(sql: Db, ids: readonly string[]): Promise<(Source | undefined)[]> {
+  const rows = await sql<Row[]>`
+    select ${columns(sql)} from sources where id = any(${[...new Set(ids)]}::uuid[])
+      and organization_id in (select o.id from organizations o where o.disabled_at is null)`;
+  const found = new Map(rows.map((row) => [row.id, parse(row)]));
+  return ids.map((id) => found.get(id));
+}
+
 export async function sourceOf(sql: Db, organizationId: string, id: string): Promise<Source | undefined> {
   const [row] = await sql<Row[]>`select ${columns(sql)} from sources where organization_id = ${organizationId} and id = ${id}`;
   return row === undefined ? undefined : parse(row);
@@ -194,6 +203,11 @@ export async function recordFailedCheck(
   return newer === undefined;
 }
 
+/** The source is due within `seconds`. */
+export async function checkSourceWithin(sql: Db, id: string, seconds: number): Promise<void> {
+  await sql`update sources set next_check_at = least(next_check_at, now() + make_interval(secs => ${seconds})) where id = ${id}`;
+}
+
 /** Nothing was found out: the source is due again after `seconds`. */
 export async function putOffCheck(sql: Db, id: string, seconds: number): Promise<void> {
   await sql`update sources set next_check_at = now() + make_interval(secs => ${seconds}) where id = ${id}`;
@@ -245,7 +259,8 @@ export async function claimDueSources(sql: Db, limit: number): Promise<Source[]>
     update sources set next_check_at = now() + make_interval(secs => case
       when hook_received_at > coalesce(last_checked_at, '-infinity') then least(poll_interval_seconds, ${HOOK_CLAIM_SECONDS})
       else poll_interval_seconds * (0.9 + random() * 0.2) end)
-    where id in (select id from sources where next_check_at <= now() order by next_check_at limit ${limit} for update skip locked)
+    where id in (select id from sources where next_check_at <= now()
+        and organization_id not in (select o.id from organizations o where o.disabled_at is not null) order by next_check_at limit ${limit} for update skip locked)
     returning ${columns(sql)}`;
   return rows.map(parse);
 }

@@ -90,6 +90,20 @@ test('bench poll-devices: every poll was answered as unchanged, beside a bare ro
   shape.parse(last);
 });
 
+test('bench strangers: every request without valid credentials was refused, and a valid one is served afterwards', async () => {
+  const { code, last, errors } = await bench('strangers', '--requests', '400', '--connections', '4', '--rest-seconds', '0');
+  expect(code, errors).toBe(0);
+  const shape = z.object({
+    bench: z.literal('strangers'),
+    requests: z.literal(400),
+    statuses: z.object({ '401': positive, '404': positive, '429': positive }),
+    beforeMb: positive,
+    afterMb: positive,
+    grownMb: z.number(),
+  });
+  shape.parse(last);
+});
+
 test('an unknown benchmark is refused by name', async () => {
   const { code, errors } = await bench('nonsense');
   expect(code).toBe(1);

@@ -5,7 +5,7 @@ import { readOpenApi, type Schema } from '../support/openapi.ts';
 export type Field = { name: string; in: 'path' | 'query' | 'header'; required: boolean; schema: Schema };
 
 /** How a caller of an operation proves who it is. */
-export type Credentials = 'bearer' | 'device' | 'enrolment' | 'none';
+export type Credentials = 'bearer' | 'device' | 'enrolment' | 'root' | 'none';
 
 /** An operation as the service describes it; its schemas hold no `$ref` and no `allOf`. */
 export type Operation = {
@@ -51,6 +51,7 @@ function credentialsOf(security: readonly Record<string, unknown>[]): Credential
   const [first] = security;
   if (first === undefined) return 'none';
   if ('deviceKey' in first) return 'device';
+  if ('rootToken' in first) return 'root';
   return 'enrolmentToken' in first ? 'enrolment' : 'bearer';
 }
 

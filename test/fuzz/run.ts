@@ -80,7 +80,8 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
       refusals.set(operation.name, `${answer?.status} ${answer?.body.subarray(0, 400)}`);
     }
   };
-  const isUncovered = ({ name }: Operation) => answers.get(name)?.['2xx'] === undefined;
+  // Nobody in the fuzzed world has the root token.
+  const isUncovered = ({ name, credentials }: Operation) => credentials !== 'root' && answers.get(name)?.['2xx'] === undefined;
   /** Twice: a request may have changed what a later one would have needed. */
   const coverAll = async (): Promise<void> => {
     await inLanes(operations, 1, cover);

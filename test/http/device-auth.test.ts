@@ -36,7 +36,7 @@ test('keys that are in use are looked up again every minute, all in one query; o
   const auth = await openDeviceAuth(counting, sql, createRateLimits(readConfig({ DATABASE_URL: context.database.url })), false);
   const devices = await Promise.all(['a', 'b', 'c', 'unused'].map(deviceWithKey));
   const [a, b, c, unused] = devices;
-  const isKnown = async (device = a) => (await auth.identify(device?.id, device?.key)) !== undefined;
+  const isKnown = async (device = a) => (await auth.identify(device?.id, device?.key, 'a sender')) !== undefined;
   expect(await Promise.all(devices.map(isKnown))).toEqual([true, true, true, true]);
   expect(queries).toBe(1);
   vi.advanceTimersByTime(60_000);

@@ -2,11 +2,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
+import { readConfig } from '../../src/config.ts';
 import { connect } from '../../src/db/connect.ts';
 import type { NewEvent } from '../../src/event/event.ts';
 import { appendEvents } from '../../src/event/store.ts';
-import { actorOf } from '../../src/http/auth.ts';
+import { createTokenAuth } from '../../src/http/auth.ts';
 import { type Live, type LiveOptions, openLive } from '../../src/http/live.ts';
+import { createRateLimits } from '../../src/http/rate-limit.ts';
 import { newId } from '../../src/ids.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
@@ -39,6 +41,7 @@ export function useLive(): void {
 async function start(options: Partial<LiveOptions> & { database?: TestDatabase } = {}): Promise<void> {
   const { sql, url } = options.database ?? database;
   const listenSql = connect(url, { max: 1 });
+  const rates = createRateLimits(readConfig({}));
   server = createServer((_request, response) => response.writeHead(404).end());
   const opened = await openLive({
     httpServer: server,
@@ -46,12 +49,15 @@ async function start(options: Partial<LiveOptions> & { database?: TestDatabase }
     listenSql,
     log: createLog('silent'),
     corsOrigins: [],
-    authenticate: (token) => actorOf(sql, token),
+    authenticate: createTokenAuth(sql, rates, false).actorOf,
+    rates,
+    trustProxy: false,
     ...options,
   });
   let closed: Promise<void> | undefined;
   live = {
     connections: opened.connections,
+    handshakes: opened.handshakes,
     close: () => {
       closed ??= opened.close().then(() => listenSql.end({ timeout: 1 }));
       return closed;

@@ -103,13 +103,13 @@ test('a delivery that is delivered again wakes its source; one that was refused 
 });
 
 test('Azure DevOps, sending too much, is told 503 where others are told 429', async () => {
-  await using service = await openService({ RATE_LIMIT_HOOK: '1' });
+  await using service = await openService({ RATE_LIMIT_REFUSED: '1', TRUST_PROXY: 'true' });
   const statuses = async (headers: Record<string, string>, id: string) => {
     const post = () => fetch(`${service.url}/hooks/${id}`, { method: 'POST', body: '{}', headers });
     return new Set((await Promise.all(Array.from({ length: 20 }, post))).map(({ status }) => status));
   };
-  expect(await statuses({ 'x-vss-subscriptionid': 's' }, NOWHERE)).toEqual(new Set([410, 503]));
-  expect(await statuses({ 'x-gitlab-event': 'Push Hook' }, 'elsewhere')).toEqual(new Set([404, 429]));
+  expect(await statuses({ 'x-vss-subscriptionid': 's', 'x-forwarded-for': '203.0.113.1' }, NOWHERE)).toEqual(new Set([410, 503]));
+  expect(await statuses({ 'x-gitlab-event': 'Push Hook', 'x-forwarded-for': '203.0.113.2' }, 'elsewhere')).toEqual(new Set([404, 429]));
 });
 
 test('Azure DevOps is told 410 for a source that is gone, and no host is ever told 500', async () => {

@@ -100,6 +100,7 @@ test('no operation takes credentials that are missing, revoked, made up, or mean
       { 'x-device-id': 'till' },
     ],
     enrolment: [],
+    root: [{}, bearer(tokens.admin), bearer(tokens.viewer), bearer(apiKey), bearer(mintToken('root')), device],
     none: [],
   };
   let asked = 0;

@@ -1,0 +1,45 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP, isIPv6 } from 'node:net';
+import type { Context } from 'hono';
+import type { Env } from './api.ts';
+
+/** The client's address: the connection's, or the one that a trusted proxy in front names. */
+export function addressOf(c: Context<Env>, trustProxy: boolean): string {
+  return addressOfRequest(c.env.incoming, trustProxy);
+}
+
+/** The same for requests that Hono does not answer, such as those of Socket.IO. */
+export function addressOfRequest(request: IncomingMessage, trustProxy: boolean): string {
+  const forwarded = trustProxy
+    ? String(request.headers['x-forwarded-for'] ?? '')
+        .split(',')
+        .at(-1)
+        ?.trim()
+    : undefined;
+  // A proxy may append a name or a port. Only an address is a bounded key.
+  if (forwarded !== undefined && isIP(forwarded) !== 0) return forwarded;
+  return request.socket.remoteAddress ?? 'unknown';
+}
+
+/** The sender that limits count: an IPv4 address, or the /64 network of an IPv6 address, since one host chooses freely within it. */
+export function senderOf(c: Context<Env>, trustProxy: boolean): string {
+  return networkOf(addressOf(c, trustProxy));
+}
+
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address;
+  const [left = '', right] = (address.split('%')[0] ?? '').split('::');
+  const [head, tail] = [groupsOf(left), groupsOf(right ?? '')];
+  const zeros = right === undefined ? 0 : 8 - head.length - tail.length;
+  const groups = [...head, ...Array<string>(Math.max(0, zeros)).fill('0'), ...tail];
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}
+
+/** Groups of 16 bits; an IPv4 address at the end stands for two. Their values do not matter: they are outside of the first 64 bits. */
+function groupsOf(text: string): string[] {
+  return text === '' ? [] : text.split(':').flatMap((group) => (group.includes('.') ? ['0', '0'] : [group]));
+}
