@@ -53,18 +53,18 @@ test.each([
   expect(() => readConfig({ [name]: value })).toThrow(name);
 });
 
-test('a body that was taken is a repetition for a minute, and for some seconds where it names no commit', () => {
+test('a body that was taken is a repetition for ten seconds, and for five where it names no commit', () => {
   let nowMs = 0;
   const bodies = createRepeatedBodies(() => nowMs);
   const body = Buffer.from('{"ref":"refs/heads/main"}');
   expect(bodies.note('a', body, true)).toEqual({ kind: 'first' });
-  nowMs = 20_000;
-  expect(bodies.note('a', body, true)).toEqual({ kind: 'again', dueInSeconds: 40 });
+  nowMs = 4_000;
+  expect(bodies.note('a', body, true)).toEqual({ kind: 'again', dueInSeconds: 6 });
   expect(bodies.note('a', body, true)).toEqual({ kind: 'often' });
   expect(bodies.note('b', body, false)).toEqual({ kind: 'first' });
-  nowMs = 25_000;
+  nowMs = 9_000;
   expect(bodies.note('b', body, false)).toEqual({ kind: 'first' });
-  nowMs = 60_000;
+  nowMs = 10_000;
   expect(bodies.note('a', body, true)).toEqual({ kind: 'first' });
   bodies.forget('a', body);
   expect(bodies.note('a', body, true)).toEqual({ kind: 'first' });
