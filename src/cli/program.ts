@@ -23,7 +23,7 @@ const program = new Command('bellwether').description(
 
 program
   .command('serve', { isDefault: true })
-  .description('API and controller, on the embedded PostgreSQL or DATABASE_URL; set up by environment variables (see the README)')
+  .description('API and controller, on the embedded PostgreSQL or DATABASE_URL; set up by environment variables (see docs/settings.md)')
   .action(serve);
 
 program
