@@ -134,9 +134,10 @@ test('merge request: its last error and an event; a success clears them', async 
       state: 'open',
       title: 't',
       url: 'https://git.example.com/1',
+      target: 'main',
       headRef: 'refs/heads/main',
       hookedCommit: null,
-    } as never),
+    }),
   );
   const jobs = await failThrice('merge_request', id ?? '');
   expect(await mergeRequestById(store.sql, id ?? '')).toMatchObject({
