@@ -97,7 +97,13 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
   const lookAgain = () => {
     for (const name of known.keys()) if (!used.has(name)) known.delete(name);
     used = new Set();
-    for (const name of known.keys()) lookUp(Buffer.from(name, 'base64'), name, OURSELVES).catch(() => known.delete(name));
+    for (const name of known.keys()) {
+      // A key never becomes another device's: an answer only takes it away. One that arrives late brings none back.
+      deviceOfKey(OURSELVES, Buffer.from(name, 'base64')).then(
+        (identity) => identity === undefined && known.delete(name),
+        () => known.delete(name),
+      );
+    }
   };
   const looking = setInterval(lookAgain, REMEMBER_KEYS_MS);
   const identify = async (deviceId: string | undefined, apiKey: string | undefined, sender: string) => {

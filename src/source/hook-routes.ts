@@ -147,15 +147,17 @@ async function noteRefusal(services: Services, source: Source, provider: string,
 /** Takes a body at most once in a while, whatever delivery id stands beside it. @param body null where the signature covers the id */
 async function takeOnce(services: Receiving, source: Source, provider: string, poke: Poke, body: Uint8Array | null): Promise<HookOutcome> {
   if (body === null) return takeHook(services, source, provider, poke);
-  const repetition = services.repeats.note(source.id, body, poke.after !== null);
+  const delivery = { body, meaning: `${poke.event} ${poke.mergeRequest?.state ?? ''}` };
+  const repetition = services.repeats.note(source.id, delivery, poke.after !== null);
   if (repetition.kind === 'again') {
-    const detail = `Delivery "${poke.deliveryId}" has the body of an earlier one; the source is checked within ${repetition.dueInSeconds} s`;
-    await note(services, source, { provider, verdict: 'duplicate', detail });
-    await checkSourceWithin(services.store.sql, source.id, repetition.dueInSeconds);
+    const { dueInSeconds, isNew } = repetition;
+    const detail = `Delivery "${poke.deliveryId}" has the body of an earlier one; the source is checked within ${dueInSeconds} s`;
+    if (isNew) await note(services, source, { provider, verdict: 'duplicate', detail });
+    await checkSourceWithin(services.store.sql, source.id, dueInSeconds);
+    return 'duplicate';
   }
-  if (repetition.kind !== 'first') return 'duplicate';
   return takeHook(services, source, provider, poke).catch((error: unknown) => {
-    services.repeats.forget(source.id, body);
+    services.repeats.forget(source.id, delivery);
     throw error;
   });
 }

@@ -13,34 +13,38 @@ const MAX_BODIES = 10_000;
 
 export type Repetition =
   | { kind: 'first' }
-  /** The first repetition of a body: worth a note, and a check within `dueInSeconds`. */
-  | { kind: 'again'; dueInSeconds: number }
-  /** Later ones cost nothing: the check is due anyway. */
-  | { kind: 'often' };
+  /**
+   * Worth a check within `dueInSeconds`, each time: another check may have come in between, before the remote had what this body stands for. Only the
+   * first repetition is worth a note.
+   */
+  | { kind: 'again'; dueInSeconds: number; isNew: boolean };
 
 /** Remembers verified bodies for a moment. Hosts that sign only the body let anybody who captured it send it again under another delivery id. */
 export type RepeatedBodies = {
-  note(sourceId: string, body: Uint8Array, namesCommit: boolean): Repetition;
+  note(sourceId: string, delivery: Repeatable, namesCommit: boolean): Repetition;
   /** The body was not taken after all: the host will send it again. */
-  forget(sourceId: string, body: Uint8Array): void;
+  forget(sourceId: string, delivery: Repeatable): void;
 };
+
+/** `meaning`: what was read from the body with the event's name, which some hosts put into an unsigned header alone. */
+export type Repeatable = { body: Uint8Array; meaning: string };
 
 export function createRepeatedBodies(now: () => number = Date.now): RepeatedBodies {
   const seen = new LRUCache<string, { untilMs: number; isNoted: boolean }>({ max: MAX_BODIES });
-  const keyOf = (sourceId: string, body: Uint8Array) => sourceId + hashToken(body).toString('base64');
+  const keyOf = (sourceId: string, { body, meaning }: Repeatable) => `${sourceId} ${hashToken(body).toString('base64')} ${meaning}`;
   return {
-    note: (sourceId, body, namesCommit) => {
-      const key = keyOf(sourceId, body);
+    note: (sourceId, delivery, namesCommit) => {
+      const key = keyOf(sourceId, delivery);
       const nowMs = now();
       const known = seen.get(key);
       if (known === undefined || known.untilMs <= nowMs) {
         seen.set(key, { untilMs: nowMs + 1000 * (namesCommit ? NAMED_SECONDS : UNNAMED_SECONDS), isNoted: false });
         return { kind: 'first' };
       }
-      if (known.isNoted) return { kind: 'often' };
+      const isNew = !known.isNoted;
       known.isNoted = true;
-      return { kind: 'again', dueInSeconds: Math.ceil((known.untilMs - nowMs) / 1000) };
+      return { kind: 'again', dueInSeconds: Math.ceil((known.untilMs - nowMs) / 1000), isNew };
     },
-    forget: (sourceId, body) => void seen.delete(keyOf(sourceId, body)),
+    forget: (sourceId, delivery) => void seen.delete(keyOf(sourceId, delivery)),
   };
 }

@@ -56,11 +56,11 @@ test.each([
 test('a body that was taken is a repetition for ten seconds, and for five where it names no commit', () => {
   let nowMs = 0;
   const bodies = createRepeatedBodies(() => nowMs);
-  const body = Buffer.from('{"ref":"refs/heads/main"}');
+  const body = { body: Buffer.from('{"ref":"refs/heads/main"}'), meaning: 'push' };
   expect(bodies.note('a', body, true)).toEqual({ kind: 'first' });
   nowMs = 4_000;
-  expect(bodies.note('a', body, true)).toEqual({ kind: 'again', dueInSeconds: 6 });
-  expect(bodies.note('a', body, true)).toEqual({ kind: 'often' });
+  expect(bodies.note('a', body, true)).toEqual({ kind: 'again', dueInSeconds: 6, isNew: true });
+  expect(bodies.note('a', body, true)).toEqual({ kind: 'again', dueInSeconds: 6, isNew: false });
   expect(bodies.note('b', body, false)).toEqual({ kind: 'first' });
   nowMs = 9_000;
   expect(bodies.note('b', body, false)).toEqual({ kind: 'first' });

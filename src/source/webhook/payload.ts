@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Problem } from '../../errors.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/json.ts';
+import { storableText } from '../../wire/text.ts';
 import type { DeliveryKey, HookRepository, HookRequest, Ignored, ParsedHook, Poke, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
@@ -38,7 +39,7 @@ export const DisplayText = z
   .string()
   .min(1)
   .max(200)
-  .transform((text) => text.replace(/\p{Cc}/gu, ' '))
+  .transform((text) => storableText(text).replace(/\p{Cc}/gu, ' '))
   .optional()
   .catch(undefined);
 export const DisplayUrl = z.string().max(MAX_URL_LENGTH).refine(isPlainHttpUrl).optional().catch(undefined);
