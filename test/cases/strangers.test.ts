@@ -144,9 +144,10 @@ test.each(['/metrics', '/openapi.json', '/docs/style.css'])(
   '%s is for everybody, within limits, and a valid token passes',
   async (path) => {
     const { open } = service.app.services.limits;
-    const ask = async (headers: Record<string, string>) => {
+    // A slow machine's limit fills up between the last take and the request: then it is asked again.
+    const ask = async (headers: Record<string, string>, times = 500) => {
       const seen: number[] = [];
-      for (let n = 0; n < SOME; n += 1) {
+      for (let n = 0; n < times && !seen.includes(429); n += 1) {
         while (!open.isExhausted(sender())) open.take(sender());
         seen.push(await statusOf(path, { headers }));
       }
@@ -154,7 +155,7 @@ test.each(['/metrics', '/openapi.json', '/docs/style.css'])(
     };
     expect(await ask({})).toContain(429);
     expect(await ask(bearer('nonsense'))).toContain(429);
-    expect(await ask(bearer(ADMIN_TOKEN))).toEqual(new Set([200]));
+    expect(await ask(bearer(ADMIN_TOKEN), SOME)).toEqual(new Set([200]));
     // Health is for load balancers: it costs next to nothing, and is never refused.
     expect(await statusOf('/health')).toBe(200);
   },
