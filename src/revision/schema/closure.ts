@@ -4,6 +4,7 @@ import { segmentFault } from '../../wire/path.ts';
 import { configError, documentError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
 import { isRecord, syntaxOf, toPointer } from '../document/document.ts';
+import { exactValue } from '../document/exact.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ObjectCache } from '../object-cache.ts';
@@ -138,7 +139,7 @@ class Loading {
       return null;
     }
     this.documents.set(name, parsed.document);
-    const { value } = parsed.document;
+    const value = exactValue(parsed.document);
     const isSchema = isRecord(value) || typeof value === 'boolean';
     return isSchema ? value : this.refuse('schema_invalid', name, 'type', 'is not a schema: it must be an object, true or false');
   }
