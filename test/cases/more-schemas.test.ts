@@ -135,3 +135,32 @@ describe('an error of alternatives', () => {
     ]);
   });
 });
+
+describe('two schemas of one name', () => {
+  test.each([
+    ['$anchor', { $defs: { a: { $anchor: 'x', type: 'integer' }, b: { $anchor: 'x', type: 'string' } }, $ref: '#x' }],
+    ['$dynamicAnchor', { $defs: { a: { $anchor: 'x', type: 'integer' }, b: { $dynamicAnchor: 'x', type: 'string' } }, $ref: '#x' }],
+    ['$id', { $defs: { a: { $id: 'x', type: 'integer' }, b: { $id: 'x', type: 'string' } }, $ref: 'x' }],
+    [
+      '$id',
+      {
+        $schema: D7,
+        $defs: { a: { $id: '#x' } },
+        definitions: { b: { $id: '#x', type: 'string' }, c: { $id: '#x' } },
+        allOf: [{ $ref: '#x' }],
+      },
+    ],
+  ])('by %s are an error at the second one', async (keyword, schema) => {
+    const errors = await errorsOf(schema, '1');
+    expect(errors).toMatchObject([{ code: 'schema_invalid', file: 'schemas/s.json', line: expect.any(Number), rule: 'unique' }]);
+    expect(errors[0]?.message).toMatch(new RegExp(`/\\${keyword} is "#?x", which another schema of this file has too`));
+  });
+
+  test('are one schema where a YAML alias repeats it, and differ in resources of their own', async () => {
+    const more = { 'schemas/s.yaml': '$defs:\n  n: &n { $anchor: nn, type: integer }\nproperties:\n  x: *n\n  y: { $ref: "#nn" }\n' };
+    expect(await errorsOf({ $ref: 's.yaml' }, '{"x":1,"y":2}', 'a.json', more)).toEqual([]);
+    const apart = { $anchor: 'x', $defs: { a: { $id: 'a', $anchor: 'x', type: 'string' } }, $ref: 'a#x' };
+    expect(await errorsOf(apart, '"a"')).toEqual([]);
+    expect(await errorsOf(apart, '1')).toMatchObject([{ rule: 'type' }]);
+  });
+});
