@@ -112,6 +112,9 @@ vlans:
   20: { name: voice }
   x: { name: other }
 map: { b: 1, 2: two, 1: one }
+big: 12345678901234567890
+bigger: 12345678901234567891
+same: 1234567890123456789e1
 ifaces:
   - { name: eth1, vlan: 100, up: True, w: 1.50 }
   - { name: eth0, vlan: 20, up: FALSE, w: 1.50 }
@@ -178,6 +181,24 @@ describe('a template', () => {
       'base/t.txt.liquid:2 cannot be rendered: calculates something that is no finite number (column 1) (in devices/a/t.txt)',
     ]);
   });
+
+  test('calculates and compares in decimal', async () => {
+    const path = await outcome(
+      '{{ 0.1 | plus: 0.2 }} {{ 1.1 | times: 3 }} {{ gain | times: 2 }} {{ 7 | divided_by: 2 }} {{ map | size }}' +
+        '{% if big == bigger %} equal{% endif %}{% if big == same %} same{% endif %}{% if big < bigger %} less{% endif %}',
+    );
+    expect(path.errors).toEqual([]);
+    expect(path.texts['t.txt']).toBe('0.3 3.3 3 3.5 3 same less');
+  });
+
+  test.each(['{{ big | plus: 1 }}', '{{ bigger | minus: big }}', '{{ 9007199254740991 | plus: 2 }}', '{{ 1 | at_most: big }}'])(
+    'refuses to lose digits: %s',
+    async (template) => {
+      expect(messages(await outcome(template))).toEqual([
+        'base/t.txt.liquid:1 cannot be rendered: calculates with a whole number beyond 9007199254740991 (column 1) (in devices/a/t.txt)',
+      ]);
+    },
+  );
 
   test('misses a variable that a later layer removes, or that is nowhere', async () => {
     const more = { 'devices/a/variables.yaml': 'mtu: null\nnothing: 5\n' };

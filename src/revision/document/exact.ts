@@ -16,7 +16,8 @@ export function exactValue({ value, text, roots }: Document): unknown {
   return values.length > 1 ? values : (values[0] ?? null);
 }
 
-function exactScalar({ value, raw }: ScalarNode): unknown {
+/** The value of a scalar, or its exact whole number. */
+export function exactScalar({ value, raw }: ScalarNode): unknown {
   if (typeof value !== 'number' || Number.isSafeInteger(value) || raw.length > MAX_DIGITS) return value;
   if (OTHER_BASE.test(raw)) return BigInt(raw);
   const [, whole, fraction = '', power = '0'] = DECIMAL.exec(raw) ?? [];

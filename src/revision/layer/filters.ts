@@ -1,6 +1,7 @@
 import type { Context, FilterImplOptions, Liquid } from 'liquidjs';
 import { toValue } from 'liquidjs';
-import { spellingOf } from './written.ts';
+import { isRecord } from '../document/document.ts';
+import { spellingOf, WrittenNumber } from './written.ts';
 
 type Handler = Extract<FilterImplOptions, (...args: never[]) => unknown>;
 
@@ -14,6 +15,7 @@ export function replaceFilters(liquid: Liquid): void {
   for (const name of CALCULATING) replace(liquid, name, calculating);
   replace(liquid, 'group_by', grouping);
   replace(liquid, 'default', defaulting);
+  replace(liquid, 'size', counting);
 }
 
 function replace(liquid: Liquid, name: string, wrap: (filter: Handler) => Handler): void {
@@ -30,12 +32,31 @@ function choosing(filter: Handler): Handler {
   };
 }
 
-/** A division by 0 would print Infinity or NaN. */
+/** Decimal digits that every calculation keeps. */
+const DIGITS = 15;
+
+/** Else a division by 0 would print Infinity, 0.1 and 0.2 would be 0.30000000000000004, and long numbers would lose digits. */
 function calculating(filter: Handler): Handler {
   return function* (value: unknown, ...args: unknown[]) {
     const result: unknown = yield filter.call(this, value, ...args);
-    if (typeof result === 'number' && !Number.isFinite(result)) throw new Error('calculates something that is no finite number');
-    return result;
+    if (typeof result !== 'number') return result;
+    if (!Number.isFinite(result)) throw new Error('calculates something that is no finite number');
+    if (![value, ...args, result].every(isExact)) throw new Error('calculates with a whole number beyond 9007199254740991');
+    return Number.isInteger(result) ? result : Number(result.toPrecision(DIGITS));
+  };
+}
+
+function isExact(value: unknown): boolean {
+  const plain: unknown = value instanceof WrittenNumber ? value.valueOf() : value;
+  return !Number.isInteger(plain) || Number.isSafeInteger(plain);
+}
+
+/** Liquid counts the members of a map, the package does not. */
+function counting(filter: Handler): Handler {
+  return function (value: unknown) {
+    const plain: unknown = toValue(value);
+    const isMap = isRecord(plain) && !(plain instanceof WrittenNumber);
+    return isMap ? Object.keys(plain).length : filter.call(this, value);
   };
 }
 

@@ -1,5 +1,5 @@
 import { Drop, toValue } from 'liquidjs';
-import { rawJson } from '../document/exact.ts';
+import { exactScalar, rawJson } from '../document/exact.ts';
 import type { ScalarNode } from '../document/node.ts';
 
 /**
@@ -53,24 +53,36 @@ export class WrittenNumber {
 
   // Liquid compares what has these five methods by them.
   equals(other: unknown): boolean {
-    return this.value === numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own === others;
   }
 
   gt(other: unknown): boolean {
-    return this.value > numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own > others;
   }
 
   geq(other: unknown): boolean {
-    return this.value >= numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own >= others;
   }
 
   lt(other: unknown): boolean {
-    return this.value < numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own < others;
   }
 
   leq(other: unknown): boolean {
-    return this.value <= numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own <= others;
   }
+}
+
+/** Two numbers to compare: exact when both come from files, since a template's own numbers are rounded. */
+function exactPair(one: WrittenNumber, other: unknown): [number | bigint, number | bigint] {
+  const [own, others] = [one, other].map((value) => (value instanceof WrittenNumber ? exactScalar(value.node) : null));
+  if (typeof own === 'bigint' && typeof others === 'bigint') return [own, others];
+  return [one.valueOf(), numberIn(other)];
 }
 
 /** NaN, which is neither equal, less nor more, for what is no number. */
