@@ -109,6 +109,13 @@ test('a YAML file and a YAML schema have exact numbers too', async () => {
   expect(JSON.parse(JSON.stringify(errors))).toEqual(errors);
 });
 
+test('a fault of a schema shows long numbers too', async () => {
+  const errors = await errorsOf('{"x-secret":12345678901234567891}', '1');
+  expect(errors).toMatchObject([
+    { message: 'schemas/s.json:1 /x-secret is 12345678901234567891, must be true or false', actual: '12345678901234567891' },
+  ]);
+});
+
 describe('an error of alternatives', () => {
   const kinds = {
     oneOf: [

@@ -111,7 +111,7 @@ function literal(value: unknown): string {
 }
 
 /** For errors that are stored and sent as JSON, which has neither of these numbers. */
-function shareable(value: unknown): unknown {
+export function shareable(value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (typeof value === 'number') return Number.isFinite(value) ? value : literal(value);
   if (Array.isArray(value)) return value.map(shareable);
