@@ -2,6 +2,7 @@ import { messageOf } from '../errors.ts';
 import { capErrors, configError, documentError } from './config-error.ts';
 import type { Document } from './document/document.ts';
 import { syntaxOf } from './document/document.ts';
+import { exactValue } from './document/exact.ts';
 import { parseDocument } from './document/parse.ts';
 import { judgedValue } from './encrypted.ts';
 import type { RevisionLimits } from './limits.ts';
@@ -59,7 +60,7 @@ function validateNow(
       configError({ code: 'syntax', file, line: 1, rule: 'documents', detail: `has ${document.parts} YAML documents, must have one` }),
     );
   }
-  const verdicts = verdictsOf(schemas, judgedValue(document.value));
+  const verdicts = verdictsOf(schemas, judgedValue(exactValue(document)));
   if (typeof verdicts === 'string') {
     return refused(
       configError({ code: 'schema_invalid', file, rule: 'evaluate', detail: `cannot be checked against its schema: ${verdicts}` }),

@@ -49,6 +49,8 @@ function checkOf({ schema }: Group, draft: Draft, key: string): (data: unknown) 
   }
   const [unknown] = resources.unknownDialects;
   if (unknown !== undefined) return () => `"${unknown.uri}" is no draft`;
+  const [clash] = resources.clashes;
+  if (clash !== undefined) return () => `"${clash.name}" is no only name`;
   const { nodes, roots } = resources;
   const compilation = compileSchema({ root, nodes, roots, targets: linker.targets, key, isBuiltin: false });
   return (data) => (compilation.ok ? compilation.schema.check(data).faults.length === 0 : JSON.stringify(compilation.faults));

@@ -97,12 +97,12 @@ function isSame(one: PairNode, other: PairNode): boolean {
   return a === b || (a.kind === 'scalar' && b.kind === 'scalar' && a.raw === b.raw && a.tag === b.tag && a.style !== 'block');
 }
 
-/** The value as JSON has it, with merge keys applied. An alias gives the very object of its anchor. */
-export function plainValue(root: SourceNode): unknown {
+/** The value as JSON has it, with merge keys applied. An alias gives the very object of its anchor. `scalar` gives the value of a scalar. */
+export function plainValue(root: SourceNode, scalar: (node: ScalarNode) => unknown = ({ value }) => value): unknown {
   const anchored = new Map<SourceNode, unknown>();
   const read = (source: SourceNode): unknown => {
     const node = resolved(source);
-    if (node.kind === 'scalar') return node.value;
+    if (node.kind === 'scalar') return scalar(node);
     if (anchored.has(node)) return anchored.get(node);
     const value = node.kind === 'list' ? node.items.map(read) : readMap(node);
     if (node.anchor !== null) anchored.set(node, value);

@@ -14,7 +14,7 @@ export function parseYaml(text: string, limits: DocumentLimits): ParsedDocument 
   const lineAt = lineCounter(text);
   try {
     const roots = readParts(text, limits);
-    const values = roots.map(plainValue);
+    const values = roots.map((root) => plainValue(root));
     const value = values.length > 1 ? values : (values[0] ?? null);
     const spans = () => spansOf(roots);
     const parts = Math.max(roots.length, 1);
@@ -145,8 +145,26 @@ function sizeOf(inner: readonly SourceNode[]): { expandedChars: number; depth: n
 function scalarOf(walk: Walk, node: Node, place: ReturnType<typeof placeOf>): ScalarNode {
   const type = isScalar(node) ? node.type : undefined;
   const style = type === 'PLAIN' || type === undefined ? 'plain' : type.startsWith('BLOCK') ? 'block' : 'quoted';
-  const value: unknown = isScalar(node) ? node.value : null;
-  return { ...place, kind: 'scalar', value, raw: walk.text.slice(place.start, place.end), style };
+  const read: unknown = isScalar(node) ? node.value : null;
+  const raw = walk.text.slice(place.start, place.end);
+  // The package adds the line break that a block at the end of the file lacks. YAML, PyYAML and go-yaml do not.
+  const isCut = style === 'block' && typeof read === 'string' && isCutBlock(walk.text, place.end);
+  return { ...place, kind: 'scalar', value: isCut ? read.replace(/\n$/, '') : read, raw, style };
+}
+
+/** Whether a block scalar ends with the text, and its last line has no line break. */
+export function isCutBlock(text: string, end: number): boolean {
+  return end === text.length && /[^\s][ \t]*$/.test(text.slice(text.lastIndexOf('\n') + 1));
+}
+
+/** An alias in the place of a key is the text that it repeats. */
+function keyOf(walk: Walk, key: unknown, start: readonly CST.SourceToken[], at: number): ScalarNode | null {
+  if (isScalar(key)) return noted(walk, scalarOf(walk, key, placeOf(key, start, at)));
+  if (!isAlias(key)) return null;
+  const place = placeOf(key, start, at);
+  const { target, expandedChars } = aliased(walk, key.source, place.start, place.end);
+  if (target.kind !== 'scalar') return null;
+  return { ...target, start: place.start, end: place.end, outer: place.outer, propsEnd: null, rawTag: null, anchor: null, expandedChars };
 }
 
 function noted<T extends Exclude<SourceNode, AliasNode>>(walk: Walk, node: T): T {
@@ -168,8 +186,8 @@ function pairsOf(walk: Walk, items: readonly Pair[], path: Path): PairNode[] {
     const { start = [], sep = [] } = pair.srcToken ?? {};
     const at = offsetOf(pair.key) ?? 0;
     const fault = (rule: string, detail: string, faultPath: Path) => new YamlFault({ code: 'syntax', rule, detail, path: faultPath }, at);
-    if (!isScalar(pair.key)) throw fault('key', 'must have only plain keys', path);
-    const key = scalarOf(walk, pair.key, placeOf(pair.key, start, at));
+    const key = keyOf(walk, pair.key, start, at);
+    if (key === null) throw fault('key', 'must have only plain keys', path);
     const isMerge = key.style === 'plain' && key.raw === '<<' && (key.tag === null || key.tag === 'tag:yaml.org,2002:merge');
     const name = nameOf(key);
     const keyPath = [...path, name];

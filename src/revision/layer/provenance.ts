@@ -52,10 +52,9 @@ function variablePlaces({ variables, scope }: Composition, origin: Origin): File
     .filter((path) => path.length > 0)
     .flatMap((path) => leafPaths(valueAt(variables.value, path), path));
   const byName = new Map(leaves.map((path) => [toPointer(path), path]));
-  const documents = variables.documents.map((document) => document.value);
+  const documents = variables.documents.map((document) => document.value ?? {});
   return [...byName].flatMap(([name, path]) => {
-    // The first of the merged documents is the empty one that every layer changes.
-    const index = originOf([{}, ...documents], path) - 1;
+    const index = originOf(documents, path);
     const part = variables.parts[index];
     return part === undefined ? [] : [{ name, ...sourceOf(part), line: variables.documents[index]?.lineOf(path) ?? 1 }];
   });

@@ -5,12 +5,12 @@ import type { ScalarNode, SourceNode } from '../document/node.ts';
 import type { FleetContext, Work } from '../folder-work.ts';
 import { inRepository } from '../folder-work.ts';
 import type { Meaning } from '../merge/meaning.ts';
-import { meaningOf, mergeMeanings, plainMeaning } from '../merge/meaning.ts';
+import { meaningOf, mergeMeanings, readMeaning } from '../merge/meaning.ts';
 import type { DeviceFacts, Fact } from './device-facts.ts';
 import type { Part, Scope, Variables } from './layer.ts';
 import { mergeAll } from './merge-patch.ts';
 import { documentOf } from './parts.ts';
-import { writtenValue } from './written.ts';
+import { orderedMap, writtenValue } from './written.ts';
 
 /** Names that are not free for variables. */
 const RESERVED = ['device', 'source'];
@@ -28,15 +28,16 @@ export async function readVariables(work: Work, fleet: FleetContext, parts: read
     if (document === null || !isUsable(work, part, document)) return null;
     documents.push(document);
   }
-  const value = mergeAll([{}, ...documents.map((document) => document.value)]);
+  const value = mergeAll(documents.map((document) => document.value ?? {}));
   return { value: isRecord(value) ? value : {}, written: writtenOf(documents), parts, documents };
 }
 
 /** As templates print it. */
 function writtenOf(documents: readonly Document[]): Record<string, unknown> {
-  const said = documents.flatMap(({ roots: [root] }) => (root?.kind === 'map' ? [meaningOf(root)] : []));
-  const merged = said.reduce<Meaning | undefined>(mergeMeanings, undefined);
-  const value = merged === undefined ? {} : plainMeaning(merged, writtenValue);
+  const [first, ...patches] = documents.flatMap(({ roots: [root] }) => (root?.kind === 'map' ? [meaningOf(root)] : []));
+  // Null in the lowest file is a value. In those above it, it removes a variable.
+  const value =
+    first === undefined ? {} : readMeaning(patches.reduce<Meaning>(mergeMeanings, first), { scalar: writtenValue, map: orderedMap });
   return isRecord(value) ? value : {};
 }
 

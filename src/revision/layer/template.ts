@@ -3,6 +3,7 @@ import { defaultOperators, Liquid, LiquidError, toValue } from 'liquidjs';
 import { messageOf } from '../../errors.ts';
 import { isRecord } from '../document/document.ts';
 import type { ScalarNode } from '../document/node.ts';
+import { replaceFilters } from './filters.ts';
 import { NoJsonNumber, uniqueValues, WrittenNumber, WrittenSwitch, writeJson } from './written.ts';
 
 /**
@@ -59,6 +60,7 @@ function createEngine(): Liquid {
   for (const name of Object.keys(liquid.filters)) if (!FILTERS.has(name)) liquid.unregisterFilter(name);
   liquid.registerFilter('json', json);
   liquid.registerFilter('uniq', uniq);
+  replaceFilters(liquid);
   // Whatever is written, in loops and captures too, counts against the limit: the engine itself counts only what filters make.
   const { renderer } = liquid;
   const renderTemplates = renderer.renderTemplates.bind(renderer);

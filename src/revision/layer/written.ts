@@ -1,4 +1,5 @@
 import { Drop, toValue } from 'liquidjs';
+import { exactScalar, rawJson } from '../document/exact.ts';
 import type { ScalarNode } from '../document/node.ts';
 
 /**
@@ -12,11 +13,24 @@ export function writtenValue(node: ScalarNode): unknown {
   return typeof value === 'boolean' ? new WrittenSwitch(value, raw) : value;
 }
 
-/** Each value once, numbers by their spelling. */
+/** Each value once, numbers and switches by their spelling. */
 export function uniqueValues(values: readonly unknown[]): unknown[] {
-  const spellings = new Set<string>();
-  const isNew = (value: WrittenNumber) => spellings.size < spellings.add(value.toString()).size;
-  return [...new Set(values)].filter((value) => !(value instanceof WrittenNumber) || isNew(value));
+  const seen = new Set<unknown>();
+  return values.filter((value) => seen.size < seen.add(spellingOf(value)).size);
+}
+
+/** What is equal for equal values: two places of one spelling are the same. Numbers and switches stay apart from texts. */
+export function spellingOf(value: unknown): unknown {
+  return value instanceof WrittenNumber || value instanceof WrittenSwitch ? `\0${value.toString()}` : value;
+}
+
+const INDEX = /^(?:0|[1-9]\d*)$/;
+
+/** A map in the order of its file. JavaScript itself would put names such as `100` first, sorted. */
+export function orderedMap(members: ReadonlyMap<string, unknown>): Record<string, unknown> {
+  const map: Record<string, unknown> = Object.fromEntries(members);
+  const names = [...members.keys()];
+  return names.some((name) => INDEX.test(name)) ? new Proxy(map, { ownKeys: () => names }) : map;
 }
 
 /** Calculates and compares as a number. Filters of texts, and `join`, take it as it is written. */
@@ -39,24 +53,36 @@ export class WrittenNumber {
 
   // Liquid compares what has these five methods by them.
   equals(other: unknown): boolean {
-    return this.value === numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own === others;
   }
 
   gt(other: unknown): boolean {
-    return this.value > numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own > others;
   }
 
   geq(other: unknown): boolean {
-    return this.value >= numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own >= others;
   }
 
   lt(other: unknown): boolean {
-    return this.value < numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own < others;
   }
 
   leq(other: unknown): boolean {
-    return this.value <= numberIn(other);
+    const [own, others] = exactPair(this, other);
+    return own <= others;
   }
+}
+
+/** Two numbers to compare: exact when both come from files, since a template's own numbers are rounded. */
+function exactPair(one: WrittenNumber, other: unknown): [number | bigint, number | bigint] {
+  const [own, others] = [one, other].map((value) => (value instanceof WrittenNumber ? exactScalar(value.node) : null));
+  if (typeof own === 'bigint' && typeof others === 'bigint') return [own, others];
+  return [one.valueOf(), numberIn(other)];
 }
 
 /** NaN, which is neither equal, less nor more, for what is no number. */
@@ -119,10 +145,4 @@ function charsOf(value: unknown): number {
   if (typeof value === 'string') return value.length;
   if (Array.isArray(value)) return value.length + 1;
   return typeof value === 'object' && value !== null ? 2 : String(value).length;
-}
-
-/** `JSON.rawJSON`, which the compiler's library does not declare yet. */
-function rawJson(text: string): unknown {
-  const make: unknown = Reflect.get(JSON, 'rawJSON');
-  return typeof make === 'function' ? make(text) : JSON.parse(text);
 }

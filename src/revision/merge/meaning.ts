@@ -48,11 +48,13 @@ export function mergeMeanings(target: Meaning | undefined, patch: Meaning): Mean
   return { kind: 'map', tag, rawTag, members };
 }
 
-/** The value as JSON has it; `read` gives that of a scalar. */
-export function plainMeaning(meaning: Meaning, read: (node: ScalarNode) => unknown): unknown {
-  if (meaning.kind === 'scalar') return read(meaning.node);
-  if (meaning.kind === 'list') return meaning.items.map((item) => plainMeaning(item, read));
-  return Object.fromEntries([...meaning.members].map(([name, { value }]) => [name, plainMeaning(value, read)]));
+/** How a value is read: a scalar, and a map whose members are read. */
+export type MeaningReader = { scalar(node: ScalarNode): unknown; map(members: ReadonlyMap<string, unknown>): unknown };
+
+export function readMeaning(meaning: Meaning, reader: MeaningReader): unknown {
+  if (meaning.kind === 'scalar') return reader.scalar(meaning.node);
+  if (meaning.kind === 'list') return meaning.items.map((item) => readMeaning(item, reader));
+  return reader.map(new Map([...meaning.members].map(([name, { value }]) => [name, readMeaning(value, reader)])));
 }
 
 export function isNull(meaning: Meaning): boolean {

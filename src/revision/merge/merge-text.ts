@@ -7,7 +7,7 @@ import type { Meaning } from './meaning.ts';
 import { firstDifference, hasNullMember, isNull, meaningOf, mergeMeanings } from './meaning.ts';
 import { nullDeletions } from './pieces.ts';
 import type { Plan } from './plan.ts';
-import { planMap, REWRITES } from './plan.ts';
+import { anchorsIn, planMap, REWRITES } from './plan.ts';
 import { isEncrypted } from './sops.ts';
 
 /**
@@ -25,9 +25,10 @@ export function mergeDocuments(base: Document, patch: Document, syntax: Syntax, 
   const tag = root.tag ?? change.tag;
   if (tag !== null && firstDifference(meaningOf(root), expected) !== null)
     throw new MergeFault([], 'tag', `has the tag ${tag}: a map with a tag cannot be merged; have one layer give the whole file`);
+  const taken = new Set(patch.text.includes('&') ? anchorsIn(root) : []);
   let fault: MergeFault | null = null;
   for (const rewrite of REWRITES) {
-    const plan: Plan = { syntax, base: base.text, patch: patch.text, rewrite, edits: [], anchored: null };
+    const plan: Plan = { syntax, base: base.text, patch: patch.text, rewrite, taken, edits: [], anchored: null };
     planMap(plan, root, change, [], null);
     if (plan.edits.length === 0) return base;
     const checked = check(base, plan, expected, limits);

@@ -1,6 +1,7 @@
 import type { Syntax } from '../document/document.ts';
 import type { MapNode, Member, PairNode, SourceNode } from '../document/node.ts';
 import { membersOf, resolved } from '../document/node.ts';
+import { isCutBlock } from '../document/yaml.ts';
 import { commaAfter, deletePairs, pairEnd, regionEnd } from './delete-pairs.ts';
 import type { Edit } from './edits.ts';
 import { columnOf, indentOfLine, lineEnd } from './edits.ts';
@@ -18,6 +19,8 @@ export type Plan = {
   base: string;
   patch: string;
   rewrite: (typeof REWRITES)[number];
+  /** Anchors of the lower file. PyYAML refuses a file that names one twice. */
+  taken: ReadonlySet<string>;
   edits: Edit[];
   /** The first node with an anchor that an edit changes. */
   anchored: { node: SourceNode; path: readonly string[] } | null;
@@ -67,7 +70,10 @@ function pieceOf(plan: Plan, map: MapNode, { pair, via }: Member, before: PairNo
   const own = meaningOf(value);
   const isDropping = hasNullMember(own);
   const isRewritten =
-    via !== null || plan.rewrite === 'everything' || ((isDropping || plan.rewrite === 'references') && hasReferences(value));
+    via !== null ||
+    plan.rewrite === 'everything' ||
+    ((isDropping || plan.rewrite === 'references') && hasReferences(value)) ||
+    [...anchorsIn(value)].some((name) => plan.taken.has(name));
   return { text: plan.patch, map, pair, before, value, meaning: isNull(own) ? own : mergeMeanings(undefined, own), isRewritten };
 }
 
@@ -122,10 +128,20 @@ function insert(plan: Plan, map: MapNode, refilled: PairNode | null, added: read
     const indent = columnOf(base, first.start);
     const lines = added.map((piece) => blockLines(piece, indent, syntax)).join('');
     const lead = base[at - 1] === '\n' ? '' : '\n';
+    if (lead !== '') edits.push(...withoutLineBreak(base, last.value));
     edits.push({ start: at, end: at, text: withLineBreaksOf(base, lead + lines) });
     return;
   }
   insertIntoFlow(plan, map, added, refilled);
+}
+
+/** A block scalar that the file's end cuts off keeps its value when lines follow: `|` becomes `|-`. */
+function withoutLineBreak(base: string, node: SourceNode): Edit[] {
+  if (node.kind === 'list') return node.items.slice(-1).flatMap((item) => withoutLineBreak(base, item));
+  if (node.kind === 'map') return node.pairs.slice(-1).flatMap((pair) => withoutLineBreak(base, pair.value));
+  if (node.kind === 'alias' || node.style !== 'block' || !isCutBlock(base, node.end)) return [];
+  const header = /^[|>][-+\d]*/.exec(node.raw)?.[0] ?? '';
+  return [{ start: node.start, end: node.start + header.length, text: `${header.replace(/[-+]/, '')}-` }];
 }
 
 function insertIntoFlow({ base, syntax, edits }: Plan, map: MapNode, pieces: readonly Piece[], refilled: PairNode | null): void {
@@ -175,6 +191,18 @@ function withLineBreaksOf(base: string, text: string): string {
 
 function isBroughtToo(map: MapNode, name: string): boolean {
   return membersOf({ ...map, pairs: map.pairs.filter((pair) => pair.isMerge) }).has(name);
+}
+
+/** The names of the anchors in a value, those of keys included. */
+export function* anchorsIn(node: SourceNode): Generator<string> {
+  if (node.kind === 'alias') return;
+  if (node.anchor !== null) yield node.anchor;
+  if (node.kind === 'list') for (const item of node.items) yield* anchorsIn(item);
+  if (node.kind !== 'map') return;
+  for (const { key, value } of node.pairs) {
+    if (key.anchor !== null) yield key.anchor;
+    yield* anchorsIn(value);
+  }
 }
 
 function hasReferences(node: SourceNode): boolean {

@@ -4,6 +4,7 @@ import { segmentFault } from '../../wire/path.ts';
 import { configError, documentError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
 import { isRecord, syntaxOf, toPointer } from '../document/document.ts';
+import { exactValue } from '../document/exact.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ObjectCache } from '../object-cache.ts';
@@ -116,6 +117,7 @@ class Loading {
     }
     this.errors.push(...open.map((reference) => this.#unresolved(reference)));
     for (const { source, path, uri } of this.#resources.unknownDialects) this.errors.push(this.#unknownDialect(source.name, path, uri));
+    for (const { source, path, name } of this.#resources.clashes) this.errors.push(this.#clash(source.name, path, name));
     if (this.errors.length > 0) return null;
     const isBuiltin = [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
     const { nodes, roots } = this.#resources;
@@ -138,7 +140,7 @@ class Loading {
       return null;
     }
     this.documents.set(name, parsed.document);
-    const { value } = parsed.document;
+    const value = exactValue(parsed.document);
     const isSchema = isRecord(value) || typeof value === 'boolean';
     return isSchema ? value : this.refuse('schema_invalid', name, 'type', 'is not a schema: it must be an object, true or false');
   }
@@ -177,6 +179,12 @@ class Loading {
       actual: text,
       detail: `is ${JSON.stringify(text)}, ${need}`,
     });
+  }
+
+  #clash(file: string, path: readonly string[], name: string): ConfigError {
+    const line = this.documents.get(file)?.lineOf(path);
+    const detail = `is ${JSON.stringify(name)}, which another schema of this file has too: references cannot tell them apart`;
+    return configError({ code: 'schema_invalid', file, line, pointer: toPointer(path), rule: 'unique', actual: name, detail });
   }
 
   #unknownDialect(file: string, path: readonly string[], uri: string): ConfigError {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { isRecord, toPointer } from '../document/document.ts';
+import { jsonText } from '../document/exact.ts';
 import { buildCheck } from './check/build.ts';
 import { compilePattern } from './check/pattern.ts';
 import type { Check, Findings, SchemaFault } from './check/visit.ts';
@@ -133,6 +134,6 @@ const MAX_QUICK_CHARS = 16 * 1024;
 function mayBeSlow({ nodes, isBuiltin }: SchemaClosure): boolean {
   if (isBuiltin) return false;
   const sources = new Set(nodes.map(({ resource }) => resource.source));
-  const text = JSON.stringify([...sources].map(({ value }) => value));
+  const text = jsonText([...sources].map(({ value }) => value));
   return text.length > MAX_QUICK_CHARS || SLOW_KEYWORDS.test(text);
 }

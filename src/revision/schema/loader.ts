@@ -1,5 +1,6 @@
 import { configError, validationTimeout } from '../config-error.ts';
 import { toPointer } from '../document/document.ts';
+import { jsonText } from '../document/exact.ts';
 import type { ConfigError } from '../revision.ts';
 import { TookTooLong, withinTime } from '../time-limit.ts';
 import type { SchemaFault } from './check/visit.ts';
@@ -7,7 +8,7 @@ import type { SchemaLoad, SchemaPlaces } from './closure.ts';
 import { findFile, loadSchema } from './closure.ts';
 import type { CompiledSchema, FaultInSchema } from './compile.ts';
 import { compileSchema } from './compile.ts';
-import { wordingOf } from './wording.ts';
+import { shareable, wordingOf } from './wording.ts';
 
 export type FoundSchema = {
   schema: CompiledSchema | null;
@@ -84,7 +85,7 @@ function faultError(found: FaultInSchema, load: SchemaLoad): ConfigError {
   if ('path' in found) {
     const { path, rule, actual, detail } = found;
     const place = { code: 'schema_invalid', file, line: load.lineOf(file, path), pointer: toPointer(path) };
-    return configError({ ...place, rule, actual, detail: `is ${JSON.stringify(actual)}, ${detail}` });
+    return configError({ ...place, rule, actual: shareable(actual), detail: `is ${jsonText(actual)}, ${detail}` });
   }
   const { fault, draft } = found;
   const path = fault.member === undefined ? fault.path : [...fault.path, fault.member];

@@ -32,6 +32,9 @@ export type SchemaNode = { value: unknown; path: readonly string[]; resource: Re
 /** A `$schema` that names no draft of JSON Schema. */
 export type UnknownDialect = { source: SchemaSource; path: readonly string[]; uri: string };
 
+/** A name that two schemas of one resource, or of one file, have. */
+export type Clash = { source: SchemaSource; path: readonly string[]; name: string };
+
 export type Resolution = { node: SchemaNode } | { missing: 'resource'; uri: string } | { missing: 'place' };
 
 /** Schemas by place, URI and anchor. */
@@ -41,6 +44,7 @@ export class Resources {
   /** Where a metaschema is to be applied: files, parts of another draft, and places that only a reference makes schemas. */
   readonly roots: SchemaNode[] = [];
   readonly unknownDialects: UnknownDialect[] = [];
+  readonly clashes: Clash[] = [];
   #byUri = new Map<string, Resource>();
   #bySource = new Map<SchemaSource, { nodes: Map<string, SchemaNode>; byUri: Map<string, Resource> }>();
 
@@ -120,7 +124,7 @@ export class Resources {
     this.nodes.push(node);
     if (path.length > 0 && resource.draft !== outer.draft) this.roots.push(node);
     if (!isRecord(value)) return node;
-    nameAnchors(node, value);
+    this.clashes.push(...nameAnchors(node, value).map(([keyword, name]) => ({ source: resource.source, path: [...path, keyword], name })));
     for (const steps of heldSchemas(value, resource.draft)) this.#scan(valueAt(value, steps), [...path, ...steps], resource);
     return node;
   }
@@ -138,7 +142,12 @@ export class Resources {
       }
       return outer;
     }
-    return uri === null || uri === outer.uri ? outer : this.#newResource(outer.source, path, uri, draft);
+    if (uri === null || uri === outer.uri) return outer;
+    const other = this.#bySource.get(outer.source)?.byUri.get(uri);
+    // A schema that a YAML alias repeats is one schema.
+    if (other !== undefined && valueAt(other.source.value, other.path) !== value)
+      this.clashes.push({ source: outer.source, path: [...path, idKeyword(draft)], name: String(id) });
+    return this.#newResource(outer.source, path, uri, draft);
   }
 
   /** `$schema` counts at the root of a resource alone. */
@@ -151,21 +160,29 @@ export class Resources {
   }
 }
 
-function nameAnchors(node: SchemaNode, value: Record<string, unknown>): void {
+/** @returns the keywords whose names another schema of the resource has */
+function nameAnchors(node: SchemaNode, value: Record<string, unknown>): [keyword: string, name: string][] {
   const { draft, anchors, dynamicAnchors } = node.resource;
-  if (isPlainReference(value, draft)) return;
+  if (isPlainReference(value, draft)) return [];
+  const clashes: [string, string][] = [];
+  const note = (keyword: string, name: string): void => {
+    const other = anchors.get(name);
+    if (other === undefined) anchors.set(name, node);
+    else if (other.value !== value) clashes.push([keyword, name]);
+  };
   const { $anchor, $dynamicAnchor, $recursiveAnchor } = value;
   const id = value[idKeyword(draft)];
   if (!isAtLeast(draft, '2019-09')) {
     const name = typeof id === 'string' ? /#(.+)$/.exec(id)?.[1] : undefined;
-    if (name !== undefined && !anchors.has(name)) anchors.set(decoded(name), node);
-    return;
+    if (name !== undefined) note(idKeyword(draft), decoded(name));
+    return clashes;
   }
-  if (typeof $anchor === 'string' && !anchors.has($anchor)) anchors.set($anchor, node);
+  if (typeof $anchor === 'string') note('$anchor', $anchor);
   if (draft === '2019-09' && $recursiveAnchor === true && node.path.length === node.resource.path.length) node.resource.isRecursive = true;
-  if (draft !== '2020-12' || typeof $dynamicAnchor !== 'string') return;
-  if (!anchors.has($dynamicAnchor)) anchors.set($dynamicAnchor, node);
+  if (draft !== '2020-12' || typeof $dynamicAnchor !== 'string') return clashes;
+  note('$dynamicAnchor', $dynamicAnchor);
   if (!dynamicAnchors.has($dynamicAnchor)) dynamicAnchors.set($dynamicAnchor, node);
+  return clashes;
 }
 
 /** Base of the URIs of a repository's files. */

@@ -1,3 +1,6 @@
+import { isRecord } from '../document/document.ts';
+import { jsonText } from '../document/exact.ts';
+import { isNumber } from './check/assertions.ts';
 import { formatNamed } from './check/format.ts';
 import type { SchemaFault } from './check/visit.ts';
 
@@ -14,7 +17,7 @@ export function wordingOf(fault: SchemaFault, isSecret: boolean): Wording {
   const limit = row?.hasLimit === true && !hidesLimit ? fault.limit : undefined;
   const is = `is ${shownOf(fault.value, isSecret) === undefined ? nameless(fault.value, isSecret) : literal(fault.value)}`;
   const detail = row?.detail({ ...fault, is, limit, isHidden: isSecret }) ?? `${is}, must satisfy "${keyword}"`;
-  return { detail, actual: typeof actual === 'number' && !Number.isFinite(actual) ? literal(actual) : actual, limit };
+  return { detail, actual: shareable(actual), limit: shareable(limit) };
 }
 
 type Row = { hasLimit: boolean; measures?: true; detail(fault: SchemaFault & { is: string; isHidden: boolean }): string };
@@ -40,7 +43,7 @@ const surplus = plain(() => 'is not allowed here: the list must end before it');
 const oneOfThese = limited(({ is, limit }) =>
   limit === undefined
     ? `${is}, must have one of the allowed values`
-    : `${is}, must be ${either([limit].flat().map((value) => JSON.stringify(value)))}`,
+    : `${is}, must be ${either([limit].flat().map(jsonText)) || 'one of the allowed values, of which there are none'}`,
 );
 
 /** Ends of a sentence whose subject is the value. */
@@ -71,7 +74,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   type: limited(({ is, limit }) => `${is}, must be ${either([limit].flat().map(String))}`),
   enum: oneOfThese,
   const: limited(({ is, limit }) =>
-    limit === undefined ? `${is}, must have one of the allowed values` : `${is}, must be ${JSON.stringify(limit)}`,
+    limit === undefined ? `${is}, must have one of the allowed values` : `${is}, must be ${jsonText(limit)}`,
   ),
   pattern: limited(({ is, limit }) => `${is}, must match ${String(limit)}`),
   format: limited((fault) => `${fault.is}, ${formatDemand(fault)}`),
@@ -98,13 +101,21 @@ function either(names: readonly string[]): string {
 function shownOf(value: unknown, isSecret: boolean): unknown {
   if (isSecret) return undefined;
   if (typeof value === 'string') return value.length <= MAX_SHOWN_CHARS ? value : undefined;
-  return value === null || typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
+  return value === null || isNumber(value) || typeof value === 'boolean' ? value : undefined;
 }
 
 /** As JSON writes it; what JSON does not have, as YAML does. */
 function literal(value: unknown): string {
-  if (typeof value !== 'number' || Number.isFinite(value)) return JSON.stringify(value);
+  if (typeof value !== 'number' || Number.isFinite(value)) return jsonText(value);
   return Number.isNaN(value) ? '.nan' : value > 0 ? '.inf' : '-.inf';
+}
+
+/** For errors that are stored and sent as JSON, which has neither of these numbers. */
+export function shareable(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? value : literal(value);
+  if (Array.isArray(value)) return value.map(shareable);
+  return isRecord(value) ? Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shareable(inner)])) : value;
 }
 
 function nameless(value: unknown, isSecret: boolean): string {

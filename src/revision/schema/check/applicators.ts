@@ -1,6 +1,6 @@
 import { isRecord } from '../../document/document.ts';
 import { isAtLeast } from '../dialect.ts';
-import { requireMembers } from './assertions.ts';
+import { isNumber, requireMembers } from './assertions.ts';
 import type { Keyword } from './keyword.ts';
 import { report } from './keyword.ts';
 import type { Pattern } from './pattern.ts';
@@ -94,8 +94,15 @@ function choose(keyword: Keyword, accepts: (count: number) => boolean): Check {
 /** The branches that the author may have meant: one for another type or value says nothing, if others fail further inside. */
 function meantBranches(groups: SchemaFault[][], depth: number): SchemaFault[][] {
   const isOther = ({ keyword, path }: SchemaFault): boolean => path.length === depth && ['type', 'enum', 'const'].includes(keyword);
-  const meant = groups.filter((faults) => !faults.some(isOther));
-  return meant.length > 0 ? meant : groups;
+  // A member such as "kind" often names the branch.
+  const isOtherKind = ({ keyword, path }: SchemaFault): boolean => path.length === depth + 1 && keyword === 'const';
+  const meant = without(groups, isOther);
+  return without(meant, isOtherKind);
+}
+
+function without(groups: SchemaFault[][], isOther: (fault: SchemaFault) => boolean): SchemaFault[][] {
+  const rest = groups.filter((faults) => !faults.some(isOther));
+  return rest.length > 0 ? rest : groups;
 }
 
 /** What a branch evaluates counts only when it is valid. */
@@ -222,7 +229,7 @@ function contains(keyword: Keyword): Check {
   const { draft } = keyword.node.resource;
   const limit = (name: string, fallback: number): number => {
     const value = isAtLeast(draft, '2019-09') ? keyword.schema[name] : undefined;
-    return typeof value === 'number' ? value : fallback;
+    return isNumber(value) ? Number(value) : fallback;
   };
   const [least, most] = [limit('minContains', 1), limit('maxContains', Number.POSITIVE_INFINITY)];
   return (value, visit) => {

@@ -50,9 +50,14 @@ function assert(keyword: Keyword, test: (value: unknown) => boolean): Check {
   return (value, visit) => test(value) || report(visit, keyword, { value });
 }
 
-function compare(keyword: Keyword, test: (value: number, limit: number) => boolean): Check | null {
+function compare(keyword: Keyword, test: (value: number | bigint, limit: number | bigint) => boolean): Check | null {
   const limit = keyword.value;
-  return typeof limit === 'number' ? assert(keyword, (value) => typeof value !== 'number' || test(value, limit)) : null;
+  return isNumber(limit) ? assert(keyword, (value) => !isNumber(value) || test(value, limit)) : null;
+}
+
+/** A `bigint` is a whole number that JavaScript would round. */
+export function isNumber(value: unknown): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint';
 }
 
 /** In draft-04 the keyword is a switch beside the limit. */
@@ -63,10 +68,10 @@ function isExclusive({ schema }: Keyword, name: string): boolean {
 function measure(
   keyword: Keyword,
   sizeOf: (value: unknown) => number | null,
-  test: (size: number, limit: number) => boolean,
+  test: (size: number, limit: number | bigint) => boolean,
 ): Check | null {
   const limit = keyword.value;
-  if (typeof limit !== 'number') return null;
+  if (!isNumber(limit)) return null;
   return (value, visit) => {
     const size = sizeOf(value);
     return size === null || test(size, limit) || report(visit, keyword, { value, found: size });
@@ -99,7 +104,9 @@ function isOfType(value: unknown, type: unknown): boolean {
     case 'object':
       return isRecord(value);
     case 'integer':
-      return Number.isInteger(value);
+      return typeof value === 'bigint' || Number.isInteger(value);
+    case 'number':
+      return isNumber(value);
     default:
       return typeof value === type;
   }
