@@ -47,7 +47,9 @@ export function createTokenAuth(sql: Sql, limits: RateLimits, trustProxy: boolea
 
 function whatIsWanted(token: string | undefined): string {
   const wanted = 'send a valid API token as "Authorization: Bearer <token>"';
-  return token !== undefined && tokenKind(token) === 'root' ? `the token sent is a root token, which opens /api/v1/organizations alone; ${wanted}` : wanted;
+  return token !== undefined && tokenKind(token) === 'root'
+    ? `the token sent is a root token, which opens /api/v1/organizations alone; ${wanted}`
+    : wanted;
 }
 
 /** The token of an `Authorization: Bearer <token>` header. */
