@@ -25,35 +25,63 @@ const DOORS: readonly (() => Asked)[] = [
     body: '{}',
   }),
   () => ({ method: 'GET', path: `/${randomUUID()}/${LONG}`, headers: {} }),
-  () => ({ method: 'GET', path: '/socket.io/?EIO=4&transport=polling', headers: {} }),
   () => ({ method: 'GET', path: '/docs/app.js', headers: {} }),
 ];
+
+/** Each opens a session, which costs many times what another door does: one request of 32 is enough to have the most that may be open at once. */
+const SESSION: Asked = { method: 'GET', path: '/socket.io/?EIO=4&transport=polling', headers: {} };
+
+function doorOf(n: number): Asked {
+  const door = n % 32 === 31 ? undefined : DOORS[n % DOORS.length];
+  return door?.() ?? SESSION;
+}
 
 /** What a flood of strangers leaves in the memory of the service. Behind a trusted proxy, so that each request may come from another address. */
 export async function benchStrangers(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
     args,
     options: {
-      requests: { type: 'string', default: '1000000' },
-      connections: { type: 'string', default: '50' },
+      /** 200,000 requests, and the service collects garbage when it is told to: some minutes less. */
+      quick: { type: 'boolean', default: false },
+      requests: { type: 'string' },
+      connections: { type: 'string', default: '16' },
+      /** Requests on their way in each connection. */
+      pipelining: { type: 'string', default: '8' },
       /** After the flood, and before it after a smaller one that fills caches and compiles code. The service collects garbage once a minute. */
-      'rest-seconds': { type: 'string', default: '75' },
+      'rest-seconds': { type: 'string' },
     },
   });
-  const requests = z.coerce.number().int().min(8).max(10_000_000).parse(values.requests);
+  const requests = z.coerce
+    .number()
+    .int()
+    .min(8)
+    .max(10_000_000)
+    .parse(values.requests ?? (values.quick ? 200_000 : 1_000_000));
   const connections = z.coerce.number().int().min(1).max(1_000).parse(values.connections);
-  const restMs = 1_000 * z.coerce.number().min(0).max(600).parse(values['rest-seconds']);
-  await using stack = await openStack({ env: { TRUST_PROXY: 'true' }, signal });
+  const load = { connections, pipelining: z.coerce.number().int().min(1).max(100).parse(values.pipelining) };
+  const restMs =
+    1_000 *
+    z.coerce
+      .number()
+      .min(0)
+      .max(600)
+      .parse(values['rest-seconds'] ?? (values.quick ? 5 : 75));
+  await using stack = await openStack({ env: { TRUST_PROXY: 'true' }, collects: values.quick, signal });
   const rested = async () => {
     await sleep(restMs, undefined, { signal });
+    if (values.quick) {
+      process.kill(stack.service.pid, 'SIGUSR2');
+      // It answers once it has collected.
+      await stack.api.list('/devices', {}, 1);
+    }
     return memoryMb(stack.service.pid, 'VmRSS');
   };
-  await flood(stack, Math.ceil(requests / 10), connections, signal);
+  await flood(stack, Math.ceil(requests / 10), load, signal);
   const beforeMb = await rested();
   say(`${requests} requests of strangers`);
   const cpu = await cpuSeconds(stack.service.pid);
   const started = performance.now();
-  const statuses = await flood(stack, requests, connections, signal);
+  const statuses = await flood(stack, requests, load, signal);
   const seconds = (performance.now() - started) / 1000;
   const cpuPer1000 = (((await cpuSeconds(stack.service.pid)) - cpu) * 1000) / requests;
   const peakMb = await memoryMb(stack.service.pid, 'VmRSS');
@@ -61,7 +89,7 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
   const served = await stack.api.list('/devices', {}, 1);
   tell({
     requests,
-    connections,
+    ...load,
     seconds: round(seconds, 1),
     beforeMb,
     peakMb,
@@ -72,24 +100,43 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
   });
 }
 
-async function flood({ url }: Stack, requests: number, connections: number, signal: AbortSignal): Promise<Record<string, number>> {
-  const pool = new Pool(url, { connections });
+type Load = { connections: number; pipelining: number };
+
+/** Each connection is kept and always has `pipelining` requests on their way, so that little of the time goes into sending. */
+async function flood({ url }: Stack, requests: number, load: Load, signal: AbortSignal): Promise<Record<string, number>> {
+  const pool = new Pool(url, load);
   const statuses: Record<string, number> = {};
   let sent = 0;
   const work = async () => {
     for (let n = sent++; n < requests && !signal.aborted; n = sent++) {
-      const door = DOORS[n % DOORS.length];
-      if (door === undefined) return;
-      const { headers, ...asked } = door();
-      const { statusCode, body } = await pool.request({ ...asked, headers: { ...headers, 'x-forwarded-for': addressOf(n) } });
-      await body.dump();
-      statuses[statusCode] = (statuses[statusCode] ?? 0) + 1;
+      const { headers, ...asked } = doorOf(n);
+      const status = await statusOf(pool, { ...asked, headers: { ...headers, 'x-forwarded-for': addressOf(n) } });
+      statuses[status] = (statuses[status] ?? 0) + 1;
     }
   };
-  await Promise.all(Array.from({ length: connections }, work));
+  await Promise.all(Array.from({ length: load.connections * load.pipelining }, work));
   await pool.close();
   signal.throwIfAborted();
   return statuses;
+}
+
+/** The answer's body is left unread. Without `idempotent` a POST would wait for all before it. */
+function statusOf(pool: Pool, asked: Asked): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let status = 0;
+    pool.dispatch(
+      { ...asked, idempotent: true, blocking: false },
+      {
+        onRequestStart: () => undefined,
+        onResponseStart: (_controller, statusCode) => {
+          status = statusCode;
+        },
+        onResponseData: () => undefined,
+        onResponseEnd: () => resolve(status),
+        onResponseError: (_controller, error) => reject(error),
+      },
+    );
+  });
 }
 
 /** Half of them one address, the others each another network. */

@@ -126,7 +126,13 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   closers.push(() => intake.close());
   const events = createEventBuffer(sql, log);
   closers.push(() => events.close());
-  const sender = createSender(addressGuard({ allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS, proxies: config.proxies }));
+  const sender = createSender(
+    addressGuard({
+      allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS,
+      setting: 'ALLOW_PRIVATE_NOTIFICATION_HOSTS',
+      proxies: config.proxies,
+    }),
+  );
   closers.push(() => sender.close());
   let url = '';
   const services: Services = {

@@ -30,6 +30,7 @@ export type Stack = AsyncDisposable & {
 const READY_TIMEOUT_MS = 60_000;
 /** As `npm start` and the image have it. */
 const NODE_ARGS = ['--max-semi-space-size=16'];
+const COLLECT = new URL('collect.ts', import.meta.url).href;
 const NODE_ENV = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' };
 const READY = z.object({ msg: z.literal('ready'), url: z.string() });
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
@@ -38,6 +39,8 @@ const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 export async function openStack(options: {
   profileDir?: string | undefined;
   env?: Record<string, string>;
+  /** The service collects garbage at SIGUSR2. */
+  collects?: boolean;
   signal: AbortSignal;
 }): Promise<Stack> {
   const opened = new AsyncDisposableStack();
@@ -61,11 +64,10 @@ export async function openStack(options: {
       ALLOW_PRIVATE_GIT_HOSTS: 'true',
       ...options.env,
     };
+    const nodeArgs = options.collects ? [...NODE_ARGS, '--import', COLLECT] : NODE_ARGS;
     const start = async (owner: AsyncDisposableStack, dataDir: string, more: { profileDir?: string | undefined; role?: string } = {}) => {
       const own = { ...env, ROLE: more.role ?? 'all', DATA_DIR: join(folder, dataDir) };
-      const service = owner.use(
-        startProgram('src/main.ts', { args: ['serve'], nodeArgs: NODE_ARGS, env: own, profileDir: more.profileDir }),
-      );
+      const service = owner.use(startProgram('src/main.ts', { args: ['serve'], nodeArgs, env: own, profileDir: more.profileDir }));
       return { url: await lineOf(service, readyUrl, READY_TIMEOUT_MS), service };
     };
     const { url, service } = await start(opened, 'data', options);

@@ -25,6 +25,8 @@ export type Call = {
   client: ApiClient;
   server: string;
   token: string;
+  /** Where the token was found. */
+  tokenFrom: string;
   /** What requests go through, by the environment. */
   proxies: Proxies;
   io: Terminal;
@@ -42,12 +44,15 @@ export type Call = {
 const DEFAULT_SERVER = 'http://127.0.0.1:8080';
 
 /** Which token a command takes where `--token` is not given. */
-export type Credential = { help: string; missing: string; find(env: Terminal['env']): string | undefined };
+export type Credential = { help: string; missing: string; find(env: Terminal['env']): FoundToken | undefined };
+
+/** `from`: where it was found, for refusals. */
+export type FoundToken = { token: string; from: string };
 
 const API_TOKEN: Credential = {
   help: 'API token (BELLWETHER_TOKEN)',
   missing: 'give an API token with --token or in BELLWETHER_TOKEN',
-  find: (env) => env.BELLWETHER_TOKEN,
+  find: ({ BELLWETHER_TOKEN: token }) => (token ? { token, from: 'BELLWETHER_TOKEN' } : undefined),
 };
 
 /** Gives `command` the options that all share, and its work. A problem is told on stderr and ends with 1, wrong usage with 2. */
@@ -57,11 +62,15 @@ export function calling(command: Command, io: Terminal, run: (call: Call) => Pro
     .option('--token <token>', credential.help)
     .option('--json', 'JSON for programs instead of a table')
     .action(async () => {
+      let call: Call | undefined;
       try {
-        await run(callOf(command, io, credential));
+        call = callOf(command, io, credential);
+        await run(call);
       } catch (error) {
         if (io.signal?.aborted) return;
         tell(io, error);
+        if (call !== undefined && error instanceof Problem && error.code === 'unauthorized')
+          io.err(`  ${call.server} refused the token from ${plain(call.tokenFrom)}\n`);
         exit(io, error instanceof Problem && error.code === 'usage' ? 2 : 1);
       }
     });
@@ -128,11 +137,14 @@ function callOf(command: Command, io: Terminal, credential: Credential): Call {
   };
   const server = text('server') ?? (io.env.BELLWETHER_SERVER || DEFAULT_SERVER);
   const proxies = proxiesOf(io.env);
-  const token = tokenOf(text('token') ?? credential.find(io.env) ?? '', credential);
+  const typed = text('token');
+  const found = typed === undefined ? credential.find(io.env) : { token: typed, from: '--token' };
+  const token = tokenOf(found?.token ?? '', credential);
   return {
     client: createClient({ server, token, proxies, signal: io.signal }),
     server,
     token,
+    tokenFrom: found?.from ?? '',
     proxies,
     io,
     json: options.json === true,

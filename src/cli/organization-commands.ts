@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ROOT_TOKEN_FILE } from '../organization/root-token.ts';
-import { type Credential, calling, positive, showItem, showTable, type Terminal } from './call.ts';
+import { type Credential, calling, type FoundToken, positive, showItem, showTable, type Terminal } from './call.ts';
 import { ago, type Column, field } from './table.ts';
 
 const COLUMNS: Column[] = [
@@ -15,7 +15,7 @@ const COLUMNS: Column[] = [
 const ROOT_TOKEN: Credential = {
   help: `root token (BELLWETHER_ROOT_TOKEN; default: the file ${ROOT_TOKEN_FILE} in DATA_DIR)`,
   missing: `give the root token with --token or in BELLWETHER_ROOT_TOKEN, or run this where DATA_DIR has the file ${ROOT_TOKEN_FILE}`,
-  find: (env) => env.BELLWETHER_ROOT_TOKEN || fileOf(env.DATA_DIR || './data'),
+  find: ({ BELLWETHER_ROOT_TOKEN: token, DATA_DIR }) => (token ? { token, from: 'BELLWETHER_ROOT_TOKEN' } : fileOf(DATA_DIR || './data')),
 };
 
 /** Makes and disables organizations. */
@@ -41,9 +41,10 @@ export function registerOrganizationCommands(organizations: Command, io: Termina
 }
 
 /** The token beside the data of a service on this machine. undefined where there is none that may be read. */
-function fileOf(dataDir: string): string | undefined {
+function fileOf(dataDir: string): FoundToken | undefined {
+  const path = resolve(dataDir, ROOT_TOKEN_FILE);
   try {
-    return readFileSync(join(dataDir, ROOT_TOKEN_FILE), 'utf8').trim();
+    return { token: readFileSync(path, 'utf8').trim(), from: `the file ${path}` };
   } catch {
     return undefined;
   }

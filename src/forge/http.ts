@@ -158,7 +158,7 @@ function refusal(
   if (status >= 300 && status < 400)
     return forgeProblem(
       'forge_redirect',
-      `Cannot ${call.doing}: ${answer} and leads elsewhere; set the source's URL (or forge.apiUrl) to where it is now`,
+      `Cannot ${call.doing}: ${answer}, a redirect, which is not followed; if the repository or the API moved, ask its owner for the new address`,
     );
   if (status === 401)
     return forgeProblem('forge_unauthorized', `Cannot ${call.doing}: ${answer}; set a valid token in the source's "apiToken" or "auth"`);

@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import { invalid } from '../errors.ts';
+import { allowedBy, invalid } from '../errors.ts';
 import { parseRemote } from '../git/remote.ts';
 import type { Source } from '../source/source.ts';
 import { FORGE_KINDS, type ForgeKind, type ForgeSettings } from './forge.ts';
@@ -35,7 +35,8 @@ export function checkApiUrl(settings: ForgeSettings, rules: Rules): void {
   const refuse = (why: string) => invalid(`Cannot use this forge.apiUrl: ${why}`, [{ pointer: '/forge/apiUrl', detail: why }]);
   if (url.username || url.password) throw refuse('it holds credentials, which belong in "apiToken"');
   if (url.search || url.hash) throw refuse('it has a query string or a fragment');
-  if (url.protocol === 'http:' && !rules.ALLOW_HTTP_GIT_HOSTS) throw refuse('the scheme is "http", must be "https"');
+  if (url.protocol === 'http:' && !rules.ALLOW_HTTP_GIT_HOSTS)
+    throw refuse(`the scheme is "http", must be "https"; ${allowedBy('ALLOW_HTTP_GIT_HOSTS')}`);
 }
 
 /** Whether the source's credentials would go to another origin than its repository's. */

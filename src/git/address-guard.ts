@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { allowedBy } from '../errors.ts';
 import type { Proxies } from '../wire/proxies.ts';
 import { gitProblem } from './problems.ts';
 
@@ -47,24 +48,28 @@ const NEVER = blockList(
 );
 NEVER.addAddress('100.100.100.200', 'ipv4');
 
-export function addressGuard(options: { allowPrivate: boolean; proxies?: Proxies | undefined }): AddressGuard {
+/** The setting that decides `allowPrivate`, for refusals. */
+type PrivateSetting = 'ALLOW_PRIVATE_GIT_HOSTS' | 'ALLOW_PRIVATE_NOTIFICATION_HOSTS';
+
+export function addressGuard(options: { allowPrivate: boolean; setting?: PrivateSetting; proxies?: Proxies | undefined }): AddressGuard {
+  const { allowPrivate, setting = 'ALLOW_PRIVATE_GIT_HOSTS' } = options;
   return {
     proxies: options.proxies,
     check(address, host) {
-      const why = refusal(address, options.allowPrivate);
+      const why = refusal(address, allowPrivate, setting);
       if (why) throw gitProblem('address_refused', `Cannot connect to "${host}": its address ${address} is ${why}`);
     },
   };
 }
 
-function refusal(address: string, allowPrivate: boolean): string | undefined {
+function refusal(address: string, allowPrivate: boolean, setting: PrivateSetting): string | undefined {
   // A zone ("fe80::1%eth0") exists for link-local addresses only.
   const bare = address.replace(/%.*$/, '');
   const version = isIP(bare);
   if (version === 0) return 'not an IP address';
   const family = version === 4 ? 'ipv4' : 'ipv6';
-  if (NEVER.check(bare, family)) return 'reserved, link-local or a metadata service';
-  if (!allowPrivate && PRIVATE.check(bare, family)) return 'private or this machine, which is not allowed here';
+  if (NEVER.check(bare, family)) return 'reserved, link-local or a metadata service, which no setting allows';
+  if (!allowPrivate && PRIVATE.check(bare, family)) return `private or this machine; ${allowedBy(setting)}`;
   return undefined;
 }
 

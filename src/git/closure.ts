@@ -53,5 +53,9 @@ async function entriesOf(source: ObjectSource, oid: string, depth: number): Prom
 }
 
 function requireBlob(has: (oid: string) => boolean, entry: TreeEntry, commitOid: string): void {
-  if (!has(entry.oid)) throw gitProblem('git_object_missing', `Cannot find the blob "${entry.oid}" of the commit "${commitOid}"`);
+  if (!has(entry.oid))
+    throw gitProblem(
+      'git_object_missing',
+      `Cannot find the blob "${entry.oid}" of the commit "${commitOid}": the host did not send it; run "git fsck" there`,
+    );
 }

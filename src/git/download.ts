@@ -10,6 +10,8 @@ import type { HttpRemote, Remote } from './remote.ts';
 export type DownloadOptions = FetchOptions & {
   /** `mirror`: what is fetched stays in `dir`, and the next time only what is new is asked for. `once`: the commit alone, for one reading. */
   keep: 'mirror' | 'once';
+  /** Without the files that have more than `limits.maxObjectBytes`. Only with `once`: a host builds on all that a mirror should have. */
+  withoutLargeFiles?: boolean;
 };
 
 /**
@@ -41,14 +43,15 @@ export async function download(dir: string, remote: Remote, options: DownloadOpt
 async function fetchBody(
   dir: string,
   remote: HttpRemote,
-  { oid, limits, keep }: DownloadOptions,
+  { oid, limits, keep, withoutLargeFiles = false }: DownloadOptions,
   call: RunningCall,
   base: string | null,
 ): Promise<void> {
-  const head = { oid, from: remote.url.href, base, keep: keep === 'mirror', nothing: base === oid };
+  const head = { oid, from: remote.url.href, base, keep: keep === 'mirror', nothing: base === oid, isPartial: withoutLargeFiles };
+  const filter = withoutLargeFiles ? { leaveOutFrom: limits.maxObjectBytes + 1 } : {};
   await writeIncoming(dir, head, async (file) => {
     if (head.nothing) return;
-    await askForPack(remote, wantAfter({ head: base }, oid), limits, call, (at, request) =>
+    await askForPack(remote, { ...wantAfter({ head: base }, oid), ...filter }, limits, call, (at, request) =>
       gitStream(at, request, call, async (chunk) => {
         await file.writeFile(chunk).catch((error: unknown) => {
           throw mirrorProblem(error);

@@ -13,6 +13,8 @@ export type Want = {
   shallow: string[];
   /** 1 = the commit without its history; null = everything that `haves` do not cover. */
   depth: 1 | null;
+  /** The host leaves out files of at least so many bytes. */
+  leaveOutFrom?: number;
 };
 
 /** `shallow` are the commits that the pack cuts off from their parents, `unshallow` those that are cut off no more. */
@@ -55,20 +57,33 @@ export async function askForPack<T>(
 function requestV2(want: Want): string {
   const options = [want.haves.length > 0 ? 'thin-pack' : '', 'no-progress', 'ofs-delta', ...want.shallow.map((oid) => `shallow ${oid}`)];
   if (want.depth !== null) options.push(`deepen ${want.depth}`);
+  if (want.leaveOutFrom !== undefined) options.push(filterOf(want.leaveOutFrom));
   options.push(`want ${want.oid}`, ...want.haves.map((oid) => `have ${oid}`), 'done');
   return [packet('command=fetch'), DELIMITER, ...options.filter(Boolean).map(packet), FLUSH].join('');
 }
+
+/** git-rev-list(1), "--filter". */
+const filterOf = (bytes: number): string => `filter blob:limit=${bytes}`;
 
 /** gitprotocol-pack(5), stateless. */
 function requestV0(remote: HttpRemote, want: Want, greeting: Protocol & { version: 0 }): string {
   if (!greeting.capabilities.has('side-band-64k'))
     throw gitProblem('git_unsupported', `Cannot fetch from "${remote.url.href}": the host lacks the capability "side-band-64k"`);
-  const wished = ['side-band-64k', 'ofs-delta', 'no-progress', ...(want.haves.length > 0 ? ['thin-pack'] : [])];
+  if (want.leaveOutFrom !== undefined && !greeting.capabilities.has('filter'))
+    throw gitProblem('git_unsupported', `Cannot fetch from "${remote.url.href}": the host lacks the capability "filter"`);
+  const wished = [
+    ...(want.leaveOutFrom === undefined ? [] : ['filter']),
+    'side-band-64k',
+    'ofs-delta',
+    'no-progress',
+    ...(want.haves.length > 0 ? ['thin-pack'] : []),
+  ];
   const capabilities = wished.filter((name) => greeting.capabilities.has(name)).join(' ');
   const deepen = want.depth !== null && greeting.capabilities.has('shallow') ? [packet(`deepen ${want.depth}`)] : [];
   const shallow = want.shallow.map((oid) => packet(`shallow ${oid}`));
+  const filter = want.leaveOutFrom === undefined ? [] : [packet(filterOf(want.leaveOutFrom))];
   const haves = want.haves.map((oid) => packet(`have ${oid}`));
-  return [packet(`want ${want.oid} ${capabilities}`), ...shallow, ...deepen, FLUSH, ...haves, packet('done')].join('');
+  return [packet(`want ${want.oid} ${capabilities}`), ...shallow, ...deepen, ...filter, FLUSH, ...haves, packet('done')].join('');
 }
 
 /**

@@ -20,6 +20,8 @@ const Head = z.object({
   keep: z.boolean(),
   /** Nothing was asked for: the mirror has the commit. */
   nothing: z.boolean(),
+  /** The host left large files out. */
+  isPartial: z.boolean().default(false),
 });
 
 /** No branch or folder of a repository has this name: a repository on this machine that has it is a mirror of ours. */

@@ -37,15 +37,16 @@ async function openIncoming(dir: string, incoming: Incoming, options: Wanted): P
     if (incoming.nothing) throw gitProblem('git_object_missing', `Cannot find the commit "${oid}": the mirror has it no more`);
     return parseFetched(body, options.limits, from);
   };
-  if (!incoming.keep) return await packSource((await fetched()).pack, oid, options.limits);
+  if (!incoming.keep) return await packSource((await fetched()).pack, oid, options.limits, incoming.isPartial);
   if (base === null) return await advance(dir, await resetMirror(dir), options, fetched);
   try {
     const files = await readMirror(dir);
     if (files.head !== base) throw gitProblem('git_object_missing', `Cannot build on the commit "${base}": the mirror has it no more`);
     return await advance(dir, files, options, fetched);
   } catch (error) {
-    if (!isProblem(error, 'git_object_missing', 'git_object_invalid', 'git_too_large')) throw error;
+    if (!isProblem(error, 'git_object_missing', 'git_object_invalid', 'git_too_large', 'mirror_damaged')) throw error;
     await resetMirror(dir);
+    if (error.code === 'mirror_damaged') throw error;
     throw gitProblem('mirror_damaged', `Cannot use what is kept of "${from}", which is fetched anew: ${error.message}`, { cause: error });
   }
 }

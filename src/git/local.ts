@@ -2,7 +2,6 @@ import fs from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import git from 'isomorphic-git';
-import { messageOf } from '../errors.ts';
 import type { ObjectSource } from './object-source.ts';
 import { objectSource } from './objects.ts';
 import type { ObjectType, RawObject } from './pack.ts';
@@ -75,7 +74,9 @@ async function readObject(gitdir: string, oid: string, cache: object): Promise<R
     return { type, bytes: Buffer.from(object.buffer, object.byteOffset, object.byteLength) };
   } catch (error) {
     if (error instanceof git.Errors.NotFoundError) return undefined;
-    throw gitProblem('git_object_invalid', `Cannot read object "${oid}": ${messageOf(error)}`, { cause: error });
+    // The reader's own texts ask for a bug report.
+    const whose = `the repository "${gitdir}" on this machine is damaged; run "git fsck" there`;
+    throw gitProblem('git_object_invalid', `Cannot read object "${oid}": ${whose}`, { cause: error });
   }
 }
 

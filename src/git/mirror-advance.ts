@@ -1,17 +1,18 @@
 import { verifyClosure } from './closure.ts';
 import type { FetchOptions } from './fetch-options.ts';
 import type { FetchedPack } from './fetch-pack.ts';
+import type { Limits } from './limits.ts';
 import { addPack, type MirrorFiles, removeHead, writeHead } from './mirror-files.ts';
 import type { ObjectSource } from './object-source.ts';
 import { objectSource } from './objects.ts';
 import { indexPack } from './pack-index.ts';
 import { type PackReader, packReader } from './pack-reader.ts';
-import { isProblem } from './problems.ts';
+import { gitProblem, isProblem } from './problems.ts';
 
 /**
  * The staging rule: the commit out of the mirror whose files these are, which first takes in the pack that `obtain` gives unless it has the
  * commit; it counts, as the mirror's head, once everything that it needs was seen to be there.
- * @throws Problem as `obtain`, `git_too_large`, `git_object_missing`, `git_object_invalid`
+ * @throws Problem as `obtain`, `git_too_large`, `git_object_missing`, `git_object_invalid`, `git_transfer_damaged`, `mirror_damaged`
  */
 export async function advance(
   dir: string,
@@ -19,14 +20,14 @@ export async function advance(
   { oid, limits }: Pick<FetchOptions, 'oid' | 'limits'>,
   obtain: () => Promise<FetchedPack>,
 ): Promise<ObjectSource> {
-  let reader = packReader(files.packs, limits);
+  let reader = mirrorReader(files.packs, limits);
   // Read, not only looked for: a mirror whose last commit is damaged must not be built upon.
   const knownTree = files.head ? (await sourceOf(dir, reader).readCommit(files.head)).tree : null;
   if (!reader.has(oid)) {
     const fetched = await obtain();
     const indexed = indexPack(fetched.pack, limits, (id) => reader.read(id));
     await addPack(dir, indexed, shallowAfter(files.shallow, fetched));
-    reader = packReader([...files.packs, indexed], limits);
+    reader = mirrorReader([...files.packs, indexed], limits);
   }
   const source = sourceOf(dir, reader);
   if (oid !== files.head) {
@@ -42,13 +43,30 @@ function shallowAfter(before: readonly string[], fetched: FetchedPack): string[]
   return [...shallow];
 }
 
+/** Every object was read and hashed when it came here: what cannot be read now was damaged on our disk. */
+function mirrorReader(packs: MirrorFiles['packs'], limits: Limits): PackReader {
+  const reader = blamingTheDisk(() => packReader(packs, limits));
+  return { has: reader.has, read: (oid, maxBytes) => blamingTheDisk(() => reader.read(oid, maxBytes)) };
+}
+
+function blamingTheDisk<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!isProblem(error, 'git_object_invalid', 'git_object_missing')) throw error;
+    const advice = 'it is fetched anew; if this repeats, check the disk where DATA_DIR stands';
+    const what = 'Cannot use the copy of the repository that this service keeps on its disk, it is damaged';
+    throw gitProblem('mirror_damaged', `${what}: ${error.message}; ${advice}`, { cause: error });
+  }
+}
+
 /** Damage that shows only while reading takes the mirror out of use, so that the next call fetches it anew. */
 function sourceOf(dir: string, reader: PackReader): ObjectSource {
   return objectSource(async (oid, maxBytes) => {
     try {
       return reader.read(oid, maxBytes);
     } catch (error) {
-      if (isProblem(error, 'git_object_invalid')) await removeHead(dir);
+      if (isProblem(error, 'mirror_damaged')) await removeHead(dir);
       throw error;
     }
   });

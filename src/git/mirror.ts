@@ -31,7 +31,7 @@ async function fetchHealing(dir: string, remote: HttpRemote, options: MirrorOpti
     const files = await readMirror(dir);
     if (files.head && files.packs.length < (options.maxPacks ?? MAX_PACKS)) return await from(files);
   } catch (error) {
-    if (!isProblem(error, 'git_object_missing', 'git_object_invalid', 'git_too_large')) throw error;
+    if (!isProblem(error, 'git_object_missing', 'git_object_invalid', 'git_too_large', 'mirror_damaged')) throw error;
   }
   return await from(await resetMirror(dir));
 }

@@ -13,7 +13,8 @@ export function objectSource(read: ReadRaw): ObjectSource {
   const bytesOf = async (oid: string, type: ObjectType, maxBytes?: number): Promise<Buffer> => {
     const object = await read(oid, maxBytes);
     if (!object) throw gitProblem('git_object_missing', `Cannot find the ${type} "${oid}"`);
-    if (object.type !== type) throw gitProblem('git_object_invalid', `Cannot read "${oid}" as a ${type}: it is a ${object.type}`);
+    if (object.type !== type)
+      throw gitProblem('git_object_invalid', `Cannot read "${oid}" as a ${type}: it is a ${object.type} in the repository`);
     return object.bytes;
   };
   return {
@@ -32,7 +33,10 @@ function parseTree(oid: string, bytes: Buffer): TreeEntry[] {
     const zero = bytes.indexOf(0, space);
     const mode = bytes.toString('latin1', at, space);
     if (space < 0 || zero < 0 || zero + 21 > bytes.length || !/^[0-7]{1,12}$/.test(mode)) {
-      throw gitProblem('git_object_invalid', `Cannot read the tree "${oid}": byte ${at} begins no entry`);
+      throw gitProblem(
+        'git_object_invalid',
+        `Cannot read the tree "${oid}": byte ${at} begins no entry; it is malformed in the repository itself, run "git fsck" there`,
+      );
     }
     const rawName = bytes.subarray(space + 1, zero);
     const entry = {

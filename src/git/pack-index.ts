@@ -33,7 +33,7 @@ const TYPE_BITS = { commit: 1, tree: 2, blob: 3, tag: 4 };
 /**
  * Checks a pack that came from elsewhere and gives it an index. Every object is inflated once, within `limits`, and hashed.
  * @param outside reads a base that a thin pack refers to
- * @throws Problem `git_too_large`, `git_object_invalid`, `git_object_missing`
+ * @throws Problem `git_too_large`, `git_transfer_damaged`, `git_object_invalid`, `git_object_missing`
  */
 export function indexPack(bytes: Buffer, limits: Limits, outside?: (oid: string) => RawObject | undefined): IndexedPack {
   const count = checkFrame(bytes, limits);
@@ -55,16 +55,32 @@ export function indexPack(bytes: Buffer, limits: Limits, outside?: (oid: string)
       return object;
     },
   );
-  const items = scan(view, count, offsets);
+  const items = blamingTheRepository(() => scan(view, count, offsets));
   if (borrowed.size === 0)
     return { pack: bytes, idx: writeIndex(items, bytes.subarray(-20)), name: bytes.toString('hex', bytes.length - 20) };
   return completed(bytes, items, borrowed);
 }
 
+/** The pack arrived as it was sent, since its checksum is right: what is wrong in it is wrong where it was made. */
+function blamingTheRepository<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!isProblem(error, 'git_object_invalid')) throw error;
+    const whose = 'the pack arrived whole, so the repository is damaged at the host; run "git fsck" there';
+    throw gitProblem('git_object_invalid', `${error.message}; ${whose}`, { cause: error });
+  }
+}
+
 function checkFrame(bytes: Buffer, limits: Limits): number {
-  if (bytes.length < 32 || bytes.toString('latin1', 0, 4) !== 'PACK') throw invalidPack('it has no header');
-  if (bytes.readUInt32BE(4) !== 2) throw invalidPack(`its version is ${bytes.readUInt32BE(4)}, must be 2`);
-  if (!createHash('sha1').update(bytes.subarray(0, -20)).digest().equals(bytes.subarray(-20))) throw invalidPack('its checksum is wrong');
+  const damaged = (why: string) => {
+    const advice = 'the transfer is repeated; if it stays so, look for a proxy or a cache on the way, then at the log of the host';
+    return gitProblem('git_transfer_damaged', `Cannot read the pack, which arrived damaged: ${why}; ${advice}`);
+  };
+  if (bytes.length < 32 || bytes.toString('latin1', 0, 4) !== 'PACK') throw damaged('it has no header');
+  if (!createHash('sha1').update(bytes.subarray(0, -20)).digest().equals(bytes.subarray(-20))) throw damaged('its checksum is wrong');
+  if (bytes.readUInt32BE(4) !== 2)
+    throw gitProblem('git_unsupported', `Cannot read the pack: its version is ${bytes.readUInt32BE(4)}, must be 2`);
   const count = bytes.readUInt32BE(8);
   const most = maxPackObjects(limits);
   if (count > most) throw gitProblem('git_too_large', `Cannot accept the pack: it has ${count} objects, must be at most ${most}`);

@@ -145,7 +145,7 @@ export function deltaSizes(delta: Buffer): { base: number; result: number; at: n
 }
 
 export function invalidPack(why: string, cause?: unknown) {
-  return gitProblem('git_object_invalid', `Cannot read the pack: ${why}; if it stays so, run "git fsck" in the repository`, { cause });
+  return gitProblem('git_object_invalid', `Cannot read the pack: ${why}`, { cause });
 }
 
 function outsideBase(view: PackView, oid: string): RawObject {

@@ -27,8 +27,11 @@ const KINDS = {
   commit_missing: { status: 422, retry: 'soon' },
   /** Something that should be among the objects that were fetched is not. */
   git_object_missing: { status: 502, retry: 'backoff' },
+  /** An object of the repository itself is damaged or malformed, at the host. */
   git_object_invalid: { status: 422, retry: 'never' },
-  /** What was kept of an earlier fetch is of no use any more and is gone: the next fetch starts from nothing. */
+  /** What the host sent was damaged on the way, or broken off. */
+  git_transfer_damaged: { status: 502, retry: 'backoff' },
+  /** What this service keeps of an earlier fetch is damaged or of no use, and is gone: the next fetch starts from nothing. */
   mirror_damaged: { status: 502, retry: 'soon' },
   /** The disk with our mirrors is full. */
   mirror_no_space: { status: 507, retry: 'backoff' },

@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '../errors.ts';
+import { allowedBy, messageOf } from '../errors.ts';
+import { otherTransport } from './https-form.ts';
 import { gitProblem } from './problems.ts';
 
 export type HttpRemote = { kind: 'http'; url: URL; host: string };
@@ -29,9 +30,10 @@ const MAX_REF_CHARACTERS = 255;
 export function parseRemote(url: string, rules: RemoteRules): Remote {
   refuseUnsafeText(url);
   if (isAbsolute(url)) return localRemote(url, url, rules);
-  if (/^[^/]+@[^/:]+:/.test(url)) throw invalidUrl(url, 'SSH addresses are not supported, use the https:// address of the repository');
+  const other = otherTransport(url);
+  if (other !== undefined) throw invalidUrl(url, other);
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (!parsed) throw invalidUrl(url, 'it is not a URL');
+  if (!parsed) throw invalidUrl(url, 'it is not a URL such as "https://git.example.com/group/name.git"');
   if (parsed.password) throw invalidUrl(url, `it holds a password; leave it out and give ${AUTH_WAY}`);
   if (TOKEN.test(parsed.username)) throw invalidUrl(url, `its user name looks like a token; leave it out and give ${AUTH_WAY}`);
   if (parsed.protocol === 'file:') return localRemote(url, localPath(url, parsed), rules);
@@ -70,7 +72,7 @@ function httpRemote(url: string, parsed: URL, rules: RemoteRules): HttpRemote {
   const name = parsed.protocol.slice(0, -1);
   if (name !== 'https' && name !== 'http') throw invalidUrl(url, `the scheme is "${name}", must be "https"`);
   if (name === 'http' && !rules.allowHttp)
-    throw invalidUrl(url, 'the scheme is "http", must be "https" (unencrypted hosts are not allowed here)');
+    throw invalidUrl(url, `the scheme is "http", must be "https"; ${allowedBy('ALLOW_HTTP_GIT_HOSTS')}`);
   if (url.includes('?')) throw invalidUrl(url, 'it has a query string');
   if (url.includes('#')) throw invalidUrl(url, 'it has a fragment');
   if (!parsed.hostname) throw invalidUrl(url, 'it has no host');
@@ -83,7 +85,7 @@ function httpRemote(url: string, parsed: URL, rules: RemoteRules): HttpRemote {
 }
 
 function localRemote(url: string, path: string, rules: RemoteRules): LocalRemote {
-  if (!rules.allowLocal) throw invalidUrl(url, 'repositories on this machine are not allowed here');
+  if (!rules.allowLocal) throw invalidUrl(url, `it is a path on the machine of this service; ${allowedBy('ALLOW_LOCAL_SOURCES')}`);
   return { kind: 'local', path };
 }
 
@@ -121,6 +123,7 @@ function shown(text: string): string {
   const clean = text
     .replace(/\p{Cc}/gu, '?')
     .replace(/^([a-z0-9+.-]+:\/\/)[^/]*@/i, '$1***@')
+    .replace(/^(?!git@)[^/@]*@/, '***@')
     .replace(/\?.*$/, '?***');
   return clean.length > 200 ? `${clean.slice(0, 200)}…` : clean;
 }

@@ -5,7 +5,7 @@ import { devicesOfKeys, KEYS_CHANNEL } from '../device/keys.ts';
 import { Problem } from '../errors.ts';
 import type { Actor } from '../organization/organization.ts';
 import { actorsOfTokens } from '../organization/store.ts';
-import { hashToken, MAX_TOKEN_CHARACTERS } from '../tokens.ts';
+import { hashToken, MAX_TOKEN_CHARACTERS, tokenKind } from '../tokens.ts';
 import { senderOf } from './address.ts';
 import type { Env } from './api.ts';
 import { type RateLimits, refuse } from './rate-limit.ts';
@@ -35,13 +35,21 @@ export function createTokenAuth(sql: Sql, limits: RateLimits, trustProxy: boolea
     actorOf,
     require: async (c, next) => {
       const sender = senderOf(c, trustProxy);
-      const actor = await actorOf(bearerOf(c.req.header('authorization')), sender);
-      if (actor === undefined) refuse(limits, sender, unauthorized('send a valid token as "Authorization: Bearer <token>"'));
+      const token = bearerOf(c.req.header('authorization'));
+      const actor = await actorOf(token, sender);
+      if (actor === undefined) refuse(limits, sender, unauthorized(whatIsWanted(token)));
       limits.token.take(actor.tokenId);
       c.set('actor', actor);
       await next();
     },
   };
+}
+
+function whatIsWanted(token: string | undefined): string {
+  const wanted = 'send a valid API token as "Authorization: Bearer <token>"';
+  return token !== undefined && tokenKind(token) === 'root'
+    ? `the token sent is a root token, which opens /api/v1/organizations alone; ${wanted}`
+    : wanted;
 }
 
 /** The token of an `Authorization: Bearer <token>` header. */

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Config } from '../config.ts';
-import { invalid } from '../errors.ts';
+import { allowedBy, invalid } from '../errors.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { last4 } from '../tokens.ts';
 import type { Notification } from './notification.ts';
@@ -27,9 +27,9 @@ export function sealUrl(
   const url = URL.parse(text);
   if (url === null) throw refuse('it is not a URL');
   // In one's own network receivers often have no certificate; past it nothing is told in the clear.
-  const schemes = config.ALLOW_PRIVATE_NOTIFICATION_HOSTS ? ['https:', 'http:'] : ['https:'];
-  if (!schemes.includes(url.protocol))
-    throw refuse(`its scheme is "${url.protocol.slice(0, -1)}", must be ${schemes.map((s) => `"${s.slice(0, -1)}"`).join(' or ')}`);
+  const [isOpen, scheme] = [config.ALLOW_PRIVATE_NOTIFICATION_HOSTS, url.protocol.slice(0, -1)];
+  if (scheme === 'http' && !isOpen) throw refuse(`its scheme is "http", must be "https"; ${allowedBy('ALLOW_PRIVATE_NOTIFICATION_HOSTS')}`);
+  if (scheme !== 'https' && scheme !== 'http') throw refuse(`its scheme is "${scheme}", must be "https"${isOpen ? ' or "http"' : ''}`);
   if (url.username !== '' || url.password !== '') throw refuse('it must not hold a user or a password');
   if (url.hash !== '') throw refuse('it must not have a fragment');
   const host = url.hostname.replace(/^\[|\]$/g, '');

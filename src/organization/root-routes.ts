@@ -11,7 +11,7 @@ import { limitBody, limitDepth } from '../http/limits.ts';
 import { refuse } from '../http/rate-limit.ts';
 import type { Services } from '../http/services.ts';
 import { newId } from '../ids.ts';
-import { hashToken, last4, mintToken, tokenMatches } from '../tokens.ts';
+import { hashToken, last4, mintToken, tokenKind, tokenMatches } from '../tokens.ts';
 import { insertOrganization, insertToken, listOrganizations, type Organization, organizationNamed, setDisabled } from './store.ts';
 
 const tags = ['Organizations'];
@@ -115,10 +115,15 @@ async function toggle(sql: Sql, c: Context<Env>, name: string, isDisabled: boole
 
 function requireRoot({ rootTokenHash, limits, config }: Services): MiddlewareHandler<Env> {
   return async (c, next) => {
-    if (!tokenMatches(bearerOf(c.req.header('authorization')) ?? '', rootTokenHash))
-      refuse(limits, senderOf(c, config.TRUST_PROXY), unauthorized('send the root token as "Authorization: Bearer <token>"'));
+    const token = bearerOf(c.req.header('authorization')) ?? '';
+    if (!tokenMatches(token, rootTokenHash)) refuse(limits, senderOf(c, config.TRUST_PROXY), unauthorized(whatIsWanted(token)));
     await next();
   };
+}
+
+function whatIsWanted(token: string): string {
+  const wanted = 'send the root token as "Authorization: Bearer <token>"; it stands in DATA_DIR/root-token or BELLWETHER_ROOT_TOKEN';
+  return tokenKind(token) === 'token' ? `the token sent is an API token, which opens one organization alone; ${wanted}` : wanted;
 }
 
 async function demand(tx: Tx, name: string): Promise<Organization> {

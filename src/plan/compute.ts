@@ -1,5 +1,4 @@
 import { Problem } from '../errors.ts';
-import type { Services } from '../http/services.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
 import type { FolderErrors } from '../revision/shared-errors.ts';
 import { sharedErrors } from '../revision/shared-errors.ts';
@@ -9,7 +8,7 @@ import { loadBlockers } from '../rollout/load.ts';
 import type { RolloutPolicy } from '../rollout/policy.ts';
 import { policyFor } from '../rollout/release.ts';
 import { checkWaves, type PolicyWarning } from '../rollout/wave-check.ts';
-import { prepareCommit } from '../source/prepare-commit.ts';
+import { type Means, prepareCommit } from '../source/prepare-commit.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
 import { bindAfter, devicesOf, foldersAfter, knownFolders } from './load.ts';
@@ -34,8 +33,6 @@ export type Plan = Pick<Outline, 'verdict' | 'waves' | 'blockers' | 'summary'> &
   diffs: PlanDiff[];
   moreDiffs: number;
 };
-
-type Means = Pick<Services, 'hosts' | 'guard' | 'preparer' | 'box' | 'config' | 'store'>;
 
 export type PlanOptions = {
   /** Name below `DATA_DIR/mirrors`: one caller at a time. */

@@ -104,7 +104,9 @@ export async function readFile(work: Work, oid: string, file: string, maxBytes: 
     if (isProblem(error, 'git_too_large')) {
       work.errors.push(configError({ code: 'too_large', file, rule, limit: maxBytes, detail: `has more than ${maxBytes} bytes` }));
     } else if (isProblem(error, 'git_object_invalid')) {
-      work.errors.push(configError({ code: 'path', file, rule: 'unreadable', detail: 'cannot be read: its object is damaged' }));
+      work.errors.push(
+        configError({ code: 'path', file, rule: 'unreadable', detail: 'cannot be read: its object is damaged in the repository itself' }),
+      );
     } else throw error;
     return null;
   }

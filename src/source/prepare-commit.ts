@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import { factsByFolder } from '../device/store.ts';
 import { Problem } from '../errors.ts';
 import { download } from '../git/download.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
+import { isProblem } from '../git/problems.ts';
 import { parseRemote } from '../git/remote.ts';
 import type { Services } from '../http/services.ts';
 import type { Inquiries } from '../revision/inquiries.ts';
@@ -17,6 +19,9 @@ export type CommitTask = Omit<
   'url' | 'allowHttp' | 'allowLocal' | 'allowPrivate' | 'credentials' | 'layout' | 'mirrorDir' | 'deadlineMs' | 'sourceName' | 'inquiries'
 >;
 
+/** What a commit is fetched and prepared with. */
+export type Means = Pick<Services, 'hosts' | 'guard' | 'preparer' | 'box' | 'config' | 'store' | 'log'>;
+
 export type PrepareCommitOptions = {
   /** Name below `DATA_DIR/mirrors`: one caller at a time. */
   mirror: string;
@@ -25,13 +30,17 @@ export type PrepareCommitOptions = {
   signal?: AbortSignal | undefined;
 };
 
+/** Mirrors of repositories that hold a file too large to fetch: the next commit is asked for without such files at once. */
+const partial = new LRUCache<string, true>({ max: 10_000, ttl: 3_600_000 });
+
 /**
  * Fetches a commit of the source and prepares it. The host is waited for here, where waiting costs nothing; a worker thread is taken once all
  * that it needs is on the disk, so that no host, however slow, holds up the sources of others.
+ * What is damaged here is fetched anew once. Where a file is too large, the host is asked to leave such files out: only reading one is an error.
  * @throws Problem as `download` and `Preparer.prepare`, `git_host_unavailable`
  */
 export async function prepareCommit(
-  { hosts, guard, preparer, box, config, store }: Pick<Services, 'hosts' | 'guard' | 'preparer' | 'box' | 'config' | 'store'>,
+  { hosts, guard, preparer, box, config, store, log }: Means,
   source: Source,
   task: CommitTask,
   { mirror, deadlineMs, signal }: PrepareCommitOptions,
@@ -48,10 +57,10 @@ export async function prepareCommit(
     guard,
     deadlineMs,
     signal,
-    keep: source.layout === 'fleet' ? ('mirror' as const) : ('once' as const),
   };
-  const attempt = async (): Promise<Prepared> => {
-    const url = await hosts.run(remote, source, () => download(mirrorDir, remote, options), signal);
+  const attempt = async (withoutLargeFiles: boolean): Promise<Prepared> => {
+    const keep = source.layout === 'fleet' && !withoutLargeFiles ? ('mirror' as const) : ('once' as const);
+    const url = await hosts.run(remote, source, () => download(mirrorDir, remote, { ...options, keep, withoutLargeFiles }), signal);
     const downloadedMs = Math.round(performance.now() - started);
     const here = { url, allowHttp: false, allowLocal: true, allowPrivate: false, credentials: undefined };
     const whole = { ...task, ...here, layout: source.layout, sourceName: source.name, mirrorDir, deadlineMs };
@@ -60,10 +69,32 @@ export async function prepareCommit(
     });
     return { ...result, fetchMs: downloadedMs + result.fetchMs };
   };
-  return await attempt().catch((error: unknown) => {
-    if (error instanceof Problem && error.code === 'mirror_damaged') return attempt();
-    throw error;
+  const twice = (withoutLargeFiles: boolean) =>
+    attempt(withoutLargeFiles).catch((error: unknown) => {
+      if (!isProblem(error, 'mirror_damaged')) throw error;
+      log.warn({ sourceId: source.id, why: error.message }, 'fetches the repository anew');
+      return attempt(withoutLargeFiles);
+    });
+  return await leavingOut(mirrorDir, twice);
+}
+
+async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) => Promise<Prepared>): Promise<Prepared> {
+  const isKnown = partial.has(mirrorDir);
+  const first = await work(isKnown).catch((error: unknown) => {
+    // Of a host that left files out before, the next attempt asks for all again.
+    partial.delete(mirrorDir);
+    if (isKnown || !isProblem(error, 'git_too_large')) throw error;
+    return { tooLarge: error };
   });
+  if (!('tooLarge' in first)) return first;
+  const { tooLarge } = first;
+  const result = await work(true).catch((error: unknown) => {
+    if (!(error instanceof Problem) || error.code === 'git_too_large') throw error;
+    const { code, message, status, retry, cause } = tooLarge;
+    throw new Problem(code, `${message}; the host does not leave large files out of a fetch either`, { status, retry, cause });
+  });
+  partial.set(mirrorDir, true);
+  return result;
 }
 
 function inquiriesOf({ sql }: Services['store'], { organizationId, id: sourceId }: Source): Inquiries {

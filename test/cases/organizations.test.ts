@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { io } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -169,6 +169,24 @@ test('the command line does all of it, with the token beside the data or in the 
   expect(JSON.parse((await bellwether('organizations admin-token by-hand --json')).out).adminToken).toMatch(/^bwt_/);
   const lost = await bellwether('organizations', { DATA_DIR: '/nowhere' });
   expect([lost.code, lost.err]).toEqual([2, expect.stringContaining('BELLWETHER_ROOT_TOKEN')]);
+});
+
+test('a refused token is told by its kind and by where the command line found it', async () => {
+  const env = { BELLWETHER_SERVER: service.url, DATA_DIR: service.dataDir };
+  const { adminToken } = await made('told');
+  const withAdmin = await run(['organizations'], { ...env, BELLWETHER_ROOT_TOKEN: adminToken });
+  expect(withAdmin.code).toBe(1);
+  expect(withAdmin.err).toContain('the token sent is an API token, which opens one organization alone');
+  expect(withAdmin.err).toContain(`${service.url} refused the token from BELLWETHER_ROOT_TOKEN\n`);
+  const withRoot = await run(['devices', 'list', '--token', rootToken], env);
+  expect(withRoot.err).toContain('the token sent is a root token, which opens /api/v1/organizations alone');
+  expect(withRoot.err).toContain('refused the token from --token\n');
+  const dataDir = join(service.dataDir, 'of-another');
+  await mkdir(dataDir);
+  await writeFile(join(dataDir, 'root-token'), `bwr_${'x'.repeat(43)}\n`);
+  const withOther = await run(['organizations'], { ...env, DATA_DIR: dataDir });
+  expect(withOther.err).toContain(`refused the token from the file ${join(dataDir, 'root-token')}\n`);
+  expect(withAdmin.err + withRoot.err + withOther.err).not.toMatch(/bw[rt]_/);
 });
 
 test('a configured root token is the only one; a damaged file stops the start with its name', async () => {

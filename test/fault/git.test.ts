@@ -48,8 +48,8 @@ const CASES: Case[] = [
   {
     name: 'damaged pack',
     fault: { kind: 'spoil', how: 'flip', after: 160, ...fetch },
-    code: 'git_object_invalid',
-    says: /checksum is wrong; .*"git fsck"/,
+    code: 'git_transfer_damaged',
+    says: /arrived damaged: its checksum is wrong; the transfer is repeated/,
   },
   { name: 'answering 500', fault: { kind: 'status', status: 500 }, code: 'git_server_error', says: /answered 500; its own log says why/ },
   {

@@ -222,7 +222,7 @@ describe('fetchIntoMirror()', () => {
       await writeFile(path, bytes);
     });
     const damaged = await fetchIt(dir, oid);
-    await expect(damaged.readBlob(blob, 1000)).rejects.toMatchObject({ code: 'git_object_invalid' });
+    await expect(damaged.readBlob(blob, 1000)).rejects.toMatchObject({ code: 'mirror_damaged' });
     await expectEqualToGit(await fetchIt(dir, oid), name, oid);
   });
 

@@ -112,8 +112,8 @@ describe('indexPack()', () => {
 
   const small = blob(Buffer.from('x'));
   const hostile: [string, Buffer, string][] = [
-    ['nothing', Buffer.alloc(0), 'git_object_invalid'],
-    ['a wrong checksum', Buffer.concat([pack([small]).subarray(0, -1), Buffer.from([1])]), 'git_object_invalid'],
+    ['nothing', Buffer.alloc(0), 'git_transfer_damaged'],
+    ['a wrong checksum', Buffer.concat([pack([small]).subarray(0, -1), Buffer.from([1])]), 'git_transfer_damaged'],
     ['a count too high', pack([small], 2), 'git_object_invalid'],
     ['a count too low', pack([small, small], 1), 'git_object_invalid'],
     ['an absurd count', pack([small], 0xffffffff), 'git_too_large'],
@@ -138,7 +138,7 @@ describe('indexPack()', () => {
     ['a delta with a reserved instruction', pack([small, refDelta(idOf('x'), Buffer.from([1, 1, 0]))]), 'git_object_invalid'],
     ['a delta with a huge result', pack([small, refDelta(idOf('x'), Buffer.from([1, 0x80, 0x80, 0x80, 0x80, 0x08, 1]))]), 'git_too_large'],
     ['an empty delta', pack([small, refDelta(idOf('x'), Buffer.alloc(0))]), 'git_object_invalid'],
-    ['an unknown type', pack([{ ...small, type: 'ofs', size: 1 }]).fill(0x50, 12, 13), 'git_object_invalid'],
+    ['an unknown type', pack([{ ...small, type: 'ofs', size: 1 }]).fill(0x50, 12, 13), 'git_transfer_damaged'],
   ];
   test.each(hostile)('refuses %s', (_title, bytes, code) => {
     expect(() => indexPack(bytes, limits)).toThrow(expect.objectContaining({ code }));

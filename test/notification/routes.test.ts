@@ -71,14 +71,16 @@ test('where it is not allowed, neither private addresses nor plain HTTP are noti
   await using strict = await openService({ ROLE: 'api', ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'false' });
   await using receiver = await openReceiver();
   const post = (url: string) => strict.api('POST', '/notifications', { name: url, url, events: ['*'] });
-  expect((await post(receiver.url)).body.errors[0].detail).toBe('its scheme is "http", must be "https"');
+  expect((await post(receiver.url)).body.errors[0].detail).toBe(
+    'its scheme is "http", must be "https"; whoever runs this service can allow it with ALLOW_PRIVATE_NOTIFICATION_HOSTS=true',
+  );
   expect((await post('https://127.0.0.1/')).body.code).toBe('address_refused');
   // What a name stands for shows when it is connected to.
   const { id } = (await post(`https://localhost:${new URL(receiver.url).port}/`)).body;
   expect((await strict.api('POST', `/notifications/${id}/test`)).body).toMatchObject({
     ok: false,
     status: null,
-    error: expect.stringContaining('which is not allowed here'),
+    error: expect.stringContaining('can allow it with ALLOW_PRIVATE_NOTIFICATION_HOSTS=true'),
   });
   expect(receiver.posts).toEqual([]);
 });

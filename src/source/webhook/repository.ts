@@ -1,3 +1,4 @@
+import { SSH_HOSTS } from '../../git/https-form.ts';
 import type { HookRepository } from './provider.ts';
 
 /** The repository that a source follows: its URL, and the host's own id for it, once a hook named both. */
@@ -46,15 +47,6 @@ function normalHost(hostname: string): string {
     .replace(/^www\./, '');
   return /^(?:127\.\d+\.\d+\.\d+|\[::1\])$/.test(host) ? 'localhost' : (SSH_HOSTS[host] ?? host);
 }
-
-/** Hosts that serve SSH under another name. */
-const SSH_HOSTS: Readonly<Record<string, string>> = {
-  'ssh.github.com': 'github.com',
-  'altssh.gitlab.com': 'gitlab.com',
-  'altssh.bitbucket.org': 'bitbucket.org',
-  'ssh.dev.azure.com': 'dev.azure.com',
-  'vs-ssh.visualstudio.com': 'dev.azure.com',
-};
 
 /** The hosts that send hooks do not distinguish paths by case. */
 function normalPath(path: string): string {
