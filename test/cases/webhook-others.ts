@@ -60,8 +60,8 @@ export const bitbucketCloudCase: HostCase = {
       what: 'pull request edited or retargeted',
       ...cloudRequest('pullrequest:updated', { 'pullrequest/destination/branch/name': 'next' }),
     },
-    { what: 'pull request merged', ...cloudRequest('pullrequest:fulfilled') },
-    { what: 'pull request declined', ...cloudRequest('pullrequest:rejected') },
+    { what: 'pull request merged', ...cloudRequest('pullrequest:fulfilled', { 'pullrequest/state': 'MERGED' }) },
+    { what: 'pull request declined', ...cloudRequest('pullrequest:rejected', { 'pullrequest/state': 'DECLINED' }) },
     { what: 'pull request approved', ...cloudRequest('pullrequest:approved'), outcome: 'ignored' },
     {
       what: 'repository renamed',
