@@ -31,7 +31,8 @@ export function forecast(
 ): (Waiting | null)[] {
   const found: (Waiting | null)[] = [];
   const eligible = members.filter(({ isEligible }) => isEligible);
-  const isIdle = eligible.length === 0 && !members.some(({ isQuarantined, why, changed }) => isQuarantined || isKept({ why, changed }));
+  const isIdle =
+    eligible.length === 0 && !members.some(({ isQuarantined, why, changed }) => isQuarantined || isKept({ why, changed }, false));
   for (let wave = 0; wave < waveCount(policy) && !isIdle; wave++) {
     const snapshot = snapshotAt(policy, members, assigned, quarantined, wave);
     const spent = spentBudget(snapshot, true);
@@ -43,8 +44,9 @@ export function forecast(
   return found;
 }
 
-function isKept({ why, changed }: Pick<Member, 'why' | 'changed'>): boolean {
-  return why === 'invalid' || (why !== null && changed && KEPT.has(why));
+/** @param isNamed by the wave: others that joined late wait for the end of the rollout, which does not wait for them */
+function isKept({ why, changed }: Pick<Member, 'why' | 'changed'>, isNamed: boolean): boolean {
+  return why === 'invalid' || (why !== null && changed && KEPT.has(why) && (isNamed || why !== 'joined_late'));
 }
 
 /** As the rollout would stand once all of the waves up to this one ended well. */
@@ -88,8 +90,9 @@ function evidenceOf(policy: RolloutPolicy, members: readonly Member[], wave: num
   return {
     members: mine.length + unknown.length,
     same: mine.filter(({ why }) => why === null).length,
-    elsewhere: 0,
-    kept: mine.filter(isKept).length,
+    // How long they are watched stops no rollout for good.
+    ...{ carried: 0, carriedAt: null, fleet: members.length, elsewhere: 0 },
+    kept: mine.filter((member) => isKept(member, isNaming(policy, wave))).length,
     out: out.slice(0, NAMED),
     outTotal: out.length,
   };

@@ -1,5 +1,5 @@
 import { takesAway } from '../rollout/capacity.ts';
-import { amountOf, exact, isNaming, type RolloutPolicy, type Wave, waveCount } from '../rollout/policy.ts';
+import { amountOf, isNaming, type RolloutPolicy, shareOf, type Wave, waveCount } from '../rollout/policy.ts';
 
 /** A device that the rollout may move, as far as waves go. */
 export type Candidate = {
@@ -62,7 +62,7 @@ function isInWave(named: readonly Names[], device: Candidate, wave: number): boo
 
 function quotaOf(wave: Wave | undefined, size: number, taken: number): number {
   if (wave?.count !== undefined) return wave.count;
-  if (wave?.upToPercent !== undefined) return Math.max(0, Math.ceil(exact((wave.upToPercent / 100) * size)) - taken);
+  if (wave?.upToPercent !== undefined) return Math.max(0, shareOf(wave.upToPercent, size) - taken);
   return Number.POSITIVE_INFINITY;
 }
 

@@ -1,4 +1,4 @@
-import { amountOf, exact, isLastWave, isNaming, isUnlimited, type Rate, type RolloutPolicy, waveCount } from './policy.ts';
+import { amountOf, exact, isLastWave, isNaming, isUnlimited, type Rate, type RolloutPolicy, shareOf, waveCount } from './policy.ts';
 import type { Waiting } from './rollout.ts';
 import { type RolloutSnapshot, takenBy } from './snapshot.ts';
 
@@ -67,7 +67,7 @@ export function rolloutSize({ waves, eligible, quarantined }: RolloutSnapshot): 
 function placesOf(snapshot: RolloutSnapshot, wave: number, before: number): number {
   const { count, upToPercent } = snapshot.policy.waves?.[wave] ?? {};
   if (count !== undefined) return count;
-  if (upToPercent !== undefined) return Math.max(0, Math.ceil(exact((upToPercent / 100) * rolloutSize(snapshot))) - before);
+  if (upToPercent !== undefined) return Math.max(0, shareOf(upToPercent, rolloutSize(snapshot)) - before);
   return Number.POSITIVE_INFINITY;
 }
 

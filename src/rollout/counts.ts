@@ -1,5 +1,6 @@
 import type { Db } from '../db/connect.ts';
-import { isQuarantined, newest, ownWave, wanting } from './fragments.ts';
+import { carriedAt, isQuarantined, naming, newest, ownWave, wanting } from './fragments.ts';
+import { isLastWave } from './policy.ts';
 import type { Rollout } from './rollout.ts';
 import type { MetricReading, RolloutSnapshot, WaveSnapshot } from './snapshot.ts';
 
@@ -77,12 +78,21 @@ export async function revertedCounts(sql: Db, rollout: Key): Promise<{ reverted:
   return row;
 }
 
-/** Telemetry of a wave's updated devices since they were, and of those that still run something else over the same time; each device by its mean. */
+/**
+ * Telemetry of a wave's updated devices since they were, and of those that still run something else over the same time; each device by its mean. Where the
+ * rollout updated none of them, those count that an earlier one had updated.
+ */
 export async function metricReadings(sql: Db, rollout: Rollout, wave: number, metrics: readonly string[]): Promise<MetricReading[]> {
   if (metrics.length === 0) return [];
+  const named = isLastWave(rollout.policy, wave) ? undefined : naming(sql, rollout.policy, wave);
   return sql<MetricReading[]>`
-    with updated as (
+    with own as (
       select a.device_id, a.finished_at as since from (${attempts(sql, rollout)}) a where a.wave = ${wave} and a.outcome = 'succeeded'
+    ), updated as (
+      select * from own union all
+      select d.id, ${carriedAt(sql)} from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and ${named ?? sql`false`}
+        and not p.settled and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and not exists (select 1 from own)
     ), control as (
       select d.id as device_id, (select min(since) from updated) as since
       from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path

@@ -89,6 +89,11 @@ const isTaken = (sql: Db, rollout: Rollout) => sql`exists (
 export const isQuarantined = (sql: Db, rollout: Rollout) => sql`(
   p.bundle = d.condemned_bundle and not p.settled and not ${isTaken(sql, rollout)})`;
 
+/** When the device confirmed what its folder holds, by the last attempt that brought it. */
+export const carriedAt = (sql: Db) => sql`(
+  select max(t.finished_at) from deployments t
+  where t.organization_id = d.organization_id and t.device_id = d.id and t.bundle = p.bundle and t.state = 'succeeded')`;
+
 /** Late joiners wait, where the policy says so. */
 export const hasJoined = (sql: Db, rollout: Rollout) =>
   rollout.policy.lateJoiners === 'wait' && rollout.state !== 'completed'

@@ -1,5 +1,5 @@
 import { quarantinedIn, quarantinedUpTo, quota } from './capacity.ts';
-import { budgetOf, gateOf, isLastWave, isNaming, type MetricGate, waveCount, waveName } from './policy.ts';
+import { budgetOf, gateOf, isLastWave, isNaming, type MetricGate, shareOf, waveCount, waveName } from './policy.ts';
 import { currentWave, type Evidence, type MetricReading, type OutReason, type RolloutSnapshot } from './snapshot.ts';
 
 /** `detail`: what was seen and what was allowed. */
@@ -87,8 +87,17 @@ function neededIn(snapshot: RolloutSnapshot, wave: number, tried: number): numbe
   if (wanted === 0 || evidence === null) return wanted;
   const concerned = tried + Math.min(quota(snapshot, wave), evidence.kept + evidence.elsewhere);
   if (concerned === 0) return 0;
-  const { count = evidence.members } = snapshot.policy.waves?.[wave] ?? {};
-  return Math.min(count, evidence.members) < wanted ? wanted : Math.min(wanted, concerned);
+  const { count = evidence.members, upToPercent = 100 } = snapshot.policy.waves?.[wave] ?? {};
+  const size = isNaming(snapshot.policy, wave) ? evidence.members : Math.min(count, evidence.members, shareOf(upToPercent, evidence.fleet));
+  return size < wanted ? wanted : Math.min(wanted, concerned);
+}
+
+/**
+ * Devices of the wave on which an earlier rollout succeeded with what this one brings. They keep the wave to its metrics and its bake, as long as somebody
+ * else is to get it.
+ */
+export function carriedIn({ policy, evidence, eligible, kept }: RolloutSnapshot, wave: number): number {
+  return evidence === null || isLastWave(policy, wave) || eligible.total + kept === 0 ? 0 : evidence.carried;
 }
 
 /** Whether `plan` must know what the devices of the wave prove, which is a statement of its own. */
@@ -135,7 +144,7 @@ function are(count: number): string {
 /** How the telemetry of a wave's devices satisfies its gate. */
 export function judgeMetrics(snapshot: RolloutSnapshot, wave: number): Verdict {
   const gates = gateOf(snapshot.policy, wave).metrics ?? [];
-  if ((snapshot.waves[wave]?.succeeded ?? 0) === 0) return { is: 'passed' };
+  if ((snapshot.waves[wave]?.succeeded ?? 0) + carriedIn(snapshot, wave) === 0) return { is: 'passed' };
   const verdicts = gates.map((gate) => {
     const reading = snapshot.readings.find((candidate) => candidate.metric === gate.metric);
     return judgeMetric(gate, reading, waveName(snapshot.policy, wave));

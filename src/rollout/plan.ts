@@ -1,5 +1,5 @@
 import { capacity, quota, takesAway } from './capacity.ts';
-import { judgeAttempts, judgeMetrics, spentBudget } from './gates.ts';
+import { carriedIn, judgeAttempts, judgeMetrics, spentBudget } from './gates.ts';
 import { bakeSecondsOf, isLastWave, offlineGraceSecondsOf, waveCount, waveName } from './policy.ts';
 import type { Waiting } from './rollout.ts';
 import { currentWave, type RolloutSnapshot, takenBy } from './snapshot.ts';
@@ -57,10 +57,21 @@ function advance(snapshot: RolloutSnapshot, now: Date): RolloutStep {
   if (wave >= waveCount(policy)) return complete(snapshot);
   if (opened === undefined) {
     if (hasNothingToDo(snapshot, wave)) return complete(snapshot);
-    if (eligible.reachable + eligible.away === 0 || quota(snapshot, wave) === 0)
-      return unproven(snapshot, wave, 0, now) ?? { do: 'pass_wave', wave };
+    if (eligible.reachable + eligible.away === 0 || quota(snapshot, wave) === 0) return passEmpty(snapshot, wave, now);
   }
   return take(snapshot, wave, now) ?? (opened === undefined ? enter(snapshot, wave, now) : close(snapshot, wave, now));
+}
+
+/**
+ * A wave that has nobody to start. Devices behind it still need the approval that it asks for, and what another rollout brought to its devices is watched
+ * as long as what this one brings.
+ */
+function passEmpty(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
+  const step = unproven(snapshot, wave, 0, now);
+  if (step !== null) return step;
+  if (snapshot.eligible.total + snapshot.kept === 0) return { do: 'pass_wave', wave };
+  if (carriedIn(snapshot, wave) > 0) return enter(snapshot, wave, now);
+  return unapproved(snapshot, wave, now) ?? { do: 'pass_wave', wave };
 }
 
 /** Nobody is left to take and, before the last wave, nobody is kept from it who would get the revision later. */
@@ -178,11 +189,12 @@ function close(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep 
 }
 
 function bake(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
-  const { policy, waves } = snapshot;
+  const { policy, waves, evidence } = snapshot;
   const metrics = judgeMetrics(snapshot, wave);
   if (metrics.is === 'failed') return abort(snapshot, metrics.code, metrics.detail);
-  const endedAt = waves[wave]?.lastEndedAt ?? null;
-  const bakeEnds = endedAt === null ? now : new Date(endedAt.getTime() + bakeSecondsOf(policy, wave) * 1000);
+  const carriedAt = carriedIn(snapshot, wave) > 0 ? (evidence?.carriedAt ?? null) : null;
+  const endedAt = Math.max(waves[wave]?.lastEndedAt?.getTime() ?? 0, carriedAt?.getTime() ?? 0);
+  const bakeEnds = endedAt === 0 ? now : new Date(endedAt + bakeSecondsOf(policy, wave) * 1000);
   const nextLook = new Date(now.getTime() + METRICS_LOOK_MS);
   if (now < bakeEnds) {
     const until = snapshot.readings.length > 0 && nextLook < bakeEnds ? nextLook : bakeEnds;

@@ -191,6 +191,11 @@ export function amountOf(amount: Amount, total: number): number {
   return typeof amount === 'number' ? amount : Math.floor(exact((Number(amount.slice(0, -1)) / 100) * total));
 }
 
+/** Devices that a wave up to that share of `total` may take: at least one where there is one. */
+export function shareOf(percent: number, total: number): number {
+  return Math.ceil(exact((percent / 100) * total));
+}
+
 /** Without the noise of binary fractions, which rounding up or down would turn into a device: 7 % of 100 is 7.000000000000001. */
 export function exact(product: number): number {
   return Number(product.toPrecision(12));

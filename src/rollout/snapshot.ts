@@ -55,6 +55,15 @@ export type Evidence = {
   members: number;
   /** They confirmed the bundle that the revision gives them. */
   same: number;
+  /**
+   * Those of them whose success stands in for one of this rollout: the wave names them, an attempt of another rollout brought them the bundle, and no
+   * completed rollout established it.
+   */
+  carried: number;
+  /** When the last of those confirmed it. null: nobody knows, or there are none. */
+  carriedAt: Date | null;
+  /** All devices of the source, which shares refer to. */
+  fleet: number;
   /** Another attempt than one of this rollout brings them that bundle. */
   elsewhere: number;
   /** The revision changes them, and something keeps them: a hold, a stop, an invalid folder. Devices that are away or in quarantine count apart. */

@@ -1,5 +1,17 @@
 import type { Db } from '../db/connect.ts';
-import { busySites, hasJoined, inWave, isQuarantined, movable, naming, newest, ownWave, reachable, wanting } from './fragments.ts';
+import {
+  busySites,
+  carriedAt,
+  hasJoined,
+  inWave,
+  isQuarantined,
+  movable,
+  naming,
+  newest,
+  ownWave,
+  reachable,
+  wanting,
+} from './fragments.ts';
 import { isLastWave } from './policy.ts';
 import type { Rollout } from './rollout.ts';
 import type { Evidence, RolloutSnapshot } from './snapshot.ts';
@@ -23,7 +35,8 @@ export async function standingOf(sql: Db, rollout: Rollout, wave: number): Promi
         case
           when p.bundle is not distinct from d.desired_bundle then case when ${elsewhere} then 'kept' end
           when p.bundle is not distinct from d.condemned_bundle then case when ${isQuarantined(sql, rollout)} then 'quarantined' end
-          when ${movable(sql)} and ${hasJoined(sql, rollout)} then 'eligible'
+          when not ${hasJoined(sql, rollout)} then null
+          when ${movable(sql)} then 'eligible'
           when not p.settled then 'kept' end as standing
       from ${from} and p.bundle is not null and (p.bundle is distinct from d.desired_bundle or ${elsewhere}) and ${newest(sql, rollout)}`,
     )}), busy as (${busySites(sql, rollout, perSite)}),
@@ -70,24 +83,28 @@ export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promi
           when ${isElsewhere(sql, rollout)} and ${reachable(sql)} then 'elsewhere'
           when p.bundle = d.desired_bundle and p.bundle = d.good_bundle then 'same'
           when p.bundle = d.condemned_bundle then 'quarantined'
+          when not ${hasJoined(sql, rollout)} then 'joined_late'
           when not d.following then 'stopped'
           when d.held_at is not null then 'held'
           when exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null) then 'site_held'
           when (select true from awaiting_evaluation e where e.organization_id = d.organization_id and e.source_id = d.source_id and e.path = d.path) then 'being_evaluated'
-          when not ${hasJoined(sql, rollout)} then 'joined_late'
           when not ${reachable(sql)} then 'offline'
           else 'not_updated' end as why,
-        p.settled is not true as changed
+        p.settled is not true as changed, ${carriedAt(sql)} as carried_at
       from devices d left join lateral (
         select * from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
       ) p on true
       where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and ${isMine}
       union all
-      select u.id, 'unknown', false from unnest(${devices}::text[]) as u (id)
+      select distinct u.id, 'unknown', false, null::timestamptz from unnest(${devices}::text[]) as u (id)
       where not exists (select 1 from devices d where d.organization_id = ${rollout.organizationId} and d.id = u.id and d.source_id = ${rollout.sourceId})
     )
     select count(*)::int as members, count(*) filter (where why = 'same')::int as same, count(*) filter (where why = 'elsewhere')::int as elsewhere,
-      count(*) filter (where why = 'invalid' or (changed and why in ('stopped', 'held', 'site_held', 'being_evaluated', 'joined_late')))::int as kept,
+      count(*) filter (where why = 'same' and changed and ${named !== undefined})::int as carried,
+      max(carried_at) filter (where why = 'same' and changed and ${named !== undefined}) as "carriedAt",
+      (select count(*)::int from devices where organization_id = ${rollout.organizationId} and source_id = ${rollout.sourceId}) as fleet,
+      count(*) filter (where why = 'invalid' or (changed and why in ('stopped', 'held', 'site_held', 'being_evaluated'))
+        or (changed and why = 'joined_late' and ${named !== undefined}))::int as kept,
       count(*) filter (where why <> 'same' and (changed or ${named !== undefined}))::int as "outTotal",
       coalesce((select jsonb_agg(jsonb_build_object('deviceId', o.id, 'why', o.why) order by o.id) from (
         select id, why from member where why <> 'same' and (changed or ${named !== undefined}) order by id limit ${NAMED}) o), '[]') as out

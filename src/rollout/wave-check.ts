@@ -1,7 +1,7 @@
 import { distance } from 'fastest-levenshtein';
 import { configError } from '../revision/config-error.ts';
 import type { ConfigError, RolloutPlace } from '../revision/revision.ts';
-import { amountOf, gateOf, isNaming, type RolloutPolicy, waveName } from './policy.ts';
+import { gateOf, isNaming, type RolloutPolicy, shareOf, waveName } from './policy.ts';
 
 /** What the waves of a policy can be compared with. */
 export type KnownDevice = { id: string; labels: Readonly<Record<string, string>> };
@@ -64,7 +64,7 @@ function sizesOf(policy: RolloutPolicy, devices: readonly KnownDevice[]): number
   return waves.map(({ count, upToPercent }, wave) => {
     if (isNaming(policy, wave)) return devices.filter((device) => names[wave]?.(device)).length;
     const open = devices.filter((device) => !names.some((named, later) => later > wave && isNaming(policy, later) && named(device))).length;
-    return Math.min(open, count ?? Math.max(1, amountOf(`${upToPercent ?? 100}%`, devices.length)));
+    return Math.min(open, count ?? shareOf(upToPercent ?? 100, devices.length));
   });
 }
 

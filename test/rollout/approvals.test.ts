@@ -56,9 +56,14 @@ describe('approvals', () => {
     expect(asked({ approvals: lapsed, waves: [{ passedAt: NOW }] })).toBe('request_approval rollout');
   });
 
-  test('nobody is asked when there is nothing to do, in all or in the wave', () => {
+  test('nobody is asked when there is nothing to do', () => {
     expect(asked({ eligible: {} })).toBe('complete');
-    expect(asked({ eligible: { total: 5 } })).toBe('pass_wave 0');
+  });
+
+  test('a wave that has nobody is asked for, since devices behind it need what it asks for', () => {
+    expect(asked({ eligible: { total: 5 } })).toBe('request_approval rollout');
+    expect(asked({ eligible: { total: 5 }, approvals: [approved] })).toBe('request_approval 0');
+    expect(asked({ eligible: { total: 5 }, approvals: [approved, { wave: 0, ...approved }] })).toBe('pass_wave 0');
   });
 
   test('a wave of devices that are away is asked for, too, before its time runs', () => {

@@ -32,10 +32,30 @@ export function isElsewhere({ world }: Model, device: Device): boolean {
   return device.bound && device.desired === bundle && device.good !== bundle && device.current !== null && !device.current.inRollout;
 }
 
-function isHeldBack(model: Model, device: Device): boolean {
+/** It came after the rollout began, and waits for its end. */
+export function isLate({ policy, createdAt, state }: Model, device: Device): boolean {
+  return policy.lateJoiners === 'wait' && state !== 'completed' && device.followedAt > createdAt;
+}
+
+/** An earlier rollout brought a device that the wave names what this one brings, and nobody established it. */
+export function isCarried(model: Model, wave: number, device: Device): boolean {
+  const bundle = folder(model.world, device);
+  const isSame = device.bound && bundle === device.desired && bundle === device.good;
+  return isSame && isUnsettled(model.world, device) && names(model, wave, device) === true;
+}
+
+/** When it confirmed what its folder holds. */
+export function carriedAt({ world }: Model, device: Device): number {
+  const bundle = folder(world, device);
+  const ends = device.attempts.filter((attempt) => attempt.state === 'succeeded' && attempt.bundle === bundle);
+  return Math.max(0, ...ends.map(({ finishedAt }) => finishedAt ?? 0));
+}
+
+/** The revision changes it, and something other than the policy keeps it. */
+export function isHeldBack(model: Model, device: Device): boolean {
   const bundle = folder(model.world, device);
   const differs = device.bound && bundle !== device.desired && bundle !== device.condemned;
-  return differs && !isEligible(model, device) && isUnsettled(model.world, device);
+  return differs && !isEligible(model, device) && !isLate(model, device) && isUnsettled(model.world, device);
 }
 
 export function standingOf(model: Model, wave: number): Pick<RolloutSnapshot, 'quarantined' | 'kept'> {
@@ -60,13 +80,17 @@ export function evidenceOf(model: Model, snapshot: Omit<RolloutSnapshot, 'eviden
     : bound.filter((device) => (isNaming ? names(model, wave, device) : ownWave(model, device) === -1));
   const listed = policy.waves?.[wave]?.devices ?? [];
   const unknown = listed.filter((id) => !bound.some((device) => device.id === id)).length;
+  const carried = mine.filter((device) => isCarried(model, wave, device)).map((device) => carriedAt(model, device));
   const reasons = mine.map((device) => ({ why: whyOut(model, device), changed: isUnsettled(world, device) }));
   const count = (...wanted: (OutReason | 'same')[]) => reasons.filter(({ why }) => wanted.includes(why)).length;
   return {
     members: mine.length + unknown,
     same: count('same'),
+    carried: carried.length,
+    carriedAt: carried.some((at) => at > 0) ? new Date(Math.max(...carried)) : null,
+    fleet: bound.length,
     elsewhere: count('elsewhere'),
-    kept: reasons.filter(({ why, changed }) => changed && (why === 'held' || why === 'joined_late')).length,
+    kept: reasons.filter(({ why, changed }) => changed && (why === 'held' || (why === 'joined_late' && isNaming))).length,
     out: [],
     outTotal: unknown + reasons.filter(({ why, changed }) => why !== 'same' && (changed || isNaming)).length,
   };
@@ -77,8 +101,7 @@ function whyOut(model: Model, device: Device): OutReason | 'same' {
   if (isElsewhere(model, device) && answers(device)) return 'elsewhere';
   if (bundle === device.desired && bundle === device.good) return 'same';
   if (bundle === device.condemned) return 'quarantined';
+  if (isLate(model, device)) return 'joined_late';
   if (device.held) return 'held';
-  const { policy, createdAt } = model;
-  if (policy.lateJoiners === 'wait' && device.followedAt > createdAt) return 'joined_late';
   return answers(device) ? 'not_updated' : 'offline';
 }

@@ -1,7 +1,7 @@
 import type { RolloutStep } from '../../src/rollout/plan.ts';
 import type { MetricGate } from '../../src/rollout/policy.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
-import { isElsewhere, names, ownWave } from './bystanders.ts';
+import { carriedAt, isCarried, isElsewhere, isHeldBack, isLate, names, ownWave } from './bystanders.ts';
 import { allowedUnavailable, demand, inQuarantine, isTaken, left, placesLeft } from './limits.ts';
 import { isEligible, isOnItsWayBack, type Model, mean, queued } from './model.ts';
 import { answers, type Device, folder, isBroken, isUnsettled, newest, outcome, SECOND, sampledAt, stable } from './world.ts';
@@ -42,7 +42,7 @@ export function checkStep(model: Model, step: Exclude<RolloutStep, { do: 'wait' 
 }
 
 function checkOpen(model: Model, wave: number): void {
-  const { state, waves, policy, world } = model;
+  const { state, waves, policy } = model;
   demand(['planned', 'awaiting_approval', 'running', 'completed'].includes(state), `no wave is opened while it is ${state}`);
   demand(!model.blocked, 'nothing is started while the source is held');
   demand(model.windowsOverridden || isInWindow(model), 'nothing is started outside of the windows');
@@ -54,13 +54,19 @@ function checkOpen(model: Model, wave: number): void {
   demand(!isPassed(waves[wave]), 'a wave that was passed is not opened again');
   demand(!isBudgetSpent(model, false), 'nothing is started once the error budget is spent');
   if (waves[wave] !== undefined) return;
-  const isApproved = (gate: number | null) => {
-    const last = model.approvals.findLast((approval) => approval.wave === gate);
-    return last?.decision === 'approved' && (last.expiresAt === null || last.expiresAt.getTime() > world.now);
-  };
   const isFirst = model.starts.length === 0;
-  if (policy.approval?.beforeRollout && isFirst) demand(isApproved(null), 'it starts once it was approved');
-  if (policy.waves?.[wave]?.approval) demand(isApproved(wave), `wave ${wave} is opened once it was approved`);
+  if (policy.approval?.beforeRollout && isFirst) demand(isApproved(model, null), 'it starts once it was approved');
+  if (policy.waves?.[wave]?.approval) demand(isApproved(model, wave), `wave ${wave} is opened once it was approved`);
+}
+
+function isApproved({ approvals, world }: Model, gate: number | null): boolean {
+  const last = approvals.findLast((approval) => approval.wave === gate);
+  return last?.decision === 'approved' && (last.expiresAt === null || last.expiresAt.getTime() > world.now);
+}
+
+/** Somebody would get what the rollout brings, now or after a hold. */
+function isSomebodyLeft(model: Model): boolean {
+  return model.world.devices.some((device) => isEligible(model, device) || isHeldBack(model, device) || isElsewhere(model, device));
 }
 
 function isPassed(row: Model['waves'][number] | undefined): boolean {
@@ -93,6 +99,12 @@ function checkPass(model: Model, wave: number): void {
   if (row === undefined) {
     demand(away === 0, `wave ${wave} is passed unopened only when it has nobody`);
     demand(judge(model, wave) === 'passed', `wave ${wave} is passed unopened only when its gate wants nobody`);
+    if (!isSomebodyLeft(model)) return;
+    demand(
+      isLast || carried(model, wave).length === 0,
+      `wave ${wave} is passed unopened only when no earlier rollout's success stands in for it`,
+    );
+    if (policy.waves?.[wave]?.approval) demand(isApproved(model, wave), `wave ${wave} is passed unopened once it was approved`);
     return;
   }
   const tried = tries(model, wave);
@@ -101,7 +113,14 @@ function checkPass(model: Model, wave: number): void {
   demand(isPatient || tried.away === 0, `wave ${wave} is passed once those who are away had their time`);
   demand(judge(model, wave) === 'passed', `wave ${wave} is passed once its gate was`);
   const bakeSeconds = policy.waves?.[wave]?.bakeSeconds ?? policy.bakeSeconds ?? 0;
-  demand(world.now >= tried.lastEndedAt + bakeSeconds * SECOND, `wave ${wave} is passed once it was watched`);
+  const stoodIn = tried.succeeded.length > 0 ? [] : carried(model, wave).map((device) => carriedAt(model, device));
+  demand(world.now >= Math.max(tried.lastEndedAt, ...stoodIn) + bakeSeconds * SECOND, `wave ${wave} is passed once it was watched`);
+}
+
+/** Devices of the wave on which an earlier rollout succeeded with what this one brings; they count as long as somebody else is to get it. */
+function carried(model: Model, wave: number): Device[] {
+  if (wave === (model.policy.waves?.length ?? 0) || !isSomebodyLeft(model)) return [];
+  return model.world.devices.filter((device) => isCarried(model, wave, device));
 }
 
 /**
@@ -118,7 +137,8 @@ export function isProven(model: Model, wave: number): boolean {
   const mine = world.devices.filter((device) => device.bound && (isNaming ? names(model, wave, device) : ownWave(model, device) === -1));
   if (mine.some((device) => isElsewhere(model, device) && answers(device))) return false;
   const lags = (device: Device) => folder(world, device) !== device.desired && isUnsettled(world, device);
-  const isKept = mine.some((device) => lags(device) && device.condemned !== folder(world, device) && !isEligible(model, device));
+  const isOut = (device: Device) => !isEligible(model, device) && (isNaming || !isLate(model, device));
+  const isKept = mine.some((device) => lags(device) && device.condemned !== folder(world, device) && isOut(device));
   if (isKept && placesLeft(model, wave) > 0) return false;
   return !isNaming || mine.some((device) => device.good === folder(world, device) && device.desired === device.good);
 }
@@ -147,7 +167,8 @@ export function judge(model: Model, wave: number): 'passed' | 'failed' | 'unknow
   if (wave < (model.policy.waves?.length ?? 0) && !isProven(model, wave)) return 'unknown';
   const isShort = succeeded.length < needed(model, wave, gate.minSucceeded ?? 0, ended + away);
   if (isShort && away === 0 && failed + burnt > 0) return 'failed';
-  const metrics = succeeded.length === 0 ? [] : (gate.metrics ?? []).map((metric) => judgeMetric(model, succeeded, metric));
+  const updated = succeeded.length === 0 ? carried(model, wave) : succeeded;
+  const metrics = updated.length === 0 ? [] : (gate.metrics ?? []).map((metric) => judgeMetric(model, updated, metric));
   if (!isShort && metrics.includes('failed')) return 'failed';
   return isShort || metrics.includes('unknown') ? 'unknown' : 'passed';
 }
@@ -155,7 +176,7 @@ export function judge(model: Model, wave: number): 'passed' | 'failed' | 'unknow
 /** All that the gate wants if the wave has so many devices at all; of fewer that the rollout changes, all of those, in whatever state they are. */
 function needed(model: Model, wave: number, wanted: number, tried: number): number {
   const { world, policy } = model;
-  const { devices, selector, count } = policy.waves?.[wave] ?? {};
+  const { devices, selector, count, upToPercent = 100 } = policy.waves?.[wave] ?? {};
   const isLast = wave === (policy.waves?.length ?? 0);
   const isNaming = devices !== undefined || selector !== undefined;
   const isMine = (device: Device) => isLast || (isNaming ? names(model, wave, device) === true : ownWave(model, device) === -1);
@@ -165,16 +186,19 @@ function needed(model: Model, wave: number, wanted: number, tried: number): numb
     const bundle = folder(world, device);
     if (isElsewhere(model, device)) return answers(device);
     const isOut = device.good !== bundle || device.desired !== bundle;
-    const isLate = policy.lateJoiners === 'wait' && device.followedAt > model.createdAt;
-    return isOut && isUnsettled(world, device) && device.condemned !== bundle && (device.held || isLate);
+    const isKept = isLate(model, device) ? isNaming : device.held;
+    return isOut && isUnsettled(world, device) && device.condemned !== bundle && isKept;
   };
   const concerned = tried + Math.min(placesLeft(model, wave), mine.filter(isWaiting).length);
   if (concerned === 0) return 0;
-  return Math.min(mine.length + unknown, count ?? mine.length + unknown) < wanted ? wanted : Math.min(wanted, concerned);
+  const share = Math.ceil((upToPercent * world.devices.filter((device) => device.bound).length) / 100);
+  const most = isNaming ? Number.POSITIVE_INFINITY : Math.min(count ?? share, share);
+  return Math.min(mine.length + unknown, most) < wanted ? wanted : Math.min(wanted, concerned);
 }
 
-function judgeMetric({ world }: Model, updated: readonly Device[], gate: MetricGate): 'passed' | 'failed' | 'unknown' {
-  const updatedAt = (device: Device) => newest(device)?.finishedAt ?? 0;
+function judgeMetric(model: Model, updated: readonly Device[], gate: MetricGate): 'passed' | 'failed' | 'unknown' {
+  const { world } = model;
+  const updatedAt = (device: Device) => newest(device)?.finishedAt ?? carriedAt(model, device);
   const values = updated.filter((device) => sampledAt(world, device) > updatedAt(device)).map((device) => device.cpu[1]);
   if (values.length === 0) return 'unknown';
   const value = gate.over === 'max' ? Math.max(...values) : mean(values);
@@ -211,8 +235,7 @@ function checkRequest(model: Model, wave: number | null): void {
   demand(!isUsed, 'what was used is not asked for again');
   const isWanted = wave === null ? policy.approval?.beforeRollout : policy.waves?.[wave]?.approval;
   demand(isWanted === true, 'nothing is asked for that the policy does not want');
-  const isLeft = world.devices.some((device) => isEligible(model, device));
-  demand(isLeft, 'no approval is asked for when there is nothing to do');
+  demand(isSomebodyLeft(model), 'no approval is asked for when there is nothing to do');
 }
 
 /** Every end has its reason. */
@@ -243,7 +266,8 @@ function checkComplete(model: Model): void {
   demand(!isOpen, 'it is completed once nothing is under way');
   const isThrough = waves.length === (policy.waves?.length ?? 0) + 1 && waves.every(isPassed);
   const isAtLast = waves.filter(isPassed).length >= (policy.waves?.length ?? 0);
-  const lags = (device: Device) => device.bound && isUnsettled(world, device) && device.good !== folder(world, device);
+  const lags = (device: Device) =>
+    device.bound && isUnsettled(world, device) && device.good !== folder(world, device) && !isLate(model, device);
   const isLeft = world.devices.some((device) => isEligible(model, device) || (!isAtLast && lags(device) && !isDropped(device)));
   demand(isThrough || !isLeft, 'it is completed once every wave was passed or nobody is left who would get it later');
 }

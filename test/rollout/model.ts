@@ -8,7 +8,7 @@ import {
   type RolloutSnapshot,
   type WaveSnapshot,
 } from '../../src/rollout/snapshot.ts';
-import { evidenceOf, names, standingOf } from './bystanders.ts';
+import { carriedAt, evidenceOf, isCarried, names, standingOf } from './bystanders.ts';
 import {
   answers,
   converge,
@@ -109,7 +109,7 @@ export function snapshotOf(model: Model): RolloutSnapshot {
     eligible: takes ? countEligible(model, wave) : { total: 0, reachable: 0, away: 0, room: 0 },
     unavailable: world.devices.filter((device) => outcome(device) === 'open' || isBroken(device)).length,
     startedLastMinute: { count: recent.length, firstAt: dateOf(recent[0]?.at ?? null) },
-    readings: model.waves[wave] === undefined ? [] : readings(world, wave, gateOf(policy, wave)),
+    readings: model.waves[wave] === undefined ? [] : readings(model, wave, gateOf(policy, wave)),
     blockers: takes && model.blocked ? [{ code: 'source_held', detail: 'somebody holds the source' }] : [],
     windowsOverridden: model.windowsOverridden,
     queued: queued(world).length,
@@ -150,10 +150,14 @@ function withRoom(model: Model, devices: readonly Device[]): Device[] {
 }
 
 /** Each device has the same value in every sample. */
-function readings(world: World, wave: number, { metrics = [] }: Gate): MetricReading[] {
-  const updated = world.devices.filter((device) => newest(device)?.wave === wave && outcome(device) === 'succeeded');
-  const since = Math.min(...updated.map((device) => newest(device)?.finishedAt ?? 0));
-  const after = updated.filter((device) => sampledAt(world, device) > (newest(device)?.finishedAt ?? 0)).map(({ cpu }) => cpu[1]);
+function readings(model: Model, wave: number, { metrics = [] }: Gate): MetricReading[] {
+  const { world } = model;
+  const own = world.devices.filter((device) => newest(device)?.wave === wave && outcome(device) === 'succeeded');
+  const isLast = wave === waveCount(model.policy) - 1;
+  const updated = own.length > 0 || isLast ? own : world.devices.filter((device) => isCarried(model, wave, device));
+  const updatedAt = (device: Device) => (own.length > 0 ? (newest(device)?.finishedAt ?? 0) : carriedAt(model, device));
+  const since = Math.min(...updated.map(updatedAt));
+  const after = updated.filter((device) => sampledAt(world, device) > updatedAt(device)).map(({ cpu }) => cpu[1]);
   const control = world.devices.filter((device) => device.bound && folder(world, device) !== device.desired);
   const before = control.filter((device) => sampledAt(world, device) > since).map(({ cpu }) => cpu[0]);
   return [...new Set(metrics.map(({ metric }) => metric))].map((metric) => ({

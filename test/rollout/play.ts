@@ -2,6 +2,7 @@ import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
 import { RolloutPolicy, waveCount } from '../../src/rollout/policy.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
 import { currentWave } from '../../src/rollout/snapshot.ts';
+import { isCarried } from './bystanders.ts';
 import { checkEnd, checkStep, isProven, judge } from './laws.ts';
 import { allowance, checkStarts, demand } from './limits.ts';
 import { abort, execute, expiry, join, type Model, openModel, openNext, passWave, snapshotOf } from './model.ts';
@@ -134,7 +135,9 @@ function helpFor(model: Model, code: string): Act['do'] | null {
     demand(code === 'gate' || !isProven(model, wave), 'a wave with a success does not ask for one');
     return nextEventAt(world) === Number.POSITIVE_INFINITY ? 'skip_wave' : null;
   }
-  const reports = world.devices.some((device) => newest(device)?.wave === wave && outcome(device) === 'succeeded' && answers(device));
+  const isUpdated = (device: Device) =>
+    (newest(device)?.wave === wave && outcome(device) === 'succeeded') || isCarried(model, wave, device);
+  const reports = world.devices.some((device) => isUpdated(device) && answers(device));
   return code === 'no_telemetry' && waves[wave] !== undefined && !reports && nextEventAt(world) === Number.POSITIVE_INFINITY
     ? 'skip_wave'
     : null;

@@ -37,7 +37,10 @@ export function snapshot(shown: Shown): RolloutSnapshot {
     },
     ...{ blockers: [], windowsOverridden: false, queued: 0, reverting: 0, kept: 0 },
     quarantined: new Map(Object.entries(quarantined).map(([wave, count]) => [Number(wave), count])),
-    evidence: evidence === null ? null : { members: 100, same: 1, elsewhere: 0, kept: 0, out: [], outTotal: 0, ...evidence },
+    evidence:
+      evidence === null
+        ? null
+        : { members: 100, same: 1, carried: 0, carriedAt: null, fleet: 100, elsewhere: 0, kept: 0, out: [], outTotal: 0, ...evidence },
     waves: waves.map((wave) => ({
       ...{ openedAt: at(-60), passedAt: null, offline: 0, open: 0, succeeded: 0, failed: 0, lastEndedAt: null },
       ...wave,

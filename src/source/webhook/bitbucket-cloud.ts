@@ -50,9 +50,9 @@ const PULL_REQUESTS = ['pullrequest:created', 'pullrequest:updated', 'pullreques
 
 function parse(request: HookRequest): ParsedHook {
   const key = keyOf(request, ['x-request-uuid']);
-  const body = parseJson(textOf(request));
   const event = request.headers.get('x-event-key') ?? undefined;
   if (event === 'diagnostics:ping') return { kind: 'ping', ...key };
+  const body = parseJson(textOf(request));
   if (event === 'repo:push') {
     const push = read(body, Push);
     const changes = push.push.changes?.map(changeOf).filter((change) => change !== null) ?? null;

@@ -59,9 +59,9 @@ const PULL_REQUESTS = ['pr:opened', 'pr:from_ref_updated', 'pr:merged', 'pr:decl
 
 function parse(request: HookRequest): ParsedHook {
   const key = keyOf(request, ['x-request-id']);
-  const body = parseJson(textOf(request));
   const event = request.headers.get('x-event-key') ?? undefined;
   if (event === 'diagnostics:ping') return { kind: 'ping', ...key };
+  const body = parseJson(textOf(request));
   if (event === 'repo:refs_changed') return refsChanged(key, read(body, RefsChanged));
   if (event !== undefined && PULL_REQUESTS.includes(event)) return pullRequestMoved(key, event, read(body, PullRequest));
   return ignored(key, event === undefined ? 'header X-Event-Key is missing' : `event ${quoted(event)}`);

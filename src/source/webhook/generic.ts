@@ -88,17 +88,24 @@ const Repository = part({
   ...{ web_url: RepositoryUrl, ssh_url: RepositoryUrl, git_ssh_url: RepositoryUrl },
 });
 const Push = part({
-  ...{ ref: AnyRef, before: CommitId, after: CommitId, repository_url: RepositoryUrl, repository: Repository },
+  ...{ ref: AnyRef, before: CommitId, after: CommitId, repository_url: RepositoryUrl },
+  repository: z.union([z.string().max(2048), Repository]),
   pusher: z.union([z.string().max(200), part({ name: DisplayText, login: DisplayText })]),
 });
 
 /** Senders of their own making write `{ref, after, repository_url}`; others what GitHub, GitLab or Gitea send. */
 function parse(request: HookRequest, key: DeliveryKey): ParsedHook {
-  const { ref, before, after, pusher, ...about } = read(fieldsOf(request), Push);
-  if (ref === null) return ignored(key, 'it has no "ref" that is the name of a branch or tag');
+  const { ref: named, before, after, pusher, ...about } = read(fieldsOf(request), Push);
+  if (named === null) return ignored(key, 'it has no "ref" that is the name of a branch or tag');
+  const repository =
+    typeof about.repository === 'string'
+      ? repositoryOf(NOTHING, about.repository, about.repository_url)
+      : repositoryOf(about.repository, about.repository_url);
+  // Any branch, where the sender does not say which one it means.
+  const ref = named === 'HEAD' ? (repository.defaultBranch ?? null) : named;
   return {
     ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
-    repository: repositoryOf(about.repository, about.repository_url),
+    repository,
     pusher: typeof pusher === 'string' ? pusher : (pusher?.name ?? pusher?.login),
   };
 }
@@ -111,12 +118,17 @@ function fieldsOf(request: HookRequest): unknown {
   return payload === null ? Object.fromEntries(new URLSearchParams(text)) : parseJson(payload);
 }
 
-function repositoryOf(repository: z.output<typeof Repository>, url: string | undefined): HookRepository {
+const NOTHING = Repository.parse({});
+/** `group/name`, as CI jobs have it in a variable; with the host in front, too. */
+const REPOSITORY_PATH = /^[^/\s:@]+(?:\/[^/\s:@]+)+$/;
+
+/** @param texts addresses or paths, as the sender writes them beside the fields of a known host */
+function repositoryOf(repository: z.output<typeof Repository>, ...texts: readonly (string | undefined)[]): HookRepository {
   const { clone_url, git_http_url, http_url, html_url, web_url, ssh_url, git_ssh_url } = repository;
   return {
     id: repository.id,
-    path: repository.full_name ?? repository.path_with_namespace,
-    urls: present([url, clone_url, git_http_url, http_url, html_url, web_url, ssh_url, git_ssh_url]),
+    path: repository.full_name ?? repository.path_with_namespace ?? texts.find((text) => text !== undefined && REPOSITORY_PATH.test(text)),
+    urls: present([...texts, clone_url, git_http_url, http_url, html_url, web_url, ssh_url, git_ssh_url]),
     defaultBranch: branchRef(repository.default_branch),
   };
 }

@@ -62,8 +62,9 @@ const RepositoryEvent = part({
 
 function parse(request: HookRequest): ParsedHook {
   const key = keyOf(request, ['x-github-delivery']);
-  const body = bodyOf(request);
   const event = request.headers.get('x-github-event') ?? undefined;
+  if (event === 'ping' && request.rawBody.length === 0) return { kind: 'ping', ...key };
+  const body = bodyOf(request);
   if (event === 'ping') return { kind: 'ping', ...key, repository: repositoryOf(read(body, RepositoryEvent).repository) };
   if (event === 'push') return push(key, read(body, Push));
   if (event === 'create' || event === 'delete') return refEvent(key, event, read(body, RefEvent));

@@ -61,17 +61,19 @@ const Push = part({
   before: CommitId,
   after: CommitId,
   user_username: DisplayText,
+  project_id: RepositoryId,
   project: Repository,
   repository: Repository,
 });
 const Changed = part({ ref: FullRef, before: CommitId, after: CommitId });
-const Update = part({ changes: changesOf(Changed), project: Repository });
+const Update = part({ changes: changesOf(Changed), project_id: RepositoryId, project: Repository });
 const Request = part({
   iid: Numbered,
   action: Word,
   /** The head before; only there when commits were pushed. */
   oldrev: CommitId,
   last_commit: part({ id: CommitId }),
+  target_project_id: RepositoryId,
   target_branch: Word,
   title: DisplayText,
   url: DisplayUrl,
@@ -104,15 +106,15 @@ function parse(request: HookRequest): ParsedHook {
 }
 
 function push(key: DeliveryKey, kind: 'push' | 'tag_push', body: z.output<typeof Push>): ParsedHook {
-  const { ref, before, after, project, repository, user_username: pusher } = body;
+  const { ref, before, after, project_id: id, project, repository, user_username: pusher } = body;
   const event = kind === 'tag_push' ? 'tag' : eventOf(ref);
-  return { ...{ kind: 'poke', ...key, event, ref, before, after }, repository: repositoryOf(project, repository), pusher };
+  return { ...{ kind: 'poke', ...key, event, ref, before, after }, repository: repositoryOf(id, project, repository), pusher };
 }
 
 /** A hook of the whole installation lists all refs of a push. */
-function repositoryUpdate(key: DeliveryKey, { changes, project }: z.output<typeof Update>): ParsedHook {
+function repositoryUpdate(key: DeliveryKey, { changes, project_id: id, project }: z.output<typeof Update>): ParsedHook {
   const moved = changes?.map((change) => ({ event: eventOf(change.ref), ...change })) ?? null;
-  return pokeOf(key, moved, { repository: repositoryOf(project) });
+  return pokeOf(key, moved, { repository: repositoryOf(id, project) });
 }
 
 function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): ParsedHook {
@@ -124,15 +126,21 @@ function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): Pa
   const state = ['merge', 'close'].includes(action) ? 'closed' : 'open';
   return {
     ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/merge-requests/${number}/head` },
-    ...{ before: oldrev, after: request.last_commit.id, repository: repositoryOf(project), pusher: user.username },
+    ...{
+      before: oldrev,
+      after: request.last_commit.id,
+      repository: repositoryOf(request.target_project_id, project),
+      pusher: user.username,
+    },
     ...(isBranch(target) ? { mergeRequest: { number, state, target, title, url } } : {}),
   };
 }
 
-function repositoryOf(...described: readonly z.output<typeof Repository>[]): HookRepository {
+/** @param projectId beside the project: hooks of the installation have it only there */
+function repositoryOf(projectId: string | undefined, ...described: readonly z.output<typeof Repository>[]): HookRepository {
   const urls = present(described.flatMap(({ git_http_url, git_ssh_url, web_url }) => [git_http_url, git_ssh_url, web_url]));
   const [{ id, path_with_namespace: path, default_branch: branch } = EMPTY] = described;
-  return { id, path, urls, defaultBranch: branchRef(branch) };
+  return { id: id ?? projectId, path, urls, defaultBranch: branchRef(branch) };
 }
 
 const EMPTY = Repository.parse({});

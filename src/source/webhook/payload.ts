@@ -34,12 +34,15 @@ export const CommitId = z
 /** As in the URLs of merge requests. */
 export const Numbered = z.number().int().positive().optional().catch(undefined);
 export const Word = z.string().max(MAX_REF_LENGTH).optional().catch(undefined);
-/** Without control characters: the database cannot hold all of them. */
+const MAX_DISPLAY_CHARACTERS = 200;
+/** Its beginning, without control characters: the database cannot hold all of them. */
 export const DisplayText = z
   .string()
   .min(1)
-  .max(200)
-  .transform((text) => storableText(text).replace(/\p{Cc}/gu, ' '))
+  .transform((text) => {
+    const shown = [...text.slice(0, 2 * MAX_DISPLAY_CHARACTERS)].slice(0, MAX_DISPLAY_CHARACTERS).join('');
+    return storableText(shown).replace(/\p{Cc}/gu, ' ');
+  })
   .optional()
   .catch(undefined);
 export const DisplayUrl = z.string().max(MAX_URL_LENGTH).refine(isPlainHttpUrl).optional().catch(undefined);

@@ -4,7 +4,7 @@ import type { HookRepository } from './provider.ts';
 /** The repository that a source follows: its URL, and the host's own id for it, once a hook named both. */
 export type KnownRepository = { url: string; id: string | null };
 
-/** `same` by its address; `renamed`: the address is another one and the host's id is known; `unknown`: the hook, or the source, has no address to compare. */
+/** `same` by its address, or by the host's id where it names no other; `renamed`: the address is another one and the host's id is known; `unknown`: the hook, or the source, has no address to compare. */
 export type RepositoryVerdict = 'same' | 'renamed' | 'other' | 'unknown';
 
 /** Whether a hook is about the repository that a source follows. Forgiving in form: hosts and people write one repository in many ways. */
@@ -13,11 +13,13 @@ export function compareRepository(known: KnownRepository, hook: HookRepository |
   if (ours === null || hook === undefined) return 'unknown';
   const theirs = hook.urls.map(addressOf).filter((address) => address !== null);
   if (theirs.some((address) => isSame(ours, address))) return 'same';
-  if (known.id !== null && hook.id === known.id) return 'renamed';
-  if (theirs.length > 0) return 'other';
-  if (hook.path === undefined) return 'unknown';
-  const path = normalPath(hook.path);
-  return ours.path === path || ours.path.endsWith(`/${path}`) ? 'same' : 'other';
+  const hasKnownId = known.id !== null && hook.id === known.id;
+  if (theirs.length === 0) {
+    if (hook.path === undefined) return hasKnownId ? 'same' : 'unknown';
+    // People write the host in front of it, too.
+    if (`/${ours.host}/${ours.path}`.endsWith(`/${normalPath(hook.path)}`)) return 'same';
+  }
+  return hasKnownId ? 'renamed' : 'other';
 }
 
 type Address = { host: string; port: string; path: string; isSsh: boolean };
@@ -37,7 +39,12 @@ function addressOf(text: string): Address | null {
   if (url === null || url.hostname === '' || !/^(?:https?|ssh|git):$/.test(url.protocol)) return null;
   const isSsh = url.protocol === 'ssh:';
   const port = isSsh || url.port === (url.protocol === 'git:' ? '9418' : '') ? '' : url.port;
-  return azure({ host: normalHost(url.hostname), port, path: normalPath(decoded(url.pathname)), isSsh });
+  return azure({ host: normalHost(asciiHost(url.hostname)), port, path: normalPath(decoded(url.pathname)), isSsh });
+}
+
+/** In the form of URLs of HTTP: those of SSH leave a host as it is written, or encode it by percent. */
+function asciiHost(hostname: string): string {
+  return URL.parse(`http://${hostname}`)?.hostname ?? hostname;
 }
 
 function normalHost(hostname: string): string {
@@ -51,6 +58,7 @@ function normalHost(hostname: string): string {
 /** The hosts that send hooks do not distinguish paths by case. */
 function normalPath(path: string): string {
   const plain = path
+    .normalize('NFC')
     .toLowerCase()
     .replace(/\/{2,}/g, '/')
     .replace(/^\/|\/$/g, '');
@@ -65,14 +73,16 @@ function decoded(path: string): string {
   }
 }
 
-/** Azure DevOps has three addresses of one repository: `dev.azure.com/org/project/_git/name`, `org.visualstudio.com/…`, `v3/org/project/name`. */
+/**
+ * Azure DevOps has three addresses of one repository: `dev.azure.com/org/project/_git/name`, `org.visualstudio.com/…`, `v3/org/project/name`. A project's
+ * first repository has its name, which may be left out then, also at Azure DevOps Server, where nobody knows how long the path in front of it is.
+ */
 function azure(address: Address): Address {
   const { host, path } = address;
   const [, organization] = /^([^.]+)\.visualstudio\.com$/.exec(host) ?? [];
   if (organization !== undefined)
     return azure({ ...address, host: 'dev.azure.com', path: `${organization}/${path.replace(/^defaultcollection\//, '')}` });
-  if (host !== 'dev.azure.com') return address;
+  if (host !== 'dev.azure.com') return { ...address, path: path.replace(/(^|\/)([^/]+)(?:\/\2)*\/_git\/\2$/, '$1_git/$2') };
   const whole = path.replace(/^v3\/([^/]+)\/([^/]+)\/([^/]+)$/, '$1/$2/_git/$3');
-  // A project's first repository has its name, which is left out then.
   return { ...address, path: whole.replace(/^([^/]+)\/_git\/([^/]+)$/, '$1/$2/_git/$2') };
 }
