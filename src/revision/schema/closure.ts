@@ -15,6 +15,7 @@ import type { Draft } from './dialect.ts';
 import { DEFAULT_DRAFT, DRAFTS } from './dialect.ts';
 import type { LinkedSchema, Reference, Targets } from './link.ts';
 import { Linker, placesOf } from './link.ts';
+import { mayTakeLong } from './may-take-long.ts';
 import type { SchemaNode } from './resources.ts';
 import { decoded, fileUri, REPOSITORY, Resources } from './resources.ts';
 
@@ -126,15 +127,18 @@ class Loading {
     this.errors.push(...open.map((reference) => this.#unresolved(reference)));
     for (const { source, path, uri } of this.#resources.unknownDialects) this.errors.push(this.#unknownDialect(source.name, path, uri));
     if (this.errors.length > 0) return null;
-    const isBuiltin = [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
     const { nodes, roots } = this.#resources;
-    return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin };
+    return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin: this.#isBuiltin() };
+  }
+
+  #isBuiltin(): boolean {
+    return [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
   }
 
   /** @throws TookTooLong for references that lead to ever more places */
   #advance(linker: Linker): readonly Reference[] {
-    const isOurs = [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
-    return this.#time.run(isOurs, (msLeft) => withinTimeUnless(isOurs, msLeft, () => linker.advance()));
+    const isQuick = this.#isBuiltin() || !mayTakeLong([...this.documents.values()].map(({ value }) => value));
+    return this.#time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, () => linker.advance()));
   }
 
   #parse(name: string, bytes: Uint8Array | 'irregular' | 'too_large'): unknown {

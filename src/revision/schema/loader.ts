@@ -7,7 +7,7 @@ import type { SchemaFault } from './check/visit.ts';
 import type { SchemaLoad, SchemaPlaces } from './closure.ts';
 import { findFile, loadSchema } from './closure.ts';
 import type { CompiledSchema, FaultInSchema } from './compile.ts';
-import { compileSchema } from './compile.ts';
+import { compileSchema, mayBeSlow } from './compile.ts';
 import { wordingOf } from './wording.ts';
 
 export type FoundSchema = {
@@ -54,7 +54,8 @@ async function loadAndCompile(places: SchemaPlaces, name: string): Promise<Found
     const load = await loadSchema(places, name, dependencies, time);
     const { closure, errors } = load;
     if (closure === null) return { schema: null, errors, dependencies };
-    const compilation = time.run(closure.isBuiltin, (msLeft) => withinTimeUnless(closure.isBuiltin, msLeft, () => compileSchema(closure)));
+    const isQuick = !mayBeSlow(closure);
+    const compilation = time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, () => compileSchema(closure)));
     if (compilation.ok) return { schema: compilation.schema, errors, dependencies };
     return { schema: null, errors: onePerPlace(compilation.faults.map((fault) => faultError(fault, load))), dependencies };
   } catch (error) {
