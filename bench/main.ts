@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   agent: async () => (await import('./agent.ts')).benchAgent,
   neighbours: async () => (await import('./neighbours.ts')).benchNeighbours,
   strangers: async () => (await import('./strangers.ts')).benchStrangers,
+  tenants: async () => (await import('./tenants.ts')).benchTenants,
 };
 /** Past it whatever hangs is given up. */
 const LIMIT_MS = 30 * 60_000;

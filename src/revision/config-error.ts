@@ -72,10 +72,30 @@ export function capErrors(errors: ConfigError[], max: number, file: string, foun
   return [...errors.slice(0, max), configError({ code: 'more_errors', file, rule: 'maxErrors', limit: max, actual: found, detail })];
 }
 
-/** @param doing what took too long, after "to": `be validated` */
-export function validationTimeout(file: string, limitMs: number, doing: string): ConfigError {
-  const detail = `takes longer than ${limitMs} ms to ${doing}: look for patterns that can match in many ways, and for references that multiply`;
+/**
+ * @param doing what took too long, after "to": `be validated`
+ * @param others that left no more of the commit's time
+ */
+export function validationTimeout(file: string, limitMs: number, doing: string, others: readonly string[] = []): ConfigError {
+  const cause = others.length === 0 ? '' : ` (${listed(others)} took the rest of the commit's time)`;
+  const advice = 'look for patterns that can match in many ways, and for references that multiply';
+  const detail = `takes longer than ${limitMs} ms to ${doing}${cause}: ${advice}`;
   return configError({ code: 'validation_timeout', file, rule: 'maxValidationMs', limit: limitMs, detail });
+}
+
+/** @param doing see `validationTimeout` */
+export function commitTimeUsed(file: string, doing: string, others: readonly string[]): ConfigError {
+  const by = others.length === 0 ? '' : ` by ${listed(others)}`;
+  const detail = `cannot ${doing}: the commit's time for validation was used up${by}`;
+  return configError({ code: 'validation_timeout', file, rule: 'maxCommitValidationMs', detail });
+}
+
+const MAX_LISTED = 3;
+
+function listed(paths: readonly string[]): string {
+  const more = paths.length - MAX_LISTED;
+  const first = paths.slice(0, MAX_LISTED).map((path) => (path === '' ? 'the repository' : path));
+  return more > 0 ? `${first.join(', ')} and ${more} more` : first.join(', ');
 }
 
 function oneLine(text: string): string {

@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import { isProblem } from '../git/problems.ts';
-import { configError, validationTimeout } from './config-error.ts';
+import type { CommitTime, OwnTime } from './commit-time.ts';
+import { configError } from './config-error.ts';
 import type { Document } from './document/document.ts';
 import type { Folder } from './folders.ts';
 import type { DeviceFacts } from './layer/device-facts.ts';
@@ -18,6 +19,7 @@ import { TookTooLong } from './time-limit.ts';
 export type FolderContext = {
   objects: ObjectCache;
   limits: RevisionLimits;
+  time: CommitTime;
   schemas: SchemaLoader;
   /** Manifests without error by the object they stand in: devices of a kind have the same one. */
   manifests: LRUCache<string, ReadConfig>;
@@ -57,8 +59,8 @@ export type Work = {
   secrets: Map<string, string[]>;
   /** The bundle's files by path on the device. */
   files: Map<string, StoredFile>;
-  /** Spent on parsing and schemas. */
-  validationMs: number;
+  /** For parsing, templates and schemas. */
+  time: OwnTime;
   /** Of all files read; one that is selected and validated counts twice. */
   readBytes: number;
   /** `rollout` of the manifest, as it is written there; null without. */
@@ -74,23 +76,19 @@ export type Work = {
   dependsOnDevice: boolean;
 };
 
-/**
- * Runs what is bounded for all files of a folder together. @param file whose turn it is
- * @returns null after the time is over, which one error tells: the other folders go on
- */
-export function inFolderTime<T>(work: Work, file: string, doing: string, run: (msLeft: number) => T): T | null {
-  const { maxValidationMs } = work.context.limits;
-  const started = performance.now();
+/** @param file whose turn it is. @param doing after "to". @param isQuick needs no clock: small and linear */
+export type TimedStep = { file: string; doing: string; isQuick: boolean };
+
+/** Runs what is bounded for all files of a folder together. @returns null after the time is over, which one error tells: the other folders go on */
+export function inFolderTime<T>(work: Work, { file, doing, isQuick }: TimedStep, run: (msLeft: number) => T): T | null {
   try {
-    const msLeft = maxValidationMs - work.validationMs;
-    if (msLeft <= 0) throw new TookTooLong('Cannot go on: the time of the folder is over');
-    return run(msLeft);
+    return work.time.run(isQuick, run);
   } catch (error) {
     if (!(error instanceof TookTooLong)) throw error;
-    work.errors.push(validationTimeout(file, maxValidationMs, `${doing} (with the files of its folder before it)`));
+    work.errors.push(work.time.error(file, `${doing} (with the files of its folder before it)`));
+    // Once those are mended, this folder is to be read again.
+    for (const path of work.time.others()) if (path !== '') work.dependencies.add(path);
     return null;
-  } finally {
-    work.validationMs += performance.now() - started;
   }
 }
 

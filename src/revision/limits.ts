@@ -30,6 +30,8 @@ export type RevisionLimits = {
   maxNamesOnTheWay: number;
   /** Of one folder in all, for parsing large files and checking schemas: far above what honest ones take, on a busy machine too. */
   maxValidationMs: number;
+  /** Of one commit: what its folders and schemas that run out of time, or come near it, may take together. */
+  maxCommitValidationMs: number;
   /** Further errors of the same file are only counted. */
   maxErrorsPerFile: number;
   maxErrorsPerFolder: number;
@@ -54,6 +56,7 @@ export const defaultRevisionLimits: RevisionLimits = {
   maxDeviceFolders: 200_000,
   maxNamesOnTheWay: 1_000_000,
   maxValidationMs: 2_000,
+  maxCommitValidationMs: 10_000,
   maxErrorsPerFile: 50,
   maxErrorsPerFolder: 500,
 };

@@ -14,13 +14,15 @@ const FORGET = 0.7;
 let measured = { at: performance.now(), slowness: slownessOf(FIRST_LOOK_MS) };
 
 /**
- * The limits, with the time that a folder may take as long as this machine needs now for what a usual one does in it: on one that is overloaded, or is given
+ * The limits, with the time that a folder and all slow ones may take as long as this machine needs now for what a usual one does in it: on one that is overloaded, or is given
  * little of its processors, an honest commit must not be refused for it.
  */
 export function limitsOfThisMachine(now = performance.now(), measure = () => slownessOf(LOOK_MS)): RevisionLimits {
   if (now - measured.at > REMEMBER_MS) measured = { at: now, slowness: Math.max(measure(), FORGET * measured.slowness) };
   const slowness = Math.min(MOST, Math.max(1, measured.slowness));
-  return { ...defaultRevisionLimits, maxValidationMs: Math.round(defaultRevisionLimits.maxValidationMs * slowness) };
+  const here = (usualMs: number) => Math.round(usualMs * slowness);
+  const { maxValidationMs, maxCommitValidationMs } = defaultRevisionLimits;
+  return { ...defaultRevisionLimits, maxValidationMs: here(maxValidationMs), maxCommitValidationMs: here(maxCommitValidationMs) };
 }
 
 /** How many times longer than a usual machine this one takes. */

@@ -2,9 +2,10 @@ import type { TreeFile } from '../git/tree-diff.ts';
 import { archiveSize } from '../wire/archive.ts';
 import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
 import { bundleDigest } from '../wire/bundle.ts';
+import { OwnTime } from './commit-time.ts';
 import { capErrors, configError } from './config-error.ts';
 import type { FolderContext, ReadConfig, Work } from './folder-work.ts';
-import { inRepository, isLfsPointer, readFile } from './folder-work.ts';
+import { inFolderTime, inRepository, isLfsPointer, readFile } from './folder-work.ts';
 import type { Folder } from './folders.ts';
 import { compose } from './layer/compose.ts';
 import { atOrigin } from './layer/origin.ts';
@@ -19,6 +20,7 @@ import { writtenRollout } from './manifest/reader.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import { selectFiles } from './manifest/select.ts';
 import type { ConfigError, PreparedPath, WrittenRollout } from './revision.ts';
+import { MAX_QUICK_BYTES, withinTimeUnless } from './time-limit.ts';
 import { validateFiles } from './validate-folder.ts';
 
 /** `blobs` are the bytes of the bundle's files by SHA-256; empty when there is no bundle. `rollout`: see `PreparedRevision.rolloutPolicy`. */
@@ -34,7 +36,7 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
     dependencies: new Set(),
     secrets: new Map(),
     files: new Map(),
-    validationMs: 0,
+    time: new OwnTime(context.time, folder.path),
     readBytes: 0,
     rollout: null,
     origins: new Map(),
@@ -136,7 +138,10 @@ async function readManifestOf(work: Work, { oid, path }: TreeFile, file: string)
   if (stored === null) return null;
   // Its name says how it is read.
   const key = `${oid} ${path}`;
-  const read = manifests.get(key) ?? parseDeviceConfig(stored.bytes, file, limits);
+  const isQuick = stored.bytes.length <= MAX_QUICK_BYTES;
+  const parse = (msLeft: number) => withinTimeUnless(isQuick, msLeft, () => parseDeviceConfig(stored.bytes, file, limits));
+  const read = manifests.get(key) ?? inFolderTime(work, { file, doing: 'be read', isQuick }, parse);
+  if (read === null) return null;
   if (read.ok) manifests.set(key, read);
   else work.errors.push(...read.errors);
   return read.ok ? read : null;

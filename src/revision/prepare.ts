@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { Problem } from '../errors.ts';
 import type { CommitInfo, ObjectSource } from '../git/object-source.ts';
+import { CommitTime } from './commit-time.ts';
 import { configError } from './config-error.ts';
 import type { FleetContext, ReadConfig } from './folder-work.ts';
 import type { Folder } from './folders.ts';
@@ -33,6 +34,8 @@ export type PrepareOptions = {
   /** Tells where everything in the bundles came from. */
   provenance?: boolean | undefined;
   limits?: RevisionLimits;
+  /** Until whoever asked gives up. Default: none does. */
+  msLeft?: number | undefined;
   /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
   signal?: AbortSignal;
   /** Default: those of this version, in `schemas/`. */
@@ -55,10 +58,12 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
   try {
     const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options);
     if (Array.isArray(plan)) return { ...revision, errors: plan };
+    const time = new CommitTime(limits, options.msLeft);
     const context = {
       objects,
       limits,
-      schemas: schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits }),
+      time,
+      schemas: schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits, time }),
       manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
       schemaFolder: plan.fleet?.schemas ?? null,
       fleet: plan.fleet === null ? null : await fleetContext(plan, scope, options),

@@ -48,9 +48,10 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
     pool = open();
   };
   const runOnThread = async (task: PrepareTask): Promise<Prepared> => {
-    const limit = AbortSignal.timeout(task.deadlineMs + buildLimitMs);
+    const limitMs = task.deadlineMs + buildLimitMs;
+    const limit = AbortSignal.timeout(limitMs);
     const transferList = task.inquiries === undefined ? [] : [task.inquiries];
-    const result = await pool.run(task, { signal: limit, transferList }).catch((cause: unknown) => {
+    const result = await pool.run({ ...task, limitMs }, { signal: limit, transferList }).catch((cause: unknown) => {
       if (!limit.aborted)
         throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, {
           retry: 'backoff',
@@ -58,7 +59,7 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
         });
       throw new Problem(
         'prepare_timeout',
-        `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${(task.deadlineMs + buildLimitMs) / 1000} s`,
+        `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${limitMs / 1000} s`,
         { retry: 'backoff', cause },
       );
     });

@@ -8,7 +8,7 @@ import { IGNORE_HINT, selects } from './manifest/left-out.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import type { ConfigError } from './revision.ts';
 import type { CompiledSchema } from './schema/compile.ts';
-import { validateFile } from './validate.ts';
+import { isQuick, validateFile } from './validate.ts';
 
 /** Every file that a rule of the manifest names against its schemas, and the syntax of the others that are selected. */
 export async function validateFiles(
@@ -31,7 +31,8 @@ export async function validateFiles(
     const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
     // Data without a schema may be larger than what is parsed here.
     if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
-    const verdict = inFolderTime(work, file, 'be validated', (msLeft) =>
+    const step = { file, doing: 'be validated', isQuick: isQuick(stored.bytes, compiled) };
+    const verdict = inFolderTime(work, step, (msLeft) =>
       validateFile(stored.bytes, file, compiled, limits, msLeft, work.documents.get(oid)),
     );
     if (verdict === null) return;

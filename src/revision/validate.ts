@@ -35,8 +35,12 @@ export function validateFile(
   limitMs: number,
   known?: Document,
 ): FileVerdict {
-  const isQuick = bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
-  return withinTimeUnless(isQuick, limitMs, () => validateNow(bytes, file, schemas, limits, known));
+  return withinTimeUnless(isQuick(bytes, schemas), limitMs, () => validateNow(bytes, file, schemas, limits, known));
+}
+
+/** Whether it needs no clock. */
+export function isQuick(bytes: Uint8Array, schemas: readonly CompiledSchema[]): boolean {
+  return bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
 }
 
 function validateNow(

@@ -32,6 +32,8 @@ export type PrepareTask = {
   /** Where a fleet repository's mirror stands. */
   mirrorDir: string;
   deadlineMs: number;
+  /** After it the thread is ended. */
+  limitMs?: number;
 };
 
 /** An error on its way between threads, where classes do not survive. */
@@ -82,6 +84,7 @@ async function fetchAndPrepare(task: PrepareTask): Promise<Prepared> {
     provenance: task.provenance,
     sourceName: task.sourceName,
     inquiries: task.inquiries && askThrough(task.inquiries),
+    msLeft: task.limitMs === undefined ? undefined : task.limitMs - (performance.now() - started),
   });
   return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
 }

@@ -13,11 +13,11 @@
  * | files or bundles too large, or many files only to be validated | the folder | `too_large` |
  * | LFS pointers | the folder | `lfs_pointer` |
  * | YAML aliases that multiply, nesting, `__proto__` | the folder | `syntax`, `too_deep` |
- * | patterns that backtrack without end, references that multiply, quadratic `uniqueItems` | the folder | `validation_timeout` (2 s in all) |
+ * | patterns that backtrack without end and need look-around or references back, references that multiply, quadratic `uniqueItems` | the folder | `validation_timeout` (2 s in all) |
  * | a schema that refers to itself without end | the folder | `schema_invalid` |
  * | `$ref` to another host or out of the repository | the folder | `schema_remote_ref`, `schema_missing` |
  * | `from`, `to`, `schema` that leave the folder | the folder | `manifest` |
- * | many folders that each use up their time | the source | `prepare_timeout`, the thread is ended |
+ * | many folders that each use up their time | the folders | `validation_timeout` (10 s in all for those that run out) |
  * | packs: zeros, deltas that expand, chains, sizes and counts that lie | the source | `git_too_large`, `git_object_invalid` |
  * | 10,000 branches; a list of refs without end | nobody; the source | asked for by prefix; `git_too_large` |
  *
@@ -147,13 +147,18 @@ const cases: Case[] = [
   files('deep YAML', 'too_deep', 'depth', 'a.yaml', { 'a.yaml': '['.repeat(10_000) }),
   files('a prototype in JSON', 'syntax', 'prototype', 'a.json', { 'a.json': '{"__proto__":{"polluted":true}}' }),
   files('a prototype in YAML', 'syntax', 'prototype', 'a.yaml', { 'a.yaml': '__proto__: { polluted: true }\n' }),
-  schema('a catastrophic pattern', 'validation_timeout', 'maxValidationMs', 'app.json', { properties: { name: { pattern: '^(a+)+$' } } }),
+  schema('a catastrophic pattern', 'validation_timeout', 'maxValidationMs', 'app.json', {
+    properties: { name: { pattern: '^(?=a)(a+)+$' } },
+  }),
+  schema('a pattern that is catastrophic for other engines', 'schema', 'pattern', 'app.json', {
+    properties: { name: { pattern: '^(a+)+$' } },
+  }),
   schema(
     'a catastrophic property pattern',
     'validation_timeout',
     'maxValidationMs',
     'app.json',
-    { patternProperties: { '^(a|a)*$': {} } },
+    { patternProperties: { '^(?!b)(a|a)*$': {} } },
     `{"${'a'.repeat(50)}!":1}`,
   ),
   schema('references that double', 'validation_timeout', 'maxValidationMs', 'app.json', {

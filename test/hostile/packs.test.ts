@@ -233,25 +233,31 @@ describe('refs', () => {
   });
 });
 
-test('a source whose folders each use up their time is ended with its thread, and the next source is prepared', async () => {
+test('a source whose folders each use up their time gets a verdict for each before its deadline', async () => {
   await using preparer = closing(openPreparer(1, 1_500));
   const wild = await hostileRepository(host, 'wild');
   const files = {
     'app.json': `{"name":"${'a'.repeat(60)}!"}`,
-    's.json': JSON.stringify({ properties: { name: { pattern: '^(a+)+$' } } }),
+    's.json': JSON.stringify({ properties: { name: { pattern: '^(?=a)(a+)+$' } } }),
     'bellwether.yaml': 'apiVersion: bellwether/v1\nkind: DeviceConfig\nvalidate:\n  - { files: app.json, schema: s.json }\n',
   };
+  const folders = Array.from({ length: 60 }, (_, n) => `w${n}`);
   const commit = await commitFleet(
     wild,
-    Object.fromEntries(await Promise.all(['a', 'b', 'c'].map(async (name) => [name, await wild.tree(files)]))),
+    Object.fromEntries(await Promise.all(folders.map(async (name) => [name, await wild.tree(files)]))),
   );
-  const task = taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 1_000 });
-  await expect(preparer.prepare(OWNER, task)).rejects.toMatchObject({
-    code: 'prepare_timeout',
-    message: expect.stringContaining(wild.url),
-  });
+  const { prepared } = await preparer.prepare(OWNER, taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 10_000 }));
+  expect(prepared.errors).toEqual([]);
+  expect(new Set(prepared.paths.map(({ errors }) => errors[0]?.code))).toEqual(new Set(['validation_timeout']));
+});
+
+test('a source that takes longer than its deadline is ended with its thread, and the next source is prepared', async () => {
+  await using late = closing(openPreparer(1, 0));
   const tame = await hostileRepository(host, 'tame');
   const good = await commitFleet(tame, { good: await tame.tree(GOOD) });
+  const ended = late.prepare(OWNER, taskOf(tame.url, good, join(dir, 'late'), { deadlineMs: 1 }));
+  await expect(ended).rejects.toMatchObject({ code: 'prepare_timeout', message: expect.stringContaining(tame.url) });
+  await using preparer = closing(openPreparer(1));
   const { prepared } = await preparer.prepare(OWNER, taskOf(tame.url, good, join(dir, 'tame')));
   expect(prepared.paths.map(({ path, verdict }) => [path, verdict])).toEqual([['devices/good', 'valid']]);
 });

@@ -14,7 +14,7 @@ test('in the running service a hostile folder blocks its own device, a hostile r
     fleet.entries([{ name: 'link', mode: '120000', oid: await fleet.write('blob', '/etc/passwd') }]),
     fleet.tree({
       ...good,
-      'schema.json': JSON.stringify({ properties: { host: { pattern: '^(a+)+$' } } }),
+      'schema.json': JSON.stringify({ properties: { host: { pattern: '^(?=a)(a+)+$' } } }),
       config: { 'app.json': `{"host":"${'a'.repeat(60)}!"}` },
     }),
   ]);

@@ -19,7 +19,11 @@ test('a folder may take as much longer as the machine is slower, up to five time
 });
 
 test('the other limits are what they are, and the machine is looked at now and then only', () => {
-  expect(limitsOfThisMachine(1e7, () => 4)).toEqual({ ...defaultRevisionLimits, maxValidationMs: 4 * usual });
+  expect(limitsOfThisMachine(1e7, () => 4)).toEqual({
+    ...defaultRevisionLimits,
+    maxValidationMs: 4 * usual,
+    maxCommitValidationMs: 4 * defaultRevisionLimits.maxCommitValidationMs,
+  });
   expect(limitsOfThisMachine(1e7 + 9_000, never).maxValidationMs).toBe(4 * usual);
 });
 

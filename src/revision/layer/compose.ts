@@ -42,7 +42,7 @@ export async function compose(work: Work, fleet: FleetContext, own: ListedFiles)
     const file = await assemble(work, fleet, name, parts, scope);
     if (file !== null) files.push(file);
     // The rest would only say the same.
-    if (work.validationMs > work.context.limits.maxValidationMs) break;
+    if (work.time.isOver) break;
   }
   work.dependsOnDevice ||= uses.size > 0;
   await refuseDifferent(work, fleet, bound, uses);
@@ -140,7 +140,7 @@ function mergePart({ work, target }: Merging, parts: readonly Part[], below: Mer
   const isQuick = below.result.text.length + document.text.length <= MAX_QUICK_BYTES;
   const mergeNow = () => mergeDocuments(below.result, document, target.syntax, limits);
   try {
-    return inFolderTime(work, target.file, 'be merged', (msLeft) => withinTimeUnless(isQuick, msLeft, mergeNow));
+    return inFolderTime(work, { file: target.file, doing: 'be merged', isQuick }, (msLeft) => withinTimeUnless(isQuick, msLeft, mergeNow));
   } catch (error) {
     if (!(error instanceof MergeFault)) throw error;
     work.errors.push(mergeError(error, parts, [...below.documents, document], target));

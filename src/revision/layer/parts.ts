@@ -39,9 +39,8 @@ async function parsePart(
     work.errors.push(refusal(part, file, { code: 'too_large', rule: 'maxDocumentBytes', limit: maxDocumentBytes, detail }));
     return null;
   }
-  return inFolderTime(work, part.file, 'be merged', () =>
-    onceWithin(bytes, limits.maxValidationMs, () => parseDocument(bytes, syntax, limits)),
-  );
+  const step = { file: part.file, doing: 'be merged', isQuick: bytes.length <= MAX_QUICK_BYTES };
+  return inFolderTime(work, step, (msLeft) => onceWithin(work, step.isQuick, msLeft, () => parseDocument(bytes, syntax, limits)));
 }
 
 function accepted(work: Work, part: Part, { file }: Target, read: ReadDocument): Document | null {
@@ -72,7 +71,7 @@ function accepted(work: Work, part: Part, { file }: Target, read: ReadDocument):
 
 /** The text that a template gives for the device; null after an error. @param file what it becomes, see `Target` */
 export async function renderPart(work: Work, fleet: FleetContext, part: Part, file: string, scope: Scope): Promise<Uint8Array | null> {
-  const { maxTemplateBytes, maxTemplateChars, maxValidationMs } = work.context.limits;
+  const { maxTemplateBytes, maxTemplateChars } = work.context.limits;
   const refuse = (fault: Fault): null => {
     work.errors.push(refusal(part, file, fault));
     return null;
@@ -81,15 +80,16 @@ export async function renderPart(work: Work, fleet: FleetContext, part: Part, fi
   if (stored === null) return null;
   const text = decodeText(stored.bytes);
   if (text === null) return refuse({ code: 'syntax', rule: 'utf8', detail: 'is not UTF-8 text' });
-  const read = (): ReadTemplate => onceWithin(stored.bytes, maxValidationMs, () => parseTemplate(text));
-  const template = fleet.templates.get(part.oid) ?? inFolderTime(work, part.file, 'be rendered', read);
+  const step = { file: part.file, doing: 'be rendered', isQuick: stored.bytes.length <= MAX_QUICK_BYTES };
+  const read = (msLeft: number): ReadTemplate => onceWithin(work, step.isQuick, msLeft, () => parseTemplate(text));
+  const template = fleet.templates.get(part.oid) ?? inFolderTime(work, step, read);
   if (template === null) return null;
   fleet.templates.set(part.oid, template);
   if (template === 'timeout') return refuse(tooSlow(work));
   if (!template.ok) return refuse({ code: 'template', ...template.fault });
   scope.used.set(part.oid, template);
   const render = (msLeft: number) => renderTemplate(template.nodes, scope.names, { maxChars: maxTemplateChars, maxMs: msLeft });
-  const rendered = inFolderTime(work, part.file, 'be rendered', render);
+  const rendered = inFolderTime(work, { ...step, isQuick: false }, render);
   if (rendered === null) return null;
   if (rendered.ok) return Buffer.from(rendered.text);
   const { variable, ...fault } = rendered.fault;
@@ -104,16 +104,19 @@ function refusal(part: Part, rendered: string, fault: Fault) {
 }
 
 function tooSlow({ context: { limits } }: Work): Fault {
-  const limit = limits.maxValidationMs;
+  const limit = limits.maxValidationMs * SHARED_PART;
   return { code: 'validation_timeout', rule: 'maxValidationMs', limit, detail: `takes longer than ${limit} ms to be read` };
 }
 
-/** A shared file that takes too long does so once, not again for each device. */
-function onceWithin<T>(bytes: Uint8Array, limitMs: number, parse: () => T): T | 'timeout' {
+/** A shared file that takes longer than this part of a folder's time is refused for all. */
+const SHARED_PART = 1 / 2;
+
+/** A shared file that takes too long does so once, not again for each device. @throws TookTooLong where the folder had less time for it */
+function onceWithin<T>({ context }: Work, isQuick: boolean, msLeft: number, parse: () => T): T | 'timeout' {
   try {
-    return withinTimeUnless(bytes.length <= MAX_QUICK_BYTES, limitMs, parse);
+    return withinTimeUnless(isQuick, msLeft, parse);
   } catch (error) {
-    if (!(error instanceof TookTooLong)) throw error;
+    if (!(error instanceof TookTooLong) || msLeft < context.limits.maxValidationMs * SHARED_PART) throw error;
     return 'timeout';
   }
 }

@@ -1,6 +1,7 @@
 import { isProblem } from '../../git/problems.ts';
 import { sha256Hex } from '../../wire/bundle.ts';
 import { segmentFault } from '../../wire/path.ts';
+import type { CommitTime, OwnTime } from '../commit-time.ts';
 import { configError, documentError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
 import { isRecord, syntaxOf, toPointer } from '../document/document.ts';
@@ -9,12 +10,13 @@ import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ObjectCache } from '../object-cache.ts';
 import type { ConfigError } from '../revision.ts';
-import { withinTime } from '../time-limit.ts';
+import { MAX_QUICK_BYTES, withinTimeUnless } from '../time-limit.ts';
 import type { BuiltinSchemas } from './builtin.ts';
 import type { Draft } from './dialect.ts';
 import { DEFAULT_DRAFT, DRAFTS } from './dialect.ts';
 import type { LinkedSchema, Reference, Targets } from './link.ts';
 import { Linker, placesOf } from './link.ts';
+import { mayTakeLong } from './may-take-long.ts';
 import type { SchemaNode } from './resources.ts';
 import { decoded, fileUri, REPOSITORY, Resources } from './resources.ts';
 
@@ -33,7 +35,13 @@ export type SchemaLoad = {
   lineOf(file: string, path: readonly string[]): number | undefined;
 };
 
-export type SchemaPlaces = { objects: ObjectCache; rootTreeOid: string; builtins: BuiltinSchemas; limits: RevisionLimits };
+export type SchemaPlaces = {
+  objects: ObjectCache;
+  rootTreeOid: string;
+  builtins: BuiltinSchemas;
+  limits: RevisionLimits;
+  time: CommitTime;
+};
 
 /** Schemas nest twice per level of what they describe. */
 const SCHEMA_DEPTH_FACTOR = 2;
@@ -44,8 +52,8 @@ const BUILTIN = 'builtin:';
  * @param paths takes the repository paths that are read or looked for in vain
  * @throws TookTooLong
  */
-export async function loadSchema(places: SchemaPlaces, name: string, paths: string[]): Promise<SchemaLoad> {
-  const load = new Loading(places, paths);
+export async function loadSchema(places: SchemaPlaces, name: string, paths: string[], time: OwnTime): Promise<SchemaLoad> {
+  const load = new Loading(places, paths, time);
   const root = await load.add(name, DEFAULT_DRAFT);
   if (root === 'missing') load.refuse('schema_missing', name, 'schema', 'is not there, but is needed as a schema');
   const closure = root === 'missing' || root === null ? null : await load.link(root);
@@ -70,14 +78,16 @@ class Loading {
   readonly documents = new Map<string, Document>();
   #places: SchemaPlaces;
   #paths: string[];
+  #time: OwnTime;
   #resources = new Resources();
   /** By name; null for a file with an error of its own. */
   #files = new Map<string, { node: SchemaNode; sha256: string } | 'missing' | null>();
   #targets = new Map<SchemaNode, Targets>();
 
-  constructor(places: SchemaPlaces, paths: string[]) {
+  constructor(places: SchemaPlaces, paths: string[], time: OwnTime) {
     this.#places = places;
     this.#paths = paths;
+    this.#time = time;
   }
 
   refuse(code: string, file: string, rule: string, detail: string): null {
@@ -119,14 +129,18 @@ class Loading {
     for (const { source, path, uri } of this.#resources.unknownDialects) this.errors.push(this.#unknownDialect(source.name, path, uri));
     for (const { source, path, name } of this.#resources.clashes) this.errors.push(this.#clash(source.name, path, name));
     if (this.errors.length > 0) return null;
-    const isBuiltin = [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
     const { nodes, roots } = this.#resources;
-    return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin };
+    return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin: this.#isBuiltin() };
+  }
+
+  #isBuiltin(): boolean {
+    return [...this.#files.keys()].every((name) => name.startsWith(BUILTIN));
   }
 
   /** @throws TookTooLong for references that lead to ever more places */
   #advance(linker: Linker): readonly Reference[] {
-    return withinTime(this.#places.limits.maxValidationMs, () => linker.advance());
+    const isQuick = this.#isBuiltin() || !mayTakeLong([...this.documents.values()].map(({ value }) => value));
+    return this.#time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, () => linker.advance()));
   }
 
   #parse(name: string, bytes: Uint8Array | 'irregular' | 'too_large'): unknown {
@@ -134,7 +148,9 @@ class Loading {
     if (bytes === 'irregular') return this.refuse('path', name, 'symlink', 'is a link, must be a file');
     if (bytes === 'too_large') return this.refuse('too_large', name, 'maxBytes', `has more than ${limits.maxSchemaBytes} bytes`);
     const maxDocumentDepth = limits.maxDocumentDepth * SCHEMA_DEPTH_FACTOR;
-    const parsed = parseDocument(bytes, syntaxOf(name) ?? 'json', { ...limits, maxDocumentDepth });
+    const parse = () => parseDocument(bytes, syntaxOf(name) ?? 'json', { ...limits, maxDocumentDepth });
+    const isQuick = name.startsWith(BUILTIN) || bytes.length <= MAX_QUICK_BYTES;
+    const parsed = this.#time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, parse));
     if (!parsed.ok) {
       this.errors.push(documentError(name, parsed.fault));
       return null;

@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
 import { isRecord, toPointer } from '../document/document.ts';
-import { jsonText } from '../document/exact.ts';
 import { buildCheck } from './check/build.ts';
 import { compilePattern } from './check/pattern.ts';
 import type { Check, Findings, SchemaFault } from './check/visit.ts';
@@ -10,6 +9,7 @@ import type { Draft } from './dialect.ts';
 import { DRAFTS, draftUri, isPlainReference } from './dialect.ts';
 import type { LinkedSchema } from './link.ts';
 import { Linker } from './link.ts';
+import { mayTakeLong } from './may-take-long.ts';
 import { metaschemaOf } from './metaschemas.ts';
 import type { SchemaNode } from './resources.ts';
 import { Resources } from './resources.ts';
@@ -127,13 +127,8 @@ function ownFaults({ value, path, resource }: SchemaNode): FaultInSchema[] {
   return [...faults, ...wrong];
 }
 
-/** Without these keywords the time is that of the schema's size times the value's. */
-const SLOW_KEYWORDS = /"(?:pattern|patternProperties|\$ref|\$dynamicRef|\$recursiveRef)":/;
-const MAX_QUICK_CHARS = 16 * 1024;
-
-function mayBeSlow({ nodes, isBuiltin }: SchemaClosure): boolean {
+/** Whether it is to be compiled and used within a time limit. */
+export function mayBeSlow({ nodes, isBuiltin }: SchemaClosure): boolean {
   if (isBuiltin) return false;
-  const sources = new Set(nodes.map(({ resource }) => resource.source));
-  const text = jsonText([...sources].map(({ value }) => value));
-  return text.length > MAX_QUICK_CHARS || SLOW_KEYWORDS.test(text);
+  return mayTakeLong([...new Set(nodes.map(({ resource }) => resource.source))].map(({ value }) => value));
 }

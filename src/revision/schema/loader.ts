@@ -1,13 +1,14 @@
-import { configError, validationTimeout } from '../config-error.ts';
+import { OwnTime } from '../commit-time.ts';
+import { configError } from '../config-error.ts';
 import { toPointer } from '../document/document.ts';
 import { jsonText } from '../document/exact.ts';
 import type { ConfigError } from '../revision.ts';
-import { TookTooLong, withinTime } from '../time-limit.ts';
+import { TookTooLong, withinTimeUnless } from '../time-limit.ts';
 import type { SchemaFault } from './check/visit.ts';
 import type { SchemaLoad, SchemaPlaces } from './closure.ts';
 import { findFile, loadSchema } from './closure.ts';
 import type { CompiledSchema, FaultInSchema } from './compile.ts';
-import { compileSchema } from './compile.ts';
+import { compileSchema, mayBeSlow } from './compile.ts';
 import { shareable, wordingOf } from './wording.ts';
 
 export type FoundSchema = {
@@ -49,17 +50,18 @@ export function schemaLoader(places: SchemaPlaces): SchemaLoader {
 
 async function loadAndCompile(places: SchemaPlaces, name: string): Promise<FoundSchema> {
   const dependencies: string[] = [];
-  const { maxValidationMs } = places.limits;
+  const time = new OwnTime(places.time, name);
   try {
-    const load = await loadSchema(places, name, dependencies);
+    const load = await loadSchema(places, name, dependencies, time);
     const { closure, errors } = load;
     if (closure === null) return { schema: null, errors, dependencies };
-    const compilation = withinTime(maxValidationMs, () => compileSchema(closure));
+    const isQuick = !mayBeSlow(closure);
+    const compilation = time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, () => compileSchema(closure)));
     if (compilation.ok) return { schema: compilation.schema, errors, dependencies };
     return { schema: null, errors: onePerPlace(compilation.faults.map((fault) => faultError(fault, load))), dependencies };
   } catch (error) {
     if (error instanceof TookTooLong)
-      return { schema: null, errors: [validationTimeout(name, maxValidationMs, 'be compiled')], dependencies };
+      return { schema: null, errors: [time.error(name, 'be compiled')], dependencies: [...dependencies, ...time.others()] };
     // The end of the stack, or a text that is too long.
     if (!(error instanceof RangeError)) throw error;
     const detail = `is too complex for a schema: ${error.message}`;

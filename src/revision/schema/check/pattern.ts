@@ -1,21 +1,25 @@
+import { linearly } from './pattern-linear.ts';
+import { type Token, tokensOf } from './pattern-tokens.ts';
+
 export type Pattern = { test(text: string): boolean };
 
 export type PatternResult = { ok: true; pattern: Pattern } | { ok: false; detail: string };
 
 /**
  * The one place where patterns of schemas are compiled. The dialect is ECMA-262 with the `u` flag, as JSON Schema asks. Escapes and brackets
- * that are idle but mean one thing in every dialect are accepted; what other dialects mean otherwise is refused rather than misread.
+ * that are idle but mean one thing in every dialect are accepted; what other dialects mean otherwise is refused rather than misread. A pattern that may
+ * backtrack is run by an engine of linear time where that one reads it the same.
  */
 export function compilePattern(source: string): PatternResult {
   const foreign = foreignPart(source);
   if (foreign !== null) return { ok: false, detail: foreign };
   try {
-    return { ok: true, pattern: new RegExp(source, 'u') };
+    return { ok: true, pattern: linearly(new RegExp(source, 'u')) };
   } catch (error) {
     const plain = withoutIdleParts(source);
     if (plain === null) return { ok: false, detail: AMBIGUOUS_CLASS };
     const pattern = plain === source ? null : tryCompile(plain);
-    return pattern === null ? { ok: false, detail: reasonOf(error) } : { ok: true, pattern };
+    return pattern === null ? { ok: false, detail: reasonOf(error) } : { ok: true, pattern: linearly(pattern) };
   }
 }
 
@@ -31,30 +35,6 @@ function tryCompile(source: string): RegExp | null {
 function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return `is not a regular expression of ECMA-262: ${message.replace(/^Invalid regular expression: .*\/[a-z]*: /s, '').toLowerCase()}`;
-}
-
-type Token = { text: string; kind: 'escape' | 'open' | 'close' | 'char'; inClass: boolean; at: number };
-
-/** Escapes, the brackets of character classes and single characters, in their order. */
-function* tokensOf(source: string): Generator<Token> {
-  let inClass = false;
-  for (let at = 0; at < source.length; ) {
-    const character = String.fromCodePoint(source.codePointAt(at) ?? 0);
-    const next = source.codePointAt(at + 1);
-    const isEscape = character === '\\' && next !== undefined;
-    const text = isEscape ? escapeAt(source, at) : character;
-    const kind = isEscape ? 'escape' : text === '[' && !inClass ? 'open' : text === ']' && inClass ? 'close' : 'char';
-    yield { text, kind, inClass, at };
-    if (kind === 'open') inClass = true;
-    if (kind === 'close') inClass = false;
-    at += text.length;
-  }
-}
-
-function escapeAt(source: string, at: number): string {
-  const long = /\\(?:[pP]\{[^}]*\}|u\{[^}]*\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|c[A-Za-z]|k<[^>]*>|\d+)/uy;
-  long.lastIndex = at;
-  return long.exec(source)?.[0] ?? `\\${String.fromCodePoint(source.codePointAt(at + 1) ?? 0)}`;
 }
 
 /** Letters that Perl, PCRE, Python or Oniguruma give a meaning after a backslash, and ECMA-262 does not. */

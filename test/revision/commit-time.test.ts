@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { CommitTime, OwnTime } from '../../src/revision/commit-time.ts';
+import { defaultRevisionLimits } from '../../src/revision/limits.ts';
+import { prepareRevision } from '../../src/revision/prepare.ts';
+import type { PreparedPath, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
+import { TookTooLong } from '../../src/revision/time-limit.ts';
+import { FLEET } from '../support/hostile.ts';
+import { type Files, MemorySource } from './memory-source.ts';
+
+const MANIFEST = 'apiVersion: bellwether/v1\nkind: DeviceConfig\nvalidate:\n  - { files: app.json, schema: s.json }\n';
+const limits = { ...defaultRevisionLimits, maxValidationMs: 400, maxCommitValidationMs: 1_200 };
+const source = new MemorySource();
+
+/** A look-ahead keeps the pattern from an engine of linear time. */
+function wild(folder: string, pattern = '^(?=a)(a+)+$'): Files {
+  return {
+    [`${folder}/app.json`]: `{"name":"${'a'.repeat(60)}!"}`,
+    [`${folder}/s.json`]: JSON.stringify({ properties: { name: { pattern } } }),
+    [`${folder}/bellwether.yaml`]: MANIFEST,
+  };
+}
+
+function prepare(files: Files, previous: PreviousRevision = null, changes = {}): Promise<PreparedRevision> {
+  const commit = source.commit({ 'fleet.yaml': FLEET, ...files });
+  return prepareRevision(source, { commit, layout: 'fleet', previous, limits, ...changes });
+}
+
+function pathNamed({ paths }: PreparedRevision, path: string): PreparedPath {
+  const found = paths.find((candidate) => candidate.path === path);
+  if (found === undefined) throw new Error(`Cannot find "${path}" among ${paths.length} paths`);
+  return found;
+}
+
+function nested(of: (name: string) => Files, count: number): Files {
+  return Object.assign({}, ...Array.from({ length: count }, (_, n) => of(`devices/w${String(n).padStart(3, '0')}`)));
+}
+
+const rulesOf = ({ paths }: PreparedRevision) => paths.map(({ path, verdict, errors }) => [path, errors[0]?.rule ?? verdict]);
+
+describe('of a commit with sixty folders that run out of time', () => {
+  const slow = { ...wild('devices/z-slow'), 'devices/z-slow/app.json': '{"name":"aaa"}' };
+  const files = { ...nested((name) => wild(name), 60), 'devices/z-plain/app.json': '{"vlan":1}', ...slow };
+
+  test('the first take their time, the next ever less, the others none, and who needs no clock is valid', async () => {
+    const revision = await prepare(files);
+    expect(revision.errors).toEqual([]);
+    const rules = rulesOf(revision);
+    expect(rules.slice(0, 2).map(([, rule]) => rule)).toEqual(['maxValidationMs', 'maxValidationMs']);
+    expect(rules.slice(40, 60).every(([, rule]) => rule === 'maxCommitValidationMs')).toBe(true);
+    expect(rules.at(60)).toEqual(['devices/z-plain', 'valid']);
+    const [first] = pathNamed(revision, 'devices/w000').errors;
+    expect(first?.message).toContain('takes longer than 400 ms to be validated');
+    const [late] = pathNamed(revision, 'devices/z-slow').errors;
+    expect(late).toMatchObject({ code: 'validation_timeout', file: 'devices/z-slow/s.json' });
+    expect(late?.message).toMatch(
+      /cannot be compiled: the commit's time for validation was used up by devices\/w000.*, devices\/w.* and \d+ more$/,
+    );
+  });
+
+  test('one that only waited for the others is read again when these are mended', async () => {
+    const first = await prepare(files);
+    const { dependencies } = pathNamed(first, 'devices/z-slow');
+    expect(dependencies).toContain('devices/w000');
+    const mended = { ...slow, ...nested((name) => ({ ...wild(name), [`${name}/app.json`]: '{"name":"aaa"}' }), 10) };
+    const previous = { commit: first.commit.oid, dependencies };
+    const inquiries = { dependents: () => Promise.resolve(['devices/z-slow']), devicesOf: () => Promise.resolve(new Map()) };
+    const second = await prepare(mended, previous, { inquiries });
+    expect(second.extent).toBe('incremental');
+    expect(pathNamed(second, 'devices/z-slow').verdict).toBe('valid');
+    const gone = await prepare({ ...slow, 'devices/z-plain/app.json': '{"vlan":1}' }, previous, { inquiries });
+    expect(rulesOf(gone)).toEqual([['devices/z-slow', 'valid']]);
+  });
+});
+
+test('schemas that take long to be compiled, and manifests that take long to be read, spend the same time', async () => {
+  const doubling: Record<string, unknown> = { d: { anyOf: [{ type: 'object' }] } };
+  for (let n = 0; n < 4_000; n++) doubling[`d${n}`] = { $ref: '#/$defs/d', minimum: 'x' };
+  const large = `# ${'x'.repeat(20_000)}\n`;
+  const heavy = (name: string): Files => ({
+    [`${name}/app.json`]: '{}',
+    [`${name}/s.json`]: JSON.stringify({ $defs: doubling }),
+    [`${name}/bellwether.yaml`]: MANIFEST + large,
+  });
+  const revision = await prepare(nested(heavy, 60), null, { limits: { ...limits, maxValidationMs: 20, maxCommitValidationMs: 100 } });
+  const rules = rulesOf(revision).map(([, rule]) => rule);
+  expect(new Set(rules.slice(40))).toEqual(new Set(['maxCommitValidationMs']));
+});
+
+test('what is left until the deadline of the commit bounds the time', async () => {
+  const revision = await prepare(
+    nested((name) => wild(name), 40),
+    null,
+    { limits: defaultRevisionLimits, msLeft: 400 },
+  );
+  expect(rulesOf(revision).at(-1)).toEqual(['devices/w039', 'maxCommitValidationMs']);
+});
+
+test('a slice is the share of what is left, a folder that comes near its limit spends too, and a quick step needs nothing', () => {
+  const time = new CommitTime({ ...limits, maxValidationMs: 200, maxCommitValidationMs: 300 });
+  expect(time.sliceMs()).toBe(100);
+  time.spend('devices/a', 150);
+  time.spend('devices/b', 1);
+  expect(time.sliceMs()).toBeCloseTo(149 / 3);
+  expect(time.spenders()).toEqual(['devices/a']);
+  const own = new OwnTime(time, 'devices/c');
+  own.run(false, (msLeft) => busy(0.6 * msLeft));
+  expect(time.spenders()).toEqual(['devices/a', 'devices/c']);
+  time.spend('devices/d', 149);
+  expect(time.sliceMs()).toBe(0);
+  expect(() => own.run(false, () => 7)).toThrow(TookTooLong);
+  expect(own.error('f.json', 'be validated').message).toContain('used up by devices/a, devices/d');
+  expect(own.run(true, () => 7)).toBe(7);
+});
+
+function busy(ms: number): void {
+  const started = performance.now();
+  while (performance.now() - started < ms);
+}
