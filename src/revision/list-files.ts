@@ -22,6 +22,8 @@ export type FileFault = {
 export type ListedFiles = { files: TreeFile[]; faults: FileFault[]; errors: ConfigError[] };
 
 /** No honest client of Git writes such names: they are errors wherever they stand. */
+/** A name that leads out of its folder, with either separator. */
+const CLIMBS = /(?:^|[\\/])\.\.(?:[\\/]|$)/;
 const HOSTILE: ReadonlySet<TreeRule> = new Set(['empty_name', 'dot_name', 'git_name', 'duplicate']);
 
 /** The files of a folder of the repository, and everything in it that must not reach a device. */
@@ -33,7 +35,7 @@ export async function listFiles(
   const { maxListedFiles, maxTreeDepth } = limits;
   try {
     const listing = await listTree(objects, treeOid, { maxEntries: maxListedFiles, maxDepth: maxTreeDepth }, path);
-    const hostile = listing.faults.filter(({ rule }) => HOSTILE.has(rule));
+    const hostile = listing.faults.filter(({ rule, path: at }) => HOSTILE.has(rule) || (rule === 'separator' && CLIMBS.test(at)));
     if (hostile.length > 0) return refused(...hostile.map(faultError));
     return { ...judged(listing, path === '' ? 0 : path.length + 1), errors: [] };
   } catch (error) {
