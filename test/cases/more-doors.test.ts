@@ -116,6 +116,10 @@ describe('lists of devices as spreadsheets write them', () => {
     await expect(read('id,name\rt-1,x\r')).rejects.toThrow(/end in a carriage return alone/);
   });
 
+  test('one line of a megabyte is read in linear time', async () => {
+    await expect(read('0'.repeat(2 ** 20), 'csv', 2 ** 16)).rejects.toThrow(/Cannot import the column/);
+  });
+
   test('JSON lines with a byte order mark and CRLF, and a list in their place', async () => {
     expect(devices(await read('\ufeff{"id":"t-1"}\r\n{"id":"t-2"}\r\n', 'lines'))).toEqual([
       ['t-1', 't-1', {}],
