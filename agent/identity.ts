@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
+import { sha256Hex } from '../src/wire/bundle.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 import { tokenText } from '../src/wire/secret-text.ts';
 import { pauseMs } from './backoff.ts';
@@ -20,6 +21,11 @@ const Identity = z.object({
   apiKey: tokenText({ min: 1, max: 200 }),
   signingKeys: z.array(PublicKeyJwk).min(1),
 });
+
+/** Tells a device's key from another one without being it. */
+export function keyMark({ apiKey }: Pick<Identity, 'apiKey'>): string {
+  return sha256Hex(apiKey).slice(0, 16);
+}
 
 export type IdentityContext = { config: AgentConfig; server: AgentServer; log: Log; fault: Fault };
 

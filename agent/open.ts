@@ -6,13 +6,13 @@ import { backoffMs } from './backoff.ts';
 import { settleInterruptedCommands } from './commands.ts';
 import type { Agent } from './context.ts';
 import { describeDiskTrouble, isDiskTrouble } from './disk-trouble.ts';
-import { becomeIdentity, type IdentityContext, readIdentity } from './identity.ts';
+import { becomeIdentity, type Identity, type IdentityContext, keyMark, readIdentity } from './identity.ts';
 import { openOutbox } from './outbox.ts';
 import { readManifest, runningDigest } from './release.ts';
 import { reportNotices } from './reports.ts';
 import type { Root } from './root.ts';
 import { createBell, createTurn, pause } from './signals.ts';
-import { openJournal } from './state.ts';
+import { type Journal, openJournal } from './state.ts';
 import { createDeviceClock, systemClock } from './time.ts';
 
 /**
@@ -45,6 +45,7 @@ export async function openAgent(context: IdentityContext, root: Root, signal: Ab
   const outbox = await openOutbox(root.outbox, (reports, fresh, stop) => server.report(identity, reports, fresh, stop), log, fault);
   try {
     const journal = await openJournal(root, outbox, fault);
+    await countAnew(journal, identity);
     const clock = createDeviceClock(systemClock);
     const agent: Agent = {
       ...{ config, root, identity, server, journal, outbox, clock, system: systemClock, log, fault },
@@ -62,6 +63,17 @@ export async function openAgent(context: IdentityContext, root: Root, signal: Ab
     await outbox.close();
     throw error;
   }
+}
+
+/**
+ * Under a new key the device may be another one to the service, whose sequence begins anew. What was issued before the last state that was
+ * accepted stays refused: see `refuseOlder`.
+ */
+async function countAnew(journal: Journal, identity: Identity): Promise<void> {
+  const { acceptedUnder } = journal.state;
+  const mark = keyMark(identity);
+  if (acceptedUnder === null || acceptedUnder === mark) return;
+  await journal.write(() => ({ sequence: -1, sequenceDigest: null, acceptedUnder: mark }));
 }
 
 /** After the state was lost: what `current` holds is what a failure of the next bundle goes back to. */

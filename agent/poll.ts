@@ -4,6 +4,7 @@ import { pauseMs } from './backoff.ts';
 import type { Agent } from './context.ts';
 import { stage } from './delivery.ts';
 import { verifyDesired } from './desired.ts';
+import { keyMark } from './identity.ts';
 import { quarantineUnder } from './plan.ts';
 import { logReport, reportDiskTrouble } from './reports.ts';
 import type { DesiredAnswer } from './server.ts';
@@ -72,6 +73,7 @@ async function accept(agent: Agent, jws: string): Promise<DesiredState> {
   const change = {
     sequence: desired.sequence,
     sequenceDigest: desired.bundle?.digest ?? null,
+    acceptedUnder: keyMark(identity),
     issuedAt: desired.issuedAt,
     driftPolicy: desired.driftPolicy,
     quarantined: quarantineUnder(desired, journal.state.quarantined),
@@ -97,8 +99,14 @@ async function rest(agent: Agent, tookMs: number, askedMs: number, isNew: boolea
   if (restMs > 0) await agent.pollNow.wait(signal, restMs);
 }
 
+/** The device was deleted, or its key was replaced. */
+const UNKNOWN_KEY = 401;
+const UNKNOWN_KEY_ADVICE =
+  'the service does not know this key: start the agent with --device-id and --api-key of a new key, or remove identity.json and start it with --enroll';
+
 async function tell(agent: Agent, error: unknown, failures: number, jws: string): Promise<void> {
-  const message = messageOf(error);
+  const isUnknown = error instanceof Problem && error.status === UNKNOWN_KEY;
+  const message = isUnknown ? `${messageOf(error)}; ${UNKNOWN_KEY_ADVICE}` : messageOf(error);
   agent.log('warn', 'polling failed', { error: message, code: error instanceof Problem ? error.code : undefined });
   const refused = error instanceof Problem && error.code.startsWith('desired_');
   // Once per run of failures: a server that sends the same wrong state for days does not need to hear of it every minute.

@@ -52,6 +52,8 @@ export const AgentState = z.object({
   /** Highest sequence ever accepted, and its bundle. */
   sequence: z.number().int().default(-1),
   sequenceDigest: Digest.nullable().default(null),
+  /** Which key the agent had then: a device that is registered anew has a new key and counts from the beginning. */
+  acceptedUnder: z.string().nullable().default(null),
   issuedAt: z.string().nullable().default(null),
   driftPolicy: DriftPolicy.default('report'),
   /** The last good bundle; null: nothing was ever applied. */

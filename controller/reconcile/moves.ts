@@ -1,6 +1,6 @@
 import { auditEachDevice } from '../../src/audit/store.ts';
 import type { Unit } from '../../src/db/transact.ts';
-import { followFolders, nameOf } from '../../src/device/folders.ts';
+import { foldedName, followFolders } from '../../src/device/folders.ts';
 import { devicesIn, foldersNamed, moveDevices, strandedDevices } from '../../src/device/folders-store.ts';
 import { lockDevices } from '../../src/device/store.ts';
 import type { Source } from '../../src/source/source.ts';
@@ -22,7 +22,7 @@ export async function followMoves(
   const owner = { organizationId, sourceId };
   const stranded = await strandedDevices(unit.tx, owner);
   if (stranded.length === 0) return [];
-  const candidates = await foldersNamed(unit.tx, owner, [...new Set(stranded.map(({ path }) => nameOf(path)))]);
+  const candidates = await foldersNamed(unit.tx, owner, [...new Set(stranded.map(({ path }) => foldedName(path)))]);
   const moves = followFolders(stranded, candidates);
   if (moves.length > 0) {
     await lockDevices(
@@ -41,7 +41,7 @@ export async function followMoves(
       unit.emit({ organizationId, type: 'device.moved', subject: `device:${id}`, data: { ...detail, commit } });
   }
   for (const { id, path } of await devicesIn(unit.tx, owner, changed.gone)) {
-    const found = candidates.filter((candidate) => nameOf(candidate.path) === nameOf(path)).map((candidate) => candidate.path);
+    const found = candidates.filter((candidate) => foldedName(candidate.path) === foldedName(path)).map((candidate) => candidate.path);
     const detail = found.length === 0 ? `"${path}" is gone` : `"${path}" is gone; folders of its name: ${found.slice(0, 5).join(', ')}`;
     const data = { sourceId, path, folders: found.slice(0, 5), commit, detail };
     unit.emit({ organizationId, type: 'device.folder_gone', subject: `device:${id}`, data });

@@ -12,6 +12,8 @@ export type CommittedFiles = {
   files: ReadonlySet<string>;
   /** Repositories inside, submodules too: Git commits their id alone. */
   repositories: ReadonlySet<string>;
+  /** Files that Git commits in another form, by the filter of their `.gitattributes` that this machine runs: `lfs`, `git-crypt`. */
+  filtered: ReadonlyMap<string, string>;
 };
 
 const MAX_LIST_BYTES = 512 * 1024 * 1024;
@@ -37,7 +39,7 @@ async function askGit(root: string, env: Env | undefined): Promise<CommittedFile
     const inner = all.filter((path) => path.endsWith('/')).map((path) => path.slice(0, -1));
     const repositories = new Set([...links, ...inner]);
     const files = new Set(all.filter((path) => !path.endsWith('/') && !repositories.has(path)));
-    return files.size === 0 ? undefined : { files, repositories };
+    return files.size === 0 ? undefined : { files, repositories, filtered: await filtersOf([...files], options) };
   } catch {
     return undefined;
   }
@@ -65,7 +67,34 @@ async function walk(root: string): Promise<CommittedFiles> {
     }
   };
   await visit('', []);
-  return { files, repositories: new Set() };
+  return { files, repositories: new Set(), filtered: new Map() };
+}
+
+type GitOptions = { cwd: string; env: Env | undefined; maxBuffer: number };
+
+/** Without a program for its filter, Git commits a file as it is. */
+async function filtersOf(files: readonly string[], options: GitOptions): Promise<Map<string, string>> {
+  const configured = await gitOutput(['config', '--get-regexp', '--name-only', '^filter\\..*\\.(clean|process)$'], '', options);
+  const runs = new Set(configured.split('\n').map((name) => name.replace(/^filter\.|\.(?:clean|process)$/g, '')));
+  const filtered = new Map<string, string>();
+  if (configured === '') return filtered;
+  // Three fields for each file: path, attribute, value.
+  const fields = (await gitOutput(['check-attr', '-z', '--stdin', 'filter'], files.map((file) => `${file}\0`).join(''), options)).split(
+    '\0',
+  );
+  for (let at = 0; at + 2 < fields.length; at += 3) {
+    const [file = '', , filter = ''] = fields.slice(at, at + 3);
+    if (runs.has(filter)) filtered.set(file, filter);
+  }
+  return filtered;
+}
+
+/** '' where the command finds nothing, which `git config` ends with 1. */
+function gitOutput(args: readonly string[], input: string, options: GitOptions): Promise<string> {
+  return new Promise((resolve) => {
+    const child = execFile('git', args, options, (error, stdout) => resolve(error ? '' : stdout));
+    child.stdin?.on('error', () => undefined).end(input);
+  });
 }
 
 /** The innermost file that has a rule for the path decides. */

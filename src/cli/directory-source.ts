@@ -2,6 +2,8 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectSource, TreeEntry } from '../git/object-source.ts';
 import { gitProblem } from '../git/problems.ts';
+import { standInError } from '../revision/stand-in.ts';
+import { sha256Hex } from '../wire/bundle.ts';
 import type { CommittedFiles } from './committed-files.ts';
 
 export const DIRECTORY_COMMIT = 'working-tree';
@@ -33,9 +35,17 @@ export function directorySource(root: string, committed: CommittedFiles): Object
       const path = pathOf(oid, 'blob:');
       const { size } = await lstat(join(root, path));
       if (size > maxBytes) throw gitProblem('git_too_large', `Cannot read "${path}": it has ${size} bytes, must have <= ${maxBytes}`);
-      return await readFile(join(root, path));
+      return asCommitted(await readFile(join(root, path)), committed.filtered.get(path));
     },
   };
+}
+
+/** What Git commits in place of a file that a filter takes. Its pointer stays as it is where the content was never fetched. */
+function asCommitted(bytes: Buffer, filter: string | undefined): Buffer {
+  if (filter === undefined || bytes.length === 0 || standInError(bytes, '') !== null) return bytes;
+  if (filter === 'lfs')
+    return Buffer.from(`version https://git-lfs.github.com/spec/v1\noid sha256:${sha256Hex(bytes)}\nsize ${bytes.length}\n`);
+  return filter === 'git-crypt' ? Buffer.concat([Buffer.from('\0GITCRYPT\0'), bytes]) : bytes;
 }
 
 async function entryAt(root: string, folder: string, name: string, { repositories }: CommittedFiles): Promise<TreeEntry | null> {

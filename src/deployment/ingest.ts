@@ -93,7 +93,25 @@ export async function ingestReports(store: Store, organizationId: string, batche
 function mergeBatches(batches: readonly ReportBatch[]): Map<string, Report[]> {
   const merged = new Map<string, Report[]>();
   for (const { deviceId, reports } of batches) merged.set(deviceId, [...(merged.get(deviceId) ?? []), ...reports]);
-  return merged;
+  const now = Date.now();
+  return new Map([...merged].map(([deviceId, reports]) => [deviceId, withinTime(reports, now)]));
+}
+
+/** What clocks may be ahead without doubt about them. */
+const CLOCK_AHEAD_MS = 60_000;
+
+/**
+ * Reports of a device whose clock is years ahead, moved back so that the newest is from now and their distances stay: dates in the future would
+ * stand before all later ones, and are never pruned. Times before 1970 are those of devices without a clock; PostgreSQL has no year 0.
+ */
+function withinTime(reports: readonly Report[], now: number): Report[] {
+  const newest = Math.max(...reports.map(({ at }) => Date.parse(at)));
+  const ahead = newest > now + CLOCK_AHEAD_MS ? newest - now : 0;
+  return reports.map((report) => {
+    const at = Date.parse(report.at);
+    const moved = Math.max(0, at > now ? at - ahead : at);
+    return moved === at ? report : { ...report, at: new Date(moved).toISOString() };
+  });
 }
 
 function deploymentIdsIn(batches: readonly ReportBatch[]): string[] {

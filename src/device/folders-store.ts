@@ -13,14 +13,14 @@ export async function strandedDevices(sql: Db, { organizationId, sourceId }: Own
     order by d.id`;
 }
 
-/** Folders of the head with one of these names. To be asked in the transaction that stores the head. */
+/** Folders of the head with one of these folded names. To be asked in the transaction that stores the head. */
 export async function foldersNamed(sql: Db, { organizationId, sourceId }: Owner, names: readonly string[]): Promise<Candidate[]> {
   return sql<Candidate[]>`
     select p.path, p.appeared_at = now() as "isNew",
       exists (select 1 from devices d where d.organization_id = p.organization_id and d.source_id = p.source_id and d.path = p.path) as "isTaken"
     from source_paths p
     where p.organization_id = ${organizationId} and p.source_id = ${sourceId} and p.verdict <> 'missing'
-      and regexp_replace(p.path, '^.*/', '') = any(${[...names]}::text[])
+      and lower(normalize(regexp_replace(p.path, '^.*/', ''), nfkc)) = any(${[...names]}::text[])
     order by p.path`;
 }
 

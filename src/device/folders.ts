@@ -1,3 +1,4 @@
+import { foldName } from '../git/tree-check.ts';
 import { isGlob, matchesName } from '../revision/manifest/glob.ts';
 
 /** Where devices of a fleet find their folders. Pure. */
@@ -9,16 +10,17 @@ export type Candidate = { path: string; isNew: boolean; isTaken: boolean };
 export type FolderMove = { id: string; from: string; to: string };
 
 /**
- * The folders to which devices move along: by the name of the folder, which is its last part, never by content. A folder of the device's own name is the
+ * The folders to which devices move along: by the name of the folder, which is its last part, never by content. A name in another case is the same. A folder of the device's own name is the
  * device's wherever it stands; one that an operator chose is followed only into a folder that comes with the same commit and is nobody's. Of several, the one
  * whose path has most parts in common with the old one; where two have as many, or two folders would become one, nobody moves.
  */
 export function followFolders(stranded: readonly Stranded[], candidates: readonly Candidate[]): FolderMove[] {
-  const byName = Map.groupBy(candidates, ({ path }) => nameOf(path));
+  const byName = Map.groupBy(candidates, ({ path }) => foldedName(path));
   const moves = stranded.flatMap(({ id, path: from }): FolderMove[] => {
-    const name = nameOf(from);
+    const name = foldedName(from);
     const found = (byName.get(name) ?? []).filter(({ isNew, isTaken }) => name === id || (isNew && !isTaken)).map(({ path }) => path);
-    const to = closest(from, found);
+    const exact = found.filter((path) => nameOf(path) === nameOf(from));
+    const to = closest(from, exact.length > 0 ? exact : found);
     return to === null ? [] : [{ id, from, to }];
   });
   const origins = Map.groupBy(moves, ({ to }) => to);
@@ -64,6 +66,11 @@ function commonParts(one: string, other: string): number {
   return before.at(-1) ?? 0;
 }
 
-export function nameOf(path: string): string {
+/** Of a name that is written anew in another case or Unicode form, which is the same name to people and to some file systems. */
+export function foldedName(path: string): string {
+  return foldName(nameOf(path));
+}
+
+function nameOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }

@@ -24,7 +24,7 @@ import { sourcePath } from '../revision/store.ts';
 import { newestRollout } from '../rollout/store.ts';
 import { sourceOf } from '../source/store.ts';
 import { listTelemetry } from '../telemetry/store.ts';
-import { nameOf } from './folders.ts';
+import { foldedName } from './folders.ts';
 import { foldersNamed } from './folders-store.ts';
 import { instancesOf } from './instances-store.ts';
 import { listLogLines } from './logs.ts';
@@ -91,7 +91,7 @@ export function deviceHistoryRoutes({ store }: Services) {
     const siteHold = device.siteId === null ? null : await siteHoldOf(sql, organizationId, device.siteId);
     const failures = await failuresForDevice(sql, organizationId, id);
     const isLost = source !== undefined && device.path !== null && (path === undefined || path.verdict === 'missing');
-    const namesakes = isLost ? await foldersNamed(sql, { organizationId, sourceId: source.id }, [nameOf(device.path ?? '')]) : [];
+    const namesakes = isLost ? await foldersNamed(sql, { organizationId, sourceId: source.id }, [foldedName(device.path ?? '')]) : [];
     const instances = device.clonedSince === null ? [] : ((await instancesOf(sql, organizationId, [id])).get(id) ?? []);
     return {
       ...{ device, source, path, deployment, failures, retryAt: latest?.retryAt ?? null, rollout, siteHold, instances, now: new Date() },

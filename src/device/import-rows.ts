@@ -66,6 +66,10 @@ type Read = { value: unknown } | { errors: FieldError[] };
 async function* fromLines(text: AsyncIterable<string>): AsyncGenerator<Read> {
   for await (const line of lines(text)) {
     if (line.trim() === '') continue;
+    if (/^\s*\[/.test(line)) {
+      yield { errors: [{ pointer: '', detail: 'begins a list, must be one JSON object in each line, without brackets around all' }] };
+      continue;
+    }
     if (isTooDeep(line)) {
       yield { errors: [{ pointer: '', detail: `is nested more than ${MAX_JSON_DEPTH} levels deep` }] };
       continue;
@@ -73,14 +77,17 @@ async function* fromLines(text: AsyncIterable<string>): AsyncGenerator<Read> {
     try {
       yield { value: JSON.parse(line) };
     } catch {
-      yield { errors: [{ pointer: '', detail: 'is not JSON' }] };
+      yield { errors: [{ pointer: '', detail: 'is not JSON, must be one JSON object in each line' }] };
     }
   }
 }
 
 async function* lines(text: AsyncIterable<string>): AsyncGenerator<string> {
   let rest = '';
-  for await (const chunk of text) {
+  let isFirst = true;
+  for await (const whole of text) {
+    const chunk = isFirst ? whole.replace(/^\uFEFF/, '') : whole;
+    isFirst &&= whole === '';
     const [head = '', ...others] = chunk.split('\n');
     rest += head;
     for (const other of others) {
@@ -98,36 +105,63 @@ const FLAGS = new Set(['simulated', 'start']);
 async function* fromCsv(text: AsyncIterable<string>): AsyncGenerator<Read> {
   let header: string[] | undefined;
   for await (const { line, fields } of csvRecords(text)) {
-    if (header === undefined) header = checkHeader(fields.map((name) => name.trim()));
-    else if (fields.length === header.length) yield { value: deviceOf(header, fields) };
-    else yield { errors: [{ pointer: '', detail: `line ${line} has ${fields.length} fields, must have ${header.length} as the header` }] };
+    // Spreadsheets keep rows that were emptied, as separators alone.
+    if (fields.every((field) => field.trim() === '')) continue;
+    if (header === undefined) header = checkHeader(fields.map(columnOf));
+    else yield readRow(header, fields, line);
   }
   if (header === undefined) throw invalid('Cannot import an empty CSV: its first line must name the columns, for example id,name,type');
 }
 
+/** In any case of letters; spaces around it do not count. */
+function columnOf(text: string): string {
+  const name = text.trim();
+  if (name.toLowerCase().startsWith(LABEL_PREFIX)) return LABEL_PREFIX + name.slice(LABEL_PREFIX.length).trim();
+  return COLUMNS.find((column) => column.toLowerCase() === name.toLowerCase()) ?? name;
+}
+
 /** @throws Problem `invalid_request` */
 function checkHeader(names: string[]): string[] {
-  const unknown = names.find((name) => !COLUMNS.includes(name) && !(name.startsWith(LABEL_PREFIX) && name !== LABEL_PREFIX));
+  if (names.some((name) => name.includes('\r')))
+    throw invalid(
+      'Cannot import lines that end in a carriage return alone: they must end in a line feed, with or without a carriage return before it',
+    );
+  const unknown = names.find((name) => name !== '' && !COLUMNS.includes(name) && !(name.startsWith(LABEL_PREFIX) && name !== LABEL_PREFIX));
   if (unknown !== undefined)
-    throw invalid(`Cannot import the column "${unknown}": must be one of ${COLUMNS.join(', ')} or ${LABEL_PREFIX}<key>`);
-  const twice = names.find((name, at) => names.indexOf(name) !== at);
+    throw invalid(
+      `Cannot import the column "${unknown}": must be one of ${COLUMNS.join(', ')} or ${LABEL_PREFIX}<key>, separated by commas, semicolons or tabs`,
+    );
+  const twice = names.find((name, at) => name !== '' && names.indexOf(name) !== at);
   if (twice !== undefined) throw invalid(`Cannot import the column "${twice}": it is there twice, must be there once`);
   if (!names.includes('id')) throw invalid('Cannot import without the column "id"');
   return names;
 }
 
-/** An empty field is one that is not given. */
+function readRow(header: readonly string[], fields: readonly string[], line: number): Read {
+  const refuse = (pointer: string, detail: string): Read => ({ errors: [{ pointer, detail }] });
+  if (fields.length !== header.length)
+    return refuse('', `line ${line} has ${fields.length} fields, must have ${header.length} as the header`);
+  const nameless = header.findIndex((name, at) => name === '' && fields[at]?.trim() !== '');
+  if (nameless >= 0) return refuse('', `line ${line} has a value in column ${nameless + 1}, which has no name`);
+  const flag = header.findIndex((name, at) => FLAGS.has(name) && typeof flagOf(fields[at] ?? '') === 'string' && fields[at] !== '');
+  if (flag >= 0) return refuse(`/${header[flag]}`, `is ${JSON.stringify(fields[flag])}, must be true or false`);
+  if (fields[header.indexOf('id')]?.trim() === '') return refuse('/id', 'is missing');
+  return { value: deviceOf(header, fields) };
+}
+
+/** An empty field is one that is not given. Spaces around a value count in labels alone. */
 function deviceOf(header: readonly string[], fields: readonly string[]): unknown {
-  const given = header.map((name, at) => [name, fields[at] ?? ''] as const).filter(([, text]) => text !== '');
+  const given = header.map((name, at) => [name, fields[at] ?? ''] as const).filter(([name, text]) => name !== '' && text !== '');
   const labels = given.filter(([name]) => name.startsWith(LABEL_PREFIX)).map(([name, text]) => [name.slice(LABEL_PREFIX.length), text]);
   const rest = given
-    .filter(([name]) => !name.startsWith(LABEL_PREFIX))
-    .map(([name, text]) => [name, FLAGS.has(name) ? flagOf(text) : text]);
+    .filter(([name, text]) => !name.startsWith(LABEL_PREFIX) && text.trim() !== '')
+    .map(([name, text]) => [name, FLAGS.has(name) ? flagOf(text) : text.trim()]);
   return { ...Object.fromEntries(rest), labels: Object.fromEntries(labels) };
 }
 
-/** What is neither is left as it is, for the schema to refuse. */
-function flagOf(text: string): boolean | string {
+/** What is neither is left as it is. */
+function flagOf(given: string): boolean | string {
+  const text = given.trim();
   if (/^(true|1|yes)$/i.test(text)) return true;
   return /^(false|0|no)$/i.test(text) ? false : text;
 }

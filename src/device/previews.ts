@@ -146,9 +146,9 @@ const LIST_TIMEOUT_MS = 15_000;
 export async function resolveAtRemote(
   { hosts, guard, box, config }: Pick<Services, 'hosts' | 'guard' | 'box' | 'config'>,
   source: Source,
-  ref: string,
+  given: string,
 ): Promise<{ name: string; oid: string }> {
-  checkRefName(ref);
+  const ref = checkRefName(given);
   if (isOid(ref)) return { name: ref, oid: ref };
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   const call = { prefixes: refPrefixes(ref), credentials: openCredentials(box, source), guard, deadlineMs: LIST_TIMEOUT_MS };

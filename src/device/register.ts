@@ -59,7 +59,7 @@ export async function defaultPath(unit: Unit, organizationId: string, sourceId: 
   const namesakes = await foldersNamed(unit.tx, { organizationId, sourceId }, [deviceId]);
   return usualFolder(
     deviceId,
-    namesakes.map(({ path }) => path),
+    namesakes.map(({ path }) => path).filter((path) => path === deviceId || path.endsWith(`/${deviceId}`)),
     source.patterns ?? [],
   );
 }

@@ -14,6 +14,8 @@ const REASON_BYTES = 2_048;
 const MAX_REASON_BYTES = 1024 * 1024;
 /** GitHub asks for this pause where it names no time. */
 const DEFAULT_WAIT_SECONDS = 60;
+/** Request Timeout and Too Early: gateways answer so when the same request may succeed later. */
+const PASSING = new Set([408, 425]);
 const RATE_LIMIT = /rate[ -]?limit|too many requests|abuse detection|throttl/i;
 
 /**
@@ -117,11 +119,13 @@ async function refusal(url: URL, where: string, response: Response, { method, pu
     const why = 'the credentials may not push, or it takes no pushes over HTTP';
     return gitProblem('git_push_denied', `Cannot push to ${where}: the host answered ${status}; ${why}`);
   }
-  if (status === 404 || status === 410) {
-    const why = `the host answered ${status} (private repositories look missing without credentials)`;
-    return gitProblem('git_not_found', `Cannot find the repository ${where}: ${why}`);
+  if (status === 402) return gitProblem('git_auth', `Cannot read ${where}: the host answered 402; check that its account there is paid`);
+  if (status === 404 || status === 410 || status === 451) {
+    const hint = status === 451 ? 'withheld for legal reasons' : 'private repositories look missing without credentials';
+    return gitProblem('git_not_found', `Cannot find the repository ${where}: the host answered ${status} (${hint})`);
   }
-  if (status < 500) return gitProblem('git_protocol', `Cannot read ${where}: the host answered ${status}, must be 200`);
+  if (status < 500 && !PASSING.has(status))
+    return gitProblem('git_protocol', `Cannot read ${where}: the host answered ${status}, must be 200`);
   return gitProblem('git_server_error', `Cannot read ${where}: the host answered ${status}; its own log says why, it is asked again`, {
     retryAfterSeconds: retryAfter(headers['retry-after']),
   });

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type FetchOptions, requireOid } from './fetch-options.ts';
+import { type FetchOptions, inNameOfRef, requireOid } from './fetch-options.ts';
 import { fetchPack } from './fetch-pack.ts';
 import { startCall } from './http-client.ts';
 import { openLocalAt } from './local-source.ts';
@@ -19,8 +19,11 @@ export type MirrorOptions = FetchOptions & { maxPacks?: number };
  */
 export async function fetchIntoMirror(dir: string, remote: Remote, options: MirrorOptions): Promise<ObjectSource> {
   requireOid(options);
-  if (remote.kind === 'local') return await openLocalAt(remote.path, options);
-  return await alone(resolve(dir), (path) => fetchHealing(path, remote, options));
+  if (remote.kind === 'local') return await inNameOfRef(options, openLocalAt(remote.path, options));
+  return await inNameOfRef(
+    options,
+    alone(resolve(dir), (path) => fetchHealing(path, remote, options)),
+  );
 }
 
 async function fetchHealing(dir: string, remote: HttpRemote, options: MirrorOptions): Promise<ObjectSource> {

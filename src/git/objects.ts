@@ -13,6 +13,9 @@ export function objectSource(read: ReadRaw): ObjectSource {
   const bytesOf = async (oid: string, type: ObjectType, maxBytes?: number): Promise<Buffer> => {
     const object = await read(oid, maxBytes);
     if (!object) throw gitProblem('git_object_missing', `Cannot find the ${type} "${oid}"`);
+    // A tag may stand for any object, so this is no damage.
+    if (object.type !== type && type === 'commit')
+      throw gitProblem('invalid_ref', `Cannot use "${oid}": it is a ${object.type}, must be a commit`, { status: 422 });
     if (object.type !== type)
       throw gitProblem('git_object_invalid', `Cannot read "${oid}" as a ${type}: it is a ${object.type} in the repository`);
     return object.bytes;

@@ -51,11 +51,24 @@ export function line(payload: Buffer): string {
   return payload.toString('utf8').replace(/\n$/, '');
 }
 
+/**
+ * Phrases of Git, GitLab, Gitea, Bitbucket and Azure DevOps, the first that matches counts. Hosts that hide a repository say in one sentence that
+ * it was not found or that the rights are missing.
+ */
+const REMOTE_ERRORS = [
+  [/not our ref|unadvertised object|no such (?:remote )?ref|bad object|not valid/i, 'commit_missing'],
+  [/not found|not be found|not exported|does not exist/i, 'git_not_found'],
+  [/rate[ -]?limit|too many requests/i, 'git_rate_limited'],
+  [/due to load|overloaded|try again|maintenance|temporarily|unavailable|timed? ?out/i, 'git_server_error'],
+  [/access denied|permission|not allowed|unauthori[sz]ed|forbidden|authenticat/i, 'git_auth'],
+] as const;
+
 /** What a host says in an ERR packet or on the error channel of a side band, as one of our codes. */
 export function remoteError(text: string, where: string) {
   const said = foreignText(text);
-  if (/not our ref|unadvertised object|no such (?:remote )?ref|bad object|not valid/i.test(said))
-    return gitProblem('commit_missing', `Cannot fetch from "${where}": ${said}`);
-  if (/not found|not exported|does not exist/i.test(said)) return gitProblem('git_not_found', `Cannot read "${where}": ${said}`);
-  return gitProblem('git_protocol', `Cannot read "${where}": the host says "${said}"`);
+  const code = REMOTE_ERRORS.find(([phrase]) => phrase.test(said))?.[1] ?? 'git_protocol';
+  if (code === 'commit_missing') return gitProblem(code, `Cannot fetch from "${where}": ${said}`);
+  if (code === 'git_not_found') return gitProblem(code, `Cannot read "${where}": ${said}`);
+  const advice = code === 'git_auth' ? "; check the source's credentials" : '';
+  return gitProblem(code, `Cannot read "${where}": the host says "${said}"${advice}`);
 }

@@ -34,7 +34,7 @@ export async function listRefs(
 
 /** What `listRefs` must be asked for so that `resolveRef` can find `wanted`: few, so that a host with 100,000 refs answers briefly. */
 export function refPrefixes(wanted: string): string[] {
-  if (wanted === 'HEAD' || isOid(wanted)) return ['HEAD'];
+  if (wanted === 'HEAD' || isOid(wanted.toLowerCase())) return ['HEAD'];
   return wanted.startsWith('refs/') ? [wanted] : NAMESPACES.map((namespace) => namespace + wanted);
 }
 
@@ -43,8 +43,8 @@ export function refPrefixes(wanted: string): string[] {
  * A commit id stands for itself: whether the remote has it shows when it is fetched.
  * @throws Problem `invalid_ref`, `repository_empty`, `ref_missing`
  */
-export function resolveRef(found: RemoteRefs, wanted: string): { name: string; oid: string } {
-  checkRefName(wanted);
+export function resolveRef(found: RemoteRefs, given: string): { name: string; oid: string } {
+  const wanted = checkRefName(given);
   if (isOid(wanted)) return { name: wanted, oid: wanted };
   const names =
     wanted === 'HEAD'
@@ -57,7 +57,8 @@ export function resolveRef(found: RemoteRefs, wanted: string): { name: string; o
     if (ref) return { name: name === 'HEAD' ? (found.head ?? name) : name, oid: ref.peeled ?? ref.oid };
   }
   if (found.empty) throw gitProblem('repository_empty', `Cannot find "${wanted}": the repository has no commits yet`);
-  throw gitProblem('ref_missing', `Cannot find "${wanted}" in the repository: ${existing(found)}`);
+  const advice = /^[0-9a-f]{7,39}$/i.test(wanted) ? '; a commit id must have all of its 40 digits' : '';
+  throw gitProblem('ref_missing', `Cannot find "${wanted}" in the repository: ${existing(found)}${advice}`);
 }
 
 async function lsRefs(remote: HttpRemote, prefixes: string[], call: RunningCall): Promise<RemoteRefs> {

@@ -51,18 +51,19 @@ export function isOid(text: string): boolean {
 
 /**
  * A branch or tag (short), a full name below `refs/`, `HEAD`, or a commit id of 40 hex digits, by the rules of `git check-ref-format`.
+ * @returns the ref, a commit id in small letters: Git reads ids in either case
  * @throws Problem `invalid_ref`
  */
 export function checkRefName(ref: string): string {
   const fault = refFault(ref);
   if (fault) throw gitProblem('invalid_ref', `Cannot use "${shown(ref)}" as a ref: ${fault}`);
-  return ref;
+  return isOid(ref.toLowerCase()) ? ref.toLowerCase() : ref;
 }
 
 function refuseUnsafeText(url: string): void {
   if (url === '') throw invalidUrl(url, 'it is empty');
   if (url.length > MAX_URL_CHARACTERS) throw invalidUrl(url, `it has ${url.length} characters, must be at most ${MAX_URL_CHARACTERS}`);
-  if (/[\p{Cc}\s]/u.test(url)) throw invalidUrl(url, 'it has white space or control characters');
+  if (/[\p{Cc}\s]/u.test(url)) throw invalidUrl(url, 'it has white space or control characters; write a space as %20');
   if (url.startsWith('-')) throw invalidUrl(url, 'it starts with "-", like an option');
   if (url.includes('\\')) throw invalidUrl(url, 'it has a backslash');
   if (/^[a-z0-9+.-]+::/i.test(url)) throw invalidUrl(url, 'remote helpers ("name::") are not supported');

@@ -1,4 +1,4 @@
-import { type FetchOptions, requireOid } from './fetch-options.ts';
+import { type FetchOptions, inNameOfRef, requireOid } from './fetch-options.ts';
 import { fetchPack } from './fetch-pack.ts';
 import { startCall } from './http-client.ts';
 import { openLocalAt } from './local-source.ts';
@@ -12,8 +12,8 @@ import type { Remote } from './remote.ts';
  */
 export async function fetchSnapshot(remote: Remote, options: FetchOptions): Promise<ObjectSource> {
   requireOid(options);
-  if (remote.kind === 'local') return await openLocalAt(remote.path, options);
+  if (remote.kind === 'local') return await inNameOfRef(options, openLocalAt(remote.path, options));
   const want = { oid: options.oid, haves: [], shallow: [], depth: 1 as const };
   const { pack } = await fetchPack(remote, want, options.limits, startCall(options));
-  return await packSource(pack, options.oid, options.limits);
+  return await inNameOfRef(options, packSource(pack, options.oid, options.limits));
 }

@@ -13,12 +13,18 @@ export function addressOfRequest(request: IncomingMessage, trustProxy: boolean):
   const forwarded = trustProxy
     ? String(request.headers['x-forwarded-for'] ?? '')
         .split(',')
-        .at(-1)
-        ?.trim()
+        .map((part) => withoutPort(part.trim()))
+        .findLast((part) => part !== '')
     : undefined;
-  // A proxy may append a name or a port. Only an address is a bounded key.
+  // A proxy may append a name. Only an address is a bounded key.
   if (forwarded !== undefined && isIP(forwarded) !== 0) return forwarded;
   return request.socket.remoteAddress ?? 'unknown';
+}
+
+/** Azure's Application Gateway and IIS append the client's port: `203.0.113.7:51234`, `[2001:db8::1]:51234`. */
+function withoutPort(text: string): string {
+  const bare = text.replace(/^"(.*)"$/, '$1');
+  return /^\[([^\]]+)\](?::\d+)?$/.exec(bare)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(bare)?.[1] ?? bare;
 }
 
 /** The sender that limits count: an IPv4 address, or the /64 network of an IPv6 address, since one host chooses freely within it. */

@@ -184,7 +184,8 @@ async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Hands
 function tokenOf({ handshake }: LiveSocket): string | undefined {
   const given: unknown = handshake.auth.token;
   if (given === undefined || given === null || given === '') return bearerOf(handshake.headers.authorization);
-  return typeof given === 'string' ? given.trim() : undefined;
+  // Some clients put the whole value of the header here.
+  return typeof given === 'string' ? (bearerOf(given.trim()) ?? given.trim()) : undefined;
 }
 
 /** Socket.IO hands `message` and `data` to the client. */

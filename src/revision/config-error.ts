@@ -53,7 +53,8 @@ export function withoutValue(error: ConfigError): ConfigError {
 }
 
 function placeOf({ file, line, pointer }: Pick<ConfigFault, 'file' | 'line' | 'pointer'>): string {
-  return [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '').join(' ');
+  const parts = [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '');
+  return parts.length > 0 ? parts.join(' ') : 'the folder';
 }
 
 export function documentError(file: string, fault: DocumentFault): ConfigError {

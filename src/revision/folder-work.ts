@@ -14,6 +14,7 @@ import type { ReadManifest } from './manifest/reader.ts';
 import type { ObjectCache, StoredFile } from './object-cache.ts';
 import type { ConfigError, FolderProvenance, WrittenRollout } from './revision.ts';
 import type { SchemaLoader } from './schema/loader.ts';
+import { standInError } from './stand-in.ts';
 import { TookTooLong } from './time-limit.ts';
 
 export type FolderContext = {
@@ -97,7 +98,10 @@ export async function readFile(work: Work, oid: string, file: string, maxBytes: 
   try {
     const stored = await work.context.objects.readFile(oid, maxBytes);
     work.readBytes += stored.bytes.length;
-    return stored;
+    const standIn = standInError(stored.bytes, file);
+    if (standIn === null) return stored;
+    if (!work.errors.some((error) => error.rule === standIn.rule && error.file === file)) work.errors.push(standIn);
+    return null;
   } catch (error) {
     if (isProblem(error, 'git_too_large')) {
       work.errors.push(configError({ code: 'too_large', file, rule, limit: maxBytes, detail: `has more than ${maxBytes} bytes` }));
@@ -108,14 +112,6 @@ export async function readFile(work: Work, oid: string, file: string, maxBytes: 
     } else throw error;
     return null;
   }
-}
-
-const LFS_VERSION = 'version https://git-lfs.github.com/spec/v1\n';
-/** The specification of Git LFS: a pointer has less than 1024 bytes. */
-const MAX_LFS_POINTER_BYTES = 1024;
-
-export function isLfsPointer(bytes: Uint8Array): boolean {
-  return bytes.length < MAX_LFS_POINTER_BYTES && Buffer.from(bytes.subarray(0, LFS_VERSION.length)).toString('latin1') === LFS_VERSION;
 }
 
 export function inRepository(folder: Folder, path: string): string {

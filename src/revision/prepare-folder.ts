@@ -5,7 +5,7 @@ import { bundleDigest } from '../wire/bundle.ts';
 import { OwnTime } from './commit-time.ts';
 import { capErrors, configError } from './config-error.ts';
 import type { FolderContext, ReadConfig, Work } from './folder-work.ts';
-import { inFolderTime, inRepository, isLfsPointer, readFile } from './folder-work.ts';
+import { inFolderTime, inRepository, readFile } from './folder-work.ts';
 import type { Folder } from './folders.ts';
 import { compose } from './layer/compose.ts';
 import { atOrigin } from './layer/origin.ts';
@@ -168,19 +168,14 @@ async function readSelected(work: Work, selected: readonly SelectedFile[], place
       errors.push(configError({ code: 'too_large', file: place.file, rule: 'maxBundleBytes', limit: maxBundleBytes, detail }));
       return null;
     }
-    if (isLfsPointer(stored.bytes)) errors.push(lfsError(file));
     work.files.set(to, stored);
     files.push({ path: to, mode, size: stored.bytes.length, sha256: stored.sha256 });
   }
   return files;
 }
 
-function lfsError(file: string): ConfigError {
-  const detail = 'is a Git LFS pointer, whose content is not in the repository: commit the file itself';
-  return configError({ code: 'lfs_pointer', file, line: 1, rule: 'lfs', detail });
-}
-
 function noFiles(place: ManifestPlace, hasOthers: boolean): ConfigError {
-  const detail = `selects no file: a device would be left with nothing${hasOthers ? `; ${LEFT_OUT_HINT}` : ''}`;
+  const found = hasOthers ? 'selects no file' : 'holds no file';
+  const detail = `${found}: a device would be left with nothing${hasOthers ? `; ${LEFT_OUT_HINT}` : ''}`;
   return configError({ code: 'manifest', file: place.file, rule: 'files', detail });
 }

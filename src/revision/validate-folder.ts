@@ -2,9 +2,10 @@ import type { TreeFile } from '../git/tree-diff.ts';
 import { configError } from './config-error.ts';
 import { syntaxOf } from './document/document.ts';
 import type { Work } from './folder-work.ts';
-import { inFolderTime, inRepository, isInside, isLfsPointer, readFile } from './folder-work.ts';
+import { inFolderTime, inRepository, isInside, readFile } from './folder-work.ts';
 import { type DeviceConfig, defaultDeviceConfig } from './manifest/device-config.ts';
 import { IGNORE_HINT, selects } from './manifest/left-out.ts';
+import { matchesNothing } from './manifest/near-miss.ts';
 import type { ManifestPlace, SelectedFile } from './manifest/select.ts';
 import type { ConfigError } from './revision.ts';
 import type { CompiledSchema } from './schema/compile.ts';
@@ -30,7 +31,7 @@ export async function validateFiles(
     if (readsTooMuch(work, file)) return;
     const stored = await readFile(work, oid, file, limits.maxFileBytes, 'maxFileBytes');
     // Data without a schema may be larger than what is parsed here.
-    if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes) || isLfsPointer(stored.bytes)) continue;
+    if (stored === null || (compiled.length === 0 && stored.bytes.length > limits.maxDocumentBytes)) continue;
     const step = { file, doing: 'be validated', isQuick: isQuick(stored.bytes, compiled) };
     const verdict = inFolderTime(work, step, (msLeft) =>
       validateFile(stored.bytes, file, compiled, limits, msLeft, work.documents.get(oid)),
@@ -57,7 +58,7 @@ async function schemasByFile(
     for (const [position, pattern] of patterns.entries()) {
       if (available.some((file) => selects(pattern, file.path))) continue;
       const path = Array.isArray(rule.files) ? [...at, 'files', String(position)] : [...at, 'files'];
-      const detail = `is ${JSON.stringify(pattern)}, which matches no file of this folder`;
+      const detail = matchesNothing(pattern, available);
       work.errors.push(
         configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
       );

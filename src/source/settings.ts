@@ -19,8 +19,8 @@ export function settingsOfNew(
   wanted: z.output<typeof NewSource>,
 ): SourceSettings {
   const { auth, webhook, forge = null, apiToken, ...given } = wanted;
-  checkRemote(config, { ...given, forge });
-  const plain = { ...given, url: withoutUserName(given.url) };
+  const ref = checkRemote(config, { ...given, forge });
+  const plain = { ...given, ref, url: withoutUserName(given.url) };
   return {
     organizationId,
     id,
@@ -40,7 +40,7 @@ export function settingsAfter({ box, config }: Services, source: Source, change:
   // Credentials were given for one place: they do not follow to another.
   const moved = plain.url !== undefined && originOf(plain.url) !== originOf(source.url);
   const next = { ...source, ...plain, forge: forge === undefined && !moved ? source.forge : (forge ?? null) };
-  checkRemote(config, next);
+  next.ref = checkRemote(config, next);
   if (next.url !== source.url) next.webhookHookId = null;
   if (auth !== undefined) Object.assign(next, auth === null ? { authSealed: null, authHint: null } : sealCredentials(box, source.id, auth));
   else if (moved) Object.assign(next, { authSealed: null, authHint: null });
@@ -68,10 +68,11 @@ export function followsAnother(before: Source, after: SourceSettings): boolean {
   return before.url !== after.url || before.ref !== after.ref || before.layout !== after.layout;
 }
 
-function checkRemote(config: Services['config'], { url, ref, forge }: Pick<SourceSettings, 'url' | 'ref' | 'forge'>): void {
+/** @returns the ref as it is stored */
+function checkRemote(config: Services['config'], { url, ref, forge }: Pick<SourceSettings, 'url' | 'ref' | 'forge'>): string {
   parseRemote(url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
-  checkRefName(ref);
   if (forge !== null) checkApiUrl(forge, config);
+  return checkRefName(ref);
 }
 
 function originOf(url: string): string {

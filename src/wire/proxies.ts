@@ -22,7 +22,8 @@ export function readProxies(env: Record<string, string | undefined>): Proxies {
   const [https, http] = [proxyOf('HTTPS_PROXY'), proxyOf('HTTP_PROXY')];
   const except = value('NO_PROXY')
     .toLowerCase()
-    .split(/[\s,]+/)
+    .split(/[\s,;|]+/)
+    .map(exceptionOf)
     .filter(Boolean);
   return { ...(https === undefined ? {} : { https }), ...(http === undefined ? {} : { http }), except };
 }
@@ -61,10 +62,27 @@ export function withProxy(reason: string, proxies: Proxies | undefined, url: URL
 
 function parseProxy(name: string, text: string): string {
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
-  const isProxy = url !== null && ['http:', 'https:'].includes(url.protocol) && isDecodable(url);
-  if (isProxy) return url.href;
-  const shown = url === null ? 'is no URL' : `has the scheme "${url.protocol.slice(0, -1)}" or cannot be read`;
-  throw new Error(`${name} ${shown}, must be the address of an HTTP proxy such as http://proxy.example.com:3128`);
+  const fault = proxyFault(text, url);
+  if (url !== null && fault === undefined) return url.href;
+  throw new Error(`${name} ${fault}, must be the address of an HTTP proxy such as http://proxy.example.com:3128`);
+}
+
+/** Never shows the text: it may hold a password. */
+function proxyFault(text: string, url: URL | null): string | undefined {
+  // Files of `docker --env-file` and of systemd keep or lose quotes by rules of their own.
+  if (/^["'`]|["'`]$/.test(text)) return 'has quotes around it';
+  const encoding = 'percent-encode special characters of its user and password, for example "#" as %23';
+  if (url === null) return text.includes('@') ? `is no URL (${encoding})` : 'is no URL';
+  if (!['http:', 'https:'].includes(url.protocol)) return `has the scheme "${url.protocol.slice(0, -1)}"`;
+  return isDecodable(url) ? undefined : `has a "%" that encodes nothing (${encoding})`;
+}
+
+/** An entry of NO_PROXY as a host, network or pattern: some people write whole addresses, or brackets around a network's address. */
+function exceptionOf(entry: string): string {
+  const bare = entry.replace(/^[a-z][a-z0-9+.-]*:\/\//, '');
+  const network = /^\[([^\]]*)\](\/\d+)$/.exec(bare);
+  if (network !== null) return `${network[1]}${network[2]}`;
+  return bare === entry ? bare.replace(/\/$/, '') : bare.replace(/\/.*$/, '');
 }
 
 function isDecodable({ username, password }: URL): boolean {
@@ -84,7 +102,10 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host.endsWith('.localhost') || isIn(LOOPBACK, host);
 }
 
-/** `*`; a host, with or without a dot or `*.` before it, which stands for all below it too; an address; a network such as 10.0.0.0/8; each also with `:port`. */
+/**
+ * `*`; a host, with or without a dot or `*.` before it, which stands for all below it too; a pattern such as `10.*` or `git.*.example.com`; `<local>`
+ * for names without a dot; an address; a network such as 10.0.0.0/8; each also with `:port`.
+ */
 function isExcepted(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
   const [, named = entry, wantedPort] = /^(\[[^\]]*\]|[^:]+):(\d+)$/.exec(entry) ?? [];
@@ -94,7 +115,15 @@ function isExcepted(entry: string, host: string, port: string): boolean {
     .replace(/\.$/, '');
   const [network = '', bits] = name.split('/');
   if (isIP(network) !== 0) return isIn(networkOf(network, bits), host);
+  if (name === '<local>') return !host.includes('.') && !host.includes(':');
+  if (name.includes('*')) return patternOf(name).test(host);
   return name !== '' && (host === name || host.endsWith(`.${name}`));
+}
+
+/** As Java and Windows read it: a star stands for any characters. As other names it stands for all below it too. */
+function patternOf(name: string): RegExp {
+  const parts = name.split(/\*+/).map((part) => part.replaceAll(/[^a-z0-9-]/g, '\\$&'));
+  return new RegExp(`^(?:.*\\.)?${parts.join('.*')}$`);
 }
 
 function networkOf(address: string, bits: string | undefined): BlockList {

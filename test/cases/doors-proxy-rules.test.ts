@@ -44,13 +44,10 @@ test.each<[Record<string, string>, string | undefined, string | undefined]>([
 });
 
 test.each([
-  [
-    { HTTPS_PROXY: 'socks5://robot:secret@proxy:1080' },
-    'HTTPS_PROXY has the scheme "socks5" or cannot be read, must be the address of an HTTP proxy',
-  ],
+  [{ HTTPS_PROXY: 'socks5://robot:secret@proxy:1080' }, 'HTTPS_PROXY has the scheme "socks5", must be the address of an HTTP proxy'],
   [{ ALL_PROXY: 'socks5h://proxy:1080' }, 'ALL_PROXY has the scheme "socks5h"'],
   [{ HTTP_PROXY: 'http://' }, 'HTTP_PROXY is no URL'],
-  [{ HTTP_PROXY: 'http://robot:100%@proxy:1' }, 'HTTP_PROXY has the scheme "http" or cannot be read'],
+  [{ HTTP_PROXY: 'http://robot:100%@proxy:1' }, 'HTTP_PROXY has a "%" that encodes nothing'],
 ])('%o is refused, without the password', (env: Record<string, string>, message) => {
   expect(() => readProxies(env)).toThrow(message);
   expect(() => readConfig(env)).toThrow(message);

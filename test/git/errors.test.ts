@@ -44,7 +44,7 @@ const cases: [string, Fault, object][] = [
   [
     'an ERR packet',
     { kind: 'err', message: 'access denied\u0007 for you' },
-    { code: 'git_protocol', message: expect.stringContaining('access denied for you') },
+    { code: 'git_auth', message: expect.stringContaining('access denied for you') },
   ],
   ['an ERR packet about a missing repository', { kind: 'err', message: 'repository not exported' }, { code: 'git_not_found' }],
   ['an empty 200', { kind: 'empty' }, { code: 'git_protocol' }],

@@ -6,6 +6,7 @@ import type { ConfigError } from '../revision.ts';
 import type { DeviceConfig, FileRule } from './device-config.ts';
 import { globBase, isGlob, matchesBelow } from './glob.ts';
 import { LEFT_OUT_HINT, passesOver, selects } from './left-out.ts';
+import { matchesNothing } from './near-miss.ts';
 
 /** A file on its way to the device. `from` is relative to the device's folder, `to` to the device's root. */
 export type SelectedFile = { from: string; to: string; mode: string; oid: string };
@@ -42,10 +43,10 @@ export function selectFiles(
       );
     };
     // Where everything was asked for, the caller reports the empty selection as a whole.
-    const isAll = config.files.length === 1 && rule.from === '**' && available.length > 0;
+    const isAll = config.files.length === 1 && rule.from === '**';
     if (matching.length === 0 && !isAll && !faults.some((fault) => reaches(rule.from, fault))) {
       const hint = isGlob(rule.from) && available.length > 0 ? `: ${LEFT_OUT_HINT}` : '';
-      refuse('from', `is ${JSON.stringify(rule.from)}, which matches no file of this folder${hint}`);
+      refuse('from', matchesNothing(rule.from, available, hint));
     }
     if (isGlob(rule.from) && rule.to !== undefined && !rule.to.endsWith('/')) refuse('to', 'must end in "/" when "from" has a wildcard');
     for (const file of matching) {
