@@ -63,7 +63,7 @@ const SHAPES: readonly RegExp[] = [
   /\{(?:SSHA|SHA|SMD5|MD5|CRYPT|PBKDF2|ARGON2)\d*\}[A-Za-z0-9+/=$.]{12,200}/i,
   /\b(?:pbkdf2_sha\d+|bcrypt_sha256|scram-sha-256)\$[^\s"']{10,300}/i,
   // Keys in their own formats.
-  /PRIVATE KEY(?: BLOCK)?-----|-----BEGIN OpenVPN Static key|BEGIN SSH2 ENCRYPTED PRIVATE KEY|PuTTY-User-Key-File-\d|"kty"\s{0,9}:[^}]{0,2000}"d"\s{0,9}:/,
+  /PRIVATE KEY(?: BLOCK)?-----|-----BEGIN OpenVPN Static key|BEGIN SSH2 ENCRYPTED PRIVATE KEY|PuTTY-User-Key-File-\d/,
   // Addresses that are keys themselves.
   /hooks\.slack(?:-gov)?\.com\/(?:services|workflows|triggers)\/[\w/-]{8,200}/i,
   /discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/\d{5,25}\/[\w-]{8,100}/i,
@@ -95,13 +95,23 @@ const AUTHORIZATION_HEADER =
 /** Whether the name of a URL's parameter says that its value is secret. */
 export type IsSecretName = (name: string) => boolean;
 
+/** What a text has at least that has one of the shapes: most texts have nothing of it. */
+const POSSIBLE =
+  /[\w+/=.~-]{14}|-----|\$\w{1,12}\$|[:?&#;=]\S|@|\{S|\{M|KEY|[Bb]earer|BEARER|[Bb]asic|[Dd]igest|[Nn]egotiate|[Tt]oken|[Bb]ot|uthorization|sqlplus/;
+
 export function hasSecretShape(text: string, isSecretName: IsSecretName): boolean {
-  if (SHAPES.some((shape) => shape.test(text))) return true;
+  if (!POSSIBLE.test(text)) return false;
+  if (/[\w+/=.~-]{12}|-----|\$|\{|KEY|otpauth|Key/.test(text) && SHAPES.some((shape) => shape.test(text))) return true;
   if (text.includes('@') && [PASSWORD_IN_URL, TOKEN_IN_URL, PASSWORD_BEFORE_HOST, SIP, ORACLE].some((shape) => shape.test(text)))
     return true;
-  if (WIFI_CODE.test(text)) return true;
+  if (WIFI_CODE.test(text) || isPrivateJwk(text)) return true;
   if (AUTHORIZATION.test(text) || AUTHORIZATION_HEADER.test(text)) return true;
   return text.includes('://') && [...text.matchAll(PARAMETER)].some(([, name = '']) => isSigning(name) || isSecretName(name));
+}
+
+/** A JSON Web Key with its private part. */
+function isPrivateJwk(text: string): boolean {
+  return text.includes('"kty"') && /"d"\s{0,9}:/.test(text);
 }
 
 const EVERYWHERE = [...SHAPES, PASSWORD_IN_URL].map((shape) => new RegExp(shape.source, `${shape.flags}g`));

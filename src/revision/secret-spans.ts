@@ -46,6 +46,9 @@ const VALUES = [
   'stringValue',
 ];
 
+/** Members of a JSON Web Key that its public half has not. */
+const PRIVATE_JWK = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
+
 /** What stands beside a secret name: `{ name: DB_PASSWORD, value: x }`, `["--password", "x"]`, the data of a Kubernetes secret. */
 function namedPointers(spans: readonly Span[]): Set<string> {
   const named = new Set<string>();
@@ -55,6 +58,7 @@ function namedPointers(spans: readonly Span[]): Set<string> {
     const last = span.path.at(-1) ?? '';
     const parent = toPointer(span.path.slice(0, -1));
     if (last === 'kind' && span.value === 'Secret') for (const name of ['data', 'stringData']) named.add(`${parent}/${name}`);
+    if (last === 'kty') for (const name of PRIVATE_JWK) named.add(`${parent}/${name}`);
     if (NAMING.test(last) && isSecretName(span.value) && !/\s\S+\s/.test(span.value))
       for (const name of VALUES) named.add(`${parent}/${name}`);
     if (follows(before, span)) named.add(toPointer(span.path));

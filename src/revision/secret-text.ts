@@ -128,7 +128,12 @@ const GEAR: readonly RegExp[] = [
   /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
 ];
 
+/** One of these stands in each line that a rule of `GEAR` is for. */
+const GEAR_WORDS =
+  /key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+
 function gearEnd(line: string): number | undefined {
+  if (!GEAR_WORDS.test(line)) return undefined;
   const ends = GEAR.flatMap((rule) => {
     const head = rule.exec(line)?.[1];
     return head === undefined ? [] : [head.length];

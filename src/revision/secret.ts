@@ -47,7 +47,20 @@ const USERS = new Set('users user accounts account logins login auth basicauth b
 const METHODS =
   /^(?:(?:wpa[23]?|wep|psk|sae|owe|eap|peap|ttls|tls|open|none|no|yes|any|on|off|auto|basic|digest|bearer|oauth2?|oidc|saml|ldap|kerberos|local|radius|tacacs|pam|md5|sha\d{0,3}|hmac|aes|ccmp|tkip|gcmp|gcm|cbc|des|3des|enterprise|personal|mixed|transition|shared|text|plain|login|required|optional|disabled|enabled|true|false|null|mschap(?:v2)?|chap|pap|gtc|fast|rsa|ecdsa|ed25519|x509|certificate|cert|password|key|token|psks?|\d{1,3})(?:[-_+/ ,]|$))+$/i;
 
+/** What is known of names: most files repeat a few. */
+const known = new Map<string, boolean>();
+const MAX_KNOWN = 5_000;
+
 export function isSecretName(name: string): boolean {
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const verdict = judgedName(name);
+  if (known.size >= MAX_KNOWN) known.clear();
+  if (name.length <= 64) known.set(name, verdict);
+  return verdict;
+}
+
+function judgedName(name: string): boolean {
   const all = wordsOf(name);
   const last = all.findLastIndex((word) => !QUALIFIERS.has(word) && !/^\d+$/.test(word));
   const words = all.slice(0, last + 1);
@@ -59,7 +72,7 @@ function isSecretWords(words: readonly string[]): boolean {
   if (/.keys?$/.test(last) && !OPEN_KEY_WORDS.test(last)) return true;
   const isKey = (last === 'key' || last === 'keys') && words.length > 1 && !OPEN_KEYS.has(words.at(-2) ?? '');
   return (
-    isKey || SECRET_NAME.test(words.join('')) || SECRET_LAST_WORDS.has(last) || /(?:token|pwd|passwd)s?$/.test(last) || endsInPass(last)
+    isKey || SECRET_NAME.test(words.join('')) || SECRET_LAST_WORDS.has(last) || /(?:token|pwd|passwd|.pw)s?$/.test(last) || endsInPass(last)
   );
 }
 
