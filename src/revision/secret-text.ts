@@ -120,6 +120,7 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?\b(?:zip|unzip|7z|7za|rar)\s.{0,200}?\s?-[pP]\s?)[^\s-]/,
   /^(.{0,300}?\b(?:useradd|usermod)\s.{0,200}?\s-p\s{1,9})\S/,
   /^(.{0,300}?\bgrub\.pbkdf2\.)\S/,
+  /^([\w.*-]{1,128}:(?:\d{1,5}|\*):[^:\s]{1,64}:[^:\s]{1,64}:)\S/,
   /^(.{0,200}?\bmachine\s.{0,200}?\bpassword\s{1,9})\S/i,
   /^(.{0,300}?\bhtpasswd\s.{0,200}?-\w{0,6}b\w{0,6}\s{1,9})\S/,
   /^(.{0,300}?\bwpa_passphrase\s{1,9}\S{1,64}\s{1,9})\S/,
@@ -130,7 +131,7 @@ const GEAR: readonly RegExp[] = [
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+  /:\d{1,5}:|:\*:|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
 
 function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;

@@ -68,6 +68,7 @@ const FILES = [
   f('fstab cifs', 'fstab', '//h/s /m cifs username=x,password=@@ 0 0\n'),
   f('wpa_supplicant network', 'w.conf', 'network={\n  ssid="x"\n  #psk="@@"\n  psk=00ff\n}\n'),
   f('private JSON Web Key', 'a.json', '{"kty":"OKP","crv":"Ed25519","x":"abc","d":"@@"}'),
+  f('lines of a pgpass file', 'pg.txt', 'db.example:5432:app:robot:@@\n'),
   f('token as a name', 'a.json', '{"@@": "alice"}', 'ghp_0123456789abcdefghijklmnopqrstuvwxyz'),
 ];
 
