@@ -1,4 +1,5 @@
-import { isSecretName, looksSecret, REDACTED } from '../revision/secret.ts';
+import { isSecretName, REDACTED } from '../revision/secret.ts';
+import { holdsSecret } from '../revision/secret-text.ts';
 import type { Command } from './command.ts';
 
 /** What people may see of a command; the device gets all of it. */
@@ -8,7 +9,7 @@ export function shownCommand(command: Command): Command {
 
 /** Without the values that their name, or they themselves, give away as secret. */
 function redacted(value: unknown): unknown {
-  if (looksSecret(value)) return REDACTED;
+  if (holdsSecret(value)) return REDACTED;
   if (Array.isArray(value)) return value.map(redacted);
   return typeof value === 'object' && value !== null ? Object.fromEntries(redactedFields(value)) : value;
 }

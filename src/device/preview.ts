@@ -1,11 +1,13 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { withoutValue } from '../revision/config-error.ts';
+import type { Span } from '../revision/document/document.ts';
 import { decodeText, syntaxOf, toPointer } from '../revision/document/document.ts';
 import { parseDocument } from '../revision/document/parse.ts';
 import { defaultRevisionLimits } from '../revision/limits.ts';
 import { redactConfig } from '../revision/redact.ts';
 import type { ConfigError } from '../revision/revision.ts';
-import { isBelow, isSecretPath, looksSecret, REDACTED } from '../revision/secret.ts';
+import { isBelow, REDACTED } from '../revision/secret.ts';
+import { secretScalars } from '../revision/secret-spans.ts';
 import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
 
 export type BundleSide = { manifest: BundleManifest; secretPointers: Readonly<Record<string, readonly string[]>> };
@@ -105,14 +107,14 @@ const MIN_SECRET_CHARS = 8;
 const MAX_SECRETS = 500;
 
 function collectSecrets(bytes: Uint8Array | undefined, pair: Pair, values: Set<string>): void {
-  for (const { path, value } of scalarsOf(bytes, pair.path)) {
+  const isMarked = (pointer: string, marked: ReadonlySet<string>) => isBelow(anyItem(pointer), marked);
+  for (const { value } of secretScalars(scalarsOf(bytes, pair.path), pair.pointers, isMarked).keys()) {
     if (typeof value !== 'string' && typeof value !== 'number') continue;
-    const isSecret = isBelow(anyItem(toPointer(path)), pair.pointers) || isSecretPath(path) || looksSecret(value);
-    if (isSecret && String(value).length >= MIN_SECRET_CHARS) values.add(String(value));
+    if (String(value).length >= MIN_SECRET_CHARS) values.add(String(value));
   }
 }
 
-function scalarsOf(bytes: Uint8Array | undefined, name: string): { path: readonly string[]; value?: unknown }[] {
+function scalarsOf(bytes: Uint8Array | undefined, name: string): Span[] {
   const syntax = syntaxOf(name);
   if (bytes === undefined || syntax === null) return [];
   const parsed = parseDocument(bytes, syntax, defaultRevisionLimits);

@@ -52,6 +52,15 @@ export function withoutValue(error: ConfigError): ConfigError {
   return configError({ code, file, line, pointer, rule, rendered, detail: `is a secret value that breaks the rule "${rule}"` });
 }
 
+/** The error without the place of its value, whose names may be secret themselves. */
+export function withoutPointer(error: ConfigError): ConfigError {
+  const { rendered } = error;
+  return {
+    ...configError({ ...error, pointer: '', rendered: undefined, detail: detailOf(error) }),
+    ...(rendered === undefined ? {} : { rendered }),
+  };
+}
+
 function placeOf({ file, line, pointer }: Pick<ConfigFault, 'file' | 'line' | 'pointer'>): string {
   const parts = [line === undefined ? file : `${file}:${line}`, pointer].filter((part) => part !== '');
   return parts.length > 0 ? parts.join(' ') : 'the folder';

@@ -58,6 +58,8 @@ export type Work = {
   dependencies: Set<string>;
   /** JSON pointers of secrets by path on the device. */
   secrets: Map<string, string[]>;
+  /** JSON pointers of what templates made of secret variables, by the file's path in the repository if it stood in the folder. */
+  templated: Map<string, ReadonlySet<string>>;
   /** The bundle's files by path on the device. */
   files: Map<string, StoredFile>;
   /** For parsing, templates and schemas. */

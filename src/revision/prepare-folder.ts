@@ -10,7 +10,7 @@ import type { Folder } from './folders.ts';
 import { compose } from './layer/compose.ts';
 import { atOrigin } from './layer/origin.ts';
 import { provenanceOf } from './layer/provenance.ts';
-import { hideSecretVariables } from './layer/secrets.ts';
+import { markSecretPlaces, withoutSecretVariables } from './layer/secrets.ts';
 import { faultError, listFiles } from './list-files.ts';
 import type { DeviceConfig } from './manifest/device-config.ts';
 import { DEVICE_MANIFEST_NAMES, defaultDeviceConfig, parseDeviceConfig } from './manifest/device-config.ts';
@@ -35,6 +35,7 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
     faults: [],
     dependencies: new Set(),
     secrets: new Map(),
+    templated: new Map(),
     files: new Map(),
     time: new OwnTime(context.time, folder.path),
     readBytes: 0,
@@ -51,7 +52,9 @@ export async function prepareFolder(context: FolderContext, folder: Folder): Pro
   const dependencies = [...work.dependencies].sort();
   if (bundle === null || work.errors.length > 0) {
     const isTentative = work.dependsOnDevice && !context.fleet?.devices.has(path);
-    const told = work.errors.map((error) => atOrigin(error, work.origins)).map((error) => (isTentative ? asIfForNobody(error) : error));
+    const told = work.errors
+      .map((error) => atOrigin(withoutSecretVariables(error, work), work.origins))
+      .map((error) => (isTentative ? asIfForNobody(error) : error));
     const errors = capErrors(distinct(told), maxErrorsPerFolder, path);
     const prepared: PreparedPath = { path, treeOid, dependencies, verdict: 'invalid', bundle: null, errors };
     if (isTentative) prepared.tentative = true;
@@ -89,7 +92,7 @@ async function buildBundle(work: Work): Promise<BundleManifest | null> {
   if (selection.files.length === 0 && selection.errors.length === 0) work.errors.push(noFiles(place, available.length > 0));
   const files = await readSelected(work, selection.files, place);
   if (files !== null) await validateFiles(work, available, selection.files, config, place);
-  if (work.composition !== null) await hideSecretVariables(work, work.composition, selection.files);
+  markSecretPlaces(work, selection.files);
   if (work.context.provenance) work.provenance = provenanceOf(work, selection.files);
   return { apiVersion: 'bellwether/v1', kind: 'Bundle', files: files ?? [], apply: config.apply };
 }

@@ -1,29 +1,46 @@
-import type { Document, Span } from './document/document.ts';
-import { decodeText, syntaxOf, toPointer } from './document/document.ts';
+import type { Document } from './document/document.ts';
+import { decodeText, syntaxOf } from './document/document.ts';
 import { parseDocument } from './document/parse.ts';
 import { defaultRevisionLimits } from './limits.ts';
-import { isBelow, isSecretName, isSecretPath, looksSecret, REDACTED } from './secret.ts';
+import { REDACTED } from './secret.ts';
+import { withoutShapes } from './secret-shapes.ts';
+import { secretScalars } from './secret-spans.ts';
+import { redactTable } from './secret-table.ts';
+import { redactLines } from './secret-text.ts';
 
 /**
- * The text of a configuration file with every secret replaced, for previews and diffs: values that a schema marked (`secretPointers`), that
- * have a secret-like name, or that look like a key. Lines and layout stay. A JSON or YAML file that cannot be parsed is not shown at all,
- * for nobody knows where a value ends in it.
+ * The text of a configuration file with every secret replaced, for previews and diffs: values that a schema or a template marked
+ * (`secretPointers`), that have a secret name, or that look like a key. Lines and layout stay. A JSON or YAML file that cannot be parsed is
+ * not shown at all, for nobody knows where a value ends in it.
  */
 export function redactConfig(bytes: Uint8Array, fileName: string, secretPointers: readonly string[] = []): string {
   const text = decodeText(bytes);
   if (text === null) return `[binary file of ${bytes.length} bytes]`;
   const syntax = syntaxOf(fileName);
-  // No pointer leads into it: it is marked as a whole.
-  if (syntax === null) return secretPointers.includes('') ? HIDDEN : redactLines(text);
+  // No pointer leads to names and comments: the file is marked as a whole.
+  if (secretPointers.includes('')) return HIDDEN;
+  if (isSecretFile(fileName)) return HIDDEN_BY_NAME;
+  if (syntax === null) return /\.(?:csv|tsv)$/i.test(fileName) ? redactTable(text) : redactLines(text);
   const { maxDocumentDepth, maxYamlExpandedChars, maxFileBytes } = defaultRevisionLimits;
   const parsed = bytes.length <= maxFileBytes ? parseDocument(bytes, syntax, { maxDocumentDepth, maxYamlExpandedChars }) : null;
   if (!parsed?.ok) return `[not shown: this file cannot be read as ${syntax.toUpperCase()}, so secrets in it cannot be found]`;
   const redacted = redactSpans(text, parsed.document, new Set(secretPointers));
   // Comments are not part of the data, yet people leave old passwords in them.
-  return syntax === 'yaml' ? redactComments(redacted) : redacted;
+  const shown = syntax === 'yaml' ? redactComments(redacted) : redacted;
+  // Nor are names, which may be tokens.
+  return withoutShapes(shown, REDACTED);
 }
 
-const HIDDEN = '[not shown: a template puts secret variables into this file]';
+const HIDDEN = '[not shown: a template puts secret variables into this file, or its schema marks it as a whole]';
+const HIDDEN_BY_NAME = '[not shown: the name of this file says that it holds secrets]';
+
+/** Files that hold nothing but secrets. */
+const SECRET_FILE =
+  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|\.?(?:htpasswd|netrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
+
+function isSecretFile(fileName: string): boolean {
+  return SECRET_FILE.test(fileName);
+}
 
 /** A value shorter than this is not looked for in the rest of the text: it would be found in ordinary words. */
 const MIN_REPEATED_CHARS = 8;
@@ -31,12 +48,9 @@ const MAX_REPEATED = 200;
 
 function redactSpans(text: string, document: Document, secretPointers: ReadonlySet<string>): string {
   const spans = document.spans();
-  // An alias shows elsewhere what stands at its anchor: both are secret.
-  const anchors = spans.flatMap((span) => (span.target && isSecretAlias(span, secretPointers) ? [span.target] : []));
-  const isSecret = (span: Span): boolean =>
-    isSecretSpan(span, secretPointers) || anchors.some((anchor) => anchor.start <= span.start && span.end <= anchor.end);
+  const secrets = secretScalars(spans, secretPointers);
   const scalars = spans.filter((span) => span.kind === 'scalar');
-  const found = new Set(scalars.filter(isSecret).map((span) => span.value));
+  const found = new Set([...secrets.keys()].map((span) => span.value));
   const repeated = [...found]
     .filter((value) => typeof value === 'string' && value.length >= MIN_REPEATED_CHARS)
     .slice(0, MAX_REPEATED)
@@ -44,55 +58,34 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
   const pieces: string[] = [];
   let end = 0;
   for (const span of scalars) {
-    if (!isSecret(span) && !repeated.some((secret) => String(span.value).includes(secret))) continue;
-    const lineBreaks = text.slice(span.start, span.end).match(/(?<!\n)\n+$/)?.[0] ?? '';
-    pieces.push(text.slice(end, span.start), JSON.stringify(REDACTED), lineBreaks);
+    if (!secrets.has(span) && !repeated.some((secret) => String(span.value).includes(secret))) continue;
+    const raw = text.slice(span.start, span.end);
+    const lineBreaks = raw.match(/(?<!\n)\n+$/)?.[0] ?? '';
+    const inside = secrets.get(span) === 'inside' ? redactBlock(raw) : null;
+    pieces.push(text.slice(end, span.start), ...(inside === null ? [JSON.stringify(REDACTED), lineBreaks] : [inside]));
     end = span.end;
   }
   const shown = [...pieces, text.slice(end)].join('');
   return repeated.reduce((result, secret) => result.replaceAll(secret, REDACTED), shown);
 }
 
-function isSecretAlias(span: Span, secretPointers: ReadonlySet<string>): boolean {
-  const pointer = toPointer(span.path);
-  if (isBelow(pointer, secretPointers) || isSecretPath(span.path)) return true;
-  return [...secretPointers].some((secret) => secret.startsWith(`${pointer}/`));
+/** The lines of a literal block, where a secret is found by line; else null. */
+function redactBlock(raw: string): string | null {
+  const head = /^\|[+-]?\d?[+-]?[ \t]*\n/.exec(raw)?.[0];
+  if (head === undefined) return null;
+  const body = raw.slice(head.length);
+  const shown = redactLines(body);
+  // Each line keeps its indentation, which the block ends without.
+  const lines = body.split('\n');
+  const indented = shown.split('\n').map((line, index) => (line === REDACTED ? (/^\s*/.exec(lines[index] ?? '')?.[0] ?? '') + line : line));
+  return shown === body ? null : head + indented.join('\n');
 }
 
-function isSecretSpan({ path, value }: Span, secretPointers: ReadonlySet<string>): boolean {
-  if (isBelow(toPointer(path), secretPointers) || looksSecret(value)) return true;
-  // Switches such as "passwordLogin: true" tell nothing.
-  return isSecretPath(path) && typeof value !== 'boolean' && value !== null && value !== '';
-}
-
-/** `name = value`, `name: value` and `name value`, keys in PEM form, and URLs with passwords. */
-function redactLines(text: string): string {
-  let insideKey = false;
-  const lines = text.split('\n').map((line) => {
-    const begins = line.includes('PRIVATE KEY-----') && line.includes('BEGIN');
-    const wasInside = insideKey;
-    insideKey = (insideKey || begins) && !line.includes('-----END');
-    return begins || wasInside ? REDACTED : redactLine(line);
-  });
-  return lines.join('\n');
-}
-
-/** Both stay linear in the length of a line: a repository chooses it, and the service reads it. */
-const NAMED_VALUE = /^([^\w]{0,64}(?:(?:export|set|option|let|var)\s{1,32})?["']?([\w.-]{1,128})["']?(?:\s{0,32}[:=]\s{0,32}|\s{1,32}))\S/;
-const LATER_VALUE = /(?<![\w.-])([\w.-]+)["']?(?:\s*[:=]\s*|\s+)(?=\S)/g;
-
-function redactLine(line: string): string {
-  if (looksSecret(line)) return REDACTED;
-  const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
-  if (isSecretName(name)) return head + REDACTED;
-  // `user admin password hunter2`, `--token=…`: from the secret word on, all is hidden.
-  const later = [...line.matchAll(LATER_VALUE)].find((match) => isSecretName(match[1] ?? ''));
-  return later === undefined ? line : line.slice(0, later.index + later[0].length) + REDACTED;
-}
-
+/** All comments together, since a key may go over several. */
 function redactComments(text: string): string {
-  return text.replace(/(^|\s)#.*$/gm, (comment) => {
-    const start = comment.indexOf('#');
-    return comment.slice(0, start + 1) + redactLine(comment.slice(start + 1));
-  });
+  const lines = text.split('\n');
+  const starts = lines.map((line) => /(?:^|\s)#/.exec(line)).map((match) => (match === null ? -1 : match.index + match[0].length));
+  const comments = lines.map((line, index) => (starts[index] === -1 ? '' : line.slice(starts[index])));
+  const shown = redactLines(comments.join('\n')).split('\n');
+  return lines.map((line, index) => (starts[index] === -1 ? line : line.slice(0, starts[index]) + (shown[index] ?? ''))).join('\n');
 }

@@ -234,10 +234,10 @@ describe('a secret variable', () => {
       'base/c.json.liquid': '{"hash": "{{ admin.password | sha256 }}"}',
       'base/d.conf.liquid': 'server {{ ntp }}\n',
     });
-    expect(path.secretPointers).toEqual({ 'a.json': ['/list/0', '/motd'], 'b.conf': [''], 'c.json': [''] });
+    expect(path.secretPointers).toEqual({ 'a.json': ['/list/0', '/motd'], 'b.conf': [''], 'c.json': ['/hash'] });
     const shown = (file: string) => redactConfig(Buffer.from(path.texts[file] ?? ''), file, path.secretPointers?.[file]);
     expect(JSON.parse(shown('a.json'))).toEqual({ motd: '[redacted]', ntp: 'pool', list: ['[redacted]'] });
-    expect(shown('b.conf')).toBe('[not shown: a template puts secret variables into this file]');
+    expect(shown('b.conf')).toBe('[not shown: a template puts secret variables into this file, or its schema marks it as a whole]');
     expect(shown('c.json')).toBe('{"hash": "[redacted]"}');
     expect(shown('d.conf')).toBe('server pool\n');
     expect(JSON.stringify(path.provenance)).not.toContain('hunter2');

@@ -43,6 +43,8 @@ export type Scope = {
   used: Map<string, UsableTemplate>;
   /** File and line of a scalar of the variables. */
   placeOf(scalar: ScalarNode): string | null;
+  /** null: there are no variables. */
+  twins: { concern(reads: readonly (readonly string[])[]): boolean; names(): readonly Scope['names'][] } | null;
 };
 
 /** What the layers of a device say to its templates. `written`: with each number as its file spells it. */

@@ -6,6 +6,7 @@ import type { FleetContext, Work } from '../folder-work.ts';
 import { inFolderTime, readFile } from '../folder-work.ts';
 import { MAX_QUICK_BYTES, TookTooLong, withinTimeUnless } from '../time-limit.ts';
 import type { Part, ReadDocument, ReadTemplate, Scope } from './layer.ts';
+import { hideSecretVariables } from './secrets.ts';
 import { parseTemplate, renderTemplate } from './template.ts';
 
 /** What becomes of a part: the file's path if it stood in the device's folder, and how it is written. */
@@ -88,9 +89,11 @@ export async function renderPart(work: Work, fleet: FleetContext, part: Part, fi
   if (template === 'timeout') return refuse(tooSlow(work));
   if (!template.ok) return refuse({ code: 'template', ...template.fault });
   scope.used.set(part.oid, template);
-  const render = (msLeft: number) => renderTemplate(template.nodes, scope.names, { maxChars: maxTemplateChars, maxMs: msLeft });
-  const rendered = inFolderTime(work, { ...step, isQuick: false }, render);
-  if (rendered === null) return null;
+  const render = (names: Scope['names'], msLeft: number) =>
+    renderTemplate(template.nodes, names, { maxChars: maxTemplateChars, maxMs: msLeft });
+  const own = inFolderTime(work, { ...step, isQuick: false }, (msLeft) => render(scope.names, msLeft));
+  if (own === null) return null;
+  const rendered = hideSecretVariables(work, file, template, scope, own, render);
   if (rendered.ok) return Buffer.from(rendered.text);
   const { variable, ...fault } = rendered.fault;
   const place = variable === undefined ? null : scope.placeOf(variable);

@@ -30,7 +30,8 @@ export function provenanceOf(work: Work, selected: readonly SelectedFile[]): Fol
     const origin = work.origins.get(file);
     if (origin === undefined) return { path: to, from: [{ layer: 'device', file, template: false }], values: [], variables: [] };
     const parts = origin.parts.map((part) => ({ ...sourceOf(part), template: part.isTemplate }));
-    const values = bounded(() => valuePlaces(origin));
+    // Where a template made names of secret variables, they are not told.
+    const values = work.templated.get(file)?.has('') ? [] : bounded(() => valuePlaces(origin));
     return { path: to, from: parts, values, variables: bounded(() => (composition === null ? [] : variablePlaces(composition, origin))) };
   });
   const removed = [...(composition?.removed ?? [])].map(([path, part]) => ({ path, ...sourceOf(part) }));

@@ -10,12 +10,13 @@ import type { DeviceFacts, Fact } from './device-facts.ts';
 import type { Part, Scope, Variables } from './layer.ts';
 import { mergeAll } from './merge-patch.ts';
 import { documentOf } from './parts.ts';
+import { twinsOf } from './twins.ts';
 import { orderedMap, writtenValue } from './written.ts';
 
 /** Names that are not free for variables. */
 const RESERVED = ['device', 'source'];
 
-const NO_SCOPE: Scope = { names: {}, used: new Map(), placeOf: () => null };
+const NO_SCOPE: Scope = { names: {}, used: new Map(), placeOf: () => null, twins: null };
 
 /** The variables files of a device's layers, merged; null after an error. */
 export async function readVariables(work: Work, fleet: FleetContext, parts: readonly Part[]): Promise<Variables | null> {
@@ -79,8 +80,15 @@ export function scopeOf(variables: Variables, facts: DeviceFacts, sourceName: st
     labels: { enumerable: true, get: ask('labels') },
     site: { enumerable: true, get: ask('site') },
   });
-  const names = Object.assign(Object.create(null), variables.written, { device, source: { name: sourceName } });
-  return { names, used: new Map(), placeOf: (scalar) => placeOfVariable(variables, scalar) };
+  const namesWith = (written: Record<string, unknown>) =>
+    Object.assign(Object.create(null), written, { device, source: { name: sourceName } });
+  const twins = twinsOf(variables);
+  return {
+    names: namesWith(variables.written),
+    used: new Map(),
+    placeOf: (scalar) => placeOfVariable(variables, scalar),
+    twins: { concern: twins.concern, names: () => twins.written().map(namesWith) },
+  };
 }
 
 function isUsable(work: Work, part: Part, document: Document): boolean {

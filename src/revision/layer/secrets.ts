@@ -1,67 +1,119 @@
-import { withoutValue } from '../config-error.ts';
-import { decodeText, syntaxOf, toPointer, valueAt } from '../document/document.ts';
+import { withoutPointer, withoutValue } from '../config-error.ts';
+import type { Syntax } from '../document/document.ts';
+import { syntaxOf, toPointer } from '../document/document.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { Work } from '../folder-work.ts';
-import { inRepository, readFile } from '../folder-work.ts';
+import { inRepository } from '../folder-work.ts';
+import type { RevisionLimits } from '../limits.ts';
 import type { SelectedFile } from '../manifest/select.ts';
-import { isBelow, isSecretPath, looksSecret } from '../secret.ts';
-import type { Composition, Origin, Variables } from './layer.ts';
-import { existingPath, leafPaths } from './merge-patch.ts';
+import type { ConfigError } from '../revision.ts';
+import { isBelow } from '../secret.ts';
+import { TookTooLong } from '../time-limit.ts';
+import type { Scope } from './layer.ts';
+import type { Rendered, TemplateFault, UsableTemplate } from './template.ts';
+
+/** Renders a template once more, with other names in its scope. */
+type Render = (names: Scope['names'], msLeft: number) => Rendered;
 
 /**
- * A template may put a variable that is secret by its name where no name gives it away. Such places join the file's secrets, and errors do not tell
- * what stands there. Where a template made something else of the value, or the file is neither JSON nor YAML, the whole file is secret.
+ * Notes where in the file a template has put secret variables, and takes them from the fault of one that cannot be rendered. It renders the template with
+ * the twins of the variables: all that differs comes from a secret. Only templates that read a secret variable take that time.
+ * @returns what was rendered, with a fault that may be shown
  */
-export async function hideSecretVariables(work: Work, composition: Composition, selected: readonly SelectedFile[]): Promise<void> {
-  if (secretLeaves(composition.variables).length === 0) return;
-  for (const { path, oid } of composition.files) {
-    const file = inRepository(work.folder, path);
-    const secrets = secretsRead(composition, work.origins.get(file));
-    if (secrets.length === 0) continue;
-    const stored = await readFile(work, oid, file, work.context.limits.maxFileBytes, 'maxFileBytes');
-    const pointers = stored === null ? [''] : placesOf(work, file, stored.bytes, secrets);
-    for (const { from, to } of selected) {
-      if (from === path) work.secrets.set(to, [...new Set([...(work.secrets.get(to) ?? []), ...pointers])].sort());
-    }
-    const hidden = new Set(pointers);
-    work.errors.splice(
-      0,
-      work.errors.length,
-      ...work.errors.map((error) => (error.file === file && isBelow(error.pointer, hidden) ? withoutValue(error) : error)),
-    );
+export function hideSecretVariables(
+  work: Work,
+  file: string,
+  template: UsableTemplate,
+  scope: Scope,
+  rendered: Rendered,
+  render: Render,
+): Rendered {
+  const { twins } = scope;
+  if (twins?.concern(template.reads()) !== true) return rendered;
+  try {
+    return work.time.run(false, (msLeft) => {
+      const end = performance.now() + msLeft;
+      const others = twins.names().map((names) => render(names, Math.max(1, end - performance.now())));
+      return compared(work, file, rendered, others);
+    });
+  } catch (error) {
+    if (!(error instanceof TookTooLong)) throw error;
+    // Without the time to find out what is secret, all of it is hidden.
+    return compared(work, file, rendered, [{ ok: false, fault: { rule: 'maxValidationMs', detail: '' } }]);
   }
 }
 
-/** The values of the secret variables that the templates of a file read. */
-function secretsRead({ variables, scope }: Composition, origin: Origin | undefined): Secret[] {
-  const reads = (origin?.parts ?? []).flatMap((part) => scope.used.get(part.oid)?.reads() ?? []);
-  const places = reads.map((path) => existingPath(variables.value, path)).filter((path) => path.length > 0);
-  return places.flatMap((path) => secretLeaves(variables, path));
+/** @param others what the template gives for other secrets */
+function compared(work: Work, file: string, rendered: Rendered, others: readonly Rendered[]): Rendered {
+  if (!rendered.ok) {
+    const isSame =
+      CONSTANT_FAULTS.has(rendered.fault.rule) || others.every((other) => !other.ok && other.fault.detail === rendered.fault.detail);
+    return isSame ? rendered : { ok: false, fault: hiddenFault(rendered.fault) };
+  }
+  const texts = others.flatMap((other) => (other.ok ? [other.text] : []));
+  const pointers = texts.length < others.length ? [''] : placesThatDiffer(rendered.text, texts, syntaxOf(file), work.context.limits);
+  if (pointers.length > 0) work.templated.set(file, new Set([...(work.templated.get(file) ?? []), ...pointers]));
+  return rendered;
 }
 
-/** The texts in which one secret may stand in a file: a number as it is written and as it is read. */
-type Secret = readonly string[];
+/** What they say is the same for any value. */
+const CONSTANT_FAULTS = new Set(['json', 'maxTemplateChars', 'maxValidationMs']);
 
-function secretLeaves({ value: variables, written }: Variables, below: readonly string[] = []): Secret[] {
-  return leafPaths(valueAt(variables, below), below).flatMap((path) => {
-    const value = valueAt(variables, path);
-    const tells = (typeof value === 'string' && value !== '') || typeof value === 'number';
-    return tells && (isSecretPath(path) || looksSecret(value)) ? [[String(value), String(valueAt(written, path))]] : [];
-  });
+function hiddenFault({ rule, line, detail }: TemplateFault): TemplateFault {
+  const column = /\(column \d+\)$/.exec(detail)?.[0];
+  const what =
+    rule === 'undefined_variable'
+      ? 'looks up a name that a secret variable gives, which is not there'
+      : 'cannot be rendered: a secret variable has a part in why';
+  return { rule, detail: column === undefined ? what : `${what} ${column}`, ...(line === undefined ? {} : { line }) };
 }
 
-/** A shorter value is not looked for inside of others: it would be found in ordinary words. */
-const MIN_PART_CHARS = 4;
+/** JSON pointers of the values that are others in a twin; the whole file, where names, comments or the order differ, or where it has no values. */
+function placesThatDiffer(text: string, twins: readonly string[], syntax: Syntax | null, limits: RevisionLimits): string[] {
+  if (twins.every((twin) => twin === text)) return [];
+  if (syntax === null || text.length > limits.maxDocumentBytes) return [''];
+  const own = valuesIn(text, syntax, limits);
+  const others = twins.map((twin) => valuesIn(twin, syntax, limits));
+  const pointers = new Set<string>();
+  for (const other of others) {
+    if (own === null || other === null || own.around !== other.around) return [''];
+    for (const [index, { pointer, raw }] of own.scalars.entries()) if (raw !== other.scalars[index]?.raw) pointers.add(pointer);
+  }
+  return [...pointers];
+}
 
-function placesOf({ context: { limits } }: Work, file: string, bytes: Uint8Array, secrets: readonly Secret[]): string[] {
-  const syntax = syntaxOf(file);
-  if (syntax === null || bytes.length > limits.maxDocumentBytes || decodeText(bytes) === null) return [''];
-  const parsed = parseDocument(bytes, syntax, limits);
-  if (!parsed.ok) return [''];
-  const scalars = parsed.document.spans().filter((span) => span.kind === 'scalar');
-  const holds = (value: unknown, secret: Secret) =>
-    secret.some((text) => String(value) === text || (text.length >= MIN_PART_CHARS && String(value).includes(text)));
-  const places = scalars.filter((span) => secrets.some((secret) => holds(span.value, secret)));
-  const isEachFound = secrets.every((secret) => places.some((span) => holds(span.value, secret)));
-  return isEachFound ? places.map((span) => toPointer(span.path)) : [''];
+type Values = { scalars: { pointer: string; raw: string }[]; around: string };
+
+/** The scalars of a document, and all that stands around them; null for a text that is none. */
+function valuesIn(text: string, syntax: Syntax, limits: RevisionLimits): Values | null {
+  const parsed = parseDocument(Buffer.from(text), syntax, limits);
+  if (!parsed.ok) return null;
+  const spans = parsed.document.spans().filter((span) => span.kind === 'scalar');
+  const own = parsed.document.text;
+  let around = '';
+  let end = 0;
+  for (const span of spans) {
+    around += `${own.slice(end, span.start)}\0`;
+    end = span.end;
+  }
+  return {
+    scalars: spans.map((span) => ({ pointer: toPointer(span.path), raw: own.slice(span.start, span.end) })),
+    around: around + own.slice(end),
+  };
+}
+
+/** The places join the secrets of the files on the device. */
+export function markSecretPlaces(work: Work, selected: readonly SelectedFile[]): void {
+  for (const { from, to } of selected) {
+    const places = work.templated.get(inRepository(work.folder, from));
+    if (places !== undefined) work.secrets.set(to, [...new Set([...(work.secrets.get(to) ?? []), ...places])].sort());
+  }
+}
+
+/** An error about a value that a template made of a secret variable, without the value, and without the name if that is one. */
+export function withoutSecretVariables(error: ConfigError, { templated }: Pick<Work, 'templated'>): ConfigError {
+  const places = templated.get(error.file) ?? templated.get((error.rendered ?? '').replace(/:\d+$/, ''));
+  if (places === undefined || error.code === 'template' || !isBelow(error.pointer, places)) return error;
+  const hidden = ['syntax', 'too_deep', 'too_large', 'validation_timeout'].includes(error.code) ? error : withoutValue(error);
+  return places.has('') ? withoutPointer(hidden) : hidden;
 }

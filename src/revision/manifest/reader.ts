@@ -5,6 +5,8 @@ import { syntaxOf, toPointer, valueAt } from '../document/document.ts';
 import { parseDocument } from '../document/parse.ts';
 import type { RevisionLimits } from '../limits.ts';
 import type { ConfigError, WrittenRollout } from '../revision.ts';
+import { isSecretValue } from '../secret.ts';
+import { holdsSecret } from '../secret-text.ts';
 
 export type ReadManifest<T> = { ok: true; manifest: T; document: Document } | { ok: false; errors: ConfigError[] };
 
@@ -62,8 +64,7 @@ function issueError(issue: z.core.$ZodIssue, file: string, document: Document): 
     line,
     pointer: toPointer(path),
     rule: issue.code,
-    detail: detailOf(issue, actual),
-    ...shown(actual),
+    ...told(issue, actual, path),
   });
 }
 
@@ -74,10 +75,20 @@ function keyError(issue: z.core.$ZodIssueInvalidKey, file: string, document: Doc
   return configError({ code: 'manifest', file, line: document.lineOf(path), pointer: toPointer(path), rule: issue.code, detail });
 }
 
-function detailOf(issue: z.core.$ZodIssue, actual: unknown): string {
-  if (issue.code === 'unrecognized_keys') return 'is not known here';
+/** Nobody knows what a member is for that is not known here: its value may be a secret. */
+function told(issue: z.core.$ZodIssue, actual: unknown, path: readonly string[]): { detail: string; actual?: unknown } {
+  if (issue.code === 'unrecognized_keys') return { detail: 'is not known here' };
+  const isSecret = isSecretValue(path, actual) || holdsSecret(actual);
+  return { detail: detailOf(issue, actual, isSecret), ...(isScalar(actual) && !isSecret ? { actual } : {}) };
+}
+
+function detailOf(issue: z.core.$ZodIssue, actual: unknown, isSecret: boolean): string {
   if (actual === undefined) return 'is missing';
-  const is = isScalar(actual) ? `is ${JSON.stringify(actual)}` : `is ${Array.isArray(actual) ? 'a list' : 'an object'}`;
+  const is = isSecret
+    ? 'is a secret value'
+    : isScalar(actual)
+      ? `is ${JSON.stringify(actual)}`
+      : `is ${Array.isArray(actual) ? 'a list' : 'an object'}`;
   switch (issue.code) {
     case 'invalid_type':
       return `${is}, must be ${issue.expected}`;
@@ -94,10 +105,6 @@ function detailOf(issue: z.core.$ZodIssue, actual: unknown): string {
     default:
       return `${is}, which has another form than it must have`;
   }
-}
-
-function shown(actual: unknown): { actual?: unknown } {
-  return isScalar(actual) ? { actual } : {};
 }
 
 function isScalar(value: unknown): boolean {

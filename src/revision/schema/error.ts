@@ -2,7 +2,8 @@ import { configError } from '../config-error.ts';
 import type { Document } from '../document/document.ts';
 import { toPointer } from '../document/document.ts';
 import type { ConfigError } from '../revision.ts';
-import { isBelow, isSecretPath, looksSecret } from '../secret.ts';
+import { isBelow, isSecretPath, isSecretValue, looksSecret, REDACTED } from '../secret.ts';
+import { holdsSecret } from '../secret-text.ts';
 import type { SchemaFault } from './check/visit.ts';
 import { wordingOf } from './wording.ts';
 
@@ -11,7 +12,9 @@ export function schemaError(fault: SchemaFault, file: string, document: Document
   const { keyword, member } = fault;
   const path = member === undefined ? fault.path : [...fault.path, member];
   const pointer = toPointer(path);
-  const isSecret = fault.isSecret || isBelow(pointer, secrets) || isSecretPath(path) || looksSecret(fault.value);
+  const shown = toPointer(path.map((name) => (looksSecret(name) ? REDACTED : name)));
+  const isSecret =
+    fault.isSecret || isBelow(pointer, secrets) || isSecretPath(path) || isSecretValue(path, fault.value) || holdsSecret(fault.value);
   const { detail, actual, limit } = wordingOf(fault, isSecret);
-  return configError({ code: 'schema', file, line: document.lineOf(path), pointer, rule: keyword, limit, actual, detail });
+  return configError({ code: 'schema', file, line: document.lineOf(path), pointer: shown, rule: keyword, limit, actual, detail });
 }

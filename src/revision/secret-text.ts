@@ -1,0 +1,210 @@
+import { isRandom, isSecretName, looksSecret, REDACTED } from './secret.ts';
+
+/** Secrets in text that is neither JSON nor YAML as a whole. All expressions are linear in the length of a line. */
+
+/** `name = value`, `name: value` and `name value`, keys in PEM form, tokens, URLs with passwords, elements of XML. Lines stay. */
+export function redactLines(text: string): string {
+  const state: State = { until: null, valueOf: 0, section: false };
+  return text
+    .split('\n')
+    .map((line) => nextLine(line, state))
+    .join('\n');
+}
+
+/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. */
+type State = { until: ((line: string) => boolean) | null; valueOf: number; section: boolean };
+
+function nextLine(line: string, state: State): string {
+  if (state.until !== null) {
+    if (state.until(line)) state.until = null;
+    return line.trim() === '' ? line : REDACTED;
+  }
+  const block = blockEnd(line);
+  if (block !== null) {
+    state.until = block(line) ? null : block;
+    return REDACTED;
+  }
+  const section = /^\s{0,64}\[{1,2}\s{0,9}["']?([^\]"']{1,200})["']?\s{0,9}\]{1,2}\s{0,64}(?:[#;].*)?$/.exec(line);
+  if (section !== null) {
+    state.section = (section[1] ?? '').split(/[.:\s/]/).some(isSecretName);
+    return line;
+  }
+  const pair = state.section ? /^\s{0,64}(?![#;])[^\s=:][^=:]{0,128}\s{0,32}[=:]\s{0,32}(?=\S)/.exec(line)?.[0] : undefined;
+  if (pair !== undefined && pair.length < line.length) return pair + REDACTED;
+  state.valueOf -= 1;
+  const value = state.valueOf > 0 ? VALUE_LINE.exec(line) : null;
+  const shown = value === null ? redactLine(line) : (value[1] ?? '') + REDACTED;
+  const name = NAME_LINE.exec(line);
+  if (isSecretName(name?.[1] ?? '')) state.valueOf = 4;
+  const sameLine = name === null || state.valueOf < 4 ? null : VALUE_LINE.exec(line.slice(name.index + name[0].length));
+  if (name !== null && sameLine !== null) return line.slice(0, name.index + name[0].length) + (sameLine[1] ?? '') + REDACTED;
+  if (shown !== line || opensElement(line)) state.until = valueEnd(line);
+  return shown;
+}
+
+/** `- name: DB_PASSWORD`, and the value follows. */
+const NAME_LINE =
+  /(?:^|[\s{,;<"'])(?:name|key|option|variable|setting|param|parameter|id|field|label)["']?\s{0,9}[:=>]\s{0,9}["']?([\w.-]{2,128})["']?/i;
+const VALUE_LINE = /^(.{0,200}?(?:value|val|content|default|text|string|data)["']?\s{0,9}[:=>]\s{0,9})\S/i;
+
+/** Keys that take several lines. null: none begins here. */
+function blockEnd(line: string): ((line: string) => boolean) | null {
+  if (!/BEGIN|PuTTY-User-Key|Private-Lines|<(?:tls-auth|tls-crypt(?:-v2)?|secret|key|auth-user-pass|pkcs12)>/.test(line)) return null;
+  if (/BEGIN[^-]{0,64}(?:PRIVATE KEY|Static key)/i.test(line)) return (next) => /-----?\s?END/i.test(next);
+  if (line.includes('PuTTY-User-Key') || line.includes('Private-Lines')) return (next) => next.startsWith('Private-MAC');
+  const tag = /<(tls-auth|tls-crypt(?:-v2)?|secret|key|auth-user-pass|pkcs12)>\s*$/.exec(line)?.[1];
+  return tag === undefined ? null : (next) => next.includes(`</${tag}>`);
+}
+
+/** What ends a secret value that goes on after its line; null where it does not. */
+function valueEnd(line: string): ((line: string) => boolean) | null {
+  const triple = ['"""', "'''"].find((quotes) => line.split(quotes).length === 2);
+  if (triple !== undefined) return (next) => next.includes(triple);
+  if (/\\\s*$/.test(line)) return (next) => !/\\\s*$/.test(next);
+  const heredoc = /<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
+  if (heredoc !== undefined) return (next) => next.trim() === heredoc;
+  const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
+  if (tag !== undefined) return (next) => next.includes('<');
+  if (/^[^=:]{0,200}(?:=\(|[=:]\s{0,20}[[{])[^\]})]*$/.test(line)) return (next) => /[\]})]/.test(next);
+  const [begin, open] = /^[^=:]{0,200}[=:]\s{0,20}(["'])/.exec(line) ?? [];
+  if (begin !== undefined && open !== undefined && !line.slice(begin.length).includes(open)) return (next) => next.includes(open);
+  return /^[\s\w."'-]{1,128}[:=]\s*[|>][+-]?\d?\s*$/.test(line) ? indentedBelow(line) : null;
+}
+
+/** `<password>` at the end of a line. */
+function opensElement(line: string): boolean {
+  const begin = line.lastIndexOf('<');
+  const tag = begin === -1 ? null : /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?>\s*$/.exec(line.slice(begin));
+  return tag !== null && isSecretName(tag[1] ?? '');
+}
+
+/** A block of YAML inside of a text. */
+function indentedBelow(line: string): (next: string) => boolean {
+  const depth = line.search(/\S/);
+  return (next) => next.trim() !== '' && next.search(/\S/) <= depth;
+}
+
+const NAMED_VALUE =
+  /^([^\p{L}\p{N}_]{0,64}(?:(?:export|set|option|let|var|const|env|arg)\s{1,32})?["']?([\p{L}\p{N}_.-]{1,128})\]?\\{0,4}["']?(?:\s{0,32}(?:[:=]+>?|,|\()\s{0,32}|\s{1,32}))\S/iu;
+const LATER_VALUE = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{1,256})\]?\\{0,4}["']?(?:\s{0,64}(?:[:=]+>?|,|\()\s{0,64}|\s{1,64})(?=\S)/gu;
+
+export function redactLine(line: string): string {
+  if (looksSecret(line)) return REDACTED;
+  const element = redactMarkup(line);
+  if (element !== line) return element;
+  const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
+  if (isSecretName(name)) return head + REDACTED;
+  // `user admin password hunter2`, `--token=…`: from the secret word on, all is hidden.
+  const later = [...line.matchAll(LATER_VALUE)].find((match) => isSecretName(match[1] ?? ''));
+  const ends = [later === undefined ? undefined : later.index + later[0].length, gearEnd(line), describedEnd(line)];
+  const found = ends.filter((end) => end !== undefined);
+  return found.length === 0 ? line : line.slice(0, Math.min(...found)) + REDACTED;
+}
+
+/** Where the secret of a line of network gear, or of a command, begins. The first group is what stays. */
+const GEAR: readonly RegExp[] = [
+  /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})\s{1,9}(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
+  /^(\s{0,64}(?:key|key-string|md5|wpa|wep|phrase|psk)\s{1,9}(?:\d{1,2}\s{1,9})?)\S{4,}\s*$/i,
+  /^(.{0,200}\bauthentication\s{1,9}(?:(?:text|md5|key-string|simple|plain|cipher|hmac-\S{1,20})\s{1,9}){0,2}(?:\d\s{1,9})?)(?!(?:login|ppp|default|open|shared|eap|key|list|mode|mac|enable|network|password|none|local|order|retry|pre)\b)\S{4,}\s*$/i,
+  /^(.{0,200}\b(?:auth|priv)\s{1,9}(?:md5|sha[\d-]{0,4}|des|3des|aes)\s{1,9}(?:\d{2,3}\s{1,9})?)\S/i,
+  /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
+  /^(.{0,300}?\bidentified\s{1,9}(?:with\s{1,9}\w{1,64}\s{1,9})?(?:by|as)\s{1,9})\S/i,
+  /^(.{0,300}?(?:^|\s)(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
+  /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
+  /^(.{0,300}?\bpass:)\S/,
+  /^(.{0,300}?\bConvertTo-SecureString\s{1,9}(?:-String\s{1,9})?)\S/i,
+  /^(.{0,300}?\bnet\s{1,9}user\s{1,9}\S{1,64}\s{1,9})(?!\/)\S/i,
+  /^(.{0,300}?\bsnmp(?:get|walk|set|bulkwalk|table|trap|inform|status|test)\b.{0,300}?\s-[AXcax]\s{0,9})\S/,
+  /^(.{0,300}?\b(?:com2sec6?\s{1,9}(?:-Cn\s{1,9}\S{1,64}\s{1,9})?\S{1,64}\s{1,9}\S{1,64}|createUser\s{1,9}\S{1,64}|trap2?sink\s{1,9}\S{1,128}|informsink\s{1,9}\S{1,128})\s{1,9})\S/i,
+  /^(.{0,300}?\bsnmp-server\s{1,9}host\s{1,9}\S{1,128}\s{1,9}(?:(?:traps|informs)\s{1,9})?(?:version\s{1,9}\S{1,3}\s{1,9}(?:(?:auth|noauth|priv)\s{1,9})?)?)\S/i,
+  /^(.{0,300}?\b(?:zip|unzip|7z|7za|rar)\s.{0,200}?\s?-[pP]\s?)[^\s-]/,
+  /^(.{0,300}?\b(?:useradd|usermod)\s.{0,200}?\s-p\s{1,9})\S/,
+  /^(.{0,300}?\bgrub\.pbkdf2\.)\S/,
+  /^([\w.*-]{1,128}:(?:\d{1,5}|\*):[^:\s]{1,64}:[^:\s]{1,64}:)\S/,
+  /^(.{0,200}?\bmachine\s.{0,200}?\bpassword\s{1,9})\S/i,
+  /^(.{0,300}?\bhtpasswd\s.{0,200}?-\w{0,6}b\w{0,6}\s{1,9})\S/,
+  /^(.{0,300}?\bwpa_passphrase\s{1,9}\S{1,64}\s{1,9})\S/,
+  /^(.{0,300}?\b(?:chpasswd|passwd)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
+  /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
+  /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
+];
+
+/** One of these stands in each line that a rule of `GEAR` is for. */
+const GEAR_WORDS =
+  /:\d{1,5}:|:\*:|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+
+function gearEnd(line: string): number | undefined {
+  if (!GEAR_WORDS.test(line)) return undefined;
+  const ends = GEAR.flatMap((rule) => {
+    const head = rule.exec(line)?.[1];
+    return head === undefined ? [] : [head.length];
+  });
+  return ends.length === 0 ? undefined : Math.min(...ends);
+}
+
+/** `Password (admin): x`, `pin for the safe = 1234`: words between the name and its value. */
+const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60})?[:=]\s{0,9}(?=\S)/gu;
+
+function describedEnd(line: string): number | undefined {
+  const found = [...line.matchAll(DESCRIBED)].find((match) => isSecretName(match[1] ?? ''));
+  return found === undefined ? undefined : found.index + found[0].length;
+}
+
+const ATTRIBUTE = /([\w:.-]{1,128})(\s{0,9}=\s{0,9})("[^"]{0,4000}"?|'[^']{0,4000}'?)/g;
+const ELEMENT = /<([\w:.-]{1,128})((?:\s[^<>]{0,2000})?)>((?:<!\[CDATA\[)?[^<]{1,8000})/g;
+const NAMING_ATTRIBUTE = /(?:name|key|id|property|field|option|param|type|class)\s{0,9}=\s{0,9}["']([^"']{1,128})["']/gi;
+
+/** `<password>x</password>`, `<user password="x"/>`, `<add key="ApiKey" value="x"/>`, `<property name="password">x</property>`. */
+function redactMarkup(line: string): string {
+  if (!line.includes('<')) return line;
+  return line
+    .replace(/<[\w:.-]{1,128}\s[^<>]{0,4000}>?/g, (tag) => {
+      const isNamed = [...tag.matchAll(NAMING_ATTRIBUTE)].some(([, name = '']) => isSecretName(name));
+      return tag.replace(ATTRIBUTE, (whole, name: string, sign: string, value: string) => {
+        const isSecret = isSecretName(name) || (isNamed && /^(?:value|val|content|default|data)$/i.test(name));
+        return isSecret && value.length > 2 ? `${name}${sign}"${REDACTED}"` : whole;
+      });
+    })
+    .replace(ELEMENT, (whole, name: string, attributes: string, text: string) => {
+      const isNamed = [...attributes.matchAll(NAMING_ATTRIBUTE)].some(([, given = '']) => isSecretName(given));
+      const tells = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
+      return tells && (isNamed || isSecretName(name)) ? `<${name}${attributes}>${REDACTED}` : whole;
+    });
+}
+
+/** Words after a secret's name in a sentence about it. */
+const PROSE = new Set(
+  'a an the of is are was be been for from to in on at by and or nor not no must may can cannot should shall will would has have with without as it its this that these those which when where if then than until after before policy policies length rule rules reset change changes changed login prompt field fields file files required optional expired expires rotation manager protected hash hashes protocol server auth authentication mode only too here there per via every each any all never always stays you your we our they their users scheme header'.split(
+    ' ',
+  ),
+);
+
+/** Whether a text that is one value of a document holds a secret: a setting, a command line, an element, a document of its own. */
+export function holdsSecret(value: unknown): boolean {
+  if (typeof value !== 'string' || value.length < MIN_TEXT_CHARS) return false;
+  if (looksSecret(value)) return true;
+  if (!/[\s=:<,({]/.test(value)) return false;
+  if (redactMarkup(value) !== value) return true;
+  return value.split('\n').some(lineHolds);
+}
+
+const MIN_TEXT_CHARS = 6;
+const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})\]?\\{0,4}["']?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,16}))/gu;
+
+function lineHolds(line: string): boolean {
+  if (gearEnd(line) !== undefined) return true;
+  if (
+    [...line.matchAll(ASSIGNED)].some(
+      ([, name = '', value = '']) => isSecretName(name) && !/^["']?(?:true|false|null|[,;)}\]])/i.test(value),
+    )
+  )
+    return true;
+  const words = line.split(/\s+/);
+  return words.some((word, index) => {
+    const name = word.replace(/^-{1,2}|["',;:]+$/g, '');
+    const next = words[index + 1];
+    if (next === undefined || !isSecretName(name)) return false;
+    if (!PROSE.has(next.toLowerCase().replace(/[.,;:!?]+$/, ''))) return true;
+    return words.slice(index + 2, index + 5).some((later) => isRandom(later));
+  });
+}
