@@ -7,8 +7,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
-    // Most tests wait for processes, sockets and the database: of two cores two at once leave a third unused, three at once a seventh.
-    maxWorkers: 3,
+    // Most tests wait for processes, sockets and the database, some for a minute: fewer at once leave a part of two cores unused.
+    maxWorkers: 4,
     // Only what hangs is to meet them: a busy machine takes ten times as long as a quiet one.
     testTimeout: 480_000,
     hookTimeout: 480_000,
