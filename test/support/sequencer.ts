@@ -2,7 +2,7 @@ import type { TestSpecification } from 'vitest/node';
 import { BaseSequencer } from 'vitest/node';
 
 /** Folders whose files take longest, which begin first: begun last, one of them would run alone at the end. */
-const LONGEST = ['crash', 'bench', 'fuzz', 'fault', 'journey', 'replica', 'agent'];
+const LONGEST = ['crash', 'bench', 'fuzz', 'fault', 'journey', 'replica', 'agent', 'cases', 'hostile'];
 
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
