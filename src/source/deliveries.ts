@@ -45,7 +45,7 @@ export type Delivery = {
 const NOTED_KEPT = 1000;
 const MAX_DETAIL_CHARACTERS = 500;
 /** Within a second and verdict the newest delivery is kept, and the row written this often at most. */
-const NOTED_AGAIN_SECONDS = 0.1;
+export const NOTED_AGAIN_SECONDS = 0.1;
 
 /**
  * Notes a delivery that was not taken, at most one per second, source and verdict: the second is the row's key, so that this holds under any load.

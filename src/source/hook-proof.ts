@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Db } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
-import { type Delivery, deliveriesAfter, isVerified } from './deliveries.ts';
+import { type Delivery, deliveriesAfter, isVerified, NOTED_AGAIN_SECONDS } from './deliveries.ts';
 import type { Source } from './source.ts';
 
 /** What a test delivery showed. `reason`: why it proves nothing. */
@@ -28,6 +28,8 @@ export async function proveWebhook(
   since: number,
   signal: AbortSignal,
 ): Promise<HookProof> {
+  // A refusal that comes sooner after another one is not noted, and the test would seem not to have been received.
+  await delay(2_000 * NOTED_AGAIN_SECONDS, undefined, { signal }).catch(() => undefined);
   const failed = await forge.testWebhook(hookId, signal).then(
     () => undefined,
     (error: unknown) => {
