@@ -50,7 +50,7 @@ function refuseOlder(desired: DesiredState, expected: Expectation): void {
   if (desired.sequence === sequence && (desired.bundle?.digest ?? null) !== sequenceDigest) {
     throw refused('desired_replayed', `its sequence ${desired.sequence} was accepted with another bundle`);
   }
-  // What does not move the sequence, such as what to do about drift, is not to be turned back either, nor what a new key counts anew.
+  // Some changes keep the sequence, such as the drift policy, and a new key starts it anew. The time of issue stops a replay of those.
   const isTimeToJudge = desired.sequence === sequence || sequence < 0;
   if (isTimeToJudge && issuedAt !== null && Date.parse(desired.issuedAt) < Date.parse(issuedAt) - TOLERATED_SKEW_MS)
     throw refused('desired_replayed', `it was issued at ${desired.issuedAt}, before one that was accepted, of ${issuedAt}`);

@@ -41,7 +41,7 @@ function remedyOf(error: unknown): string | null {
   return error.cause === undefined ? null : remedyOf(error.cause);
 }
 
-/** Who owns what cannot be written, where that is the reason. */
+/** The owner of an entry that cannot be written, if the ownership is the reason. */
 async function ownership(error: unknown): Promise<string> {
   if (!(error instanceof Error) || !('code' in error) || error.code !== 'EACCES' || process.getuid === undefined) return '';
   const { path } = error as NodeJS.ErrnoException;

@@ -45,7 +45,7 @@ function tryLock(path: string): RootLock | number {
   }
 }
 
-/** What stands there and is no file is set aside. @throws the error that a plain open meets, which says more than SQLite's */
+/** Sets aside an entry that is no file. @throws the error of a plain open, which says more than SQLite's */
 async function clearWay(path: string, log: Log): Promise<void> {
   const info = await lstat(path).catch(() => null);
   if (info !== null && !info.isFile()) {

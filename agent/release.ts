@@ -66,8 +66,8 @@ export async function runningDigest(root: Root): Promise<string | null> {
 }
 
 /**
- * Swaps `current` as one step; null takes it away. The link is relative, so that the root can be mounted elsewhere. What somebody put in its place is set
- * aside, not deleted.
+ * Swaps `current` as one step; null takes it away. The link is relative, so that the root can be mounted elsewhere. Anything else in its
+ * place is set aside, not deleted.
  */
 export async function pointCurrent(root: Root, digest: string | null, between?: () => void): Promise<void> {
   const running = await runningDigest(root);
@@ -108,7 +108,7 @@ async function backupNames(folder: string): Promise<string[]> {
 /** Names that the agent gives: of releases, archives, manifests, downloads, and the same half-written. */
 const OWN_NAME = /^(?:[0-9a-f]{64}(?:\.[a-z.]+)?|restored\.tmp)$/;
 
-/** Removes what no attempt and no way back needs: other releases, half-written ones, their archives, other downloads. Other names are not the agent's. */
+/** Removes releases, half-written ones, archives and downloads that no attempt and no rollback needs. Other names are not the agent's. */
 export async function tidy(root: Root, keep: (string | null)[]): Promise<void> {
   const kept = new Set([...keep, await runningDigest(root)]);
   for (const folder of [root.releases, root.bundles, root.staging]) {

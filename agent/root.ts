@@ -27,7 +27,7 @@ export type Root = {
   identity: string;
   state: string;
   outbox: string;
-  /** What was set aside and is not reported yet. */
+  /** Entries that the agent set aside and has not reported yet. */
   notices: string[];
   /** Renames what is not the agent's and stands in its way. `why` begins the line about it. */
   setAside(path: string, why: string): Promise<void>;
@@ -70,7 +70,7 @@ export async function openRoot(path: string, log: Log): Promise<Root> {
   }
 }
 
-/** Makes the folders that are missing. What stands in the place of one and is none (a file, a link that leads nowhere) is set aside. */
+/** Creates the missing folders. Sets aside anything else in their places: a file, a link that leads nowhere. */
 export async function ensureFolders(root: Root): Promise<void> {
   for (const name of ['hooks', 'releases', 'backups', 'drifted', 'bundles', 'staging'] as const) {
     const path = root[name];

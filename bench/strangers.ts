@@ -41,7 +41,7 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
   const { values } = parseArgs({
     args,
     options: {
-      /** 200,000 requests, and the service collects garbage when it is told to: some minutes less. */
+      /** 200,000 requests. The service collects garbage on a signal, which saves some minutes. */
       quick: { type: 'boolean', default: false },
       requests: { type: 'string' },
       connections: { type: 'string', default: '16' },
