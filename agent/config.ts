@@ -5,7 +5,7 @@ import { DeviceId, LabelKey, LogLevel } from '../src/wire/agent.ts';
 import { DEVICE_ID_RULE, issueText } from '../src/wire/names.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 import { type Proxies, readProxies } from '../src/wire/proxies.ts';
-import { tokenText, withoutLineEnd } from '../src/wire/secret-text.ts';
+import { tokenText, withoutLineEnd } from '../src/wire/text/secret-text.ts';
 
 /** Everything that the command line and the environment decide; a flag wins over its variable. */
 export type AgentConfig = Readonly<z.output<typeof Settings>>;

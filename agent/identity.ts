@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
 import { sha256Hex } from '../src/wire/bundle.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
-import { tokenText } from '../src/wire/secret-text.ts';
+import { tokenText } from '../src/wire/text/secret-text.ts';
 import { pauseMs } from './backoff.ts';
 import { type AgentConfig, defaultDeviceId } from './config.ts';
 import type { Fault } from './faults.ts';

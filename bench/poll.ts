@@ -8,7 +8,7 @@ import { createPoll } from '../controller/sweep/poll.ts';
 import { type App, openApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import type { Sql } from '../src/db/connect.ts';
-import { DELIMITER, FLUSH, packet } from '../src/git/pkt-line.ts';
+import { DELIMITER, FLUSH, packet } from '../src/git/protocol/pkt-line.ts';
 import { newId } from '../src/ids.ts';
 import { createLog } from '../src/log.ts';
 import { git, openGitHost, type TestGitHost } from '../test/support/git-host.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { FLUSH, packet } from '../src/git/pkt-line.ts';
+import { FLUSH, packet } from '../src/git/protocol/pkt-line.ts';
 import { postGitLabPush } from '../test/support/hooks.ts';
 import { type LiveEvents, openLiveEvents } from './support/live.ts';
 import { percentiles, report, say } from './support/numbers.ts';

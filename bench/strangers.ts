@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import { z } from 'zod';
-import { mintToken } from '../src/tokens.ts';
+import { mintToken } from '../src/crypto/tokens.ts';
 import { report, round, say } from './support/numbers.ts';
 import { cpuSeconds, memoryMb } from './support/processes.ts';
 import { openStack, type Stack } from './support/stack.ts';

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { io } from 'socket.io-client';
 import { z } from 'zod';
 import { createClient } from '../src/cli/client.ts';
-import { mintToken } from '../src/tokens.ts';
+import { mintToken } from '../src/crypto/tokens.ts';
 import { postGitLabPush, SIGNING_TOKEN } from '../test/support/hooks.ts';
 import { commitFleet, hostileRepository } from '../test/support/hostile.ts';
 import { type LiveEvents, openLiveEvents } from './support/live.ts';

@@ -1,4 +1,4 @@
-import type { Services } from '../src/http/services.ts';
+import type { Services } from '../src/api/services.ts';
 
 /** What reconcilers and sweeps work with: of the process's services, those that are about what happens over time. */
 export type Controller = Pick<

@@ -1,8 +1,8 @@
 import { isDatabaseAway, isDatabaseOutage } from '../src/db/away.ts';
 import { clearJobFailure, FAILURES_TO_SHOW, type JobFailure, jobFailures, noteJobFailure } from '../src/db/job-failures.ts';
 import type { QueueName } from '../src/db/queue.ts';
-import { transact } from '../src/db/transact.ts';
 import { messageOf } from '../src/errors.ts';
+import { transact } from '../src/event/transact.ts';
 import type { Controller } from './context.ts';
 import { DevicesFailed } from './devices-failed.ts';
 import { showFailure, showRecovery } from './show-failure.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
-import { transact } from '../src/db/transact.ts';
+import { transact } from '../src/event/transact.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { createJobs } from './jobs.ts';

@@ -1,13 +1,13 @@
 import { FAILURES_TO_SHOW } from '../src/db/job-failures.ts';
 import type { QueueName } from '../src/db/queue.ts';
-import { transact } from '../src/db/transact.ts';
 import { messageOf, Problem } from '../src/errors.ts';
 import type { EventType } from '../src/event/event.ts';
+import { transact } from '../src/event/transact.ts';
 import { foreignText } from '../src/git/problems.ts';
-import { withoutCredentials } from '../src/git/scrub.ts';
-import { noteUntold } from '../src/plan/status-store.ts';
+import { withoutCredentials } from '../src/git/protocol/scrub.ts';
+import { noteUntold } from '../src/plan/post/store.ts';
 import { mergeRequestById, noteTrouble } from '../src/plan/store.ts';
-import { clearWaiting, noteWaiting, rolloutById } from '../src/rollout/store.ts';
+import { clearWaiting, noteWaiting, rolloutById } from '../src/rollout/store/store.ts';
 import { openCredentials } from '../src/source/credentials.ts';
 import type { Source } from '../src/source/source.ts';
 import { sourceById } from '../src/source/store.ts';

@@ -1,10 +1,9 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { MAX_TOKEN_CHARACTERS } from './tokens.ts';
-import { issueText } from './wire/names.ts';
+import { issueText, MAX_TOKEN_CHARACTERS } from './wire/names.ts';
 import { messageOf } from './wire/problem.ts';
 import { type Proxies, readProxies } from './wire/proxies.ts';
-import { tokenText, withoutLineEnd } from './wire/secret-text.ts';
+import { tokenText, withoutLineEnd } from './wire/text/secret-text.ts';
 
 /** Everything the environment decides, read once, frozen. Functions receive the part they need. */
 export type Config = Readonly<z.output<typeof Environment>> & { readonly proxies: Proxies };

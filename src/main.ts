@@ -2,5 +2,5 @@
 import { keepCompiled } from './wire/compile-cache.ts';
 
 keepCompiled(process.env);
-const { runCommandLine } = await import('./cli/program.ts');
+const { runCommandLine } = await import('./program.ts');
 runCommandLine();

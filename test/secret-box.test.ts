@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { openSecretBox, type SecretKey } from '../src/secret-box.ts';
+import { openSecretBox, type SecretKey } from '../src/crypto/secret-box.ts';
 
 const oldKey: SecretKey = { id: 'old', key: randomBytes(32) };
 const newKey: SecretKey = { id: 'new', key: randomBytes(32) };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addSecretKey, keepOneSecretKey, loadSecretKeys, readSecretKeys, SECRET_KEY_FILE } from '../src/secret-key.ts';
+import { addSecretKey, keepOneSecretKey, loadSecretKeys, readSecretKeys, SECRET_KEY_FILE } from '../src/crypto/secret-key.ts';
 
 const run = promisify(execFile);
 const invalid = expect.objectContaining({ code: 'secret_key_invalid' });
@@ -34,7 +34,7 @@ test('the key file is made once, with mode 0600, and read again', async () => {
 });
 
 test('processes that start at once end with the same key', async () => {
-  const module = new URL('../src/secret-key.ts', import.meta.url).href;
+  const module = new URL('../src/crypto/secret-key.ts', import.meta.url).href;
   const script = `const { loadSecretKeys } = await import(${JSON.stringify(module)});
     const [{ key }] = await loadSecretKeys({ dataDir: ${JSON.stringify(dataDir)} });
     process.stdout.write(Buffer.from(key).toString('hex'));`;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { equalInConstantTime, hashToken, last4, mintToken, tokenKind, tokenMatches } from '../src/tokens.ts';
+import { equalInConstantTime, hashToken, last4, mintToken, tokenKind, tokenMatches } from '../src/crypto/tokens.ts';
 
 test.each([
   ['token', 'bwt_'],

@@ -1,7 +1,7 @@
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { insertDeviceKey } from '../../src/device/keys.ts';
 import { insertDevice } from '../../src/device/store.ts';
 import type { DeviceKey } from '../../src/simulate/device.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import type { Stack } from './stack.ts';
 
 /** Straight into the database: registering them over the API takes longer than all the rest and is another question. */

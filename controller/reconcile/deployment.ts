@@ -1,8 +1,8 @@
 import type { PushAdapter } from '../../src/adapter/adapter.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
-import { ingestReports } from '../../src/deployment/ingest.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
 import { newId } from '../../src/ids.ts';
+import { ingestReports } from '../../src/report/ingest.ts';
 import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
 import type { Controller } from '../context.ts';
 import { DevicesFailed } from '../devices-failed.ts';

@@ -1,11 +1,11 @@
 import { audit } from '../../src/audit/store.ts';
-import { transact, type Unit } from '../../src/db/transact.ts';
+import { transact, type Unit } from '../../src/event/transact.ts';
+import { prepareCommit } from '../../src/prepare/prepare-commit.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
 import { countInvalidPaths, releaseCandidates, settleDevices, setVerdict, storeBundles, storePaths } from '../../src/revision/store.ts';
 import { isWithheld, policyFor, startRollout } from '../../src/rollout/release.ts';
-import { newestRollout } from '../../src/rollout/store.ts';
-import { prepareCommit } from '../../src/source/prepare-commit.ts';
+import { newestRollout } from '../../src/rollout/store/store.ts';
 import type { Source } from '../../src/source/source.ts';
 import { lockSource, setSteadyStatus } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';

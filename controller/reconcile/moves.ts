@@ -1,8 +1,8 @@
 import { auditEachDevice } from '../../src/audit/store.ts';
-import type { Unit } from '../../src/db/transact.ts';
 import { foldedName, followFolders } from '../../src/device/folders.ts';
 import { devicesIn, foldersNamed, moveDevices, strandedDevices } from '../../src/device/folders-store.ts';
 import { lockDevices } from '../../src/device/store.ts';
+import type { Unit } from '../../src/event/transact.ts';
 import type { Source } from '../../src/source/source.ts';
 
 /**

@@ -1,13 +1,13 @@
 import { audit } from '../../src/audit/store.ts';
-import { transact, type Unit } from '../../src/db/transact.ts';
 import type { NewEvent } from '../../src/event/event.ts';
-import { attempt } from '../../src/notification/attempt.ts';
-import { type Claim, noteDisabled, noteFailure, noteTaken, renewClaim, yieldClaim } from '../../src/notification/claim.ts';
-import { giveUpPending, type PendingDelivery, pendingDeliveries, recordFailure } from '../../src/notification/deliveries.ts';
-import { judge, type Verdict } from '../../src/notification/judge.ts';
+import { transact, type Unit } from '../../src/event/transact.ts';
+import { attempt } from '../../src/notification/delivery/attempt.ts';
+import { type Claim, noteDisabled, noteFailure, noteTaken, renewClaim, yieldClaim } from '../../src/notification/delivery/claim.ts';
+import { giveUpPending, type PendingDelivery, pendingDeliveries, recordFailure } from '../../src/notification/delivery/deliveries.ts';
+import { judge, type Verdict } from '../../src/notification/delivery/judge.ts';
+import type { Sent } from '../../src/notification/delivery/send.ts';
+import { takeEvents } from '../../src/notification/delivery/take.ts';
 import { eventOf, FAILURES_TO_TELL, type Notification } from '../../src/notification/notification.ts';
-import type { Sent } from '../../src/notification/send.ts';
-import { takeEvents } from '../../src/notification/take.ts';
 import type { Controller } from '../context.ts';
 
 /** Deliveries read at once. */

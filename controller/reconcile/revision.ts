@@ -1,12 +1,12 @@
 import { audit } from '../../src/audit/store.ts';
 import type { Db } from '../../src/db/connect.ts';
-import { transact, type Unit } from '../../src/db/transact.ts';
-import { convergeDevices } from '../../src/deployment/converge.ts';
+import { transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { replanMergeRequests } from '../../src/plan/store.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
 import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
+import { convergeDevices } from '../../src/rollout/converge.ts';
 import { isWithheld, policyFor, releaseSource } from '../../src/rollout/release.ts';
 import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
 import { lockSource, noteFleet, recordCheck } from '../../src/source/store.ts';

@@ -1,4 +1,9 @@
-import { type Store, transact, type Unit } from '../../src/db/transact.ts';
+import { type Store, transact, type Unit } from '../../src/event/transact.ts';
+import { rolloutSize } from '../../src/rollout/decide/capacity.ts';
+import { plan, type RolloutStep } from '../../src/rollout/decide/plan.ts';
+import type { Rollout } from '../../src/rollout/rollout.ts';
+import { loadSnapshot } from '../../src/rollout/store/load.ts';
+import { noteWaiting, rolloutById } from '../../src/rollout/store/store.ts';
 import {
   abortRollout,
   askForApproval,
@@ -9,12 +14,7 @@ import {
   openWave,
   passWave,
   tellRollout,
-} from '../../src/rollout/acts.ts';
-import { rolloutSize } from '../../src/rollout/capacity.ts';
-import { loadSnapshot } from '../../src/rollout/load.ts';
-import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
-import type { Rollout } from '../../src/rollout/rollout.ts';
-import { noteWaiting, rolloutById } from '../../src/rollout/store.ts';
+} from '../../src/rollout/transitions.ts';
 import { lockSource } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 

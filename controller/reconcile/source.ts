@@ -1,15 +1,15 @@
-import { transact } from '../../src/db/transact.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
+import { transact } from '../../src/event/transact.ts';
 import { faultPoint } from '../../src/faults.ts';
-import { redirectOf } from '../../src/git/protocol.ts';
-import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
+import { redirectOf } from '../../src/git/protocol/protocol.ts';
+import { listRefs, refPrefixes, resolveRef } from '../../src/git/protocol/refs.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
 import { retryMergeRequests } from '../../src/plan/store.ts';
+import { prepareCommit } from '../../src/prepare/prepare-commit.ts';
 import { stalePaths } from '../../src/revision/stale-paths.ts';
 import { dependenciesOf } from '../../src/revision/store.ts';
 import { openCredentials } from '../../src/source/credentials.ts';
 import { expectedIsReplaced } from '../../src/source/deliveries.ts';
-import { prepareCommit } from '../../src/source/prepare-commit.ts';
 import {
   backoffSeconds,
   EXPECT_RETRY_SECONDS,

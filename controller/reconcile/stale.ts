@@ -1,8 +1,8 @@
-import type { Unit } from '../../src/db/transact.ts';
-import { convergeDevices } from '../../src/deployment/converge.ts';
 import { lockDevices } from '../../src/device/store.ts';
+import type { Unit } from '../../src/event/transact.ts';
 import type { PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, devicesBoundTo, forgetBundles, type StalePath } from '../../src/revision/stale-paths.ts';
+import { convergeDevices } from '../../src/rollout/converge.ts';
 import type { Source } from '../../src/source/source.ts';
 
 /** What stale folders gave to devices as they were is not for devices as they are. */

@@ -1,11 +1,11 @@
 import type { Shares } from '../../src/async/shares.ts';
-import { transact } from '../../src/db/transact.ts';
 import { Problem } from '../../src/errors.ts';
+import { transact } from '../../src/event/transact.ts';
 import type { CommitStatus, Forge } from '../../src/forge/forge.ts';
 import { isForgeProblem } from '../../src/forge/problems.ts';
 import { forgeFor } from '../../src/forge/registry.ts';
-import { tellAgainSeconds } from '../../src/plan/retry.ts';
-import { isMoving, postPauseSeconds, progressPauseSeconds, rolloutStatus } from '../../src/plan/rollout-status.ts';
+import { tellAgainSeconds } from '../../src/plan/post/retry.ts';
+import { isMoving, postPauseSeconds, progressPauseSeconds, rolloutStatus } from '../../src/plan/post/rollout-status.ts';
 import {
   failedBefore,
   isOutdone,
@@ -15,11 +15,11 @@ import {
   setStatusDue,
   type ToldStatus,
   toldStatus,
-} from '../../src/plan/status-store.ts';
+} from '../../src/plan/post/store.ts';
 import { revisionOf } from '../../src/revision/store.ts';
-import { loadSnapshot } from '../../src/rollout/load.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
-import { rolloutById } from '../../src/rollout/store.ts';
+import { loadSnapshot } from '../../src/rollout/store/load.ts';
+import { rolloutById } from '../../src/rollout/store/store.ts';
 import type { Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';

@@ -2,8 +2,6 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expireCommands } from '../../src/command/store.ts';
 import type { Sql } from '../../src/db/connect.ts';
-import { transact } from '../../src/db/transact.ts';
-import { deploy } from '../../src/deployment/converge.ts';
 import { afterFailure, type DeploymentKind } from '../../src/deployment/deployment.ts';
 import {
   type AttemptLimits,
@@ -19,11 +17,13 @@ import { endClones } from '../../src/device/instances-store.ts';
 import { pruneLogLines } from '../../src/device/logs.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
 import { pruneEvents } from '../../src/event/store.ts';
+import { transact } from '../../src/event/transact.ts';
 import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
-import { pruneDeliveries } from '../../src/notification/deliveries.ts';
+import { pruneDeliveries } from '../../src/notification/delivery/deliveries.ts';
 import { pruneMergeRequests } from '../../src/plan/store.ts';
-import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store.ts';
-import { markStrays, rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/targets.ts';
+import { deploy } from '../../src/rollout/converge.ts';
+import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store/store.ts';
+import { markStrays, rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/store/targets.ts';
 import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';

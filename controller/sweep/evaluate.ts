@@ -1,4 +1,4 @@
-import { transact } from '../../src/db/transact.ts';
+import { transact } from '../../src/event/transact.ts';
 import { sourcesToEvaluate } from '../../src/revision/stale-paths.ts';
 import type { Chore } from './sweep.ts';
 

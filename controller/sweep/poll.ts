@@ -1,5 +1,5 @@
-import { transact } from '../../src/db/transact.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
+import { transact } from '../../src/event/transact.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { isSteady, type Source } from '../../src/source/source.ts';
 import { claimDueSources, noteUnchanged } from '../../src/source/store.ts';

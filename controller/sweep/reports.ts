@@ -1,5 +1,5 @@
-import { transact } from '../../src/db/transact.ts';
-import { takeDueStatuses } from '../../src/plan/status-store.ts';
+import { transact } from '../../src/event/transact.ts';
+import { takeDueStatuses } from '../../src/plan/post/store.ts';
 import { takeDueMergeRequests } from '../../src/plan/store.ts';
 import type { Chore } from './sweep.ts';
 

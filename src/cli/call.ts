@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { messageOf, Problem } from '../errors.ts';
 import { type Proxies, readProxies } from '../wire/proxies.ts';
-import { tokenText, withoutLineEnd } from '../wire/secret-text.ts';
+import { tokenText, withoutLineEnd } from '../wire/text/secret-text.ts';
 import { type ApiClient, createClient, type Item } from './client.ts';
 import { type Column, type Look, plain, renderItem, renderTable } from './table.ts';
 

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { type Config, readConfig } from '../config.ts';
+import { openSecretBox, type SecretBox } from '../crypto/secret-box.ts';
+import { addSecretKey, keepOneSecretKey, loadSecretKeys } from '../crypto/secret-key.ts';
 import { connect, type Sql, type Tx } from '../db/connect.ts';
 import { openEmbeddedPostgres, runningEmbeddedPostgres } from '../db/embedded.ts';
 import { Problem } from '../errors.ts';
 import { createLog } from '../log.ts';
-import { openSecretBox, type SecretBox } from '../secret-box.ts';
-import { addSecretKey, keepOneSecretKey, loadSecretKeys } from '../secret-key.ts';
 
 type Io = { env: Record<string, string | undefined>; out(text: string): void; settleMs?: number };
 

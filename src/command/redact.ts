@@ -1,5 +1,5 @@
-import { isSecretName, REDACTED } from '../revision/secret.ts';
-import { holdsSecret } from '../revision/secret-text.ts';
+import { isSecretName, REDACTED } from '../revision/secret/secret.ts';
+import { holdsSecret } from '../revision/secret/text.ts';
 import type { Command } from './command.ts';
 
 /** What people may see of a command; the device gets all of it. */

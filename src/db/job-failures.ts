@@ -1,4 +1,4 @@
-import { storableText } from '../wire/text.ts';
+import { storableText } from '../wire/text/text.ts';
 import type { Db } from './connect.ts';
 import type { QueueName } from './queue.ts';
 

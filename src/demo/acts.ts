@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { complaintsOf, type DemoDevice, type Fingerprint, fileOn, fingerprintOf } from './devices.ts';
-import type { Recording } from './feed.ts';
-import { type Edit, editIn, INVALID_ON_TILL, UNHEALTHY_ON_ROUTER } from './kinds.ts';
 import { blockersOf, demand, isAbout, isStep, rolloutOf, tellBlockers } from './observe.ts';
 import type { Output } from './output.ts';
-import { commitAndPush, type Pushed, type Repository } from './repositories.ts';
+import type { Recording } from './stack/feed.ts';
+import { type Edit, editIn, INVALID_ON_TILL, UNHEALTHY_ON_ROUTER } from './stack/kinds.ts';
+import { commitAndPush, type Pushed, type Repository } from './stack/repositories.ts';
 import type { Stage } from './stage.ts';
 
 /** One device that runs what was pushed. Both times end when the live event of its success arrives, ms. */

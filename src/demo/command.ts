@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import { wholeNumber } from '../cli/numbers.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { agentShow } from './agent-show.ts';
-import type { Ground } from './ground.ts';
 import { listenForInterruption } from './interruption.ts';
 import { createOutput } from './output.ts';
 import { rolloutShow } from './rollout/show.ts';
 import { perform, type Show, type ShowFlags } from './show.ts';
+import type { Ground } from './stack/stack.ts';
 
 type Flags = ShowFlags & { rollout?: boolean; devices?: number };
 

@@ -3,8 +3,8 @@ import { chmod, mkdir, readdir, readFile, realpath, stat, writeFile } from 'node
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { Kind } from './kinds.ts';
-import { type Started, startProcess } from './processes.ts';
+import type { Kind } from './stack/kinds.ts';
+import { type Started, startProcess } from './stack/processes.ts';
 
 /** A device: a folder that stands for its disk, with an agent that runs in its own process. */
 export type DemoDevice = {

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LiveEvent } from '../wire/live.ts';
-import type { Ground } from './ground.ts';
-import { lineOf, MENDED_ON_TILL as mended } from './kinds.ts';
 import type { Output } from './output.ts';
+import { lineOf, MENDED_ON_TILL as mended } from './stack/kinds.ts';
+import type { Ground } from './stack/stack.ts';
 import type { Stage } from './stage.ts';
 
 /** What a person may do while everything stands: mend the bad commit, ask why, look around. */

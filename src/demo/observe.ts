@@ -2,8 +2,8 @@ import { z } from 'zod';
 import type { ApiClient } from '../cli/client.ts';
 import { Problem } from '../errors.ts';
 import type { LiveEvent } from '../wire/live.ts';
-import type { Recording } from './feed.ts';
 import type { Output } from './output.ts';
+import type { Recording } from './stack/feed.ts';
 
 /** What the acts look for, and how they say what they saw. */
 

@@ -1,7 +1,7 @@
 import { Problem } from '../errors.ts';
 import type { LiveEvent } from '../wire/live.ts';
-import type { Ground, GroundOptions } from './ground.ts';
 import type { Output } from './output.ts';
+import type { Ground, GroundOptions } from './stack/stack.ts';
 
 /** What a demonstration is made of, from its stage to its last word. */
 export type Show<Stage extends Ground> = {

@@ -2,11 +2,11 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type DemoDevice, startDevice } from './devices.ts';
-import { createSource, type Ground, type GroundOptions, onGround } from './ground.ts';
-import { KINDS, kindOf } from './kinds.ts';
 import { isStep } from './observe.ts';
-import type { Started } from './processes.ts';
-import type { Repositories, Repository } from './repositories.ts';
+import { KINDS, kindOf } from './stack/kinds.ts';
+import type { Started } from './stack/processes.ts';
+import type { Repositories, Repository } from './stack/repositories.ts';
+import { createSource, type Ground, type GroundOptions, onGround } from './stack/stack.ts';
 
 /** Sample repositories and devices with agents, all running and in step. */
 export type Stage = Ground & {

@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { DeviceId, LabelKey } from '../wire/agent.ts';
+import { DeviceId, type Labels } from '../wire/agent.ts';
 import type { InstanceState } from './instance.ts';
 
 export type SyncStatus = 'unmanaged' | 'in_sync' | 'pending' | 'updating' | 'failed' | 'rolled_back' | 'drifted' | 'held';
@@ -20,9 +19,6 @@ export type Connectivity = 'online' | 'offline' | 'unknown';
 export const OFFLINE_AFTER_SECONDS = 120;
 /** A poll of a device whose last word is older than this counts as a word: at the latest after this and one long poll it has been heard again. */
 export const HEARD_AGAIN_AFTER_SECONDS = 40;
-
-export const Labels = z.record(LabelKey, z.string().max(253));
-export type Labels = z.infer<typeof Labels>;
 
 export type Hold = { at: string; by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null };
 
@@ -77,4 +73,11 @@ export function seedStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>):
   if (device.connectivity === 'offline') return 'OFFLINE';
   if (device.syncStatus === 'failed' || device.syncStatus === 'rolled_back') return 'ERROR';
   return device.connectivity === 'online' ? 'ONLINE' : 'OFFLINE';
+}
+
+export type DeviceKey = { organizationId: string; deviceId: string };
+
+/** One word for a device, for maps. */
+export function nameOf({ organizationId, deviceId }: DeviceKey): string {
+  return `${organizationId} ${deviceId}`;
 }

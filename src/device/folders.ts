@@ -1,5 +1,5 @@
-import { foldName } from '../git/tree-check.ts';
-import { isGlob, matchesName } from '../revision/manifest/glob.ts';
+import { isGlob, matchesName } from '../document/glob.ts';
+import { foldName } from '../git/pack/tree-check.ts';
 
 /** Where devices of a fleet find their folders. Pure. */
 

@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import type { Unit } from '../db/transact.ts';
+import type { Unit } from '../event/transact.ts';
 import type { Device } from './device.ts';
 import { CLONES_FORGOTTEN_AFTER_SECONDS, heardFrom, type InstanceState, machineOf } from './instance.ts';
 

@@ -1,6 +1,7 @@
 import type { Db } from '../db/connect.ts';
-import type { DeviceFacts } from '../revision/layer/device-facts.ts';
-import type { Connectivity, Device, Labels, SyncStatus } from './device.ts';
+import type { Labels } from '../wire/agent.ts';
+import type { Connectivity, Device, SyncStatus } from './device.ts';
+import type { DeviceFacts } from './facts.ts';
 
 const columns = (sql: Db) => sql`
   d.organization_id as "organizationId", d.id, d.name, d.type, d.labels, d.site_id as "siteId", d.adapter, d.simulated,

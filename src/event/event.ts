@@ -84,3 +84,11 @@ export type EventType =
   | 'job.recovered'
   | 'service.watching'
   | 'service.not_watching';
+
+/** An event as JSON, for the API, live updates and webhooks alike. */
+export type EventJson = Omit<Event, 'at'> & { at: string };
+
+export function viewEvent(event: Event): EventJson {
+  const { cursor, type, organizationId, subject, data } = event;
+  return { cursor, type, at: event.at.toISOString(), organizationId, subject, data };
+}

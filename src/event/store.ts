@@ -1,5 +1,5 @@
 import type { Db, Tx } from '../db/connect.ts';
-import { storableJson, storableText } from '../wire/text.ts';
+import { storableJson, storableText } from '../wire/text/text.ts';
 import type { Event, NewEvent } from './event.ts';
 
 export const EVENTS_CHANNEL = 'bellwether_events';

@@ -1,19 +1,4 @@
-import { z } from 'zod';
-
-/** Git hosts whose API is spoken here. Forgejo has Gitea's. */
-export const FORGE_KINDS = ['gitlab', 'github', 'gitea', 'forgejo'] as const;
-export type ForgeKind = (typeof FORGE_KINDS)[number];
-
-/** What a source says of its host's API, where its URL does not tell. */
-export const ForgeSettings = z.strictObject({
-  kind: z.enum(FORGE_KINDS),
-  /** Where the API begins, for example https://git.example.com/api/v1; default: from the repository's URL. */
-  apiUrl: z
-    .url({ protocol: /^https?$/ })
-    .max(2048)
-    .optional(),
-});
-export type ForgeSettings = z.output<typeof ForgeSettings>;
+import type { ForgeKind } from '../source/forge-settings.ts';
 
 /**
  * What the product asks of a git host, for one source's repository. Every call may be repeated: it leads to the same state. Temporary faults are

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
+import type { ForgeKind } from '../source/forge-settings.ts';
 import type { Credentials } from '../source/source.ts';
-import type { CommitStatus, ForgeKind, MergeRequest, WantedHook } from './forge.ts';
+import type { CommitStatus, MergeRequest, WantedHook } from './forge.ts';
 
 /** What a call is for: decides which permission an error names. */
 export type Purpose = 'webhook' | 'comment' | 'status' | 'merge_requests';

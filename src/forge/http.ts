@@ -1,14 +1,14 @@
 import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
+import { retryAfter } from '../async/retry-after.ts';
 import { messageOf, Problem } from '../errors.ts';
-import type { AddressGuard } from '../git/address-guard.ts';
-import { dispatcherFor } from '../git/connections.ts';
 import type { GitHosts, HostCaller } from '../git/hosts.ts';
-import { codeOf } from '../git/http-client.ts';
+import type { AddressGuard } from '../git/http/address-guard.ts';
+import { codeOf } from '../git/http/client.ts';
+import { dispatcherFor } from '../git/http/connections.ts';
 import { foreignText } from '../git/problems.ts';
-import { retryAfter } from '../retry-after.ts';
-import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
 import { withProxy } from '../wire/proxies.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../wire/text/json.ts';
 import type { ForgeApi } from './host.ts';
 import { forgeProblem } from './problems.ts';
 

@@ -1,8 +1,8 @@
 import type { Config } from '../config.ts';
 import { allowedBy, invalid } from '../errors.ts';
 import { parseRemote } from '../git/remote.ts';
+import { FORGE_KINDS, type ForgeKind, type ForgeSettings } from '../source/forge-settings.ts';
 import type { Source } from '../source/source.ts';
-import { FORGE_KINDS, type ForgeKind, type ForgeSettings } from './forge.ts';
 import type { ForgeHost, Repository } from './host.ts';
 import { forgeProblem } from './problems.ts';
 

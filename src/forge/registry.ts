@@ -1,14 +1,18 @@
-import type { Services } from '../http/services.ts';
+import type { Config } from '../config.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
+import type { GitHosts } from '../git/hosts.ts';
+import type { AddressGuard } from '../git/http/address-guard.ts';
 import { openApiToken, openCredentials } from '../source/credentials.ts';
+import type { ForgeKind } from '../source/forge-settings.ts';
 import type { Credentials, Source } from '../source/source.ts';
 import { postComment } from './comment.ts';
-import type { Forge, ForgeKind } from './forge.ts';
-import { gitea } from './gitea.ts';
-import { github } from './github.ts';
-import { gitlab } from './gitlab.ts';
+import type { Forge } from './forge.ts';
 import { ensureWebhook } from './hook.ts';
 import type { ForgeHost, HostOperations, Purpose } from './host.ts';
 import { type ForgeConnection, forgeApi } from './http.ts';
+import { gitea } from './kinds/gitea.ts';
+import { github } from './kinds/github.ts';
+import { gitlab } from './kinds/gitlab.ts';
 import { placeOf } from './place.ts';
 import { forgeProblem } from './problems.ts';
 import { DEFAULT_LIMITS, type ForgeLimits, withinDeadline } from './retry.ts';
@@ -16,7 +20,7 @@ import { DEFAULT_LIMITS, type ForgeLimits, withinDeadline } from './retry.ts';
 const HOSTS: Readonly<Record<ForgeKind, ForgeHost>> = { gitlab, github, gitea, forgejo: gitea };
 
 type Located = Pick<Source, 'organizationId' | 'id' | 'name' | 'url' | 'forge' | 'webhookProvider' | 'authSealed' | 'apiTokenSealed'>;
-type Reach = Pick<Services, 'box' | 'config' | 'guard' | 'forgeHosts'>;
+type Reach = { box: SecretBox; config: Config; guard: AddressGuard; forgeHosts: GitHosts };
 
 /**
  * The git host of a source's repository, to be called with the source's own token. Nothing is asked yet.

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
 import { invalid } from '../errors.ts';
-import { type RemoteCall, startCall } from './http-client.ts';
+import { type RemoteCall, startCall } from './http/client.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { objectId, type RawObject } from './pack.ts';
+import { objectId, type RawObject } from './pack/pack.ts';
 import { gitProblem } from './problems.ts';
-import { createRef, greetForPush } from './receive-pack.ts';
+import { createRef, greetForPush } from './protocol/receive-pack.ts';
+import { withoutCredentials } from './protocol/scrub.ts';
 import { checkRefName, isOid, type Remote } from './remote.ts';
-import { withoutCredentials } from './scrub.ts';
 import { fetchSnapshot } from './snapshot.ts';
 
 export type Person = { name: string; email: string };

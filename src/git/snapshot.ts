@@ -1,9 +1,9 @@
-import { type FetchOptions, inNameOfRef, requireOid } from './fetch-options.ts';
-import { fetchPack } from './fetch-pack.ts';
-import { startCall } from './http-client.ts';
-import { openLocalAt } from './local-source.ts';
-import type { ObjectSource } from './object-source.ts';
-import { packSource } from './pack-source.ts';
+import { startCall } from './http/client.ts';
+import { openLocalAt } from './mirror/local-source.ts';
+import type { ObjectSource } from './pack/object-source.ts';
+import { packSource } from './pack/source.ts';
+import { type FetchOptions, inNameOfRef, requireOid } from './protocol/fetch-options.ts';
+import { fetchPack } from './protocol/fetch-pack.ts';
 import type { Remote } from './remote.ts';
 
 /**

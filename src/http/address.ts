@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
-import type { Context } from 'hono';
-import type { Env } from './api.ts';
+import type { KitContext } from './kit.ts';
 
 /** The client's address: the connection's, or the one that a trusted proxy in front names. */
-export function addressOf(c: Context<Env>, trustProxy: boolean): string {
+export function addressOf(c: KitContext, trustProxy: boolean): string {
   return addressOfRequest(c.env.incoming, trustProxy);
 }
 
@@ -28,7 +27,7 @@ function withoutPort(text: string): string {
 }
 
 /** The sender that limits count: an IPv4 address, or the /64 network of an IPv6 address, since one host chooses freely within it. */
-export function senderOf(c: Context<Env>, trustProxy: boolean): string {
+export function senderOf(c: KitContext, trustProxy: boolean): string {
   return networkOf(addressOf(c, trustProxy));
 }
 

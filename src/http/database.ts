@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import type { Availability } from '../db/availability.ts';
 import { Problem } from '../errors.ts';
-import type { Env } from './api.ts';
+import type { KitEnv } from './kit.ts';
 
 const RETRY_AFTER_SECONDS = 5;
 
@@ -14,7 +14,7 @@ export function databaseAway(cause?: unknown): Problem {
  * Answers 503 at once while the database is away, and to the requests that it leaves without an answer, instead of letting them wait for a
  * connection. What such a request had begun may still come to pass. `waits` tells requests that wait for something else.
  */
-export function requireDatabase(database: Availability, waits: (path: string) => boolean): MiddlewareHandler<Env> {
+export function requireDatabase(database: Availability, waits: (path: string) => boolean): MiddlewareHandler<KitEnv> {
   return async (c, next) => {
     if (!database.isUp()) throw databaseAway();
     if (waits(c.req.path)) return next();

@@ -1,9 +1,9 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
+import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Sql } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
-import type { SecretBox } from '../secret-box.ts';
 import { sha256Hex } from '../wire/bundle.ts';
-import type { Env } from './api.ts';
+import type { KitEnv } from './kit.ts';
 
 type StoredAnswer = { status: number; contentType: string; body: string; headers: Record<string, string> };
 type Row = { requestHash: string; status: number | null; answerSealed: string | null; createdAt: Date };
@@ -15,18 +15,17 @@ const ABANDONED_AFTER_MS = 60_000;
  * `Idempotency-Key` on mutations: the same key with the same request gets the first answer again, without a second effect; with another
  * request it is refused; while the first is still running the second is told to wait. Kept for a day, sealed.
  */
-export function idempotency(sql: Sql, box: SecretBox): MiddlewareHandler<Env> {
+export function idempotency<E extends KitEnv>(sql: Sql, box: SecretBox, callerOf: (c: Context<E>) => Caller): MiddlewareHandler<E> {
   return async (c, next) => {
     const key = c.req.header('idempotency-key');
     if (key === undefined || !['POST', 'PATCH', 'PUT', 'DELETE'].includes(c.req.method)) return next();
     if (!/^[\x21-\x7e]{1,200}$/.test(key))
       throw new Problem('invalid_request', 'Cannot accept the Idempotency-Key: must be 1 to 200 visible ASCII characters', { status: 400 });
-    const actor = c.get('actor');
-    const owner = { organizationId: actor.organizationId, actor: actor.tokenId, key };
+    const owner = { ...callerOf(c), key };
     // Without the origin: the same request may come by another name of the service.
     const { pathname, search } = new URL(c.req.url);
     const requestHash = sha256Hex(`${c.req.method} ${pathname}${search}\n${await c.req.text()}`);
-    const context = `idempotency:${actor.organizationId}:${actor.tokenId}:${key}`;
+    const context = `idempotency:${owner.organizationId}:${owner.actor}:${key}`;
     if (!(await claim(sql, owner, requestHash))) {
       c.res = replay(await storedRow(sql, owner), requestHash, box, context);
       return undefined;
@@ -38,7 +37,9 @@ export function idempotency(sql: Sql, box: SecretBox): MiddlewareHandler<Env> {
   };
 }
 
-type Owner = { organizationId: string; actor: string; key: string };
+/** Keys of one caller are apart from those of others. */
+type Caller = { organizationId: string; actor: string };
+type Owner = Caller & { key: string };
 
 async function claim(sql: Sql, owner: Owner, requestHash: string): Promise<boolean> {
   const result = await sql`

@@ -1,14 +1,14 @@
-import type { Context, MiddlewareHandler } from 'hono';
+import type { MiddlewareHandler } from 'hono';
 import { Problem } from '../errors.ts';
-import { isTooDeep, MAX_JSON_DEPTH } from '../wire/json.ts';
-import { storableJson } from '../wire/text.ts';
-import type { Env } from './api.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../wire/text/json.ts';
+import { storableJson } from '../wire/text/text.ts';
+import type { KitContext } from './kit.ts';
 
 /** Largest body of an API request; hooks, reports and imports have their own bounds. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
 /** Refuses larger bodies, before they are read where their length is announced. */
-export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler<Env> {
+export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler {
   const tooLarge = () => new Problem('too_large', `Cannot take a request of more than ${maxBytes} bytes`, { status: 413 });
   return async (c, next) => {
     // Nobody reads the body of a GET: the server discards it.
@@ -26,7 +26,7 @@ export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler<
 }
 
 /** Refuses JSON that is nested too deeply, before anything else looks at it. Other kinds of bodies pass. */
-export function limitDepth(): MiddlewareHandler<Env> {
+export function limitDepth(): MiddlewareHandler {
   return async (c, next) => {
     if (/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) refuseDeep(await c.req.text());
     return next();
@@ -34,7 +34,7 @@ export function limitDepth(): MiddlewareHandler<Env> {
 }
 
 /** The body as JSON, whatever its type says. Its texts can be stored. @throws Problem `too_deep`, SyntaxError */
-export async function readJson(c: Context<Env>): Promise<unknown> {
+export async function readJson(c: KitContext): Promise<unknown> {
   const text = await c.req.text();
   refuseDeep(text);
   return JSON.parse(storableJson(text));

@@ -5,7 +5,7 @@ import { getRequestListener, RequestError } from '@hono/node-server';
 import { messageOf, Problem } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
-import { problemDocument } from './api.ts';
+import { problemDocument } from './kit.ts';
 
 /** How long a sender may take, ms: for the head of a request, for the whole of it, and between two requests; looked at in the last one's rhythm. */
 const LIMITS: ServerOptions = {

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
+import { hashToken } from '../crypto/tokens.ts';
 import { Problem } from '../errors.ts';
-import { hashToken } from '../tokens.ts';
 
 /** `perSecond` tokens flow in, `burst` at most stand ready; each request takes one. */
 export type Rate = { perSecond: number; burst: number };
@@ -105,6 +105,9 @@ export function createRateLimits(
     open: createRateLimit('requests without credentials', rate(OPEN_PER_SECOND)),
   };
 }
+
+/** The sender of our own look-ups: never refused. */
+export const OURSELVES = '';
 
 /** Counts a failure of the sender. @throws `problem`; `rate_limited` instead when the sender has used up its failures */
 export function refuse(limits: RateLimits, sender: string, problem: Problem): never {

@@ -1,5 +1,4 @@
-import type { Event } from '../event/event.ts';
-import { viewEvent } from '../event/schemas.ts';
+import { type Event, viewEvent } from '../event/event.ts';
 import { type Severity, severityOf } from '../event/severity.ts';
 import type { Format } from './notification.ts';
 import { sentenceOf } from './sentence.ts';

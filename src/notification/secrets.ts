@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import type { Config } from '../config.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
+import { last4 } from '../crypto/tokens.ts';
 import { allowedBy, invalid } from '../errors.ts';
-import type { SecretBox } from '../secret-box.ts';
-import { last4 } from '../tokens.ts';
+import type { Sender } from './delivery/send.ts';
 import type { Notification } from './notification.ts';
-import type { Sender } from './send.ts';
 import type { SealedSecret } from './store.ts';
 
 type Keyed = Pick<Notification, 'id'>;

@@ -1,6 +1,6 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashToken, mintToken } from '../tokens.ts';
+import { hashToken, mintToken } from '../crypto/tokens.ts';
 
 export const ROOT_TOKEN_FILE = 'root-token';
 

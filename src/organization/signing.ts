@@ -1,6 +1,6 @@
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Sql } from '../db/connect.ts';
-import type { SecretBox } from '../secret-box.ts';
 import { PublicKeyJwk } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 

@@ -1,14 +1,14 @@
 import { Problem } from '../errors.ts';
+import type { RolloutPolicy } from '../policy/policy.ts';
+import { type PrepareDeps, prepareCommit } from '../prepare/prepare-commit.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
 import type { FolderErrors } from '../revision/shared-errors.ts';
 import { sharedErrors } from '../revision/shared-errors.ts';
 import { stalePaths } from '../revision/stale-paths.ts';
 import { dependenciesOf } from '../revision/store.ts';
-import { loadBlockers } from '../rollout/load.ts';
-import type { RolloutPolicy } from '../rollout/policy.ts';
+import { checkWaves, type PolicyWarning } from '../rollout/decide/wave-check.ts';
 import { policyFor } from '../rollout/release.ts';
-import { checkWaves, type PolicyWarning } from '../rollout/wave-check.ts';
-import { type Means, prepareCommit } from '../source/prepare-commit.ts';
+import { loadBlockers } from '../rollout/store/load.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
 import { bindAfter, devicesOf, foldersAfter, knownFolders } from './load.ts';
@@ -52,7 +52,7 @@ const MAX_DEVICES = 20_000;
  * @throws Problem as `prepareCommit`
  */
 export async function computePlan(
-  means: Means,
+  means: PrepareDeps,
   source: Source,
   head: { name: string; oid: string },
   { mirror, now, signal }: PlanOptions,
@@ -124,7 +124,7 @@ function devicesToShow(devices: readonly PlannedDevice[]): readonly PlannedDevic
 
 /** Of a fleet only what differs from the prepared head is read. */
 async function prepareAgainst(
-  means: Means,
+  means: PrepareDeps,
   source: Source,
   head: { name: string; oid: string },
   { mirror, signal }: Omit<PlanOptions, 'now'>,

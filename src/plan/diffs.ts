@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { readBlobs } from '../bundle/store.ts';
 import type { Db } from '../db/connect.ts';
-import { type BundleSide, compareBundles, type PreviewChange, selectFiles } from '../device/preview.ts';
+import { type BundleSide, compareBundles, type PreviewChange, selectFiles } from '../preview/compare-bundles.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
 import { BundleManifest } from '../wire/bundle.ts';
 import type { PlanFolder, PlannedDevice } from './plan.ts';

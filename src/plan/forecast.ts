@@ -1,8 +1,8 @@
-import { quota } from '../rollout/capacity.ts';
-import { judgeAttempts, spentBudget } from '../rollout/gates.ts';
-import { isLastWave, isNaming, type RolloutPolicy, waveCount } from '../rollout/policy.ts';
+import { isLastWave, isNaming, type RolloutPolicy, waveCount } from '../policy/policy.ts';
+import { quota } from '../rollout/decide/capacity.ts';
+import { judgeAttempts, spentBudget } from '../rollout/decide/gates.ts';
+import type { Evidence, OutReason, RolloutSnapshot } from '../rollout/decide/snapshot.ts';
 import type { Waiting } from '../rollout/rollout.ts';
-import type { Evidence, OutReason, RolloutSnapshot } from '../rollout/snapshot.ts';
 import { type Assignment, type Candidate, namesOf } from './waves.ts';
 
 /** A device of the source, as far as its wave counts on it. */

@@ -1,8 +1,8 @@
+import { bakeSecondsOf, type RolloutPolicy, waveCount, waveName } from '../policy/policy.ts';
+import { windowState } from '../policy/windows.ts';
 import type { ConfigError } from '../revision/revision.ts';
-import { bakeSecondsOf, type RolloutPolicy, waveCount, waveName } from '../rollout/policy.ts';
+import type { OutReason } from '../rollout/decide/snapshot.ts';
 import type { Waiting } from '../rollout/rollout.ts';
-import type { OutReason } from '../rollout/snapshot.ts';
-import { windowState } from '../rollout/windows.ts';
 import { forecast, type Member } from './forecast.ts';
 import { type Assignment, assignWaves } from './waves.ts';
 

@@ -1,5 +1,5 @@
-import { takesAway } from '../rollout/capacity.ts';
-import { amountOf, isNaming, type RolloutPolicy, shareOf, type Wave, waveCount } from '../rollout/policy.ts';
+import { amountOf, isNaming, type RolloutPolicy, shareOf, type Wave, waveCount } from '../policy/policy.ts';
+import { takesAway } from '../rollout/decide/capacity.ts';
 
 /** A device that the rollout may move, as far as waves go. */
 export type Candidate = {

@@ -1,5 +1,5 @@
-import type { DocumentFault } from './document/document.ts';
-import { toPointer } from './document/document.ts';
+import type { DocumentFault } from '../document/document.ts';
+import { toPointer } from '../document/document.ts';
 import type { ConfigError } from './revision.ts';
 
 export type ConfigFault = {

@@ -1,4 +1,4 @@
-import type { CommitInfo } from '../git/object-source.ts';
+import type { CommitInfo } from '../git/pack/object-source.ts';
 import type { BundleManifest } from '../wire/bundle.ts';
 
 export type Layout = 'repo' | 'fleet';

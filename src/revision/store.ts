@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import { storableValue } from '../wire/text.ts';
+import { storableValue } from '../wire/text/text.ts';
 import { type ConfigError, isBlamed, type PreparedPath, type PreparedRevision } from './revision.ts';
 
 export type RevisionVerdict = 'valid' | 'partial' | 'invalid';

@@ -1,12 +1,12 @@
-import type { Unit } from '../db/transact.ts';
+import type { Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
+import { RolloutPolicy } from '../policy/policy.ts';
 import { candidateRevisions, releaseCandidates, revisionOf, settleDevices } from '../revision/store.ts';
 import type { Source } from '../source/source.ts';
 import { holdSource } from '../source/store.ts';
-import { tellRollout } from './acts.ts';
-import { RolloutPolicy } from './policy.ts';
 import type { Rollout } from './rollout.ts';
-import { abortedRevisions, insertRollout, newestRollout, rolloutById, supersedeRollouts } from './store.ts';
+import { abortedRevisions, insertRollout, newestRollout, rolloutById, supersedeRollouts } from './store/store.ts';
+import { tellRollout } from './transitions.ts';
 
 export type Start = {
   revisionId: string;

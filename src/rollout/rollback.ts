@@ -1,18 +1,21 @@
+import type { Config } from '../config.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Db } from '../db/connect.ts';
-import type { Unit } from '../db/transact.ts';
 import { followFolders } from '../device/folders.ts';
 import { boundFolders } from '../device/folders-store.ts';
 import { conflict, messageOf, notFound, Problem } from '../errors.ts';
+import type { Unit } from '../event/transact.ts';
+import type { GitHosts } from '../git/hosts.ts';
+import type { AddressGuard } from '../git/http/address-guard.ts';
 import { type PushedBranch, pushCommitBranch } from '../git/push.ts';
 import { parseRemote } from '../git/remote.ts';
-import type { Services } from '../http/services.ts';
+import type { RolloutPolicy } from '../policy/policy.ts';
 import { pathsAtRevision, type Revision, revisionOf, setPaths } from '../revision/store.ts';
 import { openCredentials } from '../source/credentials.ts';
 import type { Source } from '../source/source.ts';
 import { holdSource } from '../source/store.ts';
-import type { RolloutPolicy } from './policy.ts';
 import { startRollout } from './release.ts';
-import { establishedBefore } from './store.ts';
+import { establishedBefore } from './store/store.ts';
 
 const PUSH_TIMEOUT_MS = 30_000;
 
@@ -70,7 +73,7 @@ export type RevertBranch = { name: string; commit: string | null; error: { code:
 
 /** Pushes a commit that makes the head what `revision` was, as a new branch, for somebody to merge. A refusal is an answer, not an error of ours. */
 export async function pushRevert(
-  { config, hosts, guard, box }: Pick<Services, 'config' | 'hosts' | 'guard' | 'box'>,
+  { config, hosts, guard, box }: { config: Config; hosts: GitHosts; guard: AddressGuard; box: SecretBox },
   source: Source,
   revision: Revision,
   wanted: { branch: string; by: string; reason: string; at: Date },

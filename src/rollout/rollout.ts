@@ -1,4 +1,4 @@
-import type { RolloutPolicy } from './policy.ts';
+import type { RolloutPolicy } from '../policy/policy.ts';
 
 export const ROLLOUT_STATES = [
   'planned',

@@ -7,7 +7,7 @@ import { messageOf, Problem } from '../errors.ts';
 import { DeviceId } from '../wire/agent.ts';
 import { DEVICE_ID_RULE, issueText, nameFault } from '../wire/names.ts';
 import { type Proxies, readProxies } from '../wire/proxies.ts';
-import { tokenText } from '../wire/secret-text.ts';
+import { tokenText } from '../wire/text/secret-text.ts';
 import { type Behaviour, behaviourOf } from './behaviour.ts';
 import type { DeviceKey } from './device.ts';
 import { enrollDevices } from './enroll.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { SecretBox } from '../secret-box.ts';
-import { last4 } from '../tokens.ts';
-import { secretText, tokenText } from '../wire/secret-text.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
+import { last4 } from '../crypto/tokens.ts';
+import { secretText, tokenText } from '../wire/text/secret-text.ts';
 import type { Credentials, Source } from './source.ts';
 
 export const CredentialsInput = z.union([

@@ -1,7 +1,7 @@
-import type { ForgeSettings } from '../forge/forge.ts';
+import type { RolloutPolicy } from '../policy/policy.ts';
 import type { Layout } from '../revision/revision.ts';
-import type { RolloutPolicy } from '../rollout/policy.ts';
 import type { DriftPolicy } from '../wire/agent.ts';
+import type { ForgeSettings } from './forge-settings.ts';
 import type { HookOptions } from './webhook/options.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { Db } from '../db/connect.ts';
-import { ForgeSettings } from '../forge/forge.ts';
-import { RolloutPolicy } from '../rollout/policy.ts';
+import { RolloutPolicy } from '../policy/policy.ts';
+import { ForgeSettings } from './forge-settings.ts';
 import type { Source, SourceStatus } from './source.ts';
 import { HookOptions } from './webhook/options.ts';
 

@@ -186,3 +186,6 @@ export const ReportsResponse = z.object({ accepted: z.number().int(), confirmed:
 export type ReportsResponse = z.infer<typeof ReportsResponse>;
 
 export const TimeResponse = z.object({ now: z.string() });
+
+export const Labels = z.record(LabelKey, z.string().max(253));
+export type Labels = z.infer<typeof Labels>;

@@ -57,3 +57,6 @@ function nearest(text: string, forbidden = /[^a-z0-9._-]/g): string | undefined 
     .replace(/[-._/]+$/, '');
   return name === '' ? undefined : name;
 }
+
+/** Longer ones are refused unread. */
+export const MAX_TOKEN_CHARACTERS = 200;

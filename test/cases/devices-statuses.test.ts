@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { postPauseSeconds, progressPauseSeconds } from '../../src/plan/rollout-status.ts';
+import { postPauseSeconds, progressPauseSeconds } from '../../src/plan/post/rollout-status.ts';
 
 /** What a host keeps of one commit and context (GitHub); the last, deciding status must still be taken. */
 const HOST_LIMIT = 1_000;

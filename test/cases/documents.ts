@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import type { Document, Syntax } from '../../src/revision/document/document.ts';
-import { parseText } from '../../src/revision/document/parse.ts';
+import type { Document, Syntax } from '../../src/document/document.ts';
+import { mergeDocuments } from '../../src/document/merge/merge-text.ts';
+import { parseText } from '../../src/document/parse.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { mergeDocuments } from '../../src/revision/merge/merge-text.ts';
 
 /** Random YAML and JSON texts as people write them: block and flow, comments, quotes, tags, numbers in many spellings. */
 

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections, dispatcherFor } from '../../src/git/connections.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { closeConnections, dispatcherFor } from '../../src/git/http/connections.ts';
 import { proxyAuthorization, proxyFor, readProxies, withProxy } from '../../src/wire/proxies.ts';
 
 /** Names as a network's own DNS has them: one inside, one outside, one that has both; all else only the proxy knows. */

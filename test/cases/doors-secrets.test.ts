@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../agent/config.ts';
 import { readIdentity } from '../../agent/identity.ts';
 import { readConfig } from '../../src/config.ts';
-import { secretText, tokenText } from '../../src/wire/secret-text.ts';
+import { secretText, tokenText } from '../../src/wire/text/secret-text.ts';
 import { createDevice } from '../agent/device.ts';
 import { run } from '../cli/server.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Store } from '../../src/db/transact.ts';
 import { noteLateFailures } from '../../src/deployment/store.ts';
+import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
-import { rolloutDevices, waveCounts } from '../../src/rollout/counts.ts';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
-import { evidenceOf, standingOf } from '../../src/rollout/standing.ts';
-import { insertRollout, rolloutById } from '../../src/rollout/store.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
+import { rolloutDevices, waveCounts } from '../../src/rollout/store/counts.ts';
+import { evidenceOf, standingOf } from '../../src/rollout/store/standing.ts';
+import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';
 
 /** What PostgreSQL counts of a rollout: each device once, whatever became of its attempts, and those that it never took. */

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { formatErrors, formatWarnings, validateCheckout } from '../../src/cli/validate.ts';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
-import { checkWaves } from '../../src/rollout/wave-check.ts';
+import { formatErrors, formatWarnings, validateCheckout } from '../../src/cli/validate/validate.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
+import { checkWaves } from '../../src/rollout/decide/wave-check.ts';
 
 /** What `validate --devices` and `plan` find in the waves of a policy. */
 

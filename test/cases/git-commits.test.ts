@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseCommit } from '../../src/git/commit.ts';
-import { openLocal } from '../../src/git/local.ts';
+import { parseCommit } from '../../src/git/pack/commit.ts';
+import { openLocal } from '../../src/git/protocol/local.ts';
 import { git } from '../support/git-host.ts';
 
 const TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';

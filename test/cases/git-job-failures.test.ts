@@ -11,7 +11,7 @@ import { reconcileStatus } from '../../controller/reconcile/status.ts';
 import { reconcileWorkspaces } from '../../controller/reconcile/workspace.ts';
 import { openShares } from '../../src/async/shares.ts';
 import type { QueueName } from '../../src/db/queue.ts';
-import { transact } from '../../src/db/transact.ts';
+import { transact } from '../../src/event/transact.ts';
 import { mergeRequestById, noteMergeRequest } from '../../src/plan/store.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';
 import { folder } from '../support/scene.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { matchesBelow, matchesGlob } from '../../src/document/glob.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import { defaultRevisionLimits, type RevisionLimits } from '../../src/revision/limits.ts';
-import { matchesBelow, matchesGlob } from '../../src/revision/manifest/glob.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
 import type { Layout, PreparedPath } from '../../src/revision/revision.ts';
 import { type Files, MemorySource } from '../revision/memory-source.ts';
 

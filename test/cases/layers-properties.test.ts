@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { toPointer } from '../../src/revision/document/document.ts';
-import { mergePatch } from '../../src/revision/layer/merge-patch.ts';
-import { MergeFault } from '../../src/revision/merge/fault.ts';
+import { toPointer } from '../../src/document/document.ts';
+import { MergeFault } from '../../src/document/merge/fault.ts';
+import { mergePatch } from '../../src/prepare/layer/merge-patch.ts';
 import { jsonPatch, jsonTree, merged, read, type Tree, toJson, toYaml, yamlPatch, yamlTree } from './documents.ts';
 
 const steps = fc.constantFrom(0, 2, 4);

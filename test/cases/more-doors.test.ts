@@ -3,10 +3,10 @@ import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { verifyDesired } from '../../agent/desired.ts';
 import { followFolders } from '../../src/device/folders.ts';
-import { type Row, readRows } from '../../src/device/import-rows.ts';
 import { addressOfRequest } from '../../src/http/address.ts';
 import { forwardedPrefix } from '../../src/http/base-path.ts';
-import { RolloutWindows, windowState } from '../../src/rollout/windows.ts';
+import { type Row, readRows } from '../../src/inventory/import-rows.ts';
+import { RolloutWindows, windowState } from '../../src/policy/windows.ts';
 import { proxyFor, readProxies } from '../../src/wire/proxies.ts';
 
 describe('the client behind a proxy', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
-import { checkWaves } from '../../src/rollout/wave-check.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
+import { checkWaves } from '../../src/rollout/decide/wave-check.ts';
 import { type FleetSource, openFleet } from '../support/fleet.ts';
 import { eventually } from '../support/service.ts';
 

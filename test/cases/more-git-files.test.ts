@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { validateCheckout } from '../../src/cli/validate.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
+import { validateCheckout } from '../../src/cli/validate/validate.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
 import { type Files, MemorySource } from '../revision/memory-source.ts';
 

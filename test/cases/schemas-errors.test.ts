@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { validateCheckout } from '../../src/cli/validate.ts';
+import { validateCheckout } from '../../src/cli/validate/validate.ts';
 import type { Files } from '../revision/memory-source.ts';
 import { D7, D20, errorsOf, manifest, prepare } from './schemas-support.ts';
 

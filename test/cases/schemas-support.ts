@@ -1,4 +1,4 @@
-import { prepareRevision } from '../../src/revision/prepare.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import type { ConfigError, PreparedRevision } from '../../src/revision/revision.ts';
 import type { Files } from '../revision/memory-source.ts';
 import { MemorySource } from '../revision/memory-source.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { redactConfig } from '../../src/revision/redact.ts';
+import { redactConfig } from '../../src/revision/secret/redact.ts';
 import { messages, onlyPath, TEMPLATES } from '../revision/layered.ts';
 
 /** Other kinds than those of the table in `plants.ts`. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { redactConfig } from '../../src/revision/redact.ts';
+import { redactConfig } from '../../src/revision/secret/redact.ts';
 import { MANIFEST, messages, onlyPath, TEMPLATES } from '../revision/layered.ts';
 import { PLANTED_FILES, PLANTED_TEMPLATES, PLANTED_VARIABLES } from '../security/plants.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { redirectProblem } from '../../src/git/redirect.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { redirectProblem } from '../../src/git/http/redirect.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 
 const all = { allowHttp: true, allowLocal: true };

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { createRepeatedBodies } from '../../src/hook/repeated-bodies.ts';
 import { networkOf } from '../../src/http/address.ts';
 import { createRateLimit } from '../../src/http/rate-limit.ts';
-import { createRepeatedBodies } from '../../src/source/repeated-bodies.ts';
-import { storableJson, storableText } from '../../src/wire/text.ts';
+import { storableJson, storableText } from '../../src/wire/text/text.ts';
 
 test('the keys of a limit are bounded in number, size and age', () => {
   let nowMs = 0;

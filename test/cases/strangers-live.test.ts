@@ -1,8 +1,8 @@
 import { io } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { mintToken } from '../../src/crypto/tokens.ts';
 import { createRateLimits } from '../../src/http/rate-limit.ts';
-import { mintToken } from '../../src/tokens.ts';
 import { address, connected, live, next, request, restart, tenant, track, until, useLive } from '../http/live-support.ts';
 
 useLive();

@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { io } from 'socket.io-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { mintToken } from '../../src/tokens.ts';
+import { mintToken } from '../../src/crypto/tokens.ts';
 import { signatureOf } from '../support/actors.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 import { ADMIN_TOKEN, openService, type TestService } from '../support/service.ts';

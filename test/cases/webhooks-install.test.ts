@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ForgeKind } from '../../src/forge/forge.ts';
+import type { ForgeKind } from '../../src/source/forge-settings.ts';
 import { SERVERS } from '../forge/support.ts';
 import { aHook, type ForgeServer, openForgeServer, TOKEN } from '../support/forge-server.ts';
 import { openService, type TestService } from '../support/service.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { syntaxOf } from '../../src/revision/document/document.ts';
-import { parseText } from '../../src/revision/document/parse.ts';
+import { syntaxOf } from '../../src/document/document.ts';
+import { parseText } from '../../src/document/parse.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { redactConfig } from '../../src/revision/redact.ts';
+import { redactConfig } from '../../src/revision/secret/redact.ts';
 import { MANIFEST, messages, onlyPath } from '../revision/layered.ts';
 
 const valueIn = (text: string): unknown => {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Command } from 'commander';
 import { Server as LiveServer } from 'socket.io';
 import type { Terminal } from '../../src/cli/call.ts';
-import { registerClientCommands } from '../../src/cli/commands.ts';
+import { registerClientCommands } from '../../src/cli/commands/register.ts';
 
 export type Seen = { method: string; path: string; query: Record<string, string>; headers: IncomingMessage['headers']; body: unknown };
 export type Answer = { status?: number; body?: unknown; headers?: Record<string, string> };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
-import { batched } from '../../src/db/batched.ts';
+import { batched } from '../../src/async/batched.ts';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -6,7 +6,7 @@ import { connect } from '../../src/db/connect.ts';
 import { openEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { openQueue } from '../../src/db/queue.ts';
-import { transact } from '../../src/db/transact.ts';
+import { transact } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';

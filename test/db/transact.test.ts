@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Store, transact, type Unit } from '../../src/db/transact.ts';
+import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { openHeap } from '../../src/heap.ts';
 import { newId } from '../../src/ids.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { confirmEarly } from '../../src/deployment/confirmations.ts';
-import { createReportIntake, type ReportIntake } from '../../src/deployment/intake.ts';
 import { newId } from '../../src/ids.ts';
+import { confirmEarly } from '../../src/report/confirmations.ts';
+import { createReportIntake, type ReportIntake } from '../../src/report/intake.ts';
 import type { Report } from '../../src/wire/agent.ts';
 import { folder, openScene } from '../support/scene.ts';
 import { eventually } from '../support/service.ts';

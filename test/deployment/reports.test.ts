@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decideReports } from '../../src/deployment/reports.ts';
 import type { Deployment } from '../../src/deployment/store.ts';
 import type { Device } from '../../src/device/device.ts';
 import { newId } from '../../src/ids.ts';
+import { decideReports } from '../../src/report/reports.ts';
 import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
 import { aDevice } from '../support/device.ts';
 

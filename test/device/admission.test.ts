@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Admission, createAdmission } from '../../src/device/admission.ts';
-import type { DeviceKey } from '../../src/device/desired.ts';
+import { type Admission, createAdmission } from '../../src/delivery/admission.ts';
+import type { DeviceKey } from '../../src/device/device.ts';
 
 const SILENT_MS = 2_000;
 const device = (deviceId: string, organizationId = 'o'): DeviceKey => ({ organizationId, deviceId });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { csvRecords } from '../../src/device/csv.ts';
+import { csvRecords } from '../../src/inventory/csv.ts';
 
 async function* chunksOf(text: string, size: number): AsyncGenerator<string> {
   const chars = [...text];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { heartbeatSecondsFor } from '../../src/device/heartbeats.ts';
+import { heartbeatSecondsFor } from '../../src/delivery/heartbeats.ts';
 import { openService, type TestService } from '../support/service.ts';
 
 let service: TestService;

@@ -1,9 +1,9 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DEVICES_CHANNEL } from '../../src/db/transact.ts';
-import { createAdmission } from '../../src/device/admission.ts';
-import { holdPoll } from '../../src/device/held-polls.ts';
+import { createAdmission } from '../../src/delivery/admission.ts';
+import { holdPoll } from '../../src/delivery/held-polls.ts';
+import { DEVICES_CHANNEL } from '../../src/event/transact.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;

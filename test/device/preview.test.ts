@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type BundleSide, compareBundles, selectFiles } from '../../src/device/preview.ts';
+import { type BundleSide, compareBundles, selectFiles } from '../../src/preview/compare-bundles.ts';
 import { sha256Hex } from '../../src/wire/bundle.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';
 import { type Api, eventually, openService, type TestService } from '../support/service.ts';

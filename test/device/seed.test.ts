@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { telemetryReports } from '../../src/device/seed-routes.ts';
-import { metricsOf, sampledAt } from '../../src/device/seed-schemas.ts';
+import { telemetryReports } from '../../src/api/legacy/devices.ts';
+import { metricsOf, sampledAt } from '../../src/api/legacy/schemas.ts';
 import { readOpenApi } from '../support/openapi.ts';
 import { type Answer, type Api, openService, type TestService } from '../support/service.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { type WhySnapshot, why } from '../../src/device/why.ts';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
+import { type WhySnapshot, why } from '../../src/inventory/why.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
 import { aDevice } from '../support/device.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ForgeKind } from '../../src/forge/forge.ts';
 import { openHookSecret } from '../../src/source/credentials.ts';
+import type { ForgeKind } from '../../src/source/forge-settings.ts';
 import { sourceById } from '../../src/source/store.ts';
 import { aHook, type ForgeServer, openForgeServer, TOKEN } from '../support/forge-server.ts';
 import { folder, openScene } from '../support/scene.ts';

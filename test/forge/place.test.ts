@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import type { ForgeKind, ForgeSettings } from '../../src/forge/forge.ts';
-import { gitea } from '../../src/forge/gitea.ts';
-import { github } from '../../src/forge/github.ts';
-import { gitlab } from '../../src/forge/gitlab.ts';
+import { gitea } from '../../src/forge/kinds/gitea.ts';
+import { github } from '../../src/forge/kinds/github.ts';
+import { gitlab } from '../../src/forge/kinds/gitlab.ts';
 import { checkApiUrl, leavesOrigin, placeOf } from '../../src/forge/place.ts';
+import type { ForgeKind, ForgeSettings } from '../../src/source/forge-settings.ts';
 
 const HOSTS = { gitlab, github, gitea, forgejo: gitea };
 const rules = readConfig({ ALLOW_LOCAL_SOURCES: '1' });

@@ -1,7 +1,7 @@
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { connect } from '../../src/db/connect.ts';
 import { newId } from '../../src/ids.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { type Client, clientOf, converge, postHook, rowsOf, until } from '../support/actors.ts';
 import { openRemotes, type Remotes } from './remotes.ts';
 import { makeSpares, removeSurplus } from './spares.ts';

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/connections.ts';
-import type { RemoteCall } from '../../src/git/http-client.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import type { RemoteCall } from '../../src/git/http/client.ts';
+import { closeConnections } from '../../src/git/http/connections.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
-import { listRefs } from '../../src/git/refs.ts';
+import { listRefs } from '../../src/git/protocol/refs.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
 import { type Fault, openGitHost, type TestGitHost } from '../support/git-host.ts';

@@ -3,14 +3,14 @@ import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/connections.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { closeConnections } from '../../src/git/http/connections.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
-import { fetchIntoMirror } from '../../src/git/mirror.ts';
-import type { ObjectSource } from '../../src/git/object-source.ts';
+import { fetchIntoMirror } from '../../src/git/mirror/mirror.ts';
+import type { ObjectSource } from '../../src/git/pack/object-source.ts';
+import { listTree } from '../../src/git/pack/tree-diff.ts';
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
-import { listTree } from '../../src/git/tree-diff.ts';
 import { type Files, git, openGitHost, type TestGitHost } from '../support/git-host.ts';
 
 const guard = addressGuard({ allowPrivate: true });

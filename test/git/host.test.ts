@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type GitHost, git, openGitHost, type Push } from '../../src/demo/git-host.ts';
+import { type GitHost, git, openGitHost, type Push } from '../../src/demo/stack/git-host.ts';
 
 let root = '';
 let host: GitHost;

@@ -1,6 +1,6 @@
-import { addressGuard } from '../../src/git/address-guard.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
 import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
-import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
+import { listRefs, refPrefixes, resolveRef } from '../../src/git/protocol/refs.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
 import { readProxies } from '../../src/wire/proxies.ts';

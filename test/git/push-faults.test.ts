@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/connections.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { closeConnections } from '../../src/git/http/connections.ts';
 import type { Fault } from '../support/git-host.ts';
 import { openPushScene } from '../support/push-scene.ts';
 

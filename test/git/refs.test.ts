@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Problem } from '../../src/errors.ts';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/connections.ts';
-import type { RemoteCall } from '../../src/git/http-client.ts';
-import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import type { RemoteCall } from '../../src/git/http/client.ts';
+import { closeConnections } from '../../src/git/http/connections.ts';
+import { listRefs, refPrefixes, resolveRef } from '../../src/git/protocol/refs.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { git, openGitHost, type TestGitHost } from '../support/git-host.ts';
 

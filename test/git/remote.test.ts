@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
 import { checkRefName, parseRemote } from '../../src/git/remote.ts';
 
 const all = { allowHttp: true, allowLocal: true };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { foreignText, gitProblem } from '../../src/git/problems.ts';
-import { withoutCredentials } from '../../src/git/scrub.ts';
+import { withoutCredentials } from '../../src/git/protocol/scrub.ts';
 
 const secrets = fc.stringMatching(/^[A-Za-z0-9_+/=@:-]{8,60}$/);
 const texts = fc.string({ maxLength: 400 });

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
+import { TookTooLong, withinTime } from '../../src/prepare/time-limit.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
 import type { PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
-import { TookTooLong, withinTime } from '../../src/revision/time-limit.ts';
 import { type Files, MemorySource } from '../revision/memory-source.ts';
 import { FLEET } from '../support/hostile.ts';
 

@@ -28,7 +28,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPreparer, type Preparer } from '../../src/revision/preparer.ts';
+import { openPreparer, type Preparer } from '../../src/prepare/preparer.ts';
 import type { PreparedPath, PreparedRevision } from '../../src/revision/revision.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';
 import { commitFleet, type Entry, type HostileRepository, hostileRepository, type Tree, taskOf } from '../support/hostile.ts';

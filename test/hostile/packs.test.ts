@@ -3,10 +3,10 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { listRefs, refPrefixes, resolveRef } from '../../src/git/refs.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { listRefs, refPrefixes, resolveRef } from '../../src/git/protocol/refs.ts';
 import { parseRemote } from '../../src/git/remote.ts';
-import { openPreparer, type Preparer } from '../../src/revision/preparer.ts';
+import { openPreparer, type Preparer } from '../../src/prepare/preparer.ts';
 import { git, openGitHost, type TestGitHost } from '../support/git-host.ts';
 import {
   commitFleet,

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exportText } from '../../src/audit/export.ts';
 import type { AuditEntry } from '../../src/audit/store.ts';
-import { csvRecords } from '../../src/device/csv.ts';
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { newId } from '../../src/ids.ts';
+import { csvRecords } from '../../src/inventory/csv.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { openServer, run, TOKEN } from '../cli/server.ts';
 import { ADMIN_TOKEN, openService, type TestService } from '../support/service.ts';
 

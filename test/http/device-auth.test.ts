@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { openDeviceAuth } from '../../src/api/auth.ts';
 import { readConfig } from '../../src/config.ts';
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import type { Sql } from '../../src/db/connect.ts';
 import { insertDeviceKey } from '../../src/device/keys.ts';
-import { openDeviceAuth } from '../../src/http/auth.ts';
 import { createRateLimits } from '../../src/http/rate-limit.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { openTestStore } from '../support/database.ts';
 import { eventually } from '../support/service.ts';
 

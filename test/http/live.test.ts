@@ -1,7 +1,7 @@
 import { io } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
+import { mintToken } from '../../src/crypto/tokens.ts';
 import { revokeToken } from '../../src/organization/store.ts';
-import { mintToken } from '../../src/tokens.ts';
 import type { Closing, DeviceUpdate, LiveEvent } from '../../src/wire/live.ts';
 import {
   address,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { newId } from '../../src/ids.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';
 import { readOpenApi, type Schema } from '../support/openapi.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { createSender, type Sender } from '../../src/notification/send.ts';
-import { signStandardWebhooks, verifyStandardWebhooks } from '../../src/source/webhook/signature.ts';
+import { signStandardWebhooks, verifyStandardWebhooks } from '../../src/crypto/signature.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { createSender, type Sender } from '../../src/notification/delivery/send.ts';
 import { openReceiver, type Receiver } from './receiver.ts';
 
 let receiver: Receiver;

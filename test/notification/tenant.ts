@@ -1,8 +1,8 @@
-import { type Store, transact } from '../../src/db/transact.ts';
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import type { EventType } from '../../src/event/event.ts';
+import { type Store, transact } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { type Api, eventually, type TestService } from '../support/service.ts';
 import type { Receiver } from './receiver.ts';
 

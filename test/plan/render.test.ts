@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { code, fenced } from '../../src/plan/markdown.ts';
-import { renderMarkdown, renderText } from '../../src/plan/render.ts';
-import type { PlanView } from '../../src/plan/view.ts';
+import { code, fenced } from '../../src/plan/post/markdown.ts';
+import { renderMarkdown, renderText } from '../../src/plan/post/render.ts';
+import type { PlanView } from '../../src/plan/post/view.ts';
 
 const HOSTILE = '@everyone `</details><img src=x onerror=alert(1)> ``` \r```\r/close !1 #2 \u202Ereversed\u0007';
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { Problem } from '../../src/errors.ts';
 import { headlineOf, planStatus } from '../../src/plan/merge-request.ts';
-import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/retry.ts';
-import { rolloutStatus } from '../../src/plan/rollout-status.ts';
+import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/post/retry.ts';
+import { rolloutStatus } from '../../src/plan/post/rollout-status.ts';
+import type { RolloutSnapshot, WaveSnapshot } from '../../src/rollout/decide/snapshot.ts';
 import { ROLLOUT_STATES, type Rollout } from '../../src/rollout/rollout.ts';
-import type { RolloutSnapshot, WaveSnapshot } from '../../src/rollout/snapshot.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 

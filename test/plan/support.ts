@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import type { ForgeKind } from '../../src/forge/forge.ts';
+import type { ForgeKind } from '../../src/source/forge-settings.ts';
 import { SERVERS } from '../forge/support.ts';
 import { openFleet } from '../support/fleet.ts';
 import { openForgeServer, TOKEN } from '../support/forge-server.ts';

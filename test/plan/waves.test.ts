@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { assignWaves, type Candidate } from '../../src/plan/waves.ts';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
 
 const device = (id: string, over: Partial<Candidate> = {}): Candidate => ({ id, labels: {}, siteId: null, reachable: true, ...over });
 const five = ['a', 'b', 'c', 'd', 'e'].map((id) => device(id));

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { CommitTime, OwnTime } from '../../src/revision/commit-time.ts';
+import { CommitTime, OwnTime } from '../../src/prepare/commit-time.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
+import { TookTooLong } from '../../src/prepare/time-limit.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
 import type { PreparedPath, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
-import { TookTooLong } from '../../src/revision/time-limit.ts';
 import { FLEET } from '../support/hostile.ts';
 import { type Files, MemorySource } from './memory-source.ts';
 

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { formatErrors, validateCheckout } from '../../src/cli/validate.ts';
-import { deviceConfigJsonSchema } from '../../src/revision/manifest/device-config.ts';
-import { fleetJsonSchema } from '../../src/revision/manifest/fleet.ts';
-import { redactConfig } from '../../src/revision/redact.ts';
+import { formatErrors, validateCheckout } from '../../src/cli/validate/validate.ts';
+import { deviceConfigJsonSchema } from '../../src/prepare/manifest/device-config.ts';
+import { fleetJsonSchema } from '../../src/prepare/manifest/fleet.ts';
+import { redactConfig } from '../../src/revision/secret/redact.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const schemas = fileURLToPath(new URL('../../schemas/', import.meta.url));

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { validateCheckout } from '../../src/cli/validate.ts';
-import { openLocal } from '../../src/git/local.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
+import { validateCheckout } from '../../src/cli/validate/validate.ts';
+import { openLocal } from '../../src/git/protocol/local.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import { bundleArchive, extractArchive } from '../../src/wire/archive.ts';
 
 const run = promisify(execFile);

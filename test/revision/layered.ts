@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import type { DeviceFacts } from '../../src/revision/layer/device-facts.ts';
+import type { DeviceFacts } from '../../src/device/facts.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import type { RevisionLimits } from '../../src/revision/limits.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
 import type { PreparedPath, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
 import type { Files } from './memory-source.ts';
 import { MemorySource } from './memory-source.ts';

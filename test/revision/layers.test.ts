@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DeviceFacts } from '../../src/revision/layer/device-facts.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
+import type { DeviceFacts } from '../../src/device/facts.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import type { PreparedPath, PreviousRevision } from '../../src/revision/revision.ts';
 import { type Bound, LAYERS, MANIFEST, messages, type Options, onlyPath, pos, prepare, prepareFiles, TEMPLATES } from './layered.ts';
 import type { Files } from './memory-source.ts';

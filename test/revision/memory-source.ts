@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CommitInfo, ObjectSource, TreeEntry } from '../../src/git/object-source.ts';
+import type { CommitInfo, ObjectSource, TreeEntry } from '../../src/git/pack/object-source.ts';
 import { gitProblem } from '../../src/git/problems.ts';
 
 /** A file's text, or an entry as hostile as a test wants it. */

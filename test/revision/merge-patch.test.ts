@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isRecord, valueAt } from '../../src/revision/document/document.ts';
-import { leafPaths, mergeAll, mergePatch, originOf } from '../../src/revision/layer/merge-patch.ts';
+import { isRecord, valueAt } from '../../src/document/document.ts';
+import { leafPaths, mergeAll, mergePatch, originOf } from '../../src/prepare/layer/merge-patch.ts';
 
 const name = fc.oneof(
   fc.constantFrom('a', 'b', 'c', '0', '__proto__', 'constructor', 'yes', 'a/b', 'm~n', ''),

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { limitsOfThisMachine } from '../../src/prepare/pace.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { limitsOfThisMachine } from '../../src/revision/pace.ts';
 
 const usual = defaultRevisionLimits.maxValidationMs;
 const never = () => {

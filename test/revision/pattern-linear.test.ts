@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { expect, test } from 'vitest';
-import { compilePattern } from '../../src/revision/schema/check/pattern.ts';
-import { translate } from '../../src/revision/schema/check/pattern-linear.ts';
+import { compilePattern } from '../../src/prepare/schema/check/pattern.ts';
+import { translate } from '../../src/prepare/schema/check/pattern-linear.ts';
 
 /** Characters on which dialects differ: white space, ends of lines, letters that only case or Unicode makes words, two halves in one. */
 const CHARACTERS = [

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import type { RevisionLimits } from '../../src/revision/limits.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
 import type { Layout, PreparedPath, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
 import { archiveSize } from '../../src/wire/archive.ts';
 import { bundleDigest, sha256Hex } from '../../src/wire/bundle.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isRecord, valueAt } from '../../src/revision/document/document.ts';
-import { mergeAll } from '../../src/revision/layer/merge-patch.ts';
+import { isRecord, valueAt } from '../../src/document/document.ts';
+import { mergeAll } from '../../src/prepare/layer/merge-patch.ts';
 import { MANIFEST, onlyPath } from './layered.ts';
 
 describe('provenance', () => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { redactConfig } from '../../src/revision/redact.ts';
-import { isSecretName, looksSecret } from '../../src/revision/secret.ts';
+import { redactConfig } from '../../src/revision/secret/redact.ts';
+import { isSecretName, looksSecret } from '../../src/revision/secret/secret.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 /** Letters that cannot come from elsewhere in the text. */

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { compileSchema } from '../../src/revision/schema/compile.ts';
-import type { Draft } from '../../src/revision/schema/dialect.ts';
-import { Linker, placesOf } from '../../src/revision/schema/link.ts';
-import { Resources } from '../../src/revision/schema/resources.ts';
+import { compileSchema } from '../../src/prepare/schema/compile.ts';
+import type { Draft } from '../../src/prepare/schema/dialect.ts';
+import { Linker, placesOf } from '../../src/prepare/schema/link.ts';
+import { Resources } from '../../src/prepare/schema/resources.ts';
 
 /** The JSON Schema Test Suite, whole: see `schema-suite/README.md`. */
 const drafts: [directory: string, draft: Draft, tests: number][] = [

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { DeviceFacts } from '../../src/revision/layer/device-facts.ts';
+import type { DeviceFacts } from '../../src/device/facts.ts';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import type { RevisionLimits } from '../../src/revision/limits.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
-import { redactConfig } from '../../src/revision/redact.ts';
 import type { PreparedPath } from '../../src/revision/revision.ts';
+import { redactConfig } from '../../src/revision/secret/redact.ts';
 import type { Files } from './memory-source.ts';
 import { MemorySource } from './memory-source.ts';
 

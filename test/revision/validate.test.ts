@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { prepareRevision } from '../../src/prepare/prepare.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
-import { prepareRevision } from '../../src/revision/prepare.ts';
 import type { ConfigError, PreparedPath } from '../../src/revision/revision.ts';
 import type { Files } from './memory-source.ts';
 import { MemorySource } from './memory-source.ts';

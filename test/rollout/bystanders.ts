@@ -1,7 +1,7 @@
-import { needsEvidence } from '../../src/rollout/gates.ts';
-import { isLastWave } from '../../src/rollout/policy.ts';
+import { isLastWave } from '../../src/policy/policy.ts';
+import { needsEvidence } from '../../src/rollout/decide/gates.ts';
+import type { Evidence, OutReason, RolloutSnapshot } from '../../src/rollout/decide/snapshot.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
-import type { Evidence, OutReason, RolloutSnapshot } from '../../src/rollout/snapshot.ts';
 import { isEligible, type Model } from './model.ts';
 import { answers, type Device, folder, isUnsettled, newest } from './world.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { capacity, quota, ratePerMinute, rolloutSize, takesAway } from '../../src/rollout/capacity.ts';
-import { amountOf, RolloutPolicy } from '../../src/rollout/policy.ts';
+import { amountOf, RolloutPolicy } from '../../src/policy/policy.ts';
+import { capacity, quota, ratePerMinute, rolloutSize, takesAway } from '../../src/rollout/decide/capacity.ts';
 import { at, brief, NOW, type Shown, snapshot } from './snapshots.ts';
 
 const room = (shown: Shown) => capacity(snapshot(shown), NOW);

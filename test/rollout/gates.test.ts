@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { judgeAttempts, judgeMetrics, spentBudget } from '../../src/rollout/gates.ts';
-import type { MetricReading } from '../../src/rollout/snapshot.ts';
+import { judgeAttempts, judgeMetrics, spentBudget } from '../../src/rollout/decide/gates.ts';
+import type { MetricReading } from '../../src/rollout/decide/snapshot.ts';
 import { at, brief, NOW, planned, type Shown, snapshot } from './snapshots.ts';
 
 const attempts = (gate: object, wave: object, away = 0, evidence: Shown['evidence'] = {}) =>

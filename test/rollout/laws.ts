@@ -1,5 +1,5 @@
-import type { RolloutStep } from '../../src/rollout/plan.ts';
-import type { MetricGate } from '../../src/rollout/policy.ts';
+import type { MetricGate } from '../../src/policy/policy.ts';
+import type { RolloutStep } from '../../src/rollout/decide/plan.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
 import { carriedAt, isCarried, isElsewhere, isHeldBack, isLate, names, ownWave } from './bystanders.ts';
 import { allowedUnavailable, demand, inQuarantine, isTaken, left, placesLeft } from './limits.ts';

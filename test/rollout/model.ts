@@ -1,13 +1,13 @@
-import type { RolloutStep } from '../../src/rollout/plan.ts';
-import { type Gate, gateOf, RolloutPolicy, waveCount } from '../../src/rollout/policy.ts';
-import { isActive, type RolloutState } from '../../src/rollout/rollout.ts';
+import { type Gate, gateOf, RolloutPolicy, waveCount } from '../../src/policy/policy.ts';
+import type { RolloutStep } from '../../src/rollout/decide/plan.ts';
 import {
   type ApprovalSnapshot,
   currentWave,
   type MetricReading,
   type RolloutSnapshot,
   type WaveSnapshot,
-} from '../../src/rollout/snapshot.ts';
+} from '../../src/rollout/decide/snapshot.ts';
+import { isActive, type RolloutState } from '../../src/rollout/rollout.ts';
 import { carriedAt, evidenceOf, isCarried, names, standingOf } from './bystanders.ts';
 import {
   answers,

@@ -1,7 +1,7 @@
-import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
-import { RolloutPolicy, waveCount } from '../../src/rollout/policy.ts';
+import { RolloutPolicy, waveCount } from '../../src/policy/policy.ts';
+import { plan, type RolloutStep } from '../../src/rollout/decide/plan.ts';
+import { currentWave } from '../../src/rollout/decide/snapshot.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
-import { currentWave } from '../../src/rollout/snapshot.ts';
 import { isCarried } from './bystanders.ts';
 import { checkEnd, checkStep, isProven, judge } from './laws.ts';
 import { allowance, checkStarts, demand } from './limits.ts';

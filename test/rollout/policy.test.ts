@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
 
 const WHOLE: unknown = {
   waves: [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { spentBudget } from '../../src/rollout/gates.ts';
+import { spentBudget } from '../../src/rollout/decide/gates.ts';
 import { at, brief, NOW, planned, type Shown, snapshot } from './snapshots.ts';
 
 /** A rollout whose canary cannot be taken: what `plan` does before the others are reached. */

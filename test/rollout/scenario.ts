@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { z } from 'zod';
-import type { RolloutPolicy } from '../../src/rollout/policy.ts';
+import type { RolloutPolicy } from '../../src/policy/policy.ts';
 import type { DeviceSpec } from './world.ts';
 
 /** What an operator, a device or the fleet's manager does, so long after what was done before. `device`: by its place in the fleet. */

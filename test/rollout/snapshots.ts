@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { plan, type RolloutStep } from '../../src/rollout/plan.ts';
-import { RolloutPolicy } from '../../src/rollout/policy.ts';
-import type { ApprovalSnapshot, Evidence, RolloutSnapshot, WaveSnapshot } from '../../src/rollout/snapshot.ts';
+import { RolloutPolicy } from '../../src/policy/policy.ts';
+import { plan, type RolloutStep } from '../../src/rollout/decide/plan.ts';
+import type { ApprovalSnapshot, Evidence, RolloutSnapshot, WaveSnapshot } from '../../src/rollout/decide/snapshot.ts';
 
 export const NOW = new Date('2026-03-02T12:00:00Z');
 

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findStrays } from '../../controller/sweep/chores.ts';
-import { type Store, transact, type Unit } from '../../src/db/transact.ts';
 import { openDeployments, returnToGood, standDown } from '../../src/deployment/store.ts';
+import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { forgetBundles } from '../../src/revision/stale-paths.ts';
 import { releaseCandidates, setPaths } from '../../src/revision/store.ts';
-import { completeRollout } from '../../src/rollout/acts.ts';
-import { standingOf } from '../../src/rollout/standing.ts';
-import { insertRollout, rolloutById } from '../../src/rollout/store.ts';
-import { waveTargets } from '../../src/rollout/targets.ts';
+import { standingOf } from '../../src/rollout/store/standing.ts';
+import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';
+import { waveTargets } from '../../src/rollout/store/targets.ts';
+import { completeRollout } from '../../src/rollout/transitions.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RolloutWindows, windowState } from '../../src/rollout/windows.ts';
+import { RolloutWindows, windowState } from '../../src/policy/windows.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { RolloutWindows, windowState } from '../../src/rollout/windows.ts';
+import { RolloutWindows, windowState } from '../../src/policy/windows.ts';
 
 type Input = Parameters<typeof RolloutWindows.parse>[0] & object;
 type Change = { closesAt: string | null } | { opensAt: string | null };

@@ -1,6 +1,6 @@
 import type { DeploymentKind, DeploymentState } from '../../src/deployment/deployment.ts';
 import { afterFailure, isOpen } from '../../src/deployment/deployment.ts';
-import type { RolloutPolicy } from '../../src/rollout/policy.ts';
+import type { RolloutPolicy } from '../../src/policy/policy.ts';
 
 /** Devices and their attempts, in memory: what PostgreSQL, the controller's chores and the agents do between two looks of the planner. */
 

@@ -1,9 +1,9 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { newId } from '../../src/ids.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { Topic } from '../../src/wire/live.ts';
 import { converge } from '../support/actors.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';

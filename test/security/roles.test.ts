@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { newId } from '../../src/ids.ts';
 import { ROLES, type Role } from '../../src/organization/organization.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
-import { hashToken, last4, mintToken } from '../../src/tokens.ts';
 import { type Operation, readOperations } from '../fuzz/description.ts';
 import { openService, type TestService } from '../support/service.ts';
 

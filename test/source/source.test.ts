@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { devicePayloads } from '../../src/db/transact.ts';
+import { devicePayloads } from '../../src/event/transact.ts';
 import { backoffSeconds, followsRef, pollSeconds } from '../../src/source/source.ts';
 
 const random = fc.double({ min: 0, max: 0.999999, noNaN: true });

@@ -1,7 +1,7 @@
 import { inject } from 'vitest';
 import { connect, type Sql } from '../../src/db/connect.ts';
 import { openQueue } from '../../src/db/queue.ts';
-import type { Store } from '../../src/db/transact.ts';
+import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { git, type HostRequest, openGitHost as openHost } from '../../src/demo/git-host.ts';
+import { git, type HostRequest, openGitHost as openHost } from '../../src/demo/stack/git-host.ts';
 
 export { git };
 

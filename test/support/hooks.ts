@@ -1,4 +1,4 @@
-import { sendPush } from '../../src/demo/hook.ts';
+import { sendPush } from '../../src/demo/stack/hook.ts';
 
 /** A GitLab signing token: 32 bytes behind `whsec_`. */
 export const SIGNING_TOKEN = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { deflateSync } from 'node:zlib';
-import type { PrepareTask } from '../../src/revision/worker.ts';
+import type { PrepareTask } from '../../src/prepare/worker.ts';
 import { git, type TestGitHost } from './git-host.ts';
 
 /** An entry as hostile as wanted. Text and bytes are the blob of an ordinary file; a string oid stands for an object that exists already. */
@@ -89,7 +89,7 @@ export type Measured = { code: string; message: string; errors: string[]; verdic
 
 /** Fetches and prepares in a process of its own, as a worker does. `rssBytes` is the most that the process ever had in memory. */
 export async function measurePrepare(task: PrepareTask): Promise<Measured> {
-  const worker = fileURLToPath(new URL('../../src/revision/worker.ts', import.meta.url));
+  const worker = fileURLToPath(new URL('../../src/prepare/worker.ts', import.meta.url));
   const program = `
     import { readFileSync } from 'node:fs';
     // The kernel's maxRSS is inherited from whoever forked; VmHWM begins with the program.

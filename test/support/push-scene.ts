@@ -1,8 +1,8 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { addressGuard } from '../../src/git/address-guard.ts';
-import { closeConnections } from '../../src/git/connections.ts';
-import type { RemoteCall } from '../../src/git/http-client.ts';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import type { RemoteCall } from '../../src/git/http/client.ts';
+import { closeConnections } from '../../src/git/http/connections.ts';
 import { type BranchCommit, type PushedBranch, pushCommitBranch } from '../../src/git/push.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { git, openGitHost } from './git-host.ts';

@@ -1,8 +1,8 @@
 import type { LiveEvent } from '../../wire/live.ts';
-import type { Recording, Seen } from '../feed.ts';
 import { blockersOf, demand, isStep, rolloutOf, tellBlockers } from '../observe.ts';
 import type { Output } from '../output.ts';
-import { commitAndPush, type Pushed } from '../repositories.ts';
+import type { Recording, Seen } from '../stack/feed.ts';
+import { commitAndPush, type Pushed } from '../stack/repositories.ts';
 import { type DemoCommit, FIX, GOOD, HASTY_PAYMENTS, UNHEALTHY } from './commits.ts';
 import { lookAtTills, showWaves, takenBy } from './look.ts';
 import type { Flock } from './stage.ts';

@@ -1,4 +1,4 @@
-import type { Edit } from '../kinds.ts';
+import type { Edit } from '../stack/kinds.ts';
 
 /** What an engineer pushes, one after the other, into the repository of all tills. */
 export type DemoCommit = { message: string; edits: readonly Edit[] };

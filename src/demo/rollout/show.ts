@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LiveEvent } from '../../wire/live.ts';
-import { lineOf } from '../kinds.ts';
 import { revisionText, sayHowToAsk, sayService } from '../next.ts';
 import type { Output } from '../output.ts';
 import type { Show } from '../show.ts';
+import { lineOf } from '../stack/kinds.ts';
 import { type Observed, pushFix, pushGoodCommit, pushHastyCommit, pushUnhealthyCommit } from './acts.ts';
 import { TRY_NEXT } from './commits.ts';
 import { type Flock, openFlock } from './stage.ts';

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { messageOf } from '../../errors.ts';
 import { enrollDevices } from '../../simulate/enroll.ts';
 import { runSimulation } from '../../simulate/run.ts';
-import { createSource, type Ground, type GroundOptions, onGround } from '../ground.ts';
 import { isStep } from '../observe.ts';
-import type { Repository } from '../repositories.ts';
+import type { Repository } from '../stack/repositories.ts';
+import { createSource, type Ground, type GroundOptions, onGround } from '../stack/stack.ts';
 import { FIXTURE, TILLS } from './commits.ts';
 
 /** One repository that many simulated tills follow, all running and in step. */

@@ -1,6 +1,16 @@
 import type { z } from 'zod';
+import {
+  accepted,
+  checkSecret,
+  type HookRequest,
+  type SecretKind,
+  secretInvalid,
+  unauthorized,
+  type Verdict,
+  verifyToken,
+} from '../../crypto/signature.ts';
+import { equalInConstantTime } from '../../crypto/tokens.ts';
 import { invalid } from '../../errors.ts';
-import { equalInConstantTime } from '../../tokens.ts';
 import type { HookOptions } from './options.ts';
 import {
   branchRef,
@@ -23,8 +33,7 @@ import {
   textOf,
   Word,
 } from './payload.ts';
-import type { HookRepository, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
-import { accepted, checkSecret, secretInvalid, unauthorized, verifyToken } from './signature.ts';
+import type { HookRepository, ParsedHook, WebhookProvider } from './provider.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['token'];
 /**

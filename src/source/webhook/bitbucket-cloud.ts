@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkSecret, type HookRequest, type SecretKind, verifyHubSignature } from '../../crypto/signature.ts';
 import {
   CommitId,
   changesOf,
@@ -17,8 +18,7 @@ import {
   textOf,
   Word,
 } from './payload.ts';
-import type { HookRequest, ParsedHook, RefChange, SecretKind, WebhookProvider } from './provider.ts';
-import { checkSecret, verifyHubSignature } from './signature.ts';
+import type { ParsedHook, RefChange, WebhookProvider } from './provider.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
 /** bitbucket.org. Above 256 KB it sends no hook at all: polling finds such a push. */

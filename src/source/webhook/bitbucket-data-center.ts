@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkSecret, type HookRequest, type SecretKind, verifyHubSignature } from '../../crypto/signature.ts';
 import {
   CommitId,
   changesOf,
@@ -19,8 +20,7 @@ import {
   textOf,
   Word,
 } from './payload.ts';
-import type { DeliveryKey, HookRepository, HookRequest, ParsedHook, SecretKind, WebhookProvider } from './provider.ts';
-import { checkSecret, verifyHubSignature } from './signature.ts';
+import type { DeliveryKey, HookRepository, ParsedHook, WebhookProvider } from './provider.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
 /** Bitbucket Data Center and Server. */

@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import {
+  accepted,
+  checkSecret,
+  type HookRequest,
+  judgeAge,
+  type SecretKind,
+  unauthorized,
+  type Verdict,
+  verifyHmac,
+  verifyStandardWebhooks,
+} from '../../crypto/signature.ts';
 import { invalid } from '../../errors.ts';
 import type { HookOptions } from './options.ts';
 import {
@@ -21,8 +32,7 @@ import {
   textOf,
   Word,
 } from './payload.ts';
-import type { DeliveryKey, HookRepository, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
-import { accepted, checkSecret, judgeAge, unauthorized, verifyHmac, verifyStandardWebhooks } from './signature.ts';
+import type { DeliveryKey, HookRepository, ParsedHook, WebhookProvider } from './provider.ts';
 
 type HmacOptions = Extract<HookOptions, { scheme: 'hmac' }>;
 

@@ -1,5 +1,14 @@
 import type { z } from 'zod';
 import {
+  accepted,
+  checkSecret,
+  type HookRequest,
+  type SecretKind,
+  unauthorized,
+  type Verdict,
+  verifyHmacHex,
+} from '../../crypto/signature.ts';
+import {
   bodyOf,
   CommitId,
   DisplayText,
@@ -19,8 +28,7 @@ import {
   repositoryOf,
   Word,
 } from './payload.ts';
-import type { DeliveryKey, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
-import { accepted, checkSecret, unauthorized, verifyHmacHex } from './signature.ts';
+import type { DeliveryKey, ParsedHook, WebhookProvider } from './provider.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
 

@@ -1,5 +1,16 @@
 import type { z } from 'zod';
 import {
+  accepted,
+  checkSecret,
+  type HookRequest,
+  isSigningToken,
+  type SecretKind,
+  unauthorized,
+  type Verdict,
+  verifyStandardWebhooks,
+  verifyToken,
+} from '../../crypto/signature.ts';
+import {
   branchRef,
   CommitId,
   changesOf,
@@ -22,8 +33,7 @@ import {
   textOf,
   Word,
 } from './payload.ts';
-import type { DeliveryKey, HookRepository, HookRequest, ParsedHook, SecretKind, Verdict, WebhookProvider } from './provider.ts';
-import { accepted, checkSecret, isSigningToken, unauthorized, verifyStandardWebhooks, verifyToken } from './signature.ts';
+import type { DeliveryKey, HookRepository, ParsedHook, WebhookProvider } from './provider.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['signing_token', 'token'];
 

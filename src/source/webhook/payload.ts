@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { HookRequest } from '../../crypto/signature.ts';
 import { Problem } from '../../errors.ts';
-import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/json.ts';
-import { storableText } from '../../wire/text.ts';
-import type { DeliveryKey, HookRepository, HookRequest, Ignored, ParsedHook, Poke, RefChange } from './provider.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/text/json.ts';
+import { storableText } from '../../wire/text/text.ts';
+import type { DeliveryKey, HookRepository, Ignored, ParsedHook, Poke, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
 const MAX_URL_LENGTH = 2048;

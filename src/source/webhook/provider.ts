@@ -1,4 +1,4 @@
-import type { Problem } from '../../errors.ts';
+import type { HookHeaders, HookRequest, SecretKind, Verdict } from '../../crypto/signature.ts';
 import type { HookOptions } from './options.ts';
 
 /**
@@ -26,25 +26,6 @@ export type WebhookProvider = {
   /** @throws Problem `hook_malformed` (400) for bytes that are no JSON and no form, and nothing else; whatever else they hold has an outcome */
   parse(request: HookRequest): ParsedHook;
 };
-
-export type SecretKind =
-  /** Sent as it is in a header. */
-  | 'token'
-  /** Keys an HMAC over the raw body. */
-  | 'hmac'
-  /** `whsec_…`: Standard Webhooks, an HMAC over id, time and body. */
-  | 'signing_token';
-
-/** Asked with lower-case names; of a header that came more than once, the values joined by a comma and a space, as `Headers` does. */
-export type HookHeaders = { get(name: string): string | null | undefined };
-
-/** `rawBody` is what came over the wire, byte for byte. Its size was bounded before. */
-export type HookRequest = { readonly headers: HookHeaders; readonly rawBody: Uint8Array };
-
-export type Verdict =
-  | { ok: true; proof: SecretKind | 'none' }
-  /** 401: `hook_unauthorized`, or `hook_expired` for a genuine signature outside the time window. */
-  | { ok: false; problem: Problem };
 
 export type ParsedHook = Poke | Ping | Ignored;
 

@@ -1,3 +1,4 @@
+import type { HookHeaders } from '../../crypto/signature.ts';
 import { invalid } from '../../errors.ts';
 import { azureDevOps } from './azure-devops.ts';
 import { bitbucketCloud } from './bitbucket-cloud.ts';
@@ -7,7 +8,7 @@ import { forgejo, gitea } from './gitea.ts';
 import { github } from './github.ts';
 import { gitlab } from './gitlab.ts';
 import type { HookOptions } from './options.ts';
-import type { HookHeaders, WebhookProvider } from './provider.ts';
+import type { WebhookProvider } from './provider.ts';
 
 /** In the order of recognition: hosts that imitate another one's headers come before it. */
 export const webhookProviders: readonly WebhookProvider[] = [

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { HookRequest } from '../../../src/source/webhook/provider.ts';
+import type { HookRequest } from '../../../src/crypto/signature.ts';
 
 export const NOW = new Date('2026-03-02T12:30:00Z');
 export const BEFORE = '95790bf891e76fee5e1747ab589903a6a1f80f22';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { HookRequest } from '../../../src/crypto/signature.ts';
 import { Problem } from '../../../src/errors.ts';
-import type { HookRequest, WebhookProvider } from '../../../src/source/webhook/provider.ts';
+import type { WebhookProvider } from '../../../src/source/webhook/provider.ts';
 import { recogniseProvider, webhookProvider, webhookProviders } from '../../../src/source/webhook/registry.ts';
 import { compareRepository } from '../../../src/source/webhook/repository.ts';
 import { fixture, hook, NOW } from './fixtures.ts';

@@ -1,0 +1,130 @@
+import type { MiddlewareHandler } from 'hono';
+import { batched } from '../async/batched.ts';
+import { hashToken, tokenKind } from '../crypto/tokens.ts';
+import type { Sql } from '../db/connect.ts';
+import { devicesOfKeys, KEYS_CHANNEL } from '../device/keys.ts';
+import { senderOf } from '../http/address.ts';
+import { bearerOf, unauthorized } from '../http/bearer.ts';
+import { OURSELVES, type RateLimits, refuse } from '../http/rate-limit.ts';
+import type { Actor } from '../organization/organization.ts';
+import { actorsOfTokens } from '../organization/store.ts';
+import { MAX_TOKEN_CHARACTERS } from '../wire/names.ts';
+import type { Env } from './env.ts';
+
+/** A device key that was found is looked up again after this long at the latest: those that were used, together. */
+const REMEMBER_KEYS_MS = 60_000;
+const KEYS_AT_ONCE = 200;
+
+/** Whom tokens speak for. */
+export type TokenAuth = {
+  require: MiddlewareHandler<Env>;
+  /** undefined for a token that is unknown or revoked. Counts nothing. */
+  actorOf(token: string | undefined, sender: string): Promise<Actor | undefined>;
+};
+
+/**
+ * Demands `Authorization: Bearer <token>`. A token is verified before anything is counted, so that a valid one always passes. Tokens of the same
+ * moment share a query. Senders that have used up their failures share queries among themselves, so that others do not wait behind them.
+ */
+export function createTokenAuth(sql: Sql, limits: RateLimits, trustProxy: boolean): TokenAuth {
+  const lookUp = inTwoQueues(limits, (hashes: readonly Buffer[]) => actorsOfTokens(sql, hashes));
+  const actorOf = async (token: string | undefined, sender: string) =>
+    token === undefined || token === '' || token.length > MAX_TOKEN_CHARACTERS ? undefined : lookUp(sender, hashToken(token));
+  return {
+    actorOf,
+    require: async (c, next) => {
+      const sender = senderOf(c, trustProxy);
+      const token = bearerOf(c.req.header('authorization'));
+      const actor = await actorOf(token, sender);
+      if (actor === undefined) refuse(limits, sender, unauthorized(whatIsWanted(token)));
+      limits.token.take(actor.tokenId);
+      c.set('actor', actor);
+      await next();
+    },
+  };
+}
+
+function whatIsWanted(token: string | undefined): string {
+  const wanted = 'send a valid API token as "Authorization: Bearer <token>"';
+  return token !== undefined && tokenKind(token) === 'root'
+    ? `the token sent is a root token, which opens /api/v1/organizations alone; ${wanted}`
+    : wanted;
+}
+
+/** Looks keys up, many in a query. Those of senders beyond their failures have queries of their own. */
+export function inTwoQueues<Key, Answer>(
+  limits: RateLimits,
+  answer: (keys: readonly Key[]) => Promise<readonly Answer[]>,
+): (sender: string, key: Key) => Promise<Answer> {
+  const [usual, suspect] = [batched(KEYS_AT_ONCE, answer), batched(KEYS_AT_ONCE, answer)];
+  return (sender, key) => (limits.refusal.isExhausted(sender) ? suspect(key) : usual(key));
+}
+
+type DeviceIdentity = { organizationId: string; deviceId: string };
+
+export type DeviceAuth = {
+  require: MiddlewareHandler<Env>;
+  identify(deviceId: string | undefined, apiKey: string | undefined, sender: string): Promise<DeviceIdentity | undefined>;
+  close(): Promise<void>;
+};
+
+/**
+ * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, whose timing reveals nothing about other keys. Found ones are
+ * looked up again every minute, and forgotten at once when any key is rotated or a device deleted. Valid keys always pass, as valid tokens do.
+ */
+export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
+  // As many as there are devices that ask: only keys that were found are in it.
+  const known = new Map<string, DeviceIdentity>();
+  /** Of keys that were sent since all were looked up last. */
+  let used = new Set<string>();
+  let forgotten = 0;
+  const forget = () => {
+    forgotten += 1;
+    known.clear();
+  };
+  const listener = await listenSql.listen(KEYS_CHANNEL, forget, forget);
+  const deviceOfKey = inTwoQueues(limits, (hashes: readonly Buffer[]) => devicesOfKeys(sql, hashes));
+  const lookUp = async (hash: Buffer, name: string, sender: string): Promise<DeviceIdentity | undefined> => {
+    const before = forgotten;
+    const identity = await deviceOfKey(sender, hash);
+    if (identity === undefined) known.delete(name);
+    // What was read before keys changed may be wrong by now.
+    else if (before === forgotten) known.set(name, identity);
+    return identity;
+  };
+  const lookAgain = () => {
+    for (const name of known.keys()) if (!used.has(name)) known.delete(name);
+    used = new Set();
+    for (const name of known.keys()) {
+      // A key never becomes another device's: an answer only takes it away. One that arrives late brings none back.
+      deviceOfKey(OURSELVES, Buffer.from(name, 'base64')).then(
+        (identity) => identity === undefined && known.delete(name),
+        () => known.delete(name),
+      );
+    }
+  };
+  const looking = setInterval(lookAgain, REMEMBER_KEYS_MS);
+  const identify = async (deviceId: string | undefined, apiKey: string | undefined, sender: string) => {
+    if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_TOKEN_CHARACTERS) return undefined;
+    const hash = hashToken(apiKey);
+    const name = hash.toString('base64');
+    const identity = known.get(name) ?? (await lookUp(hash, name, sender));
+    if (identity !== undefined) used.add(name);
+    return identity?.deviceId === deviceId ? identity : undefined;
+  };
+  return {
+    identify,
+    require: async (c, next) => {
+      const sender = senderOf(c, trustProxy);
+      const identity = await identify(c.req.header('x-device-id'), c.req.header('x-api-key'), sender);
+      if (identity === undefined) refuse(limits, sender, unauthorized('X-Device-ID and X-API-Key must be those of one device'));
+      limits.device.take(`${identity.organizationId} ${identity.deviceId}`);
+      c.set('device', identity);
+      await next();
+    },
+    close: async () => {
+      clearInterval(looking);
+      await listener.unlisten();
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { deviceById } from '../../device/store.ts';
+import { notFound } from '../../errors.ts';
+import { json, problems } from '../../http/kit.ts';
+import type { Previews } from '../../preview/preview.ts';
+import { createApi, role } from '../env.ts';
+import type { Services } from '../services.ts';
+import { ConfigErrorView } from '../source/schemas.ts';
+import { DeviceParams } from './devices.ts';
+
+const Place = z.object({ layer: z.string(), file: z.string() });
+
+const ProvenanceView = z
+  .object({
+    layers: z
+      .array(z.object({ name: z.string(), path: z.string() }))
+      .openapi({ description: 'Those that count for the device, a later one winning' }),
+    files: z.array(
+      z.object({
+        path: z.string(),
+        from: z.array(Place.extend({ template: z.boolean() })).openapi({ description: 'What made it; several where they were merged' }),
+        values: z
+          .array(Place.extend({ pointer: z.string(), line: z.number().int().optional() }))
+          .openapi({ description: 'Of a merged file: where each value came from' }),
+        variables: z.array(Place.extend({ name: z.string(), line: z.number().int() })).openapi({ description: 'That its templates read' }),
+      }),
+    ),
+    removed: z.array(Place.extend({ path: z.string() })).openapi({ description: 'Files that a layer took away' }),
+    truncated: z.boolean().openapi({ description: 'Not all values and variables are told' }),
+  })
+  .openapi('Provenance');
+
+const PreviewView = z
+  .object({
+    deviceId: z.string(),
+    sourceId: z.string(),
+    ref: z.string(),
+    commit: z.string(),
+    path: z.string(),
+    verdict: z.enum(['valid', 'invalid', 'missing']),
+    bundle: z.string().nullable(),
+    running: z.string().nullable().openapi({ description: 'Bundle that the device runs' }),
+    applyChanged: z.boolean(),
+    truncated: z.boolean().openapi({ description: 'Not all files are shown' }),
+    files: z.array(
+      z.object({
+        path: z.string(),
+        mode: z.string(),
+        size: z.number().int(),
+        content: z.enum(['text', 'binary', 'too_large']),
+        text: z.string().nullable(),
+      }),
+    ),
+    diff: z.array(
+      z.object({
+        path: z.string(),
+        change: z.enum(['added', 'removed', 'changed']),
+        patch: z.string().nullable(),
+        note: z.string().nullable(),
+      }),
+    ),
+    errors: z.array(ConfigErrorView),
+    provenance: ProvenanceView.nullable().openapi({ description: 'Where it all came from; only when asked for, and of a valid folder' }),
+  })
+  .openapi('DevicePreview');
+
+const Query = z.object({
+  ref: z.string().min(1).max(255).optional().openapi({ description: "Branch, tag or commit; default: the source's prepared head" }),
+  provenance: z
+    .enum(['0', '1'])
+    .default('0')
+    .openapi({ description: '1: tell for each file and value which layer and file of the repository it came from' }),
+});
+
+/** What a device would get, before it gets it. */
+export function devicePreviewRoutes({ store }: Services, previews: Previews) {
+  return createApi().openapi(
+    createRoute({
+      method: 'get',
+      path: '/devices/{id}/preview',
+      tags: ['Devices'],
+      middleware: [role('viewer')] as const,
+      request: { params: DeviceParams, query: Query },
+      responses: {
+        200: json(PreviewView, 'Its files, and how they differ from what it runs; secrets are not shown'),
+        ...problems,
+        502: { ...problems[503], description: 'The git host fails' },
+      },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const device = await deviceById(store.sql, c.get('actor').organizationId, id);
+      if (device === undefined) throw notFound('device', id);
+      const { ref, provenance } = c.req.valid('query');
+      return c.json(await previews.show(device, { ref, provenance: provenance === '1' }), 200);
+    },
+  );
+}

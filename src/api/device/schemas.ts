@@ -1,0 +1,165 @@
+import { z } from '@hono/zod-openapi';
+import { COMMAND_TTL_SECONDS, type Command } from '../../command/command.ts';
+import { shownCommand } from '../../command/redact.ts';
+import type { Deployment } from '../../deployment/store.ts';
+import { type Device, SYNC_STATUSES } from '../../device/device.ts';
+import { DEVICE_FIELDS } from '../../inventory/new-device.ts';
+
+const time = z.iso.datetime();
+export const DeviceChange = z.strictObject(z.object(DEVICE_FIELDS).partial().shape).openapi('DeviceChange');
+
+export const DeviceView = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    type: z.string(),
+    labels: z.record(z.string(), z.string()),
+    siteId: z.string().nullable(),
+    adapter: z.string(),
+    simulated: z.boolean(),
+    sourceKind: z.enum(['GIT', 'EXTERNAL']),
+    sourceId: z.string().nullable(),
+    path: z.string().nullable(),
+    following: z.boolean(),
+    syncStatus: z.enum(SYNC_STATUSES),
+    syncSince: time,
+    connectivity: z.enum(['online', 'offline', 'unknown']),
+    lastSeenAt: time.nullable(),
+    agentVersion: z.string().nullable(),
+    desired: z.object({ bundle: z.string(), revisionId: z.string().nullable(), deploymentId: z.string().nullable() }).nullable(),
+    reported: z.object({ bundle: z.string() }).nullable(),
+    lastGood: z.object({ bundle: z.string(), revisionId: z.string().nullable() }).nullable(),
+    error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    hold: z.object({ at: z.string(), by: z.string(), reason: z.string(), untilNewerRevision: z.boolean() }).nullable(),
+    clonedSince: time.nullable().openapi({ description: "Since when two agents use the device's key in turn; null: one does" }),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi('Device');
+
+export function viewDevice(device: Device): z.output<typeof DeviceView> {
+  const { hold } = device;
+  return {
+    id: device.id,
+    name: device.name,
+    type: device.type,
+    labels: device.labels,
+    siteId: device.siteId,
+    adapter: device.adapter,
+    simulated: device.simulated,
+    sourceKind: device.sourceKind,
+    sourceId: device.sourceId,
+    path: device.path,
+    following: device.following,
+    syncStatus: device.syncStatus,
+    syncSince: device.syncSince.toISOString(),
+    connectivity: device.connectivity,
+    lastSeenAt: device.lastSeenAt?.toISOString() ?? null,
+    agentVersion: device.agentVersion,
+    desired:
+      device.desiredBundle === null
+        ? null
+        : { bundle: device.desiredBundle, revisionId: device.desiredRevisionId, deploymentId: device.deploymentId },
+    reported: device.reportedBundle === null ? null : { bundle: device.reportedBundle },
+    lastGood: device.goodBundle === null ? null : { bundle: device.goodBundle, revisionId: device.goodRevisionId },
+    error: device.errorCode === null ? null : { code: device.errorCode, detail: device.errorDetail ?? '' },
+    hold: hold === null ? null : { at: hold.at, by: hold.by, reason: hold.reason, untilNewerRevision: hold.untilNewerRevision },
+    clonedSince: device.clonedSince?.toISOString() ?? null,
+    createdAt: device.createdAt.toISOString(),
+    updatedAt: device.updatedAt.toISOString(),
+  };
+}
+
+export const RegisteredDevice = DeviceView.extend({ apiKey: z.string().openapi({ description: 'Shown this once' }) }).openapi(
+  'RegisteredDevice',
+);
+
+export const DeploymentView = z
+  .object({
+    id: z.string(),
+    deviceId: z.string(),
+    rolloutId: z.string().nullable(),
+    revisionId: z.string().nullable(),
+    bundle: z.string(),
+    previousBundle: z.string().nullable(),
+    kind: z.enum(['change', 'rollback', 'heal', 'retry']),
+    state: z.enum([
+      'queued',
+      'delivering',
+      'applying',
+      'confirming',
+      'succeeded',
+      'failed',
+      'rolled_back',
+      'superseded',
+      'cancelled',
+      'timed_out',
+    ]),
+    attempt: z.number().int(),
+    error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    deferral: z
+      .object({ until: time, reason: z.string() })
+      .nullable()
+      .openapi({ description: 'Until when the device put it off, and why, while it waits' }),
+    createdAt: time,
+    deliveringAt: time.nullable(),
+    applyingAt: time.nullable(),
+    confirmingAt: time.nullable(),
+    finishedAt: time.nullable(),
+  })
+  .openapi('Deployment');
+
+export function viewDeployment(deployment: Deployment): z.output<typeof DeploymentView> {
+  const { id, deviceId, rolloutId, revisionId, bundle, previousBundle, kind, state, attempt, deferredUntil, deferReason } = deployment;
+  return {
+    ...{ id, deviceId, rolloutId, revisionId, bundle, previousBundle, kind, state, attempt },
+    error: deployment.errorCode === null ? null : { code: deployment.errorCode, detail: deployment.errorDetail ?? '' },
+    deferral: state === 'queued' && deferredUntil !== null ? { until: deferredUntil.toISOString(), reason: deferReason ?? '' } : null,
+    createdAt: deployment.createdAt.toISOString(),
+    deliveringAt: deployment.deliveringAt?.toISOString() ?? null,
+    applyingAt: deployment.applyingAt?.toISOString() ?? null,
+    confirmingAt: deployment.confirmingAt?.toISOString() ?? null,
+    finishedAt: deployment.finishedAt?.toISOString() ?? null,
+  };
+}
+
+/** In our words (`type`), or in those of the seed's dashboards (`command_type`). */
+export const NewCommand = z
+  .strictObject({
+    type: z.string().max(64).optional(),
+    command_type: z.string().max(64).optional(),
+    payload: z.record(z.string(), z.unknown()).nullish(),
+    ttlSeconds: z.number().int().min(10).max(86_400).default(COMMAND_TTL_SECONDS),
+  })
+  .refine(({ type, command_type }) => (type === undefined) !== (command_type === undefined), {
+    path: ['type'],
+    error: 'must be given, or command_type in its place',
+  })
+  .openapi('NewCommand', { example: { type: 'ping', payload: {} } });
+
+export const CommandView = z
+  .object({
+    id: z.string(),
+    deviceId: z.string(),
+    type: z.string(),
+    payload: z.record(z.string(), z.unknown()),
+    state: z.enum(['queued', 'sent', 'completed', 'failed', 'expired', 'cancelled']),
+    result: z.unknown(),
+    createdBy: z.string(),
+    createdAt: time,
+    expiresAt: time,
+    sentAt: time.nullable(),
+    finishedAt: time.nullable(),
+  })
+  .openapi('Command');
+
+export function viewCommand(command: Command): z.output<typeof CommandView> {
+  const { id, deviceId, type, payload, state, result, createdBy } = shownCommand(command);
+  return {
+    ...{ id, deviceId, type, payload, state, result, createdBy },
+    createdAt: command.createdAt.toISOString(),
+    expiresAt: command.expiresAt.toISOString(),
+    sentAt: command.sentAt?.toISOString() ?? null,
+    finishedAt: command.finishedAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,184 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Config } from '../config.ts';
+import { forwardedPrefix } from '../http/base-path.ts';
+import { body, json, problems } from '../http/kit.ts';
+import { EnrollRequest, EnrollResponse, ReportsRequest, ReportsResponse, SigningKeysResponse, TimeResponse } from '../wire/agent.ts';
+import { Digest } from '../wire/bundle.ts';
+import type { Env } from './env.ts';
+
+type Route = Parameters<OpenAPIHono<Env>['openAPIRegistry']['registerPath']>[0];
+
+/** `GET /openapi.json`: every operation of the service. Last of all routes: it describes those that are mounted before it. */
+export function serveDescription(app: OpenAPIHono<Env>, config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>): void {
+  const { openAPIRegistry: registry } = app;
+  for (const route of [...agentOperations(), ...hookOperations(), ...healthOperations()]) registry.registerPath(route);
+  for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) registry.registerComponent('securitySchemes', name, scheme);
+  let written: string | undefined;
+  app.get('/openapi.json', (c) => {
+    // The rest never changes, and costs too much to be made for every stranger.
+    written ??= JSON.stringify(app.getOpenAPI31Document(ABOUT)).slice(1);
+    const servers = JSON.stringify([{ url: serverUrl(c.req.header('x-forwarded-prefix'), config) }]);
+    return c.body(`{"servers":${servers},${written}`, 200, { 'content-type': 'application/json' });
+  });
+}
+
+/** `.` is relative to the document's own address: right behind every proxy, whatever its prefix. */
+function serverUrl(header: string | undefined, config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>): string {
+  return config.PUBLIC_URL ?? ((config.TRUST_PROXY ? forwardedPrefix(header) : '') || '.');
+}
+
+const ABOUT = {
+  openapi: '3.1.0',
+  info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
+  security: [{ bearer: [] }],
+};
+
+const SECURITY_SCHEMES = {
+  bearer: { type: 'http', scheme: 'bearer' },
+  rootToken: { type: 'http', scheme: 'bearer', description: 'BELLWETHER_ROOT_TOKEN, or the token in DATA_DIR/root-token' },
+  enrolmentToken: { type: 'http', scheme: 'bearer', description: 'A token of POST /api/v1/enrolment-tokens' },
+  deviceId: { type: 'apiKey', in: 'header', name: 'X-Device-ID' },
+  deviceKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+} as const;
+
+/** What says itself who may use it, or is for all. */
+const open: Route['security'] = [];
+
+/** Routes that parse by themselves, since they are hot or take raw bytes: only described here. */
+function agentOperations(): Route[] {
+  const tags = ['Devices that pull'];
+  const security = [{ deviceId: [], deviceKey: [] }];
+  const bytes = { 'application/x-tar': { schema: z.string().openapi({ format: 'binary' }) } };
+  return [
+    {
+      method: 'post',
+      path: '/agent/v1/enroll',
+      tags,
+      security: [{ enrolmentToken: [] }],
+      request: { body: body(EnrollRequest) },
+      responses: { 201: json(EnrollResponse, 'Registered, with its key, which is shown this once'), ...problems },
+    },
+    {
+      method: 'get',
+      path: '/agent/v1/time',
+      tags,
+      security: open,
+      responses: { 200: json(TimeResponse, 'For devices without a clock'), ...problems },
+    },
+    {
+      method: 'get',
+      path: '/agent/v1/keys',
+      tags,
+      security,
+      responses: { 200: json(SigningKeysResponse, 'The keys that may sign its desired state'), ...problems },
+    },
+    {
+      method: 'get',
+      path: '/agent/v1/desired',
+      tags,
+      security,
+      request: {
+        query: z.object({
+          wait: z.string().optional().openapi({ description: 'Seconds, at most 55; what is no number is 0', example: '0' }),
+        }),
+        headers: z.object({ 'if-none-match': z.string().optional() }),
+      },
+      responses: {
+        200: { description: 'A compact JWS of what it is to run and do', content: { 'application/jose': { schema: z.string() } } },
+        304: { description: 'As known' },
+        ...problems,
+      },
+    },
+    {
+      method: 'get',
+      path: '/agent/v1/bundles/{digest}',
+      tags,
+      security,
+      request: {
+        params: z.object({ digest: Digest }),
+        headers: z.object({ range: z.string().optional(), 'if-range': z.string().optional(), 'if-none-match': z.string().optional() }),
+      },
+      responses: {
+        200: { description: 'The archive', content: bytes },
+        206: { description: 'A range of it', content: bytes },
+        304: { description: 'As known' },
+        ...problems,
+        416: { description: 'It has no such range; Content-Range tells its size' },
+      },
+    },
+    {
+      method: 'post',
+      path: '/agent/v1/reports',
+      tags,
+      security,
+      request: { body: body(ReportsRequest) },
+      responses: { 200: json(ReportsResponse, 'Taken; what was confirmed'), ...problems },
+    },
+  ];
+}
+
+const HookAnswer = z.object({
+  accepted: z.boolean(),
+  outcome: z.enum(['accepted', 'duplicate', 'other_ref', 'other_repository', 'ignored']).optional(),
+  reason: z.string().optional(),
+  deliveryId: z.string().optional(),
+});
+
+function hookOperations(): Route[] {
+  return [
+    {
+      method: 'post',
+      path: '/hooks/{sourceId}',
+      tags: ['Webhooks'],
+      description: 'For git hosts: proven as the source’s webhook says, on the raw bytes.',
+      security: open,
+      request: {
+        params: z.object({ sourceId: z.uuid() }),
+        body: { required: true, content: { 'application/json': { schema: z.record(z.string(), z.unknown()) } } },
+      },
+      responses: {
+        200: json(HookAnswer, 'A ping'),
+        202: json(HookAnswer, 'Taken, or of no interest'),
+        ...problems,
+        410: { ...problems[404], description: 'As 404, for hosts that go on after that' },
+      },
+    },
+  ];
+}
+
+function healthOperations(): Route[] {
+  const tags = ['Health'];
+  const dependency = z.object({ ok: z.boolean(), durationMs: z.number(), error: z.string().optional() });
+  const Readiness = z
+    .object({
+      status: z.enum(['ok', 'unavailable']),
+      dependencies: z.record(z.string(), dependency),
+      warnings: z.array(z.string()).openapi({ description: 'Settings that do not fit what the service observes' }),
+    })
+    .openapi('Readiness');
+  const readiness = (path: string): Route => ({
+    method: 'get',
+    path,
+    tags,
+    security: open,
+    responses: { 200: json(Readiness, 'It can do its work'), 503: json(Readiness, 'A dependency is away') },
+  });
+  return [
+    readiness('/health'),
+    readiness('/health/ready'),
+    {
+      method: 'get',
+      path: '/health/live',
+      tags,
+      security: open,
+      responses: { 200: json(z.object({ status: z.literal('ok') }), 'The process answers') },
+    },
+    {
+      method: 'get',
+      path: '/metrics',
+      tags,
+      security: open,
+      responses: { 200: { description: 'Prometheus’ text format', content: { 'text/plain': { schema: z.string() } } } },
+    },
+  ];
+}

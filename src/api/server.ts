@@ -1,0 +1,185 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import { except } from 'hono/combine';
+import { cors } from 'hono/cors';
+import { HTTPException } from 'hono/http-exception';
+import { secureHeaders } from 'hono/secure-headers';
+import { isDatabaseAway } from '../db/away.ts';
+import { messageOf, Problem } from '../errors.ts';
+import { databaseAway, requireDatabase } from '../http/database.ts';
+import { createForwardedNotice, type ForwardedNotice } from '../http/forwarded.ts';
+import { idempotency } from '../http/idempotency.ts';
+import { problemResponse } from '../http/kit.ts';
+import { limitBody, limitDepth } from '../http/limits.ts';
+import { newId } from '../ids.ts';
+import { createPreviews, type Previews } from '../preview/preview.ts';
+import { agentRoutes } from './device/agent.ts';
+import { deviceActionRoutes } from './device/commands.ts';
+import { deviceRoutes } from './device/devices.ts';
+import { deviceHistoryRoutes } from './device/history.ts';
+import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
+import { devicePreviewRoutes } from './device/preview.ts';
+import { reenrolmentRoutes } from './device/reenrolments.ts';
+import { docsRoutes } from './docs.ts';
+import { createApi, type Env } from './env.ts';
+import { healthRoutes } from './health.ts';
+import { seedDashboardRoutes, seedSiteRoutes } from './legacy/dashboards.ts';
+import { seedDeviceRoutes } from './legacy/devices.ts';
+import { notificationDeliveryRoutes } from './notification/deliveries.ts';
+import { notificationRoutes } from './notification/notifications.ts';
+import { limitStrangers } from './open-pages.ts';
+import { serveDescription } from './openapi.ts';
+import { auditRoutes } from './organization/audit.ts';
+import { eventRoutes } from './organization/events.ts';
+import { organizationRoutes } from './organization/organizations.ts';
+import { rootRoutes } from './organization/root.ts';
+import { planRoutes } from './plan/plans.ts';
+import { holdRoutes } from './rollout/holds.ts';
+import { rolloutRoutes } from './rollout/rollouts.ts';
+import type { Services } from './services.ts';
+import { deliveryRoutes } from './source/hook-deliveries.ts';
+import { hookRoutes } from './source/hooks.ts';
+import { sourceRoutes } from './source/sources.ts';
+import { webhookInstallRoutes } from './source/webhook-install.ts';
+
+/** Mounts every route of the service. */
+export function createServer(services: Services): OpenAPIHono<Env> {
+  const app = createApi();
+  const { config, log, metrics } = services;
+  const forwarded = createForwardedNotice(config.TRUST_PROXY, log, metrics.untrustedForwarded);
+  app.use('*', observe(services, forwarded));
+  const secure = secureHeaders(SECURE_HEADERS);
+  // They speak to browsers; a device is none, and asks most often.
+  app.use('*', (c, next) => (c.req.path.startsWith('/agent/v1/') ? next() : secure(c, next)));
+  app.use('/api/*', ...corsFor(config.CORS_ORIGINS));
+  app.onError((error, c) => problemResponse(c, toProblem(services, error, c)));
+  app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`, { status: 404 })));
+  for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
+  app.route('/', healthRoutes(services, forwarded));
+  const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
+  for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
+  app.route('/', hookRoutes(services));
+  app.route('/agent/v1', agentRoutes(services));
+  const previews = createPreviews(services);
+  // Before the operators' routes, which demand a bearer token: `/devices/pending` is a device's.
+  app.route('/api/v1', seedDeviceRoutes(services));
+  // With a credential of its own as well.
+  app.route('/api/v1', rootRoutes(services));
+  app.route('/api/v1', apiRoutes(services, previews));
+  app.route('/api', seedDashboardRoutes(services, previews));
+  app.route('/docs', docsRoutes());
+  app.get('/docs/', (c) => c.redirect('../docs', 308));
+  serveDescription(app, services.config);
+  return app;
+}
+
+function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+  const api = createApi();
+  api.use(
+    '*',
+    except((c) => c.req.path === `/api/v1${IMPORT_PATH}`, limitBody()),
+  );
+  api.use('*', services.tokenAuth.require);
+  // Larger, and so only for those who may send it.
+  api.use(IMPORT_PATH, limitBody(MAX_IMPORT_BYTES));
+  api.use('*', limitDepth());
+  api.use(
+    '*',
+    idempotency<Env>(services.store.sql, services.box, (c) => ({
+      organizationId: c.get('actor').organizationId,
+      actor: c.get('actor').tokenId,
+    })),
+  );
+  for (const routes of [
+    sourceRoutes,
+    deliveryRoutes,
+    webhookInstallRoutes,
+    planRoutes,
+    deviceRoutes,
+    deviceImportRoutes,
+    deviceActionRoutes,
+    reenrolmentRoutes,
+    deviceHistoryRoutes,
+    seedSiteRoutes,
+    organizationRoutes,
+    rolloutRoutes,
+    holdRoutes,
+    notificationRoutes,
+    notificationDeliveryRoutes,
+    eventRoutes,
+    auditRoutes,
+  ])
+    api.route('/', routes(services));
+  api.route('/', devicePreviewRoutes(services, previews));
+  return api;
+}
+
+/** First segments of all paths that the process serves, Socket.IO's among them. */
+export function rootsOf(app: OpenAPIHono<Env>): Set<string> {
+  const segments = app.routes.map(({ path }) => path.split('/')[1] ?? '');
+  return new Set([...segments.filter((segment) => /^[a-z]/.test(segment)), 'socket.io']);
+}
+
+/** Pages of these origins may call the API, with a token: cookies are not used, and never allowed. */
+function corsFor(origins: readonly string[]): MiddlewareHandler<Env>[] {
+  if (origins.length === 0) return [];
+  const exposeHeaders = ['ETag', 'Location', 'Retry-After', 'Link', 'Content-Disposition', 'X-Request-ID', 'Idempotent-Replayed'];
+  return [cors({ origin: origins.includes('*') ? '*' : [...origins], exposeHeaders, maxAge: PREFLIGHT_SECONDS })];
+}
+
+/** For so long a browser need not ask again. */
+const PREFLIGHT_SECONDS = 600;
+
+/** Nothing that is answered is a page; those of `/docs` say themselves what they load. */
+const SECURE_HEADERS = {
+  overwrite: false,
+  xFrameOptions: 'DENY',
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+};
+
+/** Request id, log line and duration of every request. */
+function observe({ log, metrics }: Services, forwarded: ForwardedNotice): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const requestId = newId();
+    const started = performance.now();
+    c.set('requestId', requestId);
+    c.set('log', log);
+    forwarded.observe(c.env.incoming);
+    await next();
+    const durationMs = performance.now() - started;
+    // It is told when it ends: a poll that waits for a change.
+    if (c.res === RESPONSE_ALREADY_SENT) return;
+    // Not `c.header`, which would copy the answer, its body as a stream.
+    c.res.headers.set('x-request-id', requestId);
+    metrics.httpRequest(c.req.method, c.req.routePath, c.res.status, durationMs);
+    log.debug({ requestId, method: c.req.method, path: c.req.path, status: c.res.status, durationMs: Math.round(durationMs) }, 'request');
+  };
+}
+
+/** SQLSTATEs of values that PostgreSQL does not hold: a NUL, half of a surrogate pair in JSON, JSON too deep, the year 0, a number out of range. */
+const UNSTORABLE = /^(22021|22P02|22P05|54001|22007|22008|22003)$/;
+
+function toProblem({ log }: Services, error: unknown, c: Context<Env>): Problem {
+  if (error instanceof Problem) return error;
+  const requestId = c.get('requestId');
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (c.req.raw.signal.aborted && (code === '' || code === 'ECONNRESET'))
+    return new Problem('request_aborted', 'Cannot read the request: its connection broke', { status: 400, cause: error });
+  if (error instanceof SyntaxError || (error instanceof Error && error.message.startsWith('Malformed JSON'))) {
+    return new Problem('malformed_json', 'Cannot read the request: it is not JSON', { status: 400, cause: error });
+  }
+  if (error instanceof HTTPException && error.status === 415)
+    return new Problem('unsupported_media_type', 'Cannot read the request: its Content-Type must be application/json', { status: 415 });
+  if (isDatabaseAway(error)) return databaseAway(error);
+  if (UNSTORABLE.test(code)) {
+    // Its text would quote what was sent, which may be secret.
+    log.warn({ requestId, code }, 'a request has a value that the database does not hold');
+    return new Problem('invalid_request', 'Cannot accept the request: it has a character or value that cannot be stored', {
+      status: 400,
+      cause: error,
+    });
+  }
+  log.error({ requestId, err: error }, `request failed: ${messageOf(error)}`);
+  return new Problem('internal', `Cannot answer: something is wrong on our side (request ${requestId})`, { status: 500, cause: error });
+}

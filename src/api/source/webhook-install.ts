@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { audited } from '../../audit/audited.ts';
+import { conflict, notFound, Problem } from '../../errors.ts';
+import type { Forge, InstalledHook } from '../../forge/forge.ts';
+import { forgeFor } from '../../forge/registry.ts';
+import { proveWebhook } from '../../hook/proof.ts';
+import { json, problems } from '../../http/kit.ts';
+import { openHookSecret } from '../../source/credentials.ts';
+import { lastPosition } from '../../source/deliveries.ts';
+import type { ForgeKind } from '../../source/forge-settings.ts';
+import type { Source } from '../../source/source.ts';
+import { lockSource, noteHookRepository, noteWebhook, sourceOf, updateSource } from '../../source/store.ts';
+import { callerOf, createApi, type Env, role } from '../env.ts';
+import type { Services } from '../services.ts';
+import { hookUrlOf } from './schemas.ts';
+import { webhookSettings } from './settings.ts';
+
+const WebhookInstalled = z
+  .object({
+    installed: z.enum(['created', 'updated', 'unchanged']),
+    provider: z.string(),
+    hookUrl: z.string(),
+    settingsUrl: z.string().openapi({ description: 'Where people see it at the git host' }),
+    verified: z.boolean().openapi({ description: 'A test delivery of the host was received and verified' }),
+    detail: z.string().nullable().openapi({ description: 'Why there is no proof that it works' }),
+  })
+  .openapi('WebhookInstalled');
+
+/** `POST /sources/{id}/webhook`: sets up at the git host what posts to a source's `hookUrl`, and proves that it works. */
+export function webhookInstallRoutes(services: Services) {
+  return createApi().openapi(
+    createRoute({
+      method: 'post',
+      path: '/sources/{id}/webhook',
+      tags: ['Sources'],
+      description:
+        "Installs the source's webhook at its git host, or repairs it, and lets the host send a test delivery. Makes a secret if there is none. May be repeated.",
+      middleware: [role('operator')] as const,
+      request: { params: z.object({ id: z.uuid() }) },
+      responses: {
+        200: json(
+          WebhookInstalled,
+          'It is at the host, with the secret that the source has; `verified` says whether a test delivery proved it',
+        ),
+        ...problems,
+        502: { ...problems[503], description: 'The git host fails' },
+        504: { ...problems[503], description: 'The git host does not answer' },
+      },
+    }),
+    async (c) => c.json(await install(c, services, c.req.valid('param').id), 200),
+  );
+}
+
+async function install(c: Context<Env>, services: Services, id: string): Promise<z.output<typeof WebhookInstalled>> {
+  const { sql } = services.store;
+  const found = await sourceOf(sql, c.get('actor').organizationId, id);
+  if (found === undefined) throw notFound('source', id);
+  const forge = forgeFor(found, services);
+  const hookUrl = hookUrlOf(found, services.publicUrl());
+  checkReachable(hookUrl, found);
+  const { source, secret } = await withSecret(c, services, found, forge.kind);
+  const since = await lastPosition(sql, source);
+  const { signal } = c.req.raw;
+  const wanted = { url: hookUrl, secret };
+  const first = await forge.installWebhook({ ...wanted, knownId: source.webhookHookId }, signal);
+  await noteInstalled(c, services, { source, secret, forge, hook: first });
+  await learnRepository(services, source, forge);
+  let hook = first;
+  let proof = await proveWebhook(sql, source, forge, hook.id, since, signal);
+  // Somebody gave it another secret at the host, and the host does not take ours by an edit: one that is not known is made anew.
+  if (!proof.verified && proof.reason === 'unauthorized' && first.installed === 'unchanged') {
+    const again = await lastPosition(sql, source);
+    hook = await forge.installWebhook({ ...wanted, knownId: null }, signal);
+    await noteInstalled(c, services, { source, secret, forge, hook });
+    proof = await proveWebhook(sql, source, forge, hook.id, again, signal);
+  }
+  const { installed, settingsUrl } = hook;
+  const outcome = { verified: proof.verified, detail: proof.verified ? null : proof.detail };
+  return { installed, provider: source.webhookProvider ?? forge.kind, hookUrl, settingsUrl, ...outcome };
+}
+
+/** By its id a hook is known to be about this repository, also where the host has another address than the source's URL. */
+async function learnRepository({ store, log }: Services, source: Source, forge: Forge): Promise<void> {
+  try {
+    const hostId = `${source.webhookProvider ?? forge.kind}:${await forge.repositoryId()}`;
+    if (hostId !== source.hookRepositoryId) await noteHookRepository(store.sql, source, hostId);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    log.warn(
+      { sourceId: source.id, code: error.code },
+      `failed to read the id of a repository; its hooks are known by its address: ${error.message}`,
+    );
+  }
+}
+
+type Installation = { source: Source; secret: string; forge: Forge; hook: InstalledHook };
+
+async function noteInstalled(c: Context<Env>, { store, box }: Services, { source, secret, forge, hook }: Installation): Promise<void> {
+  const { installed, settingsUrl } = hook;
+  const { id, organizationId } = source;
+  const what = { action: 'source.webhook', subject: `source:${id}`, detail: { installed, provider: forge.kind, settingsUrl } };
+  await audited(callerOf(c), store, what, async ({ tx, emit }) => {
+    const now = await lockSource(tx, id);
+    if (now === undefined) throw notFound('source', id);
+    if (now.url !== source.url || openHookSecret(box, now) !== secret)
+      throw conflict('source_changed', `Cannot finish the webhook of source "${now.name}": it was changed meanwhile; try again`);
+    await noteWebhook(tx, now, hook.id);
+    emit({ organizationId, type: 'source.webhook_installed', subject: `source:${id}`, data: { ...what.detail } });
+  });
+}
+
+/** Git hosts elsewhere cannot reach an address of this machine, and most of them refuse it without saying so. */
+function checkReachable(hookUrl: string, source: Source): void {
+  const isLocal = (url: string) => /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
+  if (!isLocal(hookUrl) || isLocal(source.url)) return;
+  const detail = `Cannot install the webhook of source "${source.name}": its git host cannot reach "${hookUrl}"; set PUBLIC_URL to where it can`;
+  throw new Problem('public_url_missing', detail, { status: 422 });
+}
+
+/**
+ * The secret that the hook is to have. A new one is stored before the host knows it, so that the host's first request finds it here; should
+ * installing fail after that, the next call goes on with it.
+ */
+async function withSecret(
+  c: Context<Env>,
+  { store, box }: Services,
+  found: Source,
+  kind: ForgeKind,
+): Promise<{ source: Source; secret: string }> {
+  checkProvider(found, kind);
+  const known = openHookSecret(box, found);
+  if (known !== null) return { source: found, secret: known };
+  const { id, organizationId } = found;
+  const what = { action: 'source.change', subject: `source:${id}`, detail: { fields: ['webhook'] } };
+  return audited(callerOf(c), store, what, async ({ tx, emit }) => {
+    const source = await lockSource(tx, id);
+    if (source === undefined) throw notFound('source', id);
+    checkProvider(source, kind);
+    const made = openHookSecret(box, source);
+    if (made !== null) return { source, secret: made };
+    const secret = randomBytes(32).toString('base64url');
+    const changed = { ...source, ...webhookSettings(box, id, { provider: kind, secret }) };
+    await updateSource(tx, changed, false);
+    emit({ organizationId, type: 'source.changed', subject: `source:${id}`, data: { fields: ['webhook'] } });
+    return { source: changed, secret };
+  });
+}
+
+/** Forgejo posts as Gitea does, and as itself. */
+const SAME: Partial<Record<string, ForgeKind>> = { gitea: 'forgejo', forgejo: 'gitea' };
+
+function checkProvider({ name, webhookProvider: provider }: Source, kind: ForgeKind): void {
+  if (provider === null || provider === kind || SAME[provider] === kind) return;
+  throw conflict(
+    'webhook_of_another_provider',
+    `Cannot install the webhook of source "${name}": it is set up for provider "${provider}", its git host is "${kind}"; remove "webhook" first`,
+  );
+}

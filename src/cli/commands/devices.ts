@@ -1,0 +1,250 @@
+import type { Command } from 'commander';
+import { Problem } from '../../errors.ts';
+import { UUID } from '../../ids.ts';
+import { asItem, type Call, calling, collectLabel, labelsOf, positive, rowsOf, showItem, showTable, type Terminal } from '../call.ts';
+import { showPreview } from '../preview.ts';
+import { followDevice, showAgain } from '../progress.ts';
+import { ago, type Column, field, plain, relativeTime, short } from '../table.ts';
+
+const DEVICE_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'NAME', value: field('name') },
+  { title: 'STATUS', value: field('syncStatus') },
+  { title: 'SINCE', value: ago('syncSince') },
+  { title: 'CONNECTIVITY', value: field('connectivity') },
+  { title: 'LAST SEEN', value: ago('lastSeenAt') },
+  { title: 'TYPE', value: field('type') },
+  { title: 'ERROR', value: field('error.code') },
+];
+
+const WHY_COLUMNS: Column[] = [
+  { title: 'BLOCKER', value: field('code') },
+  { title: 'SINCE', value: ago('since') },
+  { title: 'DETAIL', value: field('detail') },
+  { title: 'UNBLOCKED BY', value: field('unblockedBy') },
+];
+
+const BACKUP_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'CREATED', value: ago('createdAt') },
+  { title: 'BUNDLE', value: short('bundle') },
+  { title: 'REPORTED', value: short('reportedBundle') },
+  { title: 'REVISION', value: field('revisionId') },
+];
+
+const DEPLOYMENT_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'STATE', value: field('state') },
+  { title: 'KIND', value: field('kind') },
+  { title: 'CREATED', value: ago('createdAt') },
+  { title: 'FINISHED', value: ago('finishedAt') },
+  { title: 'BUNDLE', value: short('bundle') },
+  { title: 'ERROR', value: field('error.code') },
+];
+
+const pathOf = (call: Call, rest = ''): string => `/devices/${call.segment(0)}${rest}`;
+
+export function registerDeviceCommands(devices: Command, io: Terminal): void {
+  registerReading(devices, io);
+  registerRegistry(devices, io);
+  registerActing(devices, io);
+}
+
+function registerReading(devices: Command, io: Terminal): void {
+  const list = devices
+    .command('list', { isDefault: true })
+    .description('devices, in the order of their ids')
+    .option('--status <status>', 'in_sync, pending, updating, failed, rolled_back, drifted, held, unmanaged')
+    .option('--connectivity <state>', 'online, offline, unknown')
+    .option('--site <id>')
+    .option('--source <id>')
+    .option('--type <type>')
+    .option('--label <key=value>')
+    .option('-q, --query <text>', 'part of an id or name')
+    .option('--limit <n>', 'at most so many', positive)
+    .option('--watch', 'show it again when something changes');
+  calling(list, io, (call) => {
+    const [status, connectivity, site, source, type, label] = ['status', 'connectivity', 'site', 'source', 'type', 'label'].map(call.text);
+    const query = { status, connectivity, site, source, type, label, q: call.text('query') };
+    return showAgain(call, ['devices'], async () =>
+      showTable(call, DEVICE_COLUMNS, await call.client.list('/devices', query, call.limit())),
+    );
+  });
+  for (const [name, description, rest] of [
+    ['get <id>', 'the device', ''],
+    ['status <id>', 'its full state', '/status'],
+  ] as const) {
+    calling(devices.command(name).description(description).option('--watch', 'show it again when it changes'), io, (call) =>
+      showAgain(call, [`device:${call.args[0]}`], async () => showItem(call, await call.client.get(pathOf(call, rest)))),
+    );
+  }
+  calling(
+    devices.command('why <id>').description('why it is not on the wanted state: what blocks it, first one first'),
+    io,
+    async (call) => {
+      const blockers = rowsOf(await call.client.get(pathOf(call, '/why')));
+      if (blockers.length === 0 && !call.json) io.out('nothing: it has converged\n');
+      else showTable(call, WHY_COLUMNS, blockers);
+    },
+  );
+  calling(
+    devices
+      .command('preview <id>')
+      .description('what it would get, against what it runs')
+      .option('--ref <ref>', 'branch, tag or commit')
+      .option('--provenance', 'also which layer and file of the repository everything came from'),
+    io,
+    async (call) => {
+      const query = { ref: call.text('ref'), provenance: call.flag('provenance') ? '1' : undefined };
+      showPreview(call, await call.client.get(pathOf(call, '/preview'), query));
+    },
+  );
+  calling(
+    devices.command('logs <id>').description('its last log lines').option('--limit <n>', 'at most so many', positive, '100'),
+    io,
+    showLogs,
+  );
+  for (const [name, columns] of [
+    ['backups', BACKUP_COLUMNS],
+    ['deployments', DEPLOYMENT_COLUMNS],
+  ] as const) {
+    calling(
+      devices.command(`${name} <id>`).description(`its ${name}, newest first`).option('--limit <n>', 'at most so many', positive, '50'),
+      io,
+      async (call) => {
+        showTable(call, columns, await call.client.list(pathOf(call, `/${name}`), {}, call.limit()));
+      },
+    );
+  }
+}
+
+function registerRegistry(devices: Command, io: Terminal): void {
+  const register = devices
+    .command('register <id>')
+    .description('a new device; its key is shown once')
+    .option('--name <name>')
+    .option('--type <type>')
+    .option('--site <id>')
+    .option('--source <id>', 'the source it follows')
+    .option('--path <folder>', 'its folder in a fleet repository')
+    .option('--adapter <name>')
+    .option('--label <key=value>', 'may be repeated', collectLabel);
+  calling(register, io, async (call) => {
+    const [name, type, siteId, sourceId, path, adapter] = ['name', 'type', 'site', 'source', 'path', 'adapter'].map(call.text);
+    showItem(
+      call,
+      await call.client.send('POST', '/devices', { id: call.args[0], name, type, siteId, sourceId, path, adapter, labels: labelsOf(call) }),
+    );
+  });
+  calling(devices.command('delete <id>').description('forget the device; what runs on it stays'), io, async (call) => {
+    showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted');
+  });
+  const reenrol = devices
+    .command('reenrol <id>')
+    .description('let a device in that was flashed again: it gets a new key, and its old ones end')
+    .option('--for <seconds>', 'how long it may take to come, default an hour', positive)
+    .option('--refuse', 'do not let it in');
+  calling(reenrol, io, async (call) => {
+    const path = pathOf(call, '/reenrolment');
+    if (call.flag('refuse')) return showItem(call, await call.client.send('DELETE', path), 'refused');
+    const seconds = call.text('for');
+    showItem(call, await call.client.send('POST', path, seconds === undefined ? {} : { seconds: Number(seconds) }), 'may enrol again');
+  });
+  const bind = devices
+    .command('bind <id>')
+    .description('follow another folder, or another source')
+    .option('--path <folder>', 'its folder in a fleet repository')
+    .option('--source <id>');
+  calling(bind, io, async (call) => {
+    const change = { path: call.text('path'), sourceId: call.text('source') };
+    if (change.path === undefined && change.sourceId === undefined)
+      throw new Problem('usage', 'Cannot bind the device: give --path, --source or both');
+    showItem(call, await call.client.send('PATCH', pathOf(call), change), 'bound');
+  });
+  calling(devices.command('rotate-key <id>').description('a new key, shown once; the old one works for a while'), io, async (call) => {
+    showItem(call, await call.client.send('POST', pathOf(call, '/keys')));
+  });
+}
+
+function registerActing(devices: Command, io: Terminal): void {
+  for (const [verb, description] of [
+    ['start', 'begin to follow its source'],
+    ['stop', 'cease to follow; what it runs stays'],
+    ['refresh', 'look for a newer commit now'],
+    ['retry', 'try the bundle that failed again, even if the device has quarantined it'],
+  ] as const) {
+    const command = devices.command(`${verb} <id>`).description(description);
+    if (verb !== 'stop') command.option('--watch', 'follow it until it has settled');
+    calling(command, io, async (call) => actAndFollow(call, await call.client.send('POST', pathOf(call, `/${verb}`))));
+  }
+  const rollback = devices
+    .command('rollback <id>')
+    .description('back to an earlier bundle; holds the device there')
+    .option('--to <bundle-or-backup>')
+    .option('--reason <text>')
+    .option('--watch', 'follow it until it has settled');
+  calling(rollback, io, async (call) =>
+    actAndFollow(
+      call,
+      await call.client.send('POST', pathOf(call, '/rollback'), { to: targetOf(call.text('to')), reason: call.text('reason') }),
+    ),
+  );
+  const hold = devices
+    .command('hold <id>')
+    .description('leave it where it is')
+    .option('--reason <text>')
+    .option('--until-newer-revision', 'lift by itself then');
+  calling(hold, io, async (call) => {
+    const wanted = { reason: call.text('reason'), untilNewerRevision: call.flag('untilNewerRevision') ? true : undefined };
+    showItem(call, await call.client.send('POST', pathOf(call, '/hold'), wanted), 'held');
+  });
+  calling(devices.command('release <id>').description('lift the hold'), io, async (call) => {
+    showItem(call, await call.client.send('DELETE', pathOf(call, '/hold')), 'released');
+  });
+  const command = devices
+    .command('command <id> <type>')
+    .description('queue a command: ping, restart, update_config, …')
+    .option('--payload <json>', 'what goes with it');
+  calling(command, io, async (call) => {
+    showItem(
+      call,
+      await call.client.send('POST', pathOf(call, '/commands'), { type: call.args[1], payload: payloadOf(call.text('payload')) }),
+    );
+  });
+}
+
+async function actAndFollow(call: Call, answer: unknown): Promise<void> {
+  if (call.watch) await followDevice(call);
+  else showItem(call, answer);
+}
+
+/** A bundle's digest or a backup's id; undefined: what was well before. */
+function targetOf(text: string | undefined): { bundle: string } | { backup: string } | undefined {
+  if (text === undefined) return undefined;
+  if (/^[0-9a-f]{64}$/.test(text)) return { bundle: text };
+  if (UUID.test(text)) return { backup: text };
+  throw new Problem('usage', `Cannot roll back to "${text}": must be a bundle's digest (64 hex digits) or a backup's id`);
+}
+
+function payloadOf(text: string | undefined): unknown {
+  if (text === undefined) return {};
+  try {
+    const payload = asItem(JSON.parse(text));
+    if (payload !== undefined) return payload;
+  } catch {
+    // Told below, as for any other JSON that is no object.
+  }
+  throw new Problem('usage', `Cannot use the payload ${text}: must be a JSON object`);
+}
+
+/** The newest last, as a terminal is read. */
+async function showLogs(call: Call): Promise<void> {
+  const lines = (await call.client.list(pathOf(call, '/logs'), {}, call.limit())).toReversed();
+  if (call.json) return call.io.out(`${JSON.stringify(lines, null, 2)}\n`);
+  const now = call.io.now?.() ?? new Date();
+  for (const line of lines) {
+    call.io.out(
+      `${relativeTime(String(line.at), now).padEnd(10)}  ${plain(String(line.level)).padEnd(5)}  ${plain(String(line.message))}\n`,
+    );
+  }
+}

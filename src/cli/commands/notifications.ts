@@ -1,0 +1,119 @@
+import type { Command } from 'commander';
+import { Problem } from '../../errors.ts';
+import { asItem, type Call, calling, collectLabel, labelsOf, positive, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
+import { ago, type Column, field } from '../table.ts';
+
+const NOTIFICATION_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'NAME', value: field('name') },
+  { title: 'STATUS', value: field('status') },
+  { title: 'FORMAT', value: field('format') },
+  { title: 'EVENTS', value: field('events') },
+  { title: 'FROM', value: field('minimumSeverity') },
+  { title: 'DELIVERED', value: ago('lastDeliveredAt') },
+  { title: 'ERROR', value: field('lastError') },
+  { title: 'URL', value: field('url') },
+];
+
+const DELIVERY_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'STATE', value: field('state') },
+  { title: 'EVENT', value: field('eventType') },
+  { title: 'SUBJECT', value: field('subject') },
+  { title: 'ATTEMPTS', value: field('attempts') },
+  { title: 'CREATED', value: ago('createdAt') },
+  { title: 'NEXT TRY', value: ago('nextTryAt') },
+  { title: 'ANSWERS', value: (item) => answersOf(item.tries) },
+];
+
+const pathOf = (call: Call, rest = ''): string => `/notifications/${call.segment(0)}${rest}`;
+
+export function registerNotificationCommands(notifications: Command, io: Terminal): void {
+  registerReading(notifications, io);
+  registerChanging(notifications, io);
+}
+
+function registerReading(notifications: Command, io: Terminal): void {
+  calling(
+    notifications.command('list', { isDefault: true }).description('all notifications').option('--limit <n>', 'at most so many', positive),
+    io,
+    async (call) => showTable(call, NOTIFICATION_COLUMNS, await call.client.list('/notifications', {}, call.limit())),
+  );
+  calling(notifications.command('get <id>').description('the notification'), io, async (call) =>
+    showItem(call, await call.client.get(pathOf(call))),
+  );
+  calling(notifications.command('test <id>').description('post an event to it now'), io, async (call) => {
+    const answer = await call.client.send('POST', pathOf(call, '/test'));
+    showItem(call, answer);
+    if (asItem(answer)?.ok === false) throw new Problem('notification_test_failed', `Notification "${call.args[0]}" is not taken`);
+  });
+  calling(
+    notifications
+      .command('deliveries <id>')
+      .description('what was posted and what came of it, newest event first')
+      .option('--limit <n>', 'at most so many', positive, '20')
+      .option('--redeliver <delivery>', 'post this one again'),
+    io,
+    async (call) => {
+      const again = call.text('redeliver');
+      if (again === undefined)
+        return showTable(call, DELIVERY_COLUMNS, await call.client.list(pathOf(call, '/deliveries'), {}, call.limit()));
+      showItem(call, await call.client.send('POST', pathOf(call, `/deliveries/${segmentOf(again)}/redeliver`)), 'queued');
+    },
+  );
+}
+
+function registerChanging(notifications: Command, io: Terminal): void {
+  const create = notifications
+    .command('create')
+    .description('a new webhook, its URL here or in BELLWETHER_NOTIFICATION_URL; its secret is shown once')
+    .requiredOption('--name <name>');
+  calling(settings(create), io, async (call) => {
+    const url = call.text('url') ?? call.io.env.BELLWETHER_NOTIFICATION_URL;
+    if (url === undefined)
+      throw new Problem('usage', 'Cannot create a notification without --url: give it there or in BELLWETHER_NOTIFICATION_URL');
+    showItem(call, await call.client.send('POST', '/notifications', { ...settingsOf(call), url }));
+  });
+  const update = notifications.command('update <id>').description('change what is given').option('--name <name>');
+  calling(settings(update).option('--enable').option('--disable'), io, async (call) => {
+    if (call.flag('enable') && call.flag('disable')) throw new Problem('usage', 'Cannot use --enable and --disable together');
+    const enabled = call.flag('enable') ? true : call.flag('disable') ? false : undefined;
+    showItem(call, await call.client.send('PATCH', pathOf(call), { ...settingsOf(call), ...(enabled === undefined ? {} : { enabled }) }));
+  });
+  calling(notifications.command('delete <id>').description('with its deliveries'), io, async (call) =>
+    showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted'),
+  );
+  calling(
+    notifications.command('rotate-secret <id>').description('a new secret, shown once; the old one signs for another day'),
+    io,
+    async (call) => showItem(call, await call.client.send('POST', pathOf(call, '/secret'))),
+  );
+}
+
+/** A URL that is a credential is better given in the environment: the arguments of a process can be seen by others. */
+function settings(command: Command): Command {
+  return command
+    .option('--url <url>', 'where to post')
+    .option('--event <type>', 'rollout.aborted, rollout.*, *; may be repeated', (text, before: string[] | undefined) => [
+      ...(before ?? []),
+      text,
+    ])
+    .option('--format <format>', 'cloudevents, json or slack')
+    .option('--min-severity <severity>', 'info, warning or error')
+    .option('--source <id>', 'only what concerns this source')
+    .option('--site <id>', 'only devices that stand there')
+    .option('--label <key=value>', 'only devices that have it; may be repeated', collectLabel);
+}
+
+function settingsOf(call: Call): Record<string, unknown> {
+  const [name, url, format, minimumSeverity, sourceId, siteId] = ['name', 'url', 'format', 'minSeverity', 'source', 'site'].map(call.text);
+  const events = call.text('event')?.split('\n');
+  const given = { name, url, events, format, minimumSeverity, sourceId, siteId, labels: labelsOf(call) };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** What the last attempts came to: `500, no answer, 200`. */
+function answersOf(tries: unknown): string {
+  const attempts: unknown[] = Array.isArray(tries) ? tries : [];
+  return attempts.map((one) => String(asItem(one)?.status ?? 'no answer')).join(', ') || '-';
+}

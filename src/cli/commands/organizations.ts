@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { ROOT_TOKEN_FILE } from '../../organization/root-token.ts';
+import { type Credential, calling, type FoundToken, positive, showItem, showTable, type Terminal } from '../call.ts';
+import { ago, type Column, field } from '../table.ts';
+
+const COLUMNS: Column[] = [
+  { title: 'NAME', value: field('name') },
+  { title: 'ID', value: field('id') },
+  { title: 'CREATED', value: ago('createdAt') },
+  { title: 'DISABLED', value: ago('disabledAt') },
+];
+
+const ROOT_TOKEN: Credential = {
+  help: `root token (BELLWETHER_ROOT_TOKEN; default: the file ${ROOT_TOKEN_FILE} in DATA_DIR)`,
+  missing: `give the root token with --token or in BELLWETHER_ROOT_TOKEN, or run this where DATA_DIR has the file ${ROOT_TOKEN_FILE}`,
+  find: ({ BELLWETHER_ROOT_TOKEN: token, DATA_DIR }) => (token ? { token, from: 'BELLWETHER_ROOT_TOKEN' } : fileOf(DATA_DIR || './data')),
+};
+
+/** Makes and disables organizations. */
+export function registerOrganizationCommands(organizations: Command, io: Terminal): void {
+  const list = organizations
+    .command('list', { isDefault: true })
+    .description('all organizations')
+    .option('--limit <n>', 'at most so many', positive);
+  calling(list, io, async (call) => showTable(call, COLUMNS, await call.client.list('/organizations', {}, call.limit())), ROOT_TOKEN);
+  const acting = (command: Command, path: (name: string) => string) =>
+    calling(command, io, async (call) => showItem(call, await call.client.send('POST', path(call.segment(0)))), ROOT_TOKEN);
+  const create = organizations.command('create <name>').description('a new organization, and its first admin token, shown once');
+  calling(create, io, async (call) => showItem(call, await call.client.send('POST', '/organizations', { name: call.args[0] })), ROOT_TOKEN);
+  acting(
+    organizations.command('admin-token <name>').description('another admin token, shown once, for an organization that has lost its own'),
+    (name) => `/organizations/${name}/admin-tokens`,
+  );
+  acting(
+    organizations.command('disable <name>').description('refuse its tokens, devices and webhooks; nothing is removed'),
+    (name) => `/organizations/${name}/disable`,
+  );
+  acting(organizations.command('enable <name>').description('accept them again'), (name) => `/organizations/${name}/enable`);
+}
+
+/** The token beside the data of a service on this machine. undefined where there is none that may be read. */
+function fileOf(dataDir: string): FoundToken | undefined {
+  const path = resolve(dataDir, ROOT_TOKEN_FILE);
+  try {
+    return { token: readFileSync(path, 'utf8').trim(), from: `the file ${path}` };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,33 @@
+import { type Command, Option } from 'commander';
+import { Problem } from '../../errors.ts';
+import { calling, type Terminal } from '../call.ts';
+import { createClient } from '../client.ts';
+
+/** Fetching and validating a large fleet takes longer than any other request. */
+const TIMEOUT_MS = 180_000;
+
+/** `bellwether plan`: for people before they push, and for CI, which goes by the exit code. */
+export function registerPlanCommand(plan: Command, io: Terminal): void {
+  const command = plan
+    .argument('<source>', 'id of the source')
+    .requiredOption('--ref <ref>', 'branch, tag or commit that would become its head')
+    .addOption(new Option('--format <format>', 'how it is written').choices(['text', 'markdown', 'json']).default('text'));
+  calling(command, io, async (call) => {
+    // Loaded when needed: other commands start without it.
+    const [{ PlanSchema }, { renderMarkdown, renderText }, { isRefused }] = await Promise.all([
+      import('../../api/plan/schemas.ts'),
+      import('../../plan/post/render.ts'),
+      import('../../plan/plan.ts'),
+    ]);
+    const { server, token, proxies } = call;
+    const client = createClient({ server, token, proxies, signal: io.signal, timeoutMs: TIMEOUT_MS });
+    const answer = await client.send('POST', `/sources/${call.segment(0)}/plan?${new URLSearchParams({ ref: call.text('ref') ?? '' })}`);
+    const parsed = PlanSchema.safeParse(answer);
+    if (!parsed.success)
+      throw new Problem('unexpected_answer', 'Cannot read the plan: the server speaks another version', { cause: parsed.error });
+    const format = call.json ? 'json' : call.text('format');
+    if (format === 'json') io.out(`${JSON.stringify(answer, null, 2)}\n`);
+    else io.out(format === 'markdown' ? `${renderMarkdown(parsed.data)}\n` : renderText(parsed.data));
+    if (isRefused(parsed.data)) throw new Problem('plan_refused', `Ref "${parsed.data.ref}" does not validate`);
+  });
+}

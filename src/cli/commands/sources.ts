@@ -1,0 +1,241 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { Problem } from '../../errors.ts';
+import { asItem, type Call, calling, lookOf, positive, rowsOf, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
+import { ago, type Column, field, renderItem, renderTable, short } from '../table.ts';
+
+const SOURCE_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'NAME', value: field('name') },
+  { title: 'STATUS', value: field('status') },
+  { title: 'REF', value: field('ref') },
+  { title: 'HEAD', value: short('headCommit', 10) },
+  { title: 'SYNCED', value: ago('lastSyncedAt') },
+  { title: 'URL', value: field('url') },
+];
+
+const REVISION_COLUMNS: Column[] = [
+  { title: 'ID', value: field('id') },
+  { title: 'COMMIT', value: short('commit', 10) },
+  { title: 'VERDICT', value: field('verdict') },
+  { title: 'SIGNATURE', value: field('signature') },
+  { title: 'CHANGED', value: field('pathsChanged') },
+  { title: 'AUTHOR', value: field('author.name') },
+  { title: 'WHEN', value: ago('committedAt') },
+  { title: 'MESSAGE', value: field('message') },
+];
+
+const PATH_COLUMNS: Column[] = [
+  { title: 'FOLDER', value: field('path') },
+  { title: 'VERDICT', value: field('verdict') },
+  { title: 'BUNDLE', value: short('bundle') },
+];
+
+const DELIVERY_COLUMNS: Column[] = [
+  { title: 'ID', value: field('deliveryId') },
+  { title: 'VERDICT', value: field('verdict') },
+  { title: 'EVENT', value: field('event') },
+  { title: 'REF', value: field('ref') },
+  { title: 'COMMIT', value: short('commit', 10) },
+  { title: 'RECEIVED', value: ago('receivedAt') },
+  { title: 'DETAIL', value: field('detail') },
+];
+
+const MERGE_REQUEST_COLUMNS: Column[] = [
+  { title: 'NUMBER', value: field('number') },
+  { title: 'STATE', value: field('state') },
+  { title: 'COMMIT', value: short('commit', 10) },
+  { title: 'VERDICT', value: field('verdict') },
+  { title: 'PLAN', value: field('headline') },
+  { title: 'POSTED', value: field('posting') },
+  { title: 'ERROR', value: field('lastError.detail') },
+];
+
+const pathOf = (call: Call, rest = ''): string => `/sources/${call.segment(0)}${rest}`;
+
+export function registerSourceCommands(sources: Command, revisions: Command, io: Terminal): void {
+  registerReading(sources, io);
+  registerChanging(sources, io);
+  registerHooks(sources, io);
+  calling(revisions.command('get <id>').description('a commit and its verdicts, folder by folder'), io, showRevision);
+}
+
+function registerReading(sources: Command, io: Terminal): void {
+  calling(
+    sources.command('list', { isDefault: true }).description('all sources').option('--limit <n>', 'at most so many', positive),
+    io,
+    async (call) => {
+      showTable(call, SOURCE_COLUMNS, await call.client.list('/sources', {}, call.limit()));
+    },
+  );
+  calling(sources.command('get <id>').description('the source'), io, async (call) => showItem(call, await call.client.get(pathOf(call))));
+  calling(
+    sources.command('revisions <id>').description('its commits, newest first').option('--limit <n>', 'at most so many', positive, '20'),
+    io,
+    async (call) => {
+      showTable(call, REVISION_COLUMNS, await call.client.list(pathOf(call, '/revisions'), {}, call.limit()));
+    },
+  );
+  calling(sources.command('test <id>').description('try the connection and the credentials'), io, async (call) => {
+    const answer = await call.client.send('POST', pathOf(call, '/test'));
+    showItem(call, answer);
+    if (asItem(answer)?.ok === false) throw new Problem('source_test_failed', `Source "${call.args[0]}" cannot be read`);
+  });
+}
+
+function registerChanging(sources: Command, io: Terminal): void {
+  calling(
+    settings(sources.command('create').description('a new source').requiredOption('--name <name>').requiredOption('--url <url>')),
+    io,
+    async (call) => {
+      showItem(call, await call.client.send('POST', '/sources', { layout: 'repo', ...settingsOf(call) }));
+    },
+  );
+  calling(
+    settings(sources.command('update <id>').description('change what is given').option('--name <name>').option('--url <url>')),
+    io,
+    async (call) => {
+      showItem(call, await call.client.send('PATCH', pathOf(call), settingsOf(call)));
+    },
+  );
+  calling(sources.command('delete <id>').description('its devices keep what they run'), io, async (call) => {
+    showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted');
+  });
+  calling(
+    sources.command('sync <id>').description('look for a newer commit now').option('--watch', 'wait until it has been looked at'),
+    io,
+    async (call) => {
+      const before = call.watch ? asItem(await call.client.get(pathOf(call)))?.lastCheckedAt : undefined;
+      const answer = await call.client.send('POST', pathOf(call, '/sync'));
+      if (call.watch) await followSync(call, before);
+      else showItem(call, answer, 'queued');
+    },
+  );
+}
+
+function registerHooks(sources: Command, io: Terminal): void {
+  calling(
+    sources
+      .command('webhook <id>')
+      .description('install the webhook at the git host, or repair it, and prove it by a test delivery; its token must be allowed to'),
+    io,
+    async (call) => {
+      const answer = await call.client.send('POST', pathOf(call, '/webhook'));
+      showItem(call, answer);
+      const { verified, detail } = asItem(answer) ?? {};
+      if (verified === false)
+        throw new Problem('webhook_not_verified', `The webhook of source "${call.args[0]}" is not proven to work: ${detail}`);
+    },
+  );
+  calling(
+    sources
+      .command('merge-requests <id>')
+      .description('into the branch that it follows: what each would do, and whether the git host was told')
+      .option('--limit <n>', 'at most so many', positive, '20'),
+    io,
+    async (call) => showTable(call, MERGE_REQUEST_COLUMNS, await call.client.list(pathOf(call, '/merge-requests'), {}, call.limit())),
+  );
+  calling(
+    sources
+      .command('deliveries <id>')
+      .description('what the git host posted, newest first')
+      .option('--limit <n>', 'at most so many', positive, '20')
+      .option('--redeliver <delivery>', 'look at the source as if this one came again'),
+    io,
+    async (call) => {
+      const again = call.text('redeliver');
+      if (again === undefined)
+        return showTable(call, DELIVERY_COLUMNS, await call.client.list(pathOf(call, '/deliveries'), {}, call.limit()));
+      showItem(call, await call.client.send('POST', pathOf(call, `/deliveries/${segmentOf(again)}/redeliver`)), 'queued');
+    },
+  );
+}
+
+/** Secrets are better given in the environment: the arguments of a process can be seen by others. */
+function settings(command: Command): Command {
+  return command
+    .option('--ref <ref>', 'branch, tag or commit')
+    .option('--layout <layout>', 'repo: one device; fleet: a folder per device')
+    .option('--poll-interval <seconds>', 'between two looks', positive)
+    .option('--drift-policy <policy>', 'heal or report')
+    .option('--git-username <name>')
+    .option('--git-password <password>', 'or in BELLWETHER_GIT_PASSWORD')
+    .option('--git-token <token>', 'or in BELLWETHER_GIT_TOKEN')
+    .option('--webhook-provider <name>', 'gitlab, github, …')
+    .option('--webhook-secret <secret>', 'or in BELLWETHER_WEBHOOK_SECRET')
+    .option('--forge <kind>', "the git host's API: gitlab, github, gitea or forgejo; default: told by the URL")
+    .option('--forge-api-url <url>', 'where that API begins, if not where the URL tells')
+    .option('--api-token <token>', 'for that API, where the Git credentials are not; or in BELLWETHER_GIT_API_TOKEN');
+}
+
+function settingsOf(call: Call): Record<string, unknown> {
+  const [name, url, ref, layout, driftPolicy] = ['name', 'url', 'ref', 'layout', 'driftPolicy'].map(call.text);
+  const interval = call.text('pollInterval');
+  const given = {
+    name,
+    url,
+    ref,
+    layout,
+    driftPolicy,
+    pollIntervalSeconds: interval === undefined ? undefined : Number(interval),
+    auth: authOf(call),
+    webhook: webhookOf(call),
+    forge: forgeOf(call),
+    apiToken: call.text('apiToken') ?? call.io.env.BELLWETHER_GIT_API_TOKEN,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function authOf(call: Call): unknown {
+  const { env } = call.io;
+  const username = call.text('gitUsername');
+  const token = call.text('gitToken') ?? env.BELLWETHER_GIT_TOKEN;
+  if (username === undefined) return token === undefined ? undefined : { token };
+  const password = call.text('gitPassword') ?? env.BELLWETHER_GIT_PASSWORD;
+  if (password === undefined) throw new Problem('usage', 'Cannot use --git-username alone: give the password in BELLWETHER_GIT_PASSWORD');
+  return { username, password };
+}
+
+function webhookOf(call: Call): unknown {
+  const provider = call.text('webhookProvider');
+  if (provider === undefined) return undefined;
+  const secret = call.text('webhookSecret') ?? call.io.env.BELLWETHER_WEBHOOK_SECRET;
+  if (secret === undefined) throw new Problem('usage', 'Cannot use --webhook-provider alone: give the secret in BELLWETHER_WEBHOOK_SECRET');
+  return { provider, secret };
+}
+
+function forgeOf(call: Call): unknown {
+  const [kind, apiUrl] = ['forge', 'forgeApiUrl'].map(call.text);
+  if (kind === undefined && apiUrl !== undefined)
+    throw new Problem('usage', 'Cannot use --forge-api-url alone: name the kind with --forge');
+  return kind === undefined ? undefined : { kind, ...(apiUrl === undefined ? {} : { apiUrl }) };
+}
+
+/** A look that finds nothing new makes no event: it shows in the source only. */
+const SYNC_POLL_MS = 500;
+
+async function followSync(call: Call, before: unknown): Promise<void> {
+  for (;;) {
+    const source = asItem(await call.client.get(pathOf(call)));
+    if (source === undefined || source.lastCheckedAt === before) {
+      await pause(SYNC_POLL_MS, undefined, { signal: call.io.signal });
+      continue;
+    }
+    showItem(call, source);
+    const failure = asItem(source.lastError);
+    if (failure !== undefined) throw new Problem('sync_failed', String(failure.detail));
+    return;
+  }
+}
+
+async function showRevision(call: Call): Promise<void> {
+  const answer = await call.client.get(`/revisions/${call.segment(0)}`);
+  if (call.json) return showItem(call, answer);
+  const { paths, errors, ...revision } = asItem(answer) ?? {};
+  const look = lookOf(call.io);
+  const folders = rowsOf(paths);
+  call.io.out(renderItem(revision, look));
+  if (folders.length > 0) call.io.out(`\n${renderTable(PATH_COLUMNS, folders, look)}`);
+  const told = [...rowsOf(errors), ...folders.flatMap((folder) => rowsOf(folder.errors))];
+  if (told.length > 0) call.io.out(`\n${renderTable([{ title: 'ERRORS', value: field('message') }], told, { ...look, width: undefined })}`);
+}

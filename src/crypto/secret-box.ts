@@ -1,0 +1,107 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { Problem } from '../errors.ts';
+
+/** `key` has 32 bytes; `id` tells which key sealed a text: letters, digits, `_` and `-`, up to 64. */
+export type SecretKey = { id: string; key: Uint8Array };
+
+export type SecretBox = {
+  /**
+   * `context` says what the secret is and whose, for example `source:<id>:auth`. It is authenticated, so that a sealed text that was
+   * copied to another row does not open there.
+   */
+  seal(text: string, context: string): string;
+  /** @throws Problem `secret_unreadable` when the text is damaged, was sealed for another context or with a key that is not here */
+  open(sealed: string, context: string): string;
+  /** False when an older key sealed it: open it and seal it again, and that key can be retired. */
+  isCurrent(sealed: string): boolean;
+};
+
+const VERSION = 'v1';
+const CIPHER = 'aes-256-gcm';
+/** Sizes that NIST SP 800-38D recommends: 96 random bits are good for 2^32 texts per key. */
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const SEALED = /^v1\.([\w-]{1,64})\.([\w-]+)$/;
+
+/**
+ * AES-256-GCM. The first key seals, all of them open: rotation is to put a new one in front. A sealed text reads
+ * `v1.<key id>.<base64url of nonce, ciphertext, tag>`.
+ *
+ * `reload` gives the keys as they are now, for those that another process rotates: it is asked before every sealing, so that nothing is sealed
+ * with a key that is being retired, and when a text names a key that is not here. Keys that are gone since go on opening.
+ *
+ * @throws Problem `secret_key_invalid`
+ */
+export function openSecretBox(keys: readonly SecretKey[], reload?: () => readonly SecretKey[]): SecretBox {
+  const keyById = new Map<string, Uint8Array>();
+  let current = firstOf(keys);
+  const learn = (all: readonly SecretKey[]): void => {
+    current = firstOf(all);
+    for (const { id, key } of all) keyById.set(id, key);
+  };
+  learn(keys);
+  return {
+    seal: (text, context) => {
+      if (reload !== undefined) learn(reload());
+      return seal(text, context, current);
+    },
+    open: (sealed, context) => {
+      const id = SEALED.exec(sealed)?.[1];
+      if (reload !== undefined && id !== undefined && !keyById.has(id)) learn(reload());
+      return open(sealed, context, keyById);
+    },
+    isCurrent: (sealed) => SEALED.exec(sealed)?.[1] === current.id,
+  };
+}
+
+/** @throws Problem `secret_key_invalid` */
+function firstOf(keys: readonly SecretKey[]): SecretKey {
+  const [first] = keys;
+  if (first === undefined) throw new Problem('secret_key_invalid', 'Cannot open a secret box: there are 0 keys, must be at least 1');
+  for (const key of keys) check(key);
+  if (new Set(keys.map(({ id }) => id)).size !== keys.length)
+    throw new Problem('secret_key_invalid', 'Cannot open a secret box: two keys have the same id');
+  return first;
+}
+
+function check({ id, key }: SecretKey): void {
+  if (!/^[\w-]{1,64}$/.test(id))
+    throw new Problem('secret_key_invalid', `Cannot use secret key "${id}": its id must be 1 to 64 letters, digits, _ or -`);
+  if (key.byteLength !== 32)
+    throw new Problem('secret_key_invalid', `Cannot use secret key "${id}": it has ${key.byteLength} bytes, must be 32`);
+}
+
+function seal(text: string, context: string, { id, key }: SecretKey): string {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES }).setAAD(additionalData(id, context));
+  const body = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+  return `${VERSION}.${id}.${body.toString('base64url')}`;
+}
+
+function open(sealed: string, context: string, keyById: ReadonlyMap<string, Uint8Array>): string {
+  const [, id, encoded] = SEALED.exec(sealed) ?? [];
+  if (id === undefined || encoded === undefined) throw unreadable(context, `it is not in the format ${VERSION}.<key id>.<data>`);
+  const key = keyById.get(id);
+  if (key === undefined) throw unreadable(context, `it was sealed with key "${id}", the keys here are ${[...keyById.keys()].join(', ')}`);
+  const body = Buffer.from(encoded, 'base64url');
+  if (body.length < NONCE_BYTES + TAG_BYTES)
+    throw unreadable(context, `it has ${body.length} bytes, must be at least ${NONCE_BYTES + TAG_BYTES}`);
+  const nonce = body.subarray(0, NONCE_BYTES);
+  const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES })
+    .setAAD(additionalData(id, context))
+    .setAuthTag(body.subarray(-TAG_BYTES));
+  try {
+    return Buffer.concat([decipher.update(body.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]).toString('utf8');
+  } catch {
+    throw unreadable(context, 'it was changed, or sealed for something else');
+  }
+}
+
+/** Neither version nor key id can hold a dot, so that no two pairs of id and context give the same bytes. */
+function additionalData(id: string, context: string): Buffer {
+  return Buffer.from(`${VERSION}.${id}.${context}`);
+}
+
+function unreadable(context: string, why: string): Problem {
+  return new Problem('secret_unreadable', `Cannot open the secret "${context}": ${why}`);
+}

@@ -1,0 +1,79 @@
+import { batched } from '../async/batched.ts';
+import type { Sql } from '../db/connect.ts';
+import { type DeviceKey, nameOf } from '../device/device.ts';
+import { DEVICES_CHANNEL } from '../event/transact.ts';
+import { type Desired, loadDesired } from './desired.ts';
+import { createHeartbeatPace, HEARTBEAT_SECONDS } from './heartbeats.ts';
+
+/**
+ * The long polls of this process: who waits for a change of what device. A change anywhere arrives by NOTIFY; after a broken connection
+ * everybody is woken, since something may have been missed.
+ */
+export type Wakeups = {
+  /**
+   * Calls `wake` whenever the device may have changed, and when this process stops, until the returned function is called. Begin before looking at
+   * the state, so that no change slips between.
+   */
+  listen(key: DeviceKey, wake: () => void): () => void;
+  /** Looks up the desired state; calls of the same moment share a query. */
+  load(key: DeviceKey): Promise<Desired | undefined>;
+  /** The same for who is not in a hurry: an idle fleet asks one by one, all the time. The query is made a moment after the first of its calls. */
+  loadSoon(key: DeviceKey): Promise<Desired | undefined>;
+  waiting(): number;
+  /** Whether `close` was called: nobody waits any more. */
+  closing(): boolean;
+  /** Wakes everybody a last time: the process is stopping. */
+  close(): Promise<void>;
+};
+
+export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
+  const waiters = new Map<string, readonly (() => void)[]>();
+  const paceOf = createHeartbeatPace(sql);
+  let closed = false;
+  const wakeAll = () => {
+    for (const wakes of [...waiters.values()]) for (const wake of wakes) wake();
+  };
+  const listener = await listenSql.listen(
+    DEVICES_CHANNEL,
+    (payload) => {
+      const [organizationId, ...ids] = payload.split(' ');
+      for (const id of ids) for (const wake of waiters.get(`${organizationId} ${id}`) ?? []) wake();
+    },
+    wakeAll,
+  );
+  const loadAll = async (keys: readonly DeviceKey[]) => {
+    const loaded = await loadDesired(sql, keys);
+    const organizations = [...new Set(loaded.map(({ organizationId }) => organizationId))];
+    const paces = new Map(await Promise.all(organizations.map(async (id) => [id, await paceOf(id)] as const)));
+    const found = new Map(loaded.map((desired) => [nameOf(desired), desired]));
+    return keys.map((key) => {
+      const desired = found.get(nameOf(key));
+      return desired && { ...desired, heartbeatSeconds: paces.get(key.organizationId) ?? HEARTBEAT_SECONDS };
+    });
+  };
+  return {
+    listen: (key, wake) => {
+      const name = nameOf(key);
+      waiters.set(name, [...(waiters.get(name) ?? []), wake]);
+      return () => {
+        const left = (waiters.get(name) ?? []).filter((other) => other !== wake);
+        if (left.length === 0) waiters.delete(name);
+        else waiters.set(name, left);
+      };
+    },
+    load: batched(BATCH, loadAll),
+    loadSoon: batched(BATCH, loadAll, GATHER_MS),
+    waiting: () => waiters.size,
+    closing: () => closed,
+    close: async () => {
+      closed = true;
+      wakeAll();
+      await listener.unlisten();
+    },
+  };
+}
+
+/** Devices per query. */
+const BATCH = 500;
+/** Short beside the seconds that a poll waits; of ten thousand devices that poll once a minute, ten come in this time. */
+const GATHER_MS = 50;

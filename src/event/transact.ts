@@ -1,0 +1,99 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Sql, Tx } from '../db/connect.ts';
+import type { Queue, QueueName } from '../db/queue.ts';
+import { faultPoint } from '../faults.ts';
+import type { NewEvent } from './event.ts';
+import { appendEvents } from './store.ts';
+
+export const DEVICES_CHANNEL = 'bellwether_devices';
+/** PostgreSQL's limit is 8,000 bytes for a notification's payload. */
+const NOTIFY_PAYLOAD_BYTES = 7_900;
+
+/** What one transaction says besides its rows. All of it takes effect at commit, or not at all. */
+export type Unit = {
+  tx: Tx;
+  emit(event: NewEvent): void;
+  enqueue(queue: QueueName, key: string): void;
+  /** Wakes the long polls of devices whose desired state or commands changed. */
+  wakeDevices(organizationId: string, deviceIds: readonly string[]): void;
+};
+
+export type Store = { sql: Sql; queue: Queue };
+
+type Job = { queue: QueueName; key: string };
+
+/** Two transactions wait for each other: PostgreSQL ends one of them, of which nothing is left. */
+const DEADLOCK = '40P01';
+const TRIES = 4;
+const RETRY_BASE_MS = 10;
+
+/**
+ * Runs `work` in a transaction. Jobs, wake-ups and, last (they take a lock until the commit), events are written at its end. After a deadlock all of it
+ * is done again, so that `work` has no effect but through its unit.
+ */
+export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await transactOnce(store, work);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === DEADLOCK) || tried === TRIES) throw error;
+      await pause(RETRY_BASE_MS * tried * (0.5 + Math.random()));
+    }
+  }
+}
+
+async function transactOnce<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
+  const result = await store.sql.begin(async (tx) => {
+    const events: NewEvent[] = [];
+    const jobs = new Map<string, Job>();
+    const woken = new Map<string, Set<string>>();
+    const value = await work({
+      tx,
+      emit: (event) => events.push(event),
+      enqueue: (queue, key) => jobs.set(`${queue} ${key}`, { queue, key }),
+      wakeDevices: (organizationId, ids) => {
+        const set = woken.get(organizationId) ?? new Set();
+        for (const id of ids) set.add(id);
+        woken.set(organizationId, set);
+      },
+    });
+    const absorbed: Job[] = [];
+    for (const job of jobs.values()) if (!(await store.queue.enqueue(tx, job.queue, job.key))) absorbed.push(job);
+    for (const [organizationId, ids] of woken) await notifyDevices(tx, organizationId, [...ids]);
+    await appendEvents(tx, events);
+    faultPoint('before_commit');
+    return { value, absorbed };
+  });
+  faultPoint('after_commit');
+  const { value, absorbed } = result as { value: T; absorbed: Job[] };
+  await wakeAgain(store, absorbed);
+  return value;
+}
+
+/**
+ * A job that already waited may have run before the commit and seen nothing of it: asked for again now, it is either still to start or gets a
+ * successor. A crash in between, or a database that is away, costs only the time until the next resync.
+ */
+async function wakeAgain({ sql, queue }: Store, jobs: readonly Job[]): Promise<void> {
+  for (const job of jobs) await queue.enqueue(sql, job.queue, job.key).catch(() => undefined);
+}
+
+async function notifyDevices(tx: Tx, organizationId: string, ids: string[]): Promise<void> {
+  const payloads = devicePayloads(organizationId, ids);
+  if (payloads.length > 0) await tx`select pg_notify(${DEVICES_CHANNEL}, payload) from unnest(${payloads}::text[]) as payload`;
+}
+
+/** `<organization> <id> <id> …`, as few as the payload limit allows. */
+export function devicePayloads(organizationId: string, ids: readonly string[]): string[] {
+  const payloads: string[] = [];
+  let current = organizationId;
+  for (const id of ids) {
+    if (current.length + 1 + id.length > NOTIFY_PAYLOAD_BYTES) {
+      payloads.push(current);
+      current = organizationId;
+    }
+    current += ` ${id}`;
+  }
+  if (current !== organizationId) payloads.push(current);
+  return payloads;
+}

@@ -1,0 +1,94 @@
+import { audited, type Caller } from '../audit/audited.ts';
+import { COMMAND_TYPES, isCommandType } from '../command/command.ts';
+import { insertCommand } from '../command/store.ts';
+import { type Device, seedStatus } from '../device/device.ts';
+import { deviceById, lockDevice, updateDevice } from '../device/store.ts';
+import { conflict, invalid, notFound } from '../errors.ts';
+import type { EventType } from '../event/event.ts';
+import type { Store, Unit } from '../event/transact.ts';
+import { newId } from '../ids.ts';
+import { callOffDevices, convergeDevice } from '../rollout/converge.ts';
+import { issueText } from '../wire/names.ts';
+
+/** What an operator does to one device: the work of the routes of every dialect. */
+export type DeviceAction = (unit: Unit, device: Device) => Promise<void>;
+
+/**
+ * One act on one locked device, in one transaction with its audit line. @returns the device as it is afterwards
+ * @throws Problem `not_found`, and what `work` throws
+ */
+export async function actOnDevice(
+  caller: Caller,
+  store: Store,
+  id: string,
+  what: { action: string; detail?: Record<string, unknown> },
+  work: DeviceAction,
+): Promise<Device> {
+  const { organizationId } = caller.actor;
+  const after = await audited(caller, store, { ...what, subject: `device:${id}` }, async (unit) => {
+    const device = await lockDevice(unit.tx, organizationId, id);
+    if (device === undefined) throw notFound('device', id);
+    await work(unit, device);
+    return deviceById(unit.tx, organizationId, id);
+  });
+  if (after === undefined) throw notFound('device', id);
+  return after;
+}
+
+/** It follows its source from now on. @throws Problem `not_bound` */
+export async function startDevice(unit: Unit, device: Device): Promise<void> {
+  if (device.sourceId === null) throw conflict('not_bound', `Cannot start device "${device.id}": it is bound to no source`);
+  await updateDevice(unit.tx, device, { following: true });
+  tell(unit, device, 'device.started');
+  await convergeDevice(unit, device);
+  unit.enqueue('source', device.sourceId);
+  unit.enqueue('workspace', device.organizationId);
+}
+
+/** It no longer follows its source; what is under way to it is called off, what it runs stays. */
+export async function stopDevice(unit: Unit, device: Device): Promise<void> {
+  await updateDevice(unit.tx, device, { following: false });
+  await callOff(unit, device);
+  tell(unit, device, 'device.stopped');
+}
+
+/** Its source is looked at now. @throws Problem `not_bound` */
+export async function refreshDevice(unit: Unit, device: Device): Promise<void> {
+  if (device.sourceId === null) throw conflict('not_bound', `Cannot refresh device "${device.id}": it is bound to no source`);
+  unit.enqueue('source', device.sourceId);
+  await convergeDevice(unit, device);
+}
+
+export function tell(unit: Unit, device: Device, type: EventType): void {
+  const { organizationId, id, syncStatus, connectivity } = device;
+  unit.emit({ organizationId, type, subject: `device:${id}`, data: { status: seedStatus(device), syncStatus, connectivity } });
+}
+
+export async function callOff(unit: Unit, device: Device): Promise<void> {
+  await callOffDevices(unit, device.organizationId, [device.id]);
+}
+
+/** Queues a command of a known type and wakes the device. @throws Problem `invalid_request` */
+export async function queueCommand(
+  unit: Unit,
+  device: Device,
+  wanted: { type: string; payload: Record<string, unknown>; ttlSeconds: number; createdBy: string },
+) {
+  if (!isCommandType(wanted.type)) {
+    throw invalid(`Cannot queue "${wanted.type}": must be one of ${Object.keys(COMMAND_TYPES).join(', ')}`, [
+      { pointer: '/type', detail: 'unknown command type' },
+    ]);
+  }
+  const parsed = COMMAND_TYPES[wanted.type].safeParse(wanted.payload);
+  if (!parsed.success) {
+    throw invalid(
+      `Cannot queue "${wanted.type}": its payload is not valid`,
+      parsed.error.issues.map((issue) => ({ pointer: `/payload/${issue.path.join('/')}`, detail: issueText(issue) })),
+    );
+  }
+  const { organizationId, id: deviceId } = device;
+  const command = await insertCommand(unit.tx, { organizationId, id: newId(), deviceId, ...wanted });
+  unit.wakeDevices(organizationId, [deviceId]);
+  unit.emit({ organizationId, type: 'command.queued', subject: `device:${deviceId}`, data: { commandId: command.id, type: command.type } });
+  return command;
+}

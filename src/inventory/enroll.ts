@@ -1,0 +1,108 @@
+import { audit } from '../audit/store.ts';
+import { hashToken } from '../crypto/tokens.ts';
+import { machineOf } from '../device/instance.ts';
+import { type Sender, setInstance } from '../device/instances-store.ts';
+import { KEYS_CHANNEL, reclaimEnrolment, useEnrolmentToken } from '../device/keys.ts';
+import {
+  beginAnew,
+  forgetReenrolment,
+  noteRequest,
+  type RegisteredDevice,
+  reenrolmentOf,
+  registeredDevice,
+  takeTokenUse,
+} from '../device/reenrolment-store.ts';
+import { deviceById } from '../device/store.ts';
+import { Problem } from '../errors.ts';
+import { type Store, transact, type Unit } from '../event/transact.ts';
+import { deploy } from '../rollout/converge.ts';
+import type { EnrollRequest } from '../wire/agent.ts';
+import { mintKey, registerDevice } from './register.ts';
+
+type Enrolled = { organizationId: string; apiKey: string };
+
+/** Between two tries of a device that waits to be let in. */
+const ASK_AGAIN_SECONDS = 15;
+
+/**
+ * Makes the device with its first key, or lets one that is registered in again with a new key, where its token or an operator allows that.
+ * @throws Problem `unauthorized`; `reenrolment_required` (409), of which operators learn by an event and `why`
+ */
+export async function enrollDevice(store: Store, token: string, wanted: EnrollRequest, sender: Sender): Promise<Enrolled> {
+  const enrolled = await transact(store, async (unit) => {
+    const hash = hashToken(token);
+    const reclaimed = await reclaimEnrolment(unit.tx, hash, wanted.deviceId, machineOf(sender.instance));
+    if (reclaimed !== undefined) return { ...reclaimed, apiKey: await mintKey(unit, reclaimed.organizationId, wanted.deviceId) };
+    const registered = await registeredDevice(unit.tx, hash, wanted.deviceId);
+    if (registered !== undefined) return enrollAgain(unit, registered, wanted.deviceId, sender);
+    const enrolledNew = await enrollNew(unit, hash, wanted);
+    await setInstance(unit.tx, enrolledNew.organizationId, wanted.deviceId, sender.instance);
+    return enrolledNew;
+  });
+  if (enrolled !== null) return enrolled;
+  const { deviceId: id } = wanted;
+  throw new Problem(
+    'reenrolment_required',
+    `Cannot enrol "${id}": a device of that id is registered. If this is that device, an operator lets it in with \`devices reenrol ${id}\` (POST /api/v1/devices/${id}/reenrolment); the agent goes on asking until then. If not, choose another id`,
+    { status: 409, retryAfterSeconds: ASK_AGAIN_SECONDS },
+  );
+}
+
+async function enrollNew(unit: Unit, hash: Buffer, wanted: EnrollRequest): Promise<Enrolled> {
+  const grant = await useEnrolmentToken(unit.tx, hash);
+  if (grant === undefined)
+    throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired', { status: 401 });
+  const apiKey = await registerDevice(unit, {
+    organizationId: grant.organizationId,
+    id: wanted.deviceId,
+    name: wanted.name ?? wanted.deviceId,
+    type: wanted.type ?? 'device',
+    // What the token grants goes before what the device says of itself.
+    labels: { ...wanted.labels, ...grant.labels },
+    siteId: grant.siteId,
+    adapter: 'agent',
+    simulated: wanted.simulated ?? false,
+    sourceId: grant.sourceId,
+    following: grant.sourceId !== null,
+    enrolmentTokenId: grant.id,
+  });
+  return { organizationId: grant.organizationId, apiKey };
+}
+
+/** @returns null when nobody has let it in yet, which is noted and emitted once */
+async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: string, sender: Sender): Promise<Enrolled | null> {
+  const { organizationId } = registered;
+  const machine = machineOf(sender.instance);
+  const asked = await reenrolmentOf(unit.tx, organizationId, deviceId);
+  const isAllowed =
+    asked?.allowedUntil != null && asked.allowedUntil > new Date() && (asked.allowedMachine === null || asked.allowedMachine === machine);
+  const subject = `device:${deviceId}`;
+  if (!isAllowed && !registered.letsIn) {
+    const isNew = await noteRequest(unit.tx, organizationId, deviceId, { machine, address: sender.address });
+    const device = await deviceById(unit.tx, organizationId, deviceId);
+    const detail = `a machine at ${sender.address} enrols as this device and waits to be let in`;
+    const data = { detail, machine, address: sender.address, lastSeenAt: device?.lastSeenAt ?? null };
+    if (isNew) unit.emit({ organizationId, type: 'device.reenrolment_requested', subject, data });
+    return null;
+  }
+  if (!registered.isOwnToken) await takeTokenUse(unit.tx, organizationId, registered.tokenId);
+  await beginAnew(unit.tx, organizationId, deviceId, registered.tokenId);
+  await setInstance(unit.tx, organizationId, deviceId, sender.instance);
+  await forgetReenrolment(unit.tx, organizationId, deviceId);
+  const apiKey = await mintKey(unit, organizationId, deviceId);
+  await unit.tx`select pg_notify(${KEYS_CHANNEL}, '')`;
+  const allowedBy = isAllowed ? (asked.allowedBy ?? 'an operator') : `enrolment token ${registered.tokenId}`;
+  unit.emit({ organizationId, type: 'device.reenrolled', subject, data: { allowedBy, machine, address: sender.address } });
+  const detail = { allowedBy, tokenId: registered.tokenId, machine, address: sender.address };
+  await audit(unit.tx, { organizationId, actor: subject, action: 'device.reenrol', subject, outcome: 'ok', detail });
+  await deployAgain(unit, organizationId, deviceId);
+  return { organizationId, apiKey };
+}
+
+/** It runs nothing: it gets what it was to run. */
+async function deployAgain(unit: Unit, organizationId: string, deviceId: string): Promise<void> {
+  const device = await deviceById(unit.tx, organizationId, deviceId);
+  if (device?.desiredBundle == null || !device.following) return;
+  const target = { deviceId, bundle: device.desiredBundle, revisionId: device.desiredRevisionId };
+  await deploy(unit, organizationId, [target], { kind: 'heal', force: true });
+}

@@ -1,0 +1,168 @@
+import { hashToken, last4, mintToken } from '../crypto/tokens.ts';
+import { usualFolder } from '../device/folders.ts';
+import type { NewDevice } from '../device/store.ts';
+import { Problem } from '../errors.ts';
+import type { Unit } from '../event/transact.ts';
+import { convergeDevices } from '../rollout/converge.ts';
+import type { FieldError } from '../wire/problem.ts';
+import type { Row, WantedDevice } from './import-rows.ts';
+import { RESERVED_IDS } from './register.ts';
+
+export type RefusedRow = { row: number; errors: FieldError[] };
+export type ImportMode = 'partial' | 'atomic';
+export type Imported = { devices: { row: number; id: string; apiKey: string }[]; refused: RefusedRow[] };
+
+/** Nothing was registered, since some rows are refused. */
+export class ImportRefused extends Problem {
+  readonly refused: RefusedRow[];
+
+  constructor(refused: RefusedRow[], rows: number) {
+    super('import_refused', `Cannot import ${rows} devices: ${refused.length} rows are refused, must be 0 with mode=atomic`, {
+      status: 422,
+    });
+    this.refused = refused;
+  }
+}
+
+type Wanted = { row: number; device: WantedDevice };
+type Rows = { accepted: Wanted[]; refused: RefusedRow[] };
+
+/**
+ * Registers the rows that can be, in a fixed number of statements. Devices and keys come back in the order of the rows.
+ * @throws ImportRefused in mode `atomic` when a row cannot be; the transaction must then be rolled back
+ */
+export async function importDevices(
+  unit: Unit,
+  organizationId: string,
+  rows: readonly Row[],
+  options: { mode: ImportMode; adapters: readonly string[] },
+): Promise<Imported> {
+  const here = sortOut(rows, options.adapters);
+  const layouts = await sourceLayouts(unit, organizationId);
+  const sites = await siteIds(unit, organizationId);
+  const bound = refuse(here, ({ device }) => [
+    ...(device.sourceId === null || layouts.has(device.sourceId) ? [] : [{ pointer: '/sourceId', detail: 'no such source' }]),
+    ...(device.siteId === null || sites.has(device.siteId) ? [] : [{ pointer: '/siteId', detail: 'no such site' }]),
+  ]);
+  const folders = await folderPaths(unit, organizationId, bound.accepted);
+  const devices = bound.accepted.map(({ device }): NewDevice => {
+    const { start, sourceId, path, ...rest } = device;
+    const chosen = path ?? defaultPath(device, layouts, folders);
+    return { ...rest, organizationId, sourceId, path: chosen, following: start && sourceId !== null };
+  });
+  const inserted = await insertDevices(unit, organizationId, devices);
+  const { accepted, refused } = refuse(bound, ({ device }) =>
+    inserted.has(device.id) ? [] : [{ pointer: '/id', detail: 'there is a device of that id' }],
+  );
+  refused.sort((a, b) => a.row - b.row);
+  if (options.mode === 'atomic' && refused.length > 0) throw new ImportRefused(refused, rows.length);
+  const registered = devices.filter(({ id }) => inserted.has(id));
+  const keys = await mintKeys(unit, organizationId, registered);
+  await announce(unit, organizationId, registered);
+  return { devices: accepted.map(({ row, device: { id } }) => ({ row, id, apiKey: keys.get(id) ?? '' })), refused };
+}
+
+/** What the rows themselves tell: one is refused, too, when its id was in a row before. */
+function sortOut(rows: readonly Row[], adapters: readonly string[]): Rows {
+  const [accepted, refused]: [Wanted[], RefusedRow[]] = [[], []];
+  for (const row of rows) {
+    if ('errors' in row) refused.push(row);
+    else accepted.push(row);
+  }
+  const rowById = new Map<string, number>();
+  for (const { row, device } of accepted) if (!rowById.has(device.id)) rowById.set(device.id, row);
+  return refuse({ accepted, refused }, ({ row, device: { id, adapter } }) => [
+    ...(RESERVED_IDS.has(id) ? [{ pointer: '/id', detail: 'is reserved' }] : []),
+    ...(rowById.get(id) === row ? [] : [{ pointer: '/id', detail: `is the id of row ${rowById.get(id)}, too` }]),
+    ...(adapters.includes(adapter) ? [] : [{ pointer: '/adapter', detail: `must be one of ${adapters.join(', ')}` }]),
+  ]);
+}
+
+function refuse({ accepted, refused }: Rows, errorsOf: (wanted: Wanted) => FieldError[]): Rows {
+  const next: Rows = { accepted: [], refused: [...refused] };
+  for (const wanted of accepted) {
+    const errors = errorsOf(wanted);
+    if (errors.length === 0) next.accepted.push(wanted);
+    else next.refused.push({ row: wanted.row, errors });
+  }
+  return next;
+}
+
+type Layouts = ReadonlyMap<string, { layout: 'repo' | 'fleet'; patterns: string[] | null }>;
+
+async function sourceLayouts({ tx }: Unit, organizationId: string): Promise<Layouts> {
+  const rows = await tx<
+    { id: string; layout: 'repo' | 'fleet'; patterns: string[] | null }[]
+  >`select id, layout, device_patterns as patterns from sources where organization_id = ${organizationId}`;
+  return new Map(rows.map(({ id, ...source }) => [id, source]));
+}
+
+async function siteIds({ tx }: Unit, organizationId: string): Promise<ReadonlySet<string>> {
+  const rows = await tx<{ id: string }[]>`select id from sites where organization_id = ${organizationId}`;
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Folders of the devices' own names, by source and device; joined on the name, since a comparison of all with all would take minutes. */
+async function folderPaths({ tx }: Unit, organizationId: string, wanted: readonly Wanted[]): Promise<ReadonlyMap<string, string[]>> {
+  const bound = wanted.map(({ device }) => device).filter(({ sourceId, path }) => sourceId !== null && (path ?? null) === null);
+  const rows = await tx<{ sourceId: string; id: string; paths: string[] }[]>`
+    select p.source_id as "sourceId", w.id, array_agg(distinct p.path) as paths
+    from unnest(${bound.map((d) => d.sourceId)}::uuid[], ${bound.map((d) => d.id)}::text[]) as w (source_id, id)
+    join source_paths p on p.source_id = w.source_id and regexp_replace(p.path, '^.*/', '') = w.id
+    where p.organization_id = ${organizationId} and p.verdict <> 'missing'
+    group by p.source_id, w.id`;
+  return new Map(rows.map(({ sourceId, id, paths }) => [`${sourceId} ${id}`, paths]));
+}
+
+/** As for one device that names none. */
+function defaultPath({ id, sourceId }: WantedDevice, layouts: Layouts, folders: ReadonlyMap<string, string[]>): string | null {
+  if (sourceId === null) return null;
+  const source = layouts.get(sourceId);
+  if (source?.layout === 'repo') return '';
+  return usualFolder(id, folders.get(`${sourceId} ${id}`) ?? [], source?.patterns ?? []);
+}
+
+/** In the order of their ids, so that two imports cannot lock each other out. @returns the ids that there were not */
+async function insertDevices({ tx }: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<ReadonlySet<string>> {
+  const rows = await tx<{ id: string }[]>`
+    insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
+    select ${organizationId}::uuid, id, name, type, labels::jsonb, site_id, adapter, simulated::boolean, source_id, path, following::boolean
+    from unnest(${devices.map((d) => d.id)}::text[], ${devices.map((d) => d.name)}::text[], ${devices.map((d) => d.type)}::text[],
+                ${devices.map((d) => JSON.stringify(d.labels))}::text[], ${devices.map((d) => d.siteId)}::uuid[],
+                ${devices.map((d) => d.adapter)}::text[], ${devices.map((d) => String(d.simulated))}::text[], ${devices.map((d) => d.sourceId)}::uuid[],
+                ${devices.map((d) => d.path)}::text[], ${devices.map((d) => String(d.following))}::text[])
+         as new (id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
+    order by id
+    on conflict (organization_id, id) do nothing returning id`;
+  return new Set(rows.map(({ id }) => id));
+}
+
+async function mintKeys({ tx }: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<ReadonlyMap<string, string>> {
+  const keys = devices.map(({ id }) => ({ id, apiKey: mintToken('device') }));
+  await tx`
+    insert into device_keys (organization_id, device_id, hash, last4)
+    select ${organizationId}::uuid, id, decode(hash, 'hex'), last4
+    from unnest(${keys.map((k) => k.id)}::text[], ${keys.map((k) => hashToken(k.apiKey).toString('hex'))}::text[],
+                ${keys.map((k) => last4(k.apiKey))}::text[]) as new (id, hash, last4)`;
+  return new Map(keys.map(({ id, apiKey }) => [id, apiKey]));
+}
+
+/** The facts, and the first deployments of those whose folder is known. */
+async function announce(unit: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<void> {
+  for (const { id, name, type, sourceId, path } of devices) {
+    const states = { syncStatus: 'unmanaged', connectivity: 'unknown', status: 'OFFLINE' };
+    unit.emit({ organizationId, type: 'device.registered', subject: `device:${id}`, data: { name, type, sourceId, path, ...states } });
+  }
+  const following = Map.groupBy(
+    devices.filter((device) => device.following),
+    (device) => device.sourceId,
+  );
+  for (const [sourceId, bound] of following)
+    if (sourceId !== null)
+      await convergeDevices(
+        unit,
+        organizationId,
+        sourceId,
+        bound.map(({ id }) => id),
+      );
+}

@@ -1,0 +1,91 @@
+import { hashToken, last4, mintToken } from '../crypto/tokens.ts';
+import { usualFolder } from '../device/folders.ts';
+import { foldersNamed } from '../device/folders-store.ts';
+import { expireOlderKeys, insertDeviceKey } from '../device/keys.ts';
+import { insertDevice, type NewDevice } from '../device/store.ts';
+import { conflict, invalid } from '../errors.ts';
+import type { Unit } from '../event/transact.ts';
+import { convergeDevice } from '../rollout/converge.ts';
+
+/** How long the old key of a rotation goes on working. */
+const KEY_GRACE_SECONDS = 24 * 3600;
+
+/** `GET /devices/pending` answers devices their commands. */
+export const RESERVED_IDS = new Set(['pending']);
+
+/**
+ * Makes a device with its first key and lets it follow its source. @returns the key, which is shown once and stored as a hash
+ * @throws Problem `device_exists`, `invalid_request`
+ */
+export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'> & { path?: string | null | undefined }): Promise<string> {
+  if (RESERVED_IDS.has(device.id))
+    throw invalid(`Cannot register device "${device.id}": the id is a word of the API`, [{ pointer: '/id', detail: 'is reserved' }]);
+  await checkSite(unit, device.organizationId, device.siteId);
+  // Asked for even where a path is given: it refuses a source that is not there.
+  const usual = await defaultPath(unit, device.organizationId, device.sourceId, device.id);
+  const path = device.path ?? usual;
+  if (!(await insertDevice(unit.tx, { ...device, path })))
+    throw conflict('device_exists', `Cannot register device "${device.id}": there is one of that id`);
+  const apiKey = await mintKey(unit, device.organizationId, device.id);
+  unit.emit({
+    organizationId: device.organizationId,
+    type: 'device.registered',
+    subject: `device:${device.id}`,
+    data: {
+      name: device.name,
+      type: device.type,
+      sourceId: device.sourceId,
+      path,
+      syncStatus: 'unmanaged',
+      connectivity: 'unknown',
+      status: 'OFFLINE',
+    },
+  });
+  if (device.following) await convergeDevice(unit, device);
+  return apiKey;
+}
+
+/** The folder of a device that names none. @throws Problem `invalid_request` for a source that is not there */
+export async function defaultPath(unit: Unit, organizationId: string, sourceId: string | null, deviceId: string): Promise<string | null> {
+  if (sourceId === null) return null;
+  const [source] = await unit.tx<
+    { layout: 'repo' | 'fleet'; patterns: string[] | null }[]
+  >`select layout, device_patterns as patterns from sources where organization_id = ${organizationId} and id = ${sourceId}`;
+  if (source === undefined)
+    throw invalid(`Cannot bind device "${deviceId}": there is no source "${sourceId}"`, [
+      { pointer: '/sourceId', detail: 'no such source' },
+    ]);
+  if (source.layout === 'repo') return '';
+  const namesakes = await foldersNamed(unit.tx, { organizationId, sourceId }, [deviceId]);
+  return usualFolder(
+    deviceId,
+    namesakes.map(({ path }) => path).filter((path) => path === deviceId || path.endsWith(`/${deviceId}`)),
+    source.patterns ?? [],
+  );
+}
+
+/** @throws Problem `invalid_request` */
+export async function checkSite(unit: Unit, organizationId: string, siteId: string | null): Promise<void> {
+  if (siteId === null) return;
+  const found = await unit.tx`select 1 from sites where organization_id = ${organizationId} and id = ${siteId}`;
+  if (found.length === 0)
+    throw invalid(`Cannot use site "${siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
+}
+
+export async function mintKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {
+  const apiKey = mintToken('device');
+  await insertDeviceKey(unit.tx, organizationId, deviceId, { hash: hashToken(apiKey), last4: last4(apiKey) });
+  return apiKey;
+}
+
+/** A new key beside the old ones, which work for another day. */
+export async function rotateKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {
+  await expireOlderKeys(unit.tx, organizationId, deviceId, KEY_GRACE_SECONDS);
+  unit.emit({
+    organizationId,
+    type: 'device.key_rotated',
+    subject: `device:${deviceId}`,
+    data: { oldKeysExpireInSeconds: KEY_GRACE_SECONDS },
+  });
+  return mintKey(unit, organizationId, deviceId);
+}

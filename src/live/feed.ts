@@ -1,0 +1,123 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Sql } from '../db/connect.ts';
+import type { Event } from '../event/event.ts';
+import { EVENTS_CHANNEL, eventBounds, eventsAfter } from '../event/store.ts';
+import type { Log } from '../log.ts';
+import type { DeviceUpdate } from '../wire/live.ts';
+import { shownDevices } from './store.ts';
+import { deviceUpdates } from './updates.ts';
+
+/** Events of one organization, in the order of their cursors, with the last update of each device that they changed. */
+export type FeedBatch = { organizationId: string; events: Event[]; updates: DeviceUpdate[] };
+
+/**
+ * The events of the organizations that somebody in this process listens to, each once and in order. A notification only says "look
+ * again"; every few seconds, and after a broken connection, all are looked at anyway.
+ */
+export type LiveFeed = {
+  /** Starts to read the organization's events from now on; resolves when "now" is known. Counts: once for each `unfollow`. */
+  follow(organizationId: string): Promise<void>;
+  unfollow(organizationId: string): void;
+  /** Cursor up to which events were delivered. Only after `follow` has resolved. */
+  position(organizationId: string): number;
+  /** Resolves when all that was committed before the call has been delivered. */
+  catchUp(organizationId: string): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type FeedOptions = {
+  sql: Sql;
+  listenSql: Sql;
+  log: Log;
+  /** Called with the position already moved; must not wait, so that no subscriber slips in between. */
+  deliver(batch: FeedBatch): void;
+};
+
+type Followed = { followers: number; cursor: number | undefined; wanted: boolean; running: Promise<void> | undefined };
+
+const BATCH = 500;
+const RESYNC_MS = 5_000;
+const RETRY_BASE_MS = 100;
+const RETRY_CAP_MS = 5_000;
+
+export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
+  const followed = new Map<string, Followed>();
+  const closing = new AbortController();
+  const wake = (organizationId: string): Promise<void> => {
+    const state = followed.get(organizationId);
+    if (state === undefined) return Promise.resolve();
+    state.wanted = true;
+    state.running ??= run(options, organizationId, state, () => followed.get(organizationId) === state, closing.signal);
+    return state.running;
+  };
+  const wakeAll = () => {
+    for (const id of followed.keys()) void wake(id);
+  };
+  const listener = await options.listenSql.listen(EVENTS_CHANNEL, (organizationId) => void wake(organizationId), wakeAll);
+  const resync = setInterval(wakeAll, RESYNC_MS);
+  return {
+    follow: async (organizationId) => {
+      const state = followed.get(organizationId) ?? { followers: 0, cursor: undefined, wanted: false, running: undefined };
+      followed.set(organizationId, state);
+      state.followers += 1;
+      if (state.cursor === undefined) await wake(organizationId);
+    },
+    unfollow: (organizationId) => {
+      const state = followed.get(organizationId);
+      if (state === undefined) return;
+      state.followers -= 1;
+      if (state.followers === 0) followed.delete(organizationId);
+    },
+    position: (organizationId) => followed.get(organizationId)?.cursor ?? 0,
+    catchUp: wake,
+    close: async () => {
+      clearInterval(resync);
+      closing.abort();
+      await listener.unlisten().catch(() => undefined);
+      await Promise.all([...followed.values()].map((state) => state.running));
+    },
+  };
+}
+
+/** Reads until nothing more is wanted. Database errors are waited out. */
+async function run(
+  options: FeedOptions,
+  organizationId: string,
+  state: Followed,
+  isCurrent: () => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  let failures = 0;
+  while (state.wanted && isCurrent() && !signal.aborted) {
+    state.wanted = false;
+    try {
+      await readNew(options, organizationId, state, isCurrent);
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      options.log.warn({ err: error, organizationId, failures }, 'cannot read events for live subscribers; trying again');
+      await pause(retryMs(failures), undefined, { signal }).catch(() => undefined);
+      state.wanted = true;
+    }
+  }
+  // In the same turn as the loop's last look at `wanted`: a wake-up is seen either by the loop or by a new run.
+  state.running = undefined;
+}
+
+async function readNew(options: FeedOptions, organizationId: string, state: Followed, isCurrent: () => boolean): Promise<void> {
+  state.cursor ??= (await eventBounds(options.sql, organizationId)).last;
+  for (;;) {
+    const events = await eventsAfter(options.sql, organizationId, { after: state.cursor, limit: BATCH });
+    const updates = await deviceUpdates(events, (ids) => shownDevices(options.sql, organizationId, ids));
+    const last = events.at(-1);
+    if (last === undefined || !isCurrent()) return;
+    state.cursor = last.cursor;
+    options.deliver({ organizationId, events, updates });
+    if (events.length < BATCH) return;
+  }
+}
+
+/** Doubling, capped, the upper half at random. */
+function retryMs(failures: number): number {
+  return Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
+}

@@ -1,0 +1,215 @@
+import type { Server as HttpServer } from 'node:http';
+import { type DefaultEventsMap, Server } from 'socket.io';
+import { type Coalescer, createCoalescer } from '../async/coalesce.ts';
+import type { Sql } from '../db/connect.ts';
+import { Problem } from '../errors.ts';
+import { addressOfRequest, networkOf } from '../http/address.ts';
+import { bearerOf, unauthorized } from '../http/bearer.ts';
+import { OURSELVES, type RateLimits, refuse } from '../http/rate-limit.ts';
+import type { Log } from '../log.ts';
+import type { Actor } from '../organization/organization.ts';
+import { TOKENS_CHANNEL } from '../organization/store.ts';
+import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
+import { type FeedBatch, type LiveFeed, openLiveFeed } from './feed.ts';
+import { boundHandshakes, type Handshakes } from './handshakes.ts';
+import { answerRequests } from './requests.ts';
+import {
+  type ClientEvents,
+  endConnection,
+  isTooSlow,
+  LIVE_LIMITS,
+  type LiveLimits,
+  type LiveNamespace,
+  type LiveSocket,
+  type ServerEvents,
+  type SocketData,
+  watchSockets,
+} from './sockets.ts';
+import { createSubscription, type Subscription } from './subscription.ts';
+import { toMessage, topicsOf, topicsOfDevice } from './updates.ts';
+
+export type LiveOptions = {
+  httpServer: HttpServer;
+  sql: Sql;
+  /** For LISTEN: a connection that lasts, not one of a transaction-mode pooler. */
+  listenSql: Sql;
+  log: Log;
+  /** Origins whose pages may connect by HTTP polling; `*` for all. Empty: only pages of our own origin. */
+  corsOrigins: readonly string[];
+  /** Verifies a token that `sender` shows. Counts nothing. */
+  authenticate(token: string, sender: string): Promise<Actor | undefined>;
+  /** Those of the API: a refused token counts against its sender, a connection against its token. */
+  rates: RateLimits;
+  trustProxy: boolean;
+  limits?: Partial<LiveLimits>;
+};
+
+/** The Socket.IO namespace `/live`: what happens, told to those who may know it. */
+export type Live = {
+  connections(): number;
+  /** Connections that have not shown a valid token yet. */
+  handshakes(): number;
+  /** Delivers what was committed before the call, then ends all connections. The HTTP server stays its opener's. */
+  close(): Promise<void>;
+};
+
+const MAX_PAYLOAD_BYTES = 100_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** At most 10 updates of one device each second. */
+const UPDATE_INTERVAL_MS = 100;
+
+/** What the connections of this process share. */
+type Shared = {
+  live: LiveNamespace;
+  feed: LiveFeed;
+  updates: Coalescer<OwnUpdate>;
+  /** By organization. */
+  subscriptions: Map<string, Set<Subscription>>;
+};
+
+type OwnUpdate = { organizationId: string; update: DeviceUpdate };
+
+export async function openLive(options: LiveOptions): Promise<Live> {
+  const { log, sql, listenSql } = options;
+  const limits = { ...LIVE_LIMITS, ...options.limits };
+  const io = new Server<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>(options.httpServer, {
+    serveClient: false,
+    maxHttpBufferSize: MAX_PAYLOAD_BYTES,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    cors: { origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins] },
+  });
+  const handshakes = boundHandshakes(
+    (listener) => io.engine.on('connection', listener),
+    (connection) => senderOfConnection(connection, options.trustProxy),
+  );
+  io.use((socket, next) => refuseSocket(socket, next, new Error(`use the namespace ${LIVE_NAMESPACE}`)));
+  const live: LiveNamespace = io.of(LIVE_NAMESPACE);
+  const subscriptions: Shared['subscriptions'] = new Map();
+  const updates = createCoalescer<OwnUpdate>(UPDATE_INTERVAL_MS, ({ organizationId, update }) => {
+    live.to(roomsOf(organizationId, topicsOfDevice(update.device_id))).emit('device_update', update);
+  });
+  const feed = await openLiveFeed({ sql, listenSql, log, deliver: (batch) => deliver({ live, updates, subscriptions }, batch) });
+  const shared = { live, feed, updates, subscriptions };
+  live.use((socket, next) => {
+    void admit(socket, options, handshakes).then((error) => (error === undefined ? next() : refuseSocket(socket, next, error)));
+  });
+  live.on('connection', (socket) => attach(socket, shared, sql, log));
+  const watch = watchSockets(live, (token) => options.authenticate(token, OURSELVES), limits, log);
+  const revocations = await listenSql.listen(TOKENS_CHANNEL, watch.recheck, watch.recheck);
+  return {
+    connections: () => live.sockets.size,
+    handshakes: handshakes.waiting,
+    close: async () => {
+      watch.stop();
+      await revocations.unlisten().catch(() => undefined);
+      await sayGoodbye(shared, limits);
+      io.engine.close();
+      updates.close();
+      await feed.close();
+    },
+  };
+}
+
+function deliver({ live, updates, subscriptions }: Omit<Shared, 'feed'>, batch: FeedBatch): void {
+  const { organizationId } = batch;
+  for (const subscription of subscriptions.get(organizationId) ?? []) subscription.observe(batch);
+  for (const event of batch.events) live.to(roomsOf(organizationId, topicsOf(event))).emit('event', toMessage(event));
+  for (const update of batch.updates) updates.offer(`${organizationId} ${update.device_id}`, { organizationId, update });
+}
+
+function attach(socket: LiveSocket, { feed, updates, subscriptions }: Shared, sql: Sql, log: Log): void {
+  const { organizationId } = socket.data.actor;
+  const ready = feed.follow(organizationId);
+  const subscription = createSubscription(sql, feed, organizationId, {
+    join: (topics) => void socket.join(roomsOf(organizationId, topics)),
+    leave: (topics) => {
+      for (const room of roomsOf(organizationId, topics)) void socket.leave(room);
+    },
+    event: (event) => socket.emit('event', toMessage(event)),
+    update: (update) => socket.emit('device_update', update),
+    isUpdateWaiting: (deviceId) => updates.isWaiting(`${organizationId} ${deviceId}`),
+  });
+  const peers = subscriptions.get(organizationId) ?? new Set();
+  subscriptions.set(organizationId, peers.add(subscription));
+  socket.on('disconnect', (reason) => {
+    log.debug({ organizationId, socketId: socket.id, reason }, 'live connection ended');
+    subscription.close();
+    peers.delete(subscription);
+    if (peers.size === 0 && subscriptions.get(organizationId) === peers) subscriptions.delete(organizationId);
+    feed.unfollow(organizationId);
+  });
+  answerRequests(socket, subscription, ready, log);
+}
+
+/** The last facts (devices that nobody watches any more) reach those who listen, as far as the time allows. */
+async function sayGoodbye({ live, feed, updates, subscriptions }: Shared, limits: LiveLimits): Promise<void> {
+  const last = Promise.all([...subscriptions.keys()].map((organizationId) => feed.catchUp(organizationId)));
+  await withinMs(limits.closeTimeoutMs, last);
+  updates.flush();
+  live.emit('closing', { code: 'shutting_down', detail: 'The service is stopping; connect again in a moment' });
+  const ended = [...live.sockets.values()].map((socket) => endConnection(socket, isTooSlow(socket, limits)));
+  await withinMs(limits.closeTimeoutMs, Promise.all(ended));
+}
+
+/** Rooms carry the organization: device ids are unique within one only. */
+function roomsOf(organizationId: string, topics: readonly string[]): string[] {
+  return topics.map((topic) => `org:${organizationId}:${topic}`);
+}
+
+/** Verifies the token first, so that a valid one always passes the limits of its sender. @returns the error that ends the handshake */
+async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Handshakes): Promise<Error | undefined> {
+  const { rates, log } = options;
+  const token = tokenOf(socket);
+  const sender = senderOfConnection(socket.conn, options.trustProxy);
+  try {
+    const mayTry = handshakes.begin(socket.conn);
+    const actor = mayTry && token !== undefined ? await options.authenticate(token, sender) : undefined;
+    if (actor === undefined || token === undefined) refuse(rates, sender, unauthorized('connect with auth: {token}'));
+    rates.token.take(actor.tokenId);
+    socket.data.actor = actor;
+    socket.data.token = token;
+    handshakes.admit(socket.conn);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Problem && (error.status === 401 || error.status === 429)) return errorOf(error);
+    log.warn({ err: error }, 'failed to authenticate a live connection; it is refused as unavailable');
+    return new Error('unavailable');
+  }
+}
+
+/**
+ * `auth: {token}`, or `Authorization: Bearer <token>` as the API takes it. A token in `auth` goes before the header, which a proxy or a library
+ * may have set for all requests.
+ */
+function tokenOf({ handshake }: LiveSocket): string | undefined {
+  const given: unknown = handshake.auth.token;
+  if (given === undefined || given === null || given === '') return bearerOf(handshake.headers.authorization);
+  // Some clients put the whole value of the header here.
+  return typeof given === 'string' ? (bearerOf(given.trim()) ?? given.trim()) : undefined;
+}
+
+/** Socket.IO hands `message` and `data` to the client. */
+function errorOf({ code, retryAfterSeconds }: Problem): Error {
+  return Object.assign(new Error(code), retryAfterSeconds === undefined ? {} : { data: { retryAfterSeconds } });
+}
+
+/** Ends the connection as well: otherwise a client could try token after token on it. */
+function refuseSocket({ conn }: Pick<LiveSocket, 'conn'>, next: (error: Error) => void, error: Error): void {
+  next(error);
+  // Socket.IO sends the error in the next tick.
+  setImmediate(() => conn.close());
+}
+
+function senderOfConnection({ request }: LiveSocket['conn'], trustProxy: boolean): string {
+  return networkOf(addressOfRequest(request, trustProxy));
+}
+
+/** Waits for `work`, but not longer; how it ends is of no matter. */
+async function withinMs(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([work.catch(() => undefined), late]);
+  clearTimeout(timer);
+}

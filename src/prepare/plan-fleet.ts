@@ -1,0 +1,151 @@
+import type { Document } from '../document/document.ts';
+import { toPointer } from '../document/document.ts';
+import { isProblem } from '../git/problems.ts';
+import { configError } from '../revision/config-error.ts';
+import type { RevisionLimits } from '../revision/limits.ts';
+import type { ConfigError, PreparedRevision, PreviousRevision, WrittenRollout } from '../revision/revision.ts';
+import type { Folder, FolderChanges } from './folders.ts';
+import { changedFolders, findFolders, PreviousUnreadable, readPrevious, TooManyFolders } from './folders.ts';
+import type { Fleet } from './manifest/fleet.ts';
+import { dependsOnDevices, FLEET_MANIFEST_NAMES, fixedLayers, parseFleet } from './manifest/fleet.ts';
+import { writtenRollout } from './manifest/reader.ts';
+import type { ObjectCache } from './object-cache.ts';
+
+export type Scope = { objects: ObjectCache; treeOid: string; limits: RevisionLimits };
+
+/** Which folders of a fleet are to be read. `rollout`: of fleet.yaml, as it is written there. */
+export type FleetPlan = {
+  extent: PreparedRevision['extent'];
+  touched: Folder[];
+  removed: string[];
+  fleet: Fleet;
+  rollout: WrittenRollout | null;
+};
+
+export type FleetPlanOptions = {
+  previous: PreviousRevision;
+  /** Only this folder. */
+  only?: string | undefined;
+  /** Folders to be read whatever changed. */
+  stale: readonly string[];
+  /** Folders that depend on one of these paths of the repository. null: nobody knows, it may be all. */
+  dependents: ((paths: readonly string[]) => Promise<string[]>) | null;
+};
+
+/** Decides what a commit of a fleet changes; or what is wrong with fleet.yaml. */
+export async function planFleet(scope: Scope, options: FleetPlanOptions): Promise<FleetPlan | ConfigError[]> {
+  const read = await readFleet(scope, scope.treeOid);
+  if (!read.ok) return read.errors;
+  const { fleet, document, file } = read;
+  const missing = await missingLayers(scope, read);
+  if (missing.length > 0) return missing;
+  const refuse = (rule: string, detail: string): ConfigError[] => [
+    fleetError(file, rule, detail, { pointer: '/devices', line: document.lineOf(['devices']) }),
+  ];
+  const plan: FleetPlan = { extent: 'incremental', touched: [], removed: [], fleet, rollout: writtenRollout(document, file) };
+  try {
+    const changes =
+      options.previous === null || options.only !== undefined ? null : await changesSince(scope, fleet, options.previous, options);
+    // All folders are looked for only where it has to be known whether there are any, or which of them are meant.
+    if (changes !== null && changes.removed.length === 0 && changes.also.size === 0) return { ...plan, ...foldersOf(changes) };
+    const all = await findFolders(scope.objects, scope.treeOid, fleet.devices, scope.limits);
+    if (all.length === 0) return refuse('devices', `is ${JSON.stringify(fleet.devices.join(', '))}, which finds no folder`);
+    if (options.only !== undefined) return { ...plan, touched: all.filter(({ path }) => path === options.only) };
+    return changes === null ? { ...plan, extent: 'full', touched: all } : { ...plan, ...foldersOf(changes, all) };
+  } catch (error) {
+    if (error instanceof TooManyFolders) return refuse(error.rule, error.message);
+    throw error;
+  }
+}
+
+/** `also`: folders in which nothing changed, but something that they depend on. */
+type Changes = FolderChanges & { also: ReadonlySet<string> };
+
+function foldersOf({ touched, removed, also }: Changes, all: readonly Folder[] = []): FolderChanges {
+  const known = new Set(touched.map(({ path }) => path));
+  return { touched: [...touched, ...all.filter(({ path }) => also.has(path) && !known.has(path))], removed };
+}
+
+/** null: everything has to be evaluated again. */
+async function changesSince(
+  scope: Scope,
+  fleet: Fleet,
+  previous: { commit: string; dependencies: string[] },
+  { stale, dependents }: FleetPlanOptions,
+): Promise<Changes | null> {
+  const { objects, treeOid, limits } = scope;
+  try {
+    const before = (await readPrevious(() => objects.readCommit(previous.commit))).tree;
+    if (!(await saysTheSame(scope, before, fleet))) return null;
+    const changed = await changedPaths(scope, before, previous.dependencies);
+    if (changed.length > 0 && dependents === null) return null;
+    const also = new Set([
+      ...(dependsOnDevices(fleet) ? stale : []),
+      ...(changed.length === 0 ? [] : ((await dependents?.(changed)) ?? [])),
+    ]);
+    return { ...(await changedFolders(objects, before, treeOid, fleet.devices, limits)), also };
+  } catch (error) {
+    if (error instanceof PreviousUnreadable) return null;
+    throw error;
+  }
+}
+
+async function changedPaths({ objects, treeOid }: Scope, before: string, paths: readonly string[]): Promise<string[]> {
+  const changed: string[] = [];
+  for (const path of paths) {
+    const old = await readPrevious(() => objects.find(before, path));
+    const now = await readPrevious(() => objects.find(treeOid, path));
+    if (old?.oid !== now?.oid || old?.mode !== now?.mode) changed.push(path);
+  }
+  return changed;
+}
+
+/** Whether the earlier fleet.yaml meant the same folders, layers and templates. How a commit is rolled out changes no folder. */
+async function saysTheSame(scope: Scope, before: string, fleet: Fleet): Promise<boolean> {
+  if ((await changedPaths(scope, before, FLEET_MANIFEST_NAMES)).length === 0) return true;
+  const old = await readPrevious(() => readFleet(scope, before));
+  return old.ok && meaning(old.fleet) === meaning(fleet);
+}
+
+function meaning({ rollout: _rollout, $schema: _schema, ...fleet }: Fleet): string {
+  return JSON.stringify(fleet);
+}
+
+type ReadFleet = { ok: true; fleet: Fleet; document: Document; file: string } | { ok: false; errors: ConfigError[] };
+
+async function readFleet({ objects, limits }: Scope, treeOid: string): Promise<ReadFleet> {
+  const names = (await objects.readTree(treeOid)).map((entry) => entry.name).filter((name) => FLEET_MANIFEST_NAMES.includes(name));
+  const [file] = names;
+  const refuse = (detail: string): ReadFleet => ({ ok: false, errors: [fleetError(file ?? 'fleet.yaml', 'fleet', detail)] });
+  if (file === undefined) return refuse('is not there: a repository with a folder per device needs it at its root');
+  if (names.length > 1) return refuse(`is one of ${names.length} fleet manifests (${names.join(', ')}), must be the only one`);
+  const entry = await objects.find(treeOid, file);
+  if (!entry?.mode.startsWith('100')) return refuse('is not a file');
+  try {
+    const parsed = parseFleet(await objects.readBlob(entry.oid, limits.maxDocumentBytes), file, limits);
+    return parsed.ok ? { ok: true, fleet: parsed.manifest, document: parsed.document, file } : { ok: false, errors: parsed.errors };
+  } catch (error) {
+    if (isProblem(error, 'git_too_large', 'git_object_invalid')) return refuse(`cannot be read: ${error.message}`);
+    throw error;
+  }
+}
+
+/** A misspelt layer would silently take its files away from every device. Folders of sites may be there or not. */
+async function missingLayers({ objects, treeOid }: Scope, { fleet, document, file }: ReadFleet & { ok: true }): Promise<ConfigError[]> {
+  const errors: ConfigError[] = [];
+  for (const { folder, at } of fixedLayers(fleet)) {
+    if ((await objects.find(treeOid, folder))?.mode === '040000') continue;
+    const place = { pointer: toPointer(at), line: document.lineOf(at), actual: folder };
+    errors.push(fleetError(file, 'layer', `is ${JSON.stringify(folder)}, which is no folder of the repository`, place));
+  }
+  return errors;
+}
+
+function fleetError(
+  file: string,
+  rule: string,
+  detail: string,
+  place: { pointer?: string; line?: number; actual?: unknown } = {},
+): ConfigError {
+  return configError({ code: 'fleet', file, rule, detail, ...place });
+}

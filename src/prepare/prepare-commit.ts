@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
+import type { Config } from '../config.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
+import { factsByFolder } from '../device/store.ts';
+import { Problem } from '../errors.ts';
+import type { Store } from '../event/transact.ts';
+import type { GitHosts } from '../git/hosts.ts';
+import type { AddressGuard } from '../git/http/address-guard.ts';
+import { DEFAULT_LIMITS } from '../git/limits.ts';
+import { download } from '../git/mirror/download.ts';
+import { isProblem } from '../git/problems.ts';
+import { parseRemote } from '../git/remote.ts';
+import type { Log } from '../log.ts';
+import { dependentPaths } from '../revision/store.ts';
+import { openCredentials } from '../source/credentials.ts';
+import type { Source } from '../source/source.ts';
+import type { Preparer } from './preparer.ts';
+import type { Inquiries } from './questions.ts';
+import type { Prepared, PrepareTask } from './worker.ts';
+
+/** The part of the task that is about the commit, not about how it comes here. */
+export type CommitTask = Omit<
+  PrepareTask,
+  'url' | 'allowHttp' | 'allowLocal' | 'allowPrivate' | 'credentials' | 'layout' | 'mirrorDir' | 'deadlineMs' | 'sourceName' | 'inquiries'
+>;
+
+/** What a commit is fetched and prepared with. */
+export type PrepareDeps = {
+  hosts: GitHosts;
+  guard: AddressGuard;
+  preparer: Preparer;
+  box: SecretBox;
+  config: Config;
+  store: Store;
+  log: Log;
+};
+
+export type PrepareCommitOptions = {
+  /** Name below `DATA_DIR/mirrors`: one caller at a time. */
+  mirror: string;
+  deadlineMs: number;
+  /** Ends waiting for the host, with its reason. */
+  signal?: AbortSignal | undefined;
+};
+
+/** Mirrors of repositories that hold a file too large to fetch: the next commit is asked for without such files at once. */
+const partial = new LRUCache<string, true>({ max: 10_000, ttl: 3_600_000 });
+
+/**
+ * Fetches a commit of the source and prepares it. The host is waited for here, where waiting costs nothing; a worker thread is taken once all
+ * that it needs is on the disk, so that no host, however slow, holds up the sources of others.
+ * What is damaged here is fetched anew once. Where a file is too large, the host is asked to leave such files out: only reading one is an error.
+ * @throws Problem as `download` and `Preparer.prepare`, `git_host_unavailable`
+ */
+export async function prepareCommit(
+  { hosts, guard, preparer, box, config, store, log }: PrepareDeps,
+  source: Source,
+  task: CommitTask,
+  { mirror, deadlineMs, signal }: PrepareCommitOptions,
+): Promise<Prepared> {
+  const started = performance.now();
+  const rules = { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES };
+  const remote = parseRemote(source.url, rules);
+  const mirrorDir = join(config.DATA_DIR, 'mirrors', mirror);
+  const options = {
+    oid: task.commit,
+    ref: task.ref,
+    limits: DEFAULT_LIMITS,
+    credentials: openCredentials(box, source),
+    guard,
+    deadlineMs,
+    signal,
+  };
+  const attempt = async (withoutLargeFiles: boolean): Promise<Prepared> => {
+    const keep = source.layout === 'fleet' && !withoutLargeFiles ? ('mirror' as const) : ('once' as const);
+    const url = await hosts.run(remote, source, () => download(mirrorDir, remote, { ...options, keep, withoutLargeFiles }), signal);
+    const downloadedMs = Math.round(performance.now() - started);
+    const here = { url, allowHttp: false, allowLocal: true, allowPrivate: false, credentials: undefined };
+    const whole = { ...task, ...here, layout: source.layout, sourceName: source.name, mirrorDir, deadlineMs };
+    const result = await preparer.prepare(source, whole, inquiriesOf(store, source)).catch((error: unknown) => {
+      throw inNameOf(source, url, error);
+    });
+    return { ...result, fetchMs: downloadedMs + result.fetchMs };
+  };
+  const twice = (withoutLargeFiles: boolean) =>
+    attempt(withoutLargeFiles).catch((error: unknown) => {
+      if (!isProblem(error, 'mirror_damaged')) throw error;
+      log.warn({ sourceId: source.id, why: error.message }, 'fetches the repository anew');
+      return attempt(withoutLargeFiles);
+    });
+  return await leavingOut(mirrorDir, twice);
+}
+
+async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) => Promise<Prepared>): Promise<Prepared> {
+  const isKnown = partial.has(mirrorDir);
+  const first = await work(isKnown).catch((error: unknown) => {
+    // Of a host that left files out before, the next attempt asks for all again.
+    partial.delete(mirrorDir);
+    if (isKnown || !isProblem(error, 'git_too_large')) throw error;
+    return { tooLarge: error };
+  });
+  if (!('tooLarge' in first)) return first;
+  const { tooLarge } = first;
+  const result = await work(true).catch((error: unknown) => {
+    if (!(error instanceof Problem) || error.code === 'git_too_large') throw error;
+    const { code, message, status, retry, cause } = tooLarge;
+    throw new Problem(code, `${message}; the host does not leave large files out of a fetch either`, { status, retry, cause });
+  });
+  partial.set(mirrorDir, true);
+  return result;
+}
+
+function inquiriesOf({ sql }: Store, { organizationId, id: sourceId }: Source): Inquiries {
+  return {
+    devicesOf: (paths) => factsByFolder(sql, organizationId, sourceId, paths),
+    dependents: (paths) => dependentPaths(sql, { organizationId, sourceId }, paths),
+  };
+}
+
+/** Where things stand on our disk is nobody's business. */
+function inNameOf(source: Source, url: string, error: unknown): unknown {
+  if (!(error instanceof Problem) || !error.message.includes(url)) return error;
+  const { code, status, retry, cause } = error;
+  return new Problem(code, error.message.replaceAll(url, source.url), { status, retry, cause });
+}

@@ -1,0 +1,150 @@
+import { LRUCache } from 'lru-cache';
+import { Problem } from '../errors.ts';
+import type { CommitInfo, ObjectSource } from '../git/pack/object-source.ts';
+import { configError } from '../revision/config-error.ts';
+import type { RevisionLimits } from '../revision/limits.ts';
+import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
+import { CommitTime } from './commit-time.ts';
+import type { FolderOutcome } from './folder/prepare-folder.ts';
+import { prepareFolder } from './folder/prepare-folder.ts';
+import type { FleetContext, ReadConfig } from './folder-work.ts';
+import type { Folder } from './folders.ts';
+import { dependsOnDevices, isLayered } from './manifest/fleet.ts';
+import { objectCache } from './object-cache.ts';
+import { limitsOfThisMachine } from './pace.ts';
+import type { FleetPlan, Scope } from './plan-fleet.ts';
+import { planFleet } from './plan-fleet.ts';
+import type { Inquiries } from './questions.ts';
+import type { BuiltinSchemas } from './schema/builtin.ts';
+import { loadBuiltinSchemas } from './schema/builtin.ts';
+import { schemaLoader } from './schema/loader.ts';
+
+export type PrepareOptions = {
+  commit: string;
+  layout: Layout;
+  previous: PreviousRevision;
+  /** Only this folder of a fleet is read, whatever changed: for a look ahead that is not stored. */
+  only?: string | undefined;
+  /** Folders of a fleet that are read whatever changed, where the fleet depends on devices: something is new with theirs. */
+  stale?: readonly string[] | undefined;
+  /** For templates. Default: empty. */
+  sourceName?: string | undefined;
+  /** Default: no device is known, and what depends on something that changed may be all. */
+  inquiries?: Inquiries | undefined;
+  /** Tells where everything in the bundles came from. */
+  provenance?: boolean | undefined;
+  limits?: RevisionLimits;
+  /** Until whoever asked gives up. Default: none does. */
+  msLeft?: number | undefined;
+  /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
+  signal?: AbortSignal;
+  /** Default: those of this version, in `schemas/`. */
+  builtinSchemas?: BuiltinSchemas;
+};
+
+/**
+ * Reads a commit, builds the bundle of every device folder in it and validates it. Whatever is wrong with a folder becomes the verdict of
+ * that folder; what is wrong with `fleet.yaml` or the whole becomes an error of the revision. Cost grows with what changed since `previous`.
+ * @throws Problem `git_object_missing` when the source has not all objects, `git_object_invalid` for the commit or its root tree;
+ * the signal's reason
+ */
+export async function prepareRevision(source: ObjectSource, options: PrepareOptions): Promise<PreparedRevision> {
+  const limits = options.limits ?? limitsOfThisMachine();
+  const objects = objectCache(source, limits, options.signal ?? new AbortController().signal);
+  const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
+  const commit = await objects.readCommit(options.commit);
+  const revision = emptyRevision(commit);
+  const scope: Scope = { objects, treeOid: commit.tree, limits };
+  try {
+    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options);
+    if (Array.isArray(plan)) return { ...revision, errors: plan };
+    const time = new CommitTime(limits, options.msLeft);
+    const context = {
+      objects,
+      limits,
+      time,
+      schemas: schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits, time }),
+      manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
+      schemaFolder: plan.fleet?.schemas ?? null,
+      fleet: plan.fleet === null ? null : await fleetContext(plan, scope, options),
+      provenance: options.provenance ?? false,
+    };
+    const outcomes = await inGroups(plan.touched, (folder) => prepareFolder(context, folder));
+    collect(revision, outcomes);
+    const rollout = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
+    const perDevice = plan.fleet !== null && dependsOnDevices(plan.fleet);
+    const { policy: rolloutPolicy = null, place: rolloutPlace = null } = rollout ?? {};
+    const devicePatterns = plan.fleet?.devices ?? null;
+    return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, rolloutPlace, perDevice, devicePatterns };
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'revision_too_large') throw error;
+    return {
+      ...revision,
+      errors: [
+        configError({ code: 'too_large', file: '', rule: 'maxRevisionBytes', limit: limits.maxRevisionBytes, detail: error.message }),
+      ],
+    };
+  }
+}
+
+function emptyRevision(commit: CommitInfo): PreparedRevision {
+  return {
+    commit,
+    errors: [],
+    extent: 'full',
+    paths: [],
+    removed: [],
+    blobs: new Map(),
+    rolloutPolicy: null,
+    rolloutPlace: null,
+    perDevice: false,
+    devicePatterns: null,
+  };
+}
+
+type Plan = Omit<FleetPlan, 'fleet'> & { fleet: FleetPlan['fleet'] | null };
+
+function repoPlan(treeOid: string): Plan {
+  const touched: Folder[] = [{ path: '', treeOid, faults: [] }];
+  return { extent: 'full', touched, removed: [], fleet: null, rollout: null };
+}
+
+async function fleetPlan(scope: Scope, { previous, only, stale = [], inquiries }: PrepareOptions) {
+  return planFleet(scope, { previous, only, stale, dependents: inquiries?.dependents ?? null });
+}
+
+/** Manifests, documents and templates that are kept: those of shared layers come again with every device. */
+const MAX_KEPT = 2_000;
+
+async function fleetContext(plan: Plan, scope: Scope, { inquiries, sourceName = '' }: PrepareOptions): Promise<FleetContext | null> {
+  const { fleet: manifest } = plan;
+  if (manifest === null || !isLayered(manifest)) return null;
+  const paths = plan.touched.map(({ path }) => path);
+  const isAsked = dependsOnDevices(manifest) && paths.length > 0;
+  return {
+    manifest,
+    rootTreeOid: scope.treeOid,
+    sourceName,
+    devices: (isAsked ? await inquiries?.devicesOf(paths) : undefined) ?? new Map(),
+    shared: new Map(),
+    documents: new LRUCache({ max: MAX_KEPT }),
+    templates: new LRUCache({ max: MAX_KEPT }),
+    merged: new LRUCache({ max: MAX_KEPT }),
+  };
+}
+
+/** Reads of a group wait for the disk or the native engine together. */
+const GROUP_SIZE = 16;
+
+async function inGroups<In, Out>(items: readonly In[], run: (item: In) => Promise<Out>): Promise<Out[]> {
+  const results: Out[] = [];
+  for (let at = 0; at < items.length; at += GROUP_SIZE) results.push(...(await Promise.all(items.slice(at, at + GROUP_SIZE).map(run))));
+  return results;
+}
+
+function collect(revision: PreparedRevision, outcomes: FolderOutcome[]): void {
+  for (const { prepared, blobs } of outcomes) {
+    revision.paths.push(prepared);
+    for (const [sha256, bytes] of blobs) revision.blobs.set(sha256, bytes);
+  }
+}

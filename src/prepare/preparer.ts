@@ -1,0 +1,108 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { openTurns, type TurnOwner } from '../async/turns.ts';
+import { Problem } from '../errors.ts';
+import { answerThrough, type Inquiries } from './questions.ts';
+import type { Prepared, PrepareResult, PrepareTask } from './worker.ts';
+
+/** Worker threads that fetch, read and validate commits, so that the API's event loop stays free and a task that runs wild can be ended. */
+export type Preparer = {
+  /**
+   * Waits for its owner's turn, as long as it takes. The deadline runs from the start on the thread.
+   * @throws Problem as the Git functions; `prepare_timeout` when it took longer than its deadline allows, and the thread was ended; what an inquiry
+   * throws
+   */
+  prepare(owner: TurnOwner, task: Omit<PrepareTask, 'inquiries'>, inquiries?: Inquiries): Promise<Prepared>;
+  close(): Promise<void>;
+};
+
+const BUILD_LIMIT_MS = 30_000;
+/** Threads whose heap has grown to this are replaced: it would not shrink again for as long as they live. A new one has 40 MB. */
+const LARGE_HEAP_BYTES = 64 * 1024 * 1024;
+
+/** So long after its last commit a thread gives back what that left behind. */
+const REST_MS = 5_000;
+
+/**
+ * @param threads turns of one organization at once; one further thread serves organizations that have none running
+ * @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating
+ */
+export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
+  const open = () =>
+    new Piscina<PrepareTask, PrepareResult>({
+      filename: new URL('worker.ts', import.meta.url).href,
+      name: 'prepare',
+      minThreads: 1,
+      // The turns bound them: one more than `threads`.
+      maxThreads: threads + 1,
+      idleTimeout: 60_000,
+      // A worker that outgrows this is ended alone; the service stays. What it makes lives long: a large young generation would only be copied.
+      resourceLimits: { maxOldGenerationSizeMb: 2_048, maxYoungGenerationSizeMb: 24 },
+    });
+  const turns = openTurns(threads);
+  let pool = open();
+  const closing = new Set<Promise<void>>();
+  const replaceThreads = () => {
+    const closed: Promise<void> = pool.close().finally(() => closing.delete(closed));
+    closing.add(closed);
+    pool = open();
+  };
+  const runOnThread = async (task: PrepareTask): Promise<Prepared> => {
+    const limitMs = task.deadlineMs + buildLimitMs;
+    const limit = AbortSignal.timeout(limitMs);
+    const transferList = task.inquiries === undefined ? [] : [task.inquiries];
+    const result = await pool.run({ ...task, limitMs }, { signal: limit, transferList }).catch((cause: unknown) => {
+      if (!limit.aborted)
+        throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, {
+          retry: 'backoff',
+          cause,
+        });
+      throw new Problem(
+        'prepare_timeout',
+        `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${limitMs / 1000} s`,
+        { retry: 'backoff', cause },
+      );
+    });
+    if (result.heapBytes > LARGE_HEAP_BYTES) replaceThreads();
+    if ('failed' in result)
+      throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
+    return result;
+  };
+  let running = 0;
+  let resting: NodeJS.Timeout | undefined;
+  const giveBack = () => {
+    pool.run(undefined as never, { name: 'giveBack' }).catch(() => undefined);
+  };
+  const run = async (task: PrepareTask): Promise<Prepared> => {
+    clearTimeout(resting);
+    running += 1;
+    try {
+      return await runOnThread(task);
+    } finally {
+      running -= 1;
+      if (running === 0) resting = setTimeout(giveBack, REST_MS).unref();
+    }
+  };
+  return {
+    prepare: (owner, task, inquiries) =>
+      turns.run(owner, () => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port })))),
+    close: async () => {
+      clearTimeout(resting);
+      await Promise.all([pool.close({ force: true }), ...closing]);
+    },
+  };
+}
+
+/** Answers inquiries while `run` lasts. What went wrong with one is its error: the thread could only say that it got no answer. */
+async function asked<T>(inquiries: Inquiries, run: (port: MessagePort) => Promise<T>): Promise<T> {
+  const { port1, port2 } = new MessageChannel();
+  const failures: unknown[] = [];
+  answerThrough(port1, inquiries, (error) => failures.push(error));
+  try {
+    return await run(port2);
+  } catch (error) {
+    throw failures.length === 0 ? error : failures[0];
+  } finally {
+    port1.close();
+  }
+}

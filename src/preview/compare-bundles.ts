@@ -1,0 +1,172 @@
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
+import type { Span } from '../document/document.ts';
+import { decodeText, syntaxOf, toPointer } from '../document/document.ts';
+import { parseDocument } from '../document/parse.ts';
+import { withoutValue } from '../revision/config-error.ts';
+import { defaultRevisionLimits } from '../revision/limits.ts';
+import type { ConfigError } from '../revision/revision.ts';
+import { redactConfig } from '../revision/secret/redact.ts';
+import { isBelow, REDACTED } from '../revision/secret/secret.ts';
+import { secretScalars } from '../revision/secret/spans.ts';
+import type { BundleFile, BundleManifest } from '../wire/bundle.ts';
+
+export type BundleSide = { manifest: BundleManifest; secretPointers: Readonly<Record<string, readonly string[]>> };
+
+export type PreviewFile = { path: string; mode: string; size: number; content: 'text' | 'binary' | 'too_large'; text: string | null };
+export type PreviewChange = { path: string; change: 'added' | 'removed' | 'changed'; patch: string | null; note: string | null };
+export type Comparison = { files: PreviewFile[]; diff: PreviewChange[]; errors: ConfigError[] };
+
+const MAX_FILES = 200;
+/** A larger file is listed without its text. */
+const MAX_TEXT_BYTES = 256 * 1024;
+/** Sum over both sides: what one answer may cost to parse, redact and compare. */
+const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
+
+/** Paths that one preview shows, and the digests of the contents that it needs. Files that change go before those that stay. */
+export type Selection = { paths: string[]; contents: string[]; truncated: boolean };
+
+export function selectFiles(next: BundleSide | null, running: BundleSide | null): Selection {
+  const pairs = pairsOf(next, running);
+  const ordered = [...pairs.filter(isChanged), ...pairs.filter((pair) => !isChanged(pair))];
+  const selection: Selection = { paths: [], contents: [], truncated: false };
+  let bytes = 0;
+  for (const { path, before, after } of ordered) {
+    const shown = [before, after].filter((file) => file !== undefined).filter((file) => file.size <= MAX_TEXT_BYTES);
+    const cost = shown.reduce((sum, file) => sum + file.size, 0);
+    if (selection.paths.length >= MAX_FILES || bytes + cost > MAX_TOTAL_BYTES) {
+      selection.truncated = true;
+      continue;
+    }
+    bytes += cost;
+    selection.paths.push(path);
+    selection.contents.push(...shown.map((file) => file.sha256));
+  }
+  return selection;
+}
+
+/**
+ * The selected files of `next` and how they differ from `running`, without any secret: what a schema marks in either version, what a name or
+ * the value itself gives away, and every other place where such a value stands, in any of the files.
+ * @param contents bytes by SHA-256 of the selection's files
+ * @param breathe awaited between two files, so that the caller's event loop gets its turn
+ */
+export async function compareBundles(
+  sides: { next: BundleSide | null; running: BundleSide | null; errors: readonly ConfigError[] },
+  selection: Selection,
+  contents: ReadonlyMap<string, Uint8Array>,
+  breathe: () => Promise<void>,
+): Promise<Comparison> {
+  const selected = new Set(selection.paths);
+  const pairs = pairsOf(sides.next, sides.running).filter(({ path }) => selected.has(path));
+  const bytesOf = (file: BundleFile | undefined) =>
+    file === undefined || file.size > MAX_TEXT_BYTES ? undefined : contents.get(file.sha256);
+  const values = new Set<string>();
+  for (const pair of pairs) {
+    for (const file of [pair.before, pair.after]) collectSecrets(bytesOf(file), pair, values);
+    await breathe();
+  }
+  // Longest first: one value may be the beginning of another.
+  const secrets = [...values].sort((a, b) => b.length - a.length).slice(0, MAX_SECRETS);
+  const marked = new Set(pairs.flatMap((pair) => [...pair.pointers]));
+  const comparison: Comparison = { files: [], diff: [], errors: sides.errors.map((error) => withoutSecrets(error, secrets, marked)) };
+  // Where nothing valid is coming the device keeps what it runs: there is nothing to compare.
+  if (sides.next === null) return comparison;
+  for (const pair of pairs) {
+    const before = pair.before && { file: pair.before, ...render(bytesOf(pair.before), pair, secrets) };
+    const after = pair.after && { file: pair.after, ...render(bytesOf(pair.after), pair, secrets) };
+    if (after)
+      comparison.files.push({ path: pair.path, mode: after.file.mode, size: after.file.size, content: after.content, text: after.text });
+    if (isChanged(pair)) comparison.diff.push(describeChange(pair.path, before, after));
+    await breathe();
+  }
+  return comparison;
+}
+
+/** One path on both sides. `pointers`: what either version's schema marks, list positions aside, since items move. */
+type Pair = { path: string; before: BundleFile | undefined; after: BundleFile | undefined; pointers: ReadonlySet<string> };
+
+function pairsOf(next: BundleSide | null, running: BundleSide | null): Pair[] {
+  const before = new Map(running?.manifest.files.map((file) => [file.path, file]));
+  const after = new Map(next?.manifest.files.map((file) => [file.path, file]));
+  return [...new Set([...before.keys(), ...after.keys()])].sort().map((path) => {
+    const marked = [...(running?.secretPointers[path] ?? []), ...(next?.secretPointers[path] ?? [])];
+    return { path, before: before.get(path), after: after.get(path), pointers: new Set(marked.map(anyItem)) };
+  });
+}
+
+function isChanged({ before, after }: Pair): boolean {
+  return before?.sha256 !== after?.sha256 || before?.mode !== after?.mode;
+}
+
+function anyItem(pointer: string): string {
+  return pointer.replace(/\/\d+(?=\/|$)/g, '/*');
+}
+
+/** A shorter value is not looked for elsewhere: it would be found in ordinary words. */
+const MIN_SECRET_CHARS = 8;
+const MAX_SECRETS = 500;
+
+function collectSecrets(bytes: Uint8Array | undefined, pair: Pair, values: Set<string>): void {
+  const isMarked = (pointer: string, marked: ReadonlySet<string>) => isBelow(anyItem(pointer), marked);
+  for (const { value } of secretScalars(scalarsOf(bytes, pair.path), pair.pointers, isMarked).keys()) {
+    if (typeof value !== 'string' && typeof value !== 'number') continue;
+    if (String(value).length >= MIN_SECRET_CHARS) values.add(String(value));
+  }
+}
+
+function scalarsOf(bytes: Uint8Array | undefined, name: string): Span[] {
+  const syntax = syntaxOf(name);
+  if (bytes === undefined || syntax === null) return [];
+  const parsed = parseDocument(bytes, syntax, defaultRevisionLimits);
+  return parsed.ok ? parsed.document.spans().filter((span) => span.kind !== 'collection') : [];
+}
+
+type Rendered = { content: PreviewFile['content']; text: string | null };
+
+function render(bytes: Uint8Array | undefined, pair: Pair, secrets: readonly string[]): Rendered {
+  if (bytes === undefined) return { content: 'too_large', text: null };
+  if (decodeText(bytes) === null) return { content: 'binary', text: null };
+  const marked = scalarsOf(bytes, pair.path).flatMap(({ path, value }) => {
+    const pointer = toPointer(path);
+    const isSecret = isBelow(anyItem(pointer), pair.pointers) || secrets.some((secret) => String(value).includes(secret));
+    return isSecret ? [pointer] : [];
+  });
+  if (pair.pointers.has('')) marked.push('');
+  return { content: 'text', text: hide(redactConfig(bytes, pair.path, marked), secrets) };
+}
+
+function hide(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((shown, secret) => shown.replaceAll(secret, REDACTED), text);
+}
+
+/** A version whose schema lost a mark would tell in its errors what the one that runs keeps secret. */
+function withoutSecrets(error: ConfigError, secrets: readonly string[], marked: ReadonlySet<string>): ConfigError {
+  const told = JSON.stringify(error);
+  const isMarked = error.pointer !== '' && isBelow(anyItem(error.pointer), marked);
+  if (!isMarked && !secrets.some((secret) => told.includes(JSON.stringify(secret).slice(1, -1)))) return error;
+  return withoutValue(error);
+}
+
+/** Lines that differ; past this many the comparison would take longer than it is worth. */
+const MAX_EDITS = 2_000;
+
+type Version = Rendered & { file: BundleFile };
+
+function describeChange(path: string, before: Version | undefined, after: Version | undefined): PreviewChange {
+  const change = before === undefined ? 'added' : after === undefined ? 'removed' : 'changed';
+  const modes = before && after && before.file.mode !== after.file.mode ? `mode ${before.file.mode} becomes ${after.file.mode}` : null;
+  const notes = (note: string | null) => [modes, note].filter((part) => part !== null).join('; ') || null;
+  const hidden = [before, after].find((version) => version && version.text === null);
+  if (hidden) return { path, change, patch: null, note: notes(hidden.content === 'binary' ? 'binary' : 'too large to show') };
+  if (before && after && before.text === after.text)
+    return {
+      path,
+      change,
+      patch: null,
+      note: notes(before.file.sha256 === after.file.sha256 ? null : 'only values that are not shown differ'),
+    };
+  const [from, to] = [before === undefined ? '/dev/null' : `a/${path}`, after === undefined ? '/dev/null' : `b/${path}`];
+  const options = { context: 3, maxEditLength: MAX_EDITS, headerOptions: FILE_HEADERS_ONLY };
+  const patch = createTwoFilesPatch(from, to, before?.text ?? '', after?.text ?? '', undefined, undefined, options);
+  return { path, change, patch: patch ?? null, note: notes(patch === undefined ? 'too different to show line by line' : null) };
+}

@@ -1,0 +1,231 @@
+import { setImmediate } from 'node:timers/promises';
+import { bundleManifest, bundleSecrets, readBlobs } from '../bundle/store.ts';
+import type { Config } from '../config.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
+import type { Sql } from '../db/connect.ts';
+import type { Device } from '../device/device.ts';
+import { conflict, notFound, Problem } from '../errors.ts';
+import type { Store } from '../event/transact.ts';
+import type { GitHosts } from '../git/hosts.ts';
+import type { AddressGuard } from '../git/http/address-guard.ts';
+import { listRefs, refPrefixes, resolveRef } from '../git/protocol/refs.ts';
+import { checkRefName, isOid, parseRemote } from '../git/remote.ts';
+import { type PrepareDeps, prepareCommit } from '../prepare/prepare-commit.ts';
+import type { ConfigError, FolderProvenance, PreparedRevision } from '../revision/revision.ts';
+import { preparedPath, revisionOf } from '../revision/store.ts';
+import { openCredentials } from '../source/credentials.ts';
+import type { Source } from '../source/source.ts';
+import { sourceOf } from '../source/store.ts';
+import { type BundleSide, type Comparison, compareBundles, selectFiles } from './compare-bundles.ts';
+
+export type Preview = Comparison & {
+  deviceId: string;
+  sourceId: string;
+  ref: string;
+  commit: string;
+  /** Folder in the repository. */
+  path: string;
+  /** `missing`: the commit has no such folder; the device would keep what it runs. */
+  verdict: 'valid' | 'invalid' | 'missing';
+  bundle: string | null;
+  /** What the device runs: what it reports, else what it last confirmed. */
+  running: string | null;
+  /** Hooks, health check or confirm timeout differ. */
+  applyChanged: boolean;
+  /** Not all files are shown. */
+  truncated: boolean;
+  /** null when not asked for, and where nothing valid is coming. */
+  provenance: FolderProvenance | null;
+};
+
+export type PreviewOptions = {
+  /** Branch, tag or commit; without it the source's prepared head. */
+  ref?: string | undefined;
+  /** Tell where everything came from. */
+  provenance?: boolean;
+};
+
+export type Previews = {
+  /**
+   * What the device would get, with what is known of it now. Stores nothing.
+   * @throws Problem `not_bound`, `source_not_synced`, `preview_busy`; `ref_missing`, `repository_empty` and `commit_missing` as 404, `invalid_ref` as
+   * 400, other faults of Git as 502
+   */
+  show(device: Device, options?: PreviewOptions): Promise<Preview>;
+};
+
+/** What a commit makes of the device's folder, wherever that was found out. */
+type Outlook = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
+  side: BundleSide | null;
+  errors: ConfigError[];
+  readContents(digests: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
+};
+
+export function createPreviews(services: PrepareDeps): Previews {
+  const alone = oneAtATime();
+  return {
+    show: async (device, { ref, provenance = false } = {}) => {
+      const { organizationId, sourceId, path } = device;
+      if (sourceId === null || path === null) throw conflict('not_bound', `Cannot preview device "${device.id}": it is bound to no source`);
+      const source = await sourceOf(services.store.sql, organizationId, sourceId);
+      if (source === undefined) throw notFound('source', sourceId);
+      const head = ref === undefined ? await atHead(services, source, path) : null;
+      if (head !== null && (!provenance || head.bundle === null)) return compose(services, device, { sourceId, path }, head);
+      // What is stored does not tell where it came from.
+      const look = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
+      const outlook = await atRef(services, alone, source, look);
+      return compose(services, device, { sourceId, path }, head === null ? outlook : { ...outlook, ref: head.ref });
+    },
+  };
+}
+
+async function compose(
+  { store: { sql } }: { store: Store },
+  device: Device,
+  binding: { sourceId: string; path: string },
+  outlook: Outlook,
+): Promise<Preview> {
+  const { ref, commit, verdict, bundle, side, errors, provenance } = outlook;
+  const running = device.reportedBundle ?? device.goodBundle;
+  const present = running === null ? null : await storedSide(sql, device.organizationId, running);
+  const selection = selectFiles(side, present);
+  const stored = await readBlobs(sql, device.organizationId, present === null ? [] : selection.contents);
+  const coming = side === null ? [] : await outlook.readContents(selection.contents.filter((digest) => !stored.has(digest)));
+  const sides = { next: side, running: present, errors };
+  const comparison = await compareBundles(sides, selection, new Map([...stored, ...coming]), () => setImmediate());
+  const applyChanged = side !== null && present !== null && JSON.stringify(side.manifest.apply) !== JSON.stringify(present.manifest.apply);
+  const { truncated } = selection;
+  return { deviceId: device.id, ...binding, ref, commit, verdict, bundle, running, applyChanged, truncated, provenance, ...comparison };
+}
+
+async function storedSide(sql: Sql, organizationId: string, digest: string): Promise<BundleSide | null> {
+  const manifest = await bundleManifest(sql, organizationId, digest);
+  return manifest === undefined ? null : { manifest, secretPointers: await bundleSecrets(sql, organizationId, digest) };
+}
+
+async function atHead({ store: { sql } }: { store: Store }, source: Source, path: string): Promise<Outlook> {
+  const { organizationId, ref } = source;
+  const readContents = (digests: readonly string[]) => readBlobs(sql, organizationId, digests);
+  if (source.headCommit !== null && source.headCommit !== source.preparedCommit && source.revisionId !== null) {
+    const revision = await revisionOf(sql, organizationId, source.revisionId);
+    if (revision !== undefined && revision.errors.length > 0)
+      return {
+        ref,
+        commit: revision.commit,
+        verdict: 'invalid',
+        bundle: null,
+        side: null,
+        errors: revision.errors,
+        provenance: null,
+        readContents,
+      };
+  }
+  const commit = source.preparedCommit;
+  if (commit === null)
+    throw conflict(
+      'source_not_synced',
+      `Cannot preview: source "${source.name}" has no prepared commit yet (${source.errorDetail ?? source.status})`,
+    );
+  const seen = await preparedPath(sql, organizationId, source.id, path);
+  const { verdict = 'missing', bundle = null, errors = [] } = seen ?? {};
+  const side = bundle === null ? null : await storedSide(sql, organizationId, bundle);
+  return { ref, commit, verdict, bundle, side, errors, provenance: null, readContents };
+}
+
+/** A commit of the remote that is looked at for one folder. */
+type Look = { path: string; ref: string; provenance: boolean };
+
+async function atRef(services: PrepareDeps, alone: OneAtATime, source: Source, look: Look): Promise<Outlook> {
+  try {
+    const head = await resolveAtRemote(services, source, look.ref);
+    if (head.oid === source.preparedCommit && !look.provenance) return { ...(await atHead(services, source, look.path)), ref: head.name };
+    const prepared = await alone(source.id, () => prepareAt(services, source, look, head));
+    return outlookOf(prepared, look.path, head);
+  } catch (error) {
+    throw error instanceof Problem ? asAnswer(error) : error;
+  }
+}
+
+const LIST_TIMEOUT_MS = 15_000;
+
+export async function resolveAtRemote(
+  { hosts, guard, box, config }: { hosts: GitHosts; guard: AddressGuard; box: SecretBox; config: Config },
+  source: Source,
+  given: string,
+): Promise<{ name: string; oid: string }> {
+  const ref = checkRefName(given);
+  if (isOid(ref)) return { name: ref, oid: ref };
+  const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
+  const call = { prefixes: refPrefixes(ref), credentials: openCredentials(box, source), guard, deadlineMs: LIST_TIMEOUT_MS };
+  return resolveRef(await hosts.run(remote, source, () => listRefs(remote, call)), ref);
+}
+
+async function prepareAt(
+  services: PrepareDeps,
+  source: Source,
+  { path, provenance }: Look,
+  head: { name: string; oid: string },
+): Promise<PreparedRevision> {
+  const task = { ref: head.name, commit: head.oid, previous: null, only: path, provenance };
+  // The source's own mirror has one writer, the controller.
+  const options = { mirror: `${source.id}.preview`, deadlineMs: services.config.GIT_TIMEOUT_SECONDS * 1000 };
+  return (await prepareCommit(services, source, task, options)).prepared;
+}
+
+function outlookOf(prepared: PreparedRevision, path: string, head: { name: string; oid: string }): Outlook {
+  const found = prepared.paths.find((candidate) => candidate.path === path);
+  const broken = prepared.errors.length > 0;
+  const bundle = found?.bundle ?? null;
+  return {
+    ref: head.name,
+    commit: head.oid,
+    verdict: broken ? 'invalid' : (found?.verdict ?? 'missing'),
+    bundle: bundle?.digest ?? null,
+    side: bundle === null ? null : { manifest: bundle.manifest, secretPointers: found?.secretPointers ?? {} },
+    errors: broken ? prepared.errors : (found?.errors ?? []),
+    provenance: found?.provenance ?? null,
+    readContents: async (digests) => new Map(digests.flatMap((digest) => pairOf(digest, prepared.blobs.get(digest)))),
+  };
+}
+
+function pairOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8Array][] {
+  return bytes === undefined ? [] : [[digest, bytes]];
+}
+
+const NOT_THERE = new Set(['ref_missing', 'repository_empty', 'commit_missing']);
+const OUR_OWN = new Set(['invalid_ref', 'preview_busy', 'source_not_synced']);
+
+/** What is wrong at the remote is no fault of the request. */
+export function asAnswer(problem: Problem): Problem {
+  if (OUR_OWN.has(problem.code)) return problem;
+  const { code, message, retry, cause } = problem;
+  return new Problem(code, message, { status: NOT_THERE.has(code) ? 404 : 502, retry, cause });
+}
+
+export type OneAtATime = <T>(key: string, work: () => Promise<T>) => Promise<T>;
+
+/** Previews of one source that wait for the one that runs. */
+const MAX_WAITING = 8;
+
+/** A mirror has one writer; more than a few that wait are sent away. */
+export function oneAtATime(): OneAtATime {
+  const lanes = new Map<string, { tail: Promise<unknown>; size: number }>();
+  return async (key, work) => {
+    const lane = lanes.get(key) ?? { tail: Promise.resolve(), size: 0 };
+    if (lane.size > MAX_WAITING)
+      throw new Problem('preview_busy', `Cannot preview now: ${MAX_WAITING} previews of the source wait already`, {
+        status: 429,
+        retryAfterSeconds: 5,
+      });
+    lane.size += 1;
+    lanes.set(key, lane);
+    const mine = lane.tail.then(work);
+    lane.tail = mine.catch(() => {});
+    try {
+      return await mine;
+    } finally {
+      lane.size -= 1;
+      if (lane.size === 0) lanes.delete(key);
+    }
+  };
+}

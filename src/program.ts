@@ -1,0 +1,112 @@
+import { Command } from 'commander';
+import { registerClientCommands } from './cli/commands/register.ts';
+import { registerKeysCommands } from './cli/keys.ts';
+import { readConfig } from './config.ts';
+import { registerDemoCommand } from './demo/command.ts';
+import { messageOf } from './errors.ts';
+import { armFault } from './faults.ts';
+import { createLog } from './log.ts';
+import { registerSimulateCommand } from './simulate/command.ts';
+
+/** Does what the arguments of the process say. Each command imports what it needs when it runs, so that `validate` starts no database and `agent` stays small. */
+export function runCommandLine(): void {
+  process.once('SIGINT', () => interrupted.abort());
+  program.parseAsync().catch((error: unknown) => {
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exitCode = 1;
+  });
+}
+
+const program = new Command('bellwether').description(
+  'GitOps for device fleets: commit device configuration to Git, and the fleet follows.',
+);
+
+program
+  .command('serve', { isDefault: true })
+  .description('API and controller, on the embedded PostgreSQL or DATABASE_URL; set up by environment variables (see docs/settings.md)')
+  .action(serve);
+
+program
+  .command('validate [dir]')
+  .description(
+    'validate what Git would commit of a checkout, as the controller would: for pre-commit hooks and CI; exit code 1 and file:line:pointer lines on errors',
+  )
+  .option('--layout <layout>', 'repo or fleet; default: fleet when there is a fleet.yaml')
+  .option(
+    '--devices <file>',
+    'JSON or YAML list of {id, labels, site, …} of the devices: for layers by label or site, for templates, and to check the waves of `rollout:`',
+  )
+  .option('--json', 'JSON for programs')
+  .action(validate);
+
+program
+  .command('agent')
+  .description('the device agent; the same as `node agent/main.ts`')
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .helpOption(false)
+  .action(agent);
+
+registerDemoCommand(program);
+registerSimulateCommand(program, process.env);
+registerKeysCommands(program, { env: process.env, out: (text) => process.stdout.write(text) });
+
+const interrupted = new AbortController();
+registerClientCommands(program, {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  env: process.env,
+  signal: interrupted.signal,
+  ...(process.stdout.isTTY ? { columns: process.stdout.columns } : {}),
+});
+
+async function validate(dir: string | undefined, options: { layout?: string; devices?: string; json?: boolean }): Promise<void> {
+  const { formatErrors, formatWarnings, validateCheckout } = await import('./cli/validate/validate.ts');
+  const { layout, devices } = options;
+  if (layout !== undefined && layout !== 'repo' && layout !== 'fleet')
+    throw new Error(`Cannot validate with layout "${layout}", must be "repo" or "fleet"`);
+  const { errors, warnings, paths } = await validateCheckout(dir ?? '.', { layout, devices, env: process.env });
+  if (options.json) process.stdout.write(`${JSON.stringify({ valid: errors.length === 0, devices: paths, errors, warnings })}\n`);
+  else if (errors.length > 0) process.stdout.write(`${formatErrors(errors)}\n`);
+  else process.stdout.write(`valid: ${paths} ${paths === 1 ? 'device' : 'devices'}\n`);
+  if (!options.json) process.stderr.write(formatWarnings(warnings));
+  if (errors.length > 0) process.exitCode = 1;
+}
+
+async function agent(): Promise<void> {
+  const { runFromCommandLine } = await import('../agent/run.ts');
+  await runFromCommandLine(process.argv.slice(3));
+}
+
+async function serve(): Promise<void> {
+  const config = readConfig(process.env);
+  if (config.BELLWETHER_FAULT !== undefined) armFault(config.BELLWETHER_FAULT);
+  const log = createLog(config.LOG_LEVEL);
+  const [{ openApp }, { startController }] = await Promise.all([import('./app.ts'), import('../controller/main.ts')]);
+  // Asked for before the start: a signal that comes while it opens must not leave a database behind.
+  const stopped = stopSignal();
+  const app = await openApp(config, log, startController).catch((error: unknown) => {
+    process.stderr.write(`${messageOf(error)}\n`);
+    // Not by itself: what was begun when it failed, such as a worker that waits, must not keep half a service running.
+    process.exit(1);
+  });
+  const why = await Promise.race([stopped.then((signal) => ({ signal })), app.failed.then((failure) => ({ failure }))]);
+  if ('failure' in why) log.fatal(why, 'cannot go on: ending, to be started again');
+  else log.info(why, 'stopping');
+  // What waits for a database that is away may wait for ever.
+  const limitMs = 'failure' in why || !app.services.database.isUp() ? 3_000 : 10_000;
+  const limit = setTimeout(() => {
+    log.error(`stopping took longer than ${limitMs / 1000} s: ending at once`);
+    process.exit(1);
+  }, limitMs);
+  await app.close();
+  clearTimeout(limit);
+  log.info('stopped');
+  if ('failure' in why) process.exit(1);
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
+  });
+}

@@ -1,0 +1,305 @@
+import { type CommandMove, moveCommands } from '../command/store.ts';
+import type { Db } from '../db/connect.ts';
+import {
+  type Deployment,
+  deferDeployments,
+  deploymentsById,
+  type Move,
+  moveDeployments,
+  noteLateFailures,
+  returnToGood,
+} from '../deployment/store.ts';
+import { type Device, seedStatus } from '../device/device.ts';
+import { noteInstances, type Sender } from '../device/instances-store.ts';
+import { insertLogLines } from '../device/logs.ts';
+import { lockDevices } from '../device/store.ts';
+import { type Store, transact, type Unit } from '../event/transact.ts';
+import { UUID } from '../ids.ts';
+import { deploy } from '../rollout/converge.ts';
+import { activeRolloutsOf, rolloutsWithRoomFor, timedOutButWanted } from '../rollout/store/targets.ts';
+import { insertTelemetry } from '../telemetry/store.ts';
+import type { Report } from '../wire/agent.ts';
+import { decideReports, type ReportOutcome } from './reports.ts';
+
+export type ReportBatch = { deviceId: string; reports: Report[]; sender?: Sender | undefined };
+
+/** An attempt that came to its end, for logs and metrics. `durationMs`: since it was opened. */
+export type Ended = { deviceId: string; deploymentId: string; state: 'succeeded' | 'failed'; code: string | null; durationMs: number };
+
+export type Ingested = {
+  /** Ids of the accepted `confirming` attempts, per device of the batch. */
+  confirmed: Map<string, string[]>;
+  ended: Ended[];
+};
+
+/**
+ * Takes the reports of many devices of one organization in one transaction, a handful of statements in all. Idempotent: what is reported
+ * twice has the effect of once.
+ */
+export async function ingestReports(store: Store, organizationId: string, batches: readonly ReportBatch[]): Promise<Ingested> {
+  return transact(store, async (unit) => {
+    const reportsByDevice = mergeBatches(batches);
+    const devices = await lockDevices(unit.tx, organizationId, [...reportsByDevice.keys()]);
+    await noteInstances(
+      unit,
+      devices,
+      new Map(batches.flatMap(({ deviceId, sender }) => (sender === undefined ? [] : [[deviceId, sender] as const]))),
+    );
+    const deployments = await deploymentsById(unit.tx, organizationId, deploymentIdsIn(batches));
+    const stillWanted = await timedOutButWanted(
+      unit.tx,
+      organizationId,
+      [...deployments.values()].filter(({ state }) => state === 'timed_out').map(({ id }) => id),
+    );
+    const outcomes = devices.map((device) =>
+      decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random(), stillWanted),
+    );
+    const ended = await applyMoves(unit, organizationId, outcomes, deployments);
+    const endedIds = new Set(ended.map(({ deploymentId }) => deploymentId));
+    for (const { id, deviceId, until, reason } of await deferDeployments(
+      unit.tx,
+      organizationId,
+      outcomes.flatMap((outcome) => outcome.deferrals),
+    )) {
+      const data = { deploymentId: id, until: until.toISOString(), reason };
+      unit.emit({ organizationId, type: 'deployment.deferred', subject: `device:${deviceId}`, data });
+    }
+    await returnToGood(
+      unit.tx,
+      organizationId,
+      outcomes.flatMap((outcome) => outcome.failed ?? []),
+    );
+    const lateFailures = outcomes.flatMap((outcome) => outcome.lateFailures);
+    for (const id of await noteLateFailures(unit.tx, organizationId, lateFailures)) unit.enqueue('rollout', id);
+    await updateDevices(unit.tx, organizationId, outcomes);
+    const late = outcomes.filter(({ good }) => good?.isLate).map(({ deviceId }) => deviceId);
+    if (late.length > 0) unit.wakeDevices(organizationId, late);
+    await wakeRolloutsFor(unit, organizationId, devices);
+    // A retry that an operator asked for is no attempt of a rollout, but one may wait for its success.
+    const retried = [...deployments.values()].filter(
+      ({ id, kind, rolloutId }) => kind === 'retry' && rolloutId === null && endedIds.has(id),
+    );
+    const waiting = retried.map(({ deviceId }) => deviceId);
+    for (const id of await activeRolloutsOf(unit.tx, organizationId, waiting)) unit.enqueue('rollout', id);
+    await insertLogLines(
+      unit.tx,
+      organizationId,
+      [...reportsByDevice].flatMap(([deviceId, reports]) => logLines(deviceId, reports)),
+    );
+    await insertTelemetry(
+      unit.tx,
+      organizationId,
+      [...reportsByDevice].flatMap(([deviceId, reports]) => samples(deviceId, reports)),
+    );
+    await applyCommands(unit, organizationId, reportsByDevice);
+    await healDiverged(unit, organizationId, devices, outcomes);
+    emitStatus(unit, devices, outcomes);
+    return { confirmed: new Map(outcomes.map((outcome) => [outcome.deviceId, outcome.confirmed])), ended };
+  });
+}
+
+function mergeBatches(batches: readonly ReportBatch[]): Map<string, Report[]> {
+  const merged = new Map<string, Report[]>();
+  for (const { deviceId, reports } of batches) merged.set(deviceId, [...(merged.get(deviceId) ?? []), ...reports]);
+  const now = Date.now();
+  return new Map([...merged].map(([deviceId, reports]) => [deviceId, withinTime(reports, now)]));
+}
+
+/** What clocks may be ahead without doubt about them. */
+const CLOCK_AHEAD_MS = 60_000;
+
+/**
+ * Reports of a device whose clock is years ahead, moved back so that the newest is from now and their distances stay: dates in the future would
+ * stand before all later ones, and are never pruned. Times before 1970 are those of devices without a clock; PostgreSQL has no year 0.
+ */
+function withinTime(reports: readonly Report[], now: number): Report[] {
+  const newest = Math.max(...reports.map(({ at }) => Date.parse(at)));
+  const ahead = newest > now + CLOCK_AHEAD_MS ? newest - now : 0;
+  return reports.map((report) => {
+    const at = Date.parse(report.at);
+    const moved = Math.max(0, at > now ? at - ahead : at);
+    return moved === at ? report : { ...report, at: new Date(moved).toISOString() };
+  });
+}
+
+function deploymentIdsIn(batches: readonly ReportBatch[]): string[] {
+  const ids = batches.flatMap(({ reports }) =>
+    reports.flatMap((report) => (report.kind === 'deployment' || report.kind === 'deferred' ? [report.deploymentId] : [])),
+  );
+  return [...new Set(ids)].filter((id) => UUID.test(id));
+}
+
+/** Steps of one attempt that came in one batch are one move, but a failure, what led to it and the way back are several. */
+const MOVE_ORDER = ['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back'];
+
+async function applyMoves(
+  unit: Unit,
+  organizationId: string,
+  outcomes: readonly ReportOutcome[],
+  deployments: ReadonlyMap<string, Deployment>,
+): Promise<Ended[]> {
+  const ended: Ended[] = [];
+  const moves = outcomes.flatMap((outcome) => collapse(outcome.moves)).sort((a, b) => MOVE_ORDER.indexOf(a.to) - MOVE_ORDER.indexOf(b.to));
+  const moved = await moveDeployments(unit.tx, organizationId, moves);
+  for (const move of moves) {
+    const deployment = deployments.get(move.id);
+    if (deployment === undefined || !moved.has(move.id)) continue;
+    unit.emit({
+      organizationId,
+      type: 'deployment.state',
+      subject: `device:${deployment.deviceId}`,
+      data: {
+        deploymentId: deployment.id,
+        rolloutId: deployment.rolloutId,
+        state: move.to,
+        bundle: deployment.bundle,
+        code: move.errorCode,
+        detail: move.errorDetail,
+      },
+    });
+    if (deployment.rolloutId !== null && (move.to === 'succeeded' || move.to === 'failed' || move.to === 'rolled_back'))
+      unit.enqueue('rollout', deployment.rolloutId);
+    if (move.to === 'succeeded') unit.enqueue('workspace', organizationId);
+    if (move.to === 'succeeded' || move.to === 'failed')
+      ended.push({
+        deviceId: deployment.deviceId,
+        deploymentId: deployment.id,
+        state: move.to,
+        code: move.errorCode,
+        durationMs: Date.now() - deployment.createdAt.getTime(),
+      });
+  }
+  return ended;
+}
+
+function collapse(moves: readonly Move[]): Move[] {
+  return moves.filter((move, index) => {
+    const next = moves[index + 1];
+    return next === undefined || next.id !== move.id || move.to === 'failed' || next.to === 'failed';
+  });
+}
+
+async function updateDevices(tx: Db, organizationId: string, outcomes: readonly ReportOutcome[]): Promise<void> {
+  const rows = outcomes.map((outcome) => ({
+    id: outcome.deviceId,
+    reported_known: outcome.reportedBundle !== undefined,
+    reported: outcome.reportedBundle ?? null,
+    reported_at: outcome.reportedAt ?? null,
+    sequence: outcome.reportedSequence ?? null,
+    agent_version: outcome.agentVersion ?? null,
+    good_bundle: outcome.good?.bundle ?? null,
+    good_revision: outcome.good?.revisionId ?? null,
+    late: outcome.good?.isLate ?? false,
+    sync_status: outcome.syncStatus ?? null,
+    drift_known: outcome.driftedPaths !== undefined,
+    drifted: outcome.driftedPaths ?? null,
+  }));
+  await tx`
+    update devices d set last_seen_at = now(), connectivity = 'online',
+      online_since = case when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
+      reported_bundle = case when o.reported_known then o.reported else d.reported_bundle end,
+      reported_at = coalesce(o.reported_at, d.reported_at), reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
+      agent_version = coalesce(o.agent_version, d.agent_version),
+      good_bundle = coalesce(o.good_bundle, d.good_bundle), good_revision_id = case when o.good_bundle is null then d.good_revision_id else o.good_revision end,
+      deployment_id = case when o.good_bundle is null then d.deployment_id end,
+      desired_bundle = case when o.late then o.good_bundle else d.desired_bundle end,
+      desired_revision_id = case when o.late then o.good_revision else d.desired_revision_id end,
+      sequence = d.sequence + case when o.late then 1 else 0 end,
+      condemned_bundle = case when o.late and d.condemned_bundle = o.good_bundle then null else d.condemned_bundle end,
+      sync_status = case when o.sync_status = 'in_sync' and d.held_at is not null then 'held' else coalesce(o.sync_status, d.sync_status) end,
+      sync_since = case when coalesce(o.sync_status, d.sync_status) <> d.sync_status then now() else d.sync_since end,
+      error_code = case when o.sync_status = 'in_sync' then null else d.error_code end,
+      error_detail = case when o.sync_status = 'in_sync' then null else d.error_detail end,
+      drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
+    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
+      good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)
+    where d.organization_id = ${organizationId} and d.id = o.id`;
+}
+
+/** Devices that come back are taken by the rollout that passed them over. */
+async function wakeRolloutsFor(unit: Unit, organizationId: string, devices: readonly Device[]): Promise<void> {
+  const returned = devices.filter((device) => device.connectivity !== 'online' && device.following);
+  if (returned.length === 0) return;
+  const ids = returned.map((device) => device.id);
+  for (const id of await rolloutsWithRoomFor(unit.tx, organizationId, ids)) unit.enqueue('rollout', id);
+}
+
+function logLines(deviceId: string, reports: readonly Report[]) {
+  return reports.flatMap((report) =>
+    report.kind === 'log'
+      ? [
+          {
+            deviceId,
+            reportId: report.id,
+            deploymentId: UUID.test(report.deploymentId ?? '') ? (report.deploymentId ?? null) : null,
+            at: report.at,
+            level: report.level,
+            message: report.message,
+          },
+        ]
+      : [],
+  );
+}
+
+function samples(deviceId: string, reports: readonly Report[]) {
+  return reports.flatMap((report) => (report.kind === 'telemetry' ? [{ deviceId, at: report.at, metrics: report.metrics }] : []));
+}
+
+async function applyCommands(unit: Unit, organizationId: string, reportsByDevice: ReadonlyMap<string, Report[]>): Promise<void> {
+  const moves: CommandMove[] = [...reportsByDevice].flatMap(([deviceId, reports]) =>
+    reports.flatMap((report) =>
+      report.kind === 'command' ? [{ deviceId, commandId: report.commandId, to: report.state, result: report.result }] : [],
+    ),
+  );
+  for (const command of await moveCommands(unit.tx, organizationId, moves)) {
+    unit.emit({
+      organizationId,
+      type: 'command.state',
+      subject: `device:${command.deviceId}`,
+      data: { commandId: command.id, type: command.type, state: command.state, result: command.result },
+    });
+    if (command.state !== 'sent') unit.wakeDevices(organizationId, [command.deviceId]);
+  }
+}
+
+/** A device that runs something else than it was told gets the desired bundle again, where its source's policy is to heal. */
+async function healDiverged(
+  unit: Unit,
+  organizationId: string,
+  devices: readonly Device[],
+  outcomes: readonly ReportOutcome[],
+): Promise<void> {
+  const diverged = new Set(outcomes.filter((outcome) => outcome.diverged).map((outcome) => outcome.deviceId));
+  if (diverged.size === 0) return;
+  const healing = await unit.tx<{ deviceId: string; bundle: string; revisionId: string | null }[]>`
+    select d.id as "deviceId", d.desired_bundle as bundle, d.desired_revision_id as "revisionId"
+    from devices d left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
+    where d.organization_id = ${organizationId} and d.id = any(${[...diverged]}::text[]) and coalesce(s.drift_policy, 'heal') = 'heal'`;
+  await deploy(unit, organizationId, healing, { kind: 'heal' });
+  for (const device of devices.filter((candidate) => diverged.has(candidate.id))) {
+    unit.emit({
+      organizationId,
+      type: 'device.drifted',
+      subject: `device:${device.id}`,
+      data: { desired: device.desiredBundle, reported: device.reportedBundle },
+    });
+  }
+}
+
+/** One event per device whose shown status changed; `device_update` is made of it. */
+function emitStatus(unit: Unit, devices: readonly Device[], outcomes: readonly ReportOutcome[]): void {
+  const byId = new Map(devices.map((device) => [device.id, device]));
+  for (const outcome of outcomes) {
+    const device = byId.get(outcome.deviceId);
+    if (device === undefined) continue;
+    const syncStatus = outcome.failed !== null && outcome.syncStatus === undefined ? 'failed' : (outcome.syncStatus ?? device.syncStatus);
+    if (syncStatus === device.syncStatus && device.connectivity === 'online') continue;
+    const next = { syncStatus, connectivity: 'online' as const };
+    unit.emit({
+      organizationId: device.organizationId,
+      type: 'device.status',
+      subject: `device:${device.id}`,
+      data: { status: seedStatus(next), syncStatus, connectivity: 'online', previous: device.syncStatus },
+    });
+  }
+}

@@ -1,0 +1,189 @@
+import {
+  afterFailure,
+  type DeploymentState,
+  isOpen,
+  STEP_TIMEOUT_SECONDS,
+  syncStatusDuring,
+  TRANSITIONS,
+} from '../deployment/deployment.ts';
+import { type Deferral, type Deployment, type FailedAttempt, isWayBack, type Move } from '../deployment/store.ts';
+import type { Device, SyncStatus } from '../device/device.ts';
+import type { Report } from '../wire/agent.ts';
+
+/** What a batch of reports of one device changes: data, executed in sets by `ingest`. */
+export type ReportOutcome = {
+  deviceId: string;
+  moves: Move[];
+  /** Attempts that the device puts off because it is busy. */
+  deferrals: Deferral[];
+  /** Attempts that failed on the device although something else has taken their place. */
+  lateFailures: { id: string; code: string; detail: string }[];
+  /** Attempts that failed in this batch, for good or for now. */
+  failed: FailedAttempt | null;
+  /** Bundle and revision that the device has made permanent; `isLate` when it had been given up on, and is to stay on it all the same. */
+  good: { bundle: string; revisionId: string | null; isLate: boolean } | null;
+  /** undefined: not said. */
+  reportedBundle: string | null | undefined;
+  /** The device's time of that word. */
+  reportedAt: string | undefined;
+  reportedSequence: number | undefined;
+  agentVersion: string | undefined;
+  syncStatus: SyncStatus | undefined;
+  driftedPaths: string[] | null | undefined;
+  /** The device runs something else than it was told, and nothing is under way: a heal is due. */
+  diverged: boolean;
+  /** Attempts whose `confirming` the server accepts: the agent makes them permanent. */
+  confirmed: string[];
+};
+
+type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
+
+/**
+ * Decides what the reports of one device, oldest first, change. Pure; reports that come twice or too late change nothing.
+ * @param stillWanted attempts that timed out and may still succeed: on all others the device was told to go back meanwhile
+ */
+export function decideReports(
+  device: Device,
+  deployments: ReadonlyMap<string, Deployment>,
+  reports: readonly Report[],
+  random: number,
+  stillWanted: ReadonlySet<string>,
+): ReportOutcome {
+  const outcome: ReportOutcome = {
+    deviceId: device.id,
+    moves: [],
+    deferrals: [],
+    lateFailures: [],
+    failed: null,
+    good: null,
+    reportedBundle: undefined,
+    reportedAt: undefined,
+    reportedSequence: undefined,
+    agentVersion: undefined,
+    syncStatus: undefined,
+    driftedPaths: undefined,
+    diverged: false,
+    confirmed: [],
+  };
+  const states = new Map<string, DeploymentState>();
+  for (const report of reports) {
+    if (report.kind === 'deployment') {
+      const deployment = deployments.get(report.deploymentId);
+      takeStep(device, deployment, report, states, outcome, { random, mayBeLate: stillWanted.has(report.deploymentId) });
+    } else if (report.kind === 'deferred') takeDeferral(device, deployments.get(report.deploymentId), report, outcome);
+    else if (report.kind === 'heartbeat') takeHeartbeat(device, report, outcome);
+    else if (report.kind === 'drift') takeDrift(device, report, outcome);
+  }
+  outcome.diverged = hasDiverged(device, outcome);
+  return outcome;
+}
+
+function takeStep(
+  device: Device,
+  deployment: Deployment | undefined,
+  report: DeploymentReport,
+  states: Map<string, DeploymentState>,
+  outcome: ReportOutcome,
+  { random, mayBeLate }: { random: number; mayBeLate: boolean },
+): void {
+  outcome.reportedBundle = report.runningDigest;
+  outcome.reportedAt = report.at;
+  if (deployment === undefined || deployment.deviceId !== device.id) return;
+  const from = states.get(deployment.id) ?? deployment.state;
+  if (report.state === 'confirming' && (from === 'confirming' || from === 'succeeded')) confirm(deployment, outcome);
+  if (report.state === 'failed' && (from === 'superseded' || from === 'cancelled'))
+    outcome.lateFailures.push({ id: deployment.id, code: report.code ?? 'failed', detail: report.detail ?? '' });
+  if (!TRANSITIONS[from].includes(report.state)) return;
+  const isLate = from === 'timed_out' && report.state === 'succeeded';
+  if (isLate && !mayBeLate) return;
+  states.set(deployment.id, report.state);
+  if (report.state === 'confirming') confirm(deployment, outcome);
+  const current = device.deploymentId === deployment.id || (device.deploymentId === null && !isOpen(deployment.state));
+  const failure = report.state === 'failed' ? failureOf(report, deployment, random) : null;
+  outcome.moves.push({
+    id: deployment.id,
+    to: report.state,
+    deadlineSeconds: deadlineOf(report.state),
+    errorCode: failure?.code ?? null,
+    errorDetail: failure?.detail ?? null,
+    retryInSeconds: failure?.retryInSeconds ?? null,
+  });
+  if (!current) return;
+  outcome.syncStatus = syncStatusDuring(report.state);
+  // On the way back of a rollout it does not run what Git says.
+  if (report.state === 'succeeded' && isWayBack(deployment)) outcome.syncStatus = 'rolled_back';
+  if (report.state === 'succeeded') {
+    outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId, isLate };
+    outcome.driftedPaths = null;
+  }
+  if (failure !== null)
+    outcome.failed = {
+      deviceId: device.id,
+      bundle: deployment.bundle,
+      code: failure.code,
+      detail: failure.detail,
+      isWayBack: isWayBack(deployment),
+    };
+}
+
+function takeDeferral(
+  device: Device,
+  deployment: Deployment | undefined,
+  report: Extract<Report, { kind: 'deferred' }>,
+  outcome: ReportOutcome,
+): void {
+  if (deployment?.deviceId !== device.id || deployment.state !== 'queued') return;
+  outcome.deferrals.push({ id: deployment.id, deviceId: device.id, until: report.until, reason: report.reason ?? 'busy' });
+}
+
+function confirm(deployment: Deployment, outcome: ReportOutcome): void {
+  if (!outcome.confirmed.includes(deployment.id)) outcome.confirmed.push(deployment.id);
+}
+
+function failureOf(
+  report: DeploymentReport,
+  deployment: Deployment,
+  random: number,
+): { code: string; detail: string; retryInSeconds: number | null } {
+  const code = report.code ?? 'failed';
+  const next = afterFailure(code, deployment.attempt, random, deployment.maxAttempts);
+  return { code, detail: report.detail ?? '', retryInSeconds: next.do === 'retry' ? next.inSeconds : null };
+}
+
+function deadlineOf(state: DeploymentReport['state']): number | null {
+  return state === 'delivering' || state === 'applying' || state === 'confirming' ? STEP_TIMEOUT_SECONDS[state] : null;
+}
+
+function takeHeartbeat(device: Device, report: Extract<Report, { kind: 'heartbeat' }>, outcome: ReportOutcome): void {
+  outcome.agentVersion = report.agentVersion;
+  if (isOutdated(report.at, outcome.reportedAt ?? device.reportedAt?.toISOString())) return;
+  outcome.reportedBundle = report.runningDigest;
+  outcome.reportedAt = report.at;
+  outcome.reportedSequence = Math.max(report.sequence, outcome.reportedSequence ?? 0);
+}
+
+/** A heartbeat waits in memory while a deployment's reports overtake it. One that is hours behind is no old one: the device's clock was set back. */
+const CLOCK_STEP_MS = 3_600_000;
+
+function isOutdated(at: string, latest: string | undefined): boolean {
+  if (latest === undefined) return false;
+  const behindMs = Date.parse(latest) - Date.parse(at);
+  return behindMs > 0 && behindMs < CLOCK_STEP_MS;
+}
+
+function takeDrift(device: Device, report: Extract<Report, { kind: 'drift' }>, outcome: ReportOutcome): void {
+  outcome.reportedBundle = report.runningDigest;
+  outcome.reportedAt = report.at;
+  const stillDrifted = report.changed.length > 0 && !report.healed;
+  outcome.driftedPaths = stillDrifted ? report.changed : null;
+  if (stillDrifted) outcome.syncStatus = 'drifted';
+  else if ((outcome.syncStatus ?? device.syncStatus) === 'drifted') outcome.syncStatus = device.hold === null ? 'in_sync' : 'held';
+}
+
+/** Only a device that has seen the present desired state can diverge from it; one that is being moved, or failed, has not. */
+function hasDiverged(device: Device, outcome: ReportOutcome): boolean {
+  if (outcome.reportedBundle === undefined || outcome.failed !== null || outcome.moves.length > 0) return false;
+  if (outcome.reportedSequence === undefined || outcome.reportedSequence < device.sequence) return false;
+  if (device.deploymentId !== null || device.desiredBundle === null || !device.following) return false;
+  return outcome.reportedBundle !== device.desiredBundle;
+}

@@ -1,0 +1,85 @@
+import { type Attempt, type AttemptLimits, type Closed, openDeployments, standDown, type Target } from '../deployment/store.ts';
+import type { Device } from '../device/device.ts';
+import type { Unit } from '../event/transact.ts';
+import { isUnrestricted, waveCount } from '../policy/policy.ts';
+import { isActive, type Rollout } from './rollout.ts';
+import { newestRollout } from './store/store.ts';
+import { convergingTargets, stableTargets } from './store/targets.ts';
+
+/** Opens an attempt for each target and tells everybody concerned: the devices, the adapters that push, the listeners. The caller holds the devices' locks. */
+export async function deploy(
+  unit: Unit,
+  organizationId: string,
+  targets: readonly Target[],
+  attempt: Attempt,
+): Promise<Map<string, string>> {
+  const { opened, superseded } = await openDeployments(unit.tx, organizationId, targets, attempt);
+  if (opened.size === 0) return opened;
+  wakeRollouts(unit, superseded);
+  unit.wakeDevices(organizationId, [...opened.keys()]);
+  unit.enqueue('deployment', organizationId);
+  for (const [deviceId, deploymentId] of opened) {
+    unit.emit({
+      organizationId,
+      type: 'deployment.queued',
+      subject: `device:${deviceId}`,
+      data: { deploymentId, rolloutId: attempt.rolloutId ?? null, kind: attempt.kind, attempt: attempt.attempt ?? 1 },
+    });
+  }
+  return opened;
+}
+
+/** Calls off what is under way on these devices and wakes them. The caller holds their locks. */
+export async function callOffDevices(
+  unit: Unit,
+  organizationId: string,
+  deviceIds: readonly string[],
+  as: 'superseded' | 'cancelled' = 'cancelled',
+): Promise<void> {
+  wakeRollouts(unit, await standDown(unit.tx, organizationId, deviceIds, as));
+  unit.wakeDevices(organizationId, deviceIds);
+}
+
+/** A rollout counts what became of its attempts. */
+function wakeRollouts(unit: Unit, closed: readonly Closed[]): void {
+  for (const { rolloutId } of closed) if (rolloutId !== null) unit.enqueue('rollout', rolloutId);
+}
+
+export function limitsOf({ policy }: Pick<Rollout, 'policy'>): AttemptLimits {
+  const { timeoutSeconds = null, retries, busySeconds = null } = policy.device ?? {};
+  return { timeoutSeconds, maxAttempts: retries === undefined ? null : retries + 1, busySeconds };
+}
+
+/** Brings one device to what it is to run now, if automation may and it is not told so already. @returns whether an attempt was opened */
+export async function convergeDevice(unit: Unit, device: Pick<Device, 'organizationId' | 'id' | 'sourceId'>): Promise<boolean> {
+  return device.sourceId !== null && (await convergeDevices(unit, device.organizationId, device.sourceId, [device.id])) > 0;
+}
+
+/**
+ * The same for several devices of one source. While the source's rollout asks for more than all at once, they get what the last completed one
+ * established, and their turn in it; when it was aborted, only the former.
+ * @returns how many attempts were opened
+ */
+export async function convergeDevices(unit: Unit, organizationId: string, sourceId: string, deviceIds: readonly string[]): Promise<number> {
+  const rollout = await newestRollout(unit.tx, organizationId, sourceId);
+  if (rollout === undefined) return 0;
+  const limits = limitsOf(rollout);
+  if ((rollout.state === 'running' || rollout.state === 'completed') && isUnrestricted(rollout.policy) && !(await isHeld(unit, rollout))) {
+    const part = { rolloutId: rollout.id, wave: waveCount(rollout.policy) - 1 };
+    const targets = await convergingTargets(unit.tx, rollout, deviceIds);
+    return (await deploy(unit, organizationId, targets, { kind: 'change', ...part, limits })).size;
+  }
+  if (isActive(rollout.state) || rollout.state === 'completed') unit.enqueue('rollout', rollout.id);
+  if (rollout.state === 'completed') return 0;
+  if (await isHeld(unit, rollout)) return 0;
+  const targets = await stableTargets(unit.tx, rollout, deviceIds);
+  return (await deploy(unit, organizationId, targets, { kind: 'change', limits })).size;
+}
+
+/** A held source stays as it is, but for the rollback that the hold came with. */
+async function isHeld(unit: Unit, rollout: Rollout): Promise<boolean> {
+  if (rollout.kind === 'rollback') return false;
+  const rows = await unit.tx`
+    select 1 from sources where organization_id = ${rollout.organizationId} and id = ${rollout.sourceId} and held_at is not null`;
+  return rows.length > 0;
+}

@@ -1,0 +1,165 @@
+import type { Db } from '../../db/connect.ts';
+import type { Target } from '../../deployment/store.ts';
+import { ACTIVE_STATES, type Rollout } from '../rollout.ts';
+import { bound, busySites, differs, hasJoined, inWave, movable, newest, reachable, wanting } from './fragments.ts';
+
+/** The devices that get their attempt now, locked in the order of their ids. `limit` null: all. */
+export async function waveTargets(
+  tx: Db,
+  rollout: Rollout,
+  step: { wave: number; limit: number | null; takeAway: boolean },
+): Promise<Target[]> {
+  const perSite = rollout.policy.maxParallelPerSite;
+  return tx<Target[]>`
+    with busy as (${busySites(tx, rollout, perSite)}),
+    wanted as (${wanting(
+      tx,
+      rollout,
+      (from) => tx`
+      select d.id, d.site_id from ${from} and ${movable(tx)} and ${differs(tx)} and ${hasJoined(tx, rollout)}
+        and ${inWave(tx, rollout.policy, step.wave)} ${step.takeAway ? tx`` : tx`and ${reachable(tx)}`}`,
+    )}), candidate as (
+      select id, site_id, row_number() over (partition by site_id order by id) as position from wanted
+    ), chosen as (
+      select c.id from candidate c left join busy b on b.site_id = c.site_id
+      ${perSite === undefined ? tx`` : tx`where c.site_id is null or c.position <= ${perSite}::int - coalesce(b.open, 0)`}
+      order by c.id limit ${step.limit}
+    )
+    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
+    from ${bound(tx, rollout)} and d.id in (select id from chosen) and ${movable(tx)} and ${differs(tx)} and ${newest(tx, rollout)}
+    order by d.id for update of d`;
+}
+
+/** Of these devices, those that may be brought to what their folder holds, whatever the policy says of waves. Locked in the order of their ids. */
+export async function convergingTargets(tx: Db, rollout: Rollout, deviceIds: readonly string[]): Promise<Target[]> {
+  return tx<Target[]>`
+    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
+    from ${bound(tx, rollout)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and ${differs(tx)} and ${newest(tx, rollout)}
+    order by d.id for update of d`;
+}
+
+/**
+ * Of these devices, those that run neither what the rollout under way brings nor what the last completed one established: they get the latter.
+ * Locked in the order of their ids.
+ */
+export async function stableTargets(tx: Db, rollout: Rollout, deviceIds: readonly string[]): Promise<Target[]> {
+  // What a rollout that went back had brought is nothing to stay on.
+  const stays = rollout.state !== 'reverting' && rollout.state !== 'reverted';
+  return tx<Target[]>`
+    select d.id as "deviceId", p.stable_bundle as bundle, p.stable_revision_id as "revisionId"
+    from ${bound(tx, rollout)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and p.stable_bundle is not null
+      and p.stable_bundle is distinct from d.desired_bundle ${stays ? tx`and p.bundle is distinct from d.desired_bundle` : tx``}
+      and p.stable_bundle is distinct from d.condemned_bundle
+    order by d.id for update of d`;
+}
+
+/**
+ * Devices that are told to run what this rollout brought, and what they go back to: what the last completed rollout established, else what they ran
+ * before. Locked in the order of their ids.
+ */
+export async function revertTargets(tx: Db, rollout: Rollout): Promise<Target[]> {
+  return tx<Target[]>`
+    with changed as (
+      select distinct on (t.device_id) t.device_id, t.previous_bundle from deployments t
+      where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id} and t.kind in ('change', 'retry') order by t.device_id, t.id
+    ), back as (
+      select d.id, coalesce(p.stable_bundle, c.previous_bundle) as bundle, case when p.stable_bundle is not null then p.stable_revision_id end as revision_id
+      from changed c join devices d on d.organization_id = ${rollout.organizationId} and d.id = c.device_id
+      join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      where d.source_id = ${rollout.sourceId} and d.desired_bundle = p.bundle
+    )
+    select d.id as "deviceId", b.bundle, b.revision_id as "revisionId" from back b
+    join devices d on d.organization_id = ${rollout.organizationId} and d.id = b.id
+    where b.bundle is not null and b.bundle is distinct from d.desired_bundle
+    order by d.id for update of d`;
+}
+
+/** The newest rollout of each source that one of these devices is not up to date with, unless it was ended by an abort. */
+export function rolloutsWithRoomFor(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  return rolloutsWanting(sql, organizationId, sql`d.id = any(${[...deviceIds]}::text[])`);
+}
+
+/** The same for the devices that stand at a site. */
+export function rolloutsOfSite(sql: Db, organizationId: string, siteId: string): Promise<string[]> {
+  return rolloutsWanting(sql, organizationId, sql`d.site_id = ${siteId}`);
+}
+
+async function rolloutsWanting(sql: Db, organizationId: string, devices: ReturnType<typeof movable>): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select r.id from (
+      select distinct d.source_id from devices d
+      join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+      where d.organization_id = ${organizationId} and ${devices} and ${movable(sql)} and ${differs(sql)}
+    ) s join lateral (
+      select id, state from rollouts where organization_id = ${organizationId} and source_id = s.source_id order by position desc limit 1
+    ) r on r.state in ${sql([...ACTIVE_STATES, 'completed'])}`;
+  return rows.map((row) => row.id);
+}
+
+/** Rollouts under way of the sources that these devices follow. */
+export async function activeRolloutsOf(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  if (deviceIds.length === 0) return [];
+  const rows = await sql<{ id: string }[]>`
+    select r.id from rollouts r where r.organization_id = ${organizationId} and r.state in ${sql([...ACTIVE_STATES])} and r.source_id in (
+      select d.source_id from devices d where d.organization_id = ${organizationId} and d.id = any(${[...deviceIds]}::text[]))`;
+  return rows.map((row) => row.id);
+}
+
+/** Sets right which devices of settled folders are astray. Looks at all there are. @returns those that did not count as it and are */
+export function markStrays(tx: Db): Promise<{ organizationId: string; id: string }[]> {
+  return tx<{ organizationId: string; id: string }[]>`
+    with marked as (
+      update devices d set astray = not d.astray
+      where d.following and (
+        select s.settled and d.astray <> (s.bundle is distinct from d.desired_bundle)
+        from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
+      returning d.organization_id as "organizationId", d.id, d.astray
+    ) select "organizationId", id from marked where astray`;
+}
+
+/** Rollouts in which one of these devices has an attempt that it has not begun. */
+export async function rolloutsAwaiting(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select distinct rollout_id as id from deployments
+    where organization_id = ${organizationId} and device_id = any(${[...deviceIds]}::text[]) and state = 'queued' and rollout_id is not null`;
+  return rows.map((row) => row.id);
+}
+
+/** Devices whose newest attempt in the rollout failed for good and that it still wants there. Locked in the order of their ids. */
+export async function failedTargets(
+  tx: Db,
+  rollout: Rollout,
+  deviceIds: readonly string[] | undefined,
+): Promise<(Target & { wave: number | null })[]> {
+  return tx<(Target & { wave: number | null })[]>`
+    with failed as (
+      select * from (
+        select distinct on (t.device_id) t.device_id, t.wave, t.state from deployments t
+        where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id} and t.kind in ('change', 'retry')
+          ${deviceIds === undefined ? tx`` : tx`and t.device_id = any(${[...deviceIds]}::text[])`}
+        order by t.device_id, t.id desc
+      ) newest where state in ('failed', 'rolled_back', 'timed_out')
+    )
+    select d.id as "deviceId", p.bundle, p.revision_id as "revisionId", f.wave
+    from failed f join devices d on d.organization_id = ${rollout.organizationId} and d.id = f.device_id
+    join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+    where d.source_id = ${rollout.sourceId} and ${movable(tx)} and p.bundle is not null and p.bundle is distinct from d.desired_bundle
+    order by d.id for update of d`;
+}
+
+/**
+ * Of attempts that timed out, those that may still end well when the device says so: what they brought is what it is told to run, or what its folder still
+ * holds and no rollout has given up. In all other cases the device has been told to go back.
+ */
+export async function timedOutButWanted(tx: Db, organizationId: string, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await tx<{ id: string }[]>`
+    select t.id from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+    where t.organization_id = ${organizationId} and t.id = any(${[...ids]}::uuid[]) and d.deployment_id is null
+      and not exists (select 1 from deployments n where n.organization_id = t.organization_id and n.device_id = t.device_id and n.id > t.id)
+      and (d.desired_bundle = t.bundle or (${movable(tx)}
+        and t.bundle = (select s.bundle from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
+        and (select r.state from rollouts r where r.organization_id = d.organization_id and r.source_id = d.source_id order by r.position desc limit 1)
+          not in ('aborted', 'reverting', 'reverted')))`;
+  return new Set(rows.map(({ id }) => id));
+}

@@ -1,0 +1,140 @@
+import { audit } from '../audit/store.ts';
+import { lockQueued } from '../deployment/store.ts';
+import type { EventType } from '../event/event.ts';
+import type { Unit } from '../event/transact.ts';
+import { newId } from '../ids.ts';
+import { waveCount, waveName } from '../policy/policy.ts';
+import { callOffDevices, deploy, limitsOf } from './converge.ts';
+import type { RolloutStep } from './decide/plan.ts';
+import type { Waiting } from './rollout.ts';
+import { isActive, type Rollout } from './rollout.ts';
+import { closeRequests, requestApproval } from './store/approvals.ts';
+import { revertedCounts, waveCounts } from './store/counts.ts';
+import { lockRollout, moveRollout, noteWave, rolloutsAfter } from './store/store.ts';
+import { revertTargets, waveTargets } from './store/targets.ts';
+
+/** The steps of a plan that change something, each in the transaction of its unit. Whoever calls holds the rollout's lock. */
+
+type Step<Name extends RolloutStep['do']> = Extract<RolloutStep, { do: Name }>;
+
+export function tellRollout(unit: Unit, rollout: Rollout, type: EventType, data: Record<string, unknown> = {}): void {
+  const { organizationId, id, sourceId, revisionId } = rollout;
+  unit.emit({ organizationId, type, subject: `rollout:${id}`, data: { sourceId, revisionId, ...data } });
+  unit.enqueue('commit_status', id);
+}
+
+function note(unit: Unit, rollout: Rollout, action: string, detail: Record<string, unknown>): Promise<void> {
+  const { organizationId, id, sourceId, revisionId } = rollout;
+  const subject = `rollout:${id}`;
+  return audit(unit.tx, {
+    organizationId,
+    actor: 'controller',
+    action,
+    subject,
+    outcome: 'ok',
+    detail: { sourceId, revisionId, ...detail },
+  });
+}
+
+export async function openWave(unit: Unit, rollout: Rollout, step: Step<'open_wave'>): Promise<void> {
+  const isCatchUp = rollout.state === 'completed';
+  const targets = step.limit === 0 ? [] : await waveTargets(unit.tx, rollout, step);
+  const isNew = await noteWave(unit.tx, rollout, step.wave, null);
+  const starts = rollout.state === 'planned' || rollout.state === 'awaiting_approval';
+  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) tellRollout(unit, rollout, 'rollout.running');
+  // Those who catch up count for its limits, and wake it when they are through.
+  const part = { rolloutId: rollout.id, wave: step.wave };
+  const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'change', ...part, limits: limitsOf(rollout) });
+  const data = { wave: step.wave, name: waveName(rollout.policy, step.wave), devices: opened.size };
+  if (isCatchUp || isNew) tellRollout(unit, rollout, isCatchUp ? 'rollout.caught_up' : 'rollout.wave_opened', data);
+  await note(unit, rollout, 'rollout.open_wave', data);
+  // The next look finds what the limits let through now.
+  unit.enqueue('rollout', rollout.id);
+}
+
+export async function passWave(unit: Unit, rollout: Rollout, wave: number, skippedBy: string | null): Promise<void> {
+  await noteWave(unit.tx, rollout, wave, { skippedBy });
+  const data = { wave, name: waveName(rollout.policy, wave), skippedBy };
+  tellRollout(unit, rollout, skippedBy === null ? 'rollout.wave_passed' : 'rollout.wave_skipped', data);
+  await note(unit, rollout, skippedBy === null ? 'rollout.pass_wave' : 'rollout.skip_wave', data);
+}
+
+export async function askForApproval(unit: Unit, rollout: Rollout, wave: number | null): Promise<void> {
+  const expiresInSeconds = rollout.policy.approval?.expiresAfterSeconds ?? null;
+  if (rollout.state !== 'awaiting_approval') await moveRollout(unit.tx, rollout.id, 'awaiting_approval');
+  if (!(await requestApproval(unit.tx, rollout, { id: newId(), wave, expiresInSeconds }))) return;
+  tellRollout(unit, rollout, 'rollout.awaiting_approval', { wave, name: wave === null ? null : waveName(rollout.policy, wave) });
+}
+
+/** Ends an active rollout: what has not begun is taken back and, with `revert`, what was changed goes back. */
+export async function abortRollout(unit: Unit, rollout: Rollout, end: Waiting, revert: boolean): Promise<void> {
+  if (!(await moveRollout(unit.tx, rollout.id, 'aborted', end))) return;
+  await closeRequests(unit.tx, rollout);
+  await callOff(unit, rollout);
+  const counts = await sumOfWaves(unit, rollout);
+  tellRollout(unit, rollout, 'rollout.aborted', { ...end, revert, ...counts });
+  await note(unit, rollout, 'rollout.abort', { ...end, revert, ...counts });
+  if (revert) await revertDevices(unit, rollout);
+}
+
+async function revertDevices(unit: Unit, rollout: Rollout): Promise<void> {
+  const targets = await revertTargets(unit.tx, rollout);
+  if (targets.length === 0) return;
+  await moveRollout(unit.tx, rollout.id, 'reverting');
+  const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'rollback', rolloutId: rollout.id, force: true });
+  tellRollout(unit, rollout, 'rollout.reverting', { devices: opened.size });
+  await note(unit, rollout, 'rollout.revert', { devices: opened.size });
+  unit.enqueue('rollout', rollout.id);
+}
+
+export async function finishRevert(unit: Unit, rollout: Rollout): Promise<void> {
+  const counts = await revertedCounts(unit.tx, rollout);
+  if (!(await moveRollout(unit.tx, rollout.id, 'reverted'))) return;
+  tellRollout(unit, rollout, 'rollout.reverted', counts);
+  await note(unit, rollout, 'rollout.finish_revert', counts);
+}
+
+/** Takes back the attempts that no device has begun, of a rollout that ended. */
+export async function callOff(unit: Unit, rollout: Rollout): Promise<void> {
+  const queued = await lockQueued(unit.tx, rollout.organizationId, rollout.id);
+  const as = rollout.state === 'superseded' ? 'superseded' : 'cancelled';
+  if (queued.length > 0) await callOffDevices(unit, rollout.organizationId, queued, as);
+}
+
+/** What it brought is established from now on. The caller holds the source's lock, too: the folders are written. */
+export async function completeRollout(unit: Unit, rollout: Rollout, sourceName: string): Promise<void> {
+  if (!(await moveRollout(unit.tx, rollout.id, 'completed'))) return;
+  const { organizationId, sourceId } = rollout;
+  // Who was left behind is found again although its folder is settled; who is where it is to be costs no look any more.
+  await unit.tx`
+    with settled as (
+      update source_paths set stable_bundle = bundle, stable_revision_id = revision_id, settled = true
+      where organization_id = ${organizationId} and source_id = ${sourceId} and not settled returning path, bundle
+    )
+    update devices d set astray = d.desired_bundle is distinct from b.bundle
+    from (
+      select bound.id, s.bundle from settled s cross join lateral (
+        select id from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path = s.path
+          and astray <> (desired_bundle is distinct from s.bundle) offset 0
+      ) bound
+    ) b where d.organization_id = ${organizationId} and d.id = b.id`;
+  await closeRequests(unit.tx, rollout);
+  // Waves that had nobody left count as passed: whoever comes later belongs to the last one.
+  for (const wave of Array(waveCount(rollout.policy)).keys()) await noteWave(unit.tx, rollout, wave, { skippedBy: null });
+  const counts = await sumOfWaves(unit, rollout);
+  tellRollout(unit, rollout, 'rollout.completed', counts);
+  await note(unit, rollout, 'rollout.complete', counts);
+  for (const id of await rolloutsAfter(unit.tx, organizationId, sourceName)) unit.enqueue('rollout', id);
+}
+
+async function sumOfWaves(unit: Unit, rollout: Rollout): Promise<{ succeeded: number; failed: number; offline: number; open: number }> {
+  const waves = await waveCounts(unit.tx, rollout);
+  const sum = (key: 'succeeded' | 'failed' | 'offline' | 'open') => waves.reduce((total, wave) => total + wave[key], 0);
+  return { succeeded: sum('succeeded'), failed: sum('failed'), offline: sum('offline'), open: sum('open') };
+}
+
+/** Its row, locked, if it still is as it was read; else somebody else moved it and it must be looked at anew. */
+export async function lockAsRead(unit: Unit, rollout: Rollout): Promise<boolean> {
+  const present = await lockRollout(unit.tx, rollout.organizationId, rollout.id);
+  return present !== undefined && present.version === rollout.version && (isActive(present.state) || present.state === rollout.state);
+}
