@@ -99,7 +99,8 @@ test('what counts is what the repository shows, whatever hooks say in whatever o
   await scene.request('the newest is posted', posted(head));
   expect(scene.statuses(old)).toEqual({});
   const planned = await scene.fleet.service.database.sql`select data->>'commit' as commit from events where type = 'merge_request.planned'`;
-  expect(planned.map(({ commit }) => commit)).toEqual([head]);
+  // Planned again where the branch that it goes into moved meanwhile.
+  expect([...new Set(planned.map(({ commit }) => commit))]).toEqual([head]);
 });
 
 test('while the host fails a plan waits, and is then posted once; a token that may not comment is told, and what it takes', async () => {
