@@ -69,6 +69,11 @@ const FILES = [
   f('wpa_supplicant network', 'w.conf', 'network={\n  ssid="x"\n  #psk="@@"\n  psk=00ff\n}\n'),
   f('private JSON Web Key', 'a.json', '{"kty":"OKP","crv":"Ed25519","x":"abc","d":"@@"}'),
   f('lines of a pgpass file', 'pg.txt', 'db.example:5432:app:robot:@@\n'),
+  f('uci option', 'wireless', "config wifi-iface\n\toption ssid 'x'\n\toption key '@@'\n"),
+  f('squid login', 's.conf', 'cache_peer p.example parent 3128 0 login=bob:@@\n'),
+  f('curl configuration', 'fetch.conf', 'user = "bob:@@"\n'),
+  f('ntp keys', 'ntp.keys', '1 M @@\n'),
+  f('chrony keys', 'chrony.keys', '1 SHA1 HEX:@@\n', '0102030405060708090A0B0C0D0E0F1011121314'),
   f('token as a name', 'a.json', '{"@@": "alice"}', 'ghp_0123456789abcdefghijklmnopqrstuvwxyz'),
 ];
 

@@ -36,7 +36,7 @@ const HIDDEN_BY_NAME = '[not shown: the name of this file says that it holds sec
 
 /** Files that hold nothing but secrets. */
 const SECRET_FILE =
-  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|\.?(?:htpasswd|netrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
+  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|(?:ntp|chrony|tsig|rndc|ddns)[._-]keys?|\.?(?:htpasswd|netrc|curlrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
 
 function isSecretFile(fileName: string): boolean {
   return SECRET_FILE.test(fileName);

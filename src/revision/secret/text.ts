@@ -104,7 +104,7 @@ export function redactLine(line: string): string {
 /** Where the secret of a line of network gear, or of a command, begins. The first group is what stays. */
 const GEAR: readonly RegExp[] = [
   /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})\s{1,9}(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
-  /^(\s{0,64}(?:key|key-string|md5|wpa|wep|phrase|psk)\s{1,9}(?:\d{1,2}\s{1,9})?)\S{4,}\s*$/i,
+  /^(\s{0,64}(?:(?:option|set|list)\s{1,9})?(?:key\d?|key-string|md5|wpa|wep|phrase|psk)\s{1,9}(?:\d{1,2}\s{1,9})?)\S{4,}\s*$/i,
   /^(.{0,200}\bauthentication\s{1,9}(?:(?:text|md5|key-string|simple|plain|cipher|hmac-\S{1,20})\s{1,9}){0,2}(?:\d\s{1,9})?)(?!(?:login|ppp|default|open|shared|eap|key|list|mode|mac|enable|network|password|none|local|order|retry|pre)\b)\S{4,}\s*$/i,
   /^(.{0,200}\b(?:auth|priv)\s{1,9}(?:md5|sha[\d-]{0,4}|des|3des|aes)\s{1,9}(?:\d{2,3}\s{1,9})?)\S/i,
   /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
@@ -112,6 +112,7 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?(?:^|\s)(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
   /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
+  /^(.{0,200}?\b(?:login|user|username|userpwd|proxy-user|auth|credentials?)\s{0,9}=\s{0,9}["']?[\w.@-]{1,64}:)(?!\d{1,5}\b|\/\/)\S{3,}/i,
   /^(.{0,300}?\bConvertTo-SecureString\s{1,9}(?:-String\s{1,9})?)\S/i,
   /^(.{0,300}?\bnet\s{1,9}user\s{1,9}\S{1,64}\s{1,9})(?!\/)\S/i,
   /^(.{0,300}?\bsnmp(?:get|walk|set|bulkwalk|table|trap|inform|status|test)\b.{0,300}?\s-[AXcax]\s{0,9})\S/,
@@ -131,7 +132,7 @@ const GEAR: readonly RegExp[] = [
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+  /:\d{1,5}:|:\*:|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
 
 function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
