@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { WireError } from '../src/wire/archive.ts';
 import type { BundleManifest } from '../src/wire/bundle.ts';
 import { isNoSpace } from '../src/wire/no-space.ts';
-import { messageOf, Problem } from '../src/wire/problem.ts';
+import { messageOf, Problem, retryOf } from '../src/wire/problem.ts';
 import { pauseMs } from './backoff.ts';
 import type { Fault } from './faults.ts';
 import { writeDurably } from './files.ts';
@@ -61,8 +61,8 @@ function partOf(root: Root, digest: string): string {
 }
 
 function deliveryProblem(digest: string, cause: unknown): Problem {
-  if (isNoSpace(cause)) return new Problem('no_space', `Cannot store bundle "${digest}": ${messageOf(cause)}`, { retry: 'backoff', cause });
-  return new Problem('download_failed', `Cannot get bundle "${digest}": ${messageOf(cause)}`, { retry: 'backoff', cause });
+  if (isNoSpace(cause)) return new Problem('no_space', `Cannot store bundle "${digest}": ${messageOf(cause)}`, { cause });
+  return new Problem('download_failed', `Cannot get bundle "${digest}": ${messageOf(cause)}`, { cause });
 }
 
 /** Archive and release stand side by side for a while. */
@@ -99,7 +99,7 @@ async function download(context: DeliveryContext, wanted: Wanted, part: string, 
       return await downloadRest(context, wanted, part, before, signal);
     } catch (error) {
       signal.throwIfAborted();
-      const refused = error instanceof Problem && error.retry === 'never';
+      const refused = retryOf(error) === 'never';
       if (refused || isNoSpace(error) || error instanceof WireError || fruitless >= FRUITLESS_TRIES) throw error;
       const after = await sizeOf(part);
       if (after > before) fruitless = 0;

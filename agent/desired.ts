@@ -1,6 +1,7 @@
 import { compactVerify } from 'jose/jws/compact/verify';
 import { importJWK } from 'jose/key/import';
 import { DesiredState, type PublicKeyJwk } from '../src/wire/agent.ts';
+import type { ErrorCode } from '../src/wire/errors.ts';
 import { messageOf, Problem } from '../src/wire/problem.ts';
 
 const TYPE = 'bellwether-desired+jwt';
@@ -74,6 +75,6 @@ async function verifiedPayload(jws: string, keys: PublicKeyJwk[]): Promise<unkno
   }
 }
 
-function refused(code: string, why: string, cause?: unknown): Problem {
-  return new Problem(code, `Cannot accept the desired state: ${why}`, { retry: 'backoff', cause });
+function refused(code: Extract<ErrorCode, `desired_${string}`>, why: string, cause?: unknown): Problem {
+  return new Problem(code, `Cannot accept the desired state: ${why}`, { cause });
 }

@@ -82,9 +82,7 @@ export async function readBytes(url: URL, response: HttpResponse, maxBytes: numb
     for await (const chunk of response.body) {
       size += chunk.length;
       if (size > maxBytes)
-        throw new Problem('answer_too_large', `Cannot read the answer of "${url.pathname}": more than ${maxBytes} bytes`, {
-          retry: 'backoff',
-        });
+        throw new Problem('answer_too_large', `Cannot read the answer of "${url.pathname}": more than ${maxBytes} bytes`);
       chunks.push(chunk);
     }
   } catch (cause) {
@@ -111,9 +109,5 @@ export async function refusal(url: URL, response: HttpResponse, now: Date): Prom
 }
 
 function unreachable(url: URL, cause: unknown, proxies?: Proxies): Problem {
-  return new Problem('unreachable', `Cannot reach "${url.origin}${url.pathname}": ${withProxy(messageOf(cause), proxies, url)}`, {
-    status: 503,
-    retry: 'backoff',
-    cause,
-  });
+  return new Problem('unreachable', `Cannot reach "${url.origin}${url.pathname}": ${withProxy(messageOf(cause), proxies, url)}`, { cause });
 }

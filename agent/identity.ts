@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
 import { sha256Hex } from '../src/wire/bundle.ts';
-import { messageOf, Problem } from '../src/wire/problem.ts';
+import { messageOf, Problem, retryOf } from '../src/wire/problem.ts';
 import { tokenText } from '../src/wire/text/secret-text.ts';
 import { pauseMs } from './backoff.ts';
 import { type AgentConfig, defaultDeviceId } from './config.ts';
@@ -104,7 +104,7 @@ async function untilAnswered<T>({ log }: IdentityContext, signal: AbortSignal, a
     try {
       return await ask();
     } catch (error) {
-      if (signal.aborted || !(error instanceof Problem) || !(error.retry === 'backoff' || error.status === IS_REGISTERED)) throw error;
+      if (signal.aborted || !(error instanceof Problem) || !(retryOf(error) === 'backoff' || error.status === IS_REGISTERED)) throw error;
       log('warn', 'cannot get an identity yet', { error: messageOf(error) });
       await pause(pauseMs(attempt, error.retryAfterSeconds, Math.random()), signal);
       signal.throwIfAborted();

@@ -141,8 +141,7 @@ class FileOutbox implements Outbox {
   async #sendAll(deploymentId: string, signal: AbortSignal): Promise<boolean> {
     for (;;) {
       const batch = this.#entries.slice(0, BATCH);
-      if (batch.length === 0)
-        throw new Problem('confirm_refused', `Cannot confirm "${deploymentId}": the server refused the report`, { retry: 'backoff' });
+      if (batch.length === 0) throw new Problem('confirm_refused', `Cannot confirm "${deploymentId}": the server refused the report`);
       const asked = batch.some(
         ({ report }) => report.kind === 'deployment' && report.state === 'confirming' && report.deploymentId === deploymentId,
       );

@@ -152,6 +152,6 @@ async function parsed<T>(schema: z.ZodType<T>, url: URL, response: HttpResponse)
   try {
     return schema.parse(JSON.parse(text));
   } catch (cause) {
-    throw new Problem('invalid_answer', `Cannot understand the answer of "${url.pathname}"`, { retry: 'backoff', cause });
+    throw new Problem('invalid_answer', `Cannot understand the answer of "${url.pathname}"`, { cause });
   }
 }

@@ -19,7 +19,6 @@ import { openQueue } from './db/queue.ts';
 import { createAdmission } from './delivery/admission.ts';
 import { openWakeups } from './delivery/wakeups.ts';
 import { createEventBuffer } from './event/buffer.ts';
-import { FORGE_HOST_FAULTS } from './forge/problems.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { addressGuard } from './git/http/address-guard.ts';
 import { startGivingBack } from './heap.ts';
@@ -143,7 +142,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     log,
     box,
     hosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
-    forgeHosts: createGitHosts(config.GIT_HOST_CONCURRENCY, FORGE_HOST_FAULTS),
+    forgeHosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
     guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS, proxies: config.proxies }),
     preparer,
     workspaces,

@@ -1,6 +1,6 @@
 import type { PushAdapter } from '../../src/adapter/adapter.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
-import { messageOf, Problem } from '../../src/errors.ts';
+import { messageOf, retryOf } from '../../src/errors.ts';
 import { newId } from '../../src/ids.ts';
 import { ingestReports } from '../../src/report/ingest.ts';
 import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
@@ -42,7 +42,7 @@ async function deliver(controller: Controller, due: Due): Promise<void> {
     await report('succeeded', due.bundle);
   } catch (error) {
     // Only what says so itself is the bundle's fault; a share, a network or a database that is away is not.
-    const passing = !(error instanceof Problem) || error.retry !== 'never';
+    const passing = retryOf(error) !== 'never';
     await report('failed', due.previous, { code: passing ? 'delivery_failed' : 'refused', detail: messageOf(error).slice(0, 4000) });
     // The adapter's contract: what failed has changed nothing.
     await report('rolled_back', due.previous);

@@ -1,8 +1,7 @@
 import type { Shares } from '../../src/async/shares.ts';
-import { messageOf, Problem } from '../../src/errors.ts';
+import { isProblem, messageOf, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import type { Forge } from '../../src/forge/forge.ts';
-import { isForgeProblem } from '../../src/forge/problems.ts';
 import { computePlan } from '../../src/plan/compute.ts';
 import { EXPECT_HEAD_SECONDS, EXPECT_RETRY_SECONDS, headlineOf, type MergeRequest, planStatus } from '../../src/plan/merge-request.ts';
 import { isRefused } from '../../src/plan/plan.ts';
@@ -118,7 +117,7 @@ async function headOf(
   try {
     return await resolveAtRemote(controller, source, headRef);
   } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'ref_missing' || hookedCommit === null) throw error;
+    if (!isProblem(error, 'ref_missing') || hookedCommit === null) throw error;
     return { name: headRef, oid: hookedCommit };
   }
 }
@@ -160,7 +159,7 @@ async function postTo(forge: Forge, request: MergeRequest): Promise<string> {
   if (request.headCommit === null) return url;
   await forge.setCommitStatus(request.headCommit, planStatus(request)).catch((error: unknown) => {
     // GitLab knows commits of a fork nowhere but there, where the token counts for nothing: the comment must do.
-    if (!isForgeProblem(error, 'forge_not_found')) throw error;
+    if (!isProblem(error, 'forge_not_found')) throw error;
   });
   return url;
 }

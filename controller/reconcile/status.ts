@@ -1,8 +1,7 @@
 import type { Shares } from '../../src/async/shares.ts';
-import { Problem } from '../../src/errors.ts';
+import { isProblem, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import type { CommitStatus, Forge } from '../../src/forge/forge.ts';
-import { isForgeProblem } from '../../src/forge/problems.ts';
 import { forgeFor } from '../../src/forge/registry.ts';
 import { tellAgainSeconds } from '../../src/plan/post/retry.ts';
 import { isMoving, postPauseSeconds, progressPauseSeconds, rolloutStatus } from '../../src/plan/post/rollout-status.ts';
@@ -59,7 +58,7 @@ export function forgeToTell(controller: Controller, source: Source): Forge | und
   try {
     return forgeFor(source, controller);
   } catch (error) {
-    if (isForgeProblem(error, 'forge_unsupported', 'forge_token_missing')) return undefined;
+    if (isProblem(error, 'forge_unsupported', 'forge_token_missing')) return undefined;
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { audit } from '../../src/audit/store.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
 import { nameOf } from '../../src/device/device.ts';
-import { messageOf, Problem } from '../../src/errors.ts';
+import { isProblem, messageOf, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import { isNoSpace } from '../../src/wire/no-space.ts';
 import type { Controller } from '../context.ts';
@@ -105,7 +105,7 @@ async function follow(controller: Controller, device: Behind): Promise<string> {
       await writeRelease(controller, { ...device, workspace }, REASON);
       return workspace;
     } catch (error) {
-      if (!(error instanceof Problem && error.code === 'not_found')) throw error;
+      if (!isProblem(error, 'not_found')) throw error;
     }
   }
   const created = await controller.workspaces.create({ organizationId, deviceId });

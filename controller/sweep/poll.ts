@@ -1,4 +1,4 @@
-import { messageOf, Problem } from '../../src/errors.ts';
+import { isAbout, messageOf, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import { parseRemote } from '../../src/git/remote.ts';
 import { isSteady, type Source } from '../../src/source/source.ts';
@@ -9,8 +9,6 @@ import type { Chore } from './sweep.ts';
 
 /** Sources per claim. */
 const BATCH = 500;
-/** What a host says that is well: the reconciler knows what to make of it. */
-const NO_FAULT = new Set(['ref_missing', 'repository_empty']);
 /** Looks under way at once in this process; each host has its own smaller bound. */
 const MAX_IN_FLIGHT = 4_000;
 
@@ -68,7 +66,7 @@ async function lookAt(controller: Controller, source: Source): Promise<'unchange
     const { oid, movedTo } = await lookUpHead(controller, source, remote);
     return steady && oid === source.headCommit && movedTo === source.movedTo ? 'unchanged' : 'changed';
   } catch (error) {
-    if (!(error instanceof Problem) || NO_FAULT.has(error.code)) return 'changed';
+    if (!(error instanceof Problem) || isAbout(error, 'missing')) return 'changed';
     await recordFailure(controller, source, error).catch((cause: unknown) => {
       controller.log.warn({ sourceId: source.id, err: cause }, `a failed poll is not recorded: ${messageOf(cause)}`);
     });

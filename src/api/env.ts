@@ -25,7 +25,6 @@ export function createApi(): OpenAPIHono<Env> {
       return problemResponse(
         c,
         new Problem('invalid_request', `Cannot accept the request: ${errors.map((e) => `${e.pointer || '/'} ${e.detail}`).join('; ')}`, {
-          status: 400,
           errors,
         }),
       );
@@ -47,9 +46,7 @@ export function role(needed: Role): MiddlewareHandler<Env> {
   return async (c, next) => {
     const actor = c.get('actor');
     if (!mayActAs(actor.role, needed)) {
-      throw new Problem('forbidden', `Cannot ${c.req.method} ${c.req.path}: the token has role "${actor.role}", must have "${needed}"`, {
-        status: 403,
-      });
+      throw new Problem('forbidden', `Cannot ${c.req.method} ${c.req.path}: the token has role "${actor.role}", must have "${needed}"`);
     }
     await next();
   };

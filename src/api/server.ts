@@ -54,7 +54,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.use('*', (c, next) => (c.req.path.startsWith('/agent/v1/') ? next() : secure(c, next)));
   app.use('/api/*', ...corsFor(config.CORS_ORIGINS));
   app.onError((error, c) => problemResponse(c, toProblem(services, error, c)));
-  app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`, { status: 404 })));
+  app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`)));
   for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
   app.route('/', healthRoutes(services, forwarded));
   const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
@@ -165,21 +165,18 @@ function toProblem({ log }: Services, error: unknown, c: Context<Env>): Problem 
   const requestId = c.get('requestId');
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (c.req.raw.signal.aborted && (code === '' || code === 'ECONNRESET'))
-    return new Problem('request_aborted', 'Cannot read the request: its connection broke', { status: 400, cause: error });
+    return new Problem('request_aborted', 'Cannot read the request: its connection broke', { cause: error });
   if (error instanceof SyntaxError || (error instanceof Error && error.message.startsWith('Malformed JSON'))) {
-    return new Problem('malformed_json', 'Cannot read the request: it is not JSON', { status: 400, cause: error });
+    return new Problem('malformed_json', 'Cannot read the request: it is not JSON', { cause: error });
   }
   if (error instanceof HTTPException && error.status === 415)
-    return new Problem('unsupported_media_type', 'Cannot read the request: its Content-Type must be application/json', { status: 415 });
+    return new Problem('unsupported_media_type', 'Cannot read the request: its Content-Type must be application/json');
   if (isDatabaseAway(error)) return databaseAway(error);
   if (UNSTORABLE.test(code)) {
     // Its text would quote what was sent, which may be secret.
     log.warn({ requestId, code }, 'a request has a value that the database does not hold');
-    return new Problem('invalid_request', 'Cannot accept the request: it has a character or value that cannot be stored', {
-      status: 400,
-      cause: error,
-    });
+    return new Problem('invalid_request', 'Cannot accept the request: it has a character or value that cannot be stored', { cause: error });
   }
   log.error({ requestId, err: error }, `request failed: ${messageOf(error)}`);
-  return new Problem('internal', `Cannot answer: something is wrong on our side (request ${requestId})`, { status: 500, cause: error });
+  return new Problem('internal', `Cannot answer: something is wrong on our side (request ${requestId})`, { cause: error });
 }

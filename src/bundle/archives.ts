@@ -29,7 +29,7 @@ export function createArchives(sql: Db): Archives {
       const readFile = async ({ sha256, size }: { sha256: string; size: number }) => {
         const key = { organizationId, digest: sha256 };
         const content = size <= SMALL_BYTES ? await smallBlob(key) : (await blobsOf(sql, [key]))[0];
-        if (content === undefined) throw new Problem('bundle_missing', `Cannot find file ${sha256} of bundle ${digest}`);
+        if (content === undefined) throw new Problem('bundle_missing', `Cannot find file ${sha256} of bundle ${digest}`, { status: 500 });
         return content;
       };
       return { size: archiveSize(manifest), read: (start, end) => archivePart(manifest, readFile, { start, end }) };

@@ -62,7 +62,7 @@ export async function loadBundle(
   digest: string,
 ): Promise<{ manifest: BundleManifest; readFile(sha256: string): Promise<Uint8Array> }> {
   const manifest = await bundleManifest(sql, organizationId, digest);
-  if (manifest === undefined) throw new Problem('bundle_missing', `Cannot find bundle ${digest}`, { status: 404 });
+  if (manifest === undefined) throw new Problem('bundle_missing', `Cannot find bundle ${digest}`);
   const blobs = await readBlobs(
     sql,
     organizationId,
@@ -70,7 +70,7 @@ export async function loadBundle(
   );
   const readFile = async (sha256: string) => {
     const content = blobs.get(sha256);
-    if (content === undefined) throw new Problem('bundle_missing', `Cannot find file ${sha256} of bundle ${digest}`);
+    if (content === undefined) throw new Problem('bundle_missing', `Cannot find file ${sha256} of bundle ${digest}`, { status: 500 });
     return content;
   };
   return { manifest, readFile };

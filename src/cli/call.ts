@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
-import { messageOf, Problem } from '../errors.ts';
+import { isProblem, messageOf, Problem } from '../errors.ts';
 import { type Proxies, readProxies } from '../wire/proxies.ts';
 import { tokenText, withoutLineEnd } from '../wire/text/secret-text.ts';
 import { type ApiClient, createClient, type Item } from './client.ts';
@@ -69,9 +69,9 @@ export function calling(command: Command, io: Terminal, run: (call: Call) => Pro
       } catch (error) {
         if (io.signal?.aborted) return;
         tell(io, error);
-        if (call !== undefined && error instanceof Problem && error.code === 'unauthorized')
+        if (call !== undefined && isProblem(error, 'unauthorized'))
           io.err(`  ${call.server} refused the token from ${plain(call.tokenFrom)}\n`);
-        exit(io, error instanceof Problem && error.code === 'usage' ? 2 : 1);
+        exit(io, isProblem(error, 'usage') ? 2 : 1);
       }
     });
 }

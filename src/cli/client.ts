@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ProxyAgent } from 'undici';
 import { z } from 'zod';
-import { messageOf, Problem } from '../errors.ts';
+import { messageOf, Problem, retryOf } from '../errors.ts';
 import { type Proxies, proxyAuthorization, proxyFor, withProxy } from '../wire/proxies.ts';
 
 /** One row or document of the API; commands show the fields they know. */
@@ -51,7 +51,7 @@ export function createClient(options: ClientOptions): ApiClient {
       try {
         return await request(options, 'GET', withQuery(path, query));
       } catch (error) {
-        if (!(error instanceof Problem) || error.retry === 'never' || tried === TRIES) throw error;
+        if (!(error instanceof Problem) || retryOf(error) === 'never' || tried === TRIES) throw error;
         await pause(retryMs(error, tried, options.retryBaseMs ?? RETRY_BASE_MS), undefined, { signal: options.signal });
       }
     }
@@ -167,7 +167,7 @@ function refusal(response: Response, text: string, what: string): Problem {
   const told = ProblemBody.safeParse(jsonOrNull(text)).data;
   if (told === undefined)
     return new Problem('unexpected_answer', `Cannot ${what}: the server answered ${status} ${response.statusText}`.trim(), options);
-  return new Problem(told.code, told.detail, { ...options, errors: told.errors });
+  return new Problem({ received: told.code }, told.detail, { ...options, errors: told.errors });
 }
 
 function jsonOrNull(text: string): unknown {
@@ -188,7 +188,7 @@ function unreachable(url: URL, error: unknown, late: boolean, proxies?: Proxies)
     'unreachable',
     `Cannot reach ${url.origin}: ${withProxy(code === 'ECONNREFUSED' ? 'connection refused' : messageOf(cause) || code, proxies, url)}`,
     {
-      retry: again ? 'backoff' : 'never',
+      ...(again ? {} : { retry: 'never' }),
       cause: error,
     },
   );

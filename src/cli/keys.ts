@@ -5,7 +5,7 @@ import { openSecretBox, type SecretBox } from '../crypto/secret-box.ts';
 import { addSecretKey, keepOneSecretKey, loadSecretKeys } from '../crypto/secret-key.ts';
 import { connect, type Sql, type Tx } from '../db/connect.ts';
 import { openEmbeddedPostgres, runningEmbeddedPostgres } from '../db/embedded.ts';
-import { Problem } from '../errors.ts';
+import { isProblem, Problem } from '../errors.ts';
 import { createLog } from '../log.ts';
 
 type Io = { env: Record<string, string | undefined>; out(text: string): void; settleMs?: number };
@@ -75,7 +75,7 @@ async function reachDatabase(config: Config): Promise<{ url: string; close(): Pr
 async function takeLock(sql: Sql): Promise<void> {
   const [row] = await sql<[{ known: boolean; taken: boolean }]>`
     select to_regclass('signing_keys') is not null as known, pg_try_advisory_lock(${ROTATION_LOCK}) as taken`;
-  if (!row.taken) throw new Problem('rotation_in_progress', 'Cannot rotate keys: another rotation is under way', { status: 409 });
+  if (!row.taken) throw new Problem('rotation_in_progress', 'Cannot rotate keys: another rotation is under way');
   if (!row.known) throw new Problem('not_set_up', 'Cannot rotate keys: the service has not started on this database yet');
 }
 
@@ -155,7 +155,7 @@ function resealed({ id, sealed, context }: Row, box: SecretBox, rotation: Rotati
   try {
     return [{ id, sealed: box.seal(box.open(sealed, context), context) }];
   } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'secret_unreadable') throw error;
+    if (!isProblem(error, 'secret_unreadable')) throw error;
     rotation.unreadable.push(context);
     return [];
   }

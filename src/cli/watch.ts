@@ -103,10 +103,15 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
         after = undefined;
         subscribe();
       } else if (socket.connected)
-        fail(new Problem(parsed?.code ?? 'timeout', parsed?.detail ?? 'Cannot watch: the server does not answer'));
+        fail(
+          new Problem(
+            parsed === undefined ? 'timeout' : { received: parsed.code },
+            parsed?.detail ?? 'Cannot watch: the server does not answer',
+          ),
+        );
     });
   };
-  const unauthorized = () => fail(new Problem('unauthorized', 'Cannot watch: the token is not valid', { status: 401 }));
+  const unauthorized = () => fail(new Problem('unauthorized', 'Cannot watch: the token is not valid'));
   socket.on('connect', subscribe);
   socket.on('connect_error', (error) => {
     if (error.message === 'unauthorized') unauthorized();

@@ -87,7 +87,7 @@ export function judgeAge(now: Date, timestamp: string, windowSeconds: number, pr
   const skewSeconds = Math.abs(now.getTime() / 1000 - Number(timestamp));
   if (skewSeconds <= windowSeconds) return accepted(proof);
   const message = `Cannot accept the hook: it was signed ${Math.round(skewSeconds)} s away from this clock, must be within ${windowSeconds} s`;
-  return { ok: false, problem: new Problem('hook_expired', message, { status: 401 }) };
+  return { ok: false, problem: new Problem('hook_expired', message) };
 }
 
 export function isSigningToken(secret: string): boolean {
@@ -110,7 +110,7 @@ export function accepted(proof: SecretKind | 'none'): Verdict {
 }
 
 export function unauthorized(why: string): Verdict {
-  return { ok: false, problem: new Problem('hook_unauthorized', `Cannot accept the hook: ${why}`, { status: 401 }) };
+  return { ok: false, problem: new Problem('hook_unauthorized', `Cannot accept the hook: ${why}`) };
 }
 
 /** null when there is no base64 of a sensible length behind the prefix. */
@@ -122,7 +122,7 @@ function signingKey(secret: string): Buffer | null {
 }
 
 export function secretInvalid(why: string): Problem {
-  return new Problem('hook_secret_invalid', `Cannot use this webhook secret: ${why}`, { status: 400 });
+  return new Problem('hook_secret_invalid', `Cannot use this webhook secret: ${why}`);
 }
 
 export type SecretKind =

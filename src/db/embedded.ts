@@ -3,7 +3,7 @@ import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { messageOf, Problem } from '../errors.ts';
+import { isProblem, messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 import { connect, type Sql } from './connect.ts';
@@ -74,7 +74,7 @@ export async function runningEmbeddedPostgres(dataDir: string, log: Log): Promis
 }
 
 function isInUse(error: unknown): boolean {
-  return error instanceof Problem && error.code === 'data_dir_in_use';
+  return isProblem(error, 'data_dir_in_use');
 }
 
 async function unprivilegedOwner(): Promise<Owner> {

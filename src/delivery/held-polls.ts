@@ -123,7 +123,7 @@ export async function presentState(
 async function registered(load: Load, key: DeviceKey): Promise<Desired> {
   const state = await load(key);
   if (state !== undefined) return state;
-  throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`, { status: 401 });
+  throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`);
 }
 
 /** Its own label: durations of polls that wait say how long nothing happened. */

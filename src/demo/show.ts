@@ -1,4 +1,4 @@
-import { Problem } from '../errors.ts';
+import { isProblem, Problem } from '../errors.ts';
 import type { LiveEvent } from '../wire/live.ts';
 import type { Output } from './output.ts';
 import type { Ground, GroundOptions } from './stack/stack.ts';
@@ -64,6 +64,6 @@ async function stayUp<Stage extends Ground>(show: Show<Stage>, stage: Stage, out
   await show.sayWhatNext(stage, out);
   if (!stage.signal.aborted) await new Promise((done) => stage.signal.addEventListener('abort', done, { once: true }));
   const { reason } = stage.signal;
-  if (!(reason instanceof Problem && reason.code === 'interrupted')) throw reason;
+  if (!isProblem(reason, 'interrupted')) throw reason;
   out.line('\nStopping …');
 }

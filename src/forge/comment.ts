@@ -1,7 +1,7 @@
+import { isProblem } from '../errors.ts';
 import { type PostedComment, shorten } from './forge.ts';
 import type { HostComment, HostOperations } from './host.ts';
 import { keepOne } from './one.ts';
-import { isForgeProblem } from './problems.ts';
 
 type WantedComment = { sourceId: string; mergeRequest: number; markdown: string };
 
@@ -25,7 +25,7 @@ export async function postComment(operations: HostOperations, { sourceId, mergeR
 /** null for tokens that stand for no account, or may not ask: then the marker alone decides. */
 async function accountOf(operations: HostOperations): Promise<number | null> {
   return operations.accountId().catch((error: unknown) => {
-    if (isForgeProblem(error, 'forge_forbidden', 'forge_not_found')) return null;
+    if (isProblem(error, 'forge_forbidden', 'forge_not_found')) return null;
     throw error;
   });
 }

@@ -1,4 +1,4 @@
-import { isForgeProblem } from './problems.ts';
+import { isProblem } from '../errors.ts';
 
 type OneOf<Item> = {
   /** Those that are ours, oldest first. */
@@ -26,7 +26,7 @@ export async function keepOne<Item extends { id: number }>(kind: OneOf<Item>): P
       return await settle(kind, found, turn > 1);
     } catch (error) {
       // Made, or removed, by somebody else since it was looked for.
-      if (turn === MAX_TURNS || !isForgeProblem(error, 'forge_conflict', 'forge_not_found')) throw error;
+      if (turn === MAX_TURNS || !isProblem(error, 'forge_conflict', 'forge_not_found')) throw error;
     }
   }
 }
@@ -52,7 +52,7 @@ async function settle<Item extends { id: number }>(
 async function removeAll<Item>(kind: OneOf<Item>, items: readonly Item[]): Promise<void> {
   for (const item of items) {
     await kind.remove(item).catch((error: unknown) => {
-      if (!isForgeProblem(error, 'forge_not_found')) throw error;
+      if (!isProblem(error, 'forge_not_found')) throw error;
     });
   }
 }

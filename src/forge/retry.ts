@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { forgeProblem, isForgeProblem } from './problems.ts';
+import { Problem, retryOf } from '../errors.ts';
+import { forgeProblem } from './problems.ts';
 
 /** `deadlineMs` is for a whole call, with all its requests and repetitions; `attemptTimeoutMs` for one request. */
 export type ForgeLimits = { deadlineMs: number; attemptTimeoutMs: number; retryBaseMs: number };
@@ -29,8 +30,7 @@ export async function withinDeadline<T>(
       try {
         return await work(signal);
       } catch (error) {
-        if (tried === TRIES || !isForgeProblem(error, 'forge_unreachable', 'forge_timeout', 'forge_server_error', 'forge_rate_limited'))
-          throw error;
+        if (tried === TRIES || !(error instanceof Problem) || retryOf(error) !== 'backoff') throw error;
         const waitMs = Math.max((error.retryAfterSeconds ?? 0) * 1000, retryBaseMs * 2 ** (tried - 1)) + retryBaseMs * Math.random();
         if (performance.now() + waitMs >= endsAt) throw error;
         await delay(waitMs, undefined, { signal });

@@ -1,6 +1,6 @@
 import { BrokenCircuitError, type CircuitBreakerPolicy, circuitBreaker, ExponentialBackoff, handleWhen, type IBreaker } from 'cockatiel';
 import { LRUCache } from 'lru-cache';
-import { Problem } from '../errors.ts';
+import { isAbout, Problem } from '../errors.ts';
 import { openSlots, type Slots } from './host-slots.ts';
 import type { Remote } from './remote.ts';
 
@@ -23,8 +23,6 @@ export type GitHosts = {
   onRecovered(listener: (organizationId: string, origin: string) => void): void;
 };
 
-/** Faults that may be the host's: an error of any other code leaves the circuit alone. */
-const HOST_FAULTS = new Set(['git_unreachable', 'git_timeout', 'git_server_error']);
 /** No connection came about, so every repository of the host is affected. */
 const CONNECTION_FAULTS = new Set([
   'ECONNREFUSED',
@@ -43,18 +41,15 @@ const MAX_FAILING = 10_000;
 
 type Host = { slots: Slots; circuit: CircuitBreakerPolicy; failing: LRUCache<string, true>; faults: Faults };
 
-/**
- * @param concurrency calls at once of one organization at one host
- * @param faults codes of Problems that may be the host's fault
- */
-export function createGitHosts(concurrency: number, faults: ReadonlySet<string> = HOST_FAULTS): GitHosts {
+/** @param concurrency calls at once of one organization at one host */
+export function createGitHosts(concurrency: number): GitHosts {
   const hosts = new LRUCache<string, Host>({ max: MAX_HOSTS });
   const listeners = new Set<(organizationId: string, origin: string) => void>();
   const hostOf = ({ organizationId }: HostCaller, { origin }: URL): Host => {
     const key = `${organizationId} ${origin}`;
     const known = hosts.get(key);
     if (known !== undefined) return known;
-    const host = openHost(concurrency, faults);
+    const host = openHost(concurrency);
     host.circuit.onReset(() => {
       for (const notify of listeners) notify(organizationId, origin);
     });
@@ -65,7 +60,7 @@ export function createGitHosts(concurrency: number, faults: ReadonlySet<string> 
     run: async (remote, caller, work, signal) => {
       if (remote.kind === 'local') return work();
       const host = hostOf(caller, remote.url);
-      const attempt = () => recorded(host, caller.id, faults, work);
+      const attempt = () => recorded(host, caller.id, work);
       const guarded = () => (host.failing.has(caller.id) ? throughCircuit(host, attempt, remote.host) : besideCircuit(host, attempt));
       return host.slots.run(host.failing.has(caller.id), guarded, signal);
     },
@@ -79,24 +74,25 @@ export function createGitHosts(concurrency: number, faults: ReadonlySet<string> 
   };
 }
 
-function openHost(concurrency: number, codes: ReadonlySet<string>): Host {
+function openHost(concurrency: number): Host {
   const faults = countFaults();
   const circuit = circuitBreaker(
-    handleWhen((error) => isHostFault(error, codes)),
+    // Any other error leaves the circuit alone.
+    handleWhen((error) => isAbout(error, 'host')),
     { halfOpenAfter: new ExponentialBackoff({ initialDelay: 2_000, maxDelay: 120_000 }), breaker: faults.breaker },
   );
   return { slots: openSlots(concurrency), circuit, failing: new LRUCache({ max: MAX_FAILING }), faults };
 }
 
 /** Notes whose call failed, before the circuit judges it. */
-async function recorded<T>(host: Host, id: string, codes: ReadonlySet<string>, work: () => Promise<T>): Promise<T> {
+async function recorded<T>(host: Host, id: string, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work();
     host.failing.delete(id);
     host.faults.clear();
     return result;
   } catch (error) {
-    if (isHostFault(error, codes)) {
+    if (isAbout(error, 'host')) {
       host.failing.set(id, true);
       host.faults.add(id, isConnectionFault(error));
     }
@@ -117,7 +113,7 @@ async function throughCircuit<T>(host: Host, attempt: () => Promise<T>, name: st
     throw new Problem(
       'git_host_unavailable',
       `Cannot reach git host "${name}": this source's last request failed, and so did those of others; the next request waits until the host answers or up to 2 minutes`,
-      { status: 503, retry: 'backoff', cause: error },
+      { cause: error },
     );
   }
 }
@@ -146,10 +142,6 @@ function countFaults(): Faults {
     },
     clear,
   };
-}
-
-function isHostFault(error: unknown, codes: ReadonlySet<string>): boolean {
-  return error instanceof Problem && codes.has(error.code);
 }
 
 function isConnectionFault(error: unknown): boolean {

@@ -6,5 +6,5 @@ export function bearerOf(authorization: string | undefined): string | undefined 
 }
 
 export function unauthorized(why: string): Problem {
-  return new Problem('unauthorized', `Cannot authenticate: ${why}`, { status: 401 });
+  return new Problem('unauthorized', `Cannot authenticate: ${why}`);
 }

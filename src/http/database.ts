@@ -6,8 +6,7 @@ import type { KitEnv } from './kit.ts';
 const RETRY_AFTER_SECONDS = 5;
 
 export function databaseAway(cause?: unknown): Problem {
-  const options = { status: 503, retryAfterSeconds: RETRY_AFTER_SECONDS, cause };
-  return new Problem('unavailable', 'Cannot answer now: the database is away', options);
+  return new Problem('unavailable', 'Cannot answer now: the database is away', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
 }
 
 /**

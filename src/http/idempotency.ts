@@ -20,7 +20,7 @@ export function idempotency<E extends KitEnv>(sql: Sql, box: SecretBox, callerOf
     const key = c.req.header('idempotency-key');
     if (key === undefined || !['POST', 'PATCH', 'PUT', 'DELETE'].includes(c.req.method)) return next();
     if (!/^[\x21-\x7e]{1,200}$/.test(key))
-      throw new Problem('invalid_request', 'Cannot accept the Idempotency-Key: must be 1 to 200 visible ASCII characters', { status: 400 });
+      throw new Problem('invalid_request', 'Cannot accept the Idempotency-Key: must be 1 to 200 visible ASCII characters');
     const owner = { ...callerOf(c), key };
     // Without the origin: the same request may come by another name of the service.
     const { pathname, search } = new URL(c.req.url);
@@ -58,11 +58,10 @@ async function storedRow(sql: Sql, owner: Owner): Promise<Row | undefined> {
 
 function replay(row: Row | undefined, requestHash: string, box: SecretBox, context: string): Response {
   if (row !== undefined && row.requestHash !== requestHash) {
-    throw new Problem('idempotency_key_reused', 'Cannot accept the Idempotency-Key: it was used for another request', { status: 422 });
+    throw new Problem('idempotency_key_reused', 'Cannot accept the Idempotency-Key: it was used for another request');
   }
   if (row === undefined || row.status === null || row.answerSealed === null) {
     throw new Problem('idempotency_in_progress', 'Cannot answer yet: the first request with this Idempotency-Key is still running', {
-      status: 409,
       retryAfterSeconds: 1,
     });
   }

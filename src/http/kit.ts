@@ -155,9 +155,7 @@ export function checkIfMatch(c: KitContext, version: number): void {
   if (wanted === undefined || wanted === '*') return;
   const tags = wanted.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   if (!tags.includes(etagOf(version))) {
-    throw new Problem('version_mismatch', `Cannot change ${c.req.path}: If-Match is ${wanted}, the present version is ${etagOf(version)}`, {
-      status: 412,
-    });
+    throw new Problem('version_mismatch', `Cannot change ${c.req.path}: If-Match is ${wanted}, the present version is ${etagOf(version)}`);
   }
 }
 

@@ -9,7 +9,7 @@ const MAX_BODY_BYTES = 1024 * 1024;
 
 /** Refuses larger bodies, before they are read where their length is announced. */
 export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler {
-  const tooLarge = () => new Problem('too_large', `Cannot take a request of more than ${maxBytes} bytes`, { status: 413 });
+  const tooLarge = () => new Problem('too_large', `Cannot take a request of more than ${maxBytes} bytes`);
   return async (c, next) => {
     // Nobody reads the body of a GET: the server discards it.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next();
@@ -41,8 +41,7 @@ export async function readJson(c: KitContext): Promise<unknown> {
 }
 
 function refuseDeep(json: string): void {
-  if (isTooDeep(json))
-    throw new Problem('too_deep', `Cannot take JSON that is nested more than ${MAX_JSON_DEPTH} levels deep`, { status: 400 });
+  if (isTooDeep(json)) throw new Problem('too_deep', `Cannot take JSON that is nested more than ${MAX_JSON_DEPTH} levels deep`);
 }
 
 /**

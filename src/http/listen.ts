@@ -20,8 +20,7 @@ type Fetch = Parameters<typeof getRequestListener>[0];
 /** A server that does not listen yet. It refuses what is no HTTP, too long or too slow as every other error, and ends the connection. */
 export function createHttpServer(fetch: Fetch, hostname: string, log: Log, limits: ServerOptions = LIMITS): Server {
   const errorHandler = (error: unknown) => {
-    if (error instanceof RequestError)
-      return answerOf(new Problem('malformed_request', `Cannot read the request: ${error.message}`, { status: 400 }));
+    if (error instanceof RequestError) return answerOf(new Problem('malformed_request', `Cannot read the request: ${error.message}`));
     log.error({ err: error }, `request failed: ${messageOf(error)}`);
     return answerOf(new Problem('internal', 'Cannot answer: something is wrong on our side'));
   };
@@ -69,12 +68,11 @@ function refuse(error: Error & { code?: string }, socket: Duplex): void {
 
 function problemOf(code: string | undefined): Problem {
   if (code === 'HPE_HEADER_OVERFLOW')
-    return new Problem('headers_too_large', 'Cannot take the request: its headers have more than 16384 bytes', { status: 431 });
+    return new Problem('headers_too_large', 'Cannot take the request: its headers have more than 16384 bytes');
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW')
-    return new Problem('too_large', 'Cannot take the request: its chunk extensions have more than 16384 bytes', { status: 413 });
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return new Problem('request_timeout', 'Cannot wait for the rest of the request any longer', { status: 408 });
-  return new Problem('malformed_request', 'Cannot read the request: it is not HTTP/1.1', { status: 400 });
+    return new Problem('too_large', 'Cannot take the request: its chunk extensions have more than 16384 bytes');
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request_timeout', 'Cannot wait for the rest of the request any longer');
+  return new Problem('malformed_request', 'Cannot read the request: it is not HTTP/1.1');
 }
 
 /** Nothing may be put into the middle of an answer. Node keeps the one that it writes in this field, and asks it the same. */

@@ -59,8 +59,6 @@ export function createRateLimit(what: string, wanted: Rate, now: () => number = 
 
 function rateLimited(what: string, { perSecond }: Rate, waitMs: number): Problem {
   return new Problem('rate_limited', `Cannot take so many ${what}: at most ${perSecond} each second`, {
-    status: 429,
-    retry: 'backoff',
     retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
   });
 }

@@ -127,5 +127,5 @@ function createReader(separator: Separator) {
 }
 
 function malformed(line: number, why: string): Problem {
-  return new Problem('malformed_csv', `Cannot read the CSV at line ${line}: ${why}`, { status: 400 });
+  return new Problem('malformed_csv', `Cannot read the CSV at line ${line}: ${why}`);
 }

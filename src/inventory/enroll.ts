@@ -44,14 +44,13 @@ export async function enrollDevice(store: Store, token: string, wanted: EnrollRe
   throw new Problem(
     'reenrolment_required',
     `Cannot enrol "${id}": a device of that id is registered. If this is that device, an operator lets it in with \`devices reenrol ${id}\` (POST /api/v1/devices/${id}/reenrolment); the agent goes on asking until then. If not, choose another id`,
-    { status: 409, retryAfterSeconds: ASK_AGAIN_SECONDS },
+    { retryAfterSeconds: ASK_AGAIN_SECONDS },
   );
 }
 
 async function enrollNew(unit: Unit, hash: Buffer, wanted: EnrollRequest): Promise<Enrolled> {
   const grant = await useEnrolmentToken(unit.tx, hash);
-  if (grant === undefined)
-    throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired', { status: 401 });
+  if (grant === undefined) throw new Problem('unauthorized', 'Cannot enrol: the enrolment token is unknown, used up or expired');
   const apiKey = await registerDevice(unit, {
     organizationId: grant.organizationId,
     id: wanted.deviceId,

@@ -20,9 +20,7 @@ export async function readRows(text: AsyncIterable<string>, format: Format): Pro
   for await (const read of format === 'csv' ? fromCsv(text) : fromLines(text)) {
     const row = rows.length + 1;
     if (row > MAX_IMPORT_ROWS)
-      throw new Problem('too_many_rows', `Cannot import more than ${MAX_IMPORT_ROWS} devices at once: send the rest in another request`, {
-        status: 413,
-      });
+      throw new Problem('too_many_rows', `Cannot import more than ${MAX_IMPORT_ROWS} devices at once: send the rest in another request`);
     rows.push('errors' in read ? { row, errors: read.errors } : checked(row, read.value));
   }
   return rows;
@@ -36,7 +34,6 @@ export function formatOf(contentType: string | undefined): Format {
     throw new Problem(
       'unsupported_format',
       `Cannot import "${type}": the Content-Type must be one of ${Object.keys(IMPORT_FORMATS).join(', ')}`,
-      { status: 415 },
     );
   return format;
 }

@@ -17,9 +17,7 @@ export class ImportRefused extends Problem {
   readonly refused: RefusedRow[];
 
   constructor(refused: RefusedRow[], rows: number) {
-    super('import_refused', `Cannot import ${rows} devices: ${refused.length} rows are refused, must be 0 with mode=atomic`, {
-      status: 422,
-    });
+    super('import_refused', `Cannot import ${rows} devices: ${refused.length} rows are refused, must be 0 with mode=atomic`);
     this.refused = refused;
   }
 }

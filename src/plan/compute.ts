@@ -1,4 +1,4 @@
-import { Problem } from '../errors.ts';
+import { isAbout } from '../errors.ts';
 import type { RolloutPolicy } from '../policy/policy.ts';
 import { type PrepareDeps, prepareCommit } from '../prepare/prepare-commit.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
@@ -137,7 +137,8 @@ async function prepareAgainst(
   const isThere = await prepare({ commit: base, previous: null, only: NO_FOLDER }, source.ref).then(
     () => true,
     (error: unknown) => {
-      if (error instanceof Problem && GONE.has(error.code)) return false;
+      // The branch was rewritten, and the host has forgotten what it was.
+      if (isAbout(error, 'missing')) return false;
       throw error;
     },
   );
@@ -152,5 +153,3 @@ async function prepareAgainst(
 
 /** Has the name of none: the mirror gets the commit, and nothing of it is read. */
 const NO_FOLDER = '/';
-/** The branch was rewritten, and the host has forgotten what it was. */
-const GONE = new Set(['commit_missing', 'ref_missing', 'repository_empty']);

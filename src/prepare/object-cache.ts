@@ -29,9 +29,7 @@ export function objectCache(source: ObjectSource, limits: RevisionLimits, signal
   const count = (bytes: number): void => {
     totalBytes += bytes;
     if (totalBytes > limits.maxRevisionBytes) {
-      throw new Problem('revision_too_large', `Cannot prepare revision: its files have more than ${limits.maxRevisionBytes} bytes`, {
-        status: 422,
-      });
+      throw new Problem('revision_too_large', `Cannot prepare revision: its files have more than ${limits.maxRevisionBytes} bytes`);
     }
   };
   const load = async (oid: string): Promise<StoredFile> => {

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import type { SecretBox } from '../crypto/secret-box.ts';
 import { factsByFolder } from '../device/store.ts';
-import { Problem } from '../errors.ts';
+import { Problem, reworded } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
@@ -103,9 +103,8 @@ async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) 
   if (!('tooLarge' in first)) return first;
   const { tooLarge } = first;
   const result = await work(true).catch((error: unknown) => {
-    if (!(error instanceof Problem) || error.code === 'git_too_large') throw error;
-    const { code, message, status, retry, cause } = tooLarge;
-    throw new Problem(code, `${message}; the host does not leave large files out of a fetch either`, { status, retry, cause });
+    if (!(error instanceof Problem) || isProblem(error, 'git_too_large')) throw error;
+    throw reworded(tooLarge, { message: `${tooLarge.message}; the host does not leave large files out of a fetch either` });
   });
   partial.set(mirrorDir, true);
   return result;
@@ -121,6 +120,5 @@ function inquiriesOf({ sql }: Store, { organizationId, id: sourceId }: Source): 
 /** Where things stand on our disk is nobody's business. */
 function inNameOf(source: Source, url: string, error: unknown): unknown {
   if (!(error instanceof Problem) || !error.message.includes(url)) return error;
-  const { code, status, retry, cause } = error;
-  return new Problem(code, error.message.replaceAll(url, source.url), { status, retry, cause });
+  return reworded(error, { message: error.message.replaceAll(url, source.url) });
 }

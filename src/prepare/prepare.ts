@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { Problem } from '../errors.ts';
+import { isProblem } from '../errors.ts';
 import type { CommitInfo, ObjectSource } from '../git/pack/object-source.ts';
 import { configError } from '../revision/config-error.ts';
 import type { RevisionLimits } from '../revision/limits.ts';
@@ -77,7 +77,7 @@ export async function prepareRevision(source: ObjectSource, options: PrepareOpti
     const devicePatterns = plan.fleet?.devices ?? null;
     return { ...revision, extent: plan.extent, removed: plan.removed, rolloutPolicy, rolloutPlace, perDevice, devicePatterns };
   } catch (error) {
-    if (!(error instanceof Problem) || error.code !== 'revision_too_large') throw error;
+    if (!isProblem(error, 'revision_too_large')) throw error;
     return {
       ...revision,
       errors: [

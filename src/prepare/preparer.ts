@@ -53,19 +53,18 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
     const transferList = task.inquiries === undefined ? [] : [task.inquiries];
     const result = await pool.run({ ...task, limitMs }, { signal: limit, transferList }).catch((cause: unknown) => {
       if (!limit.aborted)
-        throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, {
-          retry: 'backoff',
-          cause,
-        });
+        throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, { cause });
       throw new Problem(
         'prepare_timeout',
         `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${limitMs / 1000} s`,
-        { retry: 'backoff', cause },
+        { cause },
       );
     });
     if (result.heapBytes > LARGE_HEAP_BYTES) replaceThreads();
-    if ('failed' in result)
-      throw new Problem(result.failed.code, result.failed.message, { retry: result.failed.retry, status: result.failed.status });
+    if ('failed' in result) {
+      const { code, message, retry, status } = result.failed;
+      throw new Problem({ received: code }, message, { retry, status });
+    }
     return result;
   };
   let running = 0;

@@ -1,5 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
+import { Problem, retryOf } from '../errors.ts';
 import { addressGuard } from '../git/http/address-guard.ts';
 import type { Credentials } from '../git/http/client.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
@@ -8,6 +9,7 @@ import { parseRemote } from '../git/remote.ts';
 import { fetchSnapshot } from '../git/snapshot.ts';
 import { openHeap } from '../heap.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
+import type { Retry } from '../wire/errors.ts';
 import { prepareRevision } from './prepare.ts';
 import { askThrough } from './questions.ts';
 
@@ -37,7 +39,7 @@ export type PrepareTask = {
 };
 
 /** An error on its way between threads, where classes do not survive. */
-type PrepareFailure = { failed: { code: string; message: string; retry: 'never' | 'backoff' | 'soon'; status: number } };
+type PrepareFailure = { failed: { code: string; message: string; retry: Retry; status: number } };
 export type PrepareResult = (Prepared | PrepareFailure) & {
   /** What the thread's heap holds, used or not, when it is done. */
   heapBytes: number;
@@ -92,7 +94,5 @@ async function fetchAndPrepare(task: PrepareTask): Promise<Prepared> {
 function describe(error: unknown): PrepareFailure['failed'] {
   const told = error instanceof Error ? error : new Error(String(error));
   const code = 'code' in told && typeof told.code === 'string' ? told.code : 'prepare_failed';
-  const retry = 'retry' in told && (told.retry === 'never' || told.retry === 'soon') ? told.retry : 'backoff';
-  const status = 'status' in told && typeof told.status === 'number' ? told.status : 500;
-  return { code, message: told.message, retry, status };
+  return { code, message: told.message, retry: retryOf(error), status: error instanceof Problem ? error.status : 500 };
 }

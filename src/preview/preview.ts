@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Device } from '../device/device.ts';
-import { conflict, notFound, Problem } from '../errors.ts';
+import { conflict, isAbout, notFound, Problem } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
@@ -192,14 +192,11 @@ function pairOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8Ar
   return bytes === undefined ? [] : [[digest, bytes]];
 }
 
-const NOT_THERE = new Set(['ref_missing', 'repository_empty', 'commit_missing']);
-const OUR_OWN = new Set(['invalid_ref', 'preview_busy', 'source_not_synced']);
-
 /** What is wrong at the remote is no fault of the request. */
 export function asAnswer(problem: Problem): Problem {
-  if (OUR_OWN.has(problem.code)) return problem;
+  if (isAbout(problem, 'request')) return problem;
   const { code, message, retry, cause } = problem;
-  return new Problem(code, message, { status: NOT_THERE.has(code) ? 404 : 502, retry, cause });
+  return new Problem({ received: code }, message, { status: isAbout(problem, 'missing') ? 404 : 502, retry, cause });
 }
 
 export type OneAtATime = <T>(key: string, work: () => Promise<T>) => Promise<T>;
@@ -213,10 +210,7 @@ export function oneAtATime(): OneAtATime {
   return async (key, work) => {
     const lane = lanes.get(key) ?? { tail: Promise.resolve(), size: 0 };
     if (lane.size > MAX_WAITING)
-      throw new Problem('preview_busy', `Cannot preview now: ${MAX_WAITING} previews of the source wait already`, {
-        status: 429,
-        retryAfterSeconds: 5,
-      });
+      throw new Problem('preview_busy', `Cannot preview now: ${MAX_WAITING} previews of the source wait already`, { retryAfterSeconds: 5 });
     lane.size += 1;
     lanes.set(key, lane);
     const mine = lane.tail.then(work);

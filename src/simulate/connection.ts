@@ -32,7 +32,7 @@ const CONNECT_TIMEOUT_MS = 30_000;
 /** @throws Problem `invalid_request` for a server that is not an http(s) URL */
 export function openConnections(server: string, proxies?: Proxies): Connections {
   if (!/^https?:\/\//.test(server) || !URL.canParse(server)) {
-    throw new Problem('invalid_request', `Cannot simulate devices of "${server}": must be an http(s) URL`, { status: 400 });
+    throw new Problem('invalid_request', `Cannot simulate devices of "${server}": must be an http(s) URL`);
   }
   const base = new URL(`${server.replace(/\/+$/, '')}/agent/v1/`);
   const options = { headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: BODY_TIMEOUT_MS, connect: { timeout: CONNECT_TIMEOUT_MS } };
@@ -60,7 +60,7 @@ export function parseAnswer<T>(schema: z.ZodType<T>, answer: Answer): T {
   try {
     return schema.parse(JSON.parse(answer.body.toString('utf8')));
   } catch (cause) {
-    throw new Problem('invalid_answer', `Cannot understand the service's answer: ${messageOf(cause)}`, { retry: 'backoff', cause });
+    throw new Problem('invalid_answer', `Cannot understand the service's answer: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -92,10 +92,6 @@ async function exchange(dispatcher: Dispatcher, url: URL, ask: Ask): Promise<Ans
     };
   } catch (cause) {
     if (ask.signal.aborted) throw ask.signal.reason;
-    throw new Problem('unreachable', `Cannot reach "${url.origin}${url.pathname}": ${messageOf(cause)}`, {
-      status: 503,
-      retry: 'backoff',
-      cause,
-    });
+    throw new Problem('unreachable', `Cannot reach "${url.origin}${url.pathname}": ${messageOf(cause)}`, { cause });
   }
 }

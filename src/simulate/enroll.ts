@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Problem } from '../errors.ts';
+import { Problem, retryOf } from '../errors.ts';
 import { EnrollResponse } from '../wire/agent.ts';
 import type { Proxies } from '../wire/proxies.ts';
 import { type Connections, openConnections, parseAnswer } from './connection.ts';
@@ -48,7 +48,7 @@ async function enroll(connections: Connections, token: string, deviceId: string,
       const { apiKey } = parseAnswer(EnrollResponse, await connections.ask({ method: 'POST', path: 'enroll', headers, body, signal }));
       return { id: deviceId, apiKey };
     } catch (error) {
-      if (!(error instanceof Problem) || error.retry === 'never' || tries === MAX_TRIES) throw error;
+      if (!(error instanceof Problem) || retryOf(error) === 'never' || tries === MAX_TRIES) throw error;
       const pauseMs = Math.max(RETRY_BASE_MS * 2 ** tries, (error.retryAfterSeconds ?? 0) * 1000);
       await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal });
     }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, Problem } from '../errors.ts';
+import { messageOf, retryOf } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { type DeviceDeploymentState, type Report, ReportsResponse } from '../wire/agent.ts';
 import { parseAnswer } from './connection.ts';
@@ -30,7 +30,7 @@ export async function report(device: Device, reports: readonly NewReport[], way:
       return parseAnswer(ReportsResponse, await ask({ method: 'POST', path: 'reports', headers, body, signal })).confirmed;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      if ((error instanceof Problem && error.retry === 'never') || tries === MAX_TRIES) throw error;
+      if (retryOf(error) === 'never' || tries === MAX_TRIES) throw error;
       device.onState({ kind: 'trouble', deviceId: device.id, problem: messageOf(error) });
       await sleep(pauseMs(tries), undefined, { signal });
     }

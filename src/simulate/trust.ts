@@ -102,7 +102,7 @@ function faultOf(desired: DesiredState, device: Pinned & { deviceId: string; seq
 }
 
 function refused(why: string, cause?: unknown): Problem {
-  return new Problem('desired_refused', `Cannot accept the desired state: ${why}`, { retry: 'backoff', cause });
+  return new Problem('desired_refused', `Cannot accept the desired state: ${why}`, { cause });
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

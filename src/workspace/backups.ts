@@ -59,7 +59,7 @@ export async function loadBackup(paths: WorkspacePaths, id: string): Promise<Bac
   const { digest } = record ?? {};
   if (record && digest) return { ...record, digest };
   const why = record === null ? 'its record is damaged' : 'it holds something that was put in place of "current" by hand';
-  throw new Problem('backup_not_restorable', `Cannot restore backup "${id}": ${why}`, { status: 409 });
+  throw new Problem('backup_not_restorable', `Cannot restore backup "${id}": ${why}`);
 }
 
 export type BackupOptions = { reason: string; at: Date; onFile?: () => void; signal?: AbortSignal };

@@ -79,9 +79,8 @@ export async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise
 export function diskProblem(action: string, error: unknown): unknown {
   const code = errnoOf(error);
   if (error instanceof Problem || code === undefined) return error;
-  if (isNoSpace(error))
-    return new Problem('workspace_no_space', `Cannot ${action}: the disk is full`, { status: 507, retry: 'backoff', cause: error });
-  return new Problem('workspace_io', `Cannot ${action}: ${code}`, { status: 500, retry: 'backoff', cause: error });
+  if (isNoSpace(error)) return new Problem('workspace_no_space', `Cannot ${action}: the disk is full`, { cause: error });
+  return new Problem('workspace_io', `Cannot ${action}: ${code}`, { cause: error });
 }
 
 /** The system's own word, such as ENOENT; undefined for errors that are none of the system's. */

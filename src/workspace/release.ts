@@ -73,7 +73,7 @@ export async function writeRelease<F extends { path: string; mode: string; size:
   const [change] = await compareTree(directory, await listTree(directory), plan.files);
   if (change !== undefined) {
     const message = `Cannot write release "${plan.digest}": "${change.path}" is ${change.kind}, must have the size and SHA-256 that its manifest names`;
-    throw new Problem('workspace_content_mismatch', message, { retry: 'backoff' });
+    throw new Problem('workspace_content_mismatch', message);
   }
   await syncDirectory(aside);
   return release;

@@ -46,7 +46,7 @@ async function open(send: SendReports, run = true): Promise<Outbox> {
   return outbox;
 }
 
-const never: SendReports = () => Promise.reject(new Problem('unreachable', 'nobody is there', { retry: 'backoff' }));
+const never: SendReports = () => Promise.reject(new Problem('unreachable', 'nobody is there'));
 const ok = (reports: Report[]) => ({ accepted: reports.length, confirmed: [] });
 
 test('durable reports that were added are on the disk, and a new process sends them in their order', async () => {
@@ -137,9 +137,7 @@ test('whatever the server does, each durable report reaches it at least once and
         const send: SendReports = (batch) => {
           const now = plan.shift() ?? 'ok';
           if (now !== 'refused') for (const { id } of batch) seen.add(id);
-          return now === 'ok'
-            ? Promise.resolve(ok(batch))
-            : Promise.reject(new Problem('unreachable', now, { retry: 'backoff', retryAfterSeconds: 0 }));
+          return now === 'ok' ? Promise.resolve(ok(batch)) : Promise.reject(new Problem('unreachable', now, { retryAfterSeconds: 0 }));
         };
         await rm(path(), { force: true });
         const outbox = await openOutbox(path(), send, () => undefined, noFault);

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Config, readConfig } from '../../src/config.ts';
 import { openSecretBox } from '../../src/crypto/secret-box.ts';
-import { FORGE_HOST_FAULTS } from '../../src/forge/problems.ts';
 import { forgeFor } from '../../src/forge/registry.ts';
 import type { ForgeLimits } from '../../src/forge/retry.ts';
 import { createGitHosts } from '../../src/git/hosts.ts';
@@ -38,7 +37,7 @@ export async function openForge(kind: ForgeKind) {
   const guards: ReturnType<typeof addressGuard>[] = [];
   const box = openSecretBox([{ id: 'test', key: randomBytes(32) }]);
   const config: Config = readConfig({});
-  const forgeHosts = createGitHosts(8, FORGE_HOST_FAULTS);
+  const forgeHosts = createGitHosts(8);
   const sourceId = newId();
   const connect = ({ credentials = { token: TOKEN }, apiToken, limits, allowPrivate = true, forge = { kind }, url }: Given = {}) => {
     const guard = addressGuard({ allowPrivate });

@@ -3,9 +3,10 @@ import { Problem } from '../../src/errors.ts';
 import { openSlots } from '../../src/git/host-slots.ts';
 import { createGitHosts, type GitHosts } from '../../src/git/hosts.ts';
 import { parseRemote } from '../../src/git/remote.ts';
+import type { GitErrorCode } from '../../src/wire/errors.ts';
 
 const remote = (url: string) => parseRemote(url, { allowHttp: true, allowLocal: false });
-const fail = (code: string, cause?: Error) => () => Promise.reject(new Problem(code, code, { retry: 'backoff', cause }));
+const fail = (code: GitErrorCode, cause?: Error) => () => Promise.reject(new Problem(code, code, { cause }));
 const refused = fail('git_unreachable', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
 const fine = async () => 'fine';
 const caller = (id: string, organizationId = 'a') => ({ organizationId, id });
@@ -26,7 +27,7 @@ test('connection faults open the circuit for the sources that met them, not for 
 
 test('a repository that times out or answers 500 counts once, however often it is asked', async () => {
   const hosts = createGitHosts(2);
-  for (const code of ['git_timeout', 'git_server_error', 'git_unreachable']) await failOften(hosts, 20, 'one', fail(code));
+  for (const code of ['git_timeout', 'git_server_error', 'git_unreachable'] as const) await failOften(hosts, 20, 'one', fail(code));
   expect(hosts.openCircuits()).toBe(0);
   for (let n = 0; n < 4; n++) await failOften(hosts, 1, `other-${n}`, fail('git_timeout'));
   expect(hosts.openCircuits()).toBe(1);

@@ -5,6 +5,7 @@ import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/post/retry.ts
 import { rolloutStatus } from '../../src/plan/post/rollout-status.ts';
 import type { RolloutSnapshot, WaveSnapshot } from '../../src/rollout/decide/snapshot.ts';
 import { ROLLOUT_STATES, type Rollout } from '../../src/rollout/rollout.ts';
+import type { ErrorCode } from '../../src/wire/errors.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 
@@ -85,7 +86,7 @@ test('a plan that is refused says its first error', () => {
 });
 
 test('what passes is tried again, ever later and not for ever; what a person must mend is not', () => {
-  const problem = (code: string, retryAfterSeconds?: number) => new Problem(code, code, { retry: 'backoff', retryAfterSeconds });
+  const problem = (code: ErrorCode, retryAfterSeconds?: number) => new Problem(code, code, { retryAfterSeconds });
   expect(tellAgainSeconds(problem('forge_server_error'), 1, 1)).toBe(5);
   expect(tellAgainSeconds(problem('forge_timeout'), 4, 1)).toBe(40);
   expect(tellAgainSeconds(problem('forge_rate_limited', 900), 1, 0)).toBe(900);
@@ -94,5 +95,5 @@ test('what passes is tried again, ever later and not for ever; what a person mus
   expect(tellAgainSeconds(problem('forge_server_error'), 15, 1)).toBeNull();
   expect(readAgainSeconds(problem('git_timeout'), 5, 1)).toBe(80);
   expect(readAgainSeconds(problem('git_timeout'), 6, 1)).toBeNull();
-  expect(readAgainSeconds(new Problem('git_auth', 'no', { retry: 'never' }), 1, 1)).toBeNull();
+  expect(readAgainSeconds(new Problem('git_auth', 'no'), 1, 1)).toBeNull();
 });

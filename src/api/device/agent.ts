@@ -112,7 +112,7 @@ async function bundle({ store, archives }: Services, c: Context<Env>, digest: st
   if (c.req.header('if-none-match') === etag && (await bundleManifest(store.sql, organizationId, digest)) !== undefined)
     return c.body(null, 304, fixed);
   const archive = await archives.open({ organizationId, digest });
-  if (archive === undefined) throw new Problem('bundle_missing', `Cannot find bundle ${digest}`, { status: 404 });
+  if (archive === undefined) throw new Problem('bundle_missing', `Cannot find bundle ${digest}`);
   const { size } = archive;
   const range = rangeOf(c.req.header('range'), c.req.header('if-range'), etag, size);
   if (range === 'unsatisfiable') return c.body(null, 416, { ...fixed, 'content-range': `bytes */${size}` });

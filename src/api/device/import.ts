@@ -83,6 +83,6 @@ async function* textOf(c: Context<Env>): AsyncGenerator<string> {
     yield decoder.decode();
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new Problem('malformed_text', 'Cannot read the rows: they must be UTF-8', { status: 400, cause: error });
+    throw new Problem('malformed_text', 'Cannot read the rows: they must be UTF-8', { cause: error });
   }
 }

@@ -5,6 +5,7 @@ import { decodeNumberCursor, json, PageQuery, page, problems, toPage } from '../
 import { listDeliveries, lockDelivery, reopenDelivery } from '../../notification/delivery/deliveries.ts';
 import { DELIVER_WITHIN_HOURS } from '../../notification/notification.ts';
 import { makeDue } from '../../notification/store.ts';
+import type { ConflictCode } from '../../wire/errors.ts';
 import { callerOf, createApi, role } from '../env.ts';
 import type { Services } from '../services.ts';
 import { findNotification, lockFound } from './notifications.ts';
@@ -57,7 +58,7 @@ export function notificationDeliveryRoutes({ store }: Services) {
           const notification = await lockFound(tx, organizationId, id);
           const delivery = await lockDelivery(tx, notification, deliveryId);
           if (delivery === undefined) throw notFound('delivery', deliveryId);
-          const refuse = (code: string, why: string) => conflict(code, `Cannot redeliver "${deliveryId}": ${why}`);
+          const refuse = (code: ConflictCode, why: string) => conflict(code, `Cannot redeliver "${deliveryId}": ${why}`);
           if (!notification.enabled)
             throw refuse('notification_disabled', `notification "${notification.name}" is disabled; enable it first`);
           if (delivery.state === 'pending') throw refuse('delivery_pending', 'it is on its way, its state must be "delivered" or "failed"');

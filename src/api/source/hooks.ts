@@ -64,11 +64,11 @@ export function hookRoutes(services: Services): Hono<Env> {
 /** Never 500: some hosts take that for a broken address and lose events from then on, while all of them may try again after 503. */
 function refusalOf(error: unknown, sender: WebhookProvider | null): Problem {
   if (!(error instanceof Problem) || error.status === 500)
-    return new Problem('unavailable', 'Cannot take the hook now', { status: 503, retryAfterSeconds: 5, cause: error });
+    return new Problem('unavailable', 'Cannot take the hook now', { retryAfterSeconds: 5, cause: error });
   const status = sender?.statusInstead?.[error.status];
   if (status === undefined) return error;
   const { code, message, retryAfterSeconds } = error;
-  return new Problem(code, message, { status, retryAfterSeconds, cause: error });
+  return new Problem({ received: code }, message, { status, retryAfterSeconds, cause: error });
 }
 
 async function answer(services: Receiving, c: Context<Env>): Promise<Response> {
@@ -118,12 +118,9 @@ async function verified(
 ): Promise<ParsedHook & { provider: string; repeatable: Uint8Array | null }> {
   const rawBody = await readBounded(raw, MAX_HOOK_BYTES, tooLarge);
   const secret = openHookSecret(box, source);
-  if (secret === null)
-    throw new Problem('hook_unauthorized', `Cannot take webhooks for source "${source.name}": set webhook.secret first`, { status: 401 });
+  if (secret === null) throw new Problem('hook_unauthorized', `Cannot take webhooks for source "${source.name}": set webhook.secret first`);
   if (provider === null)
-    throw new Problem('hook_unauthorized', 'Cannot recognise the sender of this webhook: its headers are of no known git host', {
-      status: 401,
-    });
+    throw new Problem('hook_unauthorized', 'Cannot recognise the sender of this webhook: its headers are of no known git host');
   const request = { headers: raw.headers, rawBody };
   const verdict = provider.verify(request, secret, new Date());
   if (!verdict.ok) throw verdict.problem;
@@ -164,5 +161,5 @@ async function takeOnce(services: Receiving, source: Source, provider: string, p
 }
 
 function tooLarge(): Problem {
-  return new Problem('hook_too_large', `Cannot take a webhook of more than ${MAX_HOOK_BYTES} bytes`, { status: 413 });
+  return new Problem('hook_too_large', `Cannot take a webhook of more than ${MAX_HOOK_BYTES} bytes`);
 }

@@ -60,7 +60,7 @@ export function checkForgeOrigin(role: Role, before: Source | undefined, after: 
   const isNew = before?.forge?.apiUrl !== after.forge?.apiUrl || originOf(before?.url ?? '') !== originOf(after.url);
   if (!isNew || !leavesOrigin(after) || mayActAs(role, 'admin')) return;
   const detail = `Cannot set forge.apiUrl to "${after.forge?.apiUrl}": it is on another origin than the repository, which takes role "admin"`;
-  throw new Problem('forbidden', detail, { status: 403 });
+  throw new Problem('forbidden', detail);
 }
 
 /** Whether what is known of the old repository says nothing about the new one. */

@@ -116,7 +116,7 @@ function checkReachable(hookUrl: string, source: Source): void {
   const isLocal = (url: string) => /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
   if (!isLocal(hookUrl) || isLocal(source.url)) return;
   const detail = `Cannot install the webhook of source "${source.name}": its git host cannot reach "${hookUrl}"; set PUBLIC_URL to where it can`;
-  throw new Problem('public_url_missing', detail, { status: 422 });
+  throw new Problem('public_url_missing', detail);
 }
 
 /**

@@ -34,7 +34,7 @@ export type KnownDevices = {
  * @throws Problem `invalid_devices`
  */
 export async function readKnownDevices(file: string): Promise<KnownDevices> {
-  const refuse = (why: string): Problem => new Problem('invalid_devices', `Cannot read devices from "${file}": ${why}`, { status: 400 });
+  const refuse = (why: string): Problem => new Problem('invalid_devices', `Cannot read devices from "${file}": ${why}`);
   const bytes = await readFile(file).catch((error: unknown) => {
     throw refuse(messageOf(error));
   });

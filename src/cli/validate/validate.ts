@@ -37,7 +37,7 @@ export type ValidateOptions = {
 export async function validateCheckout(dir: string, options: ValidateOptions = {}): Promise<CheckoutVerdict> {
   const root = resolve(dir);
   if (!(await stat(root).catch(() => null))?.isDirectory()) {
-    throw new Problem('not_found', `Cannot validate "${dir}": it is not a directory`, { status: 404 });
+    throw new Problem('not_found', `Cannot validate "${dir}": it is not a directory`);
   }
   const layout = options.layout ?? (await detectLayout(root));
   const known = options.devices === undefined ? null : await readKnownDevices(options.devices);

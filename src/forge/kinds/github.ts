@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { isProblem } from '../../errors.ts';
 import type { WantedHook } from '../forge.ts';
 import type { ForgeApi, ForgeHost, HostHook, HostOperations, Repository } from '../host.ts';
-import { forgeProblem, isForgeProblem } from '../problems.ts';
+import { forgeProblem } from '../problems.ts';
 import { issueComments, mergeRequestOf, PullRequest, repositoryApi, repositoryId, setCommitStatus } from './github-style.ts';
 
 const MAX_COMMENT_CHARACTERS = 65_536;
@@ -83,7 +84,7 @@ function hookOf({ id, active, events, config }: z.output<typeof Hook>, wanted: W
 
 /** GitHub keeps no two hooks of one address whose events overlap. */
 function rethrowConflict(error: unknown): never {
-  if (!isForgeProblem(error, 'forge_rejected') || !error.message.includes('Hook already exists')) throw error;
+  if (!isProblem(error, 'forge_rejected') || !error.message.includes('Hook already exists')) throw error;
   throw forgeProblem('forge_conflict', error.message, { cause: error });
 }
 

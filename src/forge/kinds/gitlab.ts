@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { isSigningToken } from '../../crypto/signature.ts';
+import { isProblem } from '../../errors.ts';
 import { type CommitState, type CommitStatus, shorten, type WantedHook } from '../forge.ts';
 import { type ForgeApi, type ForgeHost, type HostHook, type HostOperations, type Repository, verifiesTls } from '../host.ts';
-import { forgeProblem, isForgeProblem } from '../problems.ts';
+import { forgeProblem } from '../problems.ts';
 
 /** https://docs.gitlab.com/api/project_webhooks/, /api/notes/, /api/commits/ */
 export const gitlab: ForgeHost = {
@@ -168,6 +169,6 @@ function statusBody(name: string, { state, description, targetUrl }: CommitStatu
 /** A status is a job to GitLab, which cannot begin to wait, or to run, twice. */
 function isAlreadyThere(error: unknown): boolean {
   return (
-    isForgeProblem(error, 'forge_rejected') && /Cannot transition status via :(?:enqueue|run) from :(?:pending|running)/.test(error.message)
+    isProblem(error, 'forge_rejected') && /Cannot transition status via :(?:enqueue|run) from :(?:pending|running)/.test(error.message)
   );
 }

@@ -1,4 +1,4 @@
-import { Problem } from '../../wire/problem.ts';
+import { Problem, reworded } from '../../wire/problem.ts';
 import type { Credentials } from '../http/client.ts';
 
 const HIDDEN = '***';
@@ -13,8 +13,8 @@ export function withoutCredentials(error: unknown, credentials: Credentials | un
   const basic = Buffer.from(`${user}:${secret}`).toString('base64');
   const message = [secret, encodeURIComponent(secret), basic].reduce(hide, error.message);
   if (message === error.message) return error;
-  const { code, status, retry, errors, retryAfterSeconds } = error;
-  return new Problem(code, message, { status, retry, errors, retryAfterSeconds });
+  // Its cause may have them too.
+  return reworded(error, { message, cause: undefined });
 }
 
 function hide(text: string, secret: string): string {

@@ -212,7 +212,7 @@ export function quoted(word: string | undefined): string {
 }
 
 export function malformed(why: string, cause?: unknown): Problem {
-  return new Problem('hook_malformed', `Cannot read the hook: ${why}`, { status: 400, cause });
+  return new Problem('hook_malformed', `Cannot read the hook: ${why}`, { cause });
 }
 
 function isFullRef(ref: string): boolean {
