@@ -1,5 +1,5 @@
 import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
-import { insertDeviceKey } from '../../src/device/keys.ts';
+import { insertDeviceKey } from '../../src/device/store/keys.ts';
 import { insertDevice } from '../../src/device/store.ts';
 import type { DeviceKey } from '../../src/simulate/device.ts';
 import type { Stack } from './stack.ts';

@@ -3,8 +3,8 @@ import { transact, type Unit } from '../../src/event/transact.ts';
 import { prepareCommit } from '../../src/prepare/prepare-commit.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
 import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
-import { countInvalidPaths, releaseCandidates, settleDevices, setVerdict, storeBundles, storePaths } from '../../src/revision/store.ts';
-import { isWithheld, policyFor, startRollout } from '../../src/rollout/release.ts';
+import { countInvalidPaths, releaseCandidates, setVerdict, storeBundles, storePaths } from '../../src/revision/store.ts';
+import { acceptReverts, isWithheld, policyFor, startRollout } from '../../src/rollout/release.ts';
 import { newestRollout } from '../../src/rollout/store/store.ts';
 import type { Source } from '../../src/source/source.ts';
 import { lockSource, setSteadyStatus } from '../../src/source/store.ts';
@@ -91,8 +91,5 @@ async function release(
     return;
   }
   await convergeBound(unit, source, stale);
-  for (const id of await settleDevices(unit.tx, owner, [])) {
-    const data = { status: 'ONLINE', syncStatus: 'in_sync' };
-    unit.emit({ organizationId: source.organizationId, type: 'device.status', subject: `device:${id}`, data });
-  }
+  await acceptReverts(unit, owner);
 }

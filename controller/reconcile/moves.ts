@@ -3,6 +3,7 @@ import { foldedName, followFolders } from '../../src/device/folders.ts';
 import { devicesIn, foldersNamed, moveDevices, strandedDevices } from '../../src/device/folders-store.ts';
 import { lockDevices } from '../../src/device/store.ts';
 import type { Unit } from '../../src/event/transact.ts';
+import { continueFolders } from '../../src/revision/store.ts';
 import type { Source } from '../../src/source/source.ts';
 
 /**
@@ -30,6 +31,7 @@ export async function followMoves(
       organizationId,
       moves.map(({ id }) => id),
     );
+    await continueFolders(unit.tx, owner, moves);
     await moveDevices(unit.tx, owner, moves);
     const details = moves.map(({ id, from, to }) => ({ id, detail: { sourceId, from, to } }));
     await auditEachDevice(

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { audit } from '../../src/audit/store.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
 import { nameOf } from '../../src/device/device.ts';
+import { deviceOfWorkspace, noteWorkspaces, type WorkspaceDevice, workspacesBehind } from '../../src/device/store/workspaces.ts';
 import { isProblem, messageOf, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import { isNoSpace } from '../../src/wire/no-space.ts';
@@ -14,9 +15,8 @@ const BATCH = 200;
 /** Releases written at once; each waits mostly for fsync. */
 const PARALLEL = 4;
 
-type Followed = Behind & { workspace: string };
-type Failure = Behind & { error: unknown };
-type Behind = { organizationId: string; deviceId: string; workspace: string | null; bundle: string };
+type Followed = WorkspaceDevice & { workspace: string };
+type Failure = WorkspaceDevice & { error: unknown };
 
 /**
  * Lets the workspaces of an organization follow what its devices confirmed, in batches, off the path of any device. A workspace that was lost is
@@ -28,7 +28,7 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
   const failures = new Map<string, Failure>();
   while (!ending.aborted) {
     await afterDevices(controller, ending);
-    const behind = (await workspacesBehind(controller, organizationId)).filter((device) => !failures.has(device.deviceId));
+    const behind = (await workspacesBehind(controller.store.sql, organizationId, BATCH)).filter((device) => !failures.has(device.deviceId));
     if (behind.length === 0) break;
     const queue = [...behind];
     const done: Followed[] = [];
@@ -43,7 +43,8 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, lane));
-    await noteFollowed(controller, organizationId, done);
+    // A crash before this leaves directories that nothing names, which pruning removes, or writes the same release again, which changes nothing.
+    await noteWorkspaces(controller.store.sql, organizationId, done);
     for (const failure of failed) failures.set(failure.deviceId, failure);
     await tellOutcomes(controller, done, failed);
     // The others would fare no better; the next resync tries again.
@@ -55,7 +56,7 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
 /** So few devices at work leave time for the disk. */
 const FEW_AT_WORK = 20;
 const LOOK_AGAIN_MS = 250;
-/** Behind a stream of devices without end workspaces follow all the same, a batch at a time. */
+/** Behind an endless stream of devices workspaces follow all the same, a batch at a time. */
 const MAX_WAIT_MS = 20_000;
 
 /** Lets the devices of this process go first that are being brought to a change now: nobody waits for a workspace. */
@@ -88,17 +89,10 @@ function codeOf(error: unknown): string {
   return error instanceof Problem ? error.code : 'workspace_failed';
 }
 
-async function workspacesBehind({ store }: Controller, organizationId: string): Promise<Behind[]> {
-  return store.sql<Behind[]>`
-    select organization_id as "organizationId", id as "deviceId", workspace, good_bundle as bundle from devices
-    where organization_id = ${organizationId} and good_bundle is not null and good_bundle is distinct from workspace_bundle and source_id is not null
-    order by id limit ${BATCH}`;
-}
-
 const REASON = 'the device confirmed it';
 
 /** @returns the workspace's name; a new one where there was none, or was lost */
-async function follow(controller: Controller, device: Behind): Promise<string> {
+async function follow(controller: Controller, device: WorkspaceDevice): Promise<string> {
   const { organizationId, deviceId, workspace } = device;
   if (workspace !== null) {
     try {
@@ -113,15 +107,7 @@ async function follow(controller: Controller, device: Behind): Promise<string> {
   return created;
 }
 
-/** A crash before this leaves directories that nobody names, which pruning removes, or has the same release written again, which changes nothing. */
-async function noteFollowed({ store }: Controller, organizationId: string, done: readonly Followed[]): Promise<void> {
-  await store.sql`
-    update devices d set workspace = f.workspace, workspace_bundle = f.bundle
-    from unnest(${done.map((f) => f.deviceId)}::text[], ${done.map((f) => f.workspace)}::text[], ${done.map((f) => f.bundle)}::text[]) as f (id, workspace, bundle)
-    where d.organization_id = ${organizationId} and d.id = f.id`;
-}
-
-async function writeRelease(controller: Controller, device: Behind & { workspace: string }, reason: string): Promise<void> {
+async function writeRelease(controller: Controller, device: WorkspaceDevice & { workspace: string }, reason: string): Promise<void> {
   const bundle = await loadBundle(controller.store.sql, device.organizationId, device.bundle);
   await controller.workspaces.applyRelease(device.workspace, bundle, { reason });
 }
@@ -131,10 +117,7 @@ export async function checkWorkspace(controller: Controller, workspace: string):
   // Our own writes wake the watcher too, and end here, before any question to the database.
   const found = await controller.workspaces.verify(workspace);
   if (found.state === 'clean') return;
-  const [device] = await controller.store.sql<(Behind & { workspace: string; policy: 'heal' | 'report' })[]>`
-    select d.organization_id as "organizationId", d.id as "deviceId", d.workspace, d.workspace_bundle as bundle, coalesce(s.drift_policy, 'heal') as policy
-    from devices d left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
-    where d.workspace = ${workspace} and d.workspace_bundle is not null`;
+  const device = await deviceOfWorkspace(controller.store.sql, workspace);
   if (device === undefined) return;
   const changed = found.changed.slice(0, 50);
   await tell(controller, device, 'workspace.drifted', { state: found.state, changed });
@@ -145,7 +128,7 @@ export async function checkWorkspace(controller: Controller, workspace: string):
 
 async function tell(
   controller: Controller,
-  device: Behind,
+  device: WorkspaceDevice,
   type: 'workspace.drifted' | 'workspace.healed',
   data: Record<string, unknown>,
 ): Promise<void> {

@@ -10,11 +10,13 @@ import {
   moveDeployments,
   overdueDeployments,
   retryableDeployments,
-  returnToGood,
 } from '../../src/deployment/store.ts';
 import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
+import { emitStanding } from '../../src/device/events.ts';
 import { endClones } from '../../src/device/instances-store.ts';
-import { pruneLogLines } from '../../src/device/logs.ts';
+import { pruneLogLines } from '../../src/device/store/logs.ts';
+import { correctDiverged, returnToGood } from '../../src/device/store/status.ts';
+import { namedWorkspaces } from '../../src/device/store/workspaces.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
 import { pruneEvents } from '../../src/event/store.ts';
 import { transact } from '../../src/event/transact.ts';
@@ -23,7 +25,7 @@ import { pruneDeliveries } from '../../src/notification/delivery/deliveries.ts';
 import { pruneMergeRequests } from '../../src/plan/store.ts';
 import { deploy } from '../../src/rollout/converge.ts';
 import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store/store.ts';
-import { markStrays, rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/store/targets.ts';
+import { rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/store/targets.ts';
 import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
@@ -60,7 +62,7 @@ export const findStrays: Chore = {
   everySeconds: 3_600,
   run: ({ store }) =>
     transact(store, async ({ tx, enqueue }) => {
-      for (const [organizationId, devices] of byOrganization(await markStrays(tx))) {
+      for (const [organizationId, devices] of byOrganization(await correctDiverged(tx))) {
         const ids = devices.map((device) => device.id);
         for (const id of await rolloutsWithRoomFor(tx, organizationId, ids)) enqueue('rollout', id);
       }
@@ -88,14 +90,7 @@ export const offline: Chore = {
         // A rollout does not wait for them any longer.
         for (const id of await rolloutsAwaiting(tx, organizationId, ids)) enqueue('rollout', id);
       }
-      for (const device of silent) {
-        emit({
-          organizationId: device.organizationId,
-          type: 'device.status',
-          subject: `device:${device.id}`,
-          data: { status: 'OFFLINE', syncStatus: device.syncStatus, connectivity: 'offline', lastSeenAt: device.lastSeenAt },
-        });
-      }
+      for (const device of silent) emitStanding({ emit }, 'device.status', device, { lastSeenAt: device.lastSeenAt });
     }),
 };
 
@@ -154,7 +149,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
     });
     const moved = await moveDeployments(tx, organizationId, moves);
     const ended = overdue.filter((deployment) => moved.has(deployment.id));
-    await returnToGood(
+    const returned = await returnToGood(
       tx,
       organizationId,
       ended.map((attempt) => {
@@ -176,6 +171,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       });
       if (rolloutId !== null) enqueue('rollout', rolloutId);
     }
+    for (const device of returned) emitStanding({ emit }, 'device.status', device);
   });
 }
 
@@ -232,8 +228,7 @@ export const prune: Chore = {
   name: 'prune',
   everySeconds: 3_600,
   run: async ({ store: { sql }, workspaces, config }) => {
-    const kept = await sql<{ workspace: string }[]>`select workspace from devices where workspace is not null`;
-    await workspaces.prune({ keep: new Set(kept.map((row) => row.workspace)), untouchedSince: new Date(Date.now() - ABANDONED_AFTER_MS) });
+    await workspaces.prune({ keep: await namedWorkspaces(sql), untouchedSince: new Date(Date.now() - ABANDONED_AFTER_MS) });
     await pruneMirrors(sql, join(config.DATA_DIR, 'mirrors'));
     await pruneEvents(sql, KEEP_DAYS);
     await pruneHookDeliveries(sql, KEEP_DAYS, HOOK_DELIVERIES_KEPT);

@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from 'hono';
 import { batched } from '../async/batched.ts';
 import { hashToken, tokenKind } from '../crypto/tokens.ts';
 import type { Sql } from '../db/connect.ts';
-import { devicesOfKeys, KEYS_CHANNEL } from '../device/keys.ts';
+import { devicesOfKeys, KEYS_CHANNEL } from '../device/store/keys.ts';
 import { senderOf } from '../http/address.ts';
 import { bearerOf, unauthorized } from '../http/bearer.ts';
 import { OURSELVES, type RateLimits, refuse } from '../http/rate-limit.ts';

@@ -64,7 +64,7 @@ function stateLine(state: Item): string {
 const OPEN = ['queued', 'delivering', 'applying', 'confirming'];
 const FAILED = ['failed', 'rolled_back', 'timed_out'];
 
-/** A device that is held stays `held` while it is rolled back: the attempt tells how far it is. */
+/** An open attempt counts, whatever the status of the device: an older service reports `held` during a rollback. */
 function isSettled(state: Item, id: string): boolean {
   const status = String((asItem(state.device) ?? state).syncStatus);
   const attempt = String(asItem(state.deployment)?.state);

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Db } from '../db/connect.ts';
+import { countDevices } from '../device/store.ts';
 
 /** Between two heartbeats of a device, at least and at most. */
 export const HEARTBEAT_SECONDS = 30;
@@ -22,11 +23,7 @@ export function createHeartbeatPace(sql: Db): (organizationId: string) => Promis
   const paces = new LRUCache<string, number>({
     max: ORGANIZATIONS,
     ttl: COUNTED_FOR_MS,
-    fetchMethod: async (organizationId) => {
-      const [{ devices }] = await sql<[{ devices: number }]>`
-        select count(*)::int as devices from devices where organization_id = ${organizationId}`;
-      return heartbeatSecondsFor(devices);
-    },
+    fetchMethod: async (organizationId) => heartbeatSecondsFor(await countDevices(sql, organizationId)),
   });
   return async (organizationId) => (await paces.fetch(organizationId)) ?? HEARTBEAT_SECONDS;
 }

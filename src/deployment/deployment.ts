@@ -1,5 +1,3 @@
-import type { DeviceDeploymentState } from '../wire/agent.ts';
-
 export type DeploymentState =
   | 'queued'
   | 'delivering'
@@ -75,26 +73,4 @@ export function afterFailure(code: string, attempt: number, random: number, maxA
   if (attempt >= (maxAttempts ?? MAX_ATTEMPTS)) return { do: 'give_up' };
   const capped = Math.min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1));
   return { do: 'retry', inSeconds: Math.round(capped * (0.5 + random / 2)) };
-}
-
-/** Sync status of the device while its attempt is in this state. */
-export function syncStatusDuring(state: DeviceDeploymentState): 'updating' | 'in_sync' | 'failed' | 'rolled_back' {
-  switch (state) {
-    case 'delivering':
-    case 'applying':
-    case 'confirming':
-      return 'updating';
-    case 'succeeded':
-      return 'in_sync';
-    case 'failed':
-      return 'failed';
-    case 'rolled_back':
-      return 'rolled_back';
-    default:
-      return unreachable(state);
-  }
-}
-
-function unreachable(state: never): never {
-  throw new Error(`unknown deployment state ${String(state)}`);
 }

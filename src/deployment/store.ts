@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import type { OpenedAttempt } from '../device/store/status.ts';
 import { type DeploymentKind, type DeploymentState, OPEN_STATES, statesBefore } from './deployment.ts';
 
 export type Deployment = {
@@ -57,22 +58,17 @@ export type AttemptLimits = {
 export type Target = { deviceId: string; bundle: string; revisionId: string | null };
 
 /**
- * Gives every target an attempt: what was under way is superseded, what runs now is pinned as a backup (the last 5 per device stay), the
- * desired bundle changes. The caller holds the devices' locks.
- * @returns the new attempts' ids by device, and the attempts that they take the place of
+ * Inserts an attempt for every target, and pins what runs now as a backup; the last 5 per device stay. The caller holds the devices' locks, and makes the
+ * attempts the present ones of their devices.
  */
-export async function openDeployments(
+export async function insertDeployments(
   tx: Db,
   organizationId: string,
   targets: readonly Target[],
   attempt: Attempt,
-): Promise<{ opened: Map<string, string>; superseded: Closed[] }> {
-  if (targets.length === 0) return { opened: new Map(), superseded: [] };
+): Promise<OpenedAttempt[]> {
   const ids = targets.map((target) => target.deviceId);
-  const superseded = await closeDeployments(tx, organizationId, ids, 'superseded');
-  // What it went back from may be tried again once its folder has brought it something else, or when somebody says so; healing and ways back are no such thing.
-  const forgets = attempt.force === true || (attempt.kind === 'change' && attempt.rolloutId != null);
-  const rows = await tx<{ deviceId: string; id: string }[]>`
+  const rows = await tx<OpenedAttempt[]>`
     with target as (
       select * from unnest(${ids}::text[], ${targets.map((t) => t.bundle)}::text[], ${targets.map((t) => t.revisionId)}::uuid[]) as t (device_id, bundle, revision_id)
     ), opened as (
@@ -89,13 +85,9 @@ export async function openDeployments(
       from opened o join devices d on d.organization_id = ${organizationId} and d.id = o.device_id
       where d.good_bundle is not null or d.reported_bundle is not null
     )
-    update devices d set desired_bundle = o.bundle, desired_revision_id = o.revision_id, desired_force = ${attempt.force ?? false},
-      deployment_id = o.id, sequence = d.sequence + 1, sync_status = case when d.held_at is null then 'pending' else 'held' end, sync_since = now(),
-      error_code = null, error_detail = null, condemned_bundle = case when ${forgets} or d.condemned_bundle = o.bundle then null else d.condemned_bundle end, updated_at = now()
-    from opened o where d.organization_id = ${organizationId} and d.id = o.device_id
-    returning d.id as "deviceId", o.id`;
+    select id, device_id as "deviceId", bundle, revision_id as "revisionId" from opened`;
   await pruneBackups(tx, organizationId, ids);
-  return { opened: new Map(rows.map((row) => [row.deviceId, row.id])), superseded };
+  return rows;
 }
 
 /** Ends what is under way on these devices. @returns the attempts that were */
@@ -204,28 +196,18 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
   return moved;
 }
 
-/**
- * Notes that attempts failed on their devices after something else took their place: rollouts count the devices as failed, and those devices keep the bundle
- * in quarantine. The caller holds their locks.
- * @returns the rollouts concerned
- */
-export async function noteLateFailures(
+/** Notes that attempts failed on their devices after something else took their place. @returns those that had no such note yet */
+export async function noteFailures(
   tx: Db,
   organizationId: string,
   failures: readonly { id: string; code: string; detail: string }[],
-): Promise<string[]> {
-  if (failures.length === 0) return [];
-  const rows = await tx<{ rolloutId: string | null; deviceId: string; bundle: string }[]>`
+): Promise<{ rolloutId: string | null; deviceId: string; bundle: string }[]> {
+  return tx<{ rolloutId: string | null; deviceId: string; bundle: string }[]>`
     update deployments t set error_code = f.code, error_detail = f.detail
     from unnest(${failures.map((f) => f.id)}::uuid[], ${failures.map((f) => f.code)}::text[], ${failures.map((f) => f.detail)}::text[]) as f (id, code, detail)
     where t.organization_id = ${organizationId} and t.id = f.id and t.state in ('superseded', 'cancelled') and t.error_code is null
       and t.kind in ('change', 'retry')
     returning t.rollout_id as "rolloutId", t.device_id as "deviceId", t.bundle`;
-  await tx`
-    update devices d set condemned_bundle = f.bundle
-    from unnest(${rows.map((row) => row.deviceId)}::text[], ${rows.map((row) => row.bundle)}::text[]) as f (id, bundle)
-    where d.organization_id = ${organizationId} and d.id = f.id and d.desired_bundle is distinct from f.bundle and d.good_bundle is distinct from f.bundle`;
-  return [...new Set(rows.flatMap(({ rolloutId }) => rolloutId ?? []))];
 }
 
 /** For a device that answers, to begin an attempt. */
@@ -251,42 +233,8 @@ export async function retryableDeployments(sql: Db, limit: number): Promise<Depl
     where t.retry_at <= now() and r.state is distinct from 'paused' order by t.retry_at limit ${limit}`;
 }
 
-/** `isWayBack`: a rollout that was aborted leads the device back; what it ran before is what failed. */
-export type FailedAttempt = { deviceId: string; bundle: string; code: string; detail: string; isWayBack: boolean };
-
 export function isWayBack({ kind, rolloutId }: Pick<Deployment, 'kind' | 'rolloutId'>): boolean {
   return kind === 'rollback' && rolloutId !== null;
-}
-
-/**
- * After failed attempts: each device is told to run its last good bundle again, and the failed one is condemned: rollouts leave it alone
- * until the folder changes (a retry that is due, or an operator, may still try it). A way back that failed stays what is wanted.
- */
-export async function returnToGood(tx: Db, organizationId: string, failed: readonly FailedAttempt[]): Promise<void> {
-  if (failed.length === 0) return;
-  await tx`
-    update devices d set desired_bundle = case when f.way_back = 'true' then desired_bundle else good_bundle end,
-      desired_revision_id = case when f.way_back = 'true' then desired_revision_id else good_revision_id end, desired_force = false, deployment_id = null,
-      sequence = sequence + 1, sync_status = 'failed', sync_since = now(), error_code = f.code, error_detail = f.detail,
-      condemned_bundle = case when f.way_back = 'true' then condemned_bundle else f.bundle end, updated_at = now()
-    from unnest(${failed.map((f) => f.deviceId)}::text[], ${failed.map((f) => f.bundle)}::text[], ${failed.map((f) => f.code)}::text[],
-                ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isWayBack))}::text[]) as f (device_id, bundle, code, detail, way_back)
-    where d.organization_id = ${organizationId} and d.id = f.device_id`;
-}
-
-/** Calls off what is under way on these devices: they stay on, or go back to, their last good bundle. The caller holds their locks. */
-export async function standDown(
-  tx: Db,
-  organizationId: string,
-  deviceIds: readonly string[],
-  as: 'superseded' | 'cancelled' = 'cancelled',
-): Promise<Closed[]> {
-  const closed = await closeDeployments(tx, organizationId, deviceIds, as);
-  await tx`
-    update devices set desired_bundle = good_bundle, desired_revision_id = good_revision_id, desired_force = false, deployment_id = null,
-      sequence = sequence + 1, sync_status = case when good_bundle is null then 'unmanaged' else 'in_sync' end, sync_since = now(), updated_at = now()
-    where organization_id = ${organizationId} and id = any(${closed.map((attempt) => attempt.deviceId)}::text[])`;
-  return closed;
 }
 
 /** Devices that have not begun their attempt of the rollout, locked in the order of their ids; and nothing that failed in it is tried again. */

@@ -37,17 +37,8 @@ export async function devicesIn(sql: Db, { organizationId, sourceId }: Owner, pa
     select id, path from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path = any(${[...paths]}::text[]) order by id`;
 }
 
-/**
- * Binds the devices to the folders they move to. A folder that came with this commit begins where the old one stood: what devices of it run, and what they
- * go back to, is the same as before. The caller holds the locks of the source and of the devices.
- */
+/** Binds the devices to the folders they move to. The caller holds the locks of the source and of the devices. */
 export async function moveDevices(tx: Db, { organizationId, sourceId }: Owner, moves: readonly FolderMove[]): Promise<void> {
-  await tx`
-    update source_paths n set bundle = o.bundle, revision_id = o.revision_id, stable_bundle = o.stable_bundle, stable_revision_id = o.stable_revision_id
-    from (select distinct on (new) old, new from unnest(${moves.map(({ from }) => from)}::text[], ${moves.map(({ to }) => to)}::text[]) as m (old, new) order by new, old) m
-    join source_paths o on o.organization_id = ${organizationId} and o.source_id = ${sourceId} and o.path = m.old
-    where n.organization_id = ${organizationId} and n.source_id = ${sourceId} and n.path = m.new and n.appeared_at = now()
-      and not exists (select 1 from devices d where d.organization_id = n.organization_id and d.source_id = n.source_id and d.path = n.path)`;
   await tx`
     update devices d set path = m.new, version = d.version + 1, updated_at = now()
     from unnest(${moves.map(({ id }) => id)}::text[], ${moves.map(({ to }) => to)}::text[]) as m (id, new)

@@ -114,6 +114,21 @@ export async function insertDevice(tx: Db, device: NewDevice): Promise<boolean> 
   return result.count === 1;
 }
 
+/** In the order of their ids, so that two imports cannot lock each other out. @returns the ids that there were not */
+export async function insertDevices(tx: Db, organizationId: string, devices: readonly NewDevice[]): Promise<ReadonlySet<string>> {
+  const rows = await tx<{ id: string }[]>`
+    insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
+    select ${organizationId}::uuid, id, name, type, labels::jsonb, site_id, adapter, simulated::boolean, source_id, path, following::boolean
+    from unnest(${devices.map((d) => d.id)}::text[], ${devices.map((d) => d.name)}::text[], ${devices.map((d) => d.type)}::text[],
+                ${devices.map((d) => JSON.stringify(d.labels))}::text[], ${devices.map((d) => d.siteId)}::uuid[],
+                ${devices.map((d) => d.adapter)}::text[], ${devices.map((d) => String(d.simulated))}::text[], ${devices.map((d) => d.sourceId)}::uuid[],
+                ${devices.map((d) => d.path)}::text[], ${devices.map((d) => String(d.following))}::text[])
+         as new (id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
+    order by id
+    on conflict (organization_id, id) do nothing returning id`;
+  return new Set(rows.map(({ id }) => id));
+}
+
 export type DeviceChange = Partial<Pick<NewDevice, 'name' | 'type' | 'labels' | 'siteId' | 'sourceId' | 'path' | 'following' | 'adapter'>>;
 
 export async function updateDevice(tx: Db, device: Device, change: DeviceChange): Promise<void> {
@@ -127,12 +142,6 @@ export async function updateDevice(tx: Db, device: Device, change: DeviceChange)
 
 export async function deleteDevice(tx: Db, organizationId: string, id: string): Promise<void> {
   await tx`delete from devices where organization_id = ${organizationId} and id = ${id}`;
-}
-
-export async function setSyncStatus(tx: Db, organizationId: string, ids: readonly string[], status: SyncStatus): Promise<void> {
-  await tx`
-    update devices set sync_status = ${status}, sync_since = now(), updated_at = now()
-    where organization_id = ${organizationId} and id = any(${[...ids]}::text[]) and sync_status <> ${status}`;
 }
 
 export async function setHold(
@@ -153,6 +162,11 @@ export async function markSilentDevicesOffline(tx: Db, afterSeconds: number): Pr
     update devices d set connectivity = 'offline', updated_at = now()
     where d.connectivity = 'online' and d.last_seen_at < now() - make_interval(secs => ${afterSeconds})
     returning ${columns(tx)}`;
+}
+
+export async function countDevices(sql: Db, organizationId: string): Promise<number> {
+  const [row] = await sql<[{ devices: number }]>`select count(*)::int as devices from devices where organization_id = ${organizationId}`;
+  return row.devices;
 }
 
 export async function deviceCounts(sql: Db): Promise<{ syncStatus: SyncStatus; connectivity: Connectivity; count: number }[]> {

@@ -1,13 +1,15 @@
 import { audited, type Caller } from '../audit/audited.ts';
 import { COMMAND_TYPES, isCommandType } from '../command/command.ts';
 import { insertCommand } from '../command/store.ts';
-import { type Device, seedStatus } from '../device/device.ts';
-import { deviceById, lockDevice, updateDevice } from '../device/store.ts';
+import type { Device } from '../device/device.ts';
+import { emitStanding } from '../device/events.ts';
+import { setSyncStatus } from '../device/store/status.ts';
+import { deviceById, lockDevice, setHold, updateDevice } from '../device/store.ts';
+import { type SyncCause, statusAfter } from '../device/sync.ts';
 import { conflict, invalid, notFound } from '../errors.ts';
-import type { EventType } from '../event/event.ts';
 import type { Store, Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
-import { callOffDevices, convergeDevice } from '../rollout/converge.ts';
+import { callOffDevices, convergeDevice, deploy } from '../rollout/converge.ts';
 import { issueText } from '../wire/names.ts';
 
 /** What an operator does to one device: the work of the routes of every dialect. */
@@ -39,7 +41,7 @@ export async function actOnDevice(
 export async function startDevice(unit: Unit, device: Device): Promise<void> {
   if (device.sourceId === null) throw conflict('not_bound', `Cannot start device "${device.id}": it is bound to no source`);
   await updateDevice(unit.tx, device, { following: true });
-  tell(unit, device, 'device.started');
+  emitStanding(unit, 'device.started', device);
   await convergeDevice(unit, device);
   unit.enqueue('source', device.sourceId);
   unit.enqueue('workspace', device.organizationId);
@@ -49,7 +51,7 @@ export async function startDevice(unit: Unit, device: Device): Promise<void> {
 export async function stopDevice(unit: Unit, device: Device): Promise<void> {
   await updateDevice(unit.tx, device, { following: false });
   await callOff(unit, device);
-  tell(unit, device, 'device.stopped');
+  emitStanding(unit, 'device.stopped', await present(unit, device));
 }
 
 /** Its source is looked at now. @throws Problem `not_bound` */
@@ -59,12 +61,50 @@ export async function refreshDevice(unit: Unit, device: Device): Promise<void> {
   await convergeDevice(unit, device);
 }
 
-export function tell(unit: Unit, device: Device, type: EventType): void {
-  const { organizationId, id, syncStatus, connectivity } = device;
-  unit.emit({ organizationId, type, subject: `device:${id}`, data: { status: seedStatus(device), syncStatus, connectivity } });
+export type Hold = { by: string; reason: string; untilNewerRevision: boolean };
+
+/** Automation leaves the device where it is from now on; its open attempt is called off. */
+export async function holdDevice(unit: Unit, device: Device, hold: Hold): Promise<void> {
+  await callOff(unit, device);
+  await setHold(unit.tx, device, { ...hold, revisionId: device.goodRevisionId });
+  await noteStatus(unit, device, 'hold_set');
+  emitStanding(unit, 'device.held', await present(unit, device));
 }
 
-export async function callOff(unit: Unit, device: Device): Promise<void> {
+/** Automation may move the device again, and does at once where its folder holds something else. */
+export async function releaseDevice(unit: Unit, device: Device): Promise<void> {
+  await setHold(unit.tx, device, null);
+  await noteStatus(unit, device, 'hold_ended');
+  emitStanding(unit, 'device.released', await present(unit, device));
+  await convergeDevice(unit, device);
+}
+
+/** The device is brought to the bundle, and held there. */
+export async function rollBackDevice(
+  unit: Unit,
+  device: Device,
+  target: { bundle: string; revisionId: string | null },
+  hold: Hold,
+): Promise<void> {
+  const { organizationId, id: deviceId } = device;
+  await setHold(unit.tx, device, { ...hold, revisionId: device.desiredRevisionId });
+  await deploy(unit, organizationId, [{ deviceId, ...target }], { kind: 'rollback', force: true });
+  emitStanding(unit, 'device.held', await present(unit, device));
+}
+
+async function noteStatus(unit: Unit, device: Device, cause: SyncCause): Promise<void> {
+  const status = statusAfter(cause, device);
+  if (status !== undefined) await setSyncStatus(unit.tx, device.organizationId, device.id, status);
+}
+
+/** The device as the transaction has left it so far. */
+async function present(unit: Unit, { organizationId, id }: Device): Promise<Device> {
+  const device = await deviceById(unit.tx, organizationId, id);
+  if (device === undefined) throw notFound('device', id);
+  return device;
+}
+
+async function callOff(unit: Unit, device: Device): Promise<void> {
   await callOffDevices(unit, device.organizationId, [device.id]);
 }
 

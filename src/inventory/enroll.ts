@@ -2,7 +2,6 @@ import { audit } from '../audit/store.ts';
 import { hashToken } from '../crypto/tokens.ts';
 import { machineOf } from '../device/instance.ts';
 import { type Sender, setInstance } from '../device/instances-store.ts';
-import { KEYS_CHANNEL, reclaimEnrolment, useEnrolmentToken } from '../device/keys.ts';
 import {
   beginAnew,
   forgetReenrolment,
@@ -12,6 +11,7 @@ import {
   registeredDevice,
   takeTokenUse,
 } from '../device/reenrolment-store.ts';
+import { announceEndedKeys, reclaimEnrolment, useEnrolmentToken } from '../device/store/keys.ts';
 import { deviceById } from '../device/store.ts';
 import { Problem } from '../errors.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
@@ -89,7 +89,7 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
   await setInstance(unit.tx, organizationId, deviceId, sender.instance);
   await forgetReenrolment(unit.tx, organizationId, deviceId);
   const apiKey = await mintKey(unit, organizationId, deviceId);
-  await unit.tx`select pg_notify(${KEYS_CHANNEL}, '')`;
+  await announceEndedKeys(unit.tx);
   const allowedBy = isAllowed ? (asked.allowedBy ?? 'an operator') : `enrolment token ${registered.tokenId}`;
   unit.emit({ organizationId, type: 'device.reenrolled', subject, data: { allowedBy, machine, address: sender.address } });
   const detail = { allowedBy, tokenId: registered.tokenId, machine, address: sender.address };

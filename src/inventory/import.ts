@@ -1,11 +1,13 @@
 import { hashToken, last4, mintToken } from '../crypto/tokens.ts';
 import { usualFolder } from '../device/folders.ts';
-import type { NewDevice } from '../device/store.ts';
+import { insertDeviceKeys } from '../device/store/keys.ts';
+import { insertDevices, type NewDevice } from '../device/store.ts';
 import { Problem } from '../errors.ts';
 import type { Unit } from '../event/transact.ts';
 import { convergeDevices } from '../rollout/converge.ts';
 import type { FieldError } from '../wire/problem.ts';
 import type { Row, WantedDevice } from './import-rows.ts';
+import { folderPaths, type Layouts, siteIds, sourceLayouts } from './import-store.ts';
 import { RESERVED_IDS } from './register.ts';
 
 export type RefusedRow = { row: number; errors: FieldError[] };
@@ -36,19 +38,23 @@ export async function importDevices(
   options: { mode: ImportMode; adapters: readonly string[] },
 ): Promise<Imported> {
   const here = sortOut(rows, options.adapters);
-  const layouts = await sourceLayouts(unit, organizationId);
-  const sites = await siteIds(unit, organizationId);
+  const layouts = await sourceLayouts(unit.tx, organizationId);
+  const sites = await siteIds(unit.tx, organizationId);
   const bound = refuse(here, ({ device }) => [
     ...(device.sourceId === null || layouts.has(device.sourceId) ? [] : [{ pointer: '/sourceId', detail: 'no such source' }]),
     ...(device.siteId === null || sites.has(device.siteId) ? [] : [{ pointer: '/siteId', detail: 'no such site' }]),
   ]);
-  const folders = await folderPaths(unit, organizationId, bound.accepted);
+  const folders = await folderPaths(
+    unit.tx,
+    organizationId,
+    bound.accepted.map(({ device }) => device).filter(({ path }) => (path ?? null) === null),
+  );
   const devices = bound.accepted.map(({ device }): NewDevice => {
     const { start, sourceId, path, ...rest } = device;
     const chosen = path ?? defaultPath(device, layouts, folders);
     return { ...rest, organizationId, sourceId, path: chosen, following: start && sourceId !== null };
   });
-  const inserted = await insertDevices(unit, organizationId, devices);
+  const inserted = await insertDevices(unit.tx, organizationId, devices);
   const { accepted, refused } = refuse(bound, ({ device }) =>
     inserted.has(device.id) ? [] : [{ pointer: '/id', detail: 'there is a device of that id' }],
   );
@@ -86,32 +92,6 @@ function refuse({ accepted, refused }: Rows, errorsOf: (wanted: Wanted) => Field
   return next;
 }
 
-type Layouts = ReadonlyMap<string, { layout: 'repo' | 'fleet'; patterns: string[] | null }>;
-
-async function sourceLayouts({ tx }: Unit, organizationId: string): Promise<Layouts> {
-  const rows = await tx<
-    { id: string; layout: 'repo' | 'fleet'; patterns: string[] | null }[]
-  >`select id, layout, device_patterns as patterns from sources where organization_id = ${organizationId}`;
-  return new Map(rows.map(({ id, ...source }) => [id, source]));
-}
-
-async function siteIds({ tx }: Unit, organizationId: string): Promise<ReadonlySet<string>> {
-  const rows = await tx<{ id: string }[]>`select id from sites where organization_id = ${organizationId}`;
-  return new Set(rows.map(({ id }) => id));
-}
-
-/** Folders of the devices' own names, by source and device; joined on the name, since a comparison of all with all would take minutes. */
-async function folderPaths({ tx }: Unit, organizationId: string, wanted: readonly Wanted[]): Promise<ReadonlyMap<string, string[]>> {
-  const bound = wanted.map(({ device }) => device).filter(({ sourceId, path }) => sourceId !== null && (path ?? null) === null);
-  const rows = await tx<{ sourceId: string; id: string; paths: string[] }[]>`
-    select p.source_id as "sourceId", w.id, array_agg(distinct p.path) as paths
-    from unnest(${bound.map((d) => d.sourceId)}::uuid[], ${bound.map((d) => d.id)}::text[]) as w (source_id, id)
-    join source_paths p on p.source_id = w.source_id and regexp_replace(p.path, '^.*/', '') = w.id
-    where p.organization_id = ${organizationId} and p.verdict <> 'missing'
-    group by p.source_id, w.id`;
-  return new Map(rows.map(({ sourceId, id, paths }) => [`${sourceId} ${id}`, paths]));
-}
-
 /** As for one device that names none. */
 function defaultPath({ id, sourceId }: WantedDevice, layouts: Layouts, folders: ReadonlyMap<string, string[]>): string | null {
   if (sourceId === null) return null;
@@ -120,29 +100,11 @@ function defaultPath({ id, sourceId }: WantedDevice, layouts: Layouts, folders: 
   return usualFolder(id, folders.get(`${sourceId} ${id}`) ?? [], source?.patterns ?? []);
 }
 
-/** In the order of their ids, so that two imports cannot lock each other out. @returns the ids that there were not */
-async function insertDevices({ tx }: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<ReadonlySet<string>> {
-  const rows = await tx<{ id: string }[]>`
-    insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
-    select ${organizationId}::uuid, id, name, type, labels::jsonb, site_id, adapter, simulated::boolean, source_id, path, following::boolean
-    from unnest(${devices.map((d) => d.id)}::text[], ${devices.map((d) => d.name)}::text[], ${devices.map((d) => d.type)}::text[],
-                ${devices.map((d) => JSON.stringify(d.labels))}::text[], ${devices.map((d) => d.siteId)}::uuid[],
-                ${devices.map((d) => d.adapter)}::text[], ${devices.map((d) => String(d.simulated))}::text[], ${devices.map((d) => d.sourceId)}::uuid[],
-                ${devices.map((d) => d.path)}::text[], ${devices.map((d) => String(d.following))}::text[])
-         as new (id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
-    order by id
-    on conflict (organization_id, id) do nothing returning id`;
-  return new Set(rows.map(({ id }) => id));
-}
-
 async function mintKeys({ tx }: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<ReadonlyMap<string, string>> {
-  const keys = devices.map(({ id }) => ({ id, apiKey: mintToken('device') }));
-  await tx`
-    insert into device_keys (organization_id, device_id, hash, last4)
-    select ${organizationId}::uuid, id, decode(hash, 'hex'), last4
-    from unnest(${keys.map((k) => k.id)}::text[], ${keys.map((k) => hashToken(k.apiKey).toString('hex'))}::text[],
-                ${keys.map((k) => last4(k.apiKey))}::text[]) as new (id, hash, last4)`;
-  return new Map(keys.map(({ id, apiKey }) => [id, apiKey]));
+  const keys = devices.map(({ id }) => ({ deviceId: id, apiKey: mintToken('device') }));
+  const rows = keys.map(({ deviceId, apiKey }) => ({ deviceId, hash: hashToken(apiKey), last4: last4(apiKey) }));
+  await insertDeviceKeys(tx, organizationId, rows);
+  return new Map(keys.map(({ deviceId, apiKey }) => [deviceId, apiKey]));
 }
 
 /** The facts, and the first deployments of those whose folder is known. */

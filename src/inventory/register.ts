@@ -1,7 +1,7 @@
 import { hashToken, last4, mintToken } from '../crypto/tokens.ts';
 import { usualFolder } from '../device/folders.ts';
 import { foldersNamed } from '../device/folders-store.ts';
-import { expireOlderKeys, insertDeviceKey } from '../device/keys.ts';
+import { expireOlderKeys, insertDeviceKey } from '../device/store/keys.ts';
 import { insertDevice, type NewDevice } from '../device/store.ts';
 import { conflict, invalid } from '../errors.ts';
 import type { Unit } from '../event/transact.ts';

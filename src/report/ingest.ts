@@ -1,17 +1,12 @@
 import { type CommandMove, moveCommands } from '../command/store.ts';
-import type { Db } from '../db/connect.ts';
-import {
-  type Deployment,
-  deferDeployments,
-  deploymentsById,
-  type Move,
-  moveDeployments,
-  noteLateFailures,
-  returnToGood,
-} from '../deployment/store.ts';
-import { type Device, seedStatus } from '../device/device.ts';
+import { noteLateFailures } from '../deployment/attempts.ts';
+import { type Deployment, deferDeployments, deploymentsById, type Move, moveDeployments } from '../deployment/store.ts';
+import type { Device } from '../device/device.ts';
+import { type DeviceStanding, emitStanding } from '../device/events.ts';
 import { noteInstances, type Sender } from '../device/instances-store.ts';
-import { insertLogLines } from '../device/logs.ts';
+import { insertLogLines } from '../device/store/logs.ts';
+import { healTargets, noteReports } from '../device/store/reports.ts';
+import { returnToGood } from '../device/store/status.ts';
 import { lockDevices } from '../device/store.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
 import { UUID } from '../ids.ts';
@@ -71,7 +66,8 @@ export async function ingestReports(store: Store, organizationId: string, batche
     );
     const lateFailures = outcomes.flatMap((outcome) => outcome.lateFailures);
     for (const id of await noteLateFailures(unit.tx, organizationId, lateFailures)) unit.enqueue('rollout', id);
-    await updateDevices(unit.tx, organizationId, outcomes);
+    const standings = await noteReports(unit.tx, organizationId, outcomes);
+    emitChanges(unit, devices, standings);
     const late = outcomes.filter(({ good }) => good?.isLate).map(({ deviceId }) => deviceId);
     if (late.length > 0) unit.wakeDevices(organizationId, late);
     await wakeRolloutsFor(unit, organizationId, devices);
@@ -93,7 +89,6 @@ export async function ingestReports(store: Store, organizationId: string, batche
     );
     await applyCommands(unit, organizationId, reportsByDevice);
     await healDiverged(unit, organizationId, devices, outcomes);
-    emitStatus(unit, devices, outcomes);
     return { confirmed: new Map(outcomes.map((outcome) => [outcome.deviceId, outcome.confirmed])), ended };
   });
 }
@@ -179,43 +174,6 @@ function collapse(moves: readonly Move[]): Move[] {
   });
 }
 
-async function updateDevices(tx: Db, organizationId: string, outcomes: readonly ReportOutcome[]): Promise<void> {
-  const rows = outcomes.map((outcome) => ({
-    id: outcome.deviceId,
-    reported_known: outcome.reportedBundle !== undefined,
-    reported: outcome.reportedBundle ?? null,
-    reported_at: outcome.reportedAt ?? null,
-    sequence: outcome.reportedSequence ?? null,
-    agent_version: outcome.agentVersion ?? null,
-    good_bundle: outcome.good?.bundle ?? null,
-    good_revision: outcome.good?.revisionId ?? null,
-    late: outcome.good?.isLate ?? false,
-    sync_status: outcome.syncStatus ?? null,
-    drift_known: outcome.driftedPaths !== undefined,
-    drifted: outcome.driftedPaths ?? null,
-  }));
-  await tx`
-    update devices d set last_seen_at = now(), connectivity = 'online',
-      online_since = case when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
-      reported_bundle = case when o.reported_known then o.reported else d.reported_bundle end,
-      reported_at = coalesce(o.reported_at, d.reported_at), reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
-      agent_version = coalesce(o.agent_version, d.agent_version),
-      good_bundle = coalesce(o.good_bundle, d.good_bundle), good_revision_id = case when o.good_bundle is null then d.good_revision_id else o.good_revision end,
-      deployment_id = case when o.good_bundle is null then d.deployment_id end,
-      desired_bundle = case when o.late then o.good_bundle else d.desired_bundle end,
-      desired_revision_id = case when o.late then o.good_revision else d.desired_revision_id end,
-      sequence = d.sequence + case when o.late then 1 else 0 end,
-      condemned_bundle = case when o.late and d.condemned_bundle = o.good_bundle then null else d.condemned_bundle end,
-      sync_status = case when o.sync_status = 'in_sync' and d.held_at is not null then 'held' else coalesce(o.sync_status, d.sync_status) end,
-      sync_since = case when coalesce(o.sync_status, d.sync_status) <> d.sync_status then now() else d.sync_since end,
-      error_code = case when o.sync_status = 'in_sync' then null else d.error_code end,
-      error_detail = case when o.sync_status = 'in_sync' then null else d.error_detail end,
-      drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
-    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
-      good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)
-    where d.organization_id = ${organizationId} and d.id = o.id`;
-}
-
 /** Devices that come back are taken by the rollout that passed them over. */
 async function wakeRolloutsFor(unit: Unit, organizationId: string, devices: readonly Device[]): Promise<void> {
   const returned = devices.filter((device) => device.connectivity !== 'online' && device.following);
@@ -271,11 +229,7 @@ async function healDiverged(
 ): Promise<void> {
   const diverged = new Set(outcomes.filter((outcome) => outcome.diverged).map((outcome) => outcome.deviceId));
   if (diverged.size === 0) return;
-  const healing = await unit.tx<{ deviceId: string; bundle: string; revisionId: string | null }[]>`
-    select d.id as "deviceId", d.desired_bundle as bundle, d.desired_revision_id as "revisionId"
-    from devices d left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
-    where d.organization_id = ${organizationId} and d.id = any(${[...diverged]}::text[]) and coalesce(s.drift_policy, 'heal') = 'heal'`;
-  await deploy(unit, organizationId, healing, { kind: 'heal' });
+  await deploy(unit, organizationId, await healTargets(unit.tx, organizationId, [...diverged]), { kind: 'heal' });
   for (const device of devices.filter((candidate) => diverged.has(candidate.id))) {
     unit.emit({
       organizationId,
@@ -286,20 +240,12 @@ async function healDiverged(
   }
 }
 
-/** One event per device whose shown status changed; `device_update` is made of it. */
-function emitStatus(unit: Unit, devices: readonly Device[], outcomes: readonly ReportOutcome[]): void {
-  const byId = new Map(devices.map((device) => [device.id, device]));
-  for (const outcome of outcomes) {
-    const device = byId.get(outcome.deviceId);
-    if (device === undefined) continue;
-    const syncStatus = outcome.failed !== null && outcome.syncStatus === undefined ? 'failed' : (outcome.syncStatus ?? device.syncStatus);
-    if (syncStatus === device.syncStatus && device.connectivity === 'online') continue;
-    const next = { syncStatus, connectivity: 'online' as const };
-    unit.emit({
-      organizationId: device.organizationId,
-      type: 'device.status',
-      subject: `device:${device.id}`,
-      data: { status: seedStatus(next), syncStatus, connectivity: 'online', previous: device.syncStatus },
-    });
+/** One event per device whose shown status changed; `device_update` is made of it. What opens attempts afterwards has events of its own. */
+function emitChanges(unit: Unit, devices: readonly Device[], standings: readonly DeviceStanding[]): void {
+  const before = new Map(devices.map((device) => [device.id, device]));
+  for (const device of standings) {
+    const { syncStatus, connectivity } = before.get(device.id) ?? device;
+    if (device.syncStatus === syncStatus && device.connectivity === connectivity) continue;
+    emitStanding(unit, 'device.status', device, { previous: syncStatus });
   }
 }

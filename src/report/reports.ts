@@ -1,18 +1,13 @@
-import {
-  afterFailure,
-  type DeploymentState,
-  isOpen,
-  STEP_TIMEOUT_SECONDS,
-  syncStatusDuring,
-  TRANSITIONS,
-} from '../deployment/deployment.ts';
-import { type Deferral, type Deployment, type FailedAttempt, isWayBack, type Move } from '../deployment/store.ts';
-import type { Device, SyncStatus } from '../device/device.ts';
+import { afterFailure, type DeploymentState, isOpen, STEP_TIMEOUT_SECONDS, TRANSITIONS } from '../deployment/deployment.ts';
+import { type Deferral, type Deployment, isWayBack, type Move } from '../deployment/store.ts';
+import type { Device } from '../device/device.ts';
+import type { ReportedChange } from '../device/store/reports.ts';
+import type { FailedAttempt } from '../device/store/status.ts';
+import { type SyncCause, statusAfter } from '../device/sync.ts';
 import type { Report } from '../wire/agent.ts';
 
 /** What a batch of reports of one device changes: data, executed in sets by `ingest`. */
-export type ReportOutcome = {
-  deviceId: string;
+export type ReportOutcome = ReportedChange & {
   moves: Move[];
   /** Attempts that the device puts off because it is busy. */
   deferrals: Deferral[];
@@ -20,16 +15,6 @@ export type ReportOutcome = {
   lateFailures: { id: string; code: string; detail: string }[];
   /** Attempts that failed in this batch, for good or for now. */
   failed: FailedAttempt | null;
-  /** Bundle and revision that the device has made permanent; `isLate` when it had been given up on, and is to stay on it all the same. */
-  good: { bundle: string; revisionId: string | null; isLate: boolean } | null;
-  /** undefined: not said. */
-  reportedBundle: string | null | undefined;
-  /** The device's time of that word. */
-  reportedAt: string | undefined;
-  reportedSequence: number | undefined;
-  agentVersion: string | undefined;
-  syncStatus: SyncStatus | undefined;
-  driftedPaths: string[] | null | undefined;
   /** The device runs something else than it was told, and nothing is under way: a heal is due. */
   diverged: boolean;
   /** Attempts whose `confirming` the server accepts: the agent makes them permanent. */
@@ -109,9 +94,7 @@ function takeStep(
     retryInSeconds: failure?.retryInSeconds ?? null,
   });
   if (!current) return;
-  outcome.syncStatus = syncStatusDuring(report.state);
-  // On the way back of a rollout it does not run what Git says.
-  if (report.state === 'succeeded' && isWayBack(deployment)) outcome.syncStatus = 'rolled_back';
+  noteStatus(device, outcome, report.state === 'succeeded' && isWayBack(deployment) ? 'reverted' : report.state);
   if (report.state === 'succeeded') {
     outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId, isLate };
     outcome.driftedPaths = null;
@@ -176,8 +159,13 @@ function takeDrift(device: Device, report: Extract<Report, { kind: 'drift' }>, o
   outcome.reportedAt = report.at;
   const stillDrifted = report.changed.length > 0 && !report.healed;
   outcome.driftedPaths = stillDrifted ? report.changed : null;
-  if (stillDrifted) outcome.syncStatus = 'drifted';
-  else if ((outcome.syncStatus ?? device.syncStatus) === 'drifted') outcome.syncStatus = device.hold === null ? 'in_sync' : 'held';
+  noteStatus(device, outcome, stillDrifted ? 'drift_found' : 'drift_gone');
+}
+
+function noteStatus(device: Device, outcome: ReportOutcome, cause: SyncCause): void {
+  const syncStatus = outcome.syncStatus ?? device.syncStatus;
+  const next = statusAfter(cause, { syncStatus, hold: device.hold, goodBundle: outcome.good?.bundle ?? device.goodBundle });
+  if (next !== undefined) outcome.syncStatus = next;
 }
 
 /** Only a device that has seen the present desired state can diverge from it; one that is being moved, or failed, has not. */

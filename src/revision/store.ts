@@ -296,20 +296,21 @@ export async function candidateRevisions(tx: Db, owner: Owner): Promise<string[]
 }
 
 /**
- * Devices whose folder now holds what they run well: a revert is no change for those that rolled back, and a hold "until a newer revision" ends
- * with one. @returns ids of devices that count as in sync again
+ * The folders' bundles are established: a rollout of them has completed.
+ * @returns the folders that were not released yet
  */
-export async function settleDevices(tx: Db, owner: Owner, releasedPaths: readonly string[]): Promise<string[]> {
+export async function establishFolders(tx: Db, owner: Owner): Promise<{ path: string; bundle: string | null }[]> {
+  return tx<{ path: string; bundle: string | null }[]>`
+    update source_paths set stable_bundle = bundle, stable_revision_id = revision_id, settled = true
+    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and not settled returning path, bundle`;
+}
+
+/** A folder that came with this commit begins where the one stood whose devices move to it: what they run, and what they roll back to, stays the same. */
+export async function continueFolders(tx: Db, owner: Owner, moves: readonly { from: string; to: string }[]): Promise<void> {
   await tx`
-    update devices set held_at = null, held_by = null, hold_reason = null, hold_until_newer = false, hold_revision_id = null, updated_at = now(),
-      sync_status = case when sync_status = 'held' then 'in_sync' else sync_status end
-    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and path = any(${[...releasedPaths]}::text[]) and hold_until_newer`;
-  const rows = await tx<{ id: string }[]>`
-    update devices d set sync_status = 'in_sync', sync_since = now(), condemned_bundle = null, error_code = null, error_detail = null, updated_at = now()
-    from source_paths p
-    where p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
-      and d.organization_id = ${owner.organizationId} and d.source_id = ${owner.sourceId} and d.sync_status in ('failed', 'rolled_back')
-      and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and d.held_at is null and d.deployment_id is null
-    returning d.id`;
-  return rows.map((row) => row.id);
+    update source_paths n set bundle = o.bundle, revision_id = o.revision_id, stable_bundle = o.stable_bundle, stable_revision_id = o.stable_revision_id
+    from (select distinct on (new) old, new from unnest(${moves.map(({ from }) => from)}::text[], ${moves.map(({ to }) => to)}::text[]) as m (old, new) order by new, old) m
+    join source_paths o on o.organization_id = ${owner.organizationId} and o.source_id = ${owner.sourceId} and o.path = m.old
+    where n.organization_id = ${owner.organizationId} and n.source_id = ${owner.sourceId} and n.path = m.new and n.appeared_at = now()
+      and not exists (select 1 from devices d where d.organization_id = n.organization_id and d.source_id = n.source_id and d.path = n.path)`;
 }

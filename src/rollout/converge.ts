@@ -1,5 +1,7 @@
-import { type Attempt, type AttemptLimits, type Closed, openDeployments, standDown, type Target } from '../deployment/store.ts';
+import { openDeployments, standDown } from '../deployment/attempts.ts';
+import type { Attempt, AttemptLimits, Closed, Target } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
+import { emitStanding } from '../device/events.ts';
 import type { Unit } from '../event/transact.ts';
 import { isUnrestricted, waveCount } from '../policy/policy.ts';
 import { isActive, type Rollout } from './rollout.ts';
@@ -36,8 +38,10 @@ export async function callOffDevices(
   deviceIds: readonly string[],
   as: 'superseded' | 'cancelled' = 'cancelled',
 ): Promise<void> {
-  wakeRollouts(unit, await standDown(unit.tx, organizationId, deviceIds, as));
+  const { closed, devices } = await standDown(unit.tx, organizationId, deviceIds, as);
+  wakeRollouts(unit, closed);
   unit.wakeDevices(organizationId, deviceIds);
+  for (const device of devices) emitStanding(unit, 'device.status', device);
 }
 
 /** A rollout counts what became of its attempts. */

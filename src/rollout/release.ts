@@ -1,7 +1,10 @@
+import { auditDevices } from '../audit/store.ts';
+import { emitStanding } from '../device/events.ts';
+import { acceptMatching, endHoldsUntilNewer } from '../device/store/status.ts';
 import type { Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
 import { RolloutPolicy } from '../policy/policy.ts';
-import { candidateRevisions, releaseCandidates, revisionOf, settleDevices } from '../revision/store.ts';
+import { candidateRevisions, releaseCandidates, revisionOf } from '../revision/store.ts';
 import type { Source } from '../source/source.ts';
 import { holdSource } from '../source/store.ts';
 import type { Rollout } from './rollout.ts';
@@ -73,10 +76,8 @@ export async function startRollout(unit: Unit, source: Source, start: Start, pat
   const { revisionId, policy, kind = 'revision', reason = null, createdBy = 'controller' } = start;
   await insertRollout(unit.tx, { organizationId, id, sourceId, revisionId, policy, kind, reason, createdBy });
   const superseded = await supersedeRollouts(unit.tx, organizationId, sourceId, id);
-  for (const deviceId of await settleDevices(unit.tx, { organizationId, sourceId }, paths)) {
-    const data = { status: 'ONLINE', syncStatus: 'in_sync' };
-    unit.emit({ organizationId, type: 'device.status', subject: `device:${deviceId}`, data });
-  }
+  await endHolds(unit, { organizationId, sourceId }, paths, revisionId);
+  await acceptReverts(unit, { organizationId, sourceId });
   for (const old of superseded) {
     const rollout = await rolloutById(unit.tx, old);
     if (rollout !== undefined) tellRollout(unit, rollout, 'rollout.superseded', { by: id });
@@ -88,6 +89,24 @@ export async function startRollout(unit: Unit, source: Source, start: Start, pat
   unit.enqueue('rollout', id);
   unit.enqueue('commit_status', id);
   return id;
+}
+
+type Owner = { organizationId: string; sourceId: string };
+
+/** A hold "until a newer revision" ends with the release of one to the device's folder. */
+async function endHolds(unit: Unit, owner: Owner, paths: readonly string[], revisionId: string): Promise<void> {
+  const { organizationId } = owner;
+  const released = await endHoldsUntilNewer(unit.tx, owner, paths);
+  if (released.length === 0) return;
+  const detail = { reason: 'a newer revision is released', revisionId };
+  for (const device of released) emitStanding(unit, 'device.released', device, detail);
+  const ids = released.map(({ id }) => id);
+  await auditDevices(unit.tx, { organizationId, actor: 'controller', action: 'device.release', outcome: 'ok', detail }, ids);
+}
+
+/** Devices that failed or rolled back, and whose folders were changed back to what they run, are in sync again. */
+export async function acceptReverts(unit: Unit, owner: Owner): Promise<void> {
+  for (const device of await acceptMatching(unit.tx, owner)) emitStanding(unit, 'device.status', device);
 }
 
 /** The policy that counts for a revision: its own, unless the source's settings alone count. @param own as `rollout:` stood in the repository, checked when it was prepared */

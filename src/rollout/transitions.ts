@@ -1,9 +1,11 @@
 import { audit } from '../audit/store.ts';
 import { lockQueued } from '../deployment/store.ts';
+import { markDiverged } from '../device/store/status.ts';
 import type { EventType } from '../event/event.ts';
 import type { Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
 import { waveCount, waveName } from '../policy/policy.ts';
+import { establishFolders } from '../revision/store.ts';
 import { callOffDevices, deploy, limitsOf } from './converge.ts';
 import type { RolloutStep } from './decide/plan.ts';
 import type { Waiting } from './rollout.ts';
@@ -105,19 +107,7 @@ export async function callOff(unit: Unit, rollout: Rollout): Promise<void> {
 export async function completeRollout(unit: Unit, rollout: Rollout, sourceName: string): Promise<void> {
   if (!(await moveRollout(unit.tx, rollout.id, 'completed'))) return;
   const { organizationId, sourceId } = rollout;
-  // Who was left behind is found again although its folder is settled; who is where it is to be costs no look any more.
-  await unit.tx`
-    with settled as (
-      update source_paths set stable_bundle = bundle, stable_revision_id = revision_id, settled = true
-      where organization_id = ${organizationId} and source_id = ${sourceId} and not settled returning path, bundle
-    )
-    update devices d set astray = d.desired_bundle is distinct from b.bundle
-    from (
-      select bound.id, s.bundle from settled s cross join lateral (
-        select id from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path = s.path
-          and astray <> (desired_bundle is distinct from s.bundle) offset 0
-      ) bound
-    ) b where d.organization_id = ${organizationId} and d.id = b.id`;
+  await markDiverged(unit.tx, { organizationId, sourceId }, await establishFolders(unit.tx, { organizationId, sourceId }));
   await closeRequests(unit.tx, rollout);
   // Waves that had nobody left count as passed: whoever comes later belongs to the last one.
   for (const wave of Array(waveCount(rollout.policy)).keys()) await noteWave(unit.tx, rollout, wave, { skippedBy: null });

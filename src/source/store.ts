@@ -138,12 +138,8 @@ export async function noteHookRepository(
   await sql`update sources set hook_repository_id = ${hostId} where organization_id = ${organizationId} and id = ${id}`;
 }
 
-/** Devices that were bound to it keep what they run, without a binding. */
+/** Nothing is bound to it any more: see `unbindSource` of devices. */
 export async function deleteSource(tx: Db, organizationId: string, id: string): Promise<void> {
-  await tx`update enrolment_tokens set source_id = null where organization_id = ${organizationId} and source_id = ${id}`;
-  await tx`
-    update devices set source_id = null, path = null, following = false, sync_status = 'unmanaged', sync_since = now(), updated_at = now()
-    where organization_id = ${organizationId} and source_id = ${id}`;
   await tx`delete from sources where organization_id = ${organizationId} and id = ${id}`;
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { noteLateFailures } from '../../src/deployment/store.ts';
+import { noteLateFailures } from '../../src/deployment/attempts.ts';
 import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { RolloutPolicy } from '../../src/policy/policy.ts';

@@ -3,7 +3,7 @@ import { openDeviceAuth } from '../../src/api/auth.ts';
 import { readConfig } from '../../src/config.ts';
 import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import type { Sql } from '../../src/db/connect.ts';
-import { insertDeviceKey } from '../../src/device/keys.ts';
+import { insertDeviceKey } from '../../src/device/store/keys.ts';
 import { createRateLimits } from '../../src/http/rate-limit.ts';
 import { openTestStore } from '../support/database.ts';
 import { eventually } from '../support/service.ts';

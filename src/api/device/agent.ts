@@ -6,7 +6,7 @@ import { desiredEtag } from '../../delivery/desired.ts';
 import { holdPoll, presentState, signedAnswer } from '../../delivery/held-polls.ts';
 import { readInstance } from '../../device/instance.ts';
 import type { Sender } from '../../device/instances-store.ts';
-import { enrolmentTokensAmong } from '../../device/keys.ts';
+import { enrolmentTokensAmong } from '../../device/store/keys.ts';
 import { invalid, Problem } from '../../errors.ts';
 import { addressOf, senderOf } from '../../http/address.ts';
 import { bearerOf, unauthorized } from '../../http/bearer.ts';

@@ -5,23 +5,24 @@ import { backupOf, listBackups } from '../../backup/store.ts';
 import { bundleManifest } from '../../bundle/store.ts';
 import { shownCommand } from '../../command/redact.ts';
 import type { Device } from '../../device/device.ts';
-import { lockDevice, setHold, setSyncStatus } from '../../device/store.ts';
+import { lockDevice } from '../../device/store.ts';
 import { conflict, invalid, notFound } from '../../errors.ts';
 import type { Unit } from '../../event/transact.ts';
 import { body, json, problems } from '../../http/kit.ts';
 import {
   actOnDevice,
-  callOff,
   type DeviceAction,
+  holdDevice,
   queueCommand,
   refreshDevice,
+  releaseDevice,
+  rollBackDevice,
   startDevice,
   stopDevice,
-  tell,
 } from '../../inventory/commands.ts';
 import { rotateKey } from '../../inventory/register.ts';
 import { sourcePath } from '../../revision/store.ts';
-import { convergeDevice, deploy } from '../../rollout/converge.ts';
+import { deploy } from '../../rollout/converge.ts';
 import { Digest } from '../../wire/bundle.ts';
 import { callerOf, createApi, type Env, role } from '../env.ts';
 import type { Services } from '../services.ts';
@@ -99,12 +100,7 @@ export function deviceActionRoutes(services: Services) {
         const hold = c.req.valid('json');
         const { id } = c.req.valid('param');
         const by = c.get('actor').name;
-        const view = await onDevice(c, id, 'device.hold', hold, async (unit, device) => {
-          await callOff(unit, device);
-          await setHold(unit.tx, device, { ...hold, by, revisionId: device.goodRevisionId });
-          await setSyncStatus(unit.tx, device.organizationId, [id], 'held');
-          tell(unit, { ...device, syncStatus: 'held' }, 'device.held');
-        });
+        const view = await onDevice(c, id, 'device.hold', hold, (unit, device) => holdDevice(unit, device, { ...hold, by }));
         return c.json(view, 200);
       },
     )
@@ -119,14 +115,7 @@ export function deviceActionRoutes(services: Services) {
       }),
       async (c) => {
         const { id } = c.req.valid('param');
-        const view = await onDevice(c, id, 'device.release', {}, async (unit, device) => {
-          await setHold(unit.tx, device, null);
-          if (device.syncStatus === 'held')
-            await setSyncStatus(unit.tx, device.organizationId, [id], device.goodBundle === null ? 'unmanaged' : 'in_sync');
-          tell(unit, { ...device, syncStatus: 'in_sync' }, 'device.released');
-          await convergeDevice(unit, device);
-        });
-        return c.json(view, 200);
+        return c.json(await onDevice(c, id, 'device.release', {}, releaseDevice), 200);
       },
     )
     .openapi(
@@ -140,18 +129,12 @@ export function deviceActionRoutes(services: Services) {
       }),
       async (c) => {
         const wanted = c.req.valid('json');
+        const { to, reason, untilNewerRevision } = wanted;
         const { id } = c.req.valid('param');
         const by = c.get('actor').name;
         const view = await onDevice(c, id, 'device.rollback', wanted, async (unit, device) => {
-          const target = await rollbackTarget(unit, device, wanted.to);
-          await setHold(unit.tx, device, {
-            by,
-            reason: wanted.reason,
-            untilNewerRevision: wanted.untilNewerRevision,
-            revisionId: device.desiredRevisionId,
-          });
-          await deploy(unit, device.organizationId, [{ deviceId: id, ...target }], { kind: 'rollback', force: true });
-          tell(unit, { ...device, syncStatus: 'held' }, 'device.held');
+          const target = await rollbackTarget(unit, device, to);
+          await rollBackDevice(unit, device, target, { by, reason, untilNewerRevision });
         });
         return c.json(view, 200);
       },

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
 import { DeviceId, isDeviceId, SYNC_STATUSES } from '../../device/device.ts';
-import { KEYS_CHANNEL } from '../../device/keys.ts';
+import { announceEndedKeys } from '../../device/store/keys.ts';
 import { deleteDevice, deviceById, listDevices, lockDevice, updateDevice } from '../../device/store.ts';
 import { notFound } from '../../errors.ts';
 import { body, checkIfMatch, decodeCursor, etagOf, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
@@ -163,7 +163,7 @@ export function deviceRoutes(services: Services) {
           checkIfMatch(c, device.version);
           await callOffDevices(unit, organizationId, [id]);
           await deleteDevice(tx, organizationId, id);
-          await tx`select pg_notify(${KEYS_CHANNEL}, '')`;
+          await announceEndedKeys(tx);
           emit({
             organizationId,
             type: 'device.deleted',

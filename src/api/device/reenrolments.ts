@@ -1,8 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { emitStanding } from '../../device/events.ts';
 import { allowReenrolment, forgetReenrolment } from '../../device/reenrolment-store.ts';
 import { conflict } from '../../errors.ts';
 import { body, json, problems } from '../../http/kit.ts';
-import { actOnDevice, tell } from '../../inventory/commands.ts';
+import { actOnDevice } from '../../inventory/commands.ts';
 import { callerOf, createApi, role } from '../env.ts';
 import type { Services } from '../services.ts';
 import { DeviceParams } from './devices.ts';
@@ -41,7 +42,7 @@ export function reenrolmentRoutes({ store }: Services) {
           { action: 'device.allow_reenrolment', detail: { seconds } },
           async (unit, present) => {
             await allowReenrolment(unit.tx, present.organizationId, id, { seconds, by });
-            tell(unit, present, 'device.reenrolment_allowed');
+            emitStanding(unit, 'device.reenrolment_allowed', present);
           },
         );
         return c.json(viewDevice(device), 200);
@@ -64,7 +65,7 @@ export function reenrolmentRoutes({ store }: Services) {
         const device = await actOnDevice(callerOf(c), store, id, { action: 'device.refuse_reenrolment' }, async (unit, present) => {
           if (!(await forgetReenrolment(unit.tx, present.organizationId, id)))
             throw conflict('no_reenrolment', `Cannot refuse the re-enrolment of device "${id}": nobody has asked for it or allowed it`);
-          tell(unit, present, 'device.reenrolment_refused');
+          emitStanding(unit, 'device.reenrolment_refused', present);
         });
         return c.json(viewDevice(device), 200);
       },

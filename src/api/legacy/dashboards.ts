@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { audited } from '../../audit/audited.ts';
 import { type Device, seedStatus } from '../../device/device.ts';
-import { listLogLines } from '../../device/logs.ts';
+import { listLogLines } from '../../device/store/logs.ts';
 import { deviceById, listDevices } from '../../device/store.ts';
 import { notFound } from '../../errors.ts';
 import { body, json, problems } from '../../http/kit.ts';

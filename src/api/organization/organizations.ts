@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
 import { hashToken, last4, mintToken } from '../../crypto/tokens.ts';
-import { insertEnrolmentToken } from '../../device/keys.ts';
+import { insertEnrolmentToken } from '../../device/store/keys.ts';
 import { conflict, notFound } from '../../errors.ts';
 import { body, decodeIdCursor, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';

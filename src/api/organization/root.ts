@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { audit } from '../../audit/store.ts';
 import { hashToken, last4, mintToken, tokenKind, tokenMatches } from '../../crypto/tokens.ts';
 import type { Sql, Tx } from '../../db/connect.ts';
-import { KEYS_CHANNEL } from '../../device/keys.ts';
+import { announceEndedKeys } from '../../device/store/keys.ts';
 import { conflict, notFound } from '../../errors.ts';
 import { senderOf } from '../../http/address.ts';
 import { bearerOf, unauthorized } from '../../http/bearer.ts';
@@ -115,7 +115,7 @@ async function toggle(sql: Sql, c: Context<Env>, name: string, isDisabled: boole
     const { id } = await demand(tx, name);
     const organization = await setDisabled(tx, id, isDisabled);
     // Every process forgets the device keys that it has verified.
-    await tx`select pg_notify(${KEYS_CHANNEL}, '')`;
+    await announceEndedKeys(tx);
     await auditRoot(tx, c, id, isDisabled ? 'organization.disable' : 'organization.enable', `organization:${name}`);
     return view(organization);
   });

@@ -1,5 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
+import { emitStanding } from '../../device/events.ts';
+import { unbindSource } from '../../device/store/status.ts';
 import { conflict, notFound } from '../../errors.ts';
 import { listRefs, refPrefixes, resolveRef } from '../../git/protocol/refs.ts';
 import { parseRemote } from '../../git/remote.ts';
@@ -146,6 +148,7 @@ export function sourceRoutes(services: Services) {
           const source = await lockSource(tx, id);
           if (source === undefined || source.organizationId !== organizationId) throw notFound('source', id);
           checkIfMatch(c, source.version);
+          for (const device of await unbindSource(tx, { organizationId, sourceId: id })) emitStanding({ emit }, 'device.status', device);
           await deleteSource(tx, organizationId, id);
           emit({ organizationId, type: 'source.deleted', subject: `source:${id}`, data: { name: source.name } });
         });

@@ -105,18 +105,6 @@ export async function activeRolloutsOf(sql: Db, organizationId: string, deviceId
   return rows.map((row) => row.id);
 }
 
-/** Sets right which devices of settled folders are astray. Looks at all there are. @returns those that did not count as it and are */
-export function markStrays(tx: Db): Promise<{ organizationId: string; id: string }[]> {
-  return tx<{ organizationId: string; id: string }[]>`
-    with marked as (
-      update devices d set astray = not d.astray
-      where d.following and (
-        select s.settled and d.astray <> (s.bundle is distinct from d.desired_bundle)
-        from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
-      returning d.organization_id as "organizationId", d.id, d.astray
-    ) select "organizationId", id from marked where astray`;
-}
-
 /** Rollouts in which one of these devices has an attempt that it has not begun. */
 export async function rolloutsAwaiting(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`

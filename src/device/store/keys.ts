@@ -1,7 +1,12 @@
-import type { Db } from '../db/connect.ts';
+import type { Db } from '../../db/connect.ts';
 
 /** Channel on which every process hears that device keys stopped working. */
 export const KEYS_CHANNEL = 'bellwether_keys';
+
+/** Announces at commit that keys stopped working. */
+export async function announceEndedKeys(tx: Db): Promise<void> {
+  await tx`select pg_notify(${KEYS_CHANNEL}, '')`;
+}
 
 /** Whose key each of these hashes is, in their order; undefined for keys that are unknown, expired or deleted. */
 export async function devicesOfKeys(
@@ -25,6 +30,19 @@ export async function insertDeviceKey(
   key: { hash: Buffer; last4: string },
 ): Promise<void> {
   await tx`insert into device_keys (organization_id, device_id, hash, last4) values (${organizationId}, ${deviceId}, ${key.hash}, ${key.last4})`;
+}
+
+/** The first keys of many devices. */
+export async function insertDeviceKeys(
+  tx: Db,
+  organizationId: string,
+  keys: readonly { deviceId: string; hash: Buffer; last4: string }[],
+): Promise<void> {
+  await tx`
+    insert into device_keys (organization_id, device_id, hash, last4)
+    select ${organizationId}::uuid, id, decode(hash, 'hex'), last4
+    from unnest(${keys.map((k) => k.deviceId)}::text[], ${keys.map((k) => k.hash.toString('hex'))}::text[], ${keys.map((k) => k.last4)}::text[])
+         as new (id, hash, last4)`;
 }
 
 /** The keys of before go on working for `graceSeconds`, so that a rotation needs no outage; then only the newest does. */

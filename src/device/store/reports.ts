@@ -1,0 +1,69 @@
+import type { Db } from '../../db/connect.ts';
+import type { SyncStatus } from '../device.ts';
+import type { DeviceStanding } from '../events.ts';
+
+/** What the reports of a device change in its row. */
+export type ReportedChange = {
+  deviceId: string;
+  /** Bundle and revision that the device has made permanent; `isLate` when it had been given up on, and is to stay on it all the same. */
+  good: { bundle: string; revisionId: string | null; isLate: boolean } | null;
+  /** undefined: not reported. */
+  reportedBundle: string | null | undefined;
+  /** The device's time of that report. */
+  reportedAt: string | undefined;
+  reportedSequence: number | undefined;
+  agentVersion: string | undefined;
+  syncStatus: SyncStatus | undefined;
+  driftedPaths: string[] | null | undefined;
+};
+
+/** Stores the changes of many devices in one statement. The caller holds their locks. @returns how each device stands after it */
+export async function noteReports(tx: Db, organizationId: string, changes: readonly ReportedChange[]): Promise<DeviceStanding[]> {
+  const rows = changes.map((change) => ({
+    id: change.deviceId,
+    reported_known: change.reportedBundle !== undefined,
+    reported: change.reportedBundle ?? null,
+    reported_at: change.reportedAt ?? null,
+    sequence: change.reportedSequence ?? null,
+    agent_version: change.agentVersion ?? null,
+    good_bundle: change.good?.bundle ?? null,
+    good_revision: change.good?.revisionId ?? null,
+    late: change.good?.isLate ?? false,
+    sync_status: change.syncStatus ?? null,
+    drift_known: change.driftedPaths !== undefined,
+    drifted: change.driftedPaths ?? null,
+  }));
+  return tx<DeviceStanding[]>`
+    update devices d set last_seen_at = now(), connectivity = 'online',
+      online_since = case when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
+      reported_bundle = case when o.reported_known then o.reported else d.reported_bundle end,
+      reported_at = coalesce(o.reported_at, d.reported_at), reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
+      agent_version = coalesce(o.agent_version, d.agent_version),
+      good_bundle = coalesce(o.good_bundle, d.good_bundle), good_revision_id = case when o.good_bundle is null then d.good_revision_id else o.good_revision end,
+      deployment_id = case when o.good_bundle is null then d.deployment_id end,
+      desired_bundle = case when o.late then o.good_bundle else d.desired_bundle end,
+      desired_revision_id = case when o.late then o.good_revision else d.desired_revision_id end,
+      sequence = d.sequence + case when o.late then 1 else 0 end,
+      condemned_bundle = case when o.late and d.condemned_bundle = o.good_bundle then null else d.condemned_bundle end,
+      sync_status = coalesce(o.sync_status, d.sync_status),
+      sync_since = case when o.sync_status <> d.sync_status then now() else d.sync_since end,
+      error_code = case when o.sync_status in ('in_sync', 'held') then null else d.error_code end,
+      error_detail = case when o.sync_status in ('in_sync', 'held') then null else d.error_detail end,
+      drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
+    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
+      good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)
+    where d.organization_id = ${organizationId} and d.id = o.id
+    returning d.organization_id as "organizationId", d.id, d.sync_status as "syncStatus", d.connectivity`;
+}
+
+/** Of devices that run something else than they were told, those whose source's policy is to heal, with what they are to run. */
+export async function healTargets(
+  sql: Db,
+  organizationId: string,
+  ids: readonly string[],
+): Promise<{ deviceId: string; bundle: string; revisionId: string | null }[]> {
+  return sql<{ deviceId: string; bundle: string; revisionId: string | null }[]>`
+    select d.id as "deviceId", d.desired_bundle as bundle, d.desired_revision_id as "revisionId"
+    from devices d left join sources s on s.organization_id = d.organization_id and s.id = d.source_id
+    where d.organization_id = ${organizationId} and d.id = any(${[...ids]}::text[]) and coalesce(s.drift_policy, 'heal') = 'heal'`;
+}
