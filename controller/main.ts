@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../src/async/pause.ts';
 import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { transact } from '../src/event/transact.ts';

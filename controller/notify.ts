@@ -1,4 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../src/async/pause.ts';
+import { createRerun } from '../src/async/rerun.ts';
 import { isDatabaseOutage } from '../src/db/away.ts';
 import { messageOf } from '../src/errors.ts';
 import { EVENTS_CHANNEL } from '../src/event/store.ts';
@@ -105,30 +106,25 @@ type Looks = {
 /** Runs `look` for all that was wanted since the last time, one after the other, until the signal. */
 function createLooks({ log }: Controller, signal: AbortSignal, look: (organizationIds: readonly string[] | 'all') => Promise<void>): Looks {
   let wanted = new Set<string>();
-  let looking: Promise<void> | undefined;
-  const run = async () => {
-    let settleMs = SETTLE_MS;
-    while (wanted.size > 0 && !signal.aborted) {
-      await pause(settleMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) break;
+  let settleMs = SETTLE_MS;
+  const looking = createRerun(
+    async () => {
+      await pause(settleMs, signal);
       const now = wanted;
+      if (signal.aborted || now.size === 0) return;
       wanted = new Set();
       settleMs = SETTLE_MS;
       await look(now.has('all') ? 'all' : [...now]).catch((error: unknown) => {
-        log.warn({ err: error }, `cannot look for notifications; trying again: ${messageOf(error)}`);
-        for (const id of now) wanted.add(id);
+        log.warn({ err: error }, `failed to look for due notifications; the next try follows: ${messageOf(error)}`);
         settleMs = RETRY_MS;
+        for (const id of now) want(id);
       });
-    }
-    looking = undefined;
-  };
-  return {
-    want: (organizationId) => {
-      wanted.add(organizationId);
-      looking ??= run();
     },
-    ended: async () => {
-      await looking;
-    },
+    () => signal.aborted,
+  );
+  const want = (organizationId: string) => {
+    wanted.add(organizationId);
+    void looking.ask();
   };
+  return { want, ended: looking.idle };
 }

@@ -1,3 +1,4 @@
+import { unreachable } from '../src/async/unreachable.ts';
 import { FAILURES_TO_SHOW } from '../src/db/job-failures.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { messageOf, Problem } from '../src/errors.ts';
@@ -126,8 +127,4 @@ async function emitOf(
   data: Record<string, unknown>,
 ): Promise<void> {
   await transact(store, async ({ emit }) => emit({ organizationId, type, subject, data }));
-}
-
-function unreachable(queue: never): never {
-  throw new Error(`unknown queue ${JSON.stringify(queue)}`);
 }

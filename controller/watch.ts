@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { z } from 'zod';
+import { createDebounce } from '../src/async/debounce.ts';
 import { isDatabaseAway } from '../src/db/away.ts';
 import { messageOf } from '../src/errors.ts';
 import { transact } from '../src/event/transact.ts';
@@ -98,27 +99,4 @@ async function followWorkspaces(
 
 function warn(controller: Controller, error: unknown): void {
   controller.log[isDatabaseAway(error) ? 'debug' : 'warn']({ err: error }, `watching: ${messageOf(error)}`);
-}
-
-type Debounce = { run(key: string, work: () => Promise<void>): void; close(): Promise<void> };
-
-/** Runs the latest `work` of a key once `settleMs` passed without another. */
-function createDebounce(settleMs: number): Debounce {
-  const timers = new Map<string, NodeJS.Timeout>();
-  const running = new Set<Promise<void>>();
-  return {
-    run: (key, work) => {
-      clearTimeout(timers.get(key));
-      const start = () => {
-        timers.delete(key);
-        const done: Promise<void> = work().finally(() => running.delete(done));
-        running.add(done);
-      };
-      timers.set(key, setTimeout(start, settleMs));
-    },
-    close: async () => {
-      for (const timer of timers.values()) clearTimeout(timer);
-      await Promise.all(running);
-    },
-  };
 }

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { startDeadline } from '../../src/async/deadline.ts';
 import { openShares } from '../../src/async/shares.ts';
 
 /** Longest check of a source whose host answers as usual, ms. */
@@ -56,16 +57,15 @@ export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_
 }
 
 async function isDoneWithin(limitMs: number, check: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
-  const limit = new AbortController();
   const late = new Error(`the host did not answer within ${limitMs} ms`);
-  const timer = setTimeout(() => limit.abort(late), limitMs);
+  const deadline = startDeadline(limitMs, undefined, late);
   try {
-    await check(limit.signal);
+    await check(deadline.signal);
     return true;
   } catch (error) {
     if (error !== late) throw error;
     return false;
   } finally {
-    clearTimeout(timer);
+    deadline.clear();
   }
 }

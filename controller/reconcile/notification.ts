@@ -1,3 +1,4 @@
+import { unreachable } from '../../src/async/unreachable.ts';
 import { audit } from '../../src/audit/store.ts';
 import type { NewEvent } from '../../src/event/event.ts';
 import { transact, type Unit } from '../../src/event/transact.ts';
@@ -104,8 +105,4 @@ async function tell({ tx, emit }: Unit, event: NewEvent): Promise<void> {
   const { organizationId, subject, data } = event;
   emit(event);
   await audit(tx, { organizationId, actor: 'controller', action: 'notification.disable', subject, outcome: 'ok', detail: data });
-}
-
-function unreachable(verdict: never): never {
-  throw new Error(`unknown verdict ${JSON.stringify(verdict)}`);
 }

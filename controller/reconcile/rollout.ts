@@ -1,3 +1,4 @@
+import { unreachable } from '../../src/async/unreachable.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { rolloutSize } from '../../src/rollout/decide/capacity.ts';
 import { plan, type RolloutStep } from '../../src/rollout/decide/plan.ts';
@@ -71,8 +72,4 @@ async function execute(unit: Unit, rollout: Rollout, step: Exclude<RolloutStep, 
     default:
       return unreachable(step);
   }
-}
-
-function unreachable(step: never): never {
-  throw new Error(`unknown step ${JSON.stringify(step)}`);
 }

@@ -1,3 +1,4 @@
+import { atLeast } from '../../src/async/backoff.ts';
 import { messageOf, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import { faultPoint } from '../../src/faults.ts';
@@ -161,7 +162,7 @@ function outcomeOf(source: Source, error: Problem): CheckOutcome {
   const failures = source.failures + 1;
   // A host that names a time is not asked before it.
   const quietSeconds = error.retryAfterSeconds;
-  const nextCheckInSeconds = Math.max(backoffSeconds(failures, Math.random()), (quietSeconds ?? 0) * (1 + Math.random() / 10));
+  const nextCheckInSeconds = Math.max(backoffSeconds(failures, Math.random()), atLeast(quietSeconds ?? 0));
   return { status: 'failing', error: told, failures, nextCheckInSeconds, quietSeconds, arrived: false };
 }
 

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
+import { pause } from '../../src/async/pause.ts';
 import { audit } from '../../src/audit/store.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
 import { nameOf } from '../../src/device/device.ts';

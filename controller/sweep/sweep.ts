@@ -1,3 +1,5 @@
+import { around } from '../../src/async/backoff.ts';
+import { pause } from '../../src/async/pause.ts';
 import { isDatabaseAway } from '../../src/db/away.ts';
 import type { Controller } from '../context.ts';
 
@@ -24,19 +26,6 @@ async function loop(controller: Controller, chore: Chore, signal: AbortSignal): 
       controller.metrics.choreFailed(chore.name);
       controller.log[isDatabaseAway(error) ? 'debug' : 'error']({ chore: chore.name, err: error }, 'chore failed');
     }
-    await pause(chore.everySeconds * 1000 * (0.9 + Math.random() * 0.2), signal);
+    await pause(around(chore.everySeconds * 1000), signal);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

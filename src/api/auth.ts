@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from 'hono';
-import { batched } from '../async/batched.ts';
+import { batched } from '../async/batch.ts';
 import { hashToken, tokenKind } from '../crypto/tokens.ts';
 import type { Sql } from '../db/connect.ts';
 import { devicesOfKeys, KEYS_CHANNEL } from '../device/store/keys.ts';

@@ -1,4 +1,5 @@
 import { Hono } from 'hono';
+import { within } from '../async/deadline.ts';
 import { messageOf } from '../errors.ts';
 import { databaseAway } from '../http/database.ts';
 import type { ForwardedNotice } from '../http/forwarded.ts';
@@ -39,16 +40,14 @@ export function healthRoutes({ store, database: availability, metrics }: Service
 
 async function check(probe: () => Promise<unknown>): Promise<{ ok: boolean; durationMs: number; error?: string }> {
   const started = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
-  });
   try {
-    await Promise.race([probe(), late]);
+    const answer = await within(
+      CHECK_TIMEOUT_MS,
+      probe().then(() => true),
+    );
+    if (answer === undefined) throw new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`);
     return { ok: true, durationMs: Math.round(performance.now() - started) };
   } catch (error) {
     return { ok: false, durationMs: Math.round(performance.now() - started), error: messageOf(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,4 +1,4 @@
-import { batched } from '../async/batched.ts';
+import { batched } from '../async/batch.ts';
 import type { Db } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
 import { archivePart, archiveSize } from '../wire/archive.ts';

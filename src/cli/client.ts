@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ProxyAgent } from 'undici';
 import { z } from 'zod';
+import { backoff, doubled } from '../async/backoff.ts';
+import { startDeadline } from '../async/deadline.ts';
 import { messageOf, Problem, retryOf } from '../errors.ts';
 import { type Proxies, proxyAuthorization, proxyFor, withProxy } from '../wire/proxies.ts';
 
@@ -88,14 +90,13 @@ async function request(options: ClientOptions, method: string, path: string, bod
   const headers: Record<string, string> = { authorization: `Bearer ${options.token}`, accept: 'application/json' };
   if (method !== 'GET') headers['idempotency-key'] = randomUUID();
   if (body !== undefined) headers['content-type'] = 'application/json';
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+  const deadline = startDeadline(options.timeoutMs ?? TIMEOUT_MS, options.signal);
   try {
     const response = await fetch(url, {
       ...(await routeTo(url, options)),
       method,
       headers,
-      signal,
+      signal: deadline.signal,
       redirect: 'error',
       body: body === undefined ? undefined : JSON.stringify(body),
     });
@@ -104,7 +105,9 @@ async function request(options: ClientOptions, method: string, path: string, bod
     return text === '' ? undefined : parseJson(text, `${method} ${url.pathname}`);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw error instanceof Problem ? error : unreachable(url, error, timeout.aborted, options.proxies);
+    throw error instanceof Problem ? error : unreachable(url, error, deadline.isOver(), options.proxies);
+  } finally {
+    deadline.clear();
   }
 }
 
@@ -126,9 +129,8 @@ async function routeTo(url: URL, { proxies }: ClientOptions): Promise<{ dispatch
 /** The time limit is for the answer's beginning. */
 async function download(options: ClientOptions, path: string): Promise<AsyncIterable<Uint8Array>> {
   const url = serverUrl(options.server, `/api/v1${path}`);
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), options.timeoutMs ?? TIMEOUT_MS);
-  const signal = options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal]);
+  const deadline = startDeadline(options.timeoutMs ?? TIMEOUT_MS, options.signal);
+  const { signal } = deadline;
   try {
     const route = await routeTo(url, options);
     const response = await fetch(url, { ...route, headers: { authorization: `Bearer ${options.token}` }, signal, redirect: 'error' });
@@ -136,9 +138,9 @@ async function download(options: ClientOptions, path: string): Promise<AsyncIter
     return chunksOf(response, url, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw error instanceof Problem ? error : unreachable(url, error, late.signal.aborted, options.proxies);
+    throw error instanceof Problem ? error : unreachable(url, error, deadline.isOver(), options.proxies);
   } finally {
-    clearTimeout(timer);
+    deadline.clear();
   }
 }
 
@@ -201,8 +203,9 @@ function withQuery(path: string, query: Query): string {
   return given.length === 0 ? path : `${path}?${new URLSearchParams(Object.fromEntries(given))}`;
 }
 
-/** What the server asked for, else doubling; capped, the upper half at random. */
+/** As long as the server asks for, up to the cap; without a wish of its own, back-off. */
 function retryMs(problem: Problem, tried: number, baseMs: number): number {
   const asked = (problem.retryAfterSeconds ?? 0) * 1000;
-  return Math.min(RETRY_CAP_MS, Math.max(asked, baseMs * 2 ** (tried - 1))) * (asked > 0 ? 1 : 0.5 + Math.random() / 2);
+  const limits = { base: baseMs, cap: RETRY_CAP_MS };
+  return asked > 0 ? Math.min(RETRY_CAP_MS, Math.max(asked, doubled(limits, tried))) : backoff(limits, tried);
 }

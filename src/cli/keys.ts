@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { pause } from '../async/pause.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openSecretBox, type SecretBox } from '../crypto/secret-box.ts';
 import { addSecretKey, keepOneSecretKey, loadSecretKeys } from '../crypto/secret-key.ts';

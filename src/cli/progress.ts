@@ -1,3 +1,4 @@
+import { pause } from '../async/pause.ts';
 import { Problem } from '../errors.ts';
 import type { Topic } from '../wire/live.ts';
 import { asItem, type Call, lookOf } from './call.ts';
@@ -20,7 +21,7 @@ export async function showAgain(call: Call, topics: Topic[], show: () => Promise
     if (message.kind === 'event') continue;
     if (io.columns !== undefined && !call.json) io.out(CLEAR);
     await show();
-    await new Promise((resolve) => setTimeout(resolve, RENDER_INTERVAL_MS));
+    await pause(RENDER_INTERVAL_MS);
   }
 }
 

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { setTimeout as pause } from 'node:timers/promises';
 import { io as connect, type ManagerOptions, type SocketOptions } from 'socket.io-client';
+import { pause } from '../async/pause.ts';
 import { Problem } from '../errors.ts';
 import { LIVE_NAMESPACE, LiveEvent, SubscribeAnswer, type Topic } from '../wire/live.ts';
 import { type Proxies, proxyFor } from '../wire/proxies.ts';
@@ -139,7 +139,7 @@ function proxyAgentOf(url: URL, proxies: Proxies | undefined): HttpAgent | undef
 
 async function pollWhileAway(isQuiet: () => boolean, look: () => void, pollMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await pause(pollMs, undefined, { signal }).catch(() => undefined);
+    await pause(pollMs, signal);
     if (!signal.aborted && !isQuiet()) look();
   }
 }

@@ -1,4 +1,5 @@
-import { setTimeout as pause, setImmediate } from 'node:timers/promises';
+import { within } from '../async/deadline.ts';
+import { pause } from '../async/pause.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { connect, type Sql } from './connect.ts';
@@ -37,16 +38,16 @@ export function watchDatabase(url: string, log: Log): Availability {
   const watching = (async () => {
     while (!closing.signal.aborted) {
       const asked = ask(sql);
-      let outcome = await within(asked, LATE_MS, closing.signal);
+      let outcome = await within(LATE_MS, asked, closing.signal);
       if (outcome === undefined) {
         note(false, `no answer within ${LATE_MS} ms`);
-        outcome = await within(asked, GIVE_UP_MS, closing.signal);
+        outcome = await within(GIVE_UP_MS, asked, closing.signal);
       }
       if (outcome === undefined) {
         void sql.end({ timeout: 0 });
         sql = open(url);
       } else note(outcome.up, outcome.why);
-      await pause(lostAt === undefined ? ASK_EVERY_MS : ASK_AGAIN_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+      await pause(lostAt === undefined ? ASK_EVERY_MS : ASK_AGAIN_MS, closing.signal);
     }
   })();
   return {
@@ -74,20 +75,4 @@ function ask(sql: Sql): Promise<Outcome> {
     () => ({ up: true, why: '' }),
     (error: unknown) => ({ up: false, why: messageOf(error) }),
   );
-}
-
-/** undefined: the time is over, or the signal fired. */
-async function within(asked: Promise<Outcome>, limitMs: number, signal: AbortSignal): Promise<Outcome | undefined> {
-  const settled = new AbortController();
-  const late = (async () => {
-    await pause(limitMs, undefined, { signal: AbortSignal.any([signal, settled.signal]) }).catch(() => undefined);
-    // When this process itself was busy for long, the answer may be there already and only not read.
-    await setImmediate();
-    return undefined;
-  })();
-  try {
-    return await Promise.race([asked, late]);
-  } finally {
-    settled.abort();
-  }
 }

@@ -1,4 +1,7 @@
 import postgres from 'postgres';
+import { backoff } from '../async/backoff.ts';
+
+const RECONNECT_SECONDS = { base: 0.02, cap: 1 };
 
 /** A pool, or a transaction of it: what every store function takes first. */
 export type Sql = postgres.Sql;
@@ -29,7 +32,7 @@ export function connect(url: string, options: PoolOptions = {}): Sql {
     idle_timeout: 0,
     connect_timeout: 10,
     // The client's own pauses grow to 20 s, for which a database that is back would still be away.
-    backoff: (retries: number) => Math.min(1, 0.02 * 2 ** retries) * (0.5 + Math.random() / 2),
+    backoff: (retries: number) => backoff(RECONNECT_SECONDS, retries + 1),
     onnotice: () => {},
     prepare: options.freshPlans !== 'unprepared',
     connection: {

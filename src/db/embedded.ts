@@ -3,6 +3,7 @@ import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { pause } from '../async/pause.ts';
 import { isProblem, messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sha256Hex } from '../wire/bundle.ts';
@@ -165,7 +166,7 @@ async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, 
       return started;
     } catch (error) {
       if (!isInUse(error) || performance.now() > deadline) throw error;
-      await new Promise((done) => setTimeout(done, 500));
+      await pause(500);
       const running = await runningPostmaster(pgData);
       if (running !== undefined) return running;
     }
@@ -202,7 +203,7 @@ async function start(pgData: string, binaries: Binaries, owner: Owner, settings:
       await rm(socketDir, { recursive: true, force: true });
       throw startFailure(pgData, output());
     }
-    await new Promise((done) => setTimeout(done, 20));
+    await pause(20);
   }
   child.unref();
   return postmaster;
@@ -231,7 +232,7 @@ async function takeOwnership(postmaster: Postmaster, dataDir: string): Promise<S
   do {
     const [row] = await sql<[{ taken: boolean }]>`select pg_try_advisory_lock(${OWNER_LOCK}) as taken`;
     if (row.taken) return sql;
-    await new Promise((done) => setTimeout(done, 100));
+    await pause(100);
   } while (!(await isOwned(sql)) && performance.now() < deadline);
   await sql.end({ timeout: 1 });
   throw new Problem(

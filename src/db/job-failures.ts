@@ -1,10 +1,11 @@
+import { doubled } from '../async/backoff.ts';
 import { storableText } from '../wire/text/text.ts';
 import type { Db } from './connect.ts';
 import type { QueueName } from './queue.ts';
 
 /** So many failures in a row are shown on the subject of the job. */
 export const FAILURES_TO_SHOW = 3;
-const MAX_RETRY_SECONDS = 300;
+const RETRY_SECONDS = { base: 2, cap: 300 };
 const MAX_ERROR_CHARACTERS = 1_000;
 
 /** A job that ended with an error nobody expected, the last time and perhaps before. */
@@ -19,12 +20,13 @@ export async function noteJobFailure(
 ): Promise<{ failures: number; retryInSeconds: number; retryAt: Date }> {
   const text = storableText(error.text.slice(0, MAX_ERROR_CHARACTERS));
   const devices = error.deviceIds === null ? null : [...error.deviceIds];
-  const pause = (failures: number) => Math.min(MAX_RETRY_SECONDS, 2 ** failures) * (1 - random / 4);
+  const share = 1 - random / 4;
+  const pause = (failures: number) => doubled(RETRY_SECONDS, failures) * share;
   const [row] = await sql<[{ failures: number; retryAt: Date }]>`
     insert into job_failures as f (queue, key, error, device_ids, retry_at)
     values (${queue}, ${key}, ${text}, ${devices}::text[], now() + make_interval(secs => ${pause(1)}))
     on conflict (queue, key) do update set failures = f.failures + 1, error = excluded.error, device_ids = excluded.device_ids,
-      retry_at = now() + make_interval(secs => least(${MAX_RETRY_SECONDS}, 2 ^ least(f.failures + 1, 20)) * ${1 - random / 4})
+      retry_at = now() + make_interval(secs => least(${RETRY_SECONDS.cap}, ${RETRY_SECONDS.base} * 2 ^ least(f.failures, 20)) * ${share})
     returning failures, retry_at as "retryAt"`;
   return { ...row, retryInSeconds: Math.ceil(pause(row.failures)) };
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { access, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pause } from '../async/pause.ts';
 import { connect } from './connect.ts';
 
 /** The server process of an embedded PostgreSQL, ours or one that an earlier run left behind. */
@@ -52,7 +53,7 @@ export async function stop(postmaster: Postmaster): Promise<void> {
   const deadline = Date.now() + 8_000;
   // Its lock file goes last; the process itself may linger as a zombie where nobody reaps orphans.
   const stopped = async () => !alive(postmaster.pid) || !(await exists(join(postmaster.pgData, 'postmaster.pid')));
-  while (!(await stopped()) && Date.now() < deadline) await new Promise((done) => setTimeout(done, 20));
+  while (!(await stopped()) && Date.now() < deadline) await pause(20);
   if (!(await stopped())) process.kill(postmaster.pid, 'SIGQUIT');
   await rm(postmaster.socketDir, { recursive: true, force: true });
 }

@@ -1,4 +1,4 @@
-import { batched } from '../async/batched.ts';
+import { batched } from '../async/batch.ts';
 import type { Sql } from '../db/connect.ts';
 import { type DeviceKey, nameOf } from '../device/device.ts';
 import { DEVICES_CHANNEL } from '../event/transact.ts';

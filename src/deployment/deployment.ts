@@ -1,3 +1,5 @@
+import { backoff } from '../async/backoff.ts';
+
 export type DeploymentState =
   | 'queued'
   | 'delivering'
@@ -49,8 +51,7 @@ export const STEP_TIMEOUT_SECONDS: Readonly<Record<'delivering' | 'applying' | '
 };
 
 const MAX_ATTEMPTS = 5;
-const RETRY_BASE_SECONDS = 10;
-const RETRY_CAP_SECONDS = 15 * 60;
+const RETRY_SECONDS = { base: 10, cap: 15 * 60 };
 /** Failures that the same bundle may survive next time; any other condemns the bundle on this device until it changes. */
 const PASSING_FAILURES = new Set([
   'download_failed',
@@ -71,6 +72,5 @@ export type AfterFailure = { do: 'condemn' } | { do: 'retry'; inSeconds: number 
 export function afterFailure(code: string, attempt: number, random: number, maxAttempts: number | null = null): AfterFailure {
   if (!PASSING_FAILURES.has(code)) return { do: 'condemn' };
   if (attempt >= (maxAttempts ?? MAX_ATTEMPTS)) return { do: 'give_up' };
-  const capped = Math.min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempt - 1));
-  return { do: 'retry', inSeconds: Math.round(capped * (0.5 + random / 2)) };
+  return { do: 'retry', inSeconds: Math.round(backoff(RETRY_SECONDS, attempt, random)) };
 }

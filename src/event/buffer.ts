@@ -1,3 +1,4 @@
+import { createRerun } from '../async/rerun.ts';
 import { isDatabaseAway } from '../db/away.ts';
 import type { Sql } from '../db/connect.ts';
 import { messageOf } from '../errors.ts';
@@ -13,23 +14,17 @@ export type EventBuffer = { tell(event: NewEvent): void; close(): Promise<void> 
 
 export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
   let waiting: NewEvent[] = [];
-  let writing: Promise<void> | undefined;
-  const write = async () => {
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      await writeOrSplit(sql, batch, log);
-    }
-    writing = undefined;
-  };
+  const writing = createRerun(async () => {
+    const batch = waiting;
+    waiting = [];
+    await writeOrSplit(sql, batch, log);
+  });
   return {
     tell: (event) => {
       waiting.push(event);
-      writing ??= write();
+      void writing.ask();
     },
-    close: async () => {
-      await writing;
-    },
+    close: () => writing.idle(),
   };
 }
 

@@ -1,4 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { linearBackoff } from '../async/backoff.ts';
+import { pause } from '../async/pause.ts';
 import type { Sql, Tx } from '../db/connect.ts';
 import type { Queue, QueueName } from '../db/queue.ts';
 import { faultPoint } from '../faults.ts';
@@ -37,7 +38,7 @@ export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>
       return await transactOnce(store, work);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === DEADLOCK) || tried === TRIES) throw error;
-      await pause(RETRY_BASE_MS * tried * (0.5 + Math.random()));
+      await pause(linearBackoff(RETRY_BASE_MS, tried));
     }
   }
 }

@@ -1,5 +1,6 @@
 import { type Dispatcher, request } from 'undici';
 import { z } from 'zod';
+import { startDeadline } from '../async/deadline.ts';
 import { retryAfter } from '../async/retry-after.ts';
 import { messageOf, Problem } from '../errors.ts';
 import type { GitHosts, HostCaller } from '../git/hosts.ts';
@@ -78,13 +79,15 @@ async function exchange(connection: ForgeConnection, call: ForgeCall, ask: Ask):
   const { apiUrl, hosts } = connection;
   const remote = { kind: 'http', url: apiUrl, host: apiUrl.host } as const;
   return hosts.run(remote, connection.caller, async () => {
-    const late = AbortSignal.timeout(connection.attemptTimeoutMs);
+    const deadline = startDeadline(connection.attemptTimeoutMs, call.signal);
     try {
       call.signal.throwIfAborted();
-      return await once(connection, call, ask, AbortSignal.any([call.signal, late]));
+      return await once(connection, call, ask, deadline.signal);
     } catch (error) {
       if (call.signal.aborted) throw call.signal.reason;
-      throw error instanceof Problem ? error : unreachable(connection, call, error, late.aborted);
+      throw error instanceof Problem ? error : unreachable(connection, call, error, deadline.isOver());
+    } finally {
+      deadline.clear();
     }
   });
 }

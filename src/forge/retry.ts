@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { doubled } from '../async/backoff.ts';
+import { startDeadline } from '../async/deadline.ts';
 import { Problem, retryOf } from '../errors.ts';
 import { forgeProblem } from './problems.ts';
 
@@ -23,22 +25,24 @@ export async function withinDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const endsAt = performance.now() + deadlineMs;
-  const late = AbortSignal.timeout(deadlineMs);
-  const signal = caller === undefined ? late : AbortSignal.any([caller, late]);
+  const deadline = startDeadline(deadlineMs, caller);
+  const { signal } = deadline;
   try {
     for (let tried = 1; ; tried++) {
       try {
         return await work(signal);
       } catch (error) {
         if (tried === TRIES || !(error instanceof Problem) || retryOf(error) !== 'backoff') throw error;
-        const waitMs = Math.max((error.retryAfterSeconds ?? 0) * 1000, retryBaseMs * 2 ** (tried - 1)) + retryBaseMs * Math.random();
+        const waitMs = Math.max((error.retryAfterSeconds ?? 0) * 1000, doubled({ base: retryBaseMs }, tried)) + retryBaseMs * Math.random();
         if (performance.now() + waitMs >= endsAt) throw error;
         await delay(waitMs, undefined, { signal });
       }
     }
   } catch (error) {
     if (caller?.aborted) throw forgeProblem('forge_cancelled', `Cannot ${doing}: it was given up`, { cause: error });
-    if (late.aborted) throw forgeProblem('forge_timeout', `Cannot ${doing}: not done within ${deadlineMs} ms`, { cause: error });
+    if (deadline.isOver()) throw forgeProblem('forge_timeout', `Cannot ${doing}: not done within ${deadlineMs} ms`, { cause: error });
     throw error;
+  } finally {
+    deadline.clear();
   }
 }

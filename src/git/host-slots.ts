@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import { within } from '../async/deadline.ts';
 
 /** How many calls may be under way at once, and which of them hold up others. */
 export type Slots = {
@@ -21,7 +22,7 @@ export function openSlots(concurrency: number, fastMs = FAST_MS): Slots {
       () => true,
       () => true,
     );
-    while (!(await isSettledWithin(fastMs, settled))) {
+    while ((await within(fastMs, settled)) === undefined) {
       if (slow.pending + slow.size < concurrency) return void slow.add(() => settled);
     }
   };
@@ -38,14 +39,4 @@ export function openSlots(concurrency: number, fastMs = FAST_MS): Slots {
       return promise;
     },
   };
-}
-
-async function isSettledWithin(limitMs: number, settled: Promise<boolean>): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), limitMs);
-  try {
-    return await Promise.race([settled, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '../async/pause.ts';
 import type { Db } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
@@ -29,7 +29,7 @@ export async function proveWebhook(
   signal: AbortSignal,
 ): Promise<HookProof> {
   // A refusal that comes sooner after another one is not noted, and the test would seem not to have been received.
-  await delay(2_000 * NOTED_AGAIN_SECONDS, undefined, { signal }).catch(() => undefined);
+  await pause(2_000 * NOTED_AGAIN_SECONDS, signal);
   const failed = await forge.testWebhook(hookId, signal).then(
     () => undefined,
     (error: unknown) => {
@@ -46,7 +46,7 @@ export async function proveWebhook(
     if (proof?.verified === true) return proof;
     if (proof !== undefined) endsAt = Math.min(endsAt, performance.now() + WAIT_MORE_MS);
     if (performance.now() >= endsAt || signal.aborted) return proof ?? missing(failed);
-    await delay(ASK_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    await pause(ASK_EVERY_MS, signal);
   }
 }
 

@@ -1,3 +1,5 @@
+import { within } from '../async/deadline.ts';
+
 /** So much of a refused body is still read, and for so long. */
 const SWALLOWED_BYTES = 16 * 1024 * 1024;
 const SWALLOW_MS = 1_000;
@@ -19,14 +21,18 @@ export function endingAfterRequest(text: string, request: Request): ReadableStre
 }
 
 async function swallow(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), SWALLOW_MS);
-  const over = new Promise<undefined>((resolve) => late.signal.addEventListener('abort', () => resolve(undefined), { once: true }));
-  let swallowed = 0;
-  while (swallowed < SWALLOWED_BYTES) {
-    const read = await Promise.race([reader.read().catch(() => undefined), over]);
-    if (read === undefined || read.done) break;
-    swallowed += read.value.byteLength;
-  }
-  clearTimeout(timer);
+  let isOver = false;
+  const all = async () => {
+    for (let swallowed = 0; swallowed < SWALLOWED_BYTES && !isOver; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      swallowed += value.byteLength;
+    }
+  };
+  // A sender that breaks off ends its request as well as one that ends it.
+  await within(
+    SWALLOW_MS,
+    all().catch(() => undefined),
+  );
+  isOver = true;
 }

@@ -1,4 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { backoff } from '../async/backoff.ts';
+import { pause } from '../async/pause.ts';
+import { createRerun, type Rerun } from '../async/rerun.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Event } from '../event/event.ts';
 import { EVENTS_CHANNEL, eventBounds, eventsAfter } from '../event/store.ts';
@@ -33,22 +35,22 @@ export type FeedOptions = {
   deliver(batch: FeedBatch): void;
 };
 
-type Followed = { followers: number; cursor: number | undefined; wanted: boolean; running: Promise<void> | undefined };
+type Followed = { followers: number; cursor: number | undefined; reading: Rerun };
 
 const BATCH = 500;
 const RESYNC_MS = 5_000;
-const RETRY_BASE_MS = 100;
-const RETRY_CAP_MS = 5_000;
+const RETRY_MS = { base: 100, cap: 5_000 };
 
 export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
   const followed = new Map<string, Followed>();
   const closing = new AbortController();
-  const wake = (organizationId: string): Promise<void> => {
-    const state = followed.get(organizationId);
-    if (state === undefined) return Promise.resolve();
-    state.wanted = true;
-    state.running ??= run(options, organizationId, state, () => followed.get(organizationId) === state, closing.signal);
-    return state.running;
+  const wake = (organizationId: string): Promise<void> => followed.get(organizationId)?.reading.ask() ?? Promise.resolve();
+  const start = (organizationId: string): Followed => {
+    const isOver = () => followed.get(organizationId) !== state || closing.signal.aborted;
+    const reading = createRerun(() => readUntilDone(options, organizationId, state, isOver, closing.signal), isOver);
+    const state: Followed = { followers: 0, cursor: undefined, reading };
+    followed.set(organizationId, state);
+    return state;
   };
   const wakeAll = () => {
     for (const id of followed.keys()) void wake(id);
@@ -57,8 +59,7 @@ export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
   const resync = setInterval(wakeAll, RESYNC_MS);
   return {
     follow: async (organizationId) => {
-      const state = followed.get(organizationId) ?? { followers: 0, cursor: undefined, wanted: false, running: undefined };
-      followed.set(organizationId, state);
+      const state = followed.get(organizationId) ?? start(organizationId);
       state.followers += 1;
       if (state.cursor === undefined) await wake(organizationId);
     },
@@ -74,50 +75,38 @@ export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
       clearInterval(resync);
       closing.abort();
       await listener.unlisten().catch(() => undefined);
-      await Promise.all([...followed.values()].map((state) => state.running));
+      await Promise.all([...followed.values()].map((state) => state.reading.idle()));
     },
   };
 }
 
-/** Reads until nothing more is wanted. Database errors are waited out. */
-async function run(
+/** Tries again after errors, which are the database's, until it is done or over. */
+async function readUntilDone(
   options: FeedOptions,
   organizationId: string,
   state: Followed,
-  isCurrent: () => boolean,
+  isOver: () => boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  let failures = 0;
-  while (state.wanted && isCurrent() && !signal.aborted) {
-    state.wanted = false;
+  for (let failures = 1; !isOver(); failures += 1) {
     try {
-      await readNew(options, organizationId, state, isCurrent);
-      failures = 0;
+      return await readNew(options, organizationId, state, isOver);
     } catch (error) {
-      failures += 1;
-      options.log.warn({ err: error, organizationId, failures }, 'cannot read events for live subscribers; trying again');
-      await pause(retryMs(failures), undefined, { signal }).catch(() => undefined);
-      state.wanted = true;
+      options.log.warn({ err: error, organizationId, failures }, 'failed to read events for live subscribers; the next try follows');
+      await pause(backoff(RETRY_MS, failures), signal);
     }
   }
-  // In the same turn as the loop's last look at `wanted`: a wake-up is seen either by the loop or by a new run.
-  state.running = undefined;
 }
 
-async function readNew(options: FeedOptions, organizationId: string, state: Followed, isCurrent: () => boolean): Promise<void> {
+async function readNew(options: FeedOptions, organizationId: string, state: Followed, isOver: () => boolean): Promise<void> {
   state.cursor ??= (await eventBounds(options.sql, organizationId)).last;
   for (;;) {
     const events = await eventsAfter(options.sql, organizationId, { after: state.cursor, limit: BATCH });
     const updates = await deviceUpdates(events, (ids) => shownDevices(options.sql, organizationId, ids));
     const last = events.at(-1);
-    if (last === undefined || !isCurrent()) return;
+    if (last === undefined || isOver()) return;
     state.cursor = last.cursor;
     options.deliver({ organizationId, events, updates });
     if (events.length < BATCH) return;
   }
-}
-
-/** Doubling, capped, the upper half at random. */
-function retryMs(failures: number): number {
-  return Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
 }

@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { type DefaultEventsMap, Server } from 'socket.io';
 import { type Coalescer, createCoalescer } from '../async/coalesce.ts';
+import { within } from '../async/deadline.ts';
 import type { Sql } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
 import { addressOfRequest, networkOf } from '../http/address.ts';
@@ -144,11 +145,11 @@ function attach(socket: LiveSocket, { feed, updates, subscriptions }: Shared, sq
 /** The last facts (devices that nobody watches any more) reach those who listen, as far as the time allows. */
 async function sayGoodbye({ live, feed, updates, subscriptions }: Shared, limits: LiveLimits): Promise<void> {
   const last = Promise.all([...subscriptions.keys()].map((organizationId) => feed.catchUp(organizationId)));
-  await withinMs(limits.closeTimeoutMs, last);
+  await within(limits.closeTimeoutMs, last);
   updates.flush();
   live.emit('closing', { code: 'shutting_down', detail: 'The service is stopping; connect again in a moment' });
   const ended = [...live.sockets.values()].map((socket) => endConnection(socket, isTooSlow(socket, limits)));
-  await withinMs(limits.closeTimeoutMs, Promise.all(ended));
+  await within(limits.closeTimeoutMs, Promise.all(ended));
 }
 
 /** Rooms carry the organization: device ids are unique within one only. */
@@ -202,14 +203,4 @@ function refuseSocket({ conn }: Pick<LiveSocket, 'conn'>, next: (error: Error) =
 
 function senderOfConnection({ request }: LiveSocket['conn'], trustProxy: boolean): string {
   return networkOf(addressOfRequest(request, trustProxy));
-}
-
-/** Waits for `work`, but not longer; how it ends is of no matter. */
-async function withinMs(timeoutMs: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([work.catch(() => undefined), late]);
-  clearTimeout(timer);
 }

@@ -1,4 +1,5 @@
 import type { DefaultEventsMap, Namespace, Socket } from 'socket.io';
+import { createRerun } from '../async/rerun.ts';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
 import type { Closing, DeviceUpdate, LiveEvent } from '../wire/live.ts';
@@ -49,20 +50,9 @@ export function watchSockets(
   const slow = setInterval(() => {
     for (const socket of live.sockets.values()) if (isTooSlow(socket, limits)) dropSlow(socket, log);
   }, limits.checkIntervalMs);
-  let [wanted, checking] = [false, false];
-  const check = async () => {
-    checking = true;
-    // A token that is revoked during a look is seen by the next.
-    while (wanted) {
-      wanted = false;
-      await dropRevoked([...live.sockets.values()], authenticate, log);
-    }
-    checking = false;
-  };
-  const recheck = () => {
-    wanted = true;
-    if (!checking) void check();
-  };
+  // A token that is revoked during a check is seen by the next one.
+  const checks = createRerun(() => dropRevoked([...live.sockets.values()], authenticate, log));
+  const recheck = () => void checks.ask();
   const revoked = setInterval(recheck, limits.reauthenticateMs);
   return {
     recheck,

@@ -1,3 +1,4 @@
+import { unreachable } from '../async/unreachable.ts';
 import { type Event, viewEvent } from '../event/event.ts';
 import { type Severity, severityOf } from '../event/severity.ts';
 import type { Format } from './notification.ts';
@@ -81,8 +82,4 @@ function linkOf(publicUrl: string, subject: string): string {
 /** Slack's own three: nothing in a text becomes a link or calls a channel. */
 function escapeMarkup(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-}
-
-function unreachable(format: never): never {
-  throw new Error(`unknown format ${JSON.stringify(format)}`);
 }

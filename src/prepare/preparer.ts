@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { startDeadline } from '../async/deadline.ts';
 import { openTurns, type TurnOwner } from '../async/turns.ts';
 import { Problem } from '../errors.ts';
 import { answerThrough, type Inquiries } from './questions.ts';
@@ -49,17 +50,20 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   };
   const runOnThread = async (task: PrepareTask): Promise<Prepared> => {
     const limitMs = task.deadlineMs + buildLimitMs;
-    const limit = AbortSignal.timeout(limitMs);
+    const limit = startDeadline(limitMs);
     const transferList = task.inquiries === undefined ? [] : [task.inquiries];
-    const result = await pool.run({ ...task, limitMs }, { signal: limit, transferList }).catch((cause: unknown) => {
-      if (!limit.aborted)
-        throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, { cause });
-      throw new Problem(
-        'prepare_timeout',
-        `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${limitMs / 1000} s`,
-        { cause },
-      );
-    });
+    const result = await pool
+      .run({ ...task, limitMs }, { signal: limit.signal, transferList })
+      .catch((cause: unknown) => {
+        if (!limit.isOver())
+          throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, { cause });
+        throw new Problem(
+          'prepare_timeout',
+          `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${limitMs / 1000} s`,
+          { cause },
+        );
+      })
+      .finally(limit.clear);
     if (result.heapBytes > LARGE_HEAP_BYTES) replaceThreads();
     if ('failed' in result) {
       const { code, message, retry, status } = result.failed;

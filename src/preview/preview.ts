@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { createSerial } from '../async/serial.ts';
 import { bundleManifest, bundleSecrets, readBlobs } from '../bundle/store.ts';
 import type { Config } from '../config.ts';
 import type { SecretBox } from '../crypto/secret-box.ts';
@@ -206,20 +207,10 @@ const MAX_WAITING = 8;
 
 /** A mirror has one writer; more than a few that wait are sent away. */
 export function oneAtATime(): OneAtATime {
-  const lanes = new Map<string, { tail: Promise<unknown>; size: number }>();
+  const serial = createSerial();
   return async (key, work) => {
-    const lane = lanes.get(key) ?? { tail: Promise.resolve(), size: 0 };
-    if (lane.size > MAX_WAITING)
+    if (serial.size(key) > MAX_WAITING)
       throw new Problem('preview_busy', `Cannot preview now: ${MAX_WAITING} previews of the source wait already`, { retryAfterSeconds: 5 });
-    lane.size += 1;
-    lanes.set(key, lane);
-    const mine = lane.tail.then(work);
-    lane.tail = mine.catch(() => {});
-    try {
-      return await mine;
-    } finally {
-      lane.size -= 1;
-      if (lane.size === 0) lanes.delete(key);
-    }
+    return serial.run(key, work);
   };
 }

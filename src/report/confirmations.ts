@@ -1,4 +1,4 @@
-import { batched } from '../async/batched.ts';
+import { batched } from '../async/batch.ts';
 import type { Db } from '../db/connect.ts';
 import { type DeploymentState, statesBefore } from '../deployment/deployment.ts';
 import { type DeviceKey, nameOf } from '../device/device.ts';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { around } from '../async/backoff.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { type DesiredState, INLINE_BYTES, INSTANCE_HEADER, SigningKeysResponse, splitDesired } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
@@ -152,7 +153,7 @@ async function beat(device: Device, ready: Promise<void>): Promise<void> {
       quarantined,
     };
     await report(device, [heartbeat], { ask: line.askBeside });
-    await sleep(device.heartbeatMs * (0.9 + Math.random() * 0.2), undefined, { signal });
+    await sleep(around(device.heartbeatMs), undefined, { signal });
   });
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { doubled, jittered } from '../async/backoff.ts';
 import { Problem, retryOf } from '../errors.ts';
 import { EnrollResponse } from '../wire/agent.ts';
 import type { Proxies } from '../wire/proxies.ts';
@@ -19,7 +20,7 @@ export type EnrollOptions = {
 
 const AT_ONCE = 16;
 const MAX_TRIES = 5;
-const RETRY_BASE_MS = 200;
+const RETRY_MS = { base: 400 };
 
 /** Enrols `count` devices, marked as simulated, and answers their keys. @throws Problem of the first that the service refuses */
 export async function enrollDevices({ server, proxies, token, count, prefix, signal }: EnrollOptions): Promise<DeviceKey[]> {
@@ -49,8 +50,8 @@ async function enroll(connections: Connections, token: string, deviceId: string,
       return { id: deviceId, apiKey };
     } catch (error) {
       if (!(error instanceof Problem) || retryOf(error) === 'never' || tries === MAX_TRIES) throw error;
-      const pauseMs = Math.max(RETRY_BASE_MS * 2 ** tries, (error.retryAfterSeconds ?? 0) * 1000);
-      await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal });
+      const pauseMs = Math.max(doubled(RETRY_MS, tries), (error.retryAfterSeconds ?? 0) * 1000);
+      await sleep(jittered(pauseMs), undefined, { signal });
     }
   }
 }

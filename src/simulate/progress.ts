@@ -1,3 +1,4 @@
+import { unreachable } from '../async/unreachable.ts';
 import type { SimulationEvent } from './context.ts';
 
 /** What a simulation has told so far. `failed`: attempts, those that were `refused` among them; `away`: devices, at present. */
@@ -69,8 +70,4 @@ function lineOf(devices: number, counts: Counts): string {
   return Object.entries(words)
     .map(([word, number]) => `${word} ${number}`)
     .join('  ');
-}
-
-function unreachable(event: never): never {
-  throw new Error(`unknown event ${JSON.stringify(event)}`);
 }

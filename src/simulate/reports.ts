@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoff } from '../async/backoff.ts';
 import { messageOf, retryOf } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { type DeviceDeploymentState, type Report, ReportsResponse } from '../wire/agent.ts';
@@ -10,8 +11,7 @@ type NewReport = Report extends infer Kind ? (Kind extends Report ? Omit<Kind, '
 /** `at`, `runningDigest`: when it was taken, and what ran then; it may be told of later. */
 export type DeploymentStep = { state: DeviceDeploymentState; at: string; runningDigest: string | null; code?: string; detail?: string };
 
-const RETRY_BASE_MS = 500;
-const RETRY_CAP_MS = 30_000;
+const RETRY_MS = { base: 1_000, cap: 30_000 };
 const MAX_TRIES = 8;
 
 type Way = { ask?: Line['ask']; signal?: AbortSignal };
@@ -54,7 +54,7 @@ export async function reportSteps(
   return confirmed;
 }
 
-/** Before the next try after so many that failed: longer each time, the upper half at random. */
+/** Pause before the next try, after so many that failed. */
 export function pauseMs(tries: number): number {
-  return Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** tries) * (0.5 + Math.random() / 2);
+  return backoff(RETRY_MS, tries);
 }

@@ -1,3 +1,4 @@
+import { around, backoff } from '../async/backoff.ts';
 import type { RolloutPolicy } from '../policy/policy.ts';
 import type { Layout } from '../revision/revision.ts';
 import type { DriftPolicy } from '../wire/agent.ts';
@@ -81,18 +82,16 @@ export const MIN_POLL_SECONDS = 5;
 export const MAX_POLL_SECONDS = 86_400;
 export const DEFAULT_POLL_SECONDS = 60;
 
-const BACKOFF_BASE_SECONDS = 5;
-const BACKOFF_CAP_SECONDS = 30 * 60;
+const BACKOFF_SECONDS = { base: 5, cap: 30 * 60 };
 
 /** Seconds until a source that has failed `failures` times in a row is looked at again: doubling, capped, the upper half jittered by `random` in [0, 1). */
 export function backoffSeconds(failures: number, random: number): number {
-  const capped = Math.min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2 ** Math.min(failures - 1, 20));
-  return capped * (0.5 + random / 2);
+  return backoff(BACKOFF_SECONDS, failures, random);
 }
 
 /** Seconds until the next regular look: the interval, give or take 10 %, so that sources made together do not stay together. */
 export function pollSeconds(intervalSeconds: number, random: number): number {
-  return intervalSeconds * (0.9 + random * 0.2);
+  return around(intervalSeconds, random);
 }
 
 /** Seconds until a source that found no free place to wait for its host is looked at again, by `random` in [0, 1). */

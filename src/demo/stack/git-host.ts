@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { createSerial, type Serial } from '../../async/serial.ts';
 
 /** One ref that a push moved. All zeros stand for "did not exist" and "is gone", as in the hooks of Git hosts. */
 export type Push = { repository: string; ref: string; before: string; after: string; pusher: string };
@@ -52,7 +53,7 @@ const GIT_ENVIRONMENT = {
  * tests; needs a git binary. It acts like GitLab or GitHub: `onPush` is told after each push, per ref.
  */
 export async function openGitHost(options: GitHostOptions): Promise<GitHost> {
-  const pushes = new Map<string, Promise<unknown>>();
+  const pushes = createSerial();
   const server = createServer((request, response) => {
     serve(options, pushes, request, response).catch((error: unknown) => {
       if (!response.headersSent) response.writeHead(500);
@@ -95,12 +96,7 @@ async function createRepository(root: string, name: string): Promise<string> {
   return path;
 }
 
-async function serve(
-  options: GitHostOptions,
-  pushes: Map<string, Promise<unknown>>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function serve(options: GitHostOptions, pushes: Serial, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://host');
   const [, repository, action] = ROUTE.exec(decodeURIComponent(url.pathname)) ?? [];
   if (!repository || !action || repository.includes('..')) return void response.writeHead(404).end('not found\n');
@@ -115,12 +111,7 @@ async function serve(
   const run = () => runBackend(options, { repository, action, query: url.search.slice(1), user }, request, response);
   if (!push || action === '/info/refs') return await run();
   // One push after the other, so that the refs before and after are those of this push.
-  const turn = (pushes.get(repository) ?? Promise.resolve()).then(() => runPush(options, repository, user ?? '', run));
-  pushes.set(
-    repository,
-    turn.catch(() => {}),
-  );
-  await turn;
+  await pushes.run(repository, () => runPush(options, repository, user ?? '', run));
 }
 
 function authenticated(options: GitHostOptions, request: IncomingMessage): string | undefined {

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Dispatcher, request } from 'undici';
+import { linearBackoff } from '../../async/backoff.ts';
+import { startDeadline } from '../../async/deadline.ts';
 import { messageOf, Problem } from '../../errors.ts';
 import { withProxy } from '../../wire/proxies.ts';
 import { foreignText, gitProblem } from '../problems.ts';
@@ -44,8 +46,7 @@ const MAX_REDIRECTS = 5;
 const TLS_FAULT = /CERT|^ERR_SSL|^ERR_TLS|^UNABLE_TO_|^EPROTO$|_KEY_TOO_SMALL$/;
 
 export function startCall(call: RemoteCall): RunningCall {
-  const deadline = AbortSignal.timeout(call.deadlineMs);
-  return { ...call, signal: call.signal ? AbortSignal.any([call.signal, deadline]) : deadline };
+  return { ...call, signal: startDeadline(call.deadlineMs, call.signal).signal };
 }
 
 /**
@@ -122,7 +123,7 @@ async function send(url: URL, ask: GitRequest, call: RunningCall): Promise<Dispa
       return await untilAborted(request(url, { ...options, dispatcher }), call.signal);
     } catch (error) {
       if (attempt >= MAX_ATTEMPTS || !['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error))) throw error;
-      await delay(RETRY_BASE_MS * attempt * (0.5 + Math.random()), undefined, { signal: call.signal });
+      await delay(linearBackoff(RETRY_BASE_MS, attempt), undefined, { signal: call.signal });
     }
   }
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { createSerial } from '../../async/serial.ts';
 import { startCall } from '../http/client.ts';
 import type { ObjectSource } from '../pack/object-source.ts';
 import { isProblem } from '../problems.ts';
@@ -20,9 +21,10 @@ export type MirrorOptions = FetchOptions & { maxPacks?: number };
 export async function fetchIntoMirror(dir: string, remote: Remote, options: MirrorOptions): Promise<ObjectSource> {
   requireOid(options);
   if (remote.kind === 'local') return await inNameOfRef(options, openLocalAt(remote.path, options));
+  const path = resolve(dir);
   return await inNameOfRef(
     options,
-    alone(resolve(dir), (path) => fetchHealing(path, remote, options)),
+    writers.run(path, () => fetchHealing(path, remote, options)),
   );
 }
 
@@ -39,19 +41,5 @@ async function fetchHealing(dir: string, remote: HttpRemote, options: MirrorOpti
   return await from(await resetMirror(dir));
 }
 
-const queues = new Map<string, Promise<unknown>>();
-
-async function alone<T>(dir: string, work: (dir: string) => Promise<T>): Promise<T> {
-  const before = queues.get(dir) ?? Promise.resolve();
-  const mine = before.then(
-    () => work(dir),
-    () => work(dir),
-  );
-  const settled = mine.catch(() => {});
-  queues.set(dir, settled);
-  try {
-    return await mine;
-  } finally {
-    if (queues.get(dir) === settled) queues.delete(dir);
-  }
-}
+/** By directory: a mirror has one writer. */
+const writers = createSerial();

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { type Dispatcher, request } from 'undici';
+import { startDeadline, within } from '../../async/deadline.ts';
 import { messageOf } from '../../errors.ts';
 import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { closeConnections, dispatcherFor } from '../../git/http/connections.ts';
@@ -36,13 +36,13 @@ export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS
       const at = new Date();
       const started = performance.now();
       const took = () => Math.round(performance.now() - started);
-      const deadline = AbortSignal.timeout(timeoutMs);
+      const deadline = startDeadline(timeoutMs, signal);
       try {
         const response = await request(url, {
           method: 'POST',
           headers: { ...headers, 'user-agent': 'bellwether' },
           body,
-          signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+          signal: deadline.signal,
           headersTimeout: 0,
           bodyTimeout: 0,
           dispatcher: await dispatcherFor(guard, new URL(url)),
@@ -64,10 +64,12 @@ export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS
         };
       } catch (error) {
         signal?.throwIfAborted();
-        const why = deadline.aborted
+        const why = deadline.isOver()
           ? `no answer within ${timeoutMs} ms`
           : withProxy(foreignText(messageOf(error)), guard.proxies, new URL(url));
         return { at, durationMs: took(), status: null, error: why, response: '', retryAfterSeconds: null };
+      } finally {
+        deadline.clear();
       }
     },
     close: () => closeConnections(guard),
@@ -86,9 +88,11 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
       if (size >= MAX_RESPONSE_BYTES) return;
     }
   };
-  const over = new AbortController();
-  await Promise.race([read().catch(() => undefined), pause(BODY_TIMEOUT_MS, undefined, { signal: over.signal }).catch(() => undefined)]);
-  over.abort();
+  // The head of the answer decides: a body that breaks off is kept as far as it came.
+  await within(
+    BODY_TIMEOUT_MS,
+    read().catch(() => undefined),
+  );
   body.on('error', () => {}).destroy();
   return Buffer.concat(chunks).subarray(0, MAX_RESPONSE_BYTES).toString('utf8');
 }

@@ -1,3 +1,4 @@
+import { atLeast } from '../../async/backoff.ts';
 import { type Problem, retryOf } from '../../errors.ts';
 import { backoffSeconds } from '../../source/source.ts';
 
@@ -18,6 +19,6 @@ export function readAgainSeconds(error: Problem, failures: number, random: numbe
 function againSeconds(error: Problem, max: number, failures: number, random: number): number | null {
   if (retryOf(error) === 'never' || failures >= max) return null;
   const { retryAfterSeconds = 0 } = error;
-  const asked = Math.min(MAX_WAIT_SECONDS, retryAfterSeconds) * (1 + random / 10);
+  const asked = atLeast(Math.min(MAX_WAIT_SECONDS, retryAfterSeconds), random);
   return Math.max(backoffSeconds(failures, random), asked);
 }

@@ -1,3 +1,4 @@
+import { unreachable } from '../../async/unreachable.ts';
 import type { CommitStatus } from '../../forge/forge.ts';
 import { waveName } from '../../policy/policy.ts';
 import { rolloutSize } from '../../rollout/decide/capacity.ts';
@@ -84,8 +85,4 @@ export function postPauseSeconds(rollout: Pick<Rollout, 'state'>, status: Commit
 /** Seconds between two posts that differ in numbers or reasons alone. */
 export function progressPauseSeconds(posts: number): number {
   return Math.min(LONGEST_PAUSE_SECONDS, PROGRESS_SECONDS * GROWTH ** Math.max(0, posts - QUICK_POSTS));
-}
-
-function unreachable(state: never): never {
-  throw new Error(`unknown rollout state ${String(state)}`);
 }

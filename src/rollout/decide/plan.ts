@@ -1,3 +1,4 @@
+import { unreachable } from '../../async/unreachable.ts';
 import { bakeSecondsOf, isLastWave, offlineGraceSecondsOf, waveCount, waveName } from '../../policy/policy.ts';
 import { windowState } from '../../policy/windows.ts';
 import type { Waiting } from '../rollout.ts';
@@ -218,8 +219,4 @@ function abort({ policy, waves }: RolloutSnapshot, code: string, detail: string)
 
 function waitFor(code: string, detail: string): RolloutStep {
   return { do: 'wait', why: { code, detail }, until: null };
-}
-
-function unreachable(value: never): never {
-  throw new Error(`unknown rollout state ${String(value)}`);
 }

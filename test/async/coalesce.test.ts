@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createCoalescer } from '../src/async/coalesce.ts';
+import { createCoalescer } from '../../src/async/coalesce.ts';
 
 const INTERVAL_MS = 100;
 type Sent = { key: string; value: number; atMs: number };

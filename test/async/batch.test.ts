@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
-import { batched } from '../../src/async/batched.ts';
+import { batched } from '../../src/async/batch.ts';
 
 afterEach(() => {
   vi.useRealTimers();

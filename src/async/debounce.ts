@@ -1,0 +1,26 @@
+import type { Closable } from './lifecycle.ts';
+
+/** Runs the latest work of a key once `quietMs` have passed without another. */
+export type Debounce = Closable & { run(key: string, work: () => Promise<void>): void };
+
+/** `close` drops what has not begun, and waits for what has. */
+export function createDebounce(quietMs: number): Debounce {
+  const timers = new Map<string, NodeJS.Timeout>();
+  const running = new Set<Promise<void>>();
+  return {
+    run: (key, work) => {
+      clearTimeout(timers.get(key));
+      const start = () => {
+        timers.delete(key);
+        const done: Promise<void> = work().finally(() => running.delete(done));
+        running.add(done);
+      };
+      timers.set(key, setTimeout(start, quietMs));
+    },
+    close: async () => {
+      for (const timer of timers.values()) clearTimeout(timer);
+      timers.clear();
+      await Promise.all(running);
+    },
+  };
+}
