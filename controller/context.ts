@@ -15,7 +15,7 @@ export type Controller = Pick<
   | 'workspaces'
   | 'metrics'
   | 'adapters'
-  | 'listenSql'
+  | 'notifier'
   | 'sender'
   | 'publicUrl'
 >;

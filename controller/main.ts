@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type Closable, closeOnce } from '../src/async/lifecycle.ts';
 import { pause } from '../src/async/pause.ts';
 import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
@@ -28,8 +29,8 @@ const POSTS_AT_ONCE = 8;
 /** Organizations whose workspaces are written at once. */
 const WORKSPACES_AT_ONCE = 3;
 
-/** Starts what happens over time: the workers of the queues, the chores, the watching. `stop` takes no more work and tells listeners so. */
-export async function startController(controller: Controller): Promise<{ stop(): Promise<void> }> {
+/** Starts what happens over time: the workers of the queues, the chores, the watching. `close` takes no more work and announces it. */
+export async function startController(controller: Controller): Promise<Closable> {
   const { queue } = controller.store;
   const ending = new AbortController();
   const lanes = createLanes({ workers: SOURCES_AT_ONCE });
@@ -70,12 +71,14 @@ export async function startController(controller: Controller): Promise<{ stop():
   const watching = await startWatching(controller, join(controller.config.DATA_DIR, 'workspaces'));
   await announce(controller, 'service.watching');
   return {
-    stop: async () => {
+    close: closeOnce(async () => {
       ending.abort();
-      await sayGoodbye(controller).catch((error: unknown) => controller.log.warn({ err: error }, 'listeners are not told of the stop'));
-      await Promise.all([chores.stop(), notifying.stop()]);
+      await sayGoodbye(controller).catch((error: unknown) =>
+        controller.log.warn({ err: error }, 'failed to announce shutdown to live connections'),
+      );
+      await Promise.all([chores.close(), notifying.close()]);
       await watching.close();
-    },
+    }),
   };
 }
 
@@ -98,7 +101,7 @@ async function restAfter(work: () => Promise<number>): Promise<void> {
 
 /** As long as another instance watches, its devices are watched. */
 async function sayGoodbye(controller: Controller): Promise<void> {
-  if (!(await controller.store.queue.leave())) await announce(controller, 'service.not_watching');
+  if (!(await controller.store.queue.announceShutdown())) await announce(controller, 'service.not_watching');
 }
 
 /** Devices named per event: bounds its size. */

@@ -1,3 +1,4 @@
+import { type Closable, closeOnce } from '../src/async/lifecycle.ts';
 import { pause } from '../src/async/pause.ts';
 import { createRerun } from '../src/async/rerun.ts';
 import { isDatabaseOutage } from '../src/db/away.ts';
@@ -26,14 +27,14 @@ const MAX_AT_ONCE = 200;
 /** What is being sent when the process stops may end within this; what is cut off is sent again, under the same id. */
 const STOP_GRACE_MS = 3_000;
 
-export type Notifying = { chores: readonly Chore[]; stop(): Promise<void> };
+export type Notifying = Closable & { chores: readonly Chore[] };
 
 /**
  * Sends what notifications want. That something happened arrives by NOTIFY, which costs the transactions that tell it nothing more; what a broken
  * connection lost is found by the resync. Each notification is one task of its own, so that a receiver that is slow or dead holds up no other.
  */
 export async function startNotifying(controller: Controller): Promise<Notifying> {
-  const { store, config, listenSql, log } = controller;
+  const { store, config, notifier, log } = controller;
   // Nobody else works on an embedded database: what is claimed was claimed by a process that died.
   if (config.DATABASE_URL === undefined) await dropClaims(store.sql);
   const stopping = new AbortController();
@@ -66,19 +67,19 @@ export async function startNotifying(controller: Controller): Promise<Notifying>
     await startDue();
   });
   const wantAll = () => looks.want('all');
-  const listener = await listenSql.listen(EVENTS_CHANNEL, (organizationId) => looks.want(organizationId), wantAll);
+  const unsubscribe = await notifier.subscribe(EVENTS_CHANNEL, { onNotify: looks.want, onMissed: wantAll });
   return {
     chores: [
       { name: 'notify', everySeconds: 1, run: startDue },
       { name: 'notify-resync', everySeconds: 60, run: async () => wantAll() },
     ],
-    stop: async () => {
+    close: closeOnce(async () => {
       stopping.abort();
-      await listener.unlisten().catch(() => undefined);
+      unsubscribe();
       const cut = setTimeout(() => cutting.abort(), STOP_GRACE_MS);
       await Promise.all([looks.ended(), ...running]);
       clearTimeout(cut);
-    },
+    }),
   };
 }
 

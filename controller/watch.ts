@@ -3,6 +3,7 @@ import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { z } from 'zod';
 import { createDebounce } from '../src/async/debounce.ts';
+import type { Closable } from '../src/async/lifecycle.ts';
 import { isDatabaseAway } from '../src/db/away.ts';
 import { messageOf } from '../src/errors.ts';
 import { transact } from '../src/event/transact.ts';
@@ -23,7 +24,7 @@ const MAX_WATCHED_WORKSPACES = 2_000;
  * Watches the repositories of local sources (a commit wakes the source within a second) and the workspaces (tampering by hand is checked at
  * once).
  */
-export async function startWatching(controller: Controller, workspacesRoot: string): Promise<{ close(): Promise<void> }> {
+export async function startWatching(controller: Controller, workspacesRoot: string): Promise<Closable> {
   const wakes = createDebounce(SETTLE_MS);
   const repositories = watch([], { ignoreInitial: true, depth: 8, ignored: (path) => path.includes(`${sep}objects${sep}`) });
   const sourcesByPath = new Map<string, string>();

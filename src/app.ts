@@ -6,6 +6,7 @@ import { createTokenAuth, openDeviceAuth } from './api/auth.ts';
 import { createMetrics } from './api/metrics.ts';
 import { createServer, rootsOf } from './api/server.ts';
 import type { Services } from './api/services.ts';
+import { type Closable, createOpened, type Opened } from './async/lifecycle.ts';
 import { createArchives } from './bundle/archives.ts';
 import type { Config } from './config.ts';
 import { openSecretBox } from './crypto/secret-box.ts';
@@ -15,6 +16,7 @@ import { watchDatabase } from './db/availability.ts';
 import { connect } from './db/connect.ts';
 import { openEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
+import { openNotifier } from './db/notifier.ts';
 import { openQueue } from './db/queue.ts';
 import { createAdmission } from './delivery/admission.ts';
 import { openWakeups } from './delivery/wakeups.ts';
@@ -50,69 +52,55 @@ export type App = {
 };
 
 /** What happens over time; started by the entry point, since nothing below may import it. */
-export type StartController = (services: Services) => Promise<{ stop(): Promise<void> }>;
+export type StartController = (services: Services) => Promise<Closable>;
 
 /** How long a queue's handlers may take to end at a stop; what is left is handed back. */
 const DRAIN_MS = 5_000;
 
 /** Opens everything in order; when a step fails, what was opened is closed again. */
 export async function openApp(config: Config, log: Log, startController: StartController | undefined): Promise<App> {
-  const closers: (() => Promise<void>)[] = [];
-  const closeAll = async () => {
-    for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
-      await close().catch((error: unknown) => log.error({ err: error }, 'closing'));
-    }
-  };
+  const opened = createOpened((error) => log.error({ err: error }, 'failed to close a part of the service; the others are closed'));
   try {
-    const { services, databaseUrl, failed, server, url } = await open(config, log, closers);
+    const { services, databaseUrl, failed, server, url } = await open(config, log, opened);
     if (startController !== undefined && config.ROLE !== 'api') {
-      const controller = await startController(services);
-      closers.push(() => controller.stop());
+      opened.add(await startController(services));
     }
-    let closing: Promise<void> | undefined;
-    const close = () => {
-      closing ??= closeAll();
-      return closing;
-    };
     log.info({ url, role: config.ROLE, listening: server.listening }, 'ready');
-    return { url, databaseUrl, services, failed, close };
+    return { url, databaseUrl, services, failed, close: opened.close };
   } catch (error) {
-    await closeAll();
+    await opened.close();
     throw error;
   }
 }
 
-async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) {
-  const { databaseUrl, failed } = await openDatabase(config, log, closers);
+async function open(config: Config, log: Log, opened: Opened) {
+  const { databaseUrl, failed } = await openDatabase(config, log, opened);
   await migrate(databaseUrl, log);
   const sql = connect(databaseUrl, { max: 10, freshPlans: config.DATABASE_DIRECT_URL === undefined ? 'setting' : 'unprepared' });
-  closers.push(() => sql.end({ timeout: 2 }));
+  opened.onClose(() => sql.end({ timeout: 2 }));
   const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
-  const database = watchDatabase(databaseUrl, log);
-  closers.push(() => database.close());
-  const listenSql = connect(directUrl, { max: 1, applicationName: 'bellwether listen' });
-  closers.push(() => listenSql.end({ timeout: 2 }));
+  const database = opened.add(watchDatabase(databaseUrl, log));
+  const notifier = opened.add(openNotifier(directUrl, log));
   const { BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir } = config;
   // The key file may be rotated beside us.
   const box = openSecretBox(await loadSecretKeys({ value, dataDir }), value === undefined ? () => readSecretKeys(dataDir) : undefined);
   // Below the queue: its handlers work with it until they are drained.
-  const preparer = openPreparer(config.GIT_WORKERS);
-  closers.push(() => preparer.close());
-  const queue = await openQueue(directUrl, sql, log, { soleOwner: config.DATABASE_URL === undefined, works: config.ROLE !== 'api' });
-  closers.push(() => queue.close(DRAIN_MS));
+  const preparer = opened.add(openPreparer(config.GIT_WORKERS));
+  const queue = await openQueue(directUrl, sql, notifier, log, {
+    soleOwner: config.DATABASE_URL === undefined,
+    works: config.ROLE !== 'api',
+  });
+  opened.onClose(() => queue.close(DRAIN_MS));
   const store = { sql, queue };
   const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
   await ensureAdminToken(config, sql, organizationId, log);
   const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
   const limits = createRateLimits(config);
   const tokenAuth = createTokenAuth(sql, limits, config.TRUST_PROXY);
-  const deviceAuth = await openDeviceAuth(sql, listenSql, limits, config.TRUST_PROXY);
-  closers.push(() => deviceAuth.close());
-  const wakeups = await openWakeups(sql, listenSql);
-  const admission = createAdmission();
-  closers.push(async () => admission.close());
-  const givingBack = startGivingBack(() => admission.counts().atWork > 0, log);
-  closers.push(async () => givingBack.stop());
+  const deviceAuth = opened.add(await openDeviceAuth(sql, notifier, limits, config.TRUST_PROXY));
+  const wakeups = await openWakeups(sql, notifier);
+  const admission = opened.add(createAdmission());
+  opened.add(startGivingBack(() => admission.counts().atWork > 0, log));
   const metrics = createMetrics();
   const writing = createReportIntake(store, (ended) => {
     for (const end of ended) {
@@ -121,10 +109,8 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
       log.info(end, 'deployment ended');
     }
   });
-  const intake = confirmEarly(sql, writing);
-  closers.push(() => intake.close());
-  const events = createEventBuffer(sql, log);
-  closers.push(() => events.close());
+  const intake = opened.add(confirmEarly(sql, writing));
+  const events = opened.add(createEventBuffer(sql, log));
   const sender = createSender(
     addressGuard({
       allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS,
@@ -132,12 +118,12 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
       proxies: config.proxies,
     }),
   );
-  closers.push(() => sender.close());
+  opened.add(sender);
   let url = '';
   const services: Services = {
     store,
     database,
-    listenSql,
+    notifier,
     config,
     log,
     box,
@@ -166,7 +152,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   const live = await openLive({
     httpServer: server,
     sql,
-    listenSql,
+    notifier,
     log,
     corsOrigins: config.CORS_ORIGINS,
     authenticate: tokenAuth.actorOf,
@@ -182,7 +168,7 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
     admission: () => admission.counts(),
     liveConnections: () => live.connections(),
   });
-  closers.push(async () => {
+  opened.onClose(async () => {
     // Long polls are answered before connections are closed.
     await wakeups.close();
     await live.close();
@@ -193,15 +179,10 @@ async function open(config: Config, log: Log, closers: (() => Promise<void>)[]) 
   return { services, databaseUrl, failed, server, url };
 }
 
-async function openDatabase(
-  config: Config,
-  log: Log,
-  closers: (() => Promise<void>)[],
-): Promise<{ databaseUrl: string; failed: Promise<string> }> {
+async function openDatabase(config: Config, log: Log, opened: Opened): Promise<{ databaseUrl: string; failed: Promise<string> }> {
   // A database of somebody else's comes back by itself, or is brought back.
   if (config.DATABASE_URL !== undefined) return { databaseUrl: config.DATABASE_URL, failed: new Promise(() => undefined) };
-  const postgres = await openEmbeddedPostgres(config.DATA_DIR, log);
-  closers.push(() => postgres.close());
+  const postgres = opened.add(await openEmbeddedPostgres(config.DATA_DIR, log));
   const failed = postgres.ended.then(() => `the embedded PostgreSQL (process ${postgres.pid}) ended`);
   return { databaseUrl: postgres.url, failed };
 }

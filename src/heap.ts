@@ -1,5 +1,6 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import type { Closable } from './async/lifecycle.ts';
 import type { Log } from './log.ts';
 
 /** What V8 holds in this thread, used or not, how to have it collect, and by how much what is in use may grow before it does so by itself. */
@@ -26,7 +27,7 @@ const LEFT_FACTOR = 1.15;
  * wait makes it collect again for hours. A whole collection stops the process for a third of a second, so it is done when no device is at work on a change
  * and the process has little to do, now and then, and only when the heap has outgrown what it was after the last one.
  */
-export function startGivingBack(isBusy: () => boolean, log: Log): { stop(): void } {
+export function startGivingBack(isBusy: () => boolean, log: Log): Closable {
   const heap = openHeap();
   heap.letGrow(GROWS_AT_WORK_PERCENT);
   const look = createLook(heap, log);
@@ -38,7 +39,7 @@ export function startGivingBack(isBusy: () => boolean, log: Log): { stop(): void
     look(!isBusy() && utilization < BUSY_SHARE);
   }, LOOK_EVERY_MS);
   timer.unref();
-  return { stop: () => clearInterval(timer) };
+  return { close: async () => clearInterval(timer) };
 }
 
 /** One look: collects when it is the last of enough quiet ones, and the heap has grown. */

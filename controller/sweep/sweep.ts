@@ -1,4 +1,5 @@
 import { around } from '../../src/async/backoff.ts';
+import type { Closable } from '../../src/async/lifecycle.ts';
 import { pause } from '../../src/async/pause.ts';
 import { isDatabaseAway } from '../../src/db/away.ts';
 import type { Controller } from '../context.ts';
@@ -6,12 +7,12 @@ import type { Controller } from '../context.ts';
 /** A chore that repeats. Each run must be safe beside runs of other instances, and may take as long as it takes: the next one waits for it. */
 export type Chore = { name: string; everySeconds: number; run(controller: Controller): Promise<void> };
 
-/** Runs the chores, each on its own beat (give or take 10 %), until stopped. `stop` waits for runs in flight. */
-export function startChores(controller: Controller, chores: readonly Chore[]): { stop(): Promise<void> } {
+/** Runs the chores, each on its own beat (give or take 10 %), until closed, which waits for runs in flight. */
+export function startChores(controller: Controller, chores: readonly Chore[]): Closable {
   const stopping = new AbortController();
   const loops = chores.map((chore) => loop(controller, chore, stopping.signal));
   return {
-    stop: async () => {
+    close: async () => {
       stopping.abort();
       await Promise.all(loops);
     },

@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from 'hono';
 import { batched } from '../async/batch.ts';
 import { hashToken, tokenKind } from '../crypto/tokens.ts';
 import type { Sql } from '../db/connect.ts';
+import type { Notifier } from '../db/notifier.ts';
 import { devicesOfKeys, KEYS_CHANNEL } from '../device/store/keys.ts';
 import { senderOf } from '../http/address.ts';
 import { bearerOf, unauthorized } from '../http/bearer.ts';
@@ -72,7 +73,7 @@ export type DeviceAuth = {
  * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, whose timing reveals nothing about other keys. Found ones are
  * looked up again every minute, and forgotten at once when any key is rotated or a device deleted. Valid keys always pass, as valid tokens do.
  */
-export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
+export async function openDeviceAuth(sql: Sql, notifier: Notifier, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
   // As many as there are devices that ask: only keys that were found are in it.
   const known = new Map<string, DeviceIdentity>();
   /** Of keys that were sent since all were looked up last. */
@@ -82,7 +83,7 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
     forgotten += 1;
     known.clear();
   };
-  const listener = await listenSql.listen(KEYS_CHANNEL, forget, forget);
+  const unsubscribe = await notifier.subscribe(KEYS_CHANNEL, { onNotify: forget, onMissed: forget });
   const deviceOfKey = inTwoQueues(limits, (hashes: readonly Buffer[]) => devicesOfKeys(sql, hashes));
   const lookUp = async (hash: Buffer, name: string, sender: string): Promise<DeviceIdentity | undefined> => {
     const before = forgotten;
@@ -124,7 +125,7 @@ export async function openDeviceAuth(sql: Sql, listenSql: Sql, limits: RateLimit
     },
     close: async () => {
       clearInterval(looking);
-      await listener.unlisten();
+      unsubscribe();
     },
   };
 }

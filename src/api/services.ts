@@ -3,7 +3,7 @@ import type { Archives } from '../bundle/archives.ts';
 import type { Config } from '../config.ts';
 import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Availability } from '../db/availability.ts';
-import type { Sql } from '../db/connect.ts';
+import type { Notifier } from '../db/notifier.ts';
 import type { Admission } from '../delivery/admission.ts';
 import type { Wakeups } from '../delivery/wakeups.ts';
 import type { EventBuffer } from '../event/buffer.ts';
@@ -24,8 +24,7 @@ import type { Metrics } from './metrics.ts';
 export type Services = {
   store: Store;
   database: Availability;
-  /** A connection of its own, for LISTEN. */
-  listenSql: Sql;
+  notifier: Notifier;
   config: Config;
   log: Log;
   box: SecretBox;

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import { isDatabaseAway } from './away.ts';
 import { connect, type Db, type Sql } from './connect.ts';
 import { type Looks, startLooks } from './looks.ts';
+import type { Notifier } from './notifier.ts';
 
 /**
  * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
@@ -22,8 +23,8 @@ export type Queue = {
   /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for what is expected to fail: it records that itself. */
   work(queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>): Promise<void>;
   depths(): Promise<Record<string, number>>;
-  /** Says that this process will soon have stopped working. @returns whether another one goes on, as far as the database sees their connections */
-  leave(): Promise<boolean>;
+  /** Announces that this process will soon stop its workers. @returns whether another process works on, as far as the database sees their connections */
+  announceShutdown(): Promise<boolean>;
   /** Takes no more work, waits for what is in flight up to `timeoutMs`; what is left is handed back to the queue. */
   close(timeoutMs: number): Promise<void>;
 };
@@ -42,10 +43,10 @@ const LEAVING = 'bellwether leaving ';
 /** What pg-boss tells of a new job, with the queue's name, when its transaction commits: the channel that its own listener takes for its default schema. */
 export const JOBS_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`;
 
-export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options: QueueOptions = {}): Promise<Queue> {
+export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifier, log: Log, options: QueueOptions = {}): Promise<Queue> {
   const ownWord = randomBytes(6).toString('hex');
-  const crews = new Map<string, Looks>();
-  let listening: Promise<{ end(): Promise<void> }> | undefined;
+  const workers = new Map<string, Looks>();
+  let listening: Promise<() => void> | undefined;
   let leaving: Sql | undefined;
   const boss = new PgBoss({
     connectionString: databaseUrl,
@@ -90,21 +91,24 @@ export async function openQueue(databaseUrl: string, sql: Sql, log: Log, options
     work: async (queue, concurrency, handler) => {
       const looks = startLooks((id) => boss.notifyWorker(id));
       // Known before the first worker starts: also where one does not, closing must end the looks, or they keep the process alive.
-      crews.set(queue, looks);
-      listening ??= listen(databaseUrl, crews);
+      workers.set(queue, looks);
+      listening ??= listen(notifier, workers);
       await listening;
       await work(boss, looks, queue, concurrency, handler, log);
     },
     depths: () => depths(sql),
-    leave: async () => {
-      // Stays open until the end: of two that stop together, one sees the other go.
+    announceShutdown: async () => {
+      // Stays open until the end: of two processes that stop together, one sees the other.
       leaving ??= connect(databaseUrl, { max: 1, applicationName: LEAVING + ownWord });
-      return othersWork(leaving);
+      return hasOtherWorkers(leaving);
     },
     close: async (timeoutMs) => {
-      for (const looks of crews.values()) looks.stop();
+      for (const looks of workers.values()) looks.stop();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
-      await Promise.all([leaving?.end({ timeout: 1 }), listening?.then((listener) => listener.end()).catch(() => undefined)]);
+      // Where listening failed, `work` threw it already.
+      const [listened] = await Promise.allSettled([listening]);
+      if (listened.status === 'fulfilled') listened.value?.();
+      await leaving?.end({ timeout: 1 });
     },
   };
 }
@@ -123,20 +127,11 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
   }
 }
 
-async function listen(databaseUrl: string, crews: ReadonlyMap<string, Looks>): Promise<{ end(): Promise<void> }> {
-  const sql = connect(databaseUrl, { max: 1, applicationName: 'bellwether jobs' });
-  // What was announced while the connection was away is looked for when it is back.
-  const lookAll = () => {
-    for (const looks of crews.values()) looks.announced();
+function listen(notifier: Notifier, workers: ReadonlyMap<string, Looks>): Promise<() => void> {
+  const announceAll = () => {
+    for (const looks of workers.values()) looks.announced();
   };
-  const end = () => sql.end({ timeout: 1 });
-  try {
-    await sql.listen(JOBS_CHANNEL, (queue) => crews.get(queue)?.announced(), lookAll);
-  } catch (error) {
-    await end();
-    throw error;
-  }
-  return { end };
+  return notifier.subscribe(JOBS_CHANNEL, { onNotify: (queue) => workers.get(queue)?.announced(), onMissed: announceAll });
 }
 
 /** Each of the workers by itself, so that one that has done a job looks for the next at once; otherwise `looks` says when one asks. */
@@ -183,7 +178,7 @@ async function depths(sql: Sql): Promise<Record<string, number>> {
 }
 
 /** A process that died is gone from there as soon as its connections are. */
-async function othersWork(sql: Sql): Promise<boolean> {
+async function hasOtherWorkers(sql: Sql): Promise<boolean> {
   const [row] = await sql<[{ found: boolean }]>`
     select exists (
       select 1 from pg_stat_activity w where w.datname = current_database() and w.application_name ^@ ${WORKING}

@@ -19,7 +19,7 @@ export type Admission = {
   /** Its attempt has ended: the next one's turn. */
   leave(device: DeviceKey): void;
   counts(): { atWork: number; waiting: number };
-  close(): void;
+  close(): Promise<void>;
 };
 
 /** `serving`: requests of it that are being answered. `silent`: looks at it since the last one. */
@@ -112,6 +112,6 @@ export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {})
     },
     leave: (device) => vacate(nameOf(device)),
     counts: () => ({ atWork: places.size, waiting: queueOf.size }),
-    close: () => clearInterval(timer),
+    close: async () => clearInterval(timer),
   };
 }

@@ -1,5 +1,6 @@
 import { batched } from '../async/batch.ts';
 import type { Sql } from '../db/connect.ts';
+import type { Notifier } from '../db/notifier.ts';
 import { type DeviceKey, nameOf } from '../device/device.ts';
 import { DEVICES_CHANNEL } from '../event/transact.ts';
 import { type Desired, loadDesired } from './desired.ts';
@@ -26,21 +27,20 @@ export type Wakeups = {
   close(): Promise<void>;
 };
 
-export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
+export async function openWakeups(sql: Sql, notifier: Notifier): Promise<Wakeups> {
   const waiters = new Map<string, readonly (() => void)[]>();
   const paceOf = createHeartbeatPace(sql);
   let closed = false;
   const wakeAll = () => {
     for (const wakes of [...waiters.values()]) for (const wake of wakes) wake();
   };
-  const listener = await listenSql.listen(
-    DEVICES_CHANNEL,
-    (payload) => {
+  const unsubscribe = await notifier.subscribe(DEVICES_CHANNEL, {
+    onNotify: (payload) => {
       const [organizationId, ...ids] = payload.split(' ');
       for (const id of ids) for (const wake of waiters.get(`${organizationId} ${id}`) ?? []) wake();
     },
-    wakeAll,
-  );
+    onMissed: wakeAll,
+  });
   const loadAll = async (keys: readonly DeviceKey[]) => {
     const loaded = await loadDesired(sql, keys);
     const organizations = [...new Set(loaded.map(({ organizationId }) => organizationId))];
@@ -68,7 +68,7 @@ export async function openWakeups(sql: Sql, listenSql: Sql): Promise<Wakeups> {
     close: async () => {
       closed = true;
       wakeAll();
-      await listener.unlisten();
+      unsubscribe();
     },
   };
 }

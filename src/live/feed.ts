@@ -2,6 +2,7 @@ import { backoff } from '../async/backoff.ts';
 import { pause } from '../async/pause.ts';
 import { createRerun, type Rerun } from '../async/rerun.ts';
 import type { Sql } from '../db/connect.ts';
+import type { Notifier } from '../db/notifier.ts';
 import type { Event } from '../event/event.ts';
 import { EVENTS_CHANNEL, eventBounds, eventsAfter } from '../event/store.ts';
 import type { Log } from '../log.ts';
@@ -29,7 +30,7 @@ export type LiveFeed = {
 
 export type FeedOptions = {
   sql: Sql;
-  listenSql: Sql;
+  notifier: Notifier;
   log: Log;
   /** Called with the position already moved; must not wait, so that no subscriber slips in between. */
   deliver(batch: FeedBatch): void;
@@ -55,7 +56,10 @@ export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
   const wakeAll = () => {
     for (const id of followed.keys()) void wake(id);
   };
-  const listener = await options.listenSql.listen(EVENTS_CHANNEL, (organizationId) => void wake(organizationId), wakeAll);
+  const unsubscribe = await options.notifier.subscribe(EVENTS_CHANNEL, {
+    onNotify: (organizationId) => void wake(organizationId),
+    onMissed: wakeAll,
+  });
   const resync = setInterval(wakeAll, RESYNC_MS);
   return {
     follow: async (organizationId) => {
@@ -74,7 +78,7 @@ export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
     close: async () => {
       clearInterval(resync);
       closing.abort();
-      await listener.unlisten().catch(() => undefined);
+      unsubscribe();
       await Promise.all([...followed.values()].map((state) => state.reading.idle()));
     },
   };

@@ -3,6 +3,7 @@ import { type DefaultEventsMap, Server } from 'socket.io';
 import { type Coalescer, createCoalescer } from '../async/coalesce.ts';
 import { within } from '../async/deadline.ts';
 import type { Sql } from '../db/connect.ts';
+import type { Notifier } from '../db/notifier.ts';
 import { Problem } from '../errors.ts';
 import { addressOfRequest, networkOf } from '../http/address.ts';
 import { bearerOf, unauthorized } from '../http/bearer.ts';
@@ -32,8 +33,7 @@ import { toMessage, topicsOf, topicsOfDevice } from './updates.ts';
 export type LiveOptions = {
   httpServer: HttpServer;
   sql: Sql;
-  /** For LISTEN: a connection that lasts, not one of a transaction-mode pooler. */
-  listenSql: Sql;
+  notifier: Notifier;
   log: Log;
   /** Origins whose pages may connect by HTTP polling; `*` for all. Empty: only pages of our own origin. */
   corsOrigins: readonly string[];
@@ -71,7 +71,7 @@ type Shared = {
 type OwnUpdate = { organizationId: string; update: DeviceUpdate };
 
 export async function openLive(options: LiveOptions): Promise<Live> {
-  const { log, sql, listenSql } = options;
+  const { log, sql, notifier } = options;
   const limits = { ...LIVE_LIMITS, ...options.limits };
   const io = new Server<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>(options.httpServer, {
     serveClient: false,
@@ -89,20 +89,20 @@ export async function openLive(options: LiveOptions): Promise<Live> {
   const updates = createCoalescer<OwnUpdate>(UPDATE_INTERVAL_MS, ({ organizationId, update }) => {
     live.to(roomsOf(organizationId, topicsOfDevice(update.device_id))).emit('device_update', update);
   });
-  const feed = await openLiveFeed({ sql, listenSql, log, deliver: (batch) => deliver({ live, updates, subscriptions }, batch) });
+  const feed = await openLiveFeed({ sql, notifier, log, deliver: (batch) => deliver({ live, updates, subscriptions }, batch) });
   const shared = { live, feed, updates, subscriptions };
   live.use((socket, next) => {
     void admit(socket, options, handshakes).then((error) => (error === undefined ? next() : refuseSocket(socket, next, error)));
   });
   live.on('connection', (socket) => attach(socket, shared, sql, log));
   const watch = watchSockets(live, (token) => options.authenticate(token, OURSELVES), limits, log);
-  const revocations = await listenSql.listen(TOKENS_CHANNEL, watch.recheck, watch.recheck);
+  const unsubscribe = await notifier.subscribe(TOKENS_CHANNEL, { onNotify: watch.recheck, onMissed: watch.recheck });
   return {
     connections: () => live.sockets.size,
     handshakes: handshakes.waiting,
     close: async () => {
       watch.stop();
-      await revocations.unlisten().catch(() => undefined);
+      unsubscribe();
       await sayGoodbye(shared, limits);
       io.engine.close();
       updates.close();

@@ -229,6 +229,6 @@ test('notification: its last error and an event; a success clears them', async (
       return (await now()).failures === 0;
     });
   } finally {
-    await notifying.stop();
+    await notifying.close();
   }
 });

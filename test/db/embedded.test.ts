@@ -78,7 +78,7 @@ test('migrations that several instances start at once run once', async () => {
 
 test('a wake-up that a waiting job absorbs is not lost when that job runs before the commit', async () => {
   const database = await openTestDatabase();
-  const queue = await openQueue(database.url, database.sql, log);
+  const queue = await openQueue(database.url, database.sql, database.notifier, log);
   const store = { sql: database.sql, queue };
   const { sql } = database;
   const organizationId = await ensureOrganization(sql, newId(), 'default');

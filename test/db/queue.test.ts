@@ -10,7 +10,7 @@ let queue: Queue;
 
 beforeEach(async () => {
   database = await openTestDatabase();
-  queue = await openQueue(database.url, database.sql, log);
+  queue = await openQueue(database.url, database.sql, database.notifier, log);
 });
 
 afterEach(async () => {
@@ -55,7 +55,7 @@ test('a wake-up waits for no record of what was active some seconds ago', async 
   await queue.close(5_000);
   // As the library's own census leaves it when it happens to be taken during the work; it is taken every five seconds.
   await database.sql`update pgboss.queue set singletons_active = '{key}', monitor_on = pgboss.job_now(), monitor_claim_on = pgboss.job_now()`;
-  queue = await openQueue(database.url, database.sql, log);
+  queue = await openQueue(database.url, database.sql, database.notifier, log);
   const onRecord = Promise.withResolvers<string[]>();
   await queue.work('source', 2, async () => onRecord.resolve(await activeOnRecord()));
   await queue.enqueue(database.sql, 'source', 'key');

@@ -33,7 +33,12 @@ test('keys that are in use are looked up again every minute, all in one query; o
     queries += 1;
     return sql(...statement);
   }) as Sql;
-  const auth = await openDeviceAuth(counting, sql, createRateLimits(readConfig({ DATABASE_URL: context.database.url })), false);
+  const auth = await openDeviceAuth(
+    counting,
+    context.database.notifier,
+    createRateLimits(readConfig({ DATABASE_URL: context.database.url })),
+    false,
+  );
   const devices = await Promise.all(['a', 'b', 'c', 'unused'].map(deviceWithKey));
   const [a, b, c, unused] = devices;
   const isKnown = async (device = a) => (await auth.identify(device?.id, device?.key, 'a sender')) !== undefined;

@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
 import { createTokenAuth } from '../../src/api/auth.ts';
 import { readConfig } from '../../src/config.ts';
 import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
-import { connect } from '../../src/db/connect.ts';
 import type { NewEvent } from '../../src/event/event.ts';
 import { appendEvents } from '../../src/event/store.ts';
 import { createRateLimits } from '../../src/http/rate-limit.ts';
@@ -39,14 +38,13 @@ export function useLive(): void {
 }
 
 async function start(options: Partial<LiveOptions> & { database?: TestDatabase } = {}): Promise<void> {
-  const { sql, url } = options.database ?? database;
-  const listenSql = connect(url, { max: 1 });
+  const { sql, notifier } = options.database ?? database;
   const rates = createRateLimits(readConfig({}));
   server = createServer((_request, response) => response.writeHead(404).end());
   const opened = await openLive({
     httpServer: server,
     sql,
-    listenSql,
+    notifier,
     log: createLog('silent'),
     corsOrigins: [],
     authenticate: createTokenAuth(sql, rates, false).actorOf,
@@ -59,7 +57,7 @@ async function start(options: Partial<LiveOptions> & { database?: TestDatabase }
     connections: opened.connections,
     handshakes: opened.handshakes,
     close: () => {
-      closed ??= opened.close().then(() => listenSql.end({ timeout: 1 }));
+      closed ??= opened.close();
       return closed;
     },
   };

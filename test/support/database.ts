@@ -1,23 +1,27 @@
 import { inject } from 'vitest';
+import type { Closable } from '../../src/async/lifecycle.ts';
 import { connect, type Sql } from '../../src/db/connect.ts';
+import { type Notifier, openNotifier } from '../../src/db/notifier.ts';
 import { openQueue } from '../../src/db/queue.ts';
 import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';
 
-export type TestDatabase = { sql: Sql; url: string; close(): Promise<void> };
+export type TestDatabase = Closable & { sql: Sql; url: string; notifier: Notifier };
 
 /** A migrated, empty database of its own on the run's PostgreSQL; `close` drops it with whatever is still connected to it. */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const server = inject('testDatabases');
   const url = await call(server, 'POST');
   const sql = connect(url, { max: 5, applicationName: 'test' });
+  const notifier = openNotifier(url, createLog('silent'));
   return {
     sql,
     url,
+    notifier,
     close: async () => {
-      await sql.end({ timeout: 1 });
+      await Promise.all([notifier.close(), sql.end({ timeout: 1 })]);
       await call(`${server}${new URL(url).pathname}`, 'DELETE');
     },
   };
@@ -26,7 +30,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
 /** What transactions need on a database of its own, with an organization in it. */
 export async function openTestStore(): Promise<{ database: TestDatabase; store: Store; organizationId: string; close(): Promise<void> }> {
   const database = await openTestDatabase();
-  const queue = await openQueue(database.url, database.sql, createLog('silent'));
+  const queue = await openQueue(database.url, database.sql, database.notifier, createLog('silent'));
   return {
     database,
     store: { sql: database.sql, queue },

@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node';
 import { connect } from '../../src/db/connect.ts';
 import { openEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { openNotifier } from '../../src/db/notifier.ts';
 import { openQueue } from '../../src/db/queue.ts';
 import { createLog } from '../../src/log.ts';
 
@@ -83,8 +84,11 @@ async function openCluster(): Promise<Cluster> {
 /** The queue makes its own tables at its first start, which takes a second: better once than in each test. */
 async function installQueue(url: string): Promise<void> {
   const sql = connect(url, { max: 1 });
-  const queue = await openQueue(url, sql, createLog('silent'));
+  const log = createLog('silent');
+  const notifier = openNotifier(url, log);
+  const queue = await openQueue(url, sql, notifier, log);
   await queue.close(1_000);
+  await notifier.close();
   await sql.end({ timeout: 1 });
 }
 
