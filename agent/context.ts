@@ -1,13 +1,13 @@
 import type { AgentConfig } from './config.ts';
+import type { Journal } from './deploy/state.ts';
+import type { Root } from './disk/root.ts';
 import type { Fault } from './faults.ts';
-import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
-import type { Outbox } from './outbox.ts';
-import type { Root } from './root.ts';
-import type { AgentServer } from './server.ts';
-import type { Bell, Turn } from './signals.ts';
-import type { Journal } from './state.ts';
-import type { Clock, DeviceClock } from './time.ts';
+import type { Identity } from './server/identity.ts';
+import type { Outbox } from './server/outbox.ts';
+import type { AgentServer } from './server/server.ts';
+import type { Clock, DeviceClock } from './time/clock.ts';
+import type { Bell, Turn } from './time/signals.ts';
 
 /** What the parts of a running agent share. */
 export type Agent = {

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { messageOf } from '../src/wire/problem.ts';
-import { resume } from './apply.ts';
-import { backoffMs } from './backoff.ts';
-import { settleInterruptedCommands } from './commands.ts';
+import { settleInterruptedCommands } from './commands/commands.ts';
 import type { Agent } from './context.ts';
-import { describeDiskTrouble, isDiskTrouble } from './disk-trouble.ts';
-import { becomeIdentity, type Identity, type IdentityContext, keyMark, readIdentity } from './identity.ts';
-import { openOutbox } from './outbox.ts';
-import { readManifest, runningDigest } from './release.ts';
+import { resume } from './deploy/apply.ts';
+import { type Journal, openJournal } from './deploy/state.ts';
+import { describeDiskTrouble, isDiskTrouble } from './disk/disk-trouble.ts';
+import { readManifest, runningDigest } from './disk/release.ts';
+import type { Root } from './disk/root.ts';
 import { reportNotices } from './reports.ts';
-import type { Root } from './root.ts';
-import { createBell, createTurn, pause } from './signals.ts';
-import { type Journal, openJournal } from './state.ts';
-import { createDeviceClock, systemClock } from './time.ts';
+import { becomeIdentity, type Identity, type IdentityContext, keyMark, readIdentity } from './server/identity.ts';
+import { openOutbox } from './server/outbox.ts';
+import { backoffMs } from './time/backoff.ts';
+import { createDeviceClock, systemClock } from './time/clock.ts';
+import { createBell, createTurn, pause } from './time/signals.ts';
 
 /**
  * Does what needs the disk. While the disk is full, read-only or not the agent's, it says so in the log and, if it knows who it is, to the server,

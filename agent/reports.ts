@@ -3,10 +3,10 @@ import type { Report } from '../src/wire/agent.ts';
 import { sha256Hex } from '../src/wire/bundle.ts';
 import { isNoSpace } from '../src/wire/no-space.ts';
 import { AGENT_VERSION, type Agent } from './context.ts';
-import { describeDiskTrouble, isDiskTrouble } from './disk-trouble.ts';
+import type { Attempt } from './deploy/state.ts';
+import { describeDiskTrouble, isDiskTrouble } from './disk/disk-trouble.ts';
+import { runningDigest } from './disk/release.ts';
 import type { Level } from './log.ts';
-import { runningDigest } from './release.ts';
-import type { Attempt } from './state.ts';
 
 type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
 

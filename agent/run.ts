@@ -1,17 +1,17 @@
 import { createFault } from '../src/wire/fault.ts';
 import { messageOf } from '../src/wire/problem.ts';
-import { createCommands } from './commands.ts';
+import { createCommands } from './commands/commands.ts';
 import { type AgentConfig, readAgentConfig } from './config.ts';
 import type { Agent } from './context.ts';
-import { createDriftCheck, watchDrift } from './drift.ts';
-import { instanceOf } from './instance.ts';
+import { createDriftCheck, watchDrift } from './deploy/drift.ts';
+import { createWorker } from './deploy/worker.ts';
+import { instanceOf } from './disk/instance.ts';
+import { openRoot, type Root } from './disk/root.ts';
 import { createLog } from './log.ts';
 import { openAgent, untilDiskAnswers } from './open.ts';
-import { pollDesired } from './poll.ts';
-import { openRoot, type Root } from './root.ts';
-import { openServer } from './server.ts';
+import { pollDesired } from './server/poll.ts';
+import { openServer } from './server/server.ts';
 import { beat } from './telemetry.ts';
-import { createWorker } from './worker.ts';
 
 const DEFAULT_HEARTBEAT_SECONDS = 30;
 

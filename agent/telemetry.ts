@@ -2,7 +2,8 @@ import { statfs } from 'node:fs/promises';
 import { loadavg, uptime } from 'node:os';
 import type { Agent } from './context.ts';
 import { heartbeatReport, telemetryReport } from './reports.ts';
-import { pause } from './signals.ts';
+import { aroundMs } from './time/backoff.ts';
+import { pause } from './time/signals.ts';
 
 /** Heartbeat and measurements, spread by a tenth so that a fleet that started together does not stay in step. */
 export async function beat(agent: Agent, heartbeatSeconds: () => number, signal: AbortSignal): Promise<void> {
@@ -10,7 +11,7 @@ export async function beat(agent: Agent, heartbeatSeconds: () => number, signal:
   while (!signal.aborted) {
     const metrics = await measure();
     await agent.outbox.add([await heartbeatReport(agent), telemetryReport(agent, metrics)]);
-    await pause(heartbeatSeconds() * 1000 * (0.9 + Math.random() / 5), signal);
+    await pause(aroundMs(heartbeatSeconds(), Math.random()), signal);
   }
 }
 

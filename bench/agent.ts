@@ -60,7 +60,7 @@ async function oneAgent(signal: AbortSignal): Promise<Seen> {
 
 async function bareNode(): Promise<Pick<Seen, 'startMs' | 'residentMb'>> {
   const started = performance.now();
-  await using node = startProgram('bench/support/bare.ts');
+  await using node = startProgram('bench/support/programs/bare.ts');
   await lineOf(node, (line) => (line === 'ready' ? true : undefined), READY_TIMEOUT_MS);
   const startMs = performance.now() - started;
   await sleep(SETTLE_MS);

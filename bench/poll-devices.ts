@@ -3,8 +3,8 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import type { DeviceKey } from '../src/simulate/device.ts';
 import { report, round, say } from './support/numbers.ts';
-import { LoadDone, type LoadOrder } from './support/poll-load-messages.ts';
 import { cpuSeconds, familyCpuSeconds, lineOf, type Program, startProgram } from './support/processes.ts';
+import { LoadDone, type LoadOrder } from './support/programs/poll-load-messages.ts';
 import { registerDevices } from './support/register.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
@@ -33,8 +33,8 @@ export async function benchPollDevices(args: string[], signal: AbortSignal): Pro
   await stack.host.createRepository('fleet');
   const source = await stack.createSource('fleet', 'fleet');
   const polls = await withEtags(stack, await registerDevices(stack, source.id, count));
-  await using load = startProgram('bench/support/poll-load.ts', { messages: true });
-  await using bare = startProgram('bench/support/bare-route.ts');
+  await using load = startProgram('bench/support/programs/poll-load.ts', { messages: true });
+  await using bare = startProgram('bench/support/programs/bare-route.ts');
   const bareUrl = await lineOf(bare, (line) => (line.startsWith('http://') ? line : undefined), READY_TIMEOUT_MS);
   const measure = async (url: string, pid: number): Promise<Measured> => {
     const order = { url, polls, connections };

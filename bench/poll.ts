@@ -40,7 +40,7 @@ export async function benchPoll(args: string[], signal: AbortSignal): Promise<vo
   await using live = await openGitHost();
   await live.createRepository(REPOSITORY);
   const head = await live.commit(REPOSITORY, { 'app.json': '{}' });
-  await using memory = startProgram('bench/support/memory-host.ts', { args: [live.url, REPOSITORY] });
+  await using memory = startProgram('bench/support/programs/memory-host.ts', { args: [live.url, REPOSITORY] });
   const memoryUrl = await lineOf(memory, (line) => (line.startsWith('http://') ? line : undefined), READY_TIMEOUT_MS);
   await using opened = await openPoller();
   say(`${remotes} remotes, answered from memory`);

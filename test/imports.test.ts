@@ -153,11 +153,8 @@ const MAX_FILES = 13;
 test('no folder has more files than a person can overlook', async () => {
   const counts = new Map<string, number>();
   for (const file of await sourceFiles()) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
-  expect([...counts].filter(([folder, count]) => count > MAX_FILES && !CROWDED.includes(folder))).toEqual([]);
+  expect([...counts].filter(([, count]) => count > MAX_FILES)).toEqual([]);
 });
-
-/** Still to be divided. */
-const CROWDED: readonly string[] = ['agent'];
 
 test('the environment is read in config.ts and the entry points only', async () => {
   const readers: string[] = [];

@@ -1,6 +1,6 @@
 import type { AgentCommand } from '../../src/wire/agent.ts';
 import type { Agent } from '../context.ts';
-import type { DriftResult } from '../drift.ts';
+import type { DriftResult } from '../deploy/drift.ts';
 
 /** What a command may use beside the agent itself. */
 export type CommandContext = { agent: Agent; checkDrift(): Promise<DriftResult>; hurry(): void };

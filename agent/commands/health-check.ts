@@ -1,4 +1,4 @@
-import { readManifest } from '../release.ts';
+import { readManifest } from '../disk/release.ts';
 import type { CommandType } from './command.ts';
 import { runLocalHook } from './run-hook.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { HookName } from '../../src/wire/bundle.ts';
 import type { Agent } from '../context.ts';
-import { runHook, runningContext } from '../hooks.ts';
+import { runHook, runningContext } from '../deploy/hooks.ts';
 import type { CommandOutcome, CommandType } from './command.ts';
 
 const Payload = z.object({ hook: HookName });

@@ -1,5 +1,5 @@
 import { AGENT_VERSION } from '../context.ts';
-import { runningDigest } from '../release.ts';
+import { runningDigest } from '../disk/release.ts';
 import type { CommandType } from './command.ts';
 
 /** What the agent knows about itself and its device's deployment. */

@@ -1,5 +1,5 @@
-import { type DevicesOrder, DevicesTold } from './devices-messages.ts';
 import { type Program, startProgram } from './processes.ts';
+import { type DevicesOrder, DevicesTold } from './programs/devices-messages.ts';
 
 /** Simulated devices in processes of their own, one per order. */
 export type SimulatedDevices = AsyncDisposable & {
@@ -14,7 +14,7 @@ const NOTHING: DevicesTold = { ready: 0, succeeded: 0, failed: 0, troubles: 0, l
 export function startDevices(orders: readonly DevicesOrder[], signal: AbortSignal): SimulatedDevices {
   const waiting = new Set<() => void>();
   const groups = orders.map((order) => {
-    const program = startProgram('bench/support/devices.ts', { messages: true });
+    const program = startProgram('bench/support/programs/devices.ts', { messages: true });
     const group = { program, told: NOTHING };
     program.child.on('message', (message) => {
       group.told = DevicesTold.parse(message);

@@ -30,7 +30,7 @@ export type Stack = AsyncDisposable & {
 const READY_TIMEOUT_MS = 60_000;
 /** As `npm start` and the image have it. */
 const NODE_ARGS = ['--max-semi-space-size=16'];
-const COLLECT = new URL('collect.ts', import.meta.url).href;
+const COLLECT = new URL('programs/collect.ts', import.meta.url).href;
 const NODE_ENV = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' };
 const READY = z.object({ msg: z.literal('ready'), url: z.string() });
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });

@@ -1,6 +1,6 @@
 import { chmod, readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readBusy } from '../../agent/busy.ts';
+import { readBusy } from '../../agent/deploy/busy.ts';
 import type { AgentCommand } from '../../src/wire/agent.ts';
 import { type AgentServer, json, makeBundle, startAgentServer } from '../support/agent-server.ts';
 import { createDevice, type Device } from './device.ts';

@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AgentState } from '../../agent/state.ts';
+import { AgentState } from '../../agent/deploy/state.ts';
 import { ENROLL_TOKEN } from '../support/agent-server.ts';
 
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Outbox, openOutbox, type SendReports } from '../../agent/outbox.ts';
+import { type Outbox, openOutbox, type SendReports } from '../../agent/server/outbox.ts';
 import type { Report } from '../../src/wire/agent.ts';
 import { noFault } from '../../src/wire/fault.ts';
 import { Problem } from '../../src/wire/problem.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { backoffMs, parseRetryAfter, pauseMs } from '../../agent/backoff.ts';
-import { elapsedSinceSwapMs, isGivenUp, planNext, quarantineUnder, resumeAttempt, supersedes } from '../../agent/plan.ts';
-import { AgentState, Attempt, Phase } from '../../agent/state.ts';
-import { createDeviceClock } from '../../agent/time.ts';
+import { elapsedSinceSwapMs, isGivenUp, planNext, quarantineUnder, resumeAttempt, supersedes } from '../../agent/deploy/plan.ts';
+import { AgentState, Attempt, Phase } from '../../agent/deploy/state.ts';
+import { aroundMs, backoffMs, parseRetryAfter, pauseMs, retryMs } from '../../agent/time/backoff.ts';
+import { createDeviceClock } from '../../agent/time/clock.ts';
 import type { DesiredState } from '../../src/wire/agent.ts';
 
 const A = 'a'.repeat(64);
@@ -121,6 +121,12 @@ test('backoff stays between 0 and a minute and reaches no further than its doubl
       expect(ms).toBeLessThanOrEqual(Math.min(60_000, 500 * 2 ** tries));
     }),
   );
+});
+
+test('tries of an attempt are apart by the configured time, doubled each time, up to a quarter of an hour, the upper half at random', () => {
+  expect([2, 3, 4, 40].map((number) => retryMs(30, number, 1))).toEqual([30_000, 60_000, 120_000, 900_000]);
+  expect(retryMs(30, 2, 0)).toBe(15_000);
+  expect([aroundMs(10, 0), aroundMs(10, 1)].map(Math.round)).toEqual([9_000, 11_000]);
 });
 
 test('Retry-After is honoured as seconds or date, up to five minutes', () => {

@@ -1,6 +1,6 @@
 import { cp } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { instanceOf } from '../../agent/instance.ts';
+import { instanceOf } from '../../agent/disk/instance.ts';
 import { heardFrom, type InstanceState } from '../../src/device/instance.ts';
 import { runSimulation } from '../../src/simulate/run.ts';
 import { createDevice, type Device } from '../agent/device.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readAgentConfig } from '../../agent/config.ts';
-import { readIdentity } from '../../agent/identity.ts';
+import { readIdentity } from '../../agent/server/identity.ts';
 import { readConfig } from '../../src/config.ts';
 import { secretText, tokenText } from '../../src/wire/text/secret-text.ts';
 import { createDevice } from '../agent/device.ts';

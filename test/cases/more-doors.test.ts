@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { describe, expect, test } from 'vitest';
-import { verifyDesired } from '../../agent/desired.ts';
+import { verifyDesired } from '../../agent/server/desired.ts';
 import { followFolders } from '../../src/device/folders.ts';
 import { addressOfRequest } from '../../src/http/address.ts';
 import { forwardedPrefix } from '../../src/http/base-path.ts';

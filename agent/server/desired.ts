@@ -1,8 +1,8 @@
 import { compactVerify } from 'jose/jws/compact/verify';
 import { importJWK } from 'jose/key/import';
-import { DesiredState, type PublicKeyJwk } from '../src/wire/agent.ts';
-import type { ErrorCode } from '../src/wire/errors.ts';
-import { messageOf, Problem } from '../src/wire/problem.ts';
+import { DesiredState, type PublicKeyJwk } from '../../src/wire/agent.ts';
+import type { ErrorCode } from '../../src/wire/errors.ts';
+import { messageOf, Problem } from '../../src/wire/problem.ts';
 
 const TYPE = 'bellwether-desired+jwt';
 

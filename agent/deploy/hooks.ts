@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HookName } from '../src/wire/bundle.ts';
-import { messageOf } from '../src/wire/problem.ts';
-import type { Agent } from './context.ts';
-import { releaseFolder } from './release.ts';
+import { HookName } from '../../src/wire/bundle.ts';
+import { messageOf } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { releaseFolder } from '../disk/release.ts';
 
 export type HookContext = {
   hooksFolder: string;

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isNoSpace } from '../src/wire/no-space.ts';
-import { messageOf } from '../src/wire/problem.ts';
+import { isNoSpace } from '../../src/wire/no-space.ts';
+import { messageOf } from '../../src/wire/problem.ts';
 
 /** Errors of the file system that a person must end, with what to do. Until then the agent tries again with growing pauses. */
 const REMEDIES: Readonly<Record<string, string>> = {

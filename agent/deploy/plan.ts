@@ -1,4 +1,4 @@
-import type { DesiredState } from '../src/wire/agent.ts';
+import type { DesiredState } from '../../src/wire/agent.ts';
 import type { AgentState, Attempt } from './state.ts';
 
 /** What the desired state asks of a device that is in `state` and busy with nothing. */

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { extractArchive } from '../src/wire/archive.ts';
-import { type BundleFile, BundleManifest, Digest, manifestBytes, sha256Hex } from '../src/wire/bundle.ts';
-import type { Fault } from './faults.ts';
+import { extractArchive } from '../../src/wire/archive.ts';
+import { type BundleFile, BundleManifest, Digest, manifestBytes, sha256Hex } from '../../src/wire/bundle.ts';
+import type { Fault } from '../faults.ts';
 import { copyTree, isCode, linkTarget, pointLink, removeDurably, renameDurably, syncFolders, writeDurably } from './files.ts';
 import type { Root } from './root.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { sha256Hex } from '../src/wire/bundle.ts';
+import { sha256Hex } from '../../src/wire/bundle.ts';
 
 const DIGITS = 12;
 

@@ -1,11 +1,11 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { REPORT_GATHER_MS, Report, type ReportsResponse, UNATTENDED } from '../src/wire/agent.ts';
-import { messageOf, Problem } from '../src/wire/problem.ts';
-import { pauseMs } from './backoff.ts';
-import type { Fault } from './faults.ts';
-import { isCode, writeDurably } from './files.ts';
-import type { Log } from './log.ts';
-import { type Bell, createBell, createTurn, pause, type Turn } from './signals.ts';
+import { REPORT_GATHER_MS, Report, type ReportsResponse, UNATTENDED } from '../../src/wire/agent.ts';
+import { messageOf, Problem } from '../../src/wire/problem.ts';
+import { isCode, writeDurably } from '../disk/files.ts';
+import type { Fault } from '../faults.ts';
+import type { Log } from '../log.ts';
+import { pauseMs } from '../time/backoff.ts';
+import { type Bell, createBell, createTurn, pause, type Turn } from '../time/signals.ts';
 
 /** Reports in a request, as the protocol bounds them. */
 const BATCH = 500;

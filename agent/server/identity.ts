@@ -1,17 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { DeviceId, PublicKeyJwk } from '../src/wire/agent.ts';
-import { sha256Hex } from '../src/wire/bundle.ts';
-import { messageOf, Problem, retryOf } from '../src/wire/problem.ts';
-import { tokenText } from '../src/wire/text/secret-text.ts';
-import { pauseMs } from './backoff.ts';
-import { type AgentConfig, defaultDeviceId } from './config.ts';
-import type { Fault } from './faults.ts';
-import { isCode, writeDurably } from './files.ts';
-import type { Log } from './log.ts';
-import type { Root } from './root.ts';
+import { DeviceId, PublicKeyJwk } from '../../src/wire/agent.ts';
+import { sha256Hex } from '../../src/wire/bundle.ts';
+import { messageOf, Problem, retryOf } from '../../src/wire/problem.ts';
+import { tokenText } from '../../src/wire/text/secret-text.ts';
+import { type AgentConfig, defaultDeviceId } from '../config.ts';
+import { isCode, writeDurably } from '../disk/files.ts';
+import type { Root } from '../disk/root.ts';
+import type { Fault } from '../faults.ts';
+import type { Log } from '../log.ts';
+import { pauseMs } from '../time/backoff.ts';
+import { pause } from '../time/signals.ts';
 import type { AgentServer } from './server.ts';
-import { pause } from './signals.ts';
 
 /** Who this device is, and the only keys whose signature it obeys; pinned once and never changed by the network. */
 export type Identity = z.infer<typeof Identity>;

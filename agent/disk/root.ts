@@ -1,7 +1,7 @@
 import { lstat, mkdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { Log } from '../log.ts';
 import { lockRoot } from './lock.ts';
-import type { Log } from './log.ts';
 import { setAside } from './set-aside.ts';
 
 /**

@@ -10,9 +10,9 @@ import {
   SigningKeysResponse,
   splitDesired,
   TimeResponse,
-} from '../src/wire/agent.ts';
-import { Problem } from '../src/wire/problem.ts';
-import type { Proxies } from '../src/wire/proxies.ts';
+} from '../../src/wire/agent.ts';
+import { Problem } from '../../src/wire/problem.ts';
+import type { Proxies } from '../../src/wire/proxies.ts';
 import { type Connections, type HttpRequest, type HttpResponse, openConnections, readBytes, readText, refusal, send } from './http.ts';
 
 export type Credentials = { deviceId: string; apiKey: string };

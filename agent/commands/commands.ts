@@ -1,15 +1,15 @@
-import type { AgentCommand } from '../src/wire/agent.ts';
-import { messageOf } from '../src/wire/problem.ts';
-import type { CommandContext, CommandOutcome, CommandType } from './commands/command.ts';
-import { healthCheck } from './commands/health-check.ts';
-import { ping } from './commands/ping.ts';
-import { restart } from './commands/restart.ts';
-import { runHookCommand } from './commands/run-hook.ts';
-import { statusRequest } from './commands/status-request.ts';
-import { updateConfig } from './commands/update-config.ts';
-import type { Agent } from './context.ts';
-import { commandReport } from './reports.ts';
-import { createTurn } from './signals.ts';
+import type { AgentCommand } from '../../src/wire/agent.ts';
+import { messageOf } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { commandReport } from '../reports.ts';
+import { createTurn } from '../time/signals.ts';
+import type { CommandContext, CommandOutcome, CommandType } from './command.ts';
+import { healthCheck } from './health-check.ts';
+import { ping } from './ping.ts';
+import { restart } from './restart.ts';
+import { runHookCommand } from './run-hook.ts';
+import { statusRequest } from './status-request.ts';
+import { updateConfig } from './update-config.ts';
 
 const TYPES: Record<string, CommandType> = {
   ping,

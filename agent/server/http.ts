@@ -1,8 +1,8 @@
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { messageOf, Problem } from '../src/wire/problem.ts';
-import { type Proxies, proxyFor, withProxy } from '../src/wire/proxies.ts';
-import { parseRetryAfter } from './backoff.ts';
+import { messageOf, Problem } from '../../src/wire/problem.ts';
+import { type Proxies, proxyFor, withProxy } from '../../src/wire/proxies.ts';
+import { parseRetryAfter } from '../time/backoff.ts';
 
 /**
  * Requests over Node's own client: keep-alive, no redirects, and 14 MB less resident memory on the device than a client library.

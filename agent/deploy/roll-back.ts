@@ -1,10 +1,10 @@
-import { isNoSpace } from '../src/wire/no-space.ts';
-import { messageOf } from '../src/wire/problem.ts';
-import type { Agent } from './context.ts';
-import { describeDiskTrouble, isRootUnusable } from './disk-trouble.ts';
+import { isNoSpace } from '../../src/wire/no-space.ts';
+import { messageOf } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { describeDiskTrouble, isRootUnusable } from '../disk/disk-trouble.ts';
+import { hasRelease, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest, tidy } from '../disk/release.ts';
+import { deploymentReport, reportNotices } from '../reports.ts';
 import { runHook } from './hooks.ts';
-import { hasRelease, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest, tidy } from './release.ts';
-import { deploymentReport, reportNotices } from './reports.ts';
 import type { Attempt } from './state.ts';
 
 /** Brings the device back to what ran before the attempt, and ends the attempt. @throws an error that leaves it where it is, to be taken up again */

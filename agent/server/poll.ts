@@ -1,14 +1,14 @@
-import type { AgentCommand, DesiredState } from '../src/wire/agent.ts';
-import { messageOf, Problem } from '../src/wire/problem.ts';
-import { pauseMs } from './backoff.ts';
-import type { Agent } from './context.ts';
+import type { AgentCommand, DesiredState } from '../../src/wire/agent.ts';
+import { messageOf, Problem } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { quarantineUnder } from '../deploy/plan.ts';
+import { logReport, reportDiskTrouble } from '../reports.ts';
+import { pauseMs } from '../time/backoff.ts';
+import { pause } from '../time/signals.ts';
 import { stage } from './delivery.ts';
 import { verifyDesired } from './desired.ts';
 import { keyMark } from './identity.ts';
-import { quarantineUnder } from './plan.ts';
-import { logReport, reportDiskTrouble } from './reports.ts';
 import type { DesiredAnswer } from './server.ts';
-import { pause } from './signals.ts';
 
 export type PollListener = { want(desired: DesiredState): void; command(commands: AgentCommand[]): void };
 

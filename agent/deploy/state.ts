@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { DriftPolicy, Report } from '../src/wire/agent.ts';
-import { ApplySpec, Digest } from '../src/wire/bundle.ts';
-import type { Fault } from './faults.ts';
-import { isCode, writeDurably } from './files.ts';
-import type { Outbox } from './outbox.ts';
-import type { Root } from './root.ts';
-import { createTurn } from './signals.ts';
+import { DriftPolicy, Report } from '../../src/wire/agent.ts';
+import { ApplySpec, Digest } from '../../src/wire/bundle.ts';
+import { isCode, writeDurably } from '../disk/files.ts';
+import type { Root } from '../disk/root.ts';
+import type { Fault } from '../faults.ts';
+import type { Outbox } from '../server/outbox.ts';
+import { createTurn } from '../time/signals.ts';
 
 /**
  * Where one attempt to apply a bundle stands. Everything up to `prepared` leaves `current` alone.

@@ -1,12 +1,12 @@
-import type { DesiredState } from '../src/wire/agent.ts';
-import { messageOf } from '../src/wire/problem.ts';
+import type { DesiredState } from '../../src/wire/agent.ts';
+import { messageOf } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { reportDiskTrouble } from '../reports.ts';
+import { backoffMs, retryMs } from '../time/backoff.ts';
+import { createBell, pause } from '../time/signals.ts';
 import { beginAttempt, refuseAttempt, runAttempt } from './apply.ts';
-import { backoffMs } from './backoff.ts';
 import { askDevice } from './busy.ts';
-import type { Agent } from './context.ts';
 import { type Plan, planNext, supersedes } from './plan.ts';
-import { reportDiskTrouble } from './reports.ts';
-import { createBell, pause } from './signals.ts';
 import type { Attempt } from './state.ts';
 
 /** Brings the device to what is desired, one attempt at a time, while polling goes on. */
@@ -18,7 +18,6 @@ export type Worker = {
   run(signal: AbortSignal): Promise<void>;
 };
 
-const LONGEST_RETRY_MS = 15 * 60_000;
 /** A busy device's wait is cut into naps: meanwhile its clock may be set right, or it may have been asleep. */
 const NAP_MS = 60_000;
 
@@ -43,7 +42,7 @@ export function createWorker(agent: Agent): Worker {
     await agent.exclusive(() => runAttempt(agent, superseded.signal, signal));
   }
 
-  /** Waits for what has to be waited for before the try. False: look again at what is to be done. */
+  /** Waits for what has to be waited for before the try. False: plan anew. */
   async function mayBegin({ attempt, retry, beginBefore }: Extract<Plan, { do: 'apply' }>, signal: AbortSignal): Promise<boolean> {
     const { deploymentId, number } = attempt;
     if (busy?.deploymentId === deploymentId && busy.number === number) {
@@ -54,7 +53,7 @@ export function createWorker(agent: Agent): Worker {
       }
     } else if (retry && !hurried) {
       const before = desired;
-      await bell.wait(signal, retryMs(number));
+      await bell.wait(signal, retryMs(agent.config.retrySeconds, number, Math.random()));
       if (signal.aborted || desired !== before) return false;
     }
     hurried = false;
@@ -68,11 +67,6 @@ export function createWorker(agent: Agent): Worker {
     return desired !== null && supersedes(desired, attempt);
   }
 
-  function retryMs(number: number): number {
-    const longest = Math.min(LONGEST_RETRY_MS, agent.config.retrySeconds * 1000 * 2 ** Math.min(number - 2, 20));
-    return longest * (0.5 + Math.random() / 2);
-  }
-
   return {
     want(next) {
       desired = next;
@@ -84,19 +78,22 @@ export function createWorker(agent: Agent): Worker {
       hurried = true;
       bell.ring();
     },
-    async run(signal) {
-      for (let failures = 0; !signal.aborted; ) {
-        try {
-          await step(signal);
-          failures = 0;
-        } catch (error) {
-          if (signal.aborted) return;
-          agent.log('error', 'cannot go on with the deployment yet', { error: messageOf(error) });
-          await reportDiskTrouble(agent, error);
-          await pause(Math.max(100, backoffMs(failures, Math.random())), signal);
-          failures += 1;
-        }
-      }
-    },
+    run: (signal) => repeat(agent, step, signal),
   };
+}
+
+/** Step after step until the signal; after one that fails, a pause. */
+async function repeat(agent: Agent, step: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      await step(signal);
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      agent.log('error', 'failed to continue the deployment; the next try follows', { error: messageOf(error) });
+      await reportDiskTrouble(agent, error);
+      await pause(Math.max(100, backoffMs(failures, Math.random())), signal);
+      failures += 1;
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { SimulationEvent } from '../../src/simulate/device.ts';
-import { runSimulation } from '../../src/simulate/run.ts';
+import type { SimulationEvent } from '../../../src/simulate/device.ts';
+import { runSimulation } from '../../../src/simulate/run.ts';
 import { DevicesOrder, type DevicesTold } from './devices-messages.ts';
 
 /** A process full of simulated devices: takes one order, tells how many attempts have ended, until it is told to stop. */

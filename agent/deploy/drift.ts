@@ -1,12 +1,13 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../src/wire/problem.ts';
-import type { Agent } from './context.ts';
-import { deliver } from './delivery.ts';
-import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from './release.ts';
-import { driftReport, reportNotices } from './reports.ts';
-import { pause } from './signals.ts';
+import { messageOf } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from '../disk/release.ts';
+import { driftReport, reportNotices } from '../reports.ts';
+import { deliver } from '../server/delivery.ts';
+import { aroundMs } from '../time/backoff.ts';
+import { pause } from '../time/signals.ts';
 
 /** Somebody who edits a file rarely saves once: this much quiet is waited for before looking, ms. */
 const QUIET_MS = 300;
@@ -29,7 +30,7 @@ export async function watchDrift(agent: Agent, signal: AbortSignal): Promise<voi
     } catch (error) {
       agent.log('warn', 'cannot check the running files', { error: messageOf(error) });
     }
-    await bell.wait(signal, agent.config.driftSeconds * 1000 * (0.9 + Math.random() / 5));
+    await bell.wait(signal, aroundMs(agent.config.driftSeconds, Math.random()));
     await pause(QUIET_MS, signal);
   }
   watched.follow(null);

@@ -1,4 +1,4 @@
-import { openHeap } from '../../src/heap.ts';
+import { openHeap } from '../../../src/heap.ts';
 
 /** Loaded into the service before its own code: it collects garbage when a benchmark asks for it, and not when it finds the time. */
 const heap = openHeap();

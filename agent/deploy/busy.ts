@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Agent } from './context.ts';
+import type { Agent } from '../context.ts';
+import { deferredReport, logReport } from '../reports.ts';
 import { isInstalled, runHook, runningContext } from './hooks.ts';
-import { deferredReport, logReport } from './reports.ts';
 import type { Attempt } from './state.ts';
 
 /** The hook by which a device says whether it may be changed now: 0 = now, 75 = busy. It comes from the device's owner, never from Git. */

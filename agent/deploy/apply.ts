@@ -1,17 +1,17 @@
-import type { Report } from '../src/wire/agent.ts';
-import type { BundleManifest } from '../src/wire/bundle.ts';
-import { isNoSpace } from '../src/wire/no-space.ts';
-import { messageOf, Problem } from '../src/wire/problem.ts';
-import type { Agent } from './context.ts';
-import { deliver } from './delivery.ts';
-import { describeDiskTrouble, isRootUnusable } from './disk-trouble.ts';
+import type { Report } from '../../src/wire/agent.ts';
+import type { BundleManifest } from '../../src/wire/bundle.ts';
+import { isNoSpace } from '../../src/wire/no-space.ts';
+import { messageOf, Problem } from '../../src/wire/problem.ts';
+import type { Agent } from '../context.ts';
+import { describeDiskTrouble, isRootUnusable } from '../disk/disk-trouble.ts';
+import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from '../disk/release.ts';
+import { ensureFolders } from '../disk/root.ts';
+import { deploymentReport } from '../reports.ts';
+import { deliver } from '../server/delivery.ts';
+import { pause } from '../time/signals.ts';
 import { type HookResult, runHook } from './hooks.ts';
 import { elapsedSinceSwapMs, isGivenUp, resumeAttempt } from './plan.ts';
-import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from './release.ts';
-import { deploymentReport } from './reports.ts';
 import { finish, rollBack } from './roll-back.ts';
-import { ensureFolders } from './root.ts';
-import { pause } from './signals.ts';
 import type { Attempt, Failure, Phase } from './state.ts';
 
 /**

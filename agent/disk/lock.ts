@@ -1,8 +1,8 @@
 import { lstat, open, truncate } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
-import { Problem } from '../src/wire/problem.ts';
+import { Problem } from '../../src/wire/problem.ts';
+import type { Log } from '../log.ts';
 import { isCode } from './files.ts';
-import type { Log } from './log.ts';
 import { setAside } from './set-aside.ts';
 
 export type RootLock = { close(): void };
