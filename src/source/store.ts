@@ -41,6 +41,11 @@ export async function enabledSources(sql: Db, ids: readonly string[]): Promise<(
   return ids.map((id) => found.get(id));
 }
 
+export async function isSourceHeld(sql: Db, organizationId: string, id: string): Promise<boolean> {
+  const rows = await sql`select 1 from sources where organization_id = ${organizationId} and id = ${id} and held_at is not null`;
+  return rows.length > 0;
+}
+
 export async function sourceOf(sql: Db, organizationId: string, id: string): Promise<Source | undefined> {
   const [row] = await sql<Row[]>`select ${columns(sql)} from sources where organization_id = ${organizationId} and id = ${id}`;
   return row === undefined ? undefined : parse(row);
