@@ -15,7 +15,7 @@ import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
 import { reconcileStatus } from './reconcile/status.ts';
 import { reconcileWorkspaces } from './reconcile/workspace.ts';
-import { dueRollouts, expire, findStrays, forgetClones, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
+import { dueRollouts, expire, findDiverged, forgetClones, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
 import { evaluate } from './sweep/evaluate.ts';
 import { createPoll } from './sweep/poll.ts';
 import { dueReports } from './sweep/reports.ts';
@@ -57,7 +57,7 @@ export async function startController(controller: Controller): Promise<Closable>
     ...notifying.chores,
     poll,
     resync,
-    findStrays,
+    findDiverged,
     evaluate,
     dueRollouts,
     dueReports,

@@ -57,8 +57,8 @@ export const resync: Chore = {
 };
 
 /** Devices that two transactions at once, or a hand in the database, left unmarked (`0011_astray.sql`): all are looked at, and their rollouts woken. */
-export const findStrays: Chore = {
-  name: 'find-strays',
+export const findDiverged: Chore = {
+  name: 'find-diverged',
   everySeconds: 3_600,
   run: ({ store }) =>
     transact(store, async ({ tx, enqueue }) => {

@@ -52,7 +52,7 @@ export const STEP_TIMEOUT_SECONDS: Readonly<Record<'delivering' | 'applying' | '
 
 const MAX_ATTEMPTS = 5;
 const RETRY_SECONDS = { base: 10, cap: 15 * 60 };
-/** Failures that the same bundle may survive next time; any other condemns the bundle on this device until it changes. */
+/** Failures that the same bundle may survive next time; any other quarantines the bundle on this device until it changes. */
 const PASSING_FAILURES = new Set([
   'download_failed',
   'no_space',
@@ -63,14 +63,14 @@ const PASSING_FAILURES = new Set([
   'delivery_failed',
 ]);
 
-export type AfterFailure = { do: 'condemn' } | { do: 'retry'; inSeconds: number } | { do: 'give_up' };
+export type AfterFailure = { do: 'quarantine' } | { do: 'retry'; inSeconds: number } | { do: 'give_up' };
 
 /**
  * What follows a failed attempt. `random` in [0, 1) spreads the retries of many devices (full jitter on the upper half).
  * A bundle that the device itself found unhealthy is never tried again by automation.
  */
 export function afterFailure(code: string, attempt: number, random: number, maxAttempts: number | null = null): AfterFailure {
-  if (!PASSING_FAILURES.has(code)) return { do: 'condemn' };
+  if (!PASSING_FAILURES.has(code)) return { do: 'quarantine' };
   if (attempt >= (maxAttempts ?? MAX_ATTEMPTS)) return { do: 'give_up' };
   return { do: 'retry', inSeconds: Math.round(backoff(RETRY_SECONDS, attempt, random)) };
 }

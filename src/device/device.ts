@@ -46,7 +46,7 @@ export type Device = InstanceState & {
   reportedBundle: string | null;
   /** By the device's clock. */
   reportedAt: Date | null;
-  condemnedBundle: string | null;
+  quarantinedBundle: string | null;
   driftedPaths: string[] | null;
   syncStatus: SyncStatus;
   syncSince: Date;

@@ -8,7 +8,7 @@ const columns = (sql: Db) => sql`
   d.source_kind as "sourceKind", d.source_id as "sourceId", d.path, d.following, d.workspace,
   d.desired_bundle as "desiredBundle", d.desired_revision_id as "desiredRevisionId", d.deployment_id as "deploymentId", d.sequence,
   d.good_bundle as "goodBundle", d.good_revision_id as "goodRevisionId", d.reported_bundle as "reportedBundle", d.reported_at as "reportedAt",
-  d.condemned_bundle as "condemnedBundle", d.drifted_paths as "driftedPaths",
+  d.quarantined_bundle as "quarantinedBundle", d.drifted_paths as "driftedPaths",
   d.sync_status as "syncStatus", d.sync_since as "syncSince", d.connectivity, d.last_seen_at as "lastSeenAt",
   d.agent_version as "agentVersion", d.error_code as "errorCode", d.error_detail as "errorDetail",
   case when d.held_at is not null then jsonb_build_object('at', d.held_at, 'by', d.held_by, 'reason', d.hold_reason,

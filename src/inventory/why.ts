@@ -265,7 +265,7 @@ function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
       unblockedBy: 'the device, when it connects',
     });
   }
-  if (device.condemnedBundle === wanted) {
+  if (device.quarantinedBundle === wanted) {
     const reason = `${device.errorCode ?? 'failed'}${device.errorDetail ? `: ${device.errorDetail}` : ''}`;
     if (retryAt !== null)
       blockers.push({

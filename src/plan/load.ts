@@ -12,7 +12,7 @@ export async function devicesOf(sql: Db, { organizationId, sourceId }: Owner): P
       d.held_at is not null and d.hold_until_newer as "heldUntilNewer",
       exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null) as "siteHeld",
       (d.connectivity = 'online' or d.adapter <> 'agent') as reachable, d.desired_bundle as "desiredBundle",
-      coalesce(d.reported_bundle, d.good_bundle) as "runningBundle", d.condemned_bundle as "condemnedBundle"
+      coalesce(d.reported_bundle, d.good_bundle) as "runningBundle", d.quarantined_bundle as "quarantinedBundle"
     from devices d where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.path is not null order by d.id`;
 }
 
@@ -24,13 +24,13 @@ export type KnownFolder = {
   verdict: FolderVerdict;
   messages: string[];
   /** The last completed rollout brought its devices what it holds. */
-  settled: boolean;
+  isReleased: boolean;
 };
 
 export async function knownFolders(sql: Db, { organizationId, sourceId }: Owner): Promise<KnownFolder[]> {
   return sql<KnownFolder[]>`
     select path, bundle as released, candidate_bundle as candidate, case when tentative then 'missing' else verdict end as verdict,
-      array(select e->>'message' from jsonb_array_elements(errors) e) as messages, settled
+      array(select e->>'message' from jsonb_array_elements(errors) e) as messages, released as "isReleased"
     from source_paths where organization_id = ${organizationId} and source_id = ${sourceId} order by path`;
 }
 
@@ -50,12 +50,12 @@ export function foldersAfter(known: readonly KnownFolder[], prepared: PreparedRe
   };
   return [
     ...known.map((folder) => {
-      const { path, released, candidate, verdict, messages, settled } = folder;
-      return { path, released, candidate, settled, before: { verdict, messages }, after: after(folder) };
+      const { path, released, candidate, verdict, messages, isReleased } = folder;
+      return { path, released, candidate, isReleased, before: { verdict, messages }, after: after(folder) };
     }),
     ...prepared.paths
       .filter(({ path }) => !seen.has(path))
-      .map((path) => ({ path: path.path, released: null, candidate: null, settled: false, before: null, after: outcomeOf(path) })),
+      .map((path) => ({ path: path.path, released: null, candidate: null, isReleased: false, before: null, after: outcomeOf(path) })),
   ];
 }
 

@@ -24,7 +24,7 @@ export type PlanDevice = {
   desiredBundle: string | null;
   /** What it reports, else what it last confirmed. */
   runningBundle: string | null;
-  condemnedBundle: string | null;
+  quarantinedBundle: string | null;
 };
 
 /** A device folder, as it is now and as the planned commit makes it. */
@@ -35,7 +35,7 @@ export type PlanFolder = {
   /** The last bundle that was valid; goes out with the next rollout. */
   candidate: string | null;
   /** The last completed rollout brought its devices what it holds. */
-  settled: boolean;
+  isReleased: boolean;
   /** Of the prepared head; null: it has no such folder. */
   before: { verdict: FolderVerdict; messages: readonly string[] } | null;
   after: { verdict: FolderVerdict; bundle: string | null; errors: readonly ConfigError[] };
@@ -109,7 +109,13 @@ export function outline(facts: PlanFacts, now: Date): Outline {
     const folder = byPath.get(device.path);
     const to = targets.get(device.path) ?? null;
     const released = folder !== undefined && isReleased(folder);
-    return judge(device, folder, { to, starts, released, changed: released || folder?.settled === false, refused: verdict === 'invalid' });
+    return judge(device, folder, {
+      to,
+      starts,
+      released,
+      changed: released || folder?.isReleased === false,
+      refused: verdict === 'invalid',
+    });
   });
   const assignment = assignWaves(
     facts.policy,
@@ -176,7 +182,7 @@ function judge(device: PlanDevice, folder: PlanFolder | undefined, outlook: Outl
   const from = device.desiredBundle ?? device.runningBundle;
   const differs = starts && to !== null && to !== device.desiredBundle && (device.desiredBundle !== null || to !== device.runningBundle);
   const isGone = verdict === 'missing' && folder?.before != null && folder.before.verdict !== 'missing' && !refused;
-  const isRolledBack = differs && device.condemnedBundle === to;
+  const isRolledBack = differs && device.quarantinedBundle === to;
   const change = differs ? (from === null ? 'added' : 'changed') : isGone ? 'removed' : 'unchanged';
   const wanted = folder?.after.bundle ?? null;
   const isRefused = verdict === 'invalid' || (refused && wanted !== null && wanted !== from);

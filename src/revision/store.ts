@@ -301,8 +301,8 @@ export async function candidateRevisions(tx: Db, owner: Owner): Promise<string[]
  */
 export async function establishFolders(tx: Db, owner: Owner): Promise<{ path: string; bundle: string | null }[]> {
   return tx<{ path: string; bundle: string | null }[]>`
-    update source_paths set stable_bundle = bundle, stable_revision_id = revision_id, settled = true
-    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and not settled returning path, bundle`;
+    update source_paths set stable_bundle = bundle, stable_revision_id = revision_id, released = true
+    where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and not released returning path, bundle`;
 }
 
 /** A folder that came with this commit begins where the one stood whose devices move to it: what they run, and what they roll back to, stays the same. */

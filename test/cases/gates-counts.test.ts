@@ -95,13 +95,13 @@ test('a device that failed counts once, also when a later attempt was superseded
   expect(await count()).toEqual([{ failed: 3, succeeded: 1 }]);
   const listed = await rolloutDevices(database.sql, present, { outcome: 'failed' }, '', 10);
   expect(listed.map(({ deviceId }) => deviceId)).toEqual([twice, retried, late]);
-  const [kept] = await database.sql`select condemned_bundle from devices where id = ${late}`;
-  expect(kept).toEqual({ condemned_bundle: 'new' });
+  const [kept] = await database.sql`select quarantined_bundle from devices where id = ${late}`;
+  expect(kept).toEqual({ quarantined_bundle: 'new' });
 });
 
 test('devices in quarantine are counted by the first wave that names them, unless the rollout took them or an earlier one established the bundle', async () => {
   const present = await rollout({ waves: [{ count: 1 }, { devices: [id('a'), id('d')] }, { selector: { ring: 'x' } }] });
-  const refused = { condemned_bundle: 'new' };
+  const refused = { quarantined_bundle: 'new' };
   await device('a', { ...refused, labels: { ring: 'x' } });
   await device('b', { ...refused, labels: { ring: 'x' }, held_at: new Date() });
   await device('c', refused);
@@ -117,7 +117,7 @@ test('devices in quarantine are counted by the first wave that names them, unles
     [id('b'), 2],
     [id('c'), null],
   ]);
-  await database.sql`update source_paths set stable_bundle = 'new', settled = true where source_id = ${owner.sourceId}`;
+  await database.sql`update source_paths set stable_bundle = 'new', released = true where source_id = ${owner.sourceId}`;
   expect((await standingOf(database.sql, present, 0)).quarantined.size).toBe(0);
 });
 
@@ -127,7 +127,7 @@ test('evidence names what keeps each device of a wave', async () => {
   await device('held', { held_at: new Date() });
   await device('stopped', { following: false });
   await device('offline', { connectivity: 'offline' });
-  await device('refused', { condemned_bundle: 'new', held_at: new Date() });
+  await device('refused', { quarantined_bundle: 'new', held_at: new Date() });
   await device('same', { desired_bundle: 'new', good_bundle: 'new' });
   const busy = await device('busy', { desired_bundle: 'new' });
   const foreign = await attempt(busy, 'applying', { rollout_id: null });

@@ -40,9 +40,9 @@ test('no walk through the table goes on for ever', () => {
   );
 });
 
-test('a bundle that the device found unhealthy is condemned at the first attempt; a passing failure is tried again later, at most five times', () => {
-  expect(afterFailure('health_check_failed', 1, 0.5)).toEqual({ do: 'condemn' });
-  expect(afterFailure('hook_failed', 1, 0.5)).toEqual({ do: 'condemn' });
+test('a bundle that the device found unhealthy is quarantined at the first attempt; a passing failure is tried again later, at most five times', () => {
+  expect(afterFailure('health_check_failed', 1, 0.5)).toEqual({ do: 'quarantine' });
+  expect(afterFailure('hook_failed', 1, 0.5)).toEqual({ do: 'quarantine' });
   expect(afterFailure('download_failed', 5, 0.5)).toEqual({ do: 'give_up' });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempt, random) => {

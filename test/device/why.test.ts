@@ -210,7 +210,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     ['rolled_back'],
     (s) => {
       Object.assign(s.path ?? {}, { bundle: B, candidate: B });
-      Object.assign(s.device, { condemnedBundle: B, errorCode: 'health_check_failed' });
+      Object.assign(s.device, { quarantinedBundle: B, errorCode: 'health_check_failed' });
     },
   ],
   [
@@ -218,7 +218,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     ['retry_scheduled'],
     (s) => {
       Object.assign(s.path ?? {}, { bundle: B, candidate: B });
-      s.device.condemnedBundle = B;
+      s.device.quarantinedBundle = B;
       s.retryAt = NOW;
     },
   ],

@@ -15,7 +15,7 @@ function aDevice(over: Partial<PlanDevice> = {}): PlanDevice {
     ...still,
     desiredBundle: 'old',
     runningBundle: 'old',
-    condemnedBundle: null,
+    quarantinedBundle: null,
     ...over,
   };
 }
@@ -26,7 +26,7 @@ function aFolder(after: Partial<PlanFolder['after']> = {}, over: Partial<PlanFol
     path: 'till',
     released: 'old',
     candidate: 'old',
-    settled: true,
+    isReleased: true,
     before,
     after: { verdict: 'valid', bundle: 'new', errors: [], ...after },
     ...over,
@@ -61,7 +61,7 @@ test.each([
   ['stopped', { following: false }],
   ['held', { held: true }],
   ['site_held', { siteHeld: true }],
-  ['quarantined', { condemnedBundle: 'new' }],
+  ['quarantined', { quarantinedBundle: 'new' }],
 ] as const)('a device that is %s changes in no wave', (code, over) => {
   expect(seen({ devices: [aDevice(over)] })).toMatchObject({
     devices: [{ change: 'changed', wave: null, blockers: [code] }],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findStrays } from '../../controller/sweep/chores.ts';
+import { findDiverged } from '../../controller/sweep/chores.ts';
 import { openDeployments, standDown } from '../../src/deployment/attempts.ts';
 import { returnToGood } from '../../src/device/store/status.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
@@ -155,7 +155,7 @@ async function wanted({ owner }: Fleet): Promise<string[]> {
   const rows = await database.sql<{ id: string }[]>`
     select d.id from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
     where d.source_id = ${owner.sourceId} and d.following and p.bundle is not null
-      and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.condemned_bundle order by d.id`;
+      and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.quarantined_bundle order by d.id`;
   return rows.map(({ id }) => id);
 }
 
@@ -167,7 +167,7 @@ async function found({ present }: Fleet): Promise<string[]> {
 test('whatever happens to folders and devices, those are found that are not told to run what their folder holds', async () => {
   await fc.assert(
     fc.asyncProperty(fc.boolean(), acts, async (isNew, each) => {
-      const fleet = isNew ? await openFleet() : await settledFleet();
+      const fleet = isNew ? await openFleet() : await releasedFleet();
       for (const act of each) {
         await transact(store, (unit) => perform(unit, fleet, act));
         const expected = await wanted(fleet);
@@ -180,7 +180,7 @@ test('whatever happens to folders and devices, those are found that are not told
 });
 
 /** A fleet whose first rollout told everybody and is completed. */
-async function settledFleet(): Promise<Fleet> {
+async function releasedFleet(): Promise<Fleet> {
   const fleet = await openFleet();
   const steps: Act[] = [{ do: 'release', folder: 'a', bundle: '1' }, { do: 'release', folder: 'b', bundle: '1' }, { do: 'tell_all' }];
   for (const act of [...steps, { do: 'succeed' }, { do: 'complete' }] satisfies Act[])
@@ -191,13 +191,13 @@ async function settledFleet(): Promise<Fleet> {
 /** Rows that a look at who is wanted may have to touch. */
 async function lookedAt({ owner }: Fleet): Promise<{ folders: number; devices: number }> {
   const [row] = await database.sql<[{ folders: number; devices: number }]>`
-    select (select count(*)::int from source_paths where source_id = ${owner.sourceId} and not settled) as folders,
-      (select count(*)::int from devices where source_id = ${owner.sourceId} and astray and following) as devices`;
+    select (select count(*)::int from source_paths where source_id = ${owner.sourceId} and not released) as folders,
+      (select count(*)::int from devices where source_id = ${owner.sourceId} and diverged and following) as devices`;
   return row;
 }
 
 test('a look costs what changed: nothing of a fleet at rest, the folder of a commit to one, and nobody once it is told', async () => {
-  const fleet = await settledFleet();
+  const fleet = await releasedFleet();
   expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
   const act = (step: Act) => transact(store, (unit) => perform(unit, fleet, step));
   await act({ do: 'release', folder: 'a', bundle: '2' });
@@ -208,8 +208,8 @@ test('a look costs what changed: nothing of a fleet at rest, the folder of a com
   expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
 });
 
-test('a device that only turned out to be where it is to be costs looks until its folder is settled, or an hour', async () => {
-  const fleet = await settledFleet();
+test('a device that only turned out to be where it is to be costs looks until its folder is released, or an hour', async () => {
+  const fleet = await releasedFleet();
   const act = (step: Act) => transact(store, (unit) => perform(unit, fleet, step));
   await act({ do: 'tell', device: 0, bundle: '3' });
   await act({ do: 'roll_back', folder: 'a', bundle: '3' });
@@ -218,20 +218,20 @@ test('a device that only turned out to be where it is to be costs looks until it
   expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 2 });
   await act({ do: 'tell_all' });
   expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
-  await database.sql`update devices set astray = true where source_id = ${fleet.owner.sourceId}`;
-  await findStrays.run({ store } as never);
+  await database.sql`update devices set diverged = true where source_id = ${fleet.owner.sourceId}`;
+  await findDiverged.run({ store } as never);
   expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
 });
 
 test('a device whose mark is missing, as a hand in the database or a race may leave it, is marked within the hour, and its rollout is woken', async () => {
-  const fleet = await settledFleet();
+  const fleet = await releasedFleet();
   const stray = fleet.device(0);
   await transact(store, (unit) => perform(unit, fleet, { do: 'tell', device: 0, bundle: '3' }));
-  await database.sql`update devices set astray = false where id = ${stray}`;
+  await database.sql`update devices set diverged = false where id = ${stray}`;
   expect(await found(fleet)).toEqual([]);
   const { id: rolloutId } = await fleet.present();
   await database.sql`delete from pgboss.job`;
-  await findStrays.run({ store } as never);
+  await findDiverged.run({ store } as never);
   expect(await found(fleet)).toEqual([stray]);
   const jobs = await database.sql<{ data: unknown }[]>`select data from pgboss.job where name = 'rollout'`;
   expect(jobs.map(({ data }) => JSON.stringify(data)).join()).toContain(rolloutId);

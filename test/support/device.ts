@@ -25,7 +25,7 @@ export function aDevice(over: Partial<Device> = {}): Device {
     goodRevisionId: null,
     reportedBundle: null,
     reportedAt: null,
-    condemnedBundle: null,
+    quarantinedBundle: null,
     driftedPaths: null,
     syncStatus: 'in_sync',
     syncSince: now,

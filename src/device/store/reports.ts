@@ -44,7 +44,7 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
       desired_bundle = case when o.late then o.good_bundle else d.desired_bundle end,
       desired_revision_id = case when o.late then o.good_revision else d.desired_revision_id end,
       sequence = d.sequence + case when o.late then 1 else 0 end,
-      condemned_bundle = case when o.late and d.condemned_bundle = o.good_bundle then null else d.condemned_bundle end,
+      quarantined_bundle = case when o.late and d.quarantined_bundle = o.good_bundle then null else d.quarantined_bundle end,
       sync_status = coalesce(o.sync_status, d.sync_status),
       sync_since = case when o.sync_status <> d.sync_status then now() else d.sync_since end,
       error_code = case when o.sync_status in ('in_sync', 'held') then null else d.error_code end,

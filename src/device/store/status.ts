@@ -39,7 +39,7 @@ export async function assignAttempts(
   await tx`
     update devices d set desired_bundle = o.bundle, desired_revision_id = o.revision_id, desired_force = ${force},
       deployment_id = o.id, sequence = d.sequence + 1, sync_status = ${statusAfterSql(tx, 'queued')}, sync_since = now(), error_code = null, error_detail = null,
-      condemned_bundle = case when ${forgets} or d.condemned_bundle = o.bundle then null else d.condemned_bundle end, updated_at = now()
+      quarantined_bundle = case when ${forgets} or d.quarantined_bundle = o.bundle then null else d.quarantined_bundle end, updated_at = now()
     from unnest(${attempts.map((a) => a.id)}::uuid[], ${attempts.map((a) => a.deviceId)}::text[], ${attempts.map((a) => a.bundle)}::text[],
                 ${attempts.map((a) => a.revisionId)}::uuid[]) as o (id, device_id, bundle, revision_id)
     where d.organization_id = ${organizationId} and d.id = o.device_id`;
@@ -58,7 +58,7 @@ export async function returnToGood(tx: Db, organizationId: string, failed: reado
     update devices d set desired_bundle = case when f.way_back = 'true' then desired_bundle else good_bundle end,
       desired_revision_id = case when f.way_back = 'true' then desired_revision_id else good_revision_id end, desired_force = false, deployment_id = null,
       sequence = sequence + 1, sync_status = ${statusAfterSql(tx, 'failed')}, sync_since = now(), error_code = f.code, error_detail = f.detail,
-      condemned_bundle = case when f.way_back = 'true' then condemned_bundle else f.bundle end, updated_at = now()
+      quarantined_bundle = case when f.way_back = 'true' then quarantined_bundle else f.bundle end, updated_at = now()
     from unnest(${failed.map((f) => f.deviceId)}::text[], ${failed.map((f) => f.bundle)}::text[], ${failed.map((f) => f.code)}::text[],
                 ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isWayBack))}::text[]) as f (device_id, bundle, code, detail, way_back)
     where d.organization_id = ${organizationId} and d.id = f.device_id
@@ -79,7 +79,7 @@ export async function stayOnGood(tx: Db, organizationId: string, ids: readonly s
 export async function quarantine(tx: Db, organizationId: string, failures: readonly { deviceId: string; bundle: string }[]): Promise<void> {
   if (failures.length === 0) return;
   await tx`
-    update devices d set condemned_bundle = f.bundle
+    update devices d set quarantined_bundle = f.bundle
     from unnest(${failures.map((f) => f.deviceId)}::text[], ${failures.map((f) => f.bundle)}::text[]) as f (id, bundle)
     where d.organization_id = ${organizationId} and d.id = f.id and d.desired_bundle is distinct from f.bundle and d.good_bundle is distinct from f.bundle`;
 }
@@ -98,7 +98,7 @@ export async function endHoldsUntilNewer(tx: Db, owner: Owner, paths: readonly s
 /** Devices whose folder now holds what they run well are in sync: a revert is no change for those that rolled back. */
 export async function acceptMatching(tx: Db, owner: Owner): Promise<DeviceStanding[]> {
   return tx<DeviceStanding[]>`
-    update devices d set sync_status = ${statusAfterSql(tx, 'folder_matches')}, sync_since = now(), condemned_bundle = null,
+    update devices d set sync_status = ${statusAfterSql(tx, 'folder_matches')}, sync_since = now(), quarantined_bundle = null,
       error_code = null, error_detail = null, updated_at = now()
     from source_paths p
     where p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
@@ -124,12 +124,12 @@ export async function unbindSource(tx: Db, { organizationId, sourceId }: Owner):
 export async function markDiverged(tx: Db, owner: Owner, folders: readonly { path: string; bundle: string | null }[]): Promise<void> {
   if (folders.length === 0) return;
   await tx`
-    update devices d set astray = d.desired_bundle is distinct from b.bundle
+    update devices d set diverged = d.desired_bundle is distinct from b.bundle
     from (
       select bound.id, s.bundle
       from unnest(${folders.map((f) => f.path)}::text[], ${folders.map((f) => f.bundle)}::text[]) as s (path, bundle) cross join lateral (
         select id from devices where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and path = s.path
-          and astray <> (desired_bundle is distinct from s.bundle) offset 0
+          and diverged <> (desired_bundle is distinct from s.bundle) offset 0
       ) bound
     ) b where d.organization_id = ${owner.organizationId} and d.id = b.id`;
 }
@@ -138,10 +138,10 @@ export async function markDiverged(tx: Db, owner: Owner, folders: readonly { pat
 export function correctDiverged(tx: Db): Promise<{ organizationId: string; id: string }[]> {
   return tx<{ organizationId: string; id: string }[]>`
     with marked as (
-      update devices d set astray = not d.astray
+      update devices d set diverged = not d.diverged
       where d.following and (
-        select s.settled and d.astray <> (s.bundle is distinct from d.desired_bundle)
+        select s.released and d.diverged <> (s.bundle is distinct from d.desired_bundle)
         from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path)
-      returning d.organization_id as "organizationId", d.id, d.astray
-    ) select "organizationId", id from marked where astray`;
+      returning d.organization_id as "organizationId", d.id, d.diverged
+    ) select "organizationId", id from marked where diverged`;
 }

@@ -79,7 +79,7 @@ export type RolloutSnapshot = {
   policy: RolloutPolicy;
   /** Opened so far, in order. */
   waves: WaveSnapshot[];
-  /** Devices that run something else than the revision wants and may be moved (followed, not held, bundle not condemned there). */
+  /** Devices that run something else than the revision wants and may be moved (followed, not held, bundle not quarantined there). */
   eligible: {
     /** All, whichever wave is theirs. */
     total: number;

@@ -28,7 +28,7 @@ const quarantinedDevices = (sql: Db, rollout: Rollout) =>
  */
 const attempts = (sql: Db, rollout: Key) => sql`
   select a.*, case
-    when a.state in ('superseded', 'cancelled') then case when a.error_code is not null or a.bundle = d.condemned_bundle or exists (
+    when a.state in ('superseded', 'cancelled') then case when a.error_code is not null or a.bundle = d.quarantined_bundle or exists (
       select 1 from deployments f where f.organization_id = ${rollout.organizationId} and f.device_id = a.device_id and f.rollout_id = ${rollout.id}
         and f.kind in ('change', 'retry') and f.state in ('failed', 'rolled_back', 'timed_out')) then 'failed' else 'gone' end
     when a.state = 'succeeded' then 'succeeded'
@@ -92,7 +92,7 @@ export async function metricReadings(sql: Db, rollout: Rollout, wave: number, me
       select * from own union all
       select d.id, ${carriedAt(sql)} from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
       where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and ${named ?? sql`false`}
-        and not p.settled and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and not exists (select 1 from own)
+        and not p.released and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and not exists (select 1 from own)
     ), control as (
       select d.id as device_id, (select min(since) from updated) as since
       from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path

@@ -19,16 +19,16 @@ export const bound = (sql: Db, owner: Owner) => sql`
 
 /**
  * The devices of a source that may have to be brought to what their folders hold, for `each` of the two kinds: those whose folder was changed and is not
- * settled again, and those that are astray by themselves (`0011_astray.sql`). Devices that are where they are to be cost nothing.
+ * released again, and those that diverged by themselves (`0011_astray.sql`). Devices that are where they are to be cost nothing.
  */
 export const wanting = (sql: Db, owner: Owner, each: (from: Fragment) => Fragment) => sql`
   ${each(sql`
   source_paths p join lateral (
     select * from devices b where b.organization_id = p.organization_id and b.source_id = p.source_id and b.path = p.path offset 0
   ) d on true
-  where p.organization_id = ${owner.organizationId} and p.source_id = ${owner.sourceId} and not p.settled`)}
+  where p.organization_id = ${owner.organizationId} and p.source_id = ${owner.sourceId} and not p.released`)}
   union all
-  ${each(sql`${bound(sql, owner)} and d.astray and p.settled`)}`;
+  ${each(sql`${bound(sql, owner)} and d.diverged and p.released`)}`;
 
 /** Automation may move it, and its folder's bundle is for the device as it is now. The latter is asked by the folder's key, too. */
 export const movable = (sql: Db) => sql`
@@ -38,7 +38,7 @@ export const movable = (sql: Db) => sql`
 
 /** It is told to run something else than its folder's released bundle, which it has not gone back from. */
 export const differs = (sql: Db) => sql`
-  p.bundle is not null and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.condemned_bundle`;
+  p.bundle is not null and p.bundle is distinct from d.desired_bundle and p.bundle is distinct from d.quarantined_bundle`;
 
 /**
  * What its folders hold is what this rollout brings: a newer one has not changed them. In the same statement as the folders' bundles, so that a commit which
@@ -87,7 +87,7 @@ const isTaken = (sql: Db, rollout: Rollout) => sql`exists (
 
 /** It went back from what this rollout brings, in an earlier one, and the last completed one did not bring that. */
 export const isQuarantined = (sql: Db, rollout: Rollout) => sql`(
-  p.bundle = d.condemned_bundle and not p.settled and not ${isTaken(sql, rollout)})`;
+  p.bundle = d.quarantined_bundle and not p.released and not ${isTaken(sql, rollout)})`;
 
 /** When the device confirmed what its folder holds, by the last attempt that brought it. */
 export const carriedAt = (sql: Db) => sql`(

@@ -34,10 +34,10 @@ export async function standingOf(sql: Db, rollout: Rollout, wave: number): Promi
       select d.site_id, ${ownWave(sql, rollout.policy)} as own, ${reachable(sql)} as reachable, ${inWave(sql, rollout.policy, wave)} as mine,
         case
           when p.bundle is not distinct from d.desired_bundle then case when ${elsewhere} then 'kept' end
-          when p.bundle is not distinct from d.condemned_bundle then case when ${isQuarantined(sql, rollout)} then 'quarantined' end
+          when p.bundle is not distinct from d.quarantined_bundle then case when ${isQuarantined(sql, rollout)} then 'quarantined' end
           when not ${hasJoined(sql, rollout)} then null
           when ${movable(sql)} then 'eligible'
-          when not p.settled then 'kept' end as standing
+          when not p.released then 'kept' end as standing
       from ${from} and p.bundle is not null and (p.bundle is distinct from d.desired_bundle or ${elsewhere}) and ${newest(sql, rollout)}`,
     )}), busy as (${busySites(sql, rollout, perSite)}),
     by_site as (
@@ -82,7 +82,7 @@ export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promi
           when p.bundle is null then 'no_bundle'
           when ${isElsewhere(sql, rollout)} and ${reachable(sql)} then 'elsewhere'
           when p.bundle = d.desired_bundle and p.bundle = d.good_bundle then 'same'
-          when p.bundle = d.condemned_bundle then 'quarantined'
+          when p.bundle = d.quarantined_bundle then 'quarantined'
           when not ${hasJoined(sql, rollout)} then 'joined_late'
           when not d.following then 'stopped'
           when d.held_at is not null then 'held'
@@ -90,7 +90,7 @@ export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promi
           when (select true from awaiting_evaluation e where e.organization_id = d.organization_id and e.source_id = d.source_id and e.path = d.path) then 'being_evaluated'
           when not ${reachable(sql)} then 'offline'
           else 'not_updated' end as why,
-        p.settled is not true as changed, ${carriedAt(sql)} as carried_at
+        p.released is not true as changed, ${carriedAt(sql)} as carried_at
       from devices d left join lateral (
         select * from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
       ) p on true

@@ -49,7 +49,7 @@ export async function stableTargets(tx: Db, rollout: Rollout, deviceIds: readonl
     select d.id as "deviceId", p.stable_bundle as bundle, p.stable_revision_id as "revisionId"
     from ${bound(tx, rollout)} and d.id = any(${[...deviceIds]}::text[]) and ${movable(tx)} and p.stable_bundle is not null
       and p.stable_bundle is distinct from d.desired_bundle ${stays ? tx`and p.bundle is distinct from d.desired_bundle` : tx``}
-      and p.stable_bundle is distinct from d.condemned_bundle
+      and p.stable_bundle is distinct from d.quarantined_bundle
     order by d.id for update of d`;
 }
 
