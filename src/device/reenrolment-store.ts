@@ -1,4 +1,6 @@
 import type { Db } from '../db/connect.ts';
+import type { DeviceStanding } from './events.ts';
+import { standing, statusAfterSql } from './store/status.ts';
 
 /** A machine that enrols under the id of a registered device, and what was decided about it. */
 export type Reenrolment = {
@@ -83,12 +85,14 @@ export async function forgetReenrolment(tx: Db, organizationId: string, deviceId
 }
 
 /** A device that begins anew: its keys are gone, nothing is known of what it runs, and it may come again with the same token until it has spoken. */
-export async function beginAnew(tx: Db, organizationId: string, deviceId: string, tokenId: string): Promise<void> {
+export async function beginAnew(tx: Db, organizationId: string, deviceId: string, tokenId: string): Promise<DeviceStanding | undefined> {
   await tx`delete from device_keys where organization_id = ${organizationId} and device_id = ${deviceId}`;
-  await tx`
-    update devices set enrolment_token_id = ${tokenId}, reported_bundle = null, reported_at = null, reported_sequence = 0, drifted_paths = null,
+  const [device] = await tx<DeviceStanding[]>`
+    update devices d set enrolment_token_id = ${tokenId}, sync_status = ${statusAfterSql(tx, 'drift_gone')}, reported_bundle = null, reported_at = null, reported_sequence = 0, drifted_paths = null,
       last_seen_at = null, connectivity = 'unknown', version = version + 1, updated_at = now()
-    where organization_id = ${organizationId} and id = ${deviceId}`;
+    where d.organization_id = ${organizationId} and d.id = ${deviceId}
+    returning ${standing(tx)}`;
+  return device;
 }
 
 export async function takeTokenUse(tx: Db, organizationId: string, tokenId: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { audit } from '../audit/store.ts';
 import { hashToken } from '../crypto/tokens.ts';
+import { emitStanding } from '../device/events.ts';
 import { machineOf } from '../device/instance.ts';
 import { type Sender, setInstance } from '../device/instances-store.ts';
 import {
@@ -85,7 +86,8 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
     return null;
   }
   if (!registered.isOwnToken) await takeTokenUse(unit.tx, organizationId, registered.tokenId);
-  await beginAnew(unit.tx, organizationId, deviceId, registered.tokenId);
+  const anew = await beginAnew(unit.tx, organizationId, deviceId, registered.tokenId);
+  if (anew !== undefined) emitStanding(unit, 'device.status', anew);
   await setInstance(unit.tx, organizationId, deviceId, sender.instance);
   await forgetReenrolment(unit.tx, organizationId, deviceId);
   const apiKey = await mintKey(unit, organizationId, deviceId);

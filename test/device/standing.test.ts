@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { offline, timeOut } from '../../controller/sweep/chores.ts';
+import { hashToken } from '../../src/crypto/tokens.ts';
 import type { Device } from '../../src/device/device.ts';
+import { insertEnrolmentToken } from '../../src/device/store/keys.ts';
 import { deviceById } from '../../src/device/store.ts';
 import type { Event } from '../../src/event/event.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { holdDevice, releaseDevice, rollBackDevice, startDevice, stopDevice } from '../../src/inventory/commands.ts';
+import { enrollDevice } from '../../src/inventory/enroll.ts';
 import { missedEvents, shownDevices } from '../../src/live/store.ts';
 import { deviceUpdates } from '../../src/live/updates.ts';
 import { RolloutPolicy } from '../../src/policy/policy.ts';
@@ -174,6 +177,20 @@ describe('an open dashboard shows the status of the row after', () => {
       },
       'failed',
       'ERROR',
+    ],
+    [
+      'an enrolment of a stopped device anew',
+      { following: false, sync_status: 'drifted' },
+      async ({ id }) => {
+        const token = newId();
+        await insertEnrolmentToken(database.sql, {
+          ...{ organizationId, id: newId(), siteId: null, sourceId: null, labels: {}, hash: hashToken(token), last4: '' },
+          ...{ uses: 1, expiresAt: new Date(Date.now() + 60_000), reenrol: true },
+        });
+        await enrollDevice(store, token, { deviceId: id }, { instance: null, address: '' });
+      },
+      'in_sync',
+      'OFFLINE',
     ],
     [
       'the silence of a device that was updating',

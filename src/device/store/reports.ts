@@ -1,6 +1,7 @@
 import type { Db } from '../../db/connect.ts';
 import type { SyncStatus } from '../device.ts';
 import type { DeviceStanding } from '../events.ts';
+import { standing } from './status.ts';
 
 /** What the reports of a device change in its row. */
 export type ReportedChange = {
@@ -53,7 +54,7 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
     from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
       good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)
     where d.organization_id = ${organizationId} and d.id = o.id
-    returning d.organization_id as "organizationId", d.id, d.sync_status as "syncStatus", d.connectivity`;
+    returning ${standing(tx)}`;
 }
 
 /** Of devices that run something else than they were told, those whose source's policy is to heal, with what they are to run. */

@@ -16,7 +16,8 @@ export function statusAfterSql(sql: Db, cause: SyncCause) {
     ${empty === undefined ? sql`` : sql`when d.good_bundle is null then ${empty}`} else ${status} end`;
 }
 
-const standing = (sql: Db) => sql`d.organization_id as "organizationId", d.id, d.sync_status as "syncStatus", d.connectivity`;
+/** The columns of a row `d` of devices that events carry. */
+export const standing = (sql: Db) => sql`d.organization_id as "organizationId", d.id, d.sync_status as "syncStatus", d.connectivity`;
 
 export async function setSyncStatus(tx: Db, organizationId: string, id: string, status: SyncStatus): Promise<void> {
   await tx`
