@@ -8,6 +8,15 @@ import type { RevisionLimits } from '../revision/limits.ts';
 /** A device's folder, or something in its place that cannot be one; then `faults` says why. */
 export type Folder = { path: string; treeOid: string; faults: TreeFault[] };
 
+/** A path of the folder, as a path of the repository. */
+export function inRepository(folder: Folder, path: string): string {
+  return folder.path === '' ? path : `${folder.path}/${path}`;
+}
+
+export function isInside(folder: Folder, path: string): boolean {
+  return folder.path === '' || path.startsWith(`${folder.path}/`);
+}
+
 export type FolderChanges = {
   /** New or changed, in tree order. */
   touched: Folder[];

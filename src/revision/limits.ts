@@ -26,11 +26,11 @@ export type RevisionLimits = {
   /** Folders below folders in a device's folder. */
   maxTreeDepth: number;
   maxDeviceFolders: number;
-  /** Names looked at on the way to the device folders: a few trees can spell out billions. */
+  /** Names read on the way to the device folders: a few trees can spell out billions. */
   maxNamesOnTheWay: number;
-  /** Of one folder in all, for parsing large files and checking schemas: far above what honest ones take, on a busy machine too. */
+  /** Processor time of one folder in all, for parsing large files and checking schemas: far above what honest ones take. */
   maxValidationMs: number;
-  /** Of one commit: what its folders and schemas that run out of time, or come near it, may take together. */
+  /** Processor time of one commit: for all its folders and schemas that use up their time, or come near it. */
   maxCommitValidationMs: number;
   /** Further errors of the same file are only counted. */
   maxErrorsPerFile: number;
