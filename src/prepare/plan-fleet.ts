@@ -13,7 +13,7 @@ import type { ObjectCache } from './object-cache.ts';
 
 export type CommitTree = { objects: ObjectCache; treeOid: string; limits: RevisionLimits };
 
-/** Which folders of a fleet are to be read. `rollout`: of fleet.yaml, as it is written there. */
+/** The folders of a fleet that have to be read. `rollout`: of fleet.yaml, as it is written there. */
 export type FleetPlan = {
   extent: PreparedRevision['extent'];
   touched: Folder[];
@@ -28,11 +28,11 @@ export type FleetPlanOptions = {
   only?: string | undefined;
   /** Folders to be read whatever changed. */
   stale: readonly string[];
-  /** Folders that depend on one of these paths of the repository. null: nobody knows, it may be all. */
+  /** Folders that depend on one of these paths of the repository. null: unknown, so all folders may depend on them. */
   dependents: ((paths: readonly string[]) => Promise<string[]>) | null;
 };
 
-/** Decides what a commit of a fleet changes; or what is wrong with fleet.yaml. */
+/** Decides which folders a commit of a fleet changes. @returns the plan, or the errors of fleet.yaml */
 export async function planFleet(tree: CommitTree, options: FleetPlanOptions): Promise<FleetPlan | ConfigError[]> {
   const read = await readFleet(tree, tree.treeOid);
   if (!read.ok) return read.errors;
@@ -46,7 +46,7 @@ export async function planFleet(tree: CommitTree, options: FleetPlanOptions): Pr
   try {
     const changes =
       options.previous === null || options.only !== undefined ? null : await changesSince(tree, fleet, options.previous, options);
-    // All folders are looked for only where it has to be known whether there are any, or which of them are meant.
+    // All folders are listed only where the plan needs to know whether there are any, or which of them.
     if (changes !== null && changes.removed.length === 0 && changes.also.size === 0) return { ...plan, ...foldersOf(changes) };
     const all = await findFolders(tree.objects, tree.treeOid, fleet.devices, tree.limits);
     if (all.length === 0) return refuse('devices', `is ${JSON.stringify(fleet.devices.join(', '))}, which finds no folder`);
@@ -100,7 +100,7 @@ async function changedPaths({ objects, treeOid }: CommitTree, before: string, pa
   return changed;
 }
 
-/** Whether the earlier fleet.yaml meant the same folders, layers and templates. How a commit is rolled out changes no folder. */
+/** Whether the earlier fleet.yaml has the same folders, layers and templates. The rollout policy changes no folder. */
 async function saysTheSame(tree: CommitTree, before: string, fleet: Fleet): Promise<boolean> {
   if ((await changedPaths(tree, before, FLEET_MANIFEST_NAMES)).length === 0) return true;
   const old = await readPrevious(() => readFleet(tree, before));

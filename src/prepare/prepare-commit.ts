@@ -22,7 +22,7 @@ import type { Prepared, PrepareTask } from './worker.ts';
 /** The part of the task that is about the commit, not about its place on the disk. */
 export type CommitTask = Omit<PrepareTask, 'path' | 'layout' | 'deadlineMs' | 'sourceName' | 'queries'>;
 
-/** What a commit is fetched and prepared with. */
+/** Dependencies of `prepareCommit`. */
 export type PrepareDeps = {
   hosts: GitHosts;
   guard: AddressGuard;
@@ -91,7 +91,7 @@ export async function prepareCommit(
 async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) => Promise<Prepared>): Promise<Prepared> {
   const isKnown = partial.has(mirrorDir);
   const first = await work(isKnown).catch((error: unknown) => {
-    // Of a host that left files out before, the next attempt asks for all again.
+    // If the host left files out before, the next attempt requests all files again.
     partial.delete(mirrorDir);
     if (isKnown || !isProblem(error, 'git_too_large')) throw error;
     return { tooLarge: error };

@@ -1,8 +1,8 @@
 import type { ConfigError } from '../revision/revision.ts';
 
 /**
- * What a stage on a commit's road returns. `value` is null where the folder's road ends; errors may stand beside a value too. `dependencies` are
- * files and folders of the repository, outside the device's folder, that decided.
+ * The result of a stage. `value` is null where the folder's road ends. Errors may also accompany a value. `dependencies` are the files and folders
+ * outside the device's folder that the result depends on, as paths of the repository.
  */
 export type Stage<T> = Found<T> | Refused;
 type Notes = { errors: readonly ConfigError[]; dependencies: readonly string[] };

@@ -33,7 +33,7 @@ export type PrepareTask = {
 /** An error on its way between threads, where classes do not survive. */
 type PrepareFailure = { failed: { code: string; message: string; retry: Retry; status: number } };
 export type PrepareResult = (Prepared | PrepareFailure) & {
-  /** Of the thread's heap when it is done, used or not. */
+  /** Size of the thread's heap after the task, used or not. */
   heapBytes: number;
 };
 export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };

@@ -7,7 +7,7 @@ import type { Budget } from '../meter/budget.ts';
 import type { ObjectCache } from '../object-cache.ts';
 import type { SchemaLoader } from '../schema/loader.ts';
 
-/** What the folders of a commit are prepared with. It is the same for all of them; each stage takes its part of it. */
+/** Dependencies of the stages, the same for all folders of a commit. Each stage takes its part. */
 export type FolderDeps = {
   objects: ObjectCache;
   limits: RevisionLimits;
@@ -15,7 +15,7 @@ export type FolderDeps = {
   schemas: SchemaLoader;
   /** Manifests without error, by the object they stand in: devices of a kind have the same one. */
   manifests: LRUCache<string, ReadConfig>;
-  /** Where the fleet keeps its schemas. */
+  /** The fleet's folder of schemas. */
   schemaFolder: string | null;
   /** null where devices get just the files of their folders. */
   layers: LayerDeps | null;

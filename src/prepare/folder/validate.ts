@@ -19,7 +19,7 @@ export type FileVerdict = {
   secrets: string[];
 };
 
-/** How many faults are put into words before they are sorted and cut: a hostile file has as many as it has values. */
+/** Number of faults that become sentences before sorting and capping. A hostile file has as many faults as values. */
 const MAX_WORDED_ERRORS = 1_000;
 
 /**

@@ -33,17 +33,17 @@ export type Part = {
 /** By the path below the device's folder, without suffixes. */
 export type LayerFiles = { parts: ReadonlyMap<string, Part>; faults: readonly FileFault[]; errors: readonly ConfigError[] };
 
-/** Where a file came from that does not stand in the device's folder as it is. */
+/** The origin of a file that does not stand in the device's folder as it is. */
 export type Origin = {
   /** The files that made it, in the order of their layers. */
   parts: readonly Part[];
-  /** Of each part, where they were merged. null where there is one part. */
+  /** One for each part, where several were merged. null for one part. */
   documents: readonly Document[] | null;
-  /** Of each part; null for a part that is no template. */
+  /** One for each part; null for a part that is no template. */
   templates: readonly (UsableTemplate | null)[];
 };
 
-/** What templates of one device can read. */
+/** The names that templates of one device can read. */
 export type TemplateScope = {
   names: Readonly<Record<string, unknown>>;
   /** File and line of a scalar of the variables. */
@@ -63,7 +63,7 @@ export type Variables = {
 /** A file that layers or a template made. */
 export type ComposedFile = {
   origin: Origin;
-  /** Of a merged file: it was read to prove the merge, and needs no second reading. */
+  /** Only for a merged file. The merge has parsed it already. */
   document: Document | null;
   /** JSON pointers of what templates made of secret variables. */
   secrets: ReadonlySet<string>;
@@ -76,7 +76,7 @@ export type ComposedFiles = ReadonlyMap<string, ComposedFile>;
 export type Layered = {
   /** As if they all stood in the device's folder. */
   files: TreeFile[];
-  /** Of the folder and its layers, by the path in the folder. */
+  /** Faults of the folder and its layers, with paths in the folder. */
   faults: readonly FileFault[];
   layers: readonly Layer[];
   /** Files that a layer removed, by their path in the folder. */
@@ -96,7 +96,7 @@ export type PartDocument = { document: Document; template: UsableTemplate | null
 /** A file that was made of several. */
 export type MergedFile = { result: Document; parts: readonly PartDocument[] };
 
-/** What layers need. Everything here is the same for all devices of a commit; the last four keep what many devices share. */
+/** Dependencies of the layer stage, the same for all devices of a commit. The last four are caches of files that many devices share. */
 export type LayerDeps = {
   objects: ObjectCache;
   limits: RevisionLimits;

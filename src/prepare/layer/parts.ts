@@ -76,7 +76,7 @@ function acceptedDocument(limits: RevisionLimits, part: Part, { file }: Target, 
   if (!read.ok) {
     const { code, rule, detail, line, path } = read.fault;
     const pointer = toPointer(path);
-    // Of a template, the line is that of the text which it gave.
+    // The line is that of the rendered text, not of the template.
     if (!part.isTemplate) return refuse({ code, pointer, rule, detail, line });
     return refused(refusal(part, line === undefined ? file : `${file}:${line}`, { code, pointer, rule, detail }));
   }

@@ -10,7 +10,7 @@ import { placeOf, valuesOf } from './origin.ts';
 /** Values and variables in all, so that one answer holds them. */
 const MAX_PLACES = 5_000;
 
-/** Where everything in the bundle came from. */
+/** The origin of every file and value in the bundle. */
 export function provenanceOf(folder: Folder, layered: Layered, selected: readonly SelectedFile[]): FolderProvenance {
   const { layers, composed, variables } = layered;
   let left = MAX_PLACES;

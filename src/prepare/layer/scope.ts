@@ -40,7 +40,7 @@ export async function readVariables(deps: LayerDeps, meter: Meter, folder: Folde
   return found({ value: isRecord(value) ? value : {}, written: writtenOf(documents), parts, documents });
 }
 
-/** As templates print it. */
+/** The variables as templates print them. */
 function writtenOf(documents: readonly Document[]): Record<string, unknown> {
   const [first, ...patches] = documents.flatMap(({ roots: [root] }) => (root?.kind === 'map' ? [meaningOf(root)] : []));
   // Null in the lowest file is a value. In those above it, it removes a variable.
@@ -49,7 +49,7 @@ function writtenOf(documents: readonly Document[]): Record<string, unknown> {
   return isRecord(value) ? value : {};
 }
 
-/** Where a scalar of the variables stands: `base/variables.yaml:3`. */
+/** File and line of a scalar of the variables: `base/variables.yaml:3`. */
 function placeOfVariable({ parts, documents }: Variables, scalar: ScalarNode): string | null {
   for (const [index, document] of documents.entries()) {
     const root = document.roots[0];

@@ -24,7 +24,7 @@ export class Budget {
     this.#leftMs = this.totalMs;
   }
 
-  /** What a folder may use now; 0 after the time was used up. */
+  /** The time that a folder may use now; 0 after the budget is used up. */
   sliceMs(): number {
     const share = this.#leftMs * SHARE;
     return share < MIN_SLICE_MS ? 0 : Math.min(this.maxMs, share);

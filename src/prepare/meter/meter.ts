@@ -8,19 +8,19 @@ import { TookTooLong, threadCpuMs, withinCpuTime } from './cpu-limit.ts';
 /** A folder spends nothing of the commit's time before it has used this part of its own. */
 const FREE = 1 / 4;
 
-/** What a measured function may use. */
+/** The time that a measured function may use. */
 export type Allowance = {
   msLeft: number;
   /** Stops `run` when it has used that time; see `withinCpuTime`. Quick work runs without a clock. @throws TookTooLong */
   within<T>(run: () => T): T;
 };
 
-/** @param file whose turn it is. @param doing after "to". @param isQuick needs no clock: small and linear */
+/** `file` and `doing` (after "to") are for errors. `isQuick`: small and linear, so that it needs no clock. */
 export type MeteredStep = { file: string; doing: string; isQuick: boolean };
 
 /** Measures what one folder or schema uses: processor time, and bytes that were read. */
 export class Meter {
-  /** Of all files read. One that is selected and validated counts twice. */
+  /** Sum over all files read. A file that is selected and validated counts twice. */
   readBytes = 0;
   #budget: Budget;
   #path: string;

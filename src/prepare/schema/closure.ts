@@ -62,7 +62,7 @@ export async function loadSchema(places: SchemaPlaces, name: string, paths: stri
   return { closure: errors.length > 0 ? null : closure, errors, lineOf: (file, path) => documents.get(file)?.lineOf(path) };
 }
 
-/** What stands at a path of the repository and is no folder; null when nothing does. */
+/** The file, link or submodule at a path of the repository; null for a folder, and when the path does not exist. */
 export async function findFile(places: SchemaPlaces, path: string): Promise<{ oid: string; isRegular: boolean } | null> {
   try {
     const entry = await places.objects.find(places.rootTreeOid, path);

@@ -76,7 +76,7 @@ const MAX_SCHEMA_ERRORS = 20;
 function onePerPlace(errors: readonly ConfigError[]): ConfigError[] {
   const first = new Map(errors.toReversed().map((error) => [`${error.file} ${error.pointer}`, error]));
   const ordered = [...first.values()].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  // That no alternative fits says nothing beside the reason why.
+  // An error that no alternative fits adds nothing to the reason.
   const isSummary = ({ rule, file, pointer }: ConfigError): boolean =>
     rule === 'anyOf' && ordered.some((other) => other.file === file && other.pointer.startsWith(`${pointer}/`));
   return ordered.filter((error) => !isSummary(error)).slice(0, MAX_SCHEMA_ERRORS);

@@ -15,7 +15,7 @@ import { NoJsonNumber, uniqueValues, WrittenNumber, WrittenSwitch, writeJson } f
 export type RenderLimits = {
   /** Characters of the output and of everything on the way to it. */
   maxChars: number;
-  /** Of processor time. */
+  /** Processor time. */
   maxMs: number;
 };
 
@@ -28,7 +28,7 @@ export type TemplateFault = {
   variable?: ScalarNode;
 };
 
-/** `reads`: paths of the variables that it names; a name that is itself looked up ends its path. */
+/** `reads`: paths of the variables that it names; a name that another variable gives ends its path. */
 export type UsableTemplate = { ok: true; nodes: Template[]; reads(): readonly (readonly string[])[] };
 
 export type ParsedTemplate = UsableTemplate | { ok: false; fault: TemplateFault };
