@@ -1,5 +1,5 @@
 import { startCall } from './http/client.ts';
-import { openLocalAt } from './mirror/local-source.ts';
+import { openCommitAt } from './mirror/local-source.ts';
 import type { ObjectSource } from './pack/object-source.ts';
 import { packSource } from './pack/source.ts';
 import { type FetchOptions, inNameOfRef, requireOid } from './protocol/fetch-options.ts';
@@ -12,7 +12,7 @@ import type { Remote } from './remote.ts';
  */
 export async function fetchSnapshot(remote: Remote, options: FetchOptions): Promise<ObjectSource> {
   requireOid(options);
-  if (remote.kind === 'local') return await inNameOfRef(options, openLocalAt(remote.path, options));
+  if (remote.kind === 'local') return await openCommitAt(remote.path, options);
   const want = { oid: options.oid, haves: [], shallow: [], depth: 1 as const };
   const { pack } = await fetchPack(remote, want, options.limits, startCall(options));
   return await inNameOfRef(options, packSource(pack, options.oid, options.limits));

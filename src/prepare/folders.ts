@@ -8,6 +8,15 @@ import type { RevisionLimits } from '../revision/limits.ts';
 /** A device's folder, or something in its place that cannot be one; then `faults` says why. */
 export type Folder = { path: string; treeOid: string; faults: TreeFault[] };
 
+/** A path of the folder, as a path of the repository. */
+export function inRepository(folder: Folder, path: string): string {
+  return folder.path === '' ? path : `${folder.path}/${path}`;
+}
+
+export function isInside(folder: Folder, path: string): boolean {
+  return folder.path === '' || path.startsWith(`${folder.path}/`);
+}
+
 export type FolderChanges = {
   /** New or changed, in tree order. */
   touched: Folder[];
@@ -17,7 +26,7 @@ export type FolderChanges = {
 
 export type FolderLimits = Pick<RevisionLimits, 'maxDeviceFolders' | 'maxNamesOnTheWay'>;
 
-/** Everything that the patterns find; folders that no pattern can reach are not read. */
+/** All folders that the patterns find. Folders that no pattern can reach are not read. */
 export async function findFolders(
   source: ObjectSource,
   treeOid: string,
@@ -29,7 +38,7 @@ export async function findFolders(
 }
 
 /**
- * What changed between two trees among the folders that the patterns find. Reads only the folders on the way to them that differ.
+ * The device folders that changed between two trees. Reads only folders on the way to them that differ.
  * @param oldTreeOid null: everything is new
  * @throws PreviousUnreadable when the old tree cannot be read; TooManyFolders before more than the limits are read or kept
  */
@@ -75,7 +84,7 @@ export async function changedFolders(
   return changes;
 }
 
-/** The patterns find, or must look at, more than is allowed. */
+/** The patterns find or read more names than the limits allow. */
 export class TooManyFolders extends Error {
   readonly rule: keyof FolderLimits;
 
@@ -85,10 +94,10 @@ export class TooManyFolders extends Error {
   }
 }
 
-/** The commit that was prepared before cannot be compared with: everything has to be read. */
+/** The previous commit cannot be read, so everything has to be prepared again. */
 export class PreviousUnreadable extends Error {}
 
-/** Object reads whose failure means that there is nothing to compare with. */
+/** Reads objects of the previous commit. @throws PreviousUnreadable when they are missing or damaged */
 export async function readPrevious<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -98,7 +107,7 @@ export async function readPrevious<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What one name of a tree is: a plain file is `none`, for only folders count here. */
+/** The entry of one name in a tree. A plain file is `none`, since only folders count here. */
 type Side = { kind: 'none' } | { kind: 'folder'; oid: string } | { kind: 'fault'; oid: string; faults: TreeFault[] };
 
 async function oldEntries(source: ObjectSource, old: Side): Promise<Map<string, TreeEntry[]>> {
@@ -135,7 +144,7 @@ function caseTwins(groups: ReadonlyMap<string, unknown>): Map<string, string> {
   return twins;
 }
 
-/** Neither of two folders that are one to many file systems is taken: nobody chooses between them. */
+/** Two folders that many file systems cannot tell apart are both refused. */
 function withoutTwin(side: Side, path: string, twin: string | undefined): Side {
   if (twin === undefined || side.kind !== 'folder') return side;
   return { kind: 'fault', oid: side.oid, faults: [{ path, rule: 'case_duplicate', detail: caseDuplicate(path, twin) }] };

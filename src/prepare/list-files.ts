@@ -7,11 +7,11 @@ import { configError } from '../revision/config-error.ts';
 import type { RevisionLimits } from '../revision/limits.ts';
 import type { ConfigError } from '../revision/revision.ts';
 
-/** Something in a folder that no device may get. It is an error only where the manifest selects it. */
+/** A file or folder that no device may get. It is an error only where the manifest selects it. */
 export type FileFault = {
   /** Relative to the folder. */
   path: string;
-  /** `file`: it stands at the path. `link`: what it stands for would be below. `folder`: nobody knows what is below. */
+  /** `file`: the fault is at the path. `link`: its target would be below the path. `folder`: the content below is unknown. */
   reach: 'file' | 'link' | 'folder';
   /** The path is taken, unless this one is taken, too. */
   twin?: string;
@@ -73,7 +73,7 @@ function judged({ files, faults }: TreeListing, start: number): Omit<ListedFiles
   return result;
 }
 
-/** Of the path or of a folder on the way to it. */
+/** The error of the path, or of a folder on the way to it. */
 function faultOn(named: ReadonlyMap<string, ConfigError>, path: string): ConfigError | undefined {
   for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
     const error = named.get(path.slice(0, end));

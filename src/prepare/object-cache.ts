@@ -11,13 +11,13 @@ export type StoredFile = { bytes: Uint8Array; sha256: string };
 export type ObjectCache = ObjectSource & {
   /** @throws Problem `git_too_large` above `maxBytes`, `revision_too_large` when all distinct files together have too many bytes */
   readFile(oid: string, maxBytes: number): Promise<StoredFile>;
-  /** Takes a file that no object holds. @returns the id by which `readFile` gives it @throws Problem `revision_too_large`, as `readFile` */
+  /** Adds a file that no object holds. @returns its id for `readFile` @throws Problem `revision_too_large`, as `readFile` */
   keep(bytes: Uint8Array): string;
-  /** What is at a path below a tree; null when nothing is, or a name on the way is there twice. @throws Problem as `readTree` */
+  /** The entry at a path below a tree; null without one, and when a name on the way exists twice. @throws Problem as `readTree` */
   find(treeOid: string, path: string): Promise<TreeEntry | null>;
 };
 
-/** Folders that are kept: those on the way to the device folders come again and again, a device's own only once. */
+/** Number of folders in the cache. Folders on the way to device folders are read often, a device's own folder once. */
 const MAX_TREES = 4_000;
 
 export function objectCache(source: ObjectSource, limits: RevisionLimits, signal: AbortSignal): ObjectCache {

@@ -11,9 +11,9 @@ import { dependsOnDevices, FLEET_MANIFEST_NAMES, fixedLayers, parseFleet } from 
 import { writtenRollout } from './manifest/reader.ts';
 import type { ObjectCache } from './object-cache.ts';
 
-export type Scope = { objects: ObjectCache; treeOid: string; limits: RevisionLimits };
+export type CommitTree = { objects: ObjectCache; treeOid: string; limits: RevisionLimits };
 
-/** Which folders of a fleet are to be read. `rollout`: of fleet.yaml, as it is written there. */
+/** The folders of a fleet that have to be read. `rollout`: of fleet.yaml, as it is written there. */
 export type FleetPlan = {
   extent: PreparedRevision['extent'];
   touched: Folder[];
@@ -28,16 +28,16 @@ export type FleetPlanOptions = {
   only?: string | undefined;
   /** Folders to be read whatever changed. */
   stale: readonly string[];
-  /** Folders that depend on one of these paths of the repository. null: nobody knows, it may be all. */
+  /** Folders that depend on one of these paths of the repository. null: unknown, so all folders may depend on them. */
   dependents: ((paths: readonly string[]) => Promise<string[]>) | null;
 };
 
-/** Decides what a commit of a fleet changes; or what is wrong with fleet.yaml. */
-export async function planFleet(scope: Scope, options: FleetPlanOptions): Promise<FleetPlan | ConfigError[]> {
-  const read = await readFleet(scope, scope.treeOid);
+/** Decides which folders a commit of a fleet changes. @returns the plan, or the errors of fleet.yaml */
+export async function planFleet(tree: CommitTree, options: FleetPlanOptions): Promise<FleetPlan | ConfigError[]> {
+  const read = await readFleet(tree, tree.treeOid);
   if (!read.ok) return read.errors;
   const { fleet, document, file } = read;
-  const missing = await missingLayers(scope, read);
+  const missing = await missingLayers(tree, read);
   if (missing.length > 0) return missing;
   const refuse = (rule: string, detail: string): ConfigError[] => [
     fleetError(file, rule, detail, { pointer: '/devices', line: document.lineOf(['devices']) }),
@@ -45,10 +45,10 @@ export async function planFleet(scope: Scope, options: FleetPlanOptions): Promis
   const plan: FleetPlan = { extent: 'incremental', touched: [], removed: [], fleet, rollout: writtenRollout(document, file) };
   try {
     const changes =
-      options.previous === null || options.only !== undefined ? null : await changesSince(scope, fleet, options.previous, options);
-    // All folders are looked for only where it has to be known whether there are any, or which of them are meant.
+      options.previous === null || options.only !== undefined ? null : await changesSince(tree, fleet, options.previous, options);
+    // All folders are listed only where the plan needs to know whether there are any, or which of them.
     if (changes !== null && changes.removed.length === 0 && changes.also.size === 0) return { ...plan, ...foldersOf(changes) };
-    const all = await findFolders(scope.objects, scope.treeOid, fleet.devices, scope.limits);
+    const all = await findFolders(tree.objects, tree.treeOid, fleet.devices, tree.limits);
     if (all.length === 0) return refuse('devices', `is ${JSON.stringify(fleet.devices.join(', '))}, which finds no folder`);
     if (options.only !== undefined) return { ...plan, touched: all.filter(({ path }) => path === options.only) };
     return changes === null ? { ...plan, extent: 'full', touched: all } : { ...plan, ...foldersOf(changes, all) };
@@ -68,16 +68,16 @@ function foldersOf({ touched, removed, also }: Changes, all: readonly Folder[] =
 
 /** null: everything has to be evaluated again. */
 async function changesSince(
-  scope: Scope,
+  tree: CommitTree,
   fleet: Fleet,
   previous: { commit: string; dependencies: string[] },
   { stale, dependents }: FleetPlanOptions,
 ): Promise<Changes | null> {
-  const { objects, treeOid, limits } = scope;
+  const { objects, treeOid, limits } = tree;
   try {
     const before = (await readPrevious(() => objects.readCommit(previous.commit))).tree;
-    if (!(await saysTheSame(scope, before, fleet))) return null;
-    const changed = await changedPaths(scope, before, previous.dependencies);
+    if (!(await saysTheSame(tree, before, fleet))) return null;
+    const changed = await changedPaths(tree, before, previous.dependencies);
     if (changed.length > 0 && dependents === null) return null;
     const also = new Set([
       ...(dependsOnDevices(fleet) ? stale : []),
@@ -90,7 +90,7 @@ async function changesSince(
   }
 }
 
-async function changedPaths({ objects, treeOid }: Scope, before: string, paths: readonly string[]): Promise<string[]> {
+async function changedPaths({ objects, treeOid }: CommitTree, before: string, paths: readonly string[]): Promise<string[]> {
   const changed: string[] = [];
   for (const path of paths) {
     const old = await readPrevious(() => objects.find(before, path));
@@ -100,10 +100,10 @@ async function changedPaths({ objects, treeOid }: Scope, before: string, paths: 
   return changed;
 }
 
-/** Whether the earlier fleet.yaml meant the same folders, layers and templates. How a commit is rolled out changes no folder. */
-async function saysTheSame(scope: Scope, before: string, fleet: Fleet): Promise<boolean> {
-  if ((await changedPaths(scope, before, FLEET_MANIFEST_NAMES)).length === 0) return true;
-  const old = await readPrevious(() => readFleet(scope, before));
+/** Whether the earlier fleet.yaml has the same folders, layers and templates. The rollout policy changes no folder. */
+async function saysTheSame(tree: CommitTree, before: string, fleet: Fleet): Promise<boolean> {
+  if ((await changedPaths(tree, before, FLEET_MANIFEST_NAMES)).length === 0) return true;
+  const old = await readPrevious(() => readFleet(tree, before));
   return old.ok && meaning(old.fleet) === meaning(fleet);
 }
 
@@ -113,7 +113,7 @@ function meaning({ rollout: _rollout, $schema: _schema, ...fleet }: Fleet): stri
 
 type ReadFleet = { ok: true; fleet: Fleet; document: Document; file: string } | { ok: false; errors: ConfigError[] };
 
-async function readFleet({ objects, limits }: Scope, treeOid: string): Promise<ReadFleet> {
+async function readFleet({ objects, limits }: CommitTree, treeOid: string): Promise<ReadFleet> {
   const names = (await objects.readTree(treeOid)).map((entry) => entry.name).filter((name) => FLEET_MANIFEST_NAMES.includes(name));
   const [file] = names;
   const refuse = (detail: string): ReadFleet => ({ ok: false, errors: [fleetError(file ?? 'fleet.yaml', 'fleet', detail)] });
@@ -131,7 +131,10 @@ async function readFleet({ objects, limits }: Scope, treeOid: string): Promise<R
 }
 
 /** A misspelt layer would silently take its files away from every device. Folders of sites may be there or not. */
-async function missingLayers({ objects, treeOid }: Scope, { fleet, document, file }: ReadFleet & { ok: true }): Promise<ConfigError[]> {
+async function missingLayers(
+  { objects, treeOid }: CommitTree,
+  { fleet, document, file }: ReadFleet & { ok: true },
+): Promise<ConfigError[]> {
   const errors: ConfigError[] = [];
   for (const { folder, at } of fixedLayers(fleet)) {
     if ((await objects.find(treeOid, folder))?.mode === '040000') continue;

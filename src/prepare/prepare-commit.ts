@@ -16,16 +16,13 @@ import { dependentPaths } from '../revision/store.ts';
 import { openCredentials } from '../source/credentials.ts';
 import type { Source } from '../source/source.ts';
 import type { Preparer } from './preparer.ts';
-import type { Inquiries } from './questions.ts';
+import type { Queries } from './queries.ts';
 import type { Prepared, PrepareTask } from './worker.ts';
 
-/** The part of the task that is about the commit, not about how it comes here. */
-export type CommitTask = Omit<
-  PrepareTask,
-  'url' | 'allowHttp' | 'allowLocal' | 'allowPrivate' | 'credentials' | 'layout' | 'mirrorDir' | 'deadlineMs' | 'sourceName' | 'inquiries'
->;
+/** The part of the task that is about the commit, not about its place on the disk. */
+export type CommitTask = Omit<PrepareTask, 'path' | 'layout' | 'deadlineMs' | 'sourceName' | 'queries'>;
 
-/** What a commit is fetched and prepared with. */
+/** Dependencies of `prepareCommit`. */
 export type PrepareDeps = {
   hosts: GitHosts;
   guard: AddressGuard;
@@ -44,13 +41,13 @@ export type PrepareCommitOptions = {
   signal?: AbortSignal | undefined;
 };
 
-/** Mirrors of repositories that hold a file too large to fetch: the next commit is asked for without such files at once. */
+/** Mirrors of repositories that hold a file too large to fetch: the next commit is requested without such files at once. */
 const partial = new LRUCache<string, true>({ max: 10_000, ttl: 3_600_000 });
 
 /**
- * Fetches a commit of the source and prepares it. The host is waited for here, where waiting costs nothing; a worker thread is taken once all
- * that it needs is on the disk, so that no host, however slow, holds up the sources of others.
- * What is damaged here is fetched anew once. Where a file is too large, the host is asked to leave such files out: only reading one is an error.
+ * Fetches a commit of the source and prepares it. This thread waits for the host. A worker thread starts when the commit is on the disk, so that
+ * a slow host does not delay the sources of others.
+ * A damaged mirror is fetched anew once. Where a file is too large, the host is asked to leave such files out: only reading one is an error.
  * @throws Problem as `download` and `Preparer.prepare`, `git_host_unavailable`
  */
 export async function prepareCommit(
@@ -74,19 +71,18 @@ export async function prepareCommit(
   };
   const attempt = async (withoutLargeFiles: boolean): Promise<Prepared> => {
     const keep = source.layout === 'fleet' && !withoutLargeFiles ? ('mirror' as const) : ('once' as const);
-    const url = await hosts.run(remote, source, () => download(mirrorDir, remote, { ...options, keep, withoutLargeFiles }), signal);
+    const path = await hosts.run(remote, source, () => download(mirrorDir, remote, { ...options, keep, withoutLargeFiles }), signal);
     const downloadedMs = Math.round(performance.now() - started);
-    const here = { url, allowHttp: false, allowLocal: true, allowPrivate: false, credentials: undefined };
-    const whole = { ...task, ...here, layout: source.layout, sourceName: source.name, mirrorDir, deadlineMs };
-    const result = await preparer.prepare(source, whole, inquiriesOf(store, source)).catch((error: unknown) => {
-      throw inNameOf(source, url, error);
+    const whole = { ...task, path, layout: source.layout, sourceName: source.name, deadlineMs };
+    const result = await preparer.prepare(source, whole, queriesOf(store, source)).catch((error: unknown) => {
+      throw inNameOf(source, path, error);
     });
     return { ...result, fetchMs: downloadedMs + result.fetchMs };
   };
   const twice = (withoutLargeFiles: boolean) =>
     attempt(withoutLargeFiles).catch((error: unknown) => {
       if (!isProblem(error, 'mirror_damaged')) throw error;
-      log.warn({ sourceId: source.id, why: error.message }, 'fetches the repository anew');
+      log.warn({ sourceId: source.id, why: error.message }, 'mirror damaged; fetching the repository anew');
       return attempt(withoutLargeFiles);
     });
   return await leavingOut(mirrorDir, twice);
@@ -95,7 +91,7 @@ export async function prepareCommit(
 async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) => Promise<Prepared>): Promise<Prepared> {
   const isKnown = partial.has(mirrorDir);
   const first = await work(isKnown).catch((error: unknown) => {
-    // Of a host that left files out before, the next attempt asks for all again.
+    // If the host left files out before, the next attempt requests all files again.
     partial.delete(mirrorDir);
     if (isKnown || !isProblem(error, 'git_too_large')) throw error;
     return { tooLarge: error };
@@ -110,15 +106,15 @@ async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) 
   return result;
 }
 
-function inquiriesOf({ sql }: Store, { organizationId, id: sourceId }: Source): Inquiries {
+function queriesOf({ sql }: Store, { organizationId, id: sourceId }: Source): Queries {
   return {
     devicesOf: (paths) => factsByFolder(sql, organizationId, sourceId, paths),
     dependents: (paths) => dependentPaths(sql, { organizationId, sourceId }, paths),
   };
 }
 
-/** Where things stand on our disk is nobody's business. */
-function inNameOf(source: Source, url: string, error: unknown): unknown {
-  if (!(error instanceof Problem) || !error.message.includes(url)) return error;
-  return reworded(error, { message: error.message.replaceAll(url, source.url) });
+/** Errors name the address of the source. Paths on the disk of the service are hidden. */
+function inNameOf(source: Source, path: string, error: unknown): unknown {
+  if (!(error instanceof Problem) || !error.message.includes(path)) return error;
+  return reworded(error, { message: error.message.replaceAll(path, source.url) });
 }

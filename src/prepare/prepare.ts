@@ -3,18 +3,19 @@ import { isProblem } from '../errors.ts';
 import type { CommitInfo, ObjectSource } from '../git/pack/object-source.ts';
 import { configError } from '../revision/config-error.ts';
 import type { RevisionLimits } from '../revision/limits.ts';
+import { defaultRevisionLimits } from '../revision/limits.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
-import { CommitTime } from './commit-time.ts';
+import type { FolderDeps, ReadConfig } from './folder/deps.ts';
 import type { FolderOutcome } from './folder/prepare-folder.ts';
 import { prepareFolder } from './folder/prepare-folder.ts';
-import type { FleetContext, ReadConfig } from './folder-work.ts';
 import type { Folder } from './folders.ts';
+import type { LayerDeps } from './layer/layer.ts';
 import { dependsOnDevices, isLayered } from './manifest/fleet.ts';
+import { Budget } from './meter/budget.ts';
 import { objectCache } from './object-cache.ts';
-import { limitsOfThisMachine } from './pace.ts';
-import type { FleetPlan, Scope } from './plan-fleet.ts';
+import type { CommitTree, FleetPlan } from './plan-fleet.ts';
 import { planFleet } from './plan-fleet.ts';
-import type { Inquiries } from './questions.ts';
+import type { Queries } from './queries.ts';
 import type { BuiltinSchemas } from './schema/builtin.ts';
 import { loadBuiltinSchemas } from './schema/builtin.ts';
 import { schemaLoader } from './schema/loader.ts';
@@ -23,19 +24,19 @@ export type PrepareOptions = {
   commit: string;
   layout: Layout;
   previous: PreviousRevision;
-  /** Only this folder of a fleet is read, whatever changed: for a look ahead that is not stored. */
+  /** Only this folder of a fleet is read, whatever changed: for a preview that is not stored. */
   only?: string | undefined;
   /** Folders of a fleet that are read whatever changed, where the fleet depends on devices: something is new with theirs. */
   stale?: readonly string[] | undefined;
   /** For templates. Default: empty. */
   sourceName?: string | undefined;
   /** Default: no device is known, and what depends on something that changed may be all. */
-  inquiries?: Inquiries | undefined;
-  /** Tells where everything in the bundles came from. */
+  queries?: Queries | undefined;
+  /** Names where everything in the bundles came from. */
   provenance?: boolean | undefined;
   limits?: RevisionLimits;
-  /** Until whoever asked gives up. Default: none does. */
-  msLeft?: number | undefined;
+  /** After it the caller gives up. Default: never. */
+  limitMs?: number | undefined;
   /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
   signal?: AbortSignal;
   /** Default: those of this version, in `schemas/`. */
@@ -49,27 +50,16 @@ export type PrepareOptions = {
  * the signal's reason
  */
 export async function prepareRevision(source: ObjectSource, options: PrepareOptions): Promise<PreparedRevision> {
-  const limits = options.limits ?? limitsOfThisMachine();
+  const limits = options.limits ?? defaultRevisionLimits;
   const objects = objectCache(source, limits, options.signal ?? new AbortController().signal);
-  const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
   const commit = await objects.readCommit(options.commit);
   const revision = emptyRevision(commit);
-  const scope: Scope = { objects, treeOid: commit.tree, limits };
+  const tree: CommitTree = { objects, treeOid: commit.tree, limits };
   try {
-    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(scope, options);
+    const plan = options.layout === 'repo' ? repoPlan(commit.tree) : await fleetPlan(tree, options);
     if (Array.isArray(plan)) return { ...revision, errors: plan };
-    const time = new CommitTime(limits, options.msLeft);
-    const context = {
-      objects,
-      limits,
-      time,
-      schemas: schemaLoader({ objects, rootTreeOid: commit.tree, builtins, limits, time }),
-      manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
-      schemaFolder: plan.fleet?.schemas ?? null,
-      fleet: plan.fleet === null ? null : await fleetContext(plan, scope, options),
-      provenance: options.provenance ?? false,
-    };
-    const outcomes = await inGroups(plan.touched, (folder) => prepareFolder(context, folder));
+    const deps = await folderDeps(plan, tree, options);
+    const outcomes = await inGroups(plan.touched, (folder) => prepareFolder(deps, folder));
     collect(revision, outcomes);
     const rollout = options.layout === 'repo' ? (outcomes[0]?.rollout ?? null) : plan.rollout;
     const perDevice = plan.fleet !== null && dependsOnDevices(plan.fleet);
@@ -109,23 +99,43 @@ function repoPlan(treeOid: string): Plan {
   return { extent: 'full', touched, removed: [], fleet: null, rollout: null };
 }
 
-async function fleetPlan(scope: Scope, { previous, only, stale = [], inquiries }: PrepareOptions) {
-  return planFleet(scope, { previous, only, stale, dependents: inquiries?.dependents ?? null });
+async function fleetPlan(tree: CommitTree, { previous, only, stale = [], queries }: PrepareOptions) {
+  return planFleet(tree, { previous, only, stale, dependents: queries?.dependents ?? null });
 }
 
 /** Manifests, documents and templates that are kept: those of shared layers come again with every device. */
 const MAX_KEPT = 2_000;
 
-async function fleetContext(plan: Plan, scope: Scope, { inquiries, sourceName = '' }: PrepareOptions): Promise<FleetContext | null> {
-  const { fleet: manifest } = plan;
-  if (manifest === null || !isLayered(manifest)) return null;
-  const paths = plan.touched.map(({ path }) => path);
-  const isAsked = dependsOnDevices(manifest) && paths.length > 0;
+async function folderDeps(plan: Plan, { objects, treeOid, limits }: CommitTree, options: PrepareOptions): Promise<FolderDeps> {
+  const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
+  const budget = new Budget(limits, options.limitMs);
   return {
-    manifest,
-    rootTreeOid: scope.treeOid,
+    objects,
+    limits,
+    budget,
+    schemas: schemaLoader({ objects, rootTreeOid: treeOid, builtins, limits, budget }),
+    manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
+    schemaFolder: plan.fleet?.schemas ?? null,
+    layers: await layerDeps(plan, { objects, treeOid, limits }, options),
+    provenance: options.provenance ?? false,
+  };
+}
+
+async function layerDeps(
+  { fleet, touched }: Plan,
+  { objects, treeOid, limits }: CommitTree,
+  { queries, sourceName = '' }: PrepareOptions,
+): Promise<LayerDeps | null> {
+  if (fleet === null || !isLayered(fleet)) return null;
+  const paths = touched.map(({ path }) => path);
+  const isAsked = dependsOnDevices(fleet) && paths.length > 0;
+  return {
+    objects,
+    limits,
+    fleet,
+    rootTreeOid: treeOid,
     sourceName,
-    devices: (isAsked ? await inquiries?.devicesOf(paths) : undefined) ?? new Map(),
+    devices: (isAsked ? await queries?.devicesOf(paths) : undefined) ?? new Map(),
     shared: new Map(),
     documents: new LRUCache({ max: MAX_KEPT }),
     templates: new LRUCache({ max: MAX_KEPT }),

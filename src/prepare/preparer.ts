@@ -3,17 +3,17 @@ import { Piscina } from 'piscina';
 import { startDeadline } from '../async/deadline.ts';
 import { openTurns, type TurnOwner } from '../async/turns.ts';
 import { Problem } from '../errors.ts';
-import { answerThrough, type Inquiries } from './questions.ts';
+import { type Queries, serveQueries } from './queries.ts';
 import type { Prepared, PrepareResult, PrepareTask } from './worker.ts';
 
-/** Worker threads that fetch, read and validate commits, so that the API's event loop stays free and a task that runs wild can be ended. */
+/** Worker threads that read and validate commits. The API's event loop stays free, and a task without end can be stopped. */
 export type Preparer = {
   /**
-   * Waits for its owner's turn, as long as it takes. The deadline runs from the start on the thread.
-   * @throws Problem as the Git functions; `prepare_timeout` when it took longer than its deadline allows, and the thread was ended; what an inquiry
-   * throws
+   * Waits for its owner's turn, as long as it takes. The deadline runs from the start on the thread. It is the one limit by the wall clock:
+   * a commit that exceeds it gets no verdict, and is tried again.
+   * @throws Problem as `openCommitAt`; `prepare_timeout` when the deadline passed and the thread was ended; what a query throws
    */
-  prepare(owner: TurnOwner, task: Omit<PrepareTask, 'inquiries'>, inquiries?: Inquiries): Promise<Prepared>;
+  prepare(owner: TurnOwner, task: Omit<PrepareTask, 'queries'>, queries?: Queries): Promise<Prepared>;
   close(): Promise<void>;
 };
 
@@ -21,12 +21,12 @@ const BUILD_LIMIT_MS = 30_000;
 /** Threads whose heap has grown to this are replaced: it would not shrink again for as long as they live. A new one has 40 MB. */
 const LARGE_HEAP_BYTES = 64 * 1024 * 1024;
 
-/** So long after its last commit a thread gives back what that left behind. */
+/** So long after its last commit a thread collects garbage. */
 const REST_MS = 5_000;
 
 /**
  * @param threads turns of one organization at once; one further thread serves organizations that have none running
- * @param buildLimitMs what a task may take beyond its fetch's own deadline, for reading and validating
+ * @param buildLimitMs what a task may take beyond its `deadlineMs`, for building and validating
  */
 export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Preparer {
   const open = () =>
@@ -51,15 +51,15 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   const runOnThread = async (task: PrepareTask): Promise<Prepared> => {
     const limitMs = task.deadlineMs + buildLimitMs;
     const limit = startDeadline(limitMs);
-    const transferList = task.inquiries === undefined ? [] : [task.inquiries];
+    const transferList = task.queries === undefined ? [] : [task.queries];
     const result = await pool
       .run({ ...task, limitMs }, { signal: limit.signal, transferList })
       .catch((cause: unknown) => {
         if (!limit.isOver())
-          throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": the worker ended`, { cause });
+          throw new Problem('prepare_failed', `Cannot prepare ${task.commit.slice(0, 12)} of "${task.path}": the worker ended`, { cause });
         throw new Problem(
           'prepare_timeout',
-          `Cannot prepare ${task.commit.slice(0, 12)} of "${task.url}": it took longer than ${limitMs / 1000} s`,
+          `Cannot prepare ${task.commit.slice(0, 12)} of "${task.path}": it took longer than ${limitMs / 1000} s`,
           { cause },
         );
       })
@@ -73,8 +73,8 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   };
   let running = 0;
   let resting: NodeJS.Timeout | undefined;
-  const giveBack = () => {
-    pool.run(undefined as never, { name: 'giveBack' }).catch(() => undefined);
+  const collectGarbage = () => {
+    pool.run(undefined as never, { name: 'collectGarbage' }).catch(() => undefined);
   };
   const run = async (task: PrepareTask): Promise<Prepared> => {
     clearTimeout(resting);
@@ -83,12 +83,12 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
       return await runOnThread(task);
     } finally {
       running -= 1;
-      if (running === 0) resting = setTimeout(giveBack, REST_MS).unref();
+      if (running === 0) resting = setTimeout(collectGarbage, REST_MS).unref();
     }
   };
   return {
-    prepare: (owner, task, inquiries) =>
-      turns.run(owner, () => (inquiries === undefined ? run(task) : asked(inquiries, (port) => run({ ...task, inquiries: port })))),
+    prepare: (owner, task, queries) =>
+      turns.run(owner, () => (queries === undefined ? run(task) : asked(queries, (port) => run({ ...task, queries: port })))),
     close: async () => {
       clearTimeout(resting);
       await Promise.all([pool.close({ force: true }), ...closing]);
@@ -96,11 +96,11 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   };
 }
 
-/** Answers inquiries while `run` lasts. What went wrong with one is its error: the thread could only say that it got no answer. */
-async function asked<T>(inquiries: Inquiries, run: (port: MessagePort) => Promise<T>): Promise<T> {
+/** Answers queries while `run` lasts. What went wrong with one is its error: the thread could only say that it got no answer. */
+async function asked<T>(queries: Queries, run: (port: MessagePort) => Promise<T>): Promise<T> {
   const { port1, port2 } = new MessageChannel();
   const failures: unknown[] = [];
-  answerThrough(port1, inquiries, (error) => failures.push(error));
+  serveQueries(port1, queries, (error) => failures.push(error));
   try {
     return await run(port2);
   } catch (error) {

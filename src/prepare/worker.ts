@@ -1,25 +1,18 @@
 import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
 import { Problem, retryOf } from '../errors.ts';
-import { addressGuard } from '../git/http/address-guard.ts';
-import type { Credentials } from '../git/http/client.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
-import { fetchIntoMirror } from '../git/mirror/mirror.ts';
-import { parseRemote } from '../git/remote.ts';
-import { fetchSnapshot } from '../git/snapshot.ts';
+import { openCommitAt } from '../git/mirror/local-source.ts';
 import { openHeap } from '../heap.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
 import type { Retry } from '../wire/errors.ts';
 import { prepareRevision } from './prepare.ts';
-import { askThrough } from './questions.ts';
+import { queriesThrough } from './queries.ts';
 
-/** Runs on a worker thread: fetches a commit, reads, builds and validates it. Everything in and out can be cloned between threads. */
+/** Runs on a worker thread: reads, builds and validates a commit that is on the disk. Everything in and out can be cloned between threads. */
 export type PrepareTask = {
-  url: string;
-  allowHttp: boolean;
-  allowLocal: boolean;
-  allowPrivate: boolean;
-  credentials: Credentials | undefined;
+  /** The folder that `download` returned. */
+  path: string;
   ref: string;
   commit: string;
   layout: Layout;
@@ -29,10 +22,9 @@ export type PrepareTask = {
   stale?: readonly string[];
   provenance?: boolean;
   sourceName?: string;
-  /** Where `PrepareOptions.inquiries` are answered. */
-  inquiries?: MessagePort;
-  /** Where a fleet repository's mirror stands. */
-  mirrorDir: string;
+  /** Answers `PrepareOptions.queries`. */
+  queries?: MessagePort;
+  /** For reading the commit from the disk; see `openPreparer`. */
   deadlineMs: number;
   /** After it the thread is ended. */
   limitMs?: number;
@@ -41,41 +33,30 @@ export type PrepareTask = {
 /** An error on its way between threads, where classes do not survive. */
 type PrepareFailure = { failed: { code: string; message: string; retry: Retry; status: number } };
 export type PrepareResult = (Prepared | PrepareFailure) & {
-  /** What the thread's heap holds, used or not, when it is done. */
+  /** Size of the thread's heap after the task, used or not. */
   heapBytes: number;
 };
 export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
 
-const guards = { open: addressGuard({ allowPrivate: true }), strict: addressGuard({ allowPrivate: false }) };
-
 export async function prepare(task: PrepareTask): Promise<PrepareResult> {
   try {
-    const done = await fetchAndPrepare(task);
+    const done = await openAndPrepare(task);
     return { ...done, heapBytes: getHeapStatistics().total_heap_size };
   } catch (error) {
     return { failed: describe(error), heapBytes: getHeapStatistics().total_heap_size };
   } finally {
-    task.inquiries?.close();
+    task.queries?.close();
   }
 }
 
-/** A thread that is asked for nothing collects nothing: what its last commit left would stay until the next one. */
-export function giveBack(): void {
+/** An idle thread collects no garbage: what its last commit left would stay until the next one. */
+export function collectGarbage(): void {
   openHeap().collect();
 }
 
-async function fetchAndPrepare(task: PrepareTask): Promise<Prepared> {
-  const remote = parseRemote(task.url, { allowHttp: task.allowHttp, allowLocal: task.allowLocal });
-  const options = {
-    credentials: task.credentials,
-    guard: task.allowPrivate ? guards.open : guards.strict,
-    oid: task.commit,
-    ref: task.ref,
-    limits: DEFAULT_LIMITS,
-    deadlineMs: task.deadlineMs,
-  };
+async function openAndPrepare(task: PrepareTask): Promise<Prepared> {
   const started = performance.now();
-  const source = task.layout === 'fleet' ? await fetchIntoMirror(task.mirrorDir, remote, options) : await fetchSnapshot(remote, options);
+  const source = await openCommitAt(task.path, { oid: task.commit, ref: task.ref, limits: DEFAULT_LIMITS });
   const fetched = performance.now();
   const prepared = await prepareRevision(source, {
     commit: task.commit,
@@ -85,14 +66,14 @@ async function fetchAndPrepare(task: PrepareTask): Promise<Prepared> {
     stale: task.stale,
     provenance: task.provenance,
     sourceName: task.sourceName,
-    inquiries: task.inquiries && askThrough(task.inquiries),
-    msLeft: task.limitMs === undefined ? undefined : task.limitMs - (performance.now() - started),
+    queries: task.queries && queriesThrough(task.queries),
+    limitMs: task.limitMs,
   });
   return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
 }
 
 function describe(error: unknown): PrepareFailure['failed'] {
-  const told = error instanceof Error ? error : new Error(String(error));
-  const code = 'code' in told && typeof told.code === 'string' ? told.code : 'prepare_failed';
-  return { code, message: told.message, retry: retryOf(error), status: error instanceof Problem ? error.status : 500 };
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : 'prepare_failed';
+  return { code, message: cause.message, retry: retryOf(error), status: error instanceof Problem ? error.status : 500 };
 }

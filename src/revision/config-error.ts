@@ -40,7 +40,7 @@ export function detailOf(error: ConfigError): string {
   return error.message.startsWith(place) ? error.message.slice(place.length) : error.message;
 }
 
-/** An error of a file that stands nowhere in the repository, at the place where its author can mend it. */
+/** An error of a file that stands nowhere in the repository, at the place where its author can fix it. */
 export function relocated(error: ConfigError, place: { file: string; line?: number | undefined }): ConfigError {
   const rendered = error.line === undefined || place.line !== undefined ? error.file : `${error.file}:${error.line}`;
   return configError({ ...error, ...place, line: place.line, rendered, detail: detailOf(error) });

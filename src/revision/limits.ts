@@ -1,6 +1,6 @@
-/** What one revision may cost. A file, folder or revision past a bound is refused with an error that names the bound. */
+/** The limits of one revision. A file, folder or revision past a bound is refused with an error that names the bound. */
 export type RevisionLimits = {
-  /** Of one file that a device gets. */
+  /** Bytes of one file that a device gets. */
   maxFileBytes: number;
   /** Sum over the files of one bundle. */
   maxBundleBytes: number;
@@ -9,28 +9,28 @@ export type RevisionLimits = {
   maxListedFiles: number;
   /** Sum over the distinct files of one revision: they are held in memory until they are stored. */
   maxRevisionBytes: number;
-  /** Of a JSON or YAML file that is parsed, a manifest included. */
+  /** Bytes of a JSON or YAML file that is parsed, a manifest included. */
   maxDocumentBytes: number;
-  /** Of one Liquid template. */
+  /** Bytes of one Liquid template. */
   maxTemplateBytes: number;
-  /** That one template may make for a device: of its output, and of all that it puts together on the way. */
+  /** Characters that one template may make for a device: its output, and every text on the way to it. */
   maxTemplateChars: number;
-  /** Of one schema file. */
+  /** Bytes of one schema file. */
   maxSchemaBytes: number;
   /** Files that one schema may reach by `$ref`. */
   maxSchemaFiles: number;
   /** Nesting of objects and arrays in a parsed file. */
   maxDocumentDepth: number;
-  /** What the aliases of one file repeat, in characters: each counts with all that it stands for. */
+  /** Characters that the aliases of one file repeat: each alias counts with its whole content. */
   maxYamlExpandedChars: number;
   /** Folders below folders in a device's folder. */
   maxTreeDepth: number;
   maxDeviceFolders: number;
-  /** Names looked at on the way to the device folders: a few trees can spell out billions. */
+  /** Names read on the way to the device folders: a few trees can spell out billions. */
   maxNamesOnTheWay: number;
-  /** Of one folder in all, for parsing large files and checking schemas: far above what honest ones take, on a busy machine too. */
+  /** Processor time of one folder in all, for parsing large files and checking schemas: far above what honest ones take. */
   maxValidationMs: number;
-  /** Of one commit: what its folders and schemas that run out of time, or come near it, may take together. */
+  /** Processor time of one commit: for all its folders and schemas that use up their time, or come near it. */
   maxCommitValidationMs: number;
   /** Further errors of the same file are only counted. */
   maxErrorsPerFile: number;

@@ -3,11 +3,11 @@ import type { BundleManifest } from '../wire/bundle.ts';
 
 export type Layout = 'repo' | 'fleet';
 
-/** One thing that is wrong with a configuration, told so that its author can mend it. */
+/** One error of a configuration, with all that its author needs to fix it. */
 export type ConfigError = {
   /** Stable word, for example `schema`, `syntax`, `manifest`, `path`, `too_large`, `schema_missing`. */
   code: string;
-  /** Path in the repository: of the file that is to be mended. */
+  /** Path in the repository of the file to fix. */
   file: string;
   /** 1-based, where known. */
   line?: number;
@@ -32,15 +32,15 @@ export type Bundle = { digest: string; manifest: BundleManifest; size: number };
 /** A file of the repository that something came from, and the layer that it is of. */
 export type RepositoryFile = { layer: string; file: string };
 
-/** Where a file of the bundle came from. No values: those are the preview's, which knows what must not be shown. */
+/** The origin of a file of the bundle, without values. Only the preview shows values, since it hides secrets. */
 export type FileProvenance = {
   /** On the device. */
   path: string;
-  /** What made it, in the order of the layers: several only where they were merged. */
+  /** The files that made it, in the order of the layers: several only where they were merged. */
   from: (RepositoryFile & { template: boolean })[];
-  /** Of a merged file: where each value came from. Without a line where a template gave it. */
+  /** Only for a merged file: the origin of each value, without a line where a template gave it. */
   values: (RepositoryFile & { pointer: string; line?: number })[];
-  /** That its templates read, `device` and `source` aside. */
+  /** The variables that its templates read, except `device` and `source`. */
   variables: (RepositoryFile & { name: string; line: number })[];
 };
 
@@ -48,13 +48,13 @@ export type FolderProvenance = {
   /** The layers that count for the device, in their order. */
   layers: { name: string; path: string }[];
   files: FileProvenance[];
-  /** What a layer took away from the device's folder. */
+  /** Files that a layer removed from the device's folder. */
   removed: (RepositoryFile & { path: string })[];
-  /** There are more values and variables than are told. */
+  /** There are more values and variables than these. */
   truncated: boolean;
 };
 
-/** What one device folder of a commit gives. */
+/** The outcome of one device folder of a commit. */
 export type PreparedPath = {
   /** Folder in the repository, '' for layout `repo`. */
   path: string;
@@ -67,25 +67,25 @@ export type PreparedPath = {
   /** JSON pointers of values that a schema marks as secret, by path on the device; for previews and diffs. */
   secretPointers?: Record<string, string[]>;
   errors: ConfigError[];
-  /** It is invalid as long as no device is bound to the folder, on which it depends: nobody is told that the commit is wrong. */
+  /** It is invalid as long as no device is bound to the folder, on which it depends. The commit does not count as wrong. */
   tentative?: true;
   /** Only when asked for. */
   provenance?: FolderProvenance;
 };
 
-/** Whether the commit is to blame for what the folder came to. */
+/** Whether the folder's verdict counts against the commit. */
 export function isBlamed({ verdict, tentative }: PreparedPath): boolean {
   return verdict === 'invalid' && tentative !== true;
 }
 
-/** Where the waves of a `rollout` stand in the repository: their lines, and those of the devices that they name. */
+/** Lines of the waves of a `rollout` in its file, and of the devices that they name. */
 export type RolloutPlace = { file: string; waves: { line: number; devices: number[] }[] };
 export type WrittenRollout = { policy: unknown; place: RolloutPlace };
 
-/** A commit, read, built and validated: everything that the database is told about it. */
+/** A commit, read, built and validated: everything that the database stores about it. */
 export type PreparedRevision = {
   commit: CommitInfo;
-  /** What is wrong with the revision as a whole (an unreadable fleet.yaml, …); then `paths` is empty. */
+  /** Errors of the revision as a whole (an unreadable fleet.yaml, …). With any, `paths` is empty. */
   errors: ConfigError[];
   /** `full`: `paths` are all folders that exist, any other is gone. `incremental`: only the folders touched since the previous commit. */
   extent: 'full' | 'incremental';
@@ -100,13 +100,13 @@ export type PreparedRevision = {
    */
   rolloutPolicy: unknown;
   rolloutPlace: RolloutPlace | null;
-  /** What folders give may depend on the devices that are bound to them: a change of those evaluates their folders again. */
+  /** Bundles may depend on the devices that are bound to their folders. A change of a device evaluates its folder again. */
   perDevice: boolean;
-  /** Where fleet.yaml puts device folders; null with layout `repo`, and when the revision is invalid. */
+  /** The patterns of device folders in fleet.yaml; null with layout `repo`, and when the revision is invalid. */
   devicePatterns: string[] | null;
 };
 
-/** What was prepared before, so that only what changed is read again. null: everything is read. */
+/** The commit that was prepared before, so that only changes are read. null: everything is read. */
 export type PreviousRevision = {
   commit: string;
   /** Distinct dependencies of all its paths: when one of them changed, every folder is evaluated again. */

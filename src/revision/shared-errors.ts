@@ -20,7 +20,7 @@ export function sharedErrors(folders: readonly FolderErrors[], others: readonly 
   }
   for (const { path, errors } of others) for (const { message } of errors) groups.get(message)?.paths.push(path);
   return [...groups.values()].map(({ error, paths }) => {
-    // What layers made names its folder already.
+    // Errors of files that layers made name their folder already.
     const isOutside = error.rendered === undefined && paths.every((path) => !isIn(path, error.file));
     return isOutside ? { ...error, message: `${error.message}; it stops ${namesOf(paths)}` } : error;
   });

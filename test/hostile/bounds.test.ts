@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { TookTooLong, withinCpuTime } from '../../src/prepare/meter/cpu-limit.ts';
 import { prepareRevision } from '../../src/prepare/prepare.ts';
-import { TookTooLong, withinTime } from '../../src/prepare/time-limit.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
 import type { PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
 import { type Files, MemorySource } from '../revision/memory-source.ts';
@@ -39,9 +39,9 @@ test('a device folder whose name comes in another case is refused with its twin,
   expect(told(third)).toEqual({ 'devices/till': 'valid' });
 });
 
-test('withinTime() stops a pattern in its middle, and hands on what its work gives or throws', () => {
+test('withinCpuTime() stops a pattern in its middle, and hands on what its work gives or throws', () => {
   const backtrack = () => /^(a+)+$/.test(`${'a'.repeat(60)}!`);
-  expect(() => withinTime(50, backtrack)).toThrow(TookTooLong);
-  expect(withinTime(1_000, () => 7)).toBe(7);
-  expect(() => withinTime(1_000, () => JSON.parse('{'))).toThrow(SyntaxError);
+  expect(() => withinCpuTime(50, backtrack)).toThrow(TookTooLong);
+  expect(withinCpuTime(1_000, () => 7)).toBe(7);
+  expect(() => withinCpuTime(1_000, () => JSON.parse('{'))).toThrow(SyntaxError);
 });

@@ -187,7 +187,7 @@ beforeAll(async () => {
   folders['Twin-Case'] = folders['twin-case'] ?? '';
   folders['z-good'] = await repository.tree({ 'app.json': '{"constructor":{"prototype":1},"toString":2}' });
   const commit = await commitFleet(repository, folders);
-  const result = await preparer.prepare(OWNER, taskOf(repository.url, commit, join(dir, 'mirror')));
+  const result = await preparer.prepare(OWNER, await taskOf(repository.url, commit, join(dir, 'mirror')));
   prepared = result.prepared;
 });
 

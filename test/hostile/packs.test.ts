@@ -56,7 +56,7 @@ async function lyingHost(name: string, pack: Buffer) {
 }
 
 async function prepareMeasured(repository: HostileRepository, commit: string, layout: 'fleet' | 'repo' = 'repo') {
-  return measurePrepare(taskOf(repository.url, commit, join(dir, repository.name), { layout }));
+  return measurePrepare(await taskOf(repository.url, commit, join(dir, repository.name), { layout }));
 }
 
 /** 30 MiB that say nothing, so that 32 kB on the wire are enough. */
@@ -133,10 +133,10 @@ describe('a pack', () => {
 test('a source whose host lied is prepared once it lies no more', async () => {
   const { repository, commit } = await lyingHost('reformed', packOf([packObject('blob', ZEROS, 1000)]));
   await using preparer = closing(openPreparer(1));
-  const task = taskOf(repository.url, commit, join(dir, 'reformed'));
-  await expect(preparer.prepare(OWNER, task)).rejects.toMatchObject({ code: 'git_object_invalid' });
+  const prepareAgain = async () => preparer.prepare(OWNER, await taskOf(repository.url, commit, join(dir, 'reformed')));
+  await expect(prepareAgain()).rejects.toMatchObject({ code: 'git_object_invalid' });
   host.clearFault('reformed');
-  const { prepared } = await preparer.prepare(OWNER, task);
+  const { prepared } = await prepareAgain();
   expect(prepared.paths.map(({ path, verdict }) => [path, verdict])).toEqual([['devices/good', 'valid']]);
 });
 
@@ -246,7 +246,7 @@ test('a source whose folders each use up their time gets a verdict for each befo
     wild,
     Object.fromEntries(await Promise.all(folders.map(async (name) => [name, await wild.tree(files)]))),
   );
-  const { prepared } = await preparer.prepare(OWNER, taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 10_000 }));
+  const { prepared } = await preparer.prepare(OWNER, await taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 10_000 }));
   expect(prepared.errors).toEqual([]);
   expect(new Set(prepared.paths.map(({ errors }) => errors[0]?.code))).toEqual(new Set(['validation_timeout']));
 });
@@ -255,10 +255,10 @@ test('a source that takes longer than its deadline is ended with its thread, and
   await using late = closing(openPreparer(1, 0));
   const tame = await hostileRepository(host, 'tame');
   const good = await commitFleet(tame, { good: await tame.tree(GOOD) });
-  const ended = late.prepare(OWNER, taskOf(tame.url, good, join(dir, 'late'), { deadlineMs: 1 }));
-  await expect(ended).rejects.toMatchObject({ code: 'prepare_timeout', message: expect.stringContaining(tame.url) });
+  const task = await taskOf(tame.url, good, join(dir, 'late'), { deadlineMs: 1 });
+  await expect(late.prepare(OWNER, task)).rejects.toMatchObject({ code: 'prepare_timeout', message: expect.stringContaining(task.path) });
   await using preparer = closing(openPreparer(1));
-  const { prepared } = await preparer.prepare(OWNER, taskOf(tame.url, good, join(dir, 'tame')));
+  const { prepared } = await preparer.prepare(OWNER, await taskOf(tame.url, good, join(dir, 'tame')));
   expect(prepared.paths.map(({ path, verdict }) => [path, verdict])).toEqual([['devices/good', 'valid']]);
 });
 

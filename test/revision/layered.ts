@@ -49,7 +49,7 @@ export function prepare(source: MemorySource, commit: string, bound: Bound = {},
     sourceName: 'tills',
     provenance: options.provenance,
     limits: { ...defaultRevisionLimits, maxValidationMs: 60_000, ...options.limits },
-    inquiries: {
+    queries: {
       devicesOf: async (paths) => {
         const known = Object.entries(bound).map(
           ([name, facts]) => [`devices/${name}`, facts.map((fact) => ({ ...pos(name), labels: {}, ...fact }))] as const,

@@ -323,7 +323,7 @@ describe('a commit', () => {
             [...state.values()]
               .filter((path) => path.dependencies.some((dependency) => paths.includes(dependency)))
               .map((path) => path.path);
-          const inquiries = {
+          const queries = {
             devicesOf: async () =>
               new Map(
                 Object.entries(bound).map(([name, known]) => [
@@ -333,7 +333,7 @@ describe('a commit', () => {
               ),
             dependents,
           };
-          const options = { commit, layout: 'fleet' as const, builtinSchemas: new Map<string, string>(), inquiries };
+          const options = { commit, layout: 'fleet' as const, builtinSchemas: new Map<string, string>(), queries };
           const incremental = await prepareRevision(source, { ...options, previous, stale });
           const full = await prepareRevision(source, { ...options, previous: null });
           if (incremental.extent === 'full') state = new Map();

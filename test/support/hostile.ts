@@ -5,6 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { deflateSync } from 'node:zlib';
+import { addressGuard } from '../../src/git/http/address-guard.ts';
+import { DEFAULT_LIMITS } from '../../src/git/limits.ts';
+import { download } from '../../src/git/mirror/download.ts';
+import { parseRemote } from '../../src/git/remote.ts';
 import type { PrepareTask } from '../../src/prepare/worker.ts';
 import { git, type TestGitHost } from './git-host.ts';
 
@@ -80,14 +84,24 @@ export async function commitFleet(repository: HostileRepository, folders: Record
   );
 }
 
-export function taskOf(url: string, commit: string, mirrorDir: string, changes: Partial<PrepareTask> = {}): PrepareTask {
-  const open = { allowHttp: true, allowLocal: false, allowPrivate: true, credentials: undefined };
-  return { url, ...open, ref: 'main', commit, layout: 'fleet', previous: null, mirrorDir, deadlineMs: 120_000, ...changes };
+/** Downloads the commit as the service does, for the task that reads it. */
+export async function taskOf(url: string, commit: string, mirrorDir: string, changes: Partial<PrepareTask> = {}): Promise<PrepareTask> {
+  const layout = changes.layout ?? 'fleet';
+  const remote = parseRemote(url, { allowHttp: true, allowLocal: false });
+  const path = await download(mirrorDir, remote, {
+    oid: commit,
+    ref: 'main',
+    limits: DEFAULT_LIMITS,
+    guard: addressGuard({ allowPrivate: true }),
+    deadlineMs: 120_000,
+    keep: layout === 'fleet' ? 'mirror' : 'once',
+  });
+  return { path, ref: 'main', commit, layout, previous: null, deadlineMs: 120_000, ...changes };
 }
 
 export type Measured = { code: string; message: string; errors: string[]; verdicts: Record<string, string>; rssBytes: number };
 
-/** Fetches and prepares in a process of its own, as a worker does. `rssBytes` is the most that the process ever had in memory. */
+/** Prepares in a process of its own, as a worker does. `rssBytes` is the most that the process ever had in memory. */
 export async function measurePrepare(task: PrepareTask): Promise<Measured> {
   const worker = fileURLToPath(new URL('../../src/prepare/worker.ts', import.meta.url));
   const program = `

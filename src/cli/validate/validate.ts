@@ -46,7 +46,7 @@ export async function validateCheckout(dir: string, options: ValidateOptions = {
     layout,
     previous: null,
     sourceName: basename(root),
-    inquiries: { devicesOf: async (paths) => known?.devicesOf(paths) ?? new Map(), dependents: async () => [] },
+    queries: { devicesOf: async (paths) => known?.devicesOf(paths) ?? new Map(), dependents: async () => [] },
     signal: options.signal,
   });
   const { rolloutPolicy: written, rolloutPlace } = revision;

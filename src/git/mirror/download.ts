@@ -1,4 +1,4 @@
-import { pathToFileURL } from 'node:url';
+import { resolve } from 'node:path';
 import { gitStream, type RunningCall, startCall } from '../http/client.ts';
 import { isProblem, mirrorProblem } from '../problems.ts';
 import { type FetchOptions, requireOid } from '../protocol/fetch-options.ts';
@@ -16,14 +16,14 @@ export type DownloadOptions = FetchOptions & {
 
 /**
  * The half of a fetch that waits for the host: its answer goes to `dir` as it comes, unread, so that any number may wait at once and none holds
- * a worker thread. The other half, which needs no host and no credentials, is `fetchIntoMirror` or `fetchSnapshot` of the address that this
- * returns; it takes what lies there, so that each download serves one. One caller per `dir` at a time, until the other half is through.
- * @returns the address to prepare the commit from: of a repository on this machine, its own
+ * a worker thread. The other half, which needs no host and no credentials, is `openCommitAt` of the folder that this returns; it takes
+ * what lies there, so that each download serves one. One caller per `dir` at a time, until the other half is through.
+ * @returns the folder to open the commit from: of a repository on this machine, its own
  * @throws Problem as `gitRequest`, `mirror_no_space`. The other half: `mirror_damaged` when what `dir` held is of no use; download again
  */
 export async function download(dir: string, remote: Remote, options: DownloadOptions): Promise<string> {
   requireOid(options);
-  if (remote.kind === 'local') return pathToFileURL(remote.path).href;
+  if (remote.kind === 'local') return remote.path;
   const tip = options.keep === 'mirror' ? await readMirrorTip(dir) : undefined;
   const known = tip !== undefined && tip.packCount < MAX_PACKS ? tip : { head: null };
   const call = startCall(options);
@@ -37,7 +37,7 @@ export async function download(dir: string, remote: Remote, options: DownloadOpt
   } catch (error) {
     throw mirrorProblem(error);
   }
-  return pathToFileURL(dir).href;
+  return resolve(dir);
 }
 
 async function fetchBody(

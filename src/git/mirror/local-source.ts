@@ -1,7 +1,7 @@
 import type { ObjectSource } from '../pack/object-source.ts';
 import { packSource } from '../pack/source.ts';
 import { gitProblem, isProblem } from '../problems.ts';
-import type { FetchOptions } from '../protocol/fetch-options.ts';
+import { type FetchOptions, inNameOfRef, requireOid } from '../protocol/fetch-options.ts';
 import { parseFetched } from '../protocol/fetch-pack.ts';
 import { type Incoming, takeIncoming } from '../protocol/incoming.ts';
 import { openLocal } from '../protocol/local.ts';
@@ -9,6 +9,12 @@ import { advance } from './advance.ts';
 import { readMirror, resetMirror } from './files.ts';
 
 type Wanted = Pick<FetchOptions, 'oid' | 'limits'>;
+
+/** As `openLocalAt`, with the name of the ref in errors about an object that is no commit. @throws Problem as `openLocalAt`, `invalid_ref` */
+export async function openCommitAt(path: string, options: Wanted & Pick<FetchOptions, 'ref'>): Promise<ObjectSource> {
+  requireOid(options);
+  return await inNameOfRef(options, openLocalAt(path, options));
+}
 
 /**
  * A commit of a repository on this machine: of a mirror of ours, which first takes in what `download` left there, or of somebody's own, which

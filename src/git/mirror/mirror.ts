@@ -8,7 +8,7 @@ import { fetchPack } from '../protocol/fetch-pack.ts';
 import type { HttpRemote, Remote } from '../remote.ts';
 import { advance } from './advance.ts';
 import { MAX_PACKS, type MirrorFiles, readMirror, resetMirror, wantAfter } from './files.ts';
-import { openLocalAt } from './local-source.ts';
+import { openCommitAt } from './local-source.ts';
 
 export type MirrorOptions = FetchOptions & { maxPacks?: number };
 
@@ -20,7 +20,7 @@ export type MirrorOptions = FetchOptions & { maxPacks?: number };
  */
 export async function fetchIntoMirror(dir: string, remote: Remote, options: MirrorOptions): Promise<ObjectSource> {
   requireOid(options);
-  if (remote.kind === 'local') return await inNameOfRef(options, openLocalAt(remote.path, options));
+  if (remote.kind === 'local') return await openCommitAt(remote.path, options);
   const path = resolve(dir);
   return await inNameOfRef(
     options,

@@ -3,8 +3,8 @@ import { isCipherText, isEncrypted } from '../../document/merge/sops.ts';
 import { Unjudged } from '../schema/check/visit.ts';
 
 /**
- * What a schema judges of a file. Of one that SOPS encrypted: all but SOPS's own metadata. Type and length of a cipher text are not those of the value, so
- * that no rule applies to it.
+ * The value that schemas check. In a file that SOPS encrypted, schemas skip SOPS's metadata. No rule applies to a cipher text, since it has another
+ * type and length than its value.
  */
 export function judgedValue(value: unknown): unknown {
   if (!isRecord(value) || !isEncrypted({ value })) return value;

@@ -1,7 +1,7 @@
 import { configError } from '../../revision/config-error.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 
-/** What Git holds in place of a file whose content is elsewhere, or is encrypted for people alone. A device can use none of it. */
+/** A file in Git whose content is elsewhere, or is encrypted for people. A device cannot use it. */
 type StandIn = { code: 'lfs_pointer' | 'stand_in'; rule: string; detail: string; matches(start: string, size: number): boolean };
 
 /** The specification of Git LFS: a pointer has less than 1024 bytes. */

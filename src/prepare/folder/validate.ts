@@ -7,9 +7,9 @@ import { capErrors, configError, documentError } from '../../revision/config-err
 import type { RevisionLimits } from '../../revision/limits.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 import { tooLarge } from '../manifest/reader.ts';
+import { MAX_QUICK_BYTES } from '../meter/cpu-limit.ts';
 import type { CompiledSchema, SchemaVerdict } from '../schema/compile.ts';
 import { schemaError } from '../schema/error.ts';
-import { MAX_QUICK_BYTES, withinTimeUnless } from '../time-limit.ts';
 import { judgedValue } from './encrypted.ts';
 
 export type FileVerdict = {
@@ -19,36 +19,19 @@ export type FileVerdict = {
   secrets: string[];
 };
 
-/** How many faults are put into words before they are sorted and cut: a hostile file has as many as it has values. */
+/** Number of faults that become sentences before sorting and capping. A hostile file has as many faults as values. */
 const MAX_WORDED_ERRORS = 1_000;
 
 /**
  * A JSON or YAML file against its schemas. With none, only its syntax is checked, and YAML may then hold several documents.
- * @param known the file as a document, where it was read before
- * @throws TookTooLong past `limitMs`
+ * @param known the file as a document, where it was parsed before
  */
 export function validateFile(
   bytes: Uint8Array,
   file: string,
   schemas: readonly CompiledSchema[],
   limits: RevisionLimits,
-  limitMs: number,
   known?: Document,
-): FileVerdict {
-  return withinTimeUnless(isQuick(bytes, schemas), limitMs, () => validateNow(bytes, file, schemas, limits, known));
-}
-
-/** Whether it needs no clock. */
-export function isQuick(bytes: Uint8Array, schemas: readonly CompiledSchema[]): boolean {
-  return bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
-}
-
-function validateNow(
-  bytes: Uint8Array,
-  file: string,
-  schemas: readonly CompiledSchema[],
-  limits: RevisionLimits,
-  known: Document | undefined,
 ): FileVerdict {
   if (bytes.length > limits.maxDocumentBytes) return refused(tooLarge(file, bytes.length, limits.maxDocumentBytes));
   const syntax = syntaxOf(file);
@@ -72,9 +55,14 @@ function validateNow(
   }
   const secrets = new Set(verdicts.flatMap(({ secrets }) => [...secrets]));
   const found = verdicts.flatMap(({ faults }) => faults);
-  const told = inOrder(found.slice(0, MAX_WORDED_ERRORS).map((fault) => schemaError(fault, file, document, secrets)));
-  const total = found.length > MAX_WORDED_ERRORS ? found.length : told.length;
-  return { errors: capErrors(told, limits.maxErrorsPerFile, file, total), secrets: [...secrets].sort() };
+  const worded = inOrder(found.slice(0, MAX_WORDED_ERRORS).map((fault) => schemaError(fault, file, document, secrets)));
+  const total = found.length > MAX_WORDED_ERRORS ? found.length : worded.length;
+  return { errors: capErrors(worded, limits.maxErrorsPerFile, file, total), secrets: [...secrets].sort() };
+}
+
+/** Whether it needs no clock. */
+export function isQuick(bytes: Uint8Array, schemas: readonly CompiledSchema[]): boolean {
+  return bytes.length <= MAX_QUICK_BYTES && !schemas.some((schema) => schema.mayBeSlow);
 }
 
 /** Or why there are none: a schema that refers to itself meets the end of the stack, a pattern may be too large for the engine. */

@@ -1,9 +1,13 @@
+import type { LRUCache } from 'lru-cache';
 import type { DeviceFacts } from '../../device/facts.ts';
 import type { Document, ParsedDocument } from '../../document/document.ts';
 import type { ScalarNode } from '../../document/node.ts';
 import type { TreeFile } from '../../git/pack/tree-diff.ts';
+import type { RevisionLimits } from '../../revision/limits.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 import type { FileFault } from '../list-files.ts';
+import type { Fleet } from '../manifest/fleet.ts';
+import type { ObjectCache } from '../object-cache.ts';
 import type { ParsedTemplate, UsableTemplate } from './render/template.ts';
 
 /** A folder whose files a device gets, beneath those of the layers after it. */
@@ -14,7 +18,7 @@ export type Layer = {
   path: string;
 };
 
-/** What one layer says of one file. */
+/** One file of one layer. */
 export type Part = {
   layer: Layer;
   /** In the repository. */
@@ -22,32 +26,33 @@ export type Part = {
   oid: string;
   mode: string;
   isTemplate: boolean;
-  /** It takes away what earlier layers give. */
+  /** It removes the file that earlier layers give. */
   removes: boolean;
 };
 
-/** By the path below the device's folder, as it is without suffixes. */
+/** By the path below the device's folder, without suffixes. */
 export type LayerFiles = { parts: ReadonlyMap<string, Part>; faults: readonly FileFault[]; errors: readonly ConfigError[] };
 
-/** Where a file came from that does not stand in the device's folder as it is. */
+/** The origin of a file that does not stand in the device's folder as it is. */
 export type Origin = {
-  /** What made it, in the order of their layers. */
+  /** The files that made it, in the order of their layers. */
   parts: readonly Part[];
-  /** Of each part, where they were merged; else there is one part. */
+  /** One for each part, where several were merged. null for one part. */
   documents: readonly Document[] | null;
+  /** One for each part; null for a part that is no template. */
+  templates: readonly (UsableTemplate | null)[];
 };
 
-/** What templates of one device can read, and those that were rendered, by the id of their object. */
-export type Scope = {
+/** The names that templates of one device can read. */
+export type TemplateScope = {
   names: Readonly<Record<string, unknown>>;
-  used: Map<string, UsableTemplate>;
   /** File and line of a scalar of the variables. */
   placeOf(scalar: ScalarNode): string | null;
   /** null: there are no variables. */
-  twins: { concern(reads: readonly (readonly string[])[]): boolean; names(): readonly Scope['names'][] } | null;
+  twins: { concern(reads: readonly (readonly string[])[]): boolean; names(): readonly TemplateScope['names'][] } | null;
 };
 
-/** What the layers of a device say to its templates. `written`: with each number as its file spells it. */
+/** The variables of a device's layers, merged. `written`: with each number as its file spells it. */
 export type Variables = {
   value: Record<string, unknown>;
   written: Record<string, unknown>;
@@ -55,22 +60,53 @@ export type Variables = {
   documents: readonly Document[];
 };
 
-/** All that a device's layers give it. */
-export type Composition = {
-  /** As if they all stood in the device's folder. */
-  files: TreeFile[];
-  layers: readonly Layer[];
-  /** By the path in the folder: what a layer took away. */
-  removed: ReadonlyMap<string, Part>;
-  variables: Variables;
-  scope: Scope;
-  /** As if: no device is bound to the folder. */
-  facts: DeviceFacts;
+/** A file that layers or a template made. */
+export type ComposedFile = {
+  origin: Origin;
+  /** Only for a merged file. The merge has parsed it already. */
+  document: Document | null;
+  /** JSON pointers of what templates made of secret variables. */
+  secrets: ReadonlySet<string>;
 };
 
-/** `timeout`: nobody tries again. */
+/** By the path of the file in the repository, as if it stood in the device's folder. Files that do stand there as they are have no entry. */
+export type ComposedFiles = ReadonlyMap<string, ComposedFile>;
+
+/** Everything that a device's layers give it. */
+export type Layered = {
+  /** As if they all stood in the device's folder. */
+  files: TreeFile[];
+  /** Faults of the folder and its layers, with paths in the folder. */
+  faults: readonly FileFault[];
+  layers: readonly Layer[];
+  /** Files that a layer removed, by their path in the folder. */
+  removed: ReadonlyMap<string, Part>;
+  composed: ComposedFiles;
+  /** null where the fleet has no layers. */
+  variables: Variables | null;
+};
+
+/** `timeout`: it is not read again. */
 export type ReadDocument = ParsedDocument | 'timeout';
 export type ReadTemplate = ParsedTemplate | 'timeout';
 
+/** One part, as it is merged. */
+export type PartDocument = { document: Document; template: UsableTemplate | null; secrets: readonly string[] };
+
 /** A file that was made of several. */
-export type MergedFile = { result: Document; documents: readonly Document[] };
+export type MergedFile = { result: Document; parts: readonly PartDocument[] };
+
+/** Dependencies of the layer stage, the same for all devices of a commit. The last four are caches of files that many devices share. */
+export type LayerDeps = {
+  objects: ObjectCache;
+  limits: RevisionLimits;
+  fleet: Fleet;
+  rootTreeOid: string;
+  sourceName: string;
+  /** By the folder that they are bound to. */
+  devices: ReadonlyMap<string, readonly DeviceFacts[]>;
+  shared: Map<string, Promise<LayerFiles>>;
+  documents: LRUCache<string, ReadDocument>;
+  templates: LRUCache<string, ReadTemplate>;
+  merged: LRUCache<string, MergedFile>;
+};

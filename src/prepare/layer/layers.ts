@@ -4,13 +4,12 @@ import { joinPath } from '../../git/pack/tree-check.ts';
 import { configError } from '../../revision/config-error.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 import { segmentFault } from '../../wire/path.ts';
-import type { FleetContext, FolderContext } from '../folder-work.ts';
-import { inRepository } from '../folder-work.ts';
 import type { Folder } from '../folders.ts';
+import { inRepository } from '../folders.ts';
 import type { ListedFiles } from '../list-files.ts';
 import { listFiles } from '../list-files.ts';
 import type { Fleet } from '../manifest/fleet.ts';
-import type { Layer, LayerFiles, Part } from './layer.ts';
+import type { Layer, LayerDeps, LayerFiles, Part } from './layer.ts';
 
 const TEMPLATE_SUFFIX = '.liquid';
 const REMOVED_SUFFIX = '.removed';
@@ -30,11 +29,11 @@ export function layersFor({ layers }: Pick<Fleet, 'layers'>, path: string, { lab
   return [...found, { name: 'device', path }];
 }
 
-/** The files of a shared layer, which are the same for every device; nothing, where its folder is not there. */
-export function sharedFiles(context: FolderContext, fleet: FleetContext, layer: Layer): Promise<LayerFiles> {
+/** The files of a shared layer, which are the same for every device. A layer without a folder has no files. */
+export function sharedFiles(deps: LayerDeps, layer: Layer): Promise<LayerFiles> {
   const key = `${layer.name} ${layer.path}`;
-  const known = fleet.shared.get(key) ?? readShared(context, fleet, layer);
-  fleet.shared.set(key, known);
+  const known = deps.shared.get(key) ?? readShared(deps, layer);
+  deps.shared.set(key, known);
   return known;
 }
 
@@ -42,16 +41,16 @@ export function ownFiles(folder: Folder, layer: Layer, listed: ListedFiles, flee
   return partsOf(layer, listed, fleet, (path) => inRepository(folder, path));
 }
 
-async function readShared(context: FolderContext, fleet: FleetContext, layer: Layer): Promise<LayerFiles> {
-  const entry = await context.objects.find(fleet.rootTreeOid, layer.path);
+async function readShared(deps: LayerDeps, layer: Layer): Promise<LayerFiles> {
+  const entry = await deps.objects.find(deps.rootTreeOid, layer.path);
   if (entry === null) return { parts: new Map(), faults: [], errors: [] };
   if (entry.mode !== '040000') {
     const error = configError({ code: 'path', file: layer.path, rule: 'layer', detail: 'is a layer, must be a folder' });
     return { parts: new Map(), faults: [], errors: [error] };
   }
-  const listed = await listFiles(context, layer.path, entry.oid);
+  const listed = await listFiles(deps, layer.path, entry.oid);
   if (listed.errors.length > 0) return { parts: new Map(), faults: [], errors: listed.errors };
-  return partsOf(layer, listed, fleet.manifest, (path) => joinPath(layer.path, path));
+  return partsOf(layer, listed, deps.fleet, (path) => joinPath(layer.path, path));
 }
 
 function partsOf(

@@ -1,17 +1,23 @@
+import type { Document } from '../../document/document.ts';
 import { fromPointer } from '../../document/document.ts';
 import { relocated } from '../../revision/config-error.ts';
 import type { ConfigError } from '../../revision/revision.ts';
-import { valuesOf } from './compose.ts';
-import type { Origin, Part } from './layer.ts';
+import type { ComposedFiles, Origin, Part } from './layer.ts';
 import { originOf } from './merge-patch.ts';
 
 /** An error of a file that layers or a template made, at the file of the repository that the value in question came from. */
-export function atOrigin(error: ConfigError, origins: ReadonlyMap<string, Origin>): ConfigError {
-  const origin = origins.get(error.file);
+export function atOrigin(error: ConfigError, composed: ComposedFiles): ConfigError {
+  const origin = composed.get(error.file)?.origin;
   if (origin === undefined || error.rendered !== undefined) return error;
   const path = fromPointer(error.pointer);
   const { part, line } = placeOf(origin, path, error.line);
   return part === undefined ? error : relocated(error, { file: part.file, line: error.line === undefined ? undefined : line });
+}
+
+/** The values of documents that are merged, in their order. An empty document changes nothing. */
+export function valuesOf(documents: readonly Document[]): unknown[] {
+  const [first, ...patches] = documents.map((document) => document.value);
+  return [first ?? {}, ...patches.map((patch) => patch ?? {})];
 }
 
 /** Which part the value at `path` came from. `line`: of the value in the file itself, where that is known. */

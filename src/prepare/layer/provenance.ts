@@ -1,40 +1,39 @@
 import { toPointer, valueAt } from '../../document/document.ts';
 import type { FileProvenance, FolderProvenance, RepositoryFile } from '../../revision/revision.ts';
-import type { Work } from '../folder-work.ts';
-import { inRepository } from '../folder-work.ts';
+import type { Folder } from '../folders.ts';
+import { inRepository } from '../folders.ts';
 import type { SelectedFile } from '../manifest/select.ts';
-import { valuesOf } from './compose.ts';
-import type { Composition, Origin, Part } from './layer.ts';
+import type { Layered, Origin, Part, Variables } from './layer.ts';
 import { existingPath, leafPaths, mergeAll, originOf } from './merge-patch.ts';
-import { placeOf } from './origin.ts';
+import { placeOf, valuesOf } from './origin.ts';
 
-/** Values and variables that are told in all: one answer holds them. */
+/** Values and variables in all, so that one answer holds them. */
 const MAX_PLACES = 5_000;
 
-/** Where everything in the bundle came from. */
-export function provenanceOf(work: Work, selected: readonly SelectedFile[]): FolderProvenance {
-  const { composition, folder } = work;
-  const layers = composition?.layers ?? [{ name: 'device', path: folder.path }];
+/** The origin of every file and value in the bundle. */
+export function provenanceOf(folder: Folder, layered: Layered, selected: readonly SelectedFile[]): FolderProvenance {
+  const { layers, composed, variables } = layered;
   let left = MAX_PLACES;
   let truncated = false;
   const bounded = <T>(places: () => T[]): T[] => {
-    // What is not told is not looked for either.
-    const found = left > 0 ? places() : [];
-    const told = found.slice(0, left);
-    truncated ||= left === 0 || told.length < found.length;
-    left -= told.length;
-    return told;
+    // Places that do not fit are not computed.
+    const all = left > 0 ? places() : [];
+    const kept = all.slice(0, left);
+    truncated ||= left === 0 || kept.length < all.length;
+    left -= kept.length;
+    return kept;
   };
   const files = selected.map(({ from, to }): FileProvenance => {
     const file = inRepository(folder, from);
-    const origin = work.origins.get(file);
-    if (origin === undefined) return { path: to, from: [{ layer: 'device', file, template: false }], values: [], variables: [] };
+    const made = composed.get(file);
+    if (made === undefined) return { path: to, from: [{ layer: 'device', file, template: false }], values: [], variables: [] };
+    const { origin, secrets } = made;
     const parts = origin.parts.map((part) => ({ ...sourceOf(part), template: part.isTemplate }));
-    // Where a template made names of secret variables, they are not told.
-    const values = work.templated.get(file)?.has('') ? [] : bounded(() => valuePlaces(origin));
-    return { path: to, from: parts, values, variables: bounded(() => (composition === null ? [] : variablePlaces(composition, origin))) };
+    // Names that a template made of secret variables are left out.
+    const values = secrets.has('') ? [] : bounded(() => valuePlaces(origin));
+    return { path: to, from: parts, values, variables: bounded(() => (variables === null ? [] : variablePlaces(variables, origin))) };
   });
-  const removed = [...(composition?.removed ?? [])].map(([path, part]) => ({ path, ...sourceOf(part) }));
+  const removed = [...layered.removed].map(([path, part]) => ({ path, ...sourceOf(part) }));
   return { layers: layers.map(({ name, path }) => ({ name, path })), files, removed, truncated };
 }
 
@@ -46,8 +45,8 @@ function valuePlaces(origin: Origin): FileProvenance['values'] {
   });
 }
 
-function variablePlaces({ variables, scope }: Composition, origin: Origin): FileProvenance['variables'] {
-  const reads = origin.parts.flatMap((part) => scope.used.get(part.oid)?.reads() ?? []);
+function variablePlaces(variables: Variables, origin: Origin): FileProvenance['variables'] {
+  const reads = origin.templates.flatMap((template) => template?.reads() ?? []);
   const leaves = reads
     .map((path) => existingPath(variables.value, path))
     .filter((path) => path.length > 0)

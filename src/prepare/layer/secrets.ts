@@ -5,58 +5,57 @@ import { withoutPointer, withoutValue } from '../../revision/config-error.ts';
 import type { RevisionLimits } from '../../revision/limits.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 import { isBelow } from '../../revision/secret/secret.ts';
-import type { Work } from '../folder-work.ts';
-import { inRepository } from '../folder-work.ts';
-import type { SelectedFile } from '../manifest/select.ts';
-import { TookTooLong } from '../time-limit.ts';
-import type { Scope } from './layer.ts';
+import { TookTooLong, threadCpuMs } from '../meter/cpu-limit.ts';
+import type { Meter } from '../meter/meter.ts';
+import type { ComposedFiles, TemplateScope } from './layer.ts';
 import type { Rendered, TemplateFault, UsableTemplate } from './render/template.ts';
 
 /** Renders a template once more, with other names in its scope. */
-type Render = (names: Scope['names'], msLeft: number) => Rendered;
+type Render = (names: TemplateScope['names'], maxMs: number) => Rendered;
+
+/** @param rendered what the template gives for the device. @param render gives what it gives for other names */
+export type RenderedOnce = { file: string; template: UsableTemplate; rendered: Rendered; render: Render };
+
+/** `secrets`: JSON pointers of what came from secret variables, '' for the file as a whole. A fault may be shown. */
+export type HiddenSecrets = { rendered: Rendered; secrets: readonly string[] };
 
 /**
- * Notes where in the file a template has put secret variables, and takes them from the fault of one that cannot be rendered. It renders the template with
- * the twins of the variables: all that differs comes from a secret. Only templates that read a secret variable take that time.
- * @returns what was rendered, with a fault that may be shown
+ * Finds where in the file a template has put secret variables, and removes them from the fault of one that cannot be rendered. It renders the
+ * template with the twins of the variables: everything that differs comes from a secret. Only templates that read a secret variable take that time.
  */
 export function hideSecretVariables(
-  work: Work,
-  file: string,
-  template: UsableTemplate,
-  scope: Scope,
-  rendered: Rendered,
-  render: Render,
-): Rendered {
-  const { twins } = scope;
-  if (twins?.concern(template.reads()) !== true) return rendered;
+  limits: RevisionLimits,
+  meter: Meter,
+  { file, template, rendered, render }: RenderedOnce,
+  { twins }: TemplateScope,
+): HiddenSecrets {
+  if (twins?.concern(template.reads()) !== true) return { rendered, secrets: [] };
   try {
-    return work.time.run(false, (msLeft) => {
-      const end = performance.now() + msLeft;
-      const others = twins.names().map((names) => render(names, Math.max(1, end - performance.now())));
-      return compared(work, file, rendered, others);
+    return meter.run(false, ({ msLeft }) => {
+      const end = threadCpuMs() + msLeft;
+      const others = twins.names().map((names) => render(names, Math.max(1, end - threadCpuMs())));
+      return compared(limits, file, rendered, others);
     });
   } catch (error) {
     if (!(error instanceof TookTooLong)) throw error;
-    // Without the time to find out what is secret, all of it is hidden.
-    return compared(work, file, rendered, [{ ok: false, fault: { rule: 'maxValidationMs', detail: '' } }]);
+    // Without the time to find what is secret, everything is hidden.
+    return compared(limits, file, rendered, [{ ok: false, fault: { rule: 'maxValidationMs', detail: '' } }]);
   }
 }
 
 /** @param others what the template gives for other secrets */
-function compared(work: Work, file: string, rendered: Rendered, others: readonly Rendered[]): Rendered {
+function compared(limits: RevisionLimits, file: string, rendered: Rendered, others: readonly Rendered[]): HiddenSecrets {
   if (!rendered.ok) {
     const isSame =
       CONSTANT_FAULTS.has(rendered.fault.rule) || others.every((other) => !other.ok && other.fault.detail === rendered.fault.detail);
-    return isSame ? rendered : { ok: false, fault: hiddenFault(rendered.fault) };
+    return { rendered: isSame ? rendered : { ok: false, fault: hiddenFault(rendered.fault) }, secrets: [] };
   }
   const texts = others.flatMap((other) => (other.ok ? [other.text] : []));
-  const pointers = texts.length < others.length ? [''] : placesThatDiffer(rendered.text, texts, syntaxOf(file), work.context.limits);
-  if (pointers.length > 0) work.templated.set(file, new Set([...(work.templated.get(file) ?? []), ...pointers]));
-  return rendered;
+  const secrets = texts.length < others.length ? [''] : placesThatDiffer(rendered.text, texts, syntaxOf(file), limits);
+  return { rendered, secrets };
 }
 
-/** What they say is the same for any value. */
+/** Their text is the same for any value. */
 const CONSTANT_FAULTS = new Set(['json', 'maxTemplateChars', 'maxValidationMs']);
 
 function hiddenFault({ rule, line, detail }: TemplateFault): TemplateFault {
@@ -102,18 +101,15 @@ function valuesIn(text: string, syntax: Syntax, limits: RevisionLimits): Values 
   };
 }
 
-/** The places join the secrets of the files on the device. */
-export function markSecretPlaces(work: Work, selected: readonly SelectedFile[]): void {
-  for (const { from, to } of selected) {
-    const places = work.templated.get(inRepository(work.folder, from));
-    if (places !== undefined) work.secrets.set(to, [...new Set([...(work.secrets.get(to) ?? []), ...places])].sort());
-  }
+/** An error about a value that a template made of a secret variable, without the value, and without the name if that is one. */
+export function withoutSecretVariables(error: ConfigError, composed: ComposedFiles): ConfigError {
+  const secretsOf = (file: string) => composed.get(file)?.secrets;
+  return withoutSecrets(error, secretsOf(error.file) ?? secretsOf((error.rendered ?? '').replace(/:\d+$/, '')) ?? new Set());
 }
 
-/** An error about a value that a template made of a secret variable, without the value, and without the name if that is one. */
-export function withoutSecretVariables(error: ConfigError, { templated }: Pick<Work, 'templated'>): ConfigError {
-  const places = templated.get(error.file) ?? templated.get((error.rendered ?? '').replace(/:\d+$/, ''));
-  if (places === undefined || error.code === 'template' || !isBelow(error.pointer, places)) return error;
+/** @param secrets JSON pointers into the file that the error is about */
+export function withoutSecrets(error: ConfigError, secrets: ReadonlySet<string>): ConfigError {
+  if (secrets.size === 0 || error.code === 'template' || !isBelow(error.pointer, secrets)) return error;
   const hidden = ['syntax', 'too_deep', 'too_large', 'validation_timeout'].includes(error.code) ? error : withoutValue(error);
-  return places.has('') ? withoutPointer(hidden) : hidden;
+  return secrets.has('') ? withoutPointer(hidden) : hidden;
 }

@@ -31,7 +31,7 @@ export function twinsOf(variables: Variables): Twins {
       if (found().pointers.size === 0) return false;
       return reads.some((path) => {
         const there = existingPath(variables.value, path);
-        // A name that is itself looked up may be any.
+        // A name that another variable gives may be any name.
         if (path.length === 0) return true;
         return there.length > 0 && found().paths.some((secret) => isPrefix(there, secret) || isPrefix(secret, there));
       });

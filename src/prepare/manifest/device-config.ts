@@ -71,7 +71,7 @@ export const DeviceConfig = z.strictObject({
 });
 export type DeviceConfig = z.infer<typeof DeviceConfig>;
 
-/** What holds for a folder without a manifest. */
+/** The configuration of a folder without a manifest. */
 export const defaultDeviceConfig: DeviceConfig = DeviceConfig.parse({ apiVersion: 'bellwether/v1', kind: 'DeviceConfig' });
 
 export function parseDeviceConfig(bytes: Uint8Array, file: string, limits: RevisionLimits): ReadManifest<DeviceConfig> {

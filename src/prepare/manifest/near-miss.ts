@@ -1,7 +1,7 @@
 import { foldName } from '../../git/pack/tree-check.ts';
 import { selects } from './left-out.ts';
 
-/** What is wrong with a pattern that matches nothing: it names the file that was meant, where two spellings look alike or differ in case. */
+/** The error of a pattern that matches nothing. It names a file whose spelling differs only in case or Unicode form. */
 export function matchesNothing(pattern: string, available: readonly { path: string }[], hint = ''): string {
   const folded = foldName(pattern);
   const near = available.find(({ path }) => selects(folded, foldName(path)));

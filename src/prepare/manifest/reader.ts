@@ -44,7 +44,7 @@ export function tooLarge(file: string, actual: number, limit: number): ConfigErr
   return configError({ code: 'too_large', file, rule: 'maxBytes', limit, actual, detail: `has ${actual} bytes, must be <= ${limit}` });
 }
 
-/** One issue per thing to mend: each unknown key by itself, and of alternatives the one that came nearest. */
+/** One issue per thing to fix: each unknown key by itself, and the nearest of several alternatives. */
 function concrete(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ ...issue, keys: [key], path: [...issue.path, key] }));
   if (issue.code !== 'invalid_union') return [issue];
@@ -64,19 +64,19 @@ function issueError(issue: z.core.$ZodIssue, file: string, document: Document): 
     line,
     pointer: toPointer(path),
     rule: issue.code,
-    ...told(issue, actual, path),
+    ...shownIssue(issue, actual, path),
   });
 }
 
-/** Of a name in an object, which stands in the path itself. */
+/** An error about a name in an object. The path ends with that name. */
 function keyError(issue: z.core.$ZodIssueInvalidKey, file: string, document: Document): ConfigError {
   const path = issue.path.map(String);
   const detail = `has the name ${JSON.stringify(path.at(-1) ?? '')}, which ${issue.issues[0]?.message ?? 'is not allowed'}`;
   return configError({ code: 'manifest', file, line: document.lineOf(path), pointer: toPointer(path), rule: issue.code, detail });
 }
 
-/** Nobody knows what a member is for that is not known here: its value may be a secret. */
-function told(issue: z.core.$ZodIssue, actual: unknown, path: readonly string[]): { detail: string; actual?: unknown } {
+/** The value of an unknown member may be a secret, so it is not shown. */
+function shownIssue(issue: z.core.$ZodIssue, actual: unknown, path: readonly string[]): { detail: string; actual?: unknown } {
   if (issue.code === 'unrecognized_keys') return { detail: 'is not known here' };
   const isSecret = isSecretValue(path, actual) || holdsSecret(actual);
   return { detail: detailOf(issue, actual, isSecret), ...(isScalar(actual) && !isSecret ? { actual } : {}) };

@@ -19,7 +19,7 @@ export type ManifestPlace = {
   lineOf(path: readonly string[]): number | undefined;
 };
 
-/** What else decides about a selection. */
+/** Faults and limits of a selection. */
 export type SelectionBounds = { faults: readonly FileFault[]; maxFiles: number };
 
 /**
@@ -42,7 +42,7 @@ export function selectFiles(
         configError({ code: 'manifest', file: place.file, line: place.lineOf(path), pointer: `/${path.join('/')}`, rule: 'files', detail }),
       );
     };
-    // Where everything was asked for, the caller reports the empty selection as a whole.
+    // The caller reports an empty selection of everything.
     const isAll = config.files.length === 1 && rule.from === '**';
     if (matching.length === 0 && !isAll && !faults.some((fault) => reaches(rule.from, fault))) {
       const hint = isGlob(rule.from) && available.length > 0 ? `: ${LEFT_OUT_HINT}` : '';

@@ -8,9 +8,10 @@ import type { RevisionLimits } from '../../revision/limits.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 import { sha256Hex } from '../../wire/bundle.ts';
 import { segmentFault } from '../../wire/path.ts';
-import type { CommitTime, OwnTime } from '../commit-time.ts';
+import type { Budget } from '../meter/budget.ts';
+import { MAX_QUICK_BYTES } from '../meter/cpu-limit.ts';
+import type { Meter } from '../meter/meter.ts';
 import type { ObjectCache } from '../object-cache.ts';
-import { MAX_QUICK_BYTES, withinTimeUnless } from '../time-limit.ts';
 import type { BuiltinSchemas } from './builtin.ts';
 import type { Draft } from './dialect.ts';
 import { DEFAULT_DRAFT, DRAFTS } from './dialect.ts';
@@ -40,7 +41,7 @@ export type SchemaPlaces = {
   rootTreeOid: string;
   builtins: BuiltinSchemas;
   limits: RevisionLimits;
-  time: CommitTime;
+  budget: Budget;
 };
 
 /** Schemas nest twice per level of what they describe. */
@@ -52,16 +53,16 @@ const BUILTIN = 'builtin:';
  * @param paths takes the repository paths that are read or looked for in vain
  * @throws TookTooLong
  */
-export async function loadSchema(places: SchemaPlaces, name: string, paths: string[], time: OwnTime): Promise<SchemaLoad> {
-  const load = new Loading(places, paths, time);
+export async function loadSchema(places: SchemaPlaces, name: string, paths: string[], meter: Meter): Promise<SchemaLoad> {
+  const load = new Loading(places, paths, meter);
   const root = await load.add(name, DEFAULT_DRAFT);
   if (root === 'missing') load.refuse('schema_missing', name, 'schema', 'is not there, but is needed as a schema');
-  const closure = root === 'missing' || root === null ? null : await load.link(root);
+  const closure = root === 'missing' || root === null ? null : await load.link(name);
   const { errors, documents } = load;
   return { closure: errors.length > 0 ? null : closure, errors, lineOf: (file, path) => documents.get(file)?.lineOf(path) };
 }
 
-/** What stands at a path of the repository and is no folder; null when nothing does. */
+/** The file, link or submodule at a path of the repository; null for a folder, and when the path does not exist. */
 export async function findFile(places: SchemaPlaces, path: string): Promise<{ oid: string; isRegular: boolean } | null> {
   try {
     const entry = await places.objects.find(places.rootTreeOid, path);
@@ -78,16 +79,16 @@ class Loading {
   readonly documents = new Map<string, Document>();
   #places: SchemaPlaces;
   #paths: string[];
-  #time: OwnTime;
+  #meter: Meter;
   #resources = new Resources();
   /** By name; null for a file with an error of its own. */
   #files = new Map<string, { node: SchemaNode; sha256: string } | 'missing' | null>();
-  #targets = new Map<SchemaNode, Targets>();
+  #linker = new Linker(this.#resources);
 
-  constructor(places: SchemaPlaces, paths: string[], time: OwnTime) {
+  constructor(places: SchemaPlaces, paths: string[], meter: Meter) {
     this.#places = places;
     this.#paths = paths;
-    this.#time = time;
+    this.#meter = meter;
   }
 
   refuse(code: string, file: string, rule: string, detail: string): null {
@@ -113,24 +114,25 @@ class Loading {
   }
 
   /** Resolves the references of every schema that was found; those that lead to other files bring these in. */
-  async link(root: SchemaNode): Promise<SchemaClosure | null> {
-    const linker = new Linker(this.#resources);
+  async link(name: string): Promise<SchemaClosure | null> {
     const followed = new Set<Reference>();
-    let open = this.#advance(linker);
+    let open = this.#advance();
     for (let next = open; next.length > 0; next = open.filter((reference) => !followed.has(reference))) {
       for (const reference of next) {
         followed.add(reference);
         await this.#follow(reference);
-        if (this.errors.length > 0 || this.#hasTooManyFiles(root)) return null;
+        if (this.errors.length > 0 || this.#hasTooManyFiles(name)) return null;
       }
-      open = this.#advance(linker);
+      open = this.#advance();
     }
     this.errors.push(...open.map((reference) => this.#unresolved(reference)));
     for (const { source, path, uri } of this.#resources.unknownDialects) this.errors.push(this.#unknownDialect(source.name, path, uri));
     for (const { source, path, name } of this.#resources.clashes) this.errors.push(this.#clash(source.name, path, name));
-    if (this.errors.length > 0) return null;
+    const root = this.#files.get(name);
+    if (this.errors.length > 0 || root === undefined || root === 'missing' || root === null) return null;
     const { nodes, roots } = this.#resources;
-    return { key: this.#key(linker.targets), root, nodes, roots, targets: linker.targets, isBuiltin: this.#isBuiltin() };
+    const { targets } = this.#linker;
+    return { key: this.#key(targets), root: root.node, nodes, roots, targets, isBuiltin: this.#isBuiltin() };
   }
 
   #isBuiltin(): boolean {
@@ -138,9 +140,24 @@ class Loading {
   }
 
   /** @throws TookTooLong for references that lead to ever more places */
-  #advance(linker: Linker): readonly Reference[] {
+  #advance(): readonly Reference[] {
     const isQuick = this.#isBuiltin() || !mayTakeLong([...this.documents.values()].map(({ value }) => value));
-    return this.#time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, () => linker.advance()));
+    let isRepeated = false;
+    return this.#meter.run(isQuick, ({ within }) =>
+      within(() => {
+        if (isRepeated) this.#startOver();
+        isRepeated = true;
+        return this.#linker.advance();
+      }),
+    );
+  }
+
+  /** After an interruption, which may have left a part of a schema half entered. */
+  #startOver(): void {
+    this.#resources = new Resources();
+    this.#linker = new Linker(this.#resources);
+    for (const file of this.#files.values())
+      if (file !== null && file !== 'missing') file.node = this.#resources.add(file.node.resource.source);
   }
 
   #parse(name: string, bytes: Uint8Array | 'irregular' | 'too_large'): unknown {
@@ -150,7 +167,7 @@ class Loading {
     const maxDocumentDepth = limits.maxDocumentDepth * SCHEMA_DEPTH_FACTOR;
     const parse = () => parseDocument(bytes, syntaxOf(name) ?? 'json', { ...limits, maxDocumentDepth });
     const isQuick = name.startsWith(BUILTIN) || bytes.length <= MAX_QUICK_BYTES;
-    const parsed = this.#time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, parse));
+    const parsed = this.#meter.run(isQuick, ({ within }) => within(parse));
     if (!parsed.ok) {
       this.errors.push(documentError(name, parsed.fault));
       return null;
@@ -161,11 +178,11 @@ class Loading {
     return isSchema ? value : this.refuse('schema_invalid', name, 'type', 'is not a schema: it must be an object, true or false');
   }
 
-  #hasTooManyFiles(root: SchemaNode): boolean {
+  #hasTooManyFiles(name: string): boolean {
     const limit = this.#places.limits.maxSchemaFiles;
     if (this.#files.size <= limit) return false;
     const detail = `reaches more than ${limit} files by "$ref"`;
-    this.errors.push(configError({ code: 'schema_invalid', file: root.resource.source.name, rule: 'maxSchemaFiles', limit, detail }));
+    this.errors.push(configError({ code: 'schema_invalid', file: name, rule: 'maxSchemaFiles', limit, detail }));
     return true;
   }
 

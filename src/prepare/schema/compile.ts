@@ -14,7 +14,7 @@ import { metaschemaOf } from './metaschemas.ts';
 import type { SchemaNode } from './resources.ts';
 import { Resources } from './resources.ts';
 
-/** What a schema says of one value. */
+/** The verdict of a schema on one value. */
 export type SchemaVerdict = {
   faults: SchemaFault[];
   /** JSON pointers of the values that it marks `writeOnly` or `x-secret`. */
@@ -27,7 +27,7 @@ export type CompiledSchema = {
   mayBeSlow: boolean;
 };
 
-/** What is wrong with a schema itself, in a file of its closure. */
+/** A fault of a schema itself, in a file of its closure. */
 export type FaultInSchema =
   | { file: string; draft: Draft; fault: SchemaFault }
   | { file: string; path: string[]; rule: string; actual: unknown; detail: string };
@@ -55,7 +55,7 @@ function verdictOf(check: Check, value: unknown): SchemaVerdict {
   return { faults: findings.faults, secrets: new Set(findings.secrets.map((place) => toPointer(pathOf(place)))) };
 }
 
-/** What the metaschemas of their drafts say of the schemas, else what these cannot say. */
+/** Faults by the metaschemas of their drafts. Without any, faults that metaschemas cannot express. */
 function faultsOf(closure: LinkedSchema): FaultInSchema[] {
   const roots = closure.roots.filter(({ resource }) => metaschemaOf(resource.source.name) === null);
   const bySource = Map.groupBy(roots, ({ resource }) => resource.source);

@@ -4,7 +4,7 @@ import { isRecord } from '../../document/document.ts';
 export const DRAFTS = ['draft-04', 'draft-06', 'draft-07', '2019-09', '2020-12'] as const;
 export type Draft = (typeof DRAFTS)[number];
 
-/** Of a schema without `$schema` that no other schema refers to. */
+/** The draft of a schema without `$schema` that no other schema refers to. */
 export const DEFAULT_DRAFT: Draft = '2020-12';
 
 export function isAtLeast(draft: Draft, first: Draft): boolean {

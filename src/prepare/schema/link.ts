@@ -12,7 +12,7 @@ export type LinkedSchema = {
   nodes: readonly SchemaNode[];
   /** See `Resources`. */
   roots: readonly SchemaNode[];
-  /** What a reference means, by the schema that holds it. */
+  /** The target of each reference, by the schema that holds it. */
   targets: ReadonlyMap<SchemaNode, Targets>;
 };
 

@@ -2,8 +2,8 @@ import { toPointer } from '../../document/document.ts';
 import { jsonText } from '../../document/exact.ts';
 import { configError } from '../../revision/config-error.ts';
 import type { ConfigError } from '../../revision/revision.ts';
-import { OwnTime } from '../commit-time.ts';
-import { TookTooLong, withinTimeUnless } from '../time-limit.ts';
+import { TookTooLong } from '../meter/cpu-limit.ts';
+import { Meter } from '../meter/meter.ts';
 import type { SchemaFault } from './check/visit.ts';
 import type { SchemaLoad, SchemaPlaces } from './closure.ts';
 import { findFile, loadSchema } from './closure.ts';
@@ -50,18 +50,18 @@ export function schemaLoader(places: SchemaPlaces): SchemaLoader {
 
 async function loadAndCompile(places: SchemaPlaces, name: string): Promise<FoundSchema> {
   const dependencies: string[] = [];
-  const time = new OwnTime(places.time, name);
+  const meter = new Meter(places.budget, name);
   try {
-    const load = await loadSchema(places, name, dependencies, time);
+    const load = await loadSchema(places, name, dependencies, meter);
     const { closure, errors } = load;
     if (closure === null) return { schema: null, errors, dependencies };
     const isQuick = !mayBeSlow(closure);
-    const compilation = time.run(isQuick, (msLeft) => withinTimeUnless(isQuick, msLeft, () => compileSchema(closure)));
+    const compilation = meter.run(isQuick, ({ within }) => within(() => compileSchema(closure)));
     if (compilation.ok) return { schema: compilation.schema, errors, dependencies };
     return { schema: null, errors: onePerPlace(compilation.faults.map((fault) => faultError(fault, load))), dependencies };
   } catch (error) {
     if (error instanceof TookTooLong)
-      return { schema: null, errors: [time.error(name, 'be compiled')], dependencies: [...dependencies, ...time.others()] };
+      return { schema: null, errors: [meter.error(name, 'be compiled')], dependencies: [...dependencies, ...meter.others()] };
     // The end of the stack, or a text that is too long.
     if (!(error instanceof RangeError)) throw error;
     const detail = `is too complex for a schema: ${error.message}`;
@@ -76,7 +76,7 @@ const MAX_SCHEMA_ERRORS = 20;
 function onePerPlace(errors: readonly ConfigError[]): ConfigError[] {
   const first = new Map(errors.toReversed().map((error) => [`${error.file} ${error.pointer}`, error]));
   const ordered = [...first.values()].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  // That no alternative fits says nothing beside the reason why.
+  // An error that no alternative fits adds nothing to the reason.
   const isSummary = ({ rule, file, pointer }: ConfigError): boolean =>
     rule === 'anyOf' && ordered.some((other) => other.file === file && other.pointer.startsWith(`${pointer}/`));
   return ordered.filter((error) => !isSummary(error)).slice(0, MAX_SCHEMA_ERRORS);

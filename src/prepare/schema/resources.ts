@@ -6,10 +6,10 @@ import { draftNamed, heldSchemas, idKeyword, isAtLeast, isPlainReference } from 
 export type SchemaSource = {
   /** Path in the repository, `builtin:<name>`, or the URI of a metaschema. */
   name: string;
-  /** Where relative references of a file without `$id` begin. */
+  /** The base of relative references in a file without `$id`. */
   uri: string;
   value: unknown;
-  /** Of its root, unless `$schema` names another. */
+  /** The draft of its root, unless `$schema` names another. */
   draft: Draft;
 };
 
@@ -41,7 +41,7 @@ export type Resolution = { node: SchemaNode } | { missing: 'resource'; uri: stri
 export class Resources {
   /** In the order in which they were found; a reference may add more. */
   readonly nodes: SchemaNode[] = [];
-  /** Where a metaschema is to be applied: files, parts of another draft, and places that only a reference makes schemas. */
+  /** A metaschema applies to each of these: files, parts of another draft, and places that only a reference makes schemas. */
   readonly roots: SchemaNode[] = [];
   readonly unknownDialects: UnknownDialect[] = [];
   readonly clashes: Clash[] = [];
@@ -58,7 +58,7 @@ export class Resources {
     return this.#byUri.has(uri);
   }
 
-  /** What a reference of the schema `from` means. @param base where a relative reference begins, if not at the schema's own URI */
+  /** The target of a reference in the schema `from`. @param base of a relative reference, if it is not the schema's own URI */
   resolve(reference: string, from: SchemaNode, base = from.resource.uri): Resolution {
     const at = reference.indexOf('#');
     const fragment = at === -1 ? '' : reference.slice(at + 1);

@@ -4,7 +4,7 @@ import { isNumber } from './check/assertions.ts';
 import { formatNamed } from './check/format.ts';
 import type { SchemaFault } from './check/visit.ts';
 
-/** How a fault is told. `actual` and `limit` are absent where they must not be shown, or say nothing. */
+/** A fault in words. `actual` and `limit` are absent where they must not be shown, or say nothing. */
 export type Wording = { detail: string; actual?: unknown; limit?: unknown };
 
 const MAX_SHOWN_CHARS = 200;

@@ -35,7 +35,7 @@ function choosing(filter: Handler): Handler {
 /** Decimal digits that every calculation keeps. */
 const DIGITS = 15;
 
-/** Else a division by 0 would print Infinity, 0.1 and 0.2 would be 0.30000000000000004, and long numbers would lose digits. */
+/** Without this, a division by 0 would print Infinity, 0.1 plus 0.2 would be 0.30000000000000004, and long numbers would lose digits. */
 function calculating(filter: Handler): Handler {
   return function* (value: unknown, ...args: unknown[]) {
     const result: unknown = yield filter.call(this, value, ...args);

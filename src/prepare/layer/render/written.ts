@@ -19,7 +19,7 @@ export function uniqueValues(values: readonly unknown[]): unknown[] {
   return values.filter((value) => seen.size < seen.add(spellingOf(value)).size);
 }
 
-/** What is equal for equal values: two places of one spelling are the same. Numbers and switches stay apart from texts. */
+/** A key that is equal for equal values: two places of one spelling are the same. Numbers and switches stay apart from texts. */
 export function spellingOf(value: unknown): unknown {
   return value instanceof WrittenNumber || value instanceof WrittenSwitch ? `\0${value.toString()}` : value;
 }
@@ -123,7 +123,7 @@ export class NoJsonNumber extends Error {
 
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
-/** @param charge is told how many characters each value adds @throws NoJsonNumber */
+/** @param charge gets the number of characters that each value adds @throws NoJsonNumber */
 export function writeJson(value: unknown, space: unknown, charge: (chars: number) => void): string {
   const replacer = (_name: string, inner: unknown): unknown => {
     if (inner instanceof WrittenNumber) {

@@ -105,7 +105,7 @@ function without(groups: SchemaFault[][], isOther: (fault: SchemaFault) => boole
   return rest.length > 0 ? rest : groups;
 }
 
-/** What a branch evaluates counts only when it is valid. */
+/** Members and items that a branch evaluates count only when the branch is valid. */
 function isValidBranch(check: Check, value: unknown, visit: Visit): boolean {
   if (visit.evaluated === null) return check(value, visit);
   const evaluated = new Evaluated();

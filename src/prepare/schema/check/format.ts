@@ -23,7 +23,7 @@ type Format = {
   test(text: string): boolean;
   /** After "must be". */
   asks: string;
-  /** What a wrong text lacks, where that can be said. May quote characters of the text. */
+  /** The reason why a text is wrong, where it is known. May quote characters of the text. */
   missing?(text: string): string | null;
 };
 

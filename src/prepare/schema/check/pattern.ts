@@ -53,7 +53,7 @@ const FOREIGN_ESCAPES: Readonly<Record<string, string>> = {
 const OWN_ESCAPES = /^\\(?:[dDwWsSbBfnrtvkcxupP0-9]|[^A-Za-z])/u;
 const BARE_POSIX_CLASS = /^\[:\^?(alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit):\]/;
 
-/** What belongs to another dialect, in words; null when there is nothing. */
+/** Syntax of another dialect, in words; null without any. */
 function foreignPart(source: string): string | null {
   for (const { text, kind, inClass, at } of tokensOf(source)) {
     const rest = source.slice(at, at + 40);
@@ -85,7 +85,7 @@ function foreignGroup(rest: string): string | null {
 
 /** A class escape, which cannot be the end of a range. */
 const CLASS_ESCAPE = /^\\[dDwWsSpP]/;
-/** What `u` lets a backslash stand before. */
+/** Characters that may follow a backslash with the flag `u`. */
 const SYNTAX = new Set('^$\\.*+?()[]{}|/');
 
 const AMBIGUOUS_CLASS = 'has a character class that dialects read differently: write \\[ and \\] for brackets in it';

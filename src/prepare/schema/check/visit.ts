@@ -9,11 +9,11 @@ export type SchemaFault = {
   /** A member of the value, where the fault is about it: missing, unknown, or wrongly named. */
   member?: string;
   value: unknown;
-  /** What the keyword demands. */
+  /** The keyword's value. */
   limit?: unknown;
-  /** What was counted: characters, items, members, items that match, alternatives that match. */
+  /** The number counted: characters, items, members, items that match, alternatives that match. */
   found?: number;
-  /** Of `propertyNames`: what is wrong with the name. */
+  /** The fault of a name, for `propertyNames`. */
   cause?: SchemaFault | undefined;
   /** The schema marks the value as a secret. */
   isSecret: boolean;
@@ -31,7 +31,7 @@ export function pathOf(place: Place): string[] {
 /** The resources that led to a schema, the last entered first: what dynamic references depend on. */
 export type Scope = { resource: Resource; outer: Scope } | null;
 
-/** What one check of a document has found. */
+/** Results of one check of a document. */
 export type Findings = { faults: SchemaFault[]; secrets: Place[] };
 
 /** The circumstances in which a schema meets a value. */
@@ -39,7 +39,7 @@ export type Visit = {
   findings: Findings;
   place: Place;
   scope: Scope;
-  /** Where evaluated members and items of the value are noted, if any `unevaluated…` asks for them. */
+  /** Collects evaluated members and items of the value, if any `unevaluated…` needs them. */
   evaluated: Evaluated | null;
 };
 

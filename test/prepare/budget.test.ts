@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { CommitTime, OwnTime } from '../../src/prepare/commit-time.ts';
+import { Budget } from '../../src/prepare/meter/budget.ts';
+import { TookTooLong, threadCpuMs } from '../../src/prepare/meter/cpu-limit.ts';
+import { Meter } from '../../src/prepare/meter/meter.ts';
 import { prepareRevision } from '../../src/prepare/prepare.ts';
-import { TookTooLong } from '../../src/prepare/time-limit.ts';
 import { defaultRevisionLimits } from '../../src/revision/limits.ts';
 import type { PreparedPath, PreparedRevision, PreviousRevision } from '../../src/revision/revision.ts';
+import { type Files, MemorySource } from '../revision/memory-source.ts';
 import { FLEET } from '../support/hostile.ts';
-import { type Files, MemorySource } from './memory-source.ts';
 
 const MANIFEST = 'apiVersion: bellwether/v1\nkind: DeviceConfig\nvalidate:\n  - { files: app.json, schema: s.json }\n';
 const limits = { ...defaultRevisionLimits, maxValidationMs: 400, maxCommitValidationMs: 1_200 };
@@ -63,11 +64,11 @@ describe('of a commit with sixty folders that run out of time', () => {
     expect(dependencies).toContain('devices/w000');
     const mended = { ...slow, ...nested((name) => ({ ...wild(name), [`${name}/app.json`]: '{"name":"aaa"}' }), 10) };
     const previous = { commit: first.commit.oid, dependencies };
-    const inquiries = { dependents: () => Promise.resolve(['devices/z-slow']), devicesOf: () => Promise.resolve(new Map()) };
-    const second = await prepare(mended, previous, { inquiries });
+    const queries = { dependents: () => Promise.resolve(['devices/z-slow']), devicesOf: () => Promise.resolve(new Map()) };
+    const second = await prepare(mended, previous, { queries });
     expect(second.extent).toBe('incremental');
     expect(pathNamed(second, 'devices/z-slow').verdict).toBe('valid');
-    const gone = await prepare({ ...slow, 'devices/z-plain/app.json': '{"vlan":1}' }, previous, { inquiries });
+    const gone = await prepare({ ...slow, 'devices/z-plain/app.json': '{"vlan":1}' }, previous, { queries });
     expect(rulesOf(gone)).toEqual([['devices/z-slow', 'valid']]);
   });
 });
@@ -86,33 +87,33 @@ test('schemas that take long to be compiled, and manifests that take long to be 
   expect(new Set(rules.slice(40))).toEqual(new Set(['maxCommitValidationMs']));
 });
 
-test('what is left until the deadline of the commit bounds the time', async () => {
+test('the limit of whoever waits for the commit bounds the time of its folders', async () => {
   const revision = await prepare(
     nested((name) => wild(name), 40),
     null,
-    { limits: defaultRevisionLimits, msLeft: 400 },
+    { limits: defaultRevisionLimits, limitMs: 400 },
   );
   expect(rulesOf(revision).at(-1)).toEqual(['devices/w039', 'maxCommitValidationMs']);
 });
 
-test('a slice is the share of what is left, a folder that comes near its limit spends too, and a quick step needs nothing', () => {
-  const time = new CommitTime({ ...limits, maxValidationMs: 200, maxCommitValidationMs: 300 });
-  expect(time.sliceMs()).toBe(100);
-  time.spend('devices/a', 150);
-  time.spend('devices/b', 1);
-  expect(time.sliceMs()).toBeCloseTo(149 / 3);
-  expect(time.spenders()).toEqual(['devices/a']);
-  const own = new OwnTime(time, 'devices/c');
-  own.run(false, (msLeft) => busy(0.6 * msLeft));
-  expect(time.spenders()).toEqual(['devices/a', 'devices/c']);
-  time.spend('devices/d', 149);
-  expect(time.sliceMs()).toBe(0);
-  expect(() => own.run(false, () => 7)).toThrow(TookTooLong);
-  expect(own.error('f.json', 'be validated').message).toContain('used up by devices/a, devices/d');
-  expect(own.run(true, () => 7)).toBe(7);
+test('a slice is the share of the rest, a folder that comes near its limit spends too, and a quick step needs nothing', () => {
+  const budget = new Budget({ ...limits, maxValidationMs: 200, maxCommitValidationMs: 300 });
+  expect(budget.sliceMs()).toBe(100);
+  budget.spend('devices/a', 150);
+  budget.spend('devices/b', 1);
+  expect(budget.sliceMs()).toBeCloseTo(149 / 3);
+  expect(budget.spenders()).toEqual(['devices/a']);
+  const meter = new Meter(budget, 'devices/c');
+  meter.run(false, ({ msLeft }) => burn(0.6 * msLeft));
+  expect(budget.spenders()).toEqual(['devices/a', 'devices/c']);
+  budget.spend('devices/d', 149);
+  expect(budget.sliceMs()).toBe(0);
+  expect(() => meter.run(false, () => 7)).toThrow(TookTooLong);
+  expect(meter.error('f.json', 'be validated').message).toContain('used up by devices/a, devices/d');
+  expect(meter.run(true, () => 7)).toBe(7);
 });
 
-function busy(ms: number): void {
-  const started = performance.now();
-  while (performance.now() - started < ms);
+function burn(ms: number): void {
+  const started = threadCpuMs();
+  while (threadCpuMs() - started < ms);
 }
