@@ -1,5 +1,6 @@
-import type { EventType } from '../event/event.ts';
+import type { NewEvent } from '../event/event.ts';
 import type { Unit } from '../event/transact.ts';
+import type { EventData, EventType } from '../wire/event/events.ts';
 import { type Device, seedStatus } from './device.ts';
 
 /** The columns of a device's row that dashboards show. */
@@ -21,12 +22,14 @@ type StandingEvent = Extract<
  * Emits a fact with the standing of the device. Every such event comes from here, so that none lacks what dashboards need.
  * @param device its row as the transaction leaves it
  */
-export function emitStanding(
+export function emitStanding<Type extends StandingEvent>(
   { emit }: Pick<Unit, 'emit'>,
-  type: StandingEvent,
+  type: Type,
   device: DeviceStanding,
-  more: Record<string, unknown> = {},
+  more?: Omit<EventData<Type>, 'status' | 'syncStatus' | 'connectivity'>,
 ): void {
   const { organizationId, id, syncStatus, connectivity } = device;
-  emit({ organizationId, type, subject: `device:${id}`, data: { status: seedStatus(device), syncStatus, connectivity, ...more } });
+  const data = { status: seedStatus(device), syncStatus, connectivity, ...more };
+  // The compiler cannot see that the standing and the rest make the whole.
+  emit({ organizationId, type, subject: `device:${id}`, data } as NewEvent);
 }
