@@ -90,7 +90,8 @@ export const offline: Chore = {
         // A rollout does not wait for them any longer.
         for (const id of await rolloutsAwaiting(tx, organizationId, ids)) enqueue('rollout', id);
       }
-      for (const device of silent) emitStanding({ emit }, 'device.status', device, { lastSeenAt: device.lastSeenAt?.toISOString() ?? null });
+      for (const device of silent)
+        emitStanding({ emit }, 'device.status', device, { lastSeenAt: device.lastSeenAt?.toISOString() ?? null });
     }),
 };
 
