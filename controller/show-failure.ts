@@ -2,7 +2,7 @@ import { unreachable } from '../src/async/unreachable.ts';
 import { FAILURES_TO_SHOW } from '../src/db/job-failures.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { messageOf, Problem } from '../src/errors.ts';
-import type { EventType } from '../src/event/event.ts';
+import type { NewEvent } from '../src/event/event.ts';
 import { transact } from '../src/event/transact.ts';
 import { foreignText } from '../src/git/problems.ts';
 import { withoutCredentials } from '../src/git/protocol/scrub.ts';
@@ -44,7 +44,8 @@ export async function showFailure(controller: Controller, queue: QueueName, key:
 /** What a job's next success does not overwrite by itself. */
 export async function showRecovery(controller: Controller, queue: QueueName, key: string): Promise<void> {
   if (queue === 'rollout') await clearWaiting(controller.store.sql, key, INTERNAL_ERROR);
-  if (queue === 'deployment' || queue === 'workspace') await emitOf(controller, key, 'job.recovered', 'service:controller', { queue });
+  if (queue === 'deployment' || queue === 'workspace')
+    await emitOf(controller, { organizationId: key, type: 'job.recovered', subject: 'service:controller', data: { queue } });
 }
 
 function detailOf({ error, retryInSeconds }: Failing, what: string): string {
@@ -116,15 +117,9 @@ async function showOnDevices(
   const { error } = failing;
   const subjects =
     error instanceof DevicesFailed ? error.deviceIds.slice(0, MAX_DEVICE_EVENTS).map((id) => `device:${id}`) : ['service:controller'];
-  for (const subject of subjects) await emitOf(controller, organizationId, 'job.failing', subject, data);
+  for (const subject of subjects) await emitOf(controller, { organizationId, type: 'job.failing', subject, data });
 }
 
-async function emitOf(
-  { store }: Controller,
-  organizationId: string,
-  type: EventType,
-  subject: string,
-  data: Record<string, unknown>,
-): Promise<void> {
-  await transact(store, async ({ emit }) => emit({ organizationId, type, subject, data }));
+async function emitOf({ store }: Controller, event: NewEvent): Promise<void> {
+  await transact(store, async ({ emit }) => emit(event));
 }

@@ -5,6 +5,7 @@ import { loadBundle } from '../../src/bundle/store.ts';
 import { nameOf } from '../../src/device/device.ts';
 import { deviceOfWorkspace, noteWorkspaces, type WorkspaceDevice, workspacesBehind } from '../../src/device/store/workspaces.ts';
 import { isProblem, messageOf, Problem } from '../../src/errors.ts';
+import type { NewEvent } from '../../src/event/event.ts';
 import { transact } from '../../src/event/transact.ts';
 import { isNoSpace } from '../../src/wire/no-space.ts';
 import type { Controller } from '../context.ts';
@@ -120,22 +121,19 @@ export async function checkWorkspace(controller: Controller, workspace: string):
   const device = await deviceOfWorkspace(controller.store.sql, workspace);
   if (device === undefined) return;
   const changed = found.changed.slice(0, 50);
-  await tell(controller, device, 'workspace.drifted', { state: found.state, changed });
+  const { organizationId, deviceId } = device;
+  const about = { organizationId, subject: `device:${deviceId}` };
+  await tell(controller, deviceId, { ...about, type: 'workspace.drifted', data: { state: found.state, changed } });
   if (device.policy === 'report') return;
   await writeRelease(controller, device, 'somebody changed it by hand');
-  await tell(controller, device, 'workspace.healed', { changed });
+  await tell(controller, deviceId, { ...about, type: 'workspace.healed', data: { changed } });
 }
 
-async function tell(
-  controller: Controller,
-  device: WorkspaceDevice,
-  type: 'workspace.drifted' | 'workspace.healed',
-  data: Record<string, unknown>,
-): Promise<void> {
-  const { organizationId, deviceId } = device;
+async function tell(controller: Controller, deviceId: string, event: NewEvent<'workspace.drifted' | 'workspace.healed'>): Promise<void> {
+  const { organizationId, type, subject, data } = event;
   controller.log.warn({ deviceId, ...data }, type);
   await transact(controller.store, async ({ tx, emit }) => {
-    emit({ organizationId, type, subject: `device:${deviceId}`, data });
-    await audit(tx, { organizationId, actor: 'controller', action: type, subject: `device:${deviceId}`, outcome: 'ok', detail: data });
+    emit(event);
+    await audit(tx, { organizationId, actor: 'controller', action: type, subject, outcome: 'ok', detail: data });
   });
 }

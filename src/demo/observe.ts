@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ApiClient } from '../cli/client.ts';
 import { Problem } from '../errors.ts';
+import type { EventType } from '../wire/event/events.ts';
 import type { LiveEvent } from '../wire/live.ts';
 import type { Output } from './output.ts';
 import type { Recording } from './stack/feed.ts';
@@ -12,7 +13,7 @@ export type Blocker = z.infer<typeof Blockers>[number];
 
 type Matches = (event: LiveEvent) => boolean;
 
-export function isAbout(type: string, commit: string): Matches {
+export function isAbout(type: EventType, commit: string): Matches {
   return (event) => event.type === type && event.data.commit === commit;
 }
 

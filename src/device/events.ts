@@ -1,6 +1,7 @@
-import type { EventType } from '../event/event.ts';
+import type { NewEvent } from '../event/event.ts';
 import type { Unit } from '../event/transact.ts';
-import { type Device, type SyncStatus, seedStatus } from './device.ts';
+import type { EventData, EventType } from '../wire/event/events.ts';
+import { type Device, seedStatus } from './device.ts';
 
 /** The columns of a device's row that dashboards show. */
 export type DeviceStanding = Pick<Device, 'organizationId' | 'id' | 'syncStatus' | 'connectivity'>;
@@ -17,21 +18,18 @@ type StandingEvent = Extract<
   | 'device.reenrolment_refused'
 >;
 
-type More = {
-  /** The status before. */
-  previous?: SyncStatus;
-  /** Of a device that fell silent; RFC 3339. */
-  lastSeenAt?: string | null;
-  /** Of a hold that ended by itself. */
-  reason?: string;
-  revisionId?: string;
-};
-
 /**
  * Emits a fact with the standing of the device. Every such event comes from here, so that none lacks what dashboards need.
  * @param device its row as the transaction leaves it
  */
-export function emitStanding({ emit }: Pick<Unit, 'emit'>, type: StandingEvent, device: DeviceStanding, more: More = {}): void {
+export function emitStanding<Type extends StandingEvent>(
+  { emit }: Pick<Unit, 'emit'>,
+  type: Type,
+  device: DeviceStanding,
+  more?: Omit<EventData<Type>, 'status' | 'syncStatus' | 'connectivity'>,
+): void {
   const { organizationId, id, syncStatus, connectivity } = device;
-  emit({ organizationId, type, subject: `device:${id}`, data: { status: seedStatus(device), syncStatus, connectivity, ...more } });
+  const data = { status: seedStatus(device), syncStatus, connectivity, ...more };
+  // The compiler cannot see that the standing and the rest make the whole.
+  emit({ organizationId, type, subject: `device:${id}`, data } as NewEvent);
 }

@@ -4,12 +4,20 @@ import type { Event, NewEvent } from './event.ts';
 
 export const EVENTS_CHANNEL = 'bellwether_events';
 
+let check: ((event: NewEvent) => void) | undefined;
+
+/** Tests have every event checked before it is stored. Production parses none: the compiler checked whoever emits. */
+export function checkEventsWith(checker: (event: NewEvent) => void): void {
+  check = checker;
+}
+
 /**
  * Appends and wakes listeners at commit. Takes a lock per organization that lasts until the commit, so that cursors become visible in
  * their order: call it last in a transaction (`transact` does).
  */
 export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return;
+  if (check !== undefined) for (const event of events) check(event);
   const organizations = [...new Set(events.map((event) => event.organizationId))].sort();
   for (const id of organizations) await tx`select pg_advisory_xact_lock(hashtextextended(${`events:${id}`}, 0))`;
   await tx`

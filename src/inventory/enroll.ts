@@ -81,7 +81,7 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
     const isNew = await noteRequest(unit.tx, organizationId, deviceId, { machine, address: sender.address });
     const device = await deviceById(unit.tx, organizationId, deviceId);
     const detail = `a machine at ${sender.address} enrols as this device and waits to be let in`;
-    const data = { detail, machine, address: sender.address, lastSeenAt: device?.lastSeenAt ?? null };
+    const data = { detail, machine, address: sender.address, lastSeenAt: device?.lastSeenAt?.toISOString() ?? null };
     if (isNew) unit.emit({ organizationId, type: 'device.reenrolment_requested', subject, data });
     return null;
   }

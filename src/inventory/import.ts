@@ -110,7 +110,7 @@ async function mintKeys({ tx }: Unit, organizationId: string, devices: readonly 
 /** The facts, and the first deployments of those whose folder is known. */
 async function announce(unit: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<void> {
   for (const { id, name, type, sourceId, path } of devices) {
-    const states = { syncStatus: 'unmanaged', connectivity: 'unknown', status: 'OFFLINE' };
+    const states = { syncStatus: 'unmanaged', connectivity: 'unknown', status: 'OFFLINE' } as const;
     unit.emit({ organizationId, type: 'device.registered', subject: `device:${id}`, data: { name, type, sourceId, path, ...states } });
   }
   const following = Map.groupBy(

@@ -1,6 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import { type Connectivity, type SyncStatus, seedStatus } from '../device/device.ts';
-import type { Event, EventType } from '../event/event.ts';
+import type { Event } from '../event/event.ts';
+import type { EventType } from '../wire/event/events.ts';
 
 export type ShownDevice = {
   status: ReturnType<typeof seedStatus>;

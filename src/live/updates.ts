@@ -1,24 +1,16 @@
 import { z } from 'zod';
-import type { Event, EventType } from '../event/event.ts';
+import type { Event } from '../event/event.ts';
+import { EVENT_TYPES, kindOf } from '../wire/event/events.ts';
 import type { DeviceUpdate, LiveEvent, Topic } from '../wire/live.ts';
 import type { MissedFilter, ShownDevice } from './store.ts';
 
 /** Which events concern which topics, and what `device_update` they make. */
 
-/** Facts that change how a device is shown. */
-const DEVICE_FACTS: readonly EventType[] = [
-  'device.status',
-  'device.started',
-  'device.stopped',
-  'device.registered',
-  'device.deleted',
-  'device.held',
-  'device.released',
-  'device.drifted',
-  'deployment.queued',
-];
+const showing = (which: 'subject' | 'deviceIds') => EVENT_TYPES.filter((type) => kindOf(type).shows === which);
+/** Facts that change how their device is shown. */
+const DEVICE_FACTS = showing('subject');
 /** Facts about the service that change how many devices are shown: `data.deviceIds`. */
-const SERVICE_FACTS: readonly EventType[] = ['service.watching', 'service.not_watching'];
+const SERVICE_FACTS = showing('deviceIds');
 const INTEGRATION_PREFIXES = ['integration:', 'conflict:'] as const;
 
 /** Topics whose subscribers get the event itself. */

@@ -1,6 +1,7 @@
 import { invalid } from '../errors.ts';
-import type { EventType } from '../event/event.ts';
-import { EVENT_TYPES, type Selector, type Severity, selectorsOf } from '../event/severity.ts';
+import { type Selector, selectorsOf } from '../event/severity.ts';
+import { EVENT_TYPES, type EventType } from '../wire/event/events.ts';
+import type { Severity } from '../wire/event/kind.ts';
 
 /** Which events a notification is about. What is null or empty does not narrow. */
 export type Filter = {

@@ -1,4 +1,5 @@
 import type { Event, NewEvent } from '../event/event.ts';
+import type { EventData, EventType } from '../wire/event/events.ts';
 import type { Filter } from './filter.ts';
 
 export const FORMATS = ['cloudevents', 'json', 'slack'] as const;
@@ -63,16 +64,19 @@ export const SECRET_GRACE_HOURS = 24;
 /** So many attempts in a row fail before the organization is told that the notification is failing. */
 export const FAILURES_TO_TELL = 3;
 
-export function eventOf(
+type NotificationEventType = EventType & `notification.${string}`;
+
+export function eventOf<Type extends NotificationEventType>(
   notification: Pick<Notification, 'organizationId' | 'id' | 'name'>,
-  type: NewEvent['type'] & `notification.${string}`,
-  data: Record<string, unknown> = {},
+  type: Type,
+  data: Omit<EventData<Type>, 'name'>,
 ): NewEvent {
   const { organizationId, id, name } = notification;
-  return { organizationId, type, subject: `notification:${id}`, data: { name, ...data } };
+  // The compiler cannot see that the name and the rest make the whole.
+  return { organizationId, type, subject: `notification:${id}`, data: { name, ...data } } as NewEvent;
 }
 
 /** What a notification is tried with: an event that is not in the log. */
 export function testEvent(notification: Pick<Notification, 'organizationId' | 'id' | 'name'>, now: Date): Event {
-  return { ...eventOf(notification, 'notification.test'), cursor: 0, at: now };
+  return { ...eventOf(notification, 'notification.test', {}), cursor: 0, at: now };
 }

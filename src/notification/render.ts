@@ -1,6 +1,7 @@
 import { unreachable } from '../async/unreachable.ts';
 import { type Event, viewEvent } from '../event/event.ts';
-import { type Severity, severityOf } from '../event/severity.ts';
+import { severityOf } from '../event/severity.ts';
+import type { Severity } from '../wire/event/kind.ts';
 import type { Format } from './notification.ts';
 import { sentenceOf } from './sentence.ts';
 

@@ -1,11 +1,12 @@
 import { audit } from '../audit/store.ts';
 import { lockQueued } from '../deployment/store.ts';
 import { markDiverged } from '../device/store/status.ts';
-import type { EventType } from '../event/event.ts';
+import type { NewEvent } from '../event/event.ts';
 import type { Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
 import { waveCount, waveName } from '../policy/policy.ts';
 import { establishFolders } from '../revision/store.ts';
+import type { EventData, EventType } from '../wire/event/events.ts';
 import { callOffDevices, deploy, limitsOf } from './converge.ts';
 import type { RolloutStep } from './decide/plan.ts';
 import type { Waiting } from './rollout.ts';
@@ -19,9 +20,17 @@ import { revertTargets, waveTargets } from './store/targets.ts';
 
 type Step<Name extends RolloutStep['do']> = Extract<RolloutStep, { do: Name }>;
 
-export function tellRollout(unit: Unit, rollout: Rollout, type: EventType, data: Record<string, unknown> = {}): void {
+type RolloutEventType = EventType & `rollout.${string}`;
+
+export function tellRollout<Type extends RolloutEventType>(
+  unit: Unit,
+  rollout: Rollout,
+  type: Type,
+  data: Omit<EventData<Type>, 'sourceId' | 'revisionId'>,
+): void {
   const { organizationId, id, sourceId, revisionId } = rollout;
-  unit.emit({ organizationId, type, subject: `rollout:${id}`, data: { sourceId, revisionId, ...data } });
+  // The compiler cannot see that the two ids and the rest make the whole.
+  unit.emit({ organizationId, type, subject: `rollout:${id}`, data: { sourceId, revisionId, ...data } } as NewEvent);
   unit.enqueue('commit_status', id);
 }
 
@@ -43,7 +52,7 @@ export async function openWave(unit: Unit, rollout: Rollout, step: Step<'open_wa
   const targets = step.limit === 0 ? [] : await waveTargets(unit.tx, rollout, step);
   const isNew = await noteWave(unit.tx, rollout, step.wave, null);
   const starts = rollout.state === 'planned' || rollout.state === 'awaiting_approval';
-  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) tellRollout(unit, rollout, 'rollout.running');
+  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) tellRollout(unit, rollout, 'rollout.running', {});
   // Those who catch up count for its limits, and wake it when they are through.
   const part = { rolloutId: rollout.id, wave: step.wave };
   const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'change', ...part, limits: limitsOf(rollout) });

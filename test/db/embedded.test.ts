@@ -91,7 +91,7 @@ test('a wake-up that a waiting job absorbs is not lost when that job runs before
   const writing = transact(store, async ({ tx, enqueue, emit }) => {
     await tx`insert into fact values (1)`;
     enqueue('source', 'key');
-    emit({ organizationId, type: 'source.synced', subject: 'source:x', data: {} });
+    emit({ organizationId, type: 'source.synced', subject: 'source:x', data: { status: 'ok', commit: null } });
   });
   await eventually(
     'the transaction waits',

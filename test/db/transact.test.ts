@@ -28,7 +28,7 @@ test('of two transactions that wait for each other both take effect, once', asyn
       if (arrived === 2) both.resolve();
       await both.promise;
       await tx`select 1 from sites where name = ${second} for update`;
-      emit({ organizationId, type: 'device.changed', subject: `device:${first}`, data: {} });
+      emit({ organizationId, type: 'device.changed', subject: `device:${first}`, data: { fields: [] } });
     };
   await Promise.all([transact(store, rename('a', 'b')), transact(store, rename('b', 'a'))]);
   expect(runs).toBe(3);

@@ -15,7 +15,7 @@ describe('replay', () => {
     const writer = async (name: number): Promise<void> => {
       for (let i = 0; i < 60 && writing; i++)
         await append(one, [
-          { subject: `device:w${name}`, data: { i } },
+          { subject: `device:w${name}`, data: { fields: [String(i)] } },
           { subject: 'source:s', type: 'source.synced' },
         ]);
     };
@@ -42,18 +42,18 @@ describe('replay', () => {
     await append(one, [{ subject: 'device:a' }]);
     const { last: start } = await eventBounds(database.sql, one.id);
     await append(one, [
-      { subject: 'device:a', data: { n: 1 } },
-      { subject: 'device:b', data: { n: 2 } },
+      { subject: 'device:a', data: { fields: ['1'] } },
+      { subject: 'device:b', data: { fields: ['2'] } },
     ]);
     const client = await connected(one);
     const events = collect<LiveEvent>(client, 'event');
     const first = await subscribe(client, ['device:a'], start);
     expect(first).toMatchObject({ ok: true, replayed: 1, cursor: (await eventBounds(database.sql, one.id)).last });
-    await append(one, [{ subject: 'device:a', data: { n: 3 } }]);
+    await append(one, [{ subject: 'device:a', data: { fields: ['3'] } }]);
     await until(() => events.length === 2);
     expect(await subscribe(client, ['events'], start)).toMatchObject({ ok: true, replayed: 1 });
     await until(() => events.length === 3);
-    expect(events.map((event) => event.data.n)).toEqual([1, 3, 2]);
+    expect(events.map((event) => event.data.fields)).toEqual([['1'], ['3'], ['2']]);
   });
 
   test('missed device updates come as the last state of each device', async () => {

@@ -5,15 +5,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
 import { createTokenAuth } from '../../src/api/auth.ts';
 import { readConfig } from '../../src/config.ts';
 import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
-import type { NewEvent } from '../../src/event/event.ts';
 import { appendEvents } from '../../src/event/store.ts';
 import { createRateLimits } from '../../src/http/rate-limit.ts';
 import { newId } from '../../src/ids.ts';
 import { type Live, type LiveOptions, openLive } from '../../src/live/live.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
+import type { EventType } from '../../src/wire/event/events.ts';
 import type { SubscribeAnswer } from '../../src/wire/live.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventWith } from '../support/events.ts';
 
 export type Tenant = { id: string; token: string; tokenId: string };
 
@@ -86,18 +87,16 @@ export async function tenant(where: TestDatabase = database): Promise<Tenant> {
   return { id, token, tokenId: row.id };
 }
 
-export async function append(to: Tenant, events: readonly Partial<NewEvent>[], where: TestDatabase = database): Promise<void> {
-  const rows: NewEvent[] = events.map((event) => ({
-    organizationId: to.id,
-    type: 'device.changed',
-    subject: 'device:a',
-    data: {},
-    ...event,
-  }));
+type Appended = { type?: EventType; subject?: string; data?: Record<string, unknown> };
+
+export async function append(to: Tenant, events: readonly Appended[], where: TestDatabase = database): Promise<void> {
+  const rows = events.map(({ type = 'device.changed', subject = 'device:a', data = {} }) =>
+    eventWith({ organizationId: to.id, type, subject, data }),
+  );
   await where.sql.begin((tx) => appendEvents(tx, rows));
 }
 
-export function status(deviceId: string, shown: 'ONLINE' | 'UPDATING' | 'ERROR'): Partial<NewEvent> {
+export function status(deviceId: string, shown: 'ONLINE' | 'UPDATING' | 'ERROR'): Appended {
   const syncStatus = { ONLINE: 'in_sync', UPDATING: 'updating', ERROR: 'failed' }[shown];
   return { type: 'device.status', subject: `device:${deviceId}`, data: { status: shown, syncStatus, connectivity: 'online' } };
 }

@@ -1,6 +1,7 @@
 import { io } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { mintToken } from '../../src/crypto/tokens.ts';
+import { newId } from '../../src/ids.ts';
 import { revokeToken } from '../../src/organization/store.ts';
 import type { Closing, DeviceUpdate, LiveEvent } from '../../src/wire/live.ts';
 import {
@@ -103,12 +104,14 @@ describe('subscribe', () => {
 
   test('an event comes once, in order, with all its fields, also when several topics of the socket match', async () => {
     const one = await tenant();
+    const [rolloutId, deploymentId] = [newId(), newId()];
+    const data = { deploymentId, rolloutId, state: 'applying', bundle: 'sha256:1' };
     const client = await connected(one);
     const events = collect<LiveEvent>(client, 'event');
-    await subscribe(client, ['events', 'device:a', 'rollout:r1']);
+    await subscribe(client, ['events', 'device:a', `rollout:${rolloutId}`]);
     await append(one, [
-      { type: 'deployment.state', subject: 'device:a', data: { state: 'applying', rolloutId: 'r1' } },
-      { type: 'rollout.running', subject: 'rollout:r1' },
+      { type: 'deployment.state', subject: 'device:a', data },
+      { type: 'rollout.running', subject: `rollout:${rolloutId}` },
       { type: 'source.synced', subject: 'source:s' },
     ]);
     await until(() => events.length >= 3);
@@ -119,7 +122,7 @@ describe('subscribe', () => {
       at: expect.stringMatching(/^\d{4}-.*Z$/),
       organizationId: one.id,
       subject: 'device:a',
-      data: { state: 'applying', rolloutId: 'r1' },
+      data,
     });
   });
 
@@ -171,7 +174,7 @@ describe('limits', () => {
     const events = collect<LiveEvent>(reader, 'event');
     for (const client of [reader, idler]) await subscribe(client, ['events']);
     pauseReading(idler);
-    const bulk = Array.from({ length: 100 }, () => ({ subject: 'device:a', data: { text: 'x'.repeat(20_000) } }));
+    const bulk = Array.from({ length: 100 }, () => ({ subject: 'device:a', data: { fields: ['x'.repeat(20_000)] } }));
     // The system's own buffers take some megabytes before anything waits here.
     for (let sent = 100; live.connections() === 2 && sent <= 4_000; sent += 100) {
       await append(one, bulk);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { verifyStandardWebhooks } from '../../src/crypto/signature.ts';
-import type { EventType } from '../../src/event/event.ts';
 import { newId } from '../../src/ids.ts';
 import { claimDue, noteFailure, renewClaim } from '../../src/notification/delivery/claim.ts';
 import { takeEvents } from '../../src/notification/delivery/take.ts';
+import type { EventType } from '../../src/wire/event/events.ts';
 import { waitingForLocks } from '../support/database.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 import { openReceiver, type Posted, type Receiver } from './receiver.ts';

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { EVENT_TYPES, SEVERITIES, type Selector, selectorsOf, severityOf } from '../../src/event/severity.ts';
+import { type Selector, selectorsOf, severityOf } from '../../src/event/severity.ts';
 import { checkEvents, selectorsFor } from '../../src/notification/filter.ts';
+import { EVENT_TYPES } from '../../src/wire/event/events.ts';
+import { SEVERITIES } from '../../src/wire/event/kind.ts';
 
 /** Texts that a field which decides the severity may have, and one that says nothing. */
 const VALUES = [

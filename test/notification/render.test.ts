@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Event } from '../../src/event/event.ts';
-import { EVENT_TYPES } from '../../src/event/severity.ts';
 import { FORMATS } from '../../src/notification/notification.ts';
 import { type Message, render } from '../../src/notification/render.ts';
 import { sentenceOf } from '../../src/notification/sentence.ts';
+import { EVENT_TYPES } from '../../src/wire/event/events.ts';
 
 const ORGANIZATION = '01890000-0000-7000-8000-000000000000';
 const ROLLOUT = '01890000-0000-7000-8000-0000000000aa';

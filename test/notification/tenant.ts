@@ -1,8 +1,9 @@
 import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
-import type { EventType } from '../../src/event/event.ts';
 import { type Store, transact } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
+import type { EventType } from '../../src/wire/event/events.ts';
+import { eventWith } from '../support/events.ts';
 import { type Api, eventually, type TestService } from '../support/service.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -43,7 +44,7 @@ export async function openTenant({ app, database: { sql }, apiAs }: TestService)
 function eventsOf(store: Store, organizationId: string) {
   const emitAll = (events: readonly [type: EventType, subject?: string, data?: Record<string, unknown>][]) =>
     transact(store, async ({ emit }) => {
-      for (const [type, subject = 'device:d', data = {}] of events) emit({ organizationId, type, subject, data });
+      for (const [type, subject = 'device:d', data = {}] of events) emit(eventWith({ organizationId, type, subject, data }));
     });
   return {
     /** All in one transaction. */

@@ -3,12 +3,26 @@ import type { Closable } from '../../src/async/lifecycle.ts';
 import { connect, type Sql } from '../../src/db/connect.ts';
 import { type Notifier, openNotifier } from '../../src/db/notifier.ts';
 import { openQueue } from '../../src/db/queue.ts';
+import { checkEventsWith } from '../../src/event/store.ts';
 import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { createLog } from '../../src/log.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';
+import { misfitOf } from './events.ts';
 
 export type TestDatabase = Closable & { sql: Sql; url: string; notifier: Notifier };
+
+/**
+ * Every event that a test stores is checked. One that does not fit its type ends its transaction, and fails the test file where it closes its database:
+ * a job that is tried again would hide the first.
+ */
+const misfits: string[] = [];
+checkEventsWith((event) => {
+  const misfit = misfitOf(event);
+  if (misfit === undefined) return;
+  misfits.push(misfit);
+  throw new Error(misfit);
+});
 
 /** A migrated, empty database of its own on the run's PostgreSQL; `close` drops it with whatever is still connected to it. */
 export async function openTestDatabase(): Promise<TestDatabase> {
@@ -23,6 +37,8 @@ export async function openTestDatabase(): Promise<TestDatabase> {
     close: async () => {
       await Promise.all([notifier.close(), sql.end({ timeout: 1 })]);
       await call(`${server}${new URL(url).pathname}`, 'DELETE');
+      const found = misfits.splice(0);
+      if (found.length > 0) throw new Error([...new Set(found)].join('\n'));
     },
   };
 }

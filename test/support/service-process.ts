@@ -1,5 +1,6 @@
 import { lineOf, startProgram } from '../../bench/support/processes.ts';
 
+const CHECK_EVENTS = `--import=${new URL('check-events.ts', import.meta.url)}`;
 const READY_TIMEOUT_MS = 180_000;
 
 /** The service in a process of its own, on any free port. `ended` resolves with its exit code; null: a signal ended it. */
@@ -11,7 +12,7 @@ export async function startServiceProcess(
   onLine: (line: string) => void,
 ): Promise<ServiceProcess> {
   const settings = { PORT: '0', ALLOW_PRIVATE_GIT_HOSTS: 'true', GIT_WORKERS: '1', GIT_TIMEOUT_SECONDS: '5', ...env };
-  const service = startProgram('src/main.ts', { args: ['serve'], env: settings });
+  const service = startProgram('src/main.ts', { args: ['serve'], env: settings, nodeArgs: [CHECK_EVENTS] });
   const { child } = service;
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   for (const stream of [child.stdout, child.stderr]) if (stream) eachLine(stream, onLine);

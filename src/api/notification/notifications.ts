@@ -80,7 +80,7 @@ export function notificationRoutes(services: Services) {
           await checkTargets(tx, organizationId, wanted);
           await checkRoom(tx, organizationId);
           if (!(await insertNotification(tx, { ...settings, ...sealSecret(box, id, secret) }))) throw nameTaken(wanted.name);
-          emit(eventOf(settings, 'notification.created'));
+          emit(eventOf(settings, 'notification.created', {}));
           return notificationOf(tx, organizationId, id);
         });
         if (created === undefined) throw notFound('notification', id);
@@ -148,7 +148,7 @@ export function notificationRoutes(services: Services) {
         await audited(callerOf(c), store, { action: 'notification.delete', subject: `notification:${id}` }, async ({ tx, emit }) => {
           const notification = await lockMatching(c, tx, organizationId, id);
           await deleteNotification(tx, organizationId, id);
-          emit(eventOf(notification, 'notification.deleted'));
+          emit(eventOf(notification, 'notification.deleted', {}));
         });
         return c.body(null, 204);
       },

@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { SEVERITIES } from '../../event/severity.ts';
 import type { ListedDelivery } from '../../notification/delivery/deliveries.ts';
 import { FORMATS, type Notification } from '../../notification/notification.ts';
 import { Labels } from '../../wire/agent.ts';
+import { SEVERITIES } from '../../wire/event/kind.ts';
 import { withoutLineEnd } from '../../wire/text/secret-text.ts';
 
 const fields = {

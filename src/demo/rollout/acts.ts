@@ -1,3 +1,4 @@
+import type { EventType } from '../../wire/event/events.ts';
 import type { LiveEvent } from '../../wire/live.ts';
 import { blockersOf, demand, isStep, rolloutOf, tellBlockers } from '../observe.ts';
 import type { Output } from '../output.ts';
@@ -100,13 +101,13 @@ async function begin(flock: Flock, out: Output, recording: Recording, commit: De
 }
 
 /** The first event of one of these types. */
-function until({ recording, rolloutId }: Way, ...types: string[]): Promise<Seen> {
-  const matches = (event: LiveEvent) => event.subject === `rollout:${rolloutId}` && types.includes(event.type);
+function until({ recording, rolloutId }: Way, ...types: EventType[]): Promise<Seen> {
+  const matches = (event: LiveEvent) => event.subject === `rollout:${rolloutId}` && types.some((type) => type === event.type);
   return recording.find(`"${types.join('" or "')}" of the rollout`, matches);
 }
 
 /** @throws Problem `demo_incomplete` at once when it is aborted instead */
-async function untilGood(way: Way, type: string): Promise<Seen> {
+async function untilGood(way: Way, type: EventType): Promise<Seen> {
   const seen = await until(way, type, 'rollout.aborted');
   demand(seen.event.type === type, `"${type}" of the rollout, which was aborted: ${String(seen.event.data.detail)}`);
   return seen;

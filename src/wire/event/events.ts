@@ -1,0 +1,23 @@
+import type { z } from 'zod';
+import { DEVICE_EVENTS } from './device.ts';
+import type { EventKind } from './kind.ts';
+import { ROLLOUT_EVENTS } from './rollout.ts';
+import { SERVICE_EVENTS } from './service.ts';
+import { SOURCE_EVENTS } from './source.ts';
+
+/**
+ * Every type of event with its severity, sentence and data. It stands in `wire/` because events leave the service as they are: through
+ * the API, live connections and notifications. The dashboard, which imports `wire/` alone, reads the same table.
+ *
+ * The schemas type whoever emits, describe the API, and check events in tests. Nothing parses an event in production.
+ */
+export const EVENTS = { ...DEVICE_EVENTS, ...SOURCE_EVENTS, ...ROLLOUT_EVENTS, ...SERVICE_EVENTS } satisfies Record<string, EventKind>;
+
+export type EventType = keyof typeof EVENTS;
+export type EventData<Type extends EventType> = z.input<(typeof EVENTS)[Type]['data']>;
+
+export const EVENT_TYPES = Object.keys(EVENTS) as readonly EventType[];
+
+export function kindOf(type: EventType): EventKind {
+  return EVENTS[type];
+}
