@@ -4,7 +4,7 @@ import { transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { replanMergeRequests } from '../../src/plan/store.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
-import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
+import { clearStale, type StalePath } from '../../src/revision/stale-paths-store.ts';
 import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
 import { convergeDevices } from '../../src/rollout/converge.ts';
 import { isWithheld, policyFor, releaseSource } from '../../src/rollout/release.ts';

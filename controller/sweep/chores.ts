@@ -21,12 +21,12 @@ import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts
 import { pruneEvents } from '../../src/event/store.ts';
 import { transact } from '../../src/event/transact.ts';
 import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
-import { pruneDeliveries } from '../../src/notification/delivery/deliveries.ts';
+import { pruneDeliveries } from '../../src/notification/delivery/deliveries-store.ts';
 import { pruneMergeRequests } from '../../src/plan/store.ts';
 import { deploy } from '../../src/rollout/converge.ts';
 import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store/store.ts';
 import { rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/store/targets.ts';
-import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
+import { pruneHookDeliveries } from '../../src/source/deliveries-store.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
 import type { Chore } from './sweep.ts';

@@ -4,7 +4,7 @@ import { type PrepareDeps, prepareCommit } from '../prepare/prepare-commit.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
 import type { FolderErrors } from '../revision/shared-errors.ts';
 import { sharedErrors } from '../revision/shared-errors.ts';
-import { stalePaths } from '../revision/stale-paths.ts';
+import { stalePaths } from '../revision/stale-paths-store.ts';
 import { dependenciesOf } from '../revision/store.ts';
 import { checkWaves, type PolicyWarning } from '../rollout/decide/wave-check.ts';
 import { policyFor } from '../rollout/release.ts';

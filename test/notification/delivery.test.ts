@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { verifyStandardWebhooks } from '../../src/crypto/signature.ts';
 import type { EventType } from '../../src/event/event.ts';
 import { newId } from '../../src/ids.ts';
-import { claimDue, noteFailure, renewClaim } from '../../src/notification/delivery/claim.ts';
+import { claimDue, noteFailure, renewClaim } from '../../src/notification/delivery/claim-store.ts';
 import { takeEvents } from '../../src/notification/delivery/take.ts';
 import { waitingForLocks } from '../support/database.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listBackups } from '../../backup/store.ts';
 import { listCommands } from '../../command/store.ts';
-import { failuresForDevice } from '../../db/job-failures.ts';
+import { failuresForDevice } from '../../db/job-failures-store.ts';
 import { deploymentsById, listDeployments } from '../../deployment/store.ts';
 import { foldedName } from '../../device/folders.ts';
 import { foldersNamed } from '../../device/folders-store.ts';

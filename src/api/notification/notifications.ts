@@ -7,7 +7,7 @@ import { conflict, notFound } from '../../errors.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { attempt } from '../../notification/delivery/attempt.ts';
-import { giveUpPending } from '../../notification/delivery/deliveries.ts';
+import { giveUpPending } from '../../notification/delivery/deliveries-store.ts';
 import { checkEvents } from '../../notification/filter.ts';
 import { eventOf, MAX_PER_ORGANIZATION, type Notification, SECRET_GRACE_HOURS, testEvent } from '../../notification/notification.ts';
 import { sealSecret, sealUrl } from '../../notification/secrets.ts';

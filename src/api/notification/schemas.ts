@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { SEVERITIES } from '../../event/severity.ts';
-import type { ListedDelivery } from '../../notification/delivery/deliveries.ts';
+import type { ListedDelivery } from '../../notification/delivery/deliveries-store.ts';
 import { FORMATS, type Notification } from '../../notification/notification.ts';
 import { Labels } from '../../wire/agent.ts';
 import { withoutLineEnd } from '../../wire/text/secret-text.ts';
