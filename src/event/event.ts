@@ -41,6 +41,7 @@ export type EventType =
   | 'source.webhook_installed'
   | 'source.held'
   | 'source.released'
+  | 'site.created'
   | 'site.held'
   | 'site.released'
   | 'revision.prepared'

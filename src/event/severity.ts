@@ -39,6 +39,7 @@ const RULES: Readonly<Record<EventType, Rule>> = {
   'source.webhook_installed': 'info',
   'source.held': 'warning',
   'source.released': 'info',
+  'site.created': 'info',
   'site.held': 'warning',
   'site.released': 'info',
   'revision.prepared': 'info',

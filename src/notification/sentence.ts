@@ -33,6 +33,7 @@ const SAYINGS: Readonly<Record<EventType, string>> = {
   'source.webhook_installed': 'has its webhook at the git host',
   'source.held': 'is held',
   'source.released': 'is no longer held',
+  'site.created': 'was created',
   'site.held': 'is held',
   'site.released': 'is no longer held',
   'revision.prepared': 'is valid',

@@ -11,7 +11,8 @@ import { policyFor } from '../rollout/release.ts';
 import { loadBlockers } from '../rollout/store/load.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
-import { bindAfter, devicesOf, foldersAfter, knownFolders } from './load.ts';
+import { devicesOf, knownFolders } from './fleet-store.ts';
+import { bindAfter, foldersAfter } from './load.ts';
 import { type Outline, outline, type PlannedDevice } from './plan.ts';
 
 /** What would become of a source's devices if a commit became its head. Nothing in it is secret. */

@@ -15,6 +15,7 @@ import {
   countNotifications,
   deleteNotification,
   insertNotification,
+  isNotificationNameTaken,
   listNotifications,
   lockNotification,
   type NotificationSettings,
@@ -121,9 +122,7 @@ export function notificationRoutes(services: Services) {
           const before = await lockMatching(c, tx, organizationId, id);
           const after = settingsAfter(services, before, change);
           await checkTargets(tx, organizationId, { siteId: change.siteId ?? null, sourceId: change.sourceId ?? null });
-          const named = await tx`
-            select 1 from notifications where organization_id = ${organizationId} and name = ${after.name} and id <> ${id}`;
-          if (named.length > 0) throw nameTaken(after.name);
+          if (await isNotificationNameTaken(tx, after)) throw nameTaken(after.name);
           await updateNotification(tx, after);
           if (!after.enabled) await giveUpPending(tx, after);
           emit(eventOf(after, 'notification.changed', { fields }));
