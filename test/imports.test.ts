@@ -233,22 +233,6 @@ const OTHER_WRITERS: readonly (readonly [file: string, table: string, reason: st
   ['src/db/sealed-store.ts', '${', 'a rotation of the secret key seals the columns that their owners name'],
 ];
 
-/** To be removed: writes that have not moved to their owners yet. */
-const WRITERS_TO_MOVE: readonly (readonly [file: string, table: string])[] = [
-  ['controller/reconcile/workspace.ts', 'devices'],
-  ['src/deployment/store.ts', 'devices'],
-  ['src/device/folders-store.ts', 'source_paths'],
-  ['src/inventory/import.ts', 'device_keys'],
-  ['src/inventory/import.ts', 'devices'],
-  ['src/report/ingest.ts', 'devices'],
-  ['src/revision/store.ts', 'devices'],
-  ['src/rollout/store/targets.ts', 'devices'],
-  ['src/rollout/transitions.ts', 'devices'],
-  ['src/rollout/transitions.ts', 'source_paths'],
-  ['src/source/store.ts', 'devices'],
-  ['src/source/store.ts', 'enrolment_tokens'],
-];
-
 /** A table's name, or `${` where the code computes the name. */
 const WRITE =
   /\b(?:insert\s+into|merge\s+into|delete\s+from|truncate\s+table)\s+([a-z_][\w.]*|\$\{)|\bupdate\s+(?:only\s+)?(?!set\b)([a-z_][\w.]*|\$\{[^}]*\})(?:\s+(?:as\s+)?[a-z_]\w*)?\s+set\b/g;
@@ -265,9 +249,6 @@ async function writes(): Promise<Write[]> {
   return found;
 }
 
-const isListed = (list: readonly (readonly [file: string, table: string, ...rest: string[]])[], { file, table }: Write) =>
-  list.some(([listedFile, listedTable]) => listedFile === file && listedTable === table);
-
 test('every table that a migration creates has one owner', async () => {
   const folder = join(ROOT, 'src/db/migrations');
   const created: string[] = [];
@@ -282,7 +263,9 @@ test('a table is written by its owner alone', async () => {
     Object.keys(OWNERS).sort(),
   );
   const foreign = all.filter(({ file, table }) => OWNERS[table] === undefined || !under(file, OWNERS[table]));
-  const faults = foreign.filter((write) => !isListed(OTHER_WRITERS, write) && !isListed(WRITERS_TO_MOVE, write));
+  const faults = foreign.filter(
+    ({ file, table }) => !OTHER_WRITERS.some(([otherFile, otherTable]) => otherFile === file && otherTable === table),
+  );
   expect(faults.map(({ file, table }) => `${file} writes ${table}`)).toEqual([]);
   const isThere = (file: string, table: string) => foreign.some((write) => write.file === file && write.table === table);
   expect(OTHER_WRITERS.filter(([file, table]) => !isThere(file, table))).toEqual([]);
@@ -295,22 +278,6 @@ const SQL_OF_MACHINES: Readonly<Record<string, string>> = {
   'src/db/postmaster.ts': 'asks whether an embedded PostgreSQL answers',
   'src/db/queue.ts': "reads the queue library's own tables",
 };
-
-/** To be removed: files whose SQL has not moved to stores yet. */
-const SQL_TO_MOVE: readonly string[] = [
-  'controller/reconcile/workspace.ts',
-  'controller/sweep/chores.ts',
-  'src/api/device/devices.ts',
-  'src/api/organization/root.ts',
-  'src/delivery/heartbeats.ts',
-  'src/device/keys.ts',
-  'src/device/logs.ts',
-  'src/inventory/enroll.ts',
-  'src/inventory/import.ts',
-  'src/report/ingest.ts',
-  'src/rollout/converge.ts',
-  'src/rollout/transitions.ts',
-];
 
 /** A tagged template of a connection, whatever its type argument; text that begins as a statement does, whatever its tag; raw statements. */
 const SQL = [
@@ -329,6 +296,6 @@ test('SQL stands in stores alone', async () => {
   }
   expect(holders.filter(isStore).length).toBeGreaterThan(20);
   const others = holders.filter((file) => !isStore(file));
-  expect(others.filter((file) => SQL_OF_MACHINES[file] === undefined && !SQL_TO_MOVE.includes(file))).toEqual([]);
+  expect(others.filter((file) => SQL_OF_MACHINES[file] === undefined)).toEqual([]);
   expect(Object.keys(SQL_OF_MACHINES).filter((file) => !others.includes(file))).toEqual([]);
 });

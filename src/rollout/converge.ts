@@ -4,6 +4,7 @@ import type { Device } from '../device/device.ts';
 import { emitStanding } from '../device/events.ts';
 import type { Unit } from '../event/transact.ts';
 import { isUnrestricted, waveCount } from '../policy/policy.ts';
+import { isSourceHeld } from '../source/store.ts';
 import { isActive, type Rollout } from './rollout.ts';
 import { newestRollout } from './store/store.ts';
 import { convergingTargets, stableTargets } from './store/targets.ts';
@@ -83,7 +84,5 @@ export async function convergeDevices(unit: Unit, organizationId: string, source
 /** A held source stays as it is, but for the rollback that the hold came with. */
 async function isHeld(unit: Unit, rollout: Rollout): Promise<boolean> {
   if (rollout.kind === 'rollback') return false;
-  const rows = await unit.tx`
-    select 1 from sources where organization_id = ${rollout.organizationId} and id = ${rollout.sourceId} and held_at is not null`;
-  return rows.length > 0;
+  return isSourceHeld(unit.tx, rollout.organizationId, rollout.sourceId);
 }

@@ -319,3 +319,8 @@ export async function folderRulesOf(
     select layout, device_patterns as patterns from sources where organization_id = ${organizationId} and id = ${id}`;
   return row;
 }
+
+export async function isSourceHeld(sql: Db, organizationId: string, id: string): Promise<boolean> {
+  const rows = await sql`select 1 from sources where organization_id = ${organizationId} and id = ${id} and held_at is not null`;
+  return rows.length > 0;
+}
