@@ -191,6 +191,7 @@ const houseFiles = async () => (await sourceFiles()).filter((file) => /^(src|con
 /** The folder that owns each table: nothing else inserts into it, updates it or deletes from it. */
 const OWNERS: Readonly<Record<string, string>> = {
   audit: 'src/audit',
+  // An attempt pins what the device runs, in the statement that opens it.
   backups: 'src/deployment',
   blobs: 'src/bundle',
   bundles: 'src/bundle',
