@@ -34,7 +34,7 @@ import { createSender } from './notification/delivery/send.ts';
 import { DEFAULT_ORGANIZATION } from './organization/organization.ts';
 import { loadRootTokenHash } from './organization/root-token.ts';
 import { createSigner } from './organization/signing.ts';
-import { ensureOrganization, insertToken } from './organization/store.ts';
+import { ensureAdminToken, ensureOrganization } from './organization/store.ts';
 import { openPreparer } from './prepare/preparer.ts';
 import { confirmEarly } from './report/confirmations.ts';
 import { createReportIntake } from './report/intake.ts';
@@ -93,7 +93,7 @@ async function open(config: Config, log: Log, opened: Opened) {
   opened.onClose(() => queue.close(DRAIN_MS));
   const store = { sql, queue };
   const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
-  await ensureAdminToken(config, sql, organizationId, log);
+  await openAdminToken(config, sql, organizationId, log);
   const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
   const limits = createRateLimits(config);
   const tokenAuth = createTokenAuth(sql, limits, config.TRUST_PROXY);
@@ -188,21 +188,14 @@ async function openDatabase(config: Config, log: Log, opened: Opened): Promise<{
 }
 
 /** The first admin token: the configured one, or one that is minted, written beside the data and said once. */
-async function ensureAdminToken(config: Config, sql: Services['store']['sql'], organizationId: string, log: Log): Promise<void> {
+async function openAdminToken(config: Config, sql: Services['store']['sql'], organizationId: string, log: Log): Promise<void> {
   const configured = config.BELLWETHER_ADMIN_TOKEN;
   const token = configured ?? mintToken('token');
-  const inserted = await sql.begin(async (tx) => {
-    // Processes that start together on an empty database make one token.
-    await tx`select pg_advisory_xact_lock(hashtextextended(${`admin-token:${organizationId}`}, 0))`;
-    const known =
-      configured === undefined
-        ? await tx`select 1 from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null limit 1`
-        : await tx`select 1 from tokens where hash = ${hashToken(configured)}`;
-    if (known.length > 0) return false;
-    await insertToken(tx, organizationId, { id: newId(), name: 'admin', role: 'admin', hash: hashToken(token), last4: last4(token) });
-    return true;
-  });
-  if (!inserted || configured !== undefined) return;
+  const isConfigured = configured !== undefined;
+  const inserted = await sql.begin((tx) =>
+    ensureAdminToken(tx, organizationId, { id: newId(), hash: hashToken(token), last4: last4(token), isConfigured }),
+  );
+  if (!inserted || isConfigured) return;
   await mkdir(config.DATA_DIR, { recursive: true });
   const path = join(config.DATA_DIR, 'admin-token');
   await writeFile(path, `${token}\n`, { mode: 0o600 });

@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import { within } from '../async/deadline.ts';
+import { probeDatabase } from '../db/availability.ts';
 import { messageOf } from '../errors.ts';
 import { databaseAway } from '../http/database.ts';
 import type { ForwardedNotice } from '../http/forwarded.ts';
@@ -17,7 +18,7 @@ export function healthRoutes({ store, database: availability, metrics }: Service
   const probeAll = async () => {
     // While the database is known to be away, another query would only wait with the others.
     const probe = (ask: () => Promise<unknown>) => check(availability.isUp() ? ask : () => Promise.reject(databaseAway()));
-    const database = await probe(() => store.sql`select 1`);
+    const database = await probe(() => probeDatabase(store.sql));
     const queue = await probe(() => store.queue.depths());
     return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue } };
   };

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Availability } from '../db/availability.ts';
 import { isDatabaseAway } from '../db/away.ts';
 import type { Sql } from '../db/connect.ts';
-import { failingJobCounts } from '../db/job-failures.ts';
+import { failingJobCounts } from '../db/job-failures-store.ts';
 import type { Queue } from '../db/queue.ts';
 import { deviceCounts } from '../device/store.ts';
 import { sourceCounts } from '../source/store.ts';

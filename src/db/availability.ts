@@ -76,3 +76,8 @@ function ask(sql: Sql): Promise<Outcome> {
     (error: unknown) => ({ up: false, why: messageOf(error) }),
   );
 }
+
+/** @throws while the database does not answer */
+export async function probeDatabase(sql: Sql): Promise<void> {
+  await sql`select 1`;
+}

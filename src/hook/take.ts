@@ -6,7 +6,7 @@ import { isOid } from '../git/remote.ts';
 import type { Log } from '../log.ts';
 import { hasOpenMergeRequest, noteMergeRequest } from '../plan/store.ts';
 import { revisionOf } from '../revision/store.ts';
-import { type HookRecord, noteDelivery, recordHook } from '../source/deliveries.ts';
+import { type HookRecord, noteDelivery, recordHook } from '../source/deliveries-store.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from '../source/source.ts';
 import { noteHookRepository } from '../source/store.ts';
 import type { HookRepository, MergeRequestHint, Poke, RefChange } from '../source/webhook/provider.ts';

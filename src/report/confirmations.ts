@@ -1,13 +1,13 @@
 import { batched } from '../async/batch.ts';
 import type { Db } from '../db/connect.ts';
 import { type DeploymentState, statesBefore } from '../deployment/deployment.ts';
+import { type AttemptKey, attemptsIn } from '../deployment/store.ts';
 import { type DeviceKey, nameOf } from '../device/device.ts';
 import { UUID } from '../ids.ts';
 import { REPORT_GATHER_MS, type Report } from '../wire/agent.ts';
 import type { ReportIntake } from './intake.ts';
 
 type Held = { key: DeviceKey; reports: Report[]; timer: NodeJS.Timeout };
-type AttemptKey = DeviceKey & { deploymentId: string };
 
 /** Attempts per question. */
 const BATCH = 200;
@@ -20,7 +20,7 @@ const BATCH = 200;
  */
 export function confirmEarly(sql: Db, intake: ReportIntake, gatherMs = REPORT_GATHER_MS): ReportIntake & { close(): Promise<void> } {
   const held = new Map<string, Held>();
-  const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => areWanted(sql, keys));
+  const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => attemptsIn(sql, keys, WANTED));
   const release = (key: DeviceKey): Report[] => {
     const steps = held.get(nameOf(key));
     if (steps === undefined) return [];
@@ -57,14 +57,3 @@ function confirmingOnly(reports: readonly Report[]): string | null {
 
 /** Those that a device may confirm, and those that it has: as `decideReports` has it. */
 const WANTED: readonly DeploymentState[] = [...statesBefore('confirming'), 'confirming', 'succeeded'];
-
-async function areWanted(sql: Db, keys: readonly AttemptKey[]): Promise<boolean[]> {
-  const rows = await sql<{ isWanted: boolean }[]>`
-    select t.id is not null as "isWanted"
-    from unnest(${keys.map((k) => k.organizationId)}::uuid[], ${keys.map((k) => k.deviceId)}::text[], ${keys.map((k) => k.deploymentId)}::uuid[])
-      with ordinality as k (organization_id, device_id, deployment_id, position)
-    left join deployments t on t.organization_id = k.organization_id and t.id = k.deployment_id and t.device_id = k.device_id
-      and array_position(${[...WANTED]}::text[], t.state) is not null
-    order by k.position`;
-  return rows.map(({ isWanted }) => isWanted);
-}

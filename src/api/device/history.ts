@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listBackups } from '../../backup/store.ts';
 import { listCommands } from '../../command/store.ts';
-import { failuresForDevice } from '../../db/job-failures.ts';
-import { deploymentsById, listDeployments } from '../../deployment/store.ts';
+import { failuresForDevice } from '../../db/job-failures-store.ts';
+import { listDeployments, newestDeployment } from '../../deployment/store.ts';
 import { foldedName } from '../../device/folders.ts';
 import { foldersNamed } from '../../device/folders-store.ts';
 import { instancesOf } from '../../device/instances-store.ts';
@@ -75,9 +75,7 @@ export function deviceHistoryRoutes({ store }: Services) {
     const device = await demand(organizationId, id);
     const source = device.sourceId === null ? undefined : await sourceOf(sql, organizationId, device.sourceId);
     const path = source === undefined || device.path === null ? undefined : await sourcePath(sql, organizationId, source.id, device.path);
-    const [latest] = await sql<{ id: string; retryAt: Date | null }[]>`
-      select id, retry_at as "retryAt" from deployments where organization_id = ${organizationId} and device_id = ${id} order by created_at desc limit 1`;
-    const deployment = latest === undefined ? undefined : (await deploymentsById(sql, organizationId, [latest.id])).get(latest.id);
+    const deployment = await newestDeployment(sql, organizationId, id);
     const rollout = source === undefined ? undefined : await newestRollout(sql, organizationId, source.id);
     const siteHold = device.siteId === null ? null : await siteHoldOf(sql, organizationId, device.siteId);
     const failures = await failuresForDevice(sql, organizationId, id);
@@ -85,7 +83,18 @@ export function deviceHistoryRoutes({ store }: Services) {
     const namesakes = isLost ? await foldersNamed(sql, { organizationId, sourceId: source.id }, [foldedName(device.path ?? '')]) : [];
     const instances = device.clonedSince === null ? [] : ((await instancesOf(sql, organizationId, [id])).get(id) ?? []);
     return {
-      ...{ device, source, path, deployment, failures, retryAt: latest?.retryAt ?? null, rollout, siteHold, instances, now: new Date() },
+      ...{
+        device,
+        source,
+        path,
+        deployment,
+        failures,
+        retryAt: deployment?.retryAt ?? null,
+        rollout,
+        siteHold,
+        instances,
+        now: new Date(),
+      },
       namesakes: namesakes.map((folder) => folder.path),
       reenrolment: await reenrolmentOf(sql, organizationId, id),
     };

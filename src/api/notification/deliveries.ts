@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
 import { conflict, notFound } from '../../errors.ts';
 import { decodeNumberCursor, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
-import { listDeliveries, lockDelivery, reopenDelivery } from '../../notification/delivery/deliveries.ts';
+import { listDeliveries, lockDelivery, reopenDelivery } from '../../notification/delivery/deliveries-store.ts';
 import { DELIVER_WITHIN_HOURS } from '../../notification/notification.ts';
 import { makeDue } from '../../notification/store.ts';
 import type { ConflictCode } from '../../wire/errors.ts';

@@ -7,7 +7,7 @@ import { conflict, notFound } from '../../errors.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { attempt } from '../../notification/delivery/attempt.ts';
-import { giveUpPending } from '../../notification/delivery/deliveries.ts';
+import { giveUpPending } from '../../notification/delivery/deliveries-store.ts';
 import { checkEvents } from '../../notification/filter.ts';
 import { eventOf, MAX_PER_ORGANIZATION, type Notification, SECRET_GRACE_HOURS, testEvent } from '../../notification/notification.ts';
 import { sealSecret, sealUrl } from '../../notification/secrets.ts';
@@ -15,6 +15,7 @@ import {
   countNotifications,
   deleteNotification,
   insertNotification,
+  isNotificationNameTaken,
   listNotifications,
   lockNotification,
   type NotificationSettings,
@@ -121,9 +122,7 @@ export function notificationRoutes(services: Services) {
           const before = await lockMatching(c, tx, organizationId, id);
           const after = settingsAfter(services, before, change);
           await checkTargets(tx, organizationId, { siteId: change.siteId ?? null, sourceId: change.sourceId ?? null });
-          const named = await tx`
-            select 1 from notifications where organization_id = ${organizationId} and name = ${after.name} and id <> ${id}`;
-          if (named.length > 0) throw nameTaken(after.name);
+          if (await isNotificationNameTaken(tx, after)) throw nameTaken(after.name);
           await updateNotification(tx, after);
           if (!after.enabled) await giveUpPending(tx, after);
           emit(eventOf(after, 'notification.changed', { fields }));

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { ListedDelivery } from '../../notification/delivery/deliveries.ts';
+import type { ListedDelivery } from '../../notification/delivery/deliveries-store.ts';
 import { FORMATS, type Notification } from '../../notification/notification.ts';
 import { Labels } from '../../wire/agent.ts';
 import { SEVERITIES } from '../../wire/event/kind.ts';

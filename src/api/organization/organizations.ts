@@ -6,7 +6,16 @@ import { conflict, notFound } from '../../errors.ts';
 import { body, decodeIdCursor, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { ROLES } from '../../organization/organization.ts';
-import { insertToken, isLastAdmin, listTokens, revokeToken, type Token } from '../../organization/store.ts';
+import {
+  insertSite,
+  insertToken,
+  isLastAdmin,
+  listSites,
+  listTokens,
+  revokeToken,
+  type Site as StoredSite,
+  type Token,
+} from '../../organization/store.ts';
 import { checkTargets } from '../../organization/targets.ts';
 import { Labels } from '../../wire/agent.ts';
 import { callerOf, createApi, role } from '../env.ts';
@@ -62,6 +71,10 @@ const MintedEnrolmentToken = z
 
 function viewToken(token: Token): z.output<typeof TokenView> {
   return { ...token, createdAt: token.createdAt.toISOString(), lastUsedAt: token.lastUsedAt?.toISOString() ?? null };
+}
+
+function viewSite(site: StoredSite): z.output<typeof Site> {
+  return { ...site, createdAt: site.createdAt.toISOString() };
 }
 
 /** Tokens, enrolment tokens and sites. */
@@ -168,15 +181,9 @@ export function organizationRoutes({ store }: Services) {
       async (c) => {
         const { limit, cursor } = c.req.valid('query');
         const after = decodeIdCursor(cursor) ?? '00000000-0000-0000-0000-000000000000';
-        const rows = await sql<{ id: string; name: string; createdAt: Date }[]>`
-          select id, name, created_at as "createdAt" from sites where organization_id = ${c.get('actor').organizationId} and id > ${after} order by id limit ${limit + 1}`;
+        const rows = await listSites(sql, c.get('actor').organizationId, after, limit + 1);
         return c.json(
-          toPage(
-            rows,
-            limit,
-            (site) => site.id,
-            (site) => ({ ...site, createdAt: site.createdAt.toISOString() }),
-          ),
+          toPage(rows, limit, (site) => site.id, viewSite),
           200,
         );
       },
@@ -194,12 +201,13 @@ export function organizationRoutes({ store }: Services) {
         const { name } = c.req.valid('json');
         const { organizationId } = c.get('actor');
         const id = newId();
-        await audited(callerOf(c), store, { action: 'site.create', subject: `site:${id}`, detail: { name } }, async ({ tx }) => {
-          const result =
-            await tx`insert into sites (organization_id, id, name) values (${organizationId}, ${id}, ${name}) on conflict (organization_id, name) do nothing`;
-          if (result.count === 0) throw conflict('name_taken', `Cannot create site "${name}": there is one of that name`);
+        const site = await audited(callerOf(c), store, { action: 'site.create', subject: `site:${id}`, detail: { name } }, async (unit) => {
+          const stored = await insertSite(unit.tx, organizationId, { id, name });
+          if (stored === undefined) throw conflict('name_taken', `Cannot create site "${name}": there is one of that name`);
+          unit.emit({ organizationId, type: 'site.created', subject: `site:${id}`, data: { name } });
+          return stored;
         });
-        return c.json({ id, name, createdAt: new Date().toISOString() }, 201);
+        return c.json(viewSite(site), 201);
       },
     );
 }

@@ -7,7 +7,7 @@ import { liftHold } from '../../rollout/release.ts';
 import { pushRevert, rollBackSource } from '../../rollout/rollback.ts';
 import { newestRollout, rolloutOf } from '../../rollout/store/store.ts';
 import { rolloutsOfSite } from '../../rollout/store/targets.ts';
-import { holdSource, lockSource, sourceOf } from '../../source/store.ts';
+import { holdSource, lockSource, type Hold as StoredHold } from '../../source/store.ts';
 import { callerOf, createApi, role } from '../env.ts';
 import type { Services } from '../services.ts';
 import { RollbackSource, RolloutView, viewRollout } from './schemas.ts';
@@ -30,6 +30,10 @@ const Rollback = z.object({
     .openapi({ description: 'The revert commit as it was pushed, or why it was not' }),
 });
 
+function viewHold(hold: StoredHold): z.output<typeof Held>['hold'] {
+  return { ...hold, at: hold.at.toISOString() };
+}
+
 /** "Leave everything of this source, or at this site, where it is", and going back to an older revision, which implies it. */
 export function holdRoutes(services: Services) {
   const { store } = services;
@@ -47,17 +51,18 @@ export function holdRoutes(services: Services) {
         const { id } = c.req.valid('param');
         const { reason } = c.req.valid('json');
         const { organizationId, name: by } = c.get('actor');
-        await audited(callerOf(c), store, { action: 'source.hold', subject: `source:${id}`, detail: { reason } }, async (unit) => {
+        const what = { action: 'source.hold', subject: `source:${id}`, detail: { reason } };
+        const hold = await audited(callerOf(c), store, what, async (unit) => {
           const source = await lockSource(unit.tx, id);
           if (source === undefined || source.organizationId !== organizationId) throw notFound('source', id);
-          await holdSource(unit.tx, id, { by, reason });
+          const stored = await holdSource(unit.tx, id, { by, reason });
           unit.emit({ organizationId, type: 'source.held', subject: `source:${id}`, data: { by, reason } });
           const rollout = await newestRollout(unit.tx, organizationId, id);
           if (rollout !== undefined) unit.enqueue('rollout', rollout.id);
+          return stored;
         });
-        const held = await sourceOf(store.sql, organizationId, id);
-        if (held === undefined) throw notFound('source', id);
-        return c.json({ id, hold: { at: (held.heldAt ?? new Date()).toISOString(), by, reason } }, 200);
+        if (hold === undefined) throw notFound('source', id);
+        return c.json({ id, hold: viewHold(hold) }, 200);
       },
     )
     .openapi(
@@ -130,13 +135,13 @@ export function holdRoutes(services: Services) {
         const { id } = c.req.valid('param');
         const { reason } = c.req.valid('json');
         const { organizationId, name: by } = c.get('actor');
-        const at = await audited(callerOf(c), store, { action: 'site.hold', subject: `site:${id}`, detail: { reason } }, async (unit) => {
-          const heldAt = await holdSite(unit.tx, organizationId, id, { by, reason });
-          if (heldAt === undefined) throw notFound('site', id);
+        const hold = await audited(callerOf(c), store, { action: 'site.hold', subject: `site:${id}`, detail: { reason } }, async (unit) => {
+          const stored = await holdSite(unit.tx, organizationId, id, { by, reason });
+          if (stored === undefined) throw notFound('site', id);
           unit.emit({ organizationId, type: 'site.held', subject: `site:${id}`, data: { by, reason } });
-          return heldAt;
+          return stored;
         });
-        return c.json({ id, hold: { at: at.toISOString(), by, reason } }, 200);
+        return c.json({ id, hold: viewHold(hold) }, 200);
       },
     )
     .openapi(

@@ -3,7 +3,7 @@ import { audited } from '../../audit/audited.ts';
 import { conflict, notFound } from '../../errors.ts';
 import { decodeNumberCursor, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
 import { wakeMergeRequest } from '../../plan/store.ts';
-import { DELIVERY_VERDICTS, type Delivery, deliveryOf, listDeliveries } from '../../source/deliveries.ts';
+import { DELIVERY_VERDICTS, type Delivery, deliveryOf, listDeliveries } from '../../source/deliveries-store.ts';
 import { sourceOf } from '../../source/store.ts';
 import { callerOf, createApi, role } from '../env.ts';
 import type { Services } from '../services.ts';

@@ -9,7 +9,7 @@ import { readBounded } from '../../http/limits.ts';
 import { refuse } from '../../http/rate-limit.ts';
 import { UUID } from '../../ids.ts';
 import { openHookSecret } from '../../source/credentials.ts';
-import type { NotedVerdict } from '../../source/deliveries.ts';
+import type { NotedVerdict } from '../../source/deliveries-store.ts';
 import type { Source } from '../../source/source.ts';
 import { checkSourceWithin, enabledSources } from '../../source/store.ts';
 import type { ParsedHook, Ping, Poke, WebhookProvider } from '../../source/webhook/provider.ts';

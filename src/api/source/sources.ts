@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
+import { devicesOfRevision } from '../../deployment/store.ts';
 import { emitStanding } from '../../device/events.ts';
 import { unbindSource } from '../../device/store/status.ts';
 import { conflict, notFound } from '../../errors.ts';
@@ -10,7 +11,16 @@ import { newId } from '../../ids.ts';
 import { listRevisions, pathsOfRevision, revisionOf } from '../../revision/store.ts';
 import { openCredentials } from '../../source/credentials.ts';
 import type { Source } from '../../source/source.ts';
-import { deleteSource, endQuiet, insertSource, listSources, lockSource, sourceOf, updateSource } from '../../source/store.ts';
+import {
+  deleteSource,
+  endQuiet,
+  insertSource,
+  isSourceNameTaken,
+  listSources,
+  lockSource,
+  sourceOf,
+  updateSource,
+} from '../../source/store.ts';
 import { callerOf, createApi, role } from '../env.ts';
 import type { Services } from '../services.ts';
 import { NewSource, RevisionDetail, RevisionView, SourceChange, SourceView, viewRevision, viewSource } from './schemas.ts';
@@ -119,9 +129,8 @@ export function sourceRoutes(services: Services) {
             checkIfMatch(c, source.version);
             const settings = settingsAfter(services, source, change);
             checkForgeOrigin(c.get('actor').role, source, settings);
-            const named =
-              await tx`select 1 from sources where organization_id = ${organizationId} and name = ${settings.name} and id <> ${id}`;
-            if (named.length > 0) throw conflict('name_taken', `Cannot rename the source to "${settings.name}": there is one of that name`);
+            if (await isSourceNameTaken(tx, settings))
+              throw conflict('name_taken', `Cannot rename the source to "${settings.name}": there is one of that name`);
             await updateSource(tx, settings, followsAnother(source, settings));
             emit({ organizationId, type: 'source.changed', subject: `source:${id}`, data: { fields: Object.keys(change) } });
             enqueue('source', id);
@@ -220,9 +229,8 @@ export function sourceRoutes(services: Services) {
         const revision = await revisionOf(store.sql, organizationId, id);
         if (revision === undefined) throw notFound('revision', id);
         const paths = await pathsOfRevision(store.sql, organizationId, id, 10_000);
-        const touched = await store.sql<{ deviceId: string }[]>`
-          select distinct device_id as "deviceId" from deployments where organization_id = ${organizationId} and revision_id = ${id} order by 1 limit 10000`;
-        return c.json({ ...viewRevision(revision), paths, devices: touched.map((row) => row.deviceId) }, 200);
+        const devices = await devicesOfRevision(store.sql, organizationId, id, 10_000);
+        return c.json({ ...viewRevision(revision), paths, devices }, 200);
       },
     );
 }

@@ -8,7 +8,7 @@ import { forgeFor } from '../../forge/registry.ts';
 import { proveWebhook } from '../../hook/proof.ts';
 import { json, problems } from '../../http/kit.ts';
 import { openHookSecret } from '../../source/credentials.ts';
-import { lastPosition } from '../../source/deliveries.ts';
+import { lastPosition } from '../../source/deliveries-store.ts';
 import type { ForgeKind } from '../../source/forge-settings.ts';
 import type { Source } from '../../source/source.ts';
 import { lockSource, noteHookRepository, noteWebhook, sourceOf, updateSource } from '../../source/store.ts';
