@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { pause } from '../async/pause.ts';
-import { isProblem, messageOf, Problem } from '../errors.ts';
+import { expecting, isProblem, messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 import { connect, type Sql } from './connect.ts';
@@ -114,7 +114,7 @@ async function reachableBinaries(home: string, owner: Owner): Promise<Binaries> 
       { cause },
     );
   });
-  for (const path of [found.initdb, found.postgres]) await chmod(path, 0o755).catch(() => {});
+  for (const path of [found.initdb, found.postgres]) await chmod(path, 0o755).catch(expecting(undefined, 'EPERM', 'EROFS'));
   if (owner === undefined || (await walkable(dirname(found.postgres)))) return found;
   const copy = join(home, 'postgresql');
   const native = dirname(dirname(found.postgres));

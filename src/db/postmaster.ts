@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { access, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '../async/pause.ts';
+import { expecting } from '../errors.ts';
 import { connect } from './connect.ts';
 
 /** The server process of an embedded PostgreSQL, ours or one that an earlier run left behind. */
@@ -17,7 +18,7 @@ export async function runningPostmaster(pgData: string): Promise<Postmaster | un
 }
 
 export async function namedPostmaster(pgData: string): Promise<Postmaster | undefined> {
-  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(expecting('', 'ENOENT'))).split('\n');
   const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
   return pid > 0 && socketDir !== '' ? { pid, socketDir, pgData } : undefined;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.ts';
+import { expecting } from '../errors.ts';
 import { faultPoint } from '../faults.ts';
 import { type BundleManifest, bundleDigest } from '../wire/bundle.ts';
 import { type BackupInfo, backupContent, keepBackup, listBackups, loadBackup, pruneBackups, writeBackup } from './backups.ts';
@@ -99,7 +100,7 @@ async function create(base: string, owner: WorkspaceOwner): Promise<string> {
     await syncDirectory(base);
     return name;
   } catch (error) {
-    await removeTree(aside.directory).catch(() => undefined);
+    await removeTree(aside.directory).catch(leaveForLater);
     throw diskProblem(`create a workspace for "${owner.deviceId}"`, error);
   }
 }
@@ -166,10 +167,15 @@ async function change<F extends BundleManifest['files'][number]>(
     return { digest: plan.digest, changed: true, backup };
   } finally {
     // After the swap the change has happened, before it the error is what counts: what cannot be removed now is, at the next use.
-    await removeLeftovers(paths).catch(() => undefined);
-    await pruneBackups(paths).catch(() => undefined);
+    await removeLeftovers(paths).catch(leaveForLater);
+    await pruneBackups(paths).catch(leaveForLater);
     if (swapped) step('cleaned');
   }
+}
+
+/** The file system refuses to remove something now; a defect of ours must not hide behind that. */
+function leaveForLater(error: unknown): void {
+  if (errnoOf(error) === undefined) throw error;
 }
 
 async function verify(paths: WorkspacePaths): Promise<Verification> {
@@ -199,7 +205,7 @@ async function prune(base: string, options: { keep: ReadonlySet<string>; untouch
   for (const entry of await readdir(base)) {
     const name = entry.endsWith(UNFINISHED) ? entry.slice(0, -UNFINISHED.length) : entry;
     if (!WORKSPACE_NAME.test(name) || options.keep.has(entry)) continue;
-    const stats = await lstat(join(base, entry)).catch(() => null);
+    const stats = await lstat(join(base, entry)).catch(expecting(null, 'ENOENT'));
     if (stats === null || stats.mtime >= options.untouchedSince) continue;
     if (entry !== name) await removeTree(join(base, entry));
     else if (await exclusive(name, () => remove(base, name))) removed.push(name);
