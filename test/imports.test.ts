@@ -65,7 +65,7 @@ const FLOORS: readonly (readonly [floor: string, folders: readonly string[]])[] 
   ['programs', ['cli', 'simulate', 'demo', 'programs']],
 ];
 const ORDER = FLOORS.flatMap(([, folders]) => folders);
-const GROUND_FILES = ['clock', 'config', 'errors', 'faults', 'heap', 'ids', 'log'];
+const GROUND_FILES = ['config', 'errors', 'faults', 'heap', 'ids', 'log'];
 
 /** undefined for a file that stands beside the house: the agent, the web page, benchmarks. */
 function folderOf(file: string): string | undefined {

@@ -3,6 +3,7 @@ import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { closeOnce } from '../async/lifecycle.ts';
 import { pause } from '../async/pause.ts';
 import { expecting, isProblem, messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -55,11 +56,11 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
     const lock = await takeOwnership(postmaster, dataDir);
     await createDatabase(postmaster);
     const watch = watchPostmaster(postmaster);
-    const close = async () => {
-      watch.stop();
+    const close = closeOnce(async () => {
+      await watch.close();
       await lock.end({ timeout: 1 });
       await stop(postmaster);
-    };
+    });
     return { url: urlOf(postmaster, 'bellwether'), pid: postmaster.pid, ended: watch.ended, close };
   } catch (error) {
     if (running === undefined && !isInUse(error)) await stop(postmaster);

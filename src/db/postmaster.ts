@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { access, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Closable } from '../async/lifecycle.ts';
 import { pause } from '../async/pause.ts';
 import { expecting } from '../errors.ts';
 import { connect } from './connect.ts';
@@ -37,7 +38,7 @@ export async function answers(postmaster: Postmaster): Promise<boolean> {
 }
 
 /** `ended` resolves soon after the process is gone. Looks by its id, since it need not be a child of ours. */
-export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void>; stop(): void } {
+export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void> } & Closable {
   const gone = Promise.withResolvers<void>();
   const timer = setInterval(() => {
     if (alive(pid)) return;
@@ -45,7 +46,7 @@ export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void>; st
     gone.resolve();
   }, LOOK_EVERY_MS);
   timer.unref();
-  return { ended: gone.promise, stop: () => clearInterval(timer) };
+  return { ended: gone.promise, close: async () => clearInterval(timer) };
 }
 
 /** Fast shutdown: open transactions are rolled back, the cluster ends clean. */

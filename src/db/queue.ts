@@ -112,7 +112,7 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       return hasOtherWorkers(leaving);
     },
     close: async (timeoutMs) => {
-      for (const looks of workers.values()) looks.stop();
+      for (const looks of workers.values()) await looks.close();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
       // Where listening failed, `work` threw it already.
       const [listened] = await Promise.allSettled([listening]);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, systemClock } from '../clock.ts';
+import { createSerial, type Serial } from '../async/serial.ts';
 import { expecting } from '../errors.ts';
 import { faultPoint } from '../faults.ts';
 import { type BundleManifest, bundleDigest } from '../wire/bundle.ts';
@@ -65,10 +65,10 @@ export type Applied = { digest: string; changed: boolean; backup: string | null 
 export type Verification = { state: 'empty' | 'clean' | 'drifted'; digest: string | null; changed: Change[] };
 
 /** `root` is made when it is missing. */
-export async function openWorkspaces(root: string, { clock = systemClock }: { clock?: Clock } = {}): Promise<Workspaces> {
+export async function openWorkspaces(root: string, now: () => Date = () => new Date()): Promise<Workspaces> {
   await mkdir(root, { recursive: true, mode: 0o700 });
   const base = await realpath(root);
-  const exclusive = createLocks();
+  const { run: exclusive } = createSerial();
   const within = <T>(action: string, name: string, task: (paths: WorkspacePaths) => Promise<T>): Promise<T> =>
     exclusive(name, async () => {
       const paths = await existingWorkspace(base, name);
@@ -79,9 +79,8 @@ export async function openWorkspaces(root: string, { clock = systemClock }: { cl
     });
   return {
     create: (owner) => create(base, owner),
-    applyRelease: (name, release, options) =>
-      within('apply a release to', name, (paths) => applyRelease(paths, release, options, clock.now())),
-    restore: (name, backupId, options) => within('restore a backup in', name, (paths) => restore(paths, backupId, options, clock.now())),
+    applyRelease: (name, release, options) => within('apply a release to', name, (paths) => applyRelease(paths, release, options, now())),
+    restore: (name, backupId, options) => within('restore a backup in', name, (paths) => restore(paths, backupId, options, now())),
     verify: (name) => within('verify', name, verify),
     listBackups: (name) => within('list the backups of', name, listBackups),
     remove: (name) => exclusive(name, () => remove(base, name)),
@@ -213,18 +212,4 @@ async function prune(base: string, options: { keep: ReadonlySet<string>; untouch
   return removed;
 }
 
-type Exclusive = <T>(name: string, task: () => Promise<T>) => Promise<T>;
-
-/** One task at a time for each name, in the order of asking. */
-function createLocks(): Exclusive {
-  const tails = new Map<string, Promise<unknown>>();
-  return async (name, task) => {
-    const run = (tails.get(name) ?? Promise.resolve()).then(task, task);
-    tails.set(name, run);
-    try {
-      return await run;
-    } finally {
-      if (tails.get(name) === run) tails.delete(name);
-    }
-  };
-}
+type Exclusive = Serial['run'];
