@@ -3,7 +3,8 @@ import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { z } from 'zod';
 import { createDebounce } from '../src/async/debounce.ts';
-import type { Closable } from '../src/async/lifecycle.ts';
+import { type Closable, closeOnce } from '../src/async/lifecycle.ts';
+import { createRerun } from '../src/async/rerun.ts';
 import { isDatabaseAway } from '../src/db/away.ts';
 import { filledWorkspaces } from '../src/device/fleet-store.ts';
 import { messageOf } from '../src/errors.ts';
@@ -46,19 +47,22 @@ export async function startWatching(controller: Controller, workspacesRoot: stri
   workspaces.on('raw', (_event, path, details) =>
     check(relative(workspacesRoot, RawDetails.parse(details).watchedPath ?? path).split(sep)[0] ?? ''),
   );
-  const rescan = () =>
-    Promise.all([
+  const rescan = async () => {
+    await Promise.all([
       followLocalSources(controller, repositories, sourcesByPath),
       followWorkspaces(controller, workspaces, workspacesRoot, watched, check),
     ]).catch((error: unknown) => warn(controller, error));
+  };
   await rescan();
-  const timer = setInterval(rescan, RESCAN_MS);
+  const rescans = createRerun(rescan);
+  const timer = setInterval(() => void rescans.ask(), RESCAN_MS);
   return {
-    close: async () => {
+    close: closeOnce(async () => {
       clearInterval(timer);
+      await rescans.idle();
       await Promise.all([repositories.close(), workspaces.close()]);
       await wakes.close();
-    },
+    }),
   };
 }
 

@@ -109,7 +109,7 @@ async function open(config: Config, log: Log, opened: Opened) {
       log.info(end, 'deployment ended');
     }
   });
-  const intake = opened.add(confirmEarly(sql, writing));
+  const intake = opened.add(confirmEarly(sql, writing, log));
   const events = opened.add(createEventBuffer(sql, log));
   const sender = createSender(
     addressGuard({

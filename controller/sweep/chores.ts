@@ -19,6 +19,7 @@ import { pruneLogLines } from '../../src/device/store/logs.ts';
 import { correctDiverged, returnToGood } from '../../src/device/store/status.ts';
 import { namedWorkspaces } from '../../src/device/store/workspaces.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
+import { expecting } from '../../src/errors.ts';
 import { pruneEvents } from '../../src/event/store.ts';
 import { transact } from '../../src/event/transact.ts';
 import { pruneIdempotencyKeys } from '../../src/http/idempotency-store.ts';
@@ -237,7 +238,7 @@ export const prune: Chore = {
 
 /** Mirrors of sources that are gone; beside a source's own, `<id>.preview` and so on. */
 async function pruneMirrors(sql: Sql, root: string): Promise<void> {
-  const names = await readdir(root).catch(() => []);
+  const names = await readdir(root).catch(expecting([], 'ENOENT'));
   const sources = new Set(await sourceIds(sql));
   for (const name of names)
     if (!sources.has(name.replace(/\.(?:preview|plan|merge)$/, ''))) await rm(join(root, name), { recursive: true, force: true });

@@ -49,7 +49,7 @@ async function run<Stage extends Ground>(show: Show<Stage>, flags: Flags): Promi
   const out = createOutput(process.stdout, process.stderr);
   const interruption = listenForInterruption();
   const failure = await perform(show, flags, out, interruption.signal);
-  interruption.end();
+  await interruption.close();
   const reason = failure === undefined ? undefined : messageOf(failure);
   if (reason !== undefined) {
     out.warn(`The demonstration did not come to its end: ${reason}`);

@@ -64,7 +64,7 @@ async function bringUp(ground: Ground, repositories: readonly Repository[], devi
   const sources = new Map<string, string>();
   for (const repository of repositories) sources.set(repository.name, await createSource(ground, repository));
   const agents: Started[] = [];
-  ground.onClose(() => Promise.all(agents.map((agent) => agent.stop())));
+  ground.onClose(() => Promise.all(agents.map((agent) => agent.close())));
   for (const device of devices) {
     const body = { id: device.id, type: device.kind.name, sourceId: sources.get(device.repository), path: device.folder };
     const { apiKey } = Registered.parse(await ground.api.send('POST', '/devices', body));

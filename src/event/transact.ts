@@ -66,16 +66,10 @@ async function transactOnce<T>(store: Store, work: (unit: Unit) => Promise<T>): 
   });
   faultPoint('after_commit');
   const { value, absorbed } = result as { value: T; absorbed: Job[] };
-  await wakeAgain(store, absorbed);
+  // A job that waited already may have run before the commit without its rows: enqueued again now, it starts later or gets a successor. A crash in between
+  // costs the time until the next resync.
+  for (const job of absorbed) await store.queue.enqueueAgain(job.queue, job.key);
   return value;
-}
-
-/**
- * A job that already waited may have run before the commit and seen nothing of it: asked for again now, it is either still to start or gets a
- * successor. A crash in between, or a database that is away, costs only the time until the next resync.
- */
-async function wakeAgain({ sql, queue }: Store, jobs: readonly Job[]): Promise<void> {
-  for (const job of jobs) await queue.enqueue(sql, job.queue, job.key).catch(() => undefined);
 }
 
 async function wakeDevices(tx: Tx, organizationId: string, ids: string[]): Promise<void> {

@@ -37,7 +37,7 @@ export const LIVE_LIMITS: Readonly<LiveLimits> = {
 export type SocketWatch = {
   /** Looks at once whose token still works. */
   recheck(): void;
-  stop(): void;
+  close(): Promise<void>;
 };
 
 /** Ends the connections of those who do not read, or whose token was revoked. */
@@ -56,9 +56,10 @@ export function watchSockets(
   const revoked = setInterval(recheck, limits.reauthenticateMs);
   return {
     recheck,
-    stop: () => {
+    close: async () => {
       clearInterval(slow);
       clearInterval(revoked);
+      await checks.idle();
     },
   };
 }
