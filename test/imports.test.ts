@@ -165,6 +165,7 @@ const UNSEEN: Readonly<Record<string, string>> = {
   'src/demo/stack/service.ts': 'a race whose other side has ended',
   'src/git/protocol/local.ts': 'a broken ref, or a folder that cannot be read, counts as none',
   'src/http/swallow.ts': 'a sender that breaks off has ended its request',
+  'src/inventory/csv.ts': 'the reader of the records gets the error',
   'src/notification/delivery/send.ts': 'the head of an answer decides, its body may break off',
   'src/prepare/preparer.ts': 'a thread that ends releases its memory by ending',
   'src/simulate/attempt.ts': 'the same promise is awaited later',
