@@ -1,12 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { deviceById } from '../../device/store.ts';
-import { notFound } from '../../errors.ts';
+import type { Store } from '../../event/transact.ts';
 import { json, problems } from '../../http/kit.ts';
 import type { Previews } from '../../preview/preview.ts';
-import { createApi, role } from '../env.ts';
-import type { Services } from '../services.ts';
+import { mount, operation, role } from '../env.ts';
 import { ConfigErrorView } from '../source/schemas.ts';
-import { DeviceParams } from './devices.ts';
+import { DeviceParams, findDevice } from './find.ts';
+
+type Deps = { store: Store; previews: Previews };
+
+/** The bundle that a device would get, before it gets it. */
+export const devicePreviewRoutes = (deps: Deps) => mount(show(deps));
 
 const Place = z.object({ layer: z.string(), file: z.string() });
 
@@ -72,9 +75,8 @@ const Query = z.object({
     .openapi({ description: '1: tell for each file and value which layer and file of the repository it came from' }),
 });
 
-/** What a device would get, before it gets it. */
-export function devicePreviewRoutes({ store }: Services, previews: Previews) {
-  return createApi().openapi(
+const show = ({ store: { sql }, previews }: Deps) =>
+  operation(
     createRoute({
       method: 'get',
       path: '/devices/{id}/preview',
@@ -88,11 +90,8 @@ export function devicePreviewRoutes({ store }: Services, previews: Previews) {
       },
     }),
     async (c) => {
-      const { id } = c.req.valid('param');
-      const device = await deviceById(store.sql, c.get('actor').organizationId, id);
-      if (device === undefined) throw notFound('device', id);
+      const device = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
       const { ref, provenance } = c.req.valid('query');
       return c.json(await previews.show(device, { ref, provenance: provenance === '1' }), 200);
     },
   );
-}

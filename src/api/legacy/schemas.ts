@@ -6,7 +6,7 @@ import { DEVICE_ID_RULE, matching } from '../../wire/names.ts';
 
 const time = z.iso.datetime();
 
-export const SeedNewDevice = z
+export const LegacyNewDevice = z
   .object({
     device_id: z
       .string()
@@ -18,16 +18,16 @@ export const SeedNewDevice = z
   })
   .openapi('SeedNewDevice');
 
-const seedStatuses = z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']);
+const legacyStatuses = z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']);
 
-export const SeedRegisteredDevice = z
+export const LegacyRegisteredDevice = z
   .object({
     device_id: z.string(),
     name: z.string(),
     device_type: z.string(),
     ip_address: z.string().nullable(),
     site_id: z.string(),
-    status: seedStatuses,
+    status: legacyStatuses,
     created_at: time,
     api_key: z.string().openapi({ description: 'Shown this once' }),
   })
@@ -36,7 +36,7 @@ export const SeedRegisteredDevice = z
 /** Label under which a device's address is kept. */
 export const IP_LABEL = 'ip_address';
 
-export function viewSeedDevice(device: Device, siteId: string, apiKey: string): z.output<typeof SeedRegisteredDevice> {
+export function viewLegacyDevice(device: Device, siteId: string, apiKey: string): z.output<typeof LegacyRegisteredDevice> {
   return {
     device_id: device.id,
     name: device.name,
@@ -49,13 +49,13 @@ export function viewSeedDevice(device: Device, siteId: string, apiKey: string): 
   };
 }
 
-export const SeedDashboardDevice = z
+export const LegacyDashboardDevice = z
   .object({
     id: z.string(),
     device_id: z.string(),
     name: z.string(),
     device_type: z.string(),
-    status: seedStatuses,
+    status: legacyStatuses,
     auto_update: z.boolean(),
     check_interval: z.number().nullable().openapi({ description: 'Seconds' }),
     repository: z.string().nullable(),
@@ -68,13 +68,13 @@ export const SeedDashboardDevice = z
   })
   .openapi('SeedDashboardDevice');
 
-export const SeedDashboardStatus = SeedDashboardDevice.extend({
+export const LegacyDashboardStatus = LegacyDashboardDevice.extend({
   logs: z.array(z.object({ timestamp: time, level: z.string(), message: z.string() })),
 }).openapi('SeedDashboardStatus');
 
-export const SeedActed = z.object({ device_id: z.string(), status: seedStatuses, timestamp: time }).openapi('SeedActed');
+export const LegacyCommanded = z.object({ device_id: z.string(), status: legacyStatuses, timestamp: time }).openapi('SeedActed');
 
-export const SeedCommandStatus = z
+export const LegacyCommandStatus = z
   .object({
     status: z.enum(['sent', 'completed', 'failed']),
     result: z.unknown().optional(),
@@ -82,13 +82,13 @@ export const SeedCommandStatus = z
   })
   .openapi('SeedCommandStatus');
 
-export const SeedHeartbeat = z
+export const LegacyHeartbeat = z
   .object({ device_id: z.string().max(200).optional(), timestamp: z.union([z.string().max(64), z.number()]).nullish() })
   .openapi('SeedHeartbeat');
 
 const measured = z.number().nullish();
 
-export const SeedMetrics = z
+export const LegacyMetrics = z
   .looseObject({
     device_id: z.string().max(200).optional(),
     timestamp: z.union([z.string().max(64), z.number()]).nullish(),
@@ -104,7 +104,7 @@ export const SeedMetrics = z
     extra_metrics: z.record(z.string(), z.unknown()).nullish(),
   })
   .openapi('SeedDeviceMetrics');
-export type SeedMetrics = z.output<typeof SeedMetrics>;
+export type LegacyMetrics = z.output<typeof LegacyMetrics>;
 
 /** Measurements that one sample may hold; more are left out. */
 const MAX_METRICS = 200;
@@ -115,7 +115,7 @@ const MAX_DEPTH = 4;
  * The numbers of a sample by name. Those in `extra_metrics` stand beside the others, nested ones with their path (`disk.sda`); a name of the
  * protocol itself goes first. Whatever is no finite number is left out.
  */
-export function metricsOf(sample: SeedMetrics): Record<string, number> {
+export function metricsOf(sample: LegacyMetrics): Record<string, number> {
   const { device_id: _deviceId, timestamp: _timestamp, extra_metrics: extra, ...fields } = sample;
   const found = new Map<string, number>();
   gather(found, '', fields, 1);
@@ -133,7 +133,7 @@ function gather(found: Map<string, number>, prefix: string, values: object, dept
 }
 
 /** When a sample was taken: what the device says, if it can be read and is not in the future, else `now`. */
-export function sampledAt(sample: Pick<SeedMetrics, 'timestamp'>, now: Date): Date {
+export function sampledAt(sample: Pick<LegacyMetrics, 'timestamp'>, now: Date): Date {
   const { timestamp } = sample;
   if (timestamp === undefined || timestamp === null) return now;
   const said = new Date(typeof timestamp === 'number' ? timestamp * 1000 : inUtc(timestamp));
