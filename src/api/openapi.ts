@@ -15,7 +15,7 @@ export function serveDescription(app: OpenAPIHono<Env>, config: Pick<Config, 'PU
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) registry.registerComponent('securitySchemes', name, scheme);
   let written: string | undefined;
   app.get('/openapi.json', (c) => {
-    // The rest never changes, and costs too much to be made for every stranger.
+    // The rest never changes, and is too expensive to generate for every stranger.
     written ??= JSON.stringify(app.getOpenAPI31Document(ABOUT)).slice(1);
     const servers = JSON.stringify([{ url: serverUrl(c.req.header('x-forwarded-prefix'), config) }]);
     return c.body(`{"servers":${servers},${written}`, 200, { 'content-type': 'application/json' });
@@ -41,10 +41,10 @@ const SECURITY_SCHEMES = {
   deviceKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 } as const;
 
-/** What says itself who may use it, or is for all. */
+/** No security scheme: the path itself is proof, or is public. */
 const open: Route['security'] = [];
 
-/** Routes that parse by themselves, since they are hot or take raw bytes: only described here. */
+/** These routes parse by themselves, because they are hot or take raw bytes. Here they are only described. */
 function agentOperations(): Route[] {
   const tags = ['Devices that pull'];
   const security = [{ deviceId: [], deviceKey: [] }];

@@ -123,7 +123,7 @@ export function viewDeployment(deployment: Deployment): z.output<typeof Deployme
   };
 }
 
-/** In our words (`type`), or in those of the seed's dashboards (`command_type`). */
+/** With our field `type`, or with `command_type` of the earlier dashboards. */
 export const NewCommand = z
   .strictObject({
     type: z.string().max(64).optional(),

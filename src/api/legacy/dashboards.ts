@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Sql } from '../../db/connect.ts';
-import { type Device, seedStatus } from '../../device/device.ts';
+import { type Device, legacyStatus } from '../../device/device.ts';
 import { listLogLines } from '../../device/store/logs.ts';
 import { listDevices } from '../../device/store.ts';
 import type { Store } from '../../event/transact.ts';
@@ -101,7 +101,7 @@ function ofDevice<const Path extends string, S extends z.ZodType>(method: 'get' 
 }
 
 function viewCommanded(device: Device): z.output<typeof LegacyCommanded> {
-  return { device_id: device.id, status: seedStatus(device), timestamp: new Date().toISOString() };
+  return { device_id: device.id, status: legacyStatus(device), timestamp: new Date().toISOString() };
 }
 
 async function sourcesByDevice(sql: Sql, organizationId: string, devices: readonly Device[]): Promise<Map<string, Source>> {
@@ -115,7 +115,7 @@ function viewDashboardDevice(device: Device, source: Source | undefined): z.outp
     device_id: device.id,
     name: device.name,
     device_type: device.type,
-    status: seedStatus(device),
+    status: legacyStatus(device),
     auto_update: device.following,
     check_interval: source?.pollIntervalSeconds ?? null,
     repository: source?.url ?? null,
