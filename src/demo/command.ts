@@ -6,7 +6,7 @@ import { listenForInterruption } from './interruption.ts';
 import { createOutput } from './output.ts';
 import { rolloutShow } from './rollout/show.ts';
 import { perform, type Show, type ShowFlags } from './show.ts';
-import type { Ground } from './stack/stack.ts';
+import type { Stack } from './stack/stack.ts';
 
 type Flags = ShowFlags & { rollout?: boolean; devices?: number };
 
@@ -45,7 +45,7 @@ function devicesOf({ devices }: Flags, { least, usual, most }: typeof SIMULATED)
   return wanted;
 }
 
-async function run<Stage extends Ground>(show: Show<Stage>, flags: Flags): Promise<void> {
+async function run<Opened extends Stack>(show: Show<Opened>, flags: Flags): Promise<void> {
   const out = createOutput(process.stdout, process.stderr);
   const interruption = listenForInterruption();
   const failure = await perform(show, flags, out, interruption.signal);

@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import { type Connectivity, type SyncStatus, legacyStatus } from '../device/device.ts';
+import { type Connectivity, legacyStatus, type SyncStatus } from '../device/device.ts';
 import type { Event } from '../event/event.ts';
 import type { EventType } from '../wire/event/events.ts';
 

@@ -147,7 +147,7 @@ const remove = ({ store, workspaces }: Remover) =>
         await callOffDevices(unit, organizationId, [id]);
         await deleteDevice(unit.tx, organizationId, id);
         await announceEndedKeys(unit.tx);
-        const data = { name: device.name, syncStatus: 'unmanaged', connectivity: 'offline', status: 'OFFLINE' };
+        const data = { name: device.name, syncStatus: 'unmanaged', connectivity: 'offline', status: 'OFFLINE' } as const;
         unit.emit({ organizationId, type: 'device.deleted', subject: `device:${id}`, data });
         return device.workspace;
       });
