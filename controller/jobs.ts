@@ -1,5 +1,5 @@
 import { isDatabaseAway, isDatabaseOutage } from '../src/db/away.ts';
-import { clearJobFailure, FAILURES_TO_SHOW, type JobFailure, jobFailures, noteJobFailure } from '../src/db/job-failures.ts';
+import { clearJobFailure, FAILURES_TO_SHOW, type JobFailure, jobFailures, noteJobFailure } from '../src/db/job-failures-store.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { messageOf } from '../src/errors.ts';
 import { transact } from '../src/event/transact.ts';

@@ -3,6 +3,7 @@ import { type Closable, closeOnce } from '../src/async/lifecycle.ts';
 import { pause } from '../src/async/pause.ts';
 import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
+import { followingDevices } from '../src/device/fleet-store.ts';
 import { transact } from '../src/event/transact.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
@@ -109,11 +110,8 @@ const CHUNK = 1_000;
 
 /** Tells listeners which devices begin or cease to be watched. */
 async function announce({ store }: Controller, type: 'service.watching' | 'service.not_watching'): Promise<void> {
-  const rows = await store.sql<{ organizationId: string; ids: string[] }[]>`
-    select organization_id as "organizationId", array_agg(id order by id) as ids
-    from (select organization_id, id, (row_number() over (partition by organization_id order by id) - 1) / ${CHUNK} as chunk from devices where following) numbered
-    group by organization_id, chunk`;
+  const groups = await followingDevices(store.sql, CHUNK);
   await transact(store, async ({ emit }) => {
-    for (const { organizationId, ids } of rows) emit({ organizationId, type, subject: 'service:controller', data: { deviceIds: ids } });
+    for (const { organizationId, ids } of groups) emit({ organizationId, type, subject: 'service:controller', data: { deviceIds: ids } });
   });
 }

@@ -7,7 +7,7 @@ import { EVENTS_CHANNEL } from '../src/event/store.ts';
 import { transact } from '../src/event/transact.ts';
 import { foreignText } from '../src/git/problems.ts';
 import { newId } from '../src/ids.ts';
-import { type Claim, claimDue, dropClaims, noteFailure, yieldClaim } from '../src/notification/delivery/claim.ts';
+import { type Claim, claimDue, dropClaims, noteFailure, yieldClaim } from '../src/notification/delivery/claim-store.ts';
 import { eventOf, FAILURES_TO_TELL } from '../src/notification/notification.ts';
 import { lockNotification } from '../src/notification/store.ts';
 import { wakeWanting } from '../src/notification/wake.ts';

@@ -1,5 +1,5 @@
 import { unreachable } from '../src/async/unreachable.ts';
-import { FAILURES_TO_SHOW } from '../src/db/job-failures.ts';
+import { FAILURES_TO_SHOW } from '../src/db/job-failures-store.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { messageOf, Problem } from '../src/errors.ts';
 import type { NewEvent } from '../src/event/event.ts';

@@ -3,11 +3,14 @@ import { join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { z } from 'zod';
 import { createDebounce } from '../src/async/debounce.ts';
-import type { Closable } from '../src/async/lifecycle.ts';
+import { type Closable, closeOnce } from '../src/async/lifecycle.ts';
+import { createRerun } from '../src/async/rerun.ts';
 import { isDatabaseAway } from '../src/db/away.ts';
+import { filledWorkspaces } from '../src/device/fleet-store.ts';
 import { messageOf } from '../src/errors.ts';
 import { transact } from '../src/event/transact.ts';
 import { parseRemote } from '../src/git/remote.ts';
+import { localSources } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { checkWorkspace } from './reconcile/workspace.ts';
 
@@ -44,29 +47,29 @@ export async function startWatching(controller: Controller, workspacesRoot: stri
   workspaces.on('raw', (_event, path, details) =>
     check(relative(workspacesRoot, RawDetails.parse(details).watchedPath ?? path).split(sep)[0] ?? ''),
   );
-  const rescan = () =>
-    Promise.all([
+  const rescan = async () => {
+    await Promise.all([
       followLocalSources(controller, repositories, sourcesByPath),
       followWorkspaces(controller, workspaces, workspacesRoot, watched, check),
     ]).catch((error: unknown) => warn(controller, error));
+  };
   await rescan();
-  const timer = setInterval(rescan, RESCAN_MS);
+  const rescans = createRerun(rescan);
+  const timer = setInterval(() => void rescans.ask(), RESCAN_MS);
   return {
-    close: async () => {
+    close: closeOnce(async () => {
       clearInterval(timer);
+      await rescans.idle();
       await Promise.all([repositories.close(), workspaces.close()]);
       await wakes.close();
-    },
+    }),
   };
 }
 
 async function followLocalSources(controller: Controller, watcher: FSWatcher, sourcesByPath: Map<string, string>): Promise<void> {
   if (!controller.config.ALLOW_LOCAL_SOURCES) return;
-  const rows = await controller.store.sql<
-    { id: string; url: string }[]
-  >`select id, url from sources where url like '/%' or url like 'file:%'`;
   const wanted = new Map<string, string>();
-  for (const { id, url } of rows) {
+  for (const { id, url } of await localSources(controller.store.sql)) {
     const remote = parseRemote(url, { allowHttp: false, allowLocal: true });
     if (remote.kind === 'local') wanted.set(remote.path, id);
   }
@@ -84,11 +87,10 @@ async function followWorkspaces(
   watched: Set<string>,
   check: (name: string) => void,
 ): Promise<void> {
-  const rows = await controller.store.sql<{ workspace: string }[]>`
-    select workspace from devices where workspace is not null and workspace_bundle is not null order by organization_id, id limit ${MAX_WATCHED_WORKSPACES}`;
+  const names = await filledWorkspaces(controller.store.sql, MAX_WATCHED_WORKSPACES);
   // Those of other instances stand on their disks.
   const here = new Set(await readdir(root));
-  const wanted = new Set(rows.map((row) => row.workspace).filter((name) => here.has(name)));
+  const wanted = new Set(names.filter((name) => here.has(name)));
   for (const name of watched) if (!wanted.has(name)) watcher.unwatch(join(root, name, 'releases'));
   const added = [...wanted].filter((name) => !watched.has(name));
   watcher.add(added.map((name) => join(root, name, 'releases')));

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# One would guess: a validator that follows the standard accepts a draft-07 schema whose root is a "$ref" into its own "definitions".
+# Expected: a validator that follows the standard accepts a draft-07 schema whose root is a "$ref" into its own "definitions".
 #   Generators of schemas write exactly that: {"$ref": "#/definitions/Till", "definitions": {…}}.
-# What happens: @hyperjump/json-schema 1.18.0 drops "definitions" beside "$ref" before it resolves the reference, and throws
+# Observed: @hyperjump/json-schema 1.18.0 drops "definitions" beside "$ref" before it resolves the reference, and throws
 #   TypeError "Value at '/definitions' is undefined and does not have property 'till'". The same reference within "allOf" works.
-# Why it matters here: the library was a candidate for the schemas of device repositories, where such generated schemas are frequent.
-# Seen on 2026-11-30 with @hyperjump/json-schema 1.18.0 and @hyperjump/browser 1.5.0 on Node 20 and 24.
+# Relevance: the library was a candidate for the schemas of device repositories, where such generated schemas are frequent.
+# Measured on 2026-11-30 with @hyperjump/json-schema 1.18.0 and @hyperjump/browser 1.5.0 on Node 20 and 24.
 # Exits non-zero when the behaviour changes.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# One would guess: check-jsonschema's engine, Python's jsonschema, judges every schema that its metaschema accepts.
-# What happens: up to 2019-09, jsonschema 4.26.0 raises TypeError "object of type 'bool' has no len()" for a list of devices when
+# Expected: check-jsonschema's engine, Python's jsonschema, checks values against every schema that its metaschema accepts.
+# Observed: up to 2019-09, jsonschema 4.26.0 raises TypeError "object of type 'bool' has no len()" for a list of devices when
 #   "items": true stands beside "additionalItems". The draft ignores "additionalItems" there; with "items": {} the same value is valid.
-# Why it matters here: the same pipeline runs check-jsonschema and Bellwether; they disagree, and the crash looks like a fault of the data.
-# Seen on 2026-11-30 with jsonschema 4.26.0 on Python 3.11. Exits non-zero when the behaviour changes.
+# Relevance: one pipeline may run check-jsonschema and Bellwether. They disagree, and the crash looks like an error in the data.
+# Measured on 2026-11-30 with jsonschema 4.26.0 on Python 3.11. Exits non-zero when the behaviour changes.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

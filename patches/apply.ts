@@ -3,17 +3,19 @@ import { join } from 'node:path';
 import { applyPatch, parsePatch, reversePatch } from 'diff';
 
 /**
- * Mends packages in place after `npm ci`, for defects whose releases are not out yet. A patch names its package and version, and goes when that is
- * replaced; one that no longer fits ends the installation.
+ * Fixes packages in place after `npm ci`, for defects without a release yet. A patch names its package and version. Remove it when that version is
+ * replaced. A patch that no longer fits stops the installation.
  *
- * `postgres` 3.4.9, where a connection is lost: what was buffered for the old socket keeps every later write of that connection waiting for ever
- * (porsager/postgres#1154, #1208); `rollback` is written to a socket that is gone, which ends the process, since it happens in a timer of the client's
- * own, as does a new connection that is lost while it asks for the array types that there are; and a transaction whose connection was opened anew
- * meanwhile would go on in it, outside of any transaction. And of each statement in the program it keeps the first call's error for good, whose stack, as
- * long as nobody reads it, holds all that the transaction around it had in its hands: a revision of ten thousand folders, say.
+ * `postgres` 3.4.9, after a lost connection (porsager/postgres#1154, #1208):
+ * - Bytes that were buffered for the old socket make every later write of that connection wait for ever.
+ * - The client writes `rollback` to a closed socket. This ends the process, because it happens in a timer of the client.
+ * - A new connection that is lost while it queries the array types ends the process in the same way.
+ * - A transaction whose connection was opened again would continue in it, outside of any transaction.
+ * - The client keeps the first call's error of each statement for good. Its unread stack keeps the data of the transaction around it, for example a
+ *   revision of ten thousand folders.
  *
- * `pg-boss` 12.35.0: of a `stately` queue, a worker leaves out the keys that were active when the queue was last counted, which happens every few
- * seconds. A wake-up whose key was at work in that instant waits for the next count, up to six seconds. Here a worker asks what is active now.
+ * `pg-boss` 12.35.0: a worker of a `stately` queue skips the keys that were active when the queue was last counted, which happens every few seconds.
+ * A job whose key was active at that instant waits for the next count, up to six seconds. With the patch a worker queries the active keys itself.
  */
 const root = join(import.meta.dirname, '..');
 for (const name of readdirSync(import.meta.dirname).filter((file) => file.endsWith('.patch'))) {

@@ -35,7 +35,7 @@ import { createSender } from './notification/delivery/send.ts';
 import { DEFAULT_ORGANIZATION } from './organization/organization.ts';
 import { loadRootTokenHash } from './organization/root-token.ts';
 import { createSigner } from './organization/signing.ts';
-import { ensureOrganization, insertToken } from './organization/store.ts';
+import { ensureAdminToken, ensureOrganization } from './organization/store.ts';
 import { openPreparer } from './prepare/preparer.ts';
 import { confirmEarly } from './report/confirmations.ts';
 import { createReportIntake } from './report/intake.ts';
@@ -92,7 +92,7 @@ async function openServices(config: Config, log: Log, databaseUrl: string, opene
   // Closed after the queue: its handlers use it until they are drained.
   const preparer = opened.add(openPreparer(config.GIT_WORKERS));
   const store = await openStore(config, log, connections, opened);
-  await ensureAdminToken(config, sql, await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION), log);
+  await openAdminToken(config, sql, await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION), log);
   const metrics = createMetrics();
   let url = '';
   const services: Services = {
@@ -162,7 +162,7 @@ function openReports(store: Store, metrics: Metrics, log: Log, opened: Opened) {
       log.info(end, 'deployment ended');
     }
   });
-  const intake = opened.add(confirmEarly(store.sql, writing));
+  const intake = opened.add(confirmEarly(store.sql, writing, log));
   const events = opened.add(createEventBuffer(store.sql, log));
   return { intake, events };
 }
@@ -211,22 +211,15 @@ async function serve(services: Services, opened: Opened): Promise<string> {
   return urlOf(server, config.HOST);
 }
 
-/** Inserts the first admin token: the configured one, or a new one that is written to `DATA_DIR` and shown once. */
-async function ensureAdminToken(config: Config, sql: Services['store']['sql'], organizationId: string, log: Log): Promise<void> {
+/** Ensures an admin token: the configured one, or a new one that is written to `DATA_DIR` and shown once. */
+async function openAdminToken(config: Config, sql: Sql, organizationId: string, log: Log): Promise<void> {
   const configured = config.BELLWETHER_ADMIN_TOKEN;
   const token = configured ?? mintToken('token');
-  const inserted = await sql.begin(async (tx) => {
-    // Processes that start at the same time on an empty database must insert one token.
-    await tx`select pg_advisory_xact_lock(hashtextextended(${`admin-token:${organizationId}`}, 0))`;
-    const known =
-      configured === undefined
-        ? await tx`select 1 from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null limit 1`
-        : await tx`select 1 from tokens where hash = ${hashToken(configured)}`;
-    if (known.length > 0) return false;
-    await insertToken(tx, organizationId, { id: newId(), name: 'admin', role: 'admin', hash: hashToken(token), last4: last4(token) });
-    return true;
-  });
-  if (!inserted || configured !== undefined) return;
+  const isConfigured = configured !== undefined;
+  const inserted = await sql.begin((tx) =>
+    ensureAdminToken(tx, organizationId, { id: newId(), hash: hashToken(token), last4: last4(token), isConfigured }),
+  );
+  if (!inserted || isConfigured) return;
   await mkdir(config.DATA_DIR, { recursive: true });
   const path = join(config.DATA_DIR, 'admin-token');
   await writeFile(path, `${token}\n`, { mode: 0o600 });

@@ -19,3 +19,11 @@ export function allowedBy(setting: `ALLOW_${string}`): string {
 export function conflict(code: ConflictCode, detail: string): Problem {
   return new Problem(code, detail);
 }
+
+/** For a `catch` that expects errors of these codes, such as ENOENT: it answers `value` for them, and throws every other error. */
+export function expecting<T>(value: T, ...codes: readonly string[]): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof Error && 'code' in error && codes.includes(String(error.code))) return value;
+    throw error;
+  };
+}

@@ -2,8 +2,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { ERROR_GROUPS, ERRORS } from '../src/wire/errors.ts';
+import { problemDocument } from '../src/http/kit.ts';
+import { CONFIG_ERRORS, DEPLOYMENT_ERRORS, ERROR_GROUPS, ERRORS, retryOfDeployment } from '../src/wire/errors.ts';
 import { isAbout, isProblem, Problem, retryOf, reworded } from '../src/wire/problem.ts';
+import { errorsPage } from './support/errors-page.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TABLE = 'src/wire/errors.ts';
@@ -63,6 +65,16 @@ test('a Problem gives a status of its own only where the table allows it', async
   expect(stray).toEqual([]);
 });
 
+test('every code of a failed deployment and of a configuration error is used in the sources', async () => {
+  const all = [...(await sources()).values()].join('\n');
+  const unused = (table: object) => Object.keys(table).filter((code) => !new RegExp(`['"]${code}['"]`).test(all));
+  expect([unused(DEPLOYMENT_ERRORS), unused(CONFIG_ERRORS)]).toEqual([[], []]);
+});
+
+test('docs/errors.md is the page of these tables; `npm test -- test/errors.test.ts -u` writes it anew', async () => {
+  await expect(errorsPage()).toMatchFileSnapshot('../docs/errors.md');
+});
+
 test('no code stands in two groups of the table', () => {
   const codes = Object.values(ERROR_GROUPS).flatMap((group) => Object.keys(group));
   expect(codes.length).toBe(new Set(codes).size);
@@ -74,6 +86,16 @@ test('each entry has a status of HTTP errors and one sentence of at most 25 word
     expect([code, status >= 400 && status < 600]).toEqual([code, true]);
     expect([code, /^[A-Z].*\.$/.test(meaning) && meaning.split(' ').length <= 25]).toEqual([code, true]);
   }
+});
+
+test('a bundle that a device refuses is not tried again; one that circumstances stopped is', () => {
+  expect(['health_check_failed', 'refused', 'code_of_tomorrow', 'toString'].map(retryOfDeployment)).toEqual([
+    'never',
+    'never',
+    'never',
+    'never',
+  ]);
+  expect(['no_space', 'timed_out', 'delivery_failed'].map(retryOfDeployment)).toEqual(['backoff', 'backoff', 'backoff']);
 });
 
 test('a Problem has the status and retry of its code, unless it brings others', () => {
@@ -117,4 +139,11 @@ test('an error is of a code, and about the host, the request or what is missing,
   ]);
   expect(about('missing')).toEqual(['commit_missing', 'ref_missing', 'repository_empty']);
   expect(about('request').toSorted()).toEqual(['invalid_ref', 'preview_busy', 'source_not_synced']);
+});
+
+test("the title of an answer is HTTP's own text for its status", () => {
+  const titleOf = (code: string) => problemDocument(new Problem({ received: code }, 'm'), 'r').title;
+  expect([titleOf('not_found'), titleOf('mirror_no_space')]).toEqual(['Not Found', 'Insufficient Storage']);
+  expect(Object.keys(ERRORS).filter((code) => titleOf(code) === 'Error')).toEqual([]);
+  expect(problemDocument(new Problem({ received: 'code_of_tomorrow' }, 'm', { status: 599 }), 'r').title).toBe('Error');
 });

@@ -65,7 +65,7 @@ const FLOORS: readonly (readonly [floor: string, folders: readonly string[]])[] 
   ['programs', ['cli', 'simulate', 'demo', 'programs']],
 ];
 const ORDER = FLOORS.flatMap(([, folders]) => folders);
-const GROUND_FILES = ['clock', 'config', 'errors', 'faults', 'heap', 'ids', 'log'];
+const GROUND_FILES = ['config', 'errors', 'faults', 'heap', 'ids', 'log'];
 
 /** undefined for a file that stands beside the house: the agent, the web page, benchmarks. */
 function folderOf(file: string): string | undefined {
@@ -156,6 +156,31 @@ test('no folder has more files than a person can overlook', async () => {
   expect([...counts].filter(([, count]) => count > MAX_FILES)).toEqual([]);
 });
 
+/** Files that may drop an error unseen, each with the reason. */
+const UNSEEN: Readonly<Record<string, string>> = {
+  'agent/disk/instance.ts': 'opening the root reports what is wrong with it',
+  'agent/time/signals.ts': 'the caller gets the error, the queue only waits for the end',
+  'agent/server/delivery.ts': 'without its tag a download begins anew',
+  'src/demo/stack/git-host.ts': 'Git’s own exit says what went wrong',
+  'src/demo/stack/service.ts': 'a race whose other side has ended',
+  'src/git/protocol/local.ts': 'a broken ref, or a folder that cannot be read, counts as none',
+  'src/http/swallow.ts': 'a sender that breaks off has ended its request',
+  'src/inventory/csv.ts': 'the reader of the records gets the error',
+  'src/notification/delivery/send.ts': 'the head of an answer decides, its body may break off',
+  'src/prepare/preparer.ts': 'a thread that ends releases its memory by ending',
+  'src/simulate/attempt.ts': 'the same promise is awaited later',
+  'src/wire/archive.ts': 'the caller asks for the failure',
+};
+
+test('no error is dropped unseen: a catch names what it expects, or logs', async () => {
+  const droppers: string[] = [];
+  for (const file of await sourceFiles()) {
+    if (under(file, 'bench') || under(file, 'web')) continue;
+    if (/\.catch\(\(\) => (?:undefined|\{\})\)/.test(await readFile(join(ROOT, file), 'utf8'))) droppers.push(file);
+  }
+  expect(droppers.sort()).toEqual(Object.keys(UNSEEN).sort());
+});
+
 test('the environment is read in config.ts and the entry points only', async () => {
   const readers: string[] = [];
   for (const file of await sourceFiles()) {
@@ -178,4 +203,125 @@ test('no file imports itself round a circle', async () => {
   };
   for (const file of graph.keys()) visit(file, []);
   expect(circles).toEqual([]);
+});
+
+/** Source text without its comments. A comment stands behind white space, so that `/devices/*` and a URL in a string begin none. */
+async function codeOf(file: string): Promise<string> {
+  const text = await readFile(join(ROOT, file), 'utf8');
+  return text.replace(/(?<=^|\s)\/\*[\s\S]*?\*\//gm, '').replace(/(?<=^|\s)\/\/.*$/gm, '');
+}
+
+const houseFiles = async () => (await sourceFiles()).filter((file) => /^(src|controller)\//.test(file));
+
+/** The folder that owns each table: nothing else inserts into it, updates it or deletes from it. */
+const OWNERS: Readonly<Record<string, string>> = {
+  audit: 'src/audit',
+  // An attempt pins what the device runs, in the statement that opens it.
+  backups: 'src/deployment',
+  blobs: 'src/bundle',
+  bundles: 'src/bundle',
+  commands: 'src/command',
+  deployments: 'src/deployment',
+  device_instances: 'src/device',
+  device_keys: 'src/device',
+  device_logs: 'src/device',
+  device_reenrolments: 'src/device',
+  devices: 'src/device',
+  enrolment_tokens: 'src/device',
+  events: 'src/event',
+  hook_deliveries: 'src/source',
+  idempotency_keys: 'src/http',
+  job_failures: 'src/db',
+  merge_requests: 'src/plan',
+  notification_attempts: 'src/notification',
+  notification_deliveries: 'src/notification',
+  notifications: 'src/notification',
+  organizations: 'src/organization',
+  revision_paths: 'src/revision',
+  revisions: 'src/revision',
+  rollout_approvals: 'src/rollout',
+  rollout_statuses: 'src/plan',
+  rollout_waves: 'src/rollout',
+  rollouts: 'src/rollout',
+  signing_keys: 'src/organization',
+  sites: 'src/organization',
+  source_dependencies: 'src/revision',
+  source_paths: 'src/revision',
+  sources: 'src/source',
+  stale_paths: 'src/revision',
+  telemetry: 'src/telemetry',
+  tokens: 'src/organization',
+};
+
+/** Writes by others than the owner, each with its reason. */
+const OTHER_WRITERS: readonly (readonly [file: string, table: string, reason: string])[] = [
+  ['src/source/deliveries-store.ts', 'job_failures', 'a webhook waits for its answer: the delivery and what it triggers are one statement'],
+  ['src/db/sealed-store.ts', '${', 'a rotation of the secret key seals the columns that their owners name'],
+];
+
+/** A table's name, or `${` where the code computes the name. */
+const WRITE =
+  /\b(?:insert\s+into|merge\s+into|delete\s+from|truncate\s+table)\s+([a-z_][\w.]*|\$\{)|\bupdate\s+(?:only\s+)?(?!set\b)([a-z_][\w.]*|\$\{[^}]*\})(?:\s+(?:as\s+)?[a-z_]\w*)?\s+set\b/g;
+
+type Write = { file: string; table: string };
+
+async function writes(): Promise<Write[]> {
+  const found: Write[] = [];
+  for (const file of await houseFiles())
+    for (const [, inserted, updated] of (await codeOf(file)).matchAll(WRITE)) {
+      const table = inserted ?? updated ?? '';
+      found.push({ file, table: table.startsWith('${') ? '${' : table });
+    }
+  return found;
+}
+
+test('every table that a migration creates has one owner', async () => {
+  const folder = join(ROOT, 'src/db/migrations');
+  const created: string[] = [];
+  for (const name of await readdir(folder))
+    for (const [, table = ''] of (await readFile(join(folder, name), 'utf8')).matchAll(/^create table (\w+)/gm)) created.push(table);
+  expect(created.sort()).toEqual(Object.keys(OWNERS).sort());
+});
+
+test('a table is written by its owner alone', async () => {
+  const all = await writes();
+  expect([...new Set(all.map(({ table }) => table))].filter((table) => OWNERS[table] !== undefined).sort()).toEqual(
+    Object.keys(OWNERS).sort(),
+  );
+  const foreign = all.filter(({ file, table }) => OWNERS[table] === undefined || !under(file, OWNERS[table]));
+  const faults = foreign.filter(
+    ({ file, table }) => !OTHER_WRITERS.some(([otherFile, otherTable]) => otherFile === file && otherTable === table),
+  );
+  expect(faults.map(({ file, table }) => `${file} writes ${table}`)).toEqual([]);
+  const isThere = (file: string, table: string) => foreign.some((write) => write.file === file && write.table === table);
+  expect(OTHER_WRITERS.filter(([file, table]) => !isThere(file, table))).toEqual([]);
+});
+
+/** Files of machines that may hold SQL although they are no stores. None of it is about a table of a noun. */
+const SQL_OF_MACHINES: Readonly<Record<string, string>> = {
+  'src/db/availability.ts': 'asks whether the database answers',
+  'src/db/embedded.ts': 'creates the database',
+  'src/db/postmaster.ts': 'asks whether an embedded PostgreSQL answers',
+  'src/db/queue.ts': "reads the queue library's own tables",
+};
+
+/** A tagged template of a connection, whatever its type argument; text that begins as a statement does, whatever its tag; raw statements. */
+const SQL = [
+  /(?<![\w$])(?:\w*[sS]ql|tx|db|client)(?:<[^`;]*?>)?`/,
+  /`\s*(?:select|insert\s+into|update\s+[\w$]|delete\s+from|with\s+\w+\s+as|lock\s+table|truncate\s+table|listen|notify)\b/,
+  /(?<![\w$])(?:\w*[sS]ql|tx|db|client)\.(?:unsafe|file|query)\(/,
+];
+
+const isStore = (file: string) => /(?:^|[/-])store\.ts$/.test(file) || file.includes('/store/');
+
+test('SQL stands in stores alone', async () => {
+  const holders: string[] = [];
+  for (const file of await houseFiles()) {
+    const code = await codeOf(file);
+    if (SQL.some((pattern) => pattern.test(code))) holders.push(file);
+  }
+  expect(holders.filter(isStore).length).toBeGreaterThan(20);
+  const others = holders.filter((file) => !isStore(file));
+  expect(others.filter((file) => SQL_OF_MACHINES[file] === undefined)).toEqual([]);
+  expect(Object.keys(SQL_OF_MACHINES).filter((file) => !others.includes(file))).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import type { Report } from '../../src/wire/agent.ts';
 import type { BundleManifest } from '../../src/wire/bundle.ts';
 import { isNoSpace } from '../../src/wire/no-space.ts';
-import { messageOf, Problem } from '../../src/wire/problem.ts';
+import { isProblem, messageOf, Problem } from '../../src/wire/problem.ts';
 import type { Agent } from '../context.ts';
 import { describeDiskTrouble, isRootUnusable } from '../disk/disk-trouble.ts';
 import { backUp, findDrift, pointCurrent, readManifest, releaseFolder, restoreFiles, runningDigest } from '../disk/release.ts';
@@ -226,8 +226,8 @@ async function failureOf(error: unknown, attempt: Attempt): Promise<Failure> {
   if (isNoSpace(error)) return { code: 'no_space', detail, quarantine: false, retryable: true };
   if (isRootUnusable(error)) return { code: 'root_unusable', detail: await describeDiskTrouble(error), quarantine: false, retryable: true };
   const code = error instanceof Problem ? error.code : 'apply_failed';
-  if (code === 'hook_failed' || code === 'health_check_failed') return { code, detail, quarantine: true, retryable: false };
+  if (isProblem(error, 'hook_failed', 'health_check_failed')) return { code, detail, quarantine: true, retryable: false };
   // After a power cut, the time may have passed while nobody could confirm.
-  if (code === 'confirm_timeout') return { code, detail, quarantine: attempt.interruptions === 0, retryable: false };
+  if (isProblem(error, 'confirm_timeout')) return { code, detail, quarantine: attempt.interruptions === 0, retryable: false };
   return { code, detail, quarantine: false, retryable: true };
 }

@@ -1,5 +1,6 @@
 import type { PushAdapter } from '../../src/adapter/adapter.ts';
 import { loadBundle } from '../../src/bundle/store.ts';
+import { type PushAttempt, queuedPushes } from '../../src/deployment/store.ts';
 import { messageOf, retryOf } from '../../src/errors.ts';
 import { newId } from '../../src/ids.ts';
 import { ingestReports } from '../../src/report/ingest.ts';
@@ -11,8 +12,6 @@ import { DevicesFailed } from '../devices-failed.ts';
 const PARALLEL = 8;
 const DELIVERY_TIMEOUT_MS = 60_000;
 
-type Due = { organizationId: string; deploymentId: string; deviceId: string; adapter: string; bundle: string; previous: string | null };
-
 /**
  * Delivers the queued attempts of devices that are pushed to through their adapters. Devices that pull are not its concern.
  * @throws DevicesFailed once all others are served
@@ -21,18 +20,14 @@ export async function reconcileDeliveries(controller: Controller, organizationId
   const pushed = controller.adapters.names.filter((name) => controller.adapters.get(name).delivery === 'push');
   const failed = new Map<string, unknown>();
   for (;;) {
-    const due = await controller.store.sql<Due[]>`
-      select t.organization_id as "organizationId", t.id as "deploymentId", d.id as "deviceId", d.adapter, t.bundle, d.good_bundle as previous
-      from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
-      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${pushed}::text[])
-        and d.id <> all(${[...failed.keys()]}::text[]) order by t.id limit ${PARALLEL}`;
+    const due = await queuedPushes(controller.store.sql, organizationId, { adapters: pushed, except: [...failed.keys()], limit: PARALLEL });
     if (due.length === 0) break;
     await Promise.all(due.map((attempt) => deliver(controller, attempt).catch((error: unknown) => failed.set(attempt.deviceId, error))));
   }
   if (failed.size > 0) throw new DevicesFailed(failed);
 }
 
-async function deliver(controller: Controller, due: Due): Promise<void> {
+async function deliver(controller: Controller, due: PushAttempt): Promise<void> {
   const report = (state: DeviceDeploymentState, running: string | null, failure: { code?: string; detail?: string } = {}) =>
     say(controller, due, { state, running, ...failure });
   await report('delivering', due.previous);
@@ -49,7 +44,7 @@ async function deliver(controller: Controller, due: Due): Promise<void> {
   }
 }
 
-async function push(controller: Controller, adapter: PushAdapter, due: Due): Promise<void> {
+async function push(controller: Controller, adapter: PushAdapter, due: PushAttempt): Promise<void> {
   const { manifest, readFile } = await loadBundle(controller.store.sql, due.organizationId, due.bundle);
   await adapter.deliver({
     organizationId: due.organizationId,
@@ -64,7 +59,7 @@ async function push(controller: Controller, adapter: PushAdapter, due: Due): Pro
 /** An adapter speaks for its device in the words of the agent protocol, so that one path moves every deployment. */
 async function say(
   controller: Controller,
-  due: Due,
+  due: PushAttempt,
   step: { state: DeviceDeploymentState; running: string | null; code?: string; detail?: string },
 ): Promise<void> {
   const report: Report = {

@@ -1,9 +1,10 @@
 import { audit } from '../../src/audit/store.ts';
+import { storeBundles } from '../../src/bundle/store.ts';
 import { transact, type Unit } from '../../src/event/transact.ts';
 import { prepareCommit } from '../../src/prepare/prepare-commit.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
-import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
-import { countInvalidPaths, releaseCandidates, setVerdict, storeBundles, storePaths } from '../../src/revision/store.ts';
+import { clearStale, type StalePath } from '../../src/revision/stale-paths-store.ts';
+import { countInvalidPaths, releaseCandidates, setVerdict, storePaths } from '../../src/revision/store.ts';
 import { acceptReverts, isWithheld, policyFor, startRollout } from '../../src/rollout/release.ts';
 import { newestRollout } from '../../src/rollout/store/store.ts';
 import type { Source } from '../../src/source/source.ts';

@@ -1,11 +1,20 @@
 import { audit } from '../../src/audit/store.ts';
+import { storeBundles } from '../../src/bundle/store.ts';
 import type { Db } from '../../src/db/connect.ts';
 import { transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { replanMergeRequests } from '../../src/plan/store.ts';
 import { isBlamed, type PreparedRevision } from '../../src/revision/revision.ts';
-import { clearStale, type StalePath } from '../../src/revision/stale-paths.ts';
-import { countInvalidPaths, type RevisionVerdict, setVerdict, storeBundles, storePaths, upsertRevision } from '../../src/revision/store.ts';
+import { clearStale, type StalePath } from '../../src/revision/stale-paths-store.ts';
+import {
+  countInvalidPaths,
+  isCommitKnown,
+  type RevisionVerdict,
+  setVerdict,
+  storePaths,
+  upsertRevision,
+  verdictOfRevision,
+} from '../../src/revision/store.ts';
 import { convergeDevices } from '../../src/rollout/converge.ts';
 import { isWithheld, policyFor, releaseSource } from '../../src/rollout/release.ts';
 import { pollSeconds, type Source, type SourceStatus } from '../../src/source/source.ts';
@@ -137,18 +146,14 @@ async function tell(unit: Unit, source: Source, revisionId: string, verdict: Rev
   });
 }
 
-export async function commitIsKnown(tx: Db, source: Source, commit: string): Promise<boolean> {
-  const rows =
-    await tx`select 1 from revisions where organization_id = ${source.organizationId} and source_id = ${source.id} and commit_oid = ${commit}`;
-  return rows.length > 0;
+export function commitIsKnown(tx: Db, { organizationId, id }: Source, commit: string): Promise<boolean> {
+  return isCommitKnown(tx, { organizationId, sourceId: id }, commit);
 }
 
 /** Status of a source whose head is prepared. */
-export async function statusOfRevision(tx: Db, source: Source): Promise<SourceStatus> {
-  const [row] = await tx<
-    { verdict: RevisionVerdict }[]
-  >`select verdict from revisions where organization_id = ${source.organizationId} and id = ${source.revisionId}`;
-  return row === undefined ? 'new' : statusOfVerdict(row.verdict);
+export async function statusOfRevision(tx: Db, { organizationId, revisionId }: Source): Promise<SourceStatus> {
+  const verdict = revisionId === null ? undefined : await verdictOfRevision(tx, organizationId, revisionId);
+  return verdict === undefined ? 'new' : statusOfVerdict(verdict);
 }
 
 export function statusOfVerdict(verdict: RevisionVerdict): SourceStatus {

@@ -7,10 +7,10 @@ import { listRefs, refPrefixes, resolveRef } from '../../src/git/protocol/refs.t
 import { parseRemote, type Remote } from '../../src/git/remote.ts';
 import { retryMergeRequests } from '../../src/plan/store.ts';
 import { prepareCommit } from '../../src/prepare/prepare-commit.ts';
-import { stalePaths } from '../../src/revision/stale-paths.ts';
+import { stalePaths } from '../../src/revision/stale-paths-store.ts';
 import { dependenciesOf } from '../../src/revision/store.ts';
 import { openCredentials } from '../../src/source/credentials.ts';
-import { expectedIsReplaced } from '../../src/source/deliveries.ts';
+import { expectedIsReplaced } from '../../src/source/deliveries-store.ts';
 import {
   backoffSeconds,
   EXPECT_RETRY_SECONDS,

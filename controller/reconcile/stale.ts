@@ -1,7 +1,7 @@
 import { lockDevices } from '../../src/device/store.ts';
 import type { Unit } from '../../src/event/transact.ts';
 import type { PreparedRevision } from '../../src/revision/revision.ts';
-import { clearStale, devicesBoundTo, forgetBundles, type StalePath } from '../../src/revision/stale-paths.ts';
+import { clearStale, devicesBoundTo, forgetBundles, type StalePath } from '../../src/revision/stale-paths-store.ts';
 import { convergeDevices } from '../../src/rollout/converge.ts';
 import type { Source } from '../../src/source/source.ts';
 

@@ -2,14 +2,15 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expireCommands } from '../../src/command/store.ts';
 import type { Sql } from '../../src/db/connect.ts';
-import { afterFailure, type DeploymentKind } from '../../src/deployment/deployment.ts';
+import { afterFailure } from '../../src/deployment/deployment.ts';
 import {
-  type AttemptLimits,
   type Deployment,
   isWayBack,
   moveDeployments,
   overdueDeployments,
+  type Retry,
   retryableDeployments,
+  takeRetries,
 } from '../../src/deployment/store.ts';
 import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
 import { emitStanding } from '../../src/device/events.ts';
@@ -18,15 +19,18 @@ import { pruneLogLines } from '../../src/device/store/logs.ts';
 import { correctDiverged, returnToGood } from '../../src/device/store/status.ts';
 import { namedWorkspaces } from '../../src/device/store/workspaces.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
+import { expecting } from '../../src/errors.ts';
 import { pruneEvents } from '../../src/event/store.ts';
 import { transact } from '../../src/event/transact.ts';
-import { pruneIdempotencyKeys } from '../../src/http/idempotency.ts';
-import { pruneDeliveries } from '../../src/notification/delivery/deliveries.ts';
+import { pruneIdempotencyKeys } from '../../src/http/idempotency-store.ts';
+import { pruneDeliveries } from '../../src/notification/delivery/deliveries-store.ts';
+import { organizationIds } from '../../src/organization/store.ts';
 import { pruneMergeRequests } from '../../src/plan/store.ts';
 import { deploy } from '../../src/rollout/converge.ts';
 import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store/store.ts';
 import { rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/store/targets.ts';
-import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
+import { pruneHookDeliveries } from '../../src/source/deliveries-store.ts';
+import { sourceIds } from '../../src/source/store.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
 import type { Chore } from './sweep.ts';
@@ -45,10 +49,10 @@ export const resync: Chore = {
   everySeconds: 60,
   run: async ({ store }) => {
     const rollouts = await openRolloutIds(store.sql);
-    const organizations = await store.sql<{ id: string }[]>`select id from organizations`;
+    const organizations = await organizationIds(store.sql);
     await transact(store, async ({ enqueue }) => {
       for (const id of rollouts) enqueue('rollout', id);
-      for (const { id } of organizations) {
+      for (const id of organizations) {
         enqueue('workspace', id);
         enqueue('deployment', id);
       }
@@ -194,34 +198,25 @@ async function retryDue({ store }: Controller, organizationId: string, due: read
       organizationId,
       due.map((deployment) => deployment.deviceId),
     );
-    await unit.tx`update deployments set retry_at = null where organization_id = ${organizationId} and id = any(${due.map((d) => d.id)}::uuid[])`;
-    const rows = await unit.tx<
-      {
-        id: string;
-        deviceId: string;
-        bundle: string;
-        revisionId: string | null;
-        attempt: number;
-        rolloutId: string | null;
-        wave: number | null;
-        kind: DeploymentKind;
-        limits: AttemptLimits;
-      }[]
-    >`
-      select t.id, t.device_id as "deviceId", t.bundle, t.revision_id as "revisionId", t.attempt, t.rollout_id as "rolloutId", t.wave, t.kind,
-        jsonb_build_object('timeoutSeconds', t.timeout_seconds, 'maxAttempts', t.max_attempts, 'busySeconds', extract(epoch from t.begin_before - t.created_at)) as limits
-      from deployments t
-      join devices d on d.organization_id = t.organization_id and d.id = t.device_id
-      left join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
-      where t.organization_id = ${organizationId} and t.id = any(${due.map((d) => d.id)}::uuid[]) and d.deployment_id is null
-        and (t.kind = 'rollback' or (d.held_at is null and d.following and t.bundle in (p.bundle, p.stable_bundle)))
-        and not exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null)`;
-    for (const row of rows) {
-      const kind = row.kind === 'rollback' ? 'rollback' : 'retry';
-      const { rolloutId, wave, limits } = row;
-      await deploy(unit, organizationId, [row], { kind, attempt: row.attempt + 1, force: kind === 'rollback', rolloutId, wave, limits });
+    const retries = await takeRetries(
+      unit.tx,
+      organizationId,
+      due.map((deployment) => deployment.id),
+    );
+    // One set of statements for devices that failed equally often: a bad commit fails on a whole wave at once.
+    for (const group of Map.groupBy(retries, likeAttempt).values()) {
+      const [first] = group;
+      if (first === undefined) continue;
+      const { rolloutId, wave, limits } = first;
+      const kind = first.kind === 'rollback' ? 'rollback' : 'retry';
+      await deploy(unit, organizationId, group, { kind, attempt: first.attempt + 1, force: kind === 'rollback', rolloutId, wave, limits });
     }
   });
+}
+
+/** Equal for retries that differ in nothing but device and bundle. */
+function likeAttempt({ kind, attempt, rolloutId, wave, limits }: Retry): string {
+  return JSON.stringify([kind === 'rollback', attempt, rolloutId, wave, limits]);
 }
 
 /** Bundles and bytes are kept while anything names them; what only describes the past goes after `KEEP_DAYS`. */
@@ -243,8 +238,8 @@ export const prune: Chore = {
 
 /** Mirrors of sources that are gone; beside a source's own, `<id>.preview` and so on. */
 async function pruneMirrors(sql: Sql, root: string): Promise<void> {
-  const names = await readdir(root).catch(() => []);
-  const sources = new Set((await sql<{ id: string }[]>`select id from sources`).map((row) => row.id));
+  const names = await readdir(root).catch(expecting([], 'ENOENT'));
+  const sources = new Set(await sourceIds(sql));
   for (const name of names)
     if (!sources.has(name.replace(/\.(?:preview|plan|merge)$/, ''))) await rm(join(root, name), { recursive: true, force: true });
 }

@@ -1,5 +1,5 @@
 import { transact } from '../../src/event/transact.ts';
-import { sourcesToEvaluate } from '../../src/revision/stale-paths.ts';
+import { sourcesToEvaluate } from '../../src/revision/stale-paths-store.ts';
 import type { Chore } from './sweep.ts';
 
 /** Wakes sources with folders whose devices changed, whoever changed them. */

@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { within } from '../async/deadline.ts';
-import type { Availability } from '../db/availability.ts';
+import { type Availability, probeDatabase } from '../db/availability.ts';
 import { messageOf } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import { databaseAway } from '../http/database.ts';
@@ -46,7 +46,7 @@ function shareProbe(deps: Deps): () => Promise<Readiness> {
 async function probeAll({ store, database: availability }: Deps): Promise<Readiness> {
   // While the database is known to be away, another query would only wait with the others.
   const probe = (ask: () => Promise<unknown>) => check(availability.isUp() ? ask : () => Promise.reject(databaseAway()));
-  const database = await probe(() => store.sql`select 1`);
+  const database = await probe(() => probeDatabase(store.sql));
   const queue = await probe(() => store.queue.depths());
   return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue } };
 }

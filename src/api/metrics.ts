@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Availability } from '../db/availability.ts';
 import { isDatabaseAway } from '../db/away.ts';
 import type { Sql } from '../db/connect.ts';
-import { failingJobCounts } from '../db/job-failures.ts';
+import { failingJobCounts } from '../db/job-failures-store.ts';
 import type { Queue } from '../db/queue.ts';
 import { deviceCounts } from '../device/store.ts';
 import { sourceCounts } from '../source/store.ts';
@@ -68,7 +68,7 @@ function createHistograms(registers: Registry[]) {
   return {
     http: seconds('bellwether_http_request_seconds', 'Duration of HTTP requests', ['method', 'route', 'status']),
     git: seconds('bellwether_git_request_seconds', 'Git operations by outcome', ['operation', 'outcome']),
-    stage: seconds('bellwether_stage_seconds', 'Stages of a push, from the hook to the applied device', ['stage']),
+    stage: seconds('bellwether_stage_seconds', 'Stages of a push, from the webhook to the applied device', ['stage']),
     notifications: seconds('bellwether_notification_seconds', 'Attempts to post an event to a notification, by outcome', [
       'format',
       'outcome',
@@ -100,7 +100,7 @@ function watchGauges(registers: Registry[], source: GaugeSource): void {
         return read(this);
       },
     });
-  simple('bellwether_waiting_polls', 'Devices that wait in a long poll here', async (gauge) => {
+  simple('bellwether_waiting_polls', 'Devices in a long poll of this process', async (gauge) => {
     gauge.set(source.waitingPolls());
     // Without the database the stored gauges keep their last values, and all others are still reported.
     if (Date.now() - readAt < GAUGE_TTL_MS || !source.database.isUp()) return;
@@ -111,7 +111,7 @@ function watchGauges(registers: Registry[], source: GaugeSource): void {
   });
   new Gauge({
     name: 'bellwether_admission_devices',
-    help: 'Devices that were told of a change here and are at work on it, and those that wait for their turn to be told',
+    help: 'Devices that this process serves during a change, and devices that wait for admission',
     labelNames: ['state'],
     registers,
     collect() {
@@ -120,8 +120,8 @@ function watchGauges(registers: Registry[], source: GaugeSource): void {
       this.set({ state: 'waiting' }, waiting);
     },
   });
-  simple('bellwether_database_up', '1 while the database answers', (gauge) => gauge.set(source.database.isUp() ? 1 : 0));
-  simple('bellwether_live_connections', 'Dashboards that listen here', (gauge) => gauge.set(source.liveConnections()));
+  simple('bellwether_database_up', '1 if the database answers, else 0', (gauge) => gauge.set(source.database.isUp() ? 1 : 0));
+  simple('bellwether_live_connections', 'Live connections of this process', (gauge) => gauge.set(source.liveConnections()));
 }
 
 /** Gauges of rows in the database. @returns reads them all */

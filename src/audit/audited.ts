@@ -1,4 +1,4 @@
-import { retryJobsNow } from '../db/job-failures.ts';
+import { retryJobsNow } from '../db/job-failures-store.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
 import type { Actor } from '../organization/organization.ts';
 import { audit } from './store.ts';

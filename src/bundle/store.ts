@@ -1,5 +1,7 @@
+import { chunked } from '../db/chunks.ts';
 import type { Db } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
+import type { PreparedRevision } from '../revision/revision.ts';
 import { BundleManifest } from '../wire/bundle.ts';
 
 export async function bundleManifest(sql: Db, organizationId: string, digest: string): Promise<BundleManifest | undefined> {
@@ -74,4 +76,48 @@ export async function loadBundle(
     return content;
   };
   return { manifest, readFile };
+}
+
+/** Manifests and secrets (as `bundleSecrets`) of those of these bundles that are stored. */
+export async function bundlesWithSecrets(
+  sql: Db,
+  organizationId: string,
+  digests: readonly string[],
+): Promise<{ digest: string; manifest: BundleManifest; secretPointers: Record<string, string[]> }[]> {
+  const rows = await sql<{ digest: string; manifest: unknown; secretPointers: Record<string, string[]> }[]>`
+    select digest, manifest, secret_pointers as "secretPointers" from bundles
+    where organization_id = ${organizationId} and digest = any(${[...digests]}::text[])`;
+  return rows.map((row) => ({ ...row, manifest: BundleManifest.parse(row.manifest) }));
+}
+
+/** Stores the bytes and bundles that the organization does not have yet. */
+export async function storeBundles(tx: Db, organizationId: string, prepared: PreparedRevision): Promise<void> {
+  const digests = [...prepared.blobs.keys()];
+  const known = new Set(
+    (
+      await tx<
+        { digest: string }[]
+      >`select digest from blobs where organization_id = ${organizationId} and digest = any(${digests}::text[])`
+    ).map((row) => row.digest),
+  );
+  const missing = digests.filter((digest) => !known.has(digest));
+  for (const chunk of chunked(missing)) {
+    await tx`
+      insert into blobs ${tx(chunk.map((digest) => ({ organization_id: organizationId, digest, content: Buffer.from(prepared.blobs.get(digest) ?? []) })))}
+      on conflict do nothing`;
+  }
+  const bundles = new Map(
+    prepared.paths.flatMap((path) =>
+      path.bundle === null ? [] : [[path.bundle.digest, { ...path.bundle, secrets: path.secretPointers ?? {} }] as const],
+    ),
+  );
+  for (const chunk of chunked([...bundles.values()])) {
+    await tx`
+      insert into bundles (organization_id, digest, manifest, size, secret_pointers)
+      select ${organizationId}, digest, manifest::jsonb, size, secrets::jsonb
+      from unnest(${chunk.map((b) => b.digest)}::text[], ${chunk.map((b) => JSON.stringify(b.manifest))}::text[], ${chunk.map((b) => b.size)}::bigint[],
+                  ${chunk.map((b) => JSON.stringify(b.secrets))}::text[]) as b (digest, manifest, size, secrets)
+      on conflict (organization_id, digest) do update set secret_pointers = excluded.secret_pointers
+        where bundles.secret_pointers is distinct from excluded.secret_pointers`;
+  }
 }

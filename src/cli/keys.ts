@@ -5,8 +5,21 @@ import { openSecretBox, type SecretBox } from '../crypto/secret-box.ts';
 import { addSecretKey, keepOneSecretKey, loadSecretKeys } from '../crypto/secret-key.ts';
 import { connect, type Sql, type Tx } from '../db/connect.ts';
 import { openEmbeddedPostgres, runningEmbeddedPostgres } from '../db/embedded.ts';
+import {
+  lockTables,
+  replaceSealedTexts,
+  type SealedColumn,
+  type SealedText,
+  sealedWith,
+  takeRotationLock,
+  textsSealedOtherwise,
+} from '../db/sealed-store.ts';
 import { isProblem, Problem } from '../errors.ts';
+import { dropAnswersNotSealedWith } from '../http/idempotency-store.ts';
 import { createLog } from '../log.ts';
+import { SEALED_NOTIFICATIONS } from '../notification/store.ts';
+import { SEALED_SIGNING_KEYS } from '../organization/signing-store.ts';
+import { SEALED_SOURCES } from '../source/store.ts';
 
 type Io = { env: Record<string, string | undefined>; out(text: string): void; settleMs?: number };
 
@@ -16,7 +29,7 @@ export function registerKeysCommands(program: Command, io: Io): void {
     .command('keys')
     .description("the service's secret key, which seals credentials in the database")
     .command('rotate')
-    .description('seal everything with a new key and remove the old ones; also while the service runs, with the same environment')
+    .description('seal everything with a new key and remove the old ones; the service may keep running; needs its environment')
     .action(async () => {
       const config = readConfig(io.env);
       const { resealed, dropped, unreadable } = await rotateKeys(config, io.settleMs);
@@ -29,8 +42,6 @@ export function registerKeysCommands(program: Command, io: Io): void {
 
 export type Rotation = { resealed: number; dropped: number; unreadable: string[] };
 
-/** Held while keys rotate: a second rotation would remove the key that the first one seals with. */
-const ROTATION_LOCK = 7_236_002;
 /** Between the new key and the last look: a running service that had just sealed with the old one has stored that by then. */
 const SETTLE_MS = 5_000;
 
@@ -73,28 +84,13 @@ async function reachDatabase(config: Config): Promise<{ url: string; close(): Pr
 
 /** For the connection's life. */
 async function takeLock(sql: Sql): Promise<void> {
-  const [row] = await sql<[{ known: boolean; taken: boolean }]>`
-    select to_regclass('signing_keys') is not null as known, pg_try_advisory_lock(${ROTATION_LOCK}) as taken`;
-  if (!row.taken) throw new Problem('rotation_in_progress', 'Cannot rotate keys: another rotation is under way');
-  if (!row.known) throw new Problem('not_set_up', 'Cannot rotate keys: the service has not started on this database yet');
+  const { isTaken, isMigrated } = await takeRotationLock(sql);
+  if (!isTaken) throw new Problem('rotation_in_progress', 'Cannot rotate keys: another rotation is under way');
+  if (!isMigrated) throw new Problem('not_set_up', 'Cannot rotate keys: the service has not started on this database yet');
 }
 
-/** What is sealed where, and what the text says that it is (see who seals it). */
-const SEALED = [
-  { table: 'sources', id: 'id::text', column: 'auth_sealed', context: `'source:' || id || ':auth'` },
-  { table: 'sources', id: 'id::text', column: 'webhook_secret_sealed', context: `'source:' || id || ':webhook'` },
-  { table: 'sources', id: 'id::text', column: 'api_token_sealed', context: `'source:' || id || ':api-token'` },
-  { table: 'notifications', id: 'id::text', column: 'url_sealed', context: `'notification:' || id || ':url'` },
-  { table: 'notifications', id: 'id::text', column: 'secret_sealed', context: `'notification:' || id || ':secret'` },
-  { table: 'notifications', id: 'id::text', column: 'previous_secret_sealed', context: `'notification:' || id || ':secret'` },
-  {
-    table: 'signing_keys',
-    id: `organization_id || ' ' || kid`,
-    column: 'private_sealed',
-    context: `'signing-key:' || organization_id || ':' || kid`,
-  },
-] as const;
-type Place = (typeof SEALED)[number];
+const SEALED: readonly SealedColumn[] = [...SEALED_SOURCES, ...SEALED_NOTIFICATIONS, ...SEALED_SIGNING_KEYS];
+const SEALED_TABLES = [...new Set([...SEALED.map(({ table }) => table), 'idempotency_keys'])];
 
 const BATCH = 200;
 
@@ -109,7 +105,7 @@ async function resealAll(sql: Sql, box: SecretBox, keyId: string, rotation: Rota
   }
   let dropped = BATCH;
   while (dropped === BATCH) {
-    dropped = await dropAnswers(sql, keyId, BATCH);
+    dropped = await dropAnswersNotSealedWith(sql, sealedWith(keyId), BATCH);
     rotation.dropped += dropped;
   }
 }
@@ -117,41 +113,33 @@ async function resealAll(sql: Sql, box: SecretBox, keyId: string, rotation: Rota
 /** What came with an old key meanwhile; nobody else writes until it is done, which is a moment as there is next to nothing left. */
 async function resealRest(sql: Sql, box: SecretBox, keyId: string, rotation: Rotation): Promise<void> {
   await sql.begin(async (tx) => {
-    await tx`lock table sources, notifications, signing_keys, idempotency_keys in share row exclusive mode`;
+    await lockTables(tx, SEALED_TABLES);
     for (const place of SEALED) {
       let after: string | undefined = '';
       while (after !== undefined) after = await resealBatch(tx, box, keyId, place, after, rotation);
     }
-    rotation.dropped += await dropAnswers(tx, keyId, 1_000_000);
+    rotation.dropped += await dropAnswersNotSealedWith(tx, sealedWith(keyId), 1_000_000);
   });
 }
-
-type Row = { id: string; sealed: string; context: string };
 
 /** Rows after `after`, in the order of their ids. @returns the last one's id while there may be more */
 async function resealBatch(
   tx: Tx,
   box: SecretBox,
   keyId: string,
-  { table, id, column, context }: Place,
+  column: SealedColumn,
   after: string,
   rotation: Rotation,
 ): Promise<string | undefined> {
-  const rows = await tx<Row[]>`
-    select ${tx.unsafe(id)} as id, ${tx(column)} as sealed, ${tx.unsafe(context)} as context from ${tx(table)}
-    where ${tx.unsafe(id)} > ${after} and ${tx(column)} is not null and ${tx(column)} not like ${sealedWith(keyId)}
-    order by 1 limit ${BATCH} for update`;
+  const rows = await textsSealedOtherwise(tx, column, after, keyId, BATCH);
   const fresh = rows.flatMap((row) => resealed(row, box, rotation));
-  await tx`
-    update ${tx(table)} set ${tx(column)} = new.sealed
-    from unnest(${fresh.map((row) => row.id)}::text[], ${fresh.map((row) => row.sealed)}::text[]) as new (key, sealed)
-    where ${tx.unsafe(id)} = new.key`;
+  await replaceSealedTexts(tx, column, fresh);
   rotation.resealed += fresh.length;
   return rows.length === BATCH ? rows.at(-1)?.id : undefined;
 }
 
 /** One that no key opens stays as it is: it was lost before. */
-function resealed({ id, sealed, context }: Row, box: SecretBox, rotation: Rotation): { id: string; sealed: string }[] {
+function resealed({ id, sealed, context }: SealedText, box: SecretBox, rotation: Rotation): { id: string; sealed: string }[] {
   try {
     return [{ id, sealed: box.seal(box.open(sealed, context), context) }];
   } catch (error) {
@@ -159,17 +147,4 @@ function resealed({ id, sealed, context }: Row, box: SecretBox, rotation: Rotati
     rotation.unreadable.push(context);
     return [];
   }
-}
-
-/** Answers kept for repeated requests live a day at most: they are not worth the work. */
-async function dropAnswers(db: Sql | Tx, keyId: string, limit: number): Promise<number> {
-  const result = await db`
-    delete from idempotency_keys where ctid = any(array(
-      select ctid from idempotency_keys where answer_sealed is not null and answer_sealed not like ${sealedWith(keyId)} limit ${limit}))`;
-  return result.count;
-}
-
-/** Key ids are hexadecimal: nothing in them means anything to LIKE. */
-function sealedWith(keyId: string): string {
-  return `v1.${keyId}.%`;
 }

@@ -1,4 +1,5 @@
 import { within } from '../async/deadline.ts';
+import { closeOnce } from '../async/lifecycle.ts';
 import { pause } from '../async/pause.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -56,11 +57,11 @@ export function watchDatabase(url: string, log: Log): Availability {
       listeners.add(tell);
       return () => void listeners.delete(tell);
     },
-    close: async () => {
+    close: closeOnce(async () => {
       closing.abort();
       await watching;
       await sql.end({ timeout: 0 });
-    },
+    }),
   };
 }
 
@@ -75,4 +76,9 @@ function ask(sql: Sql): Promise<Outcome> {
     () => ({ up: true, why: '' }),
     (error: unknown) => ({ up: false, why: messageOf(error) }),
   );
+}
+
+/** @throws while the database does not answer */
+export async function probeDatabase(sql: Sql): Promise<void> {
+  await sql`select 1`;
 }

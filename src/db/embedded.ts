@@ -3,8 +3,9 @@ import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { closeOnce } from '../async/lifecycle.ts';
 import { pause } from '../async/pause.ts';
-import { isProblem, messageOf, Problem } from '../errors.ts';
+import { expecting, isProblem, messageOf, Problem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 import { connect, type Sql } from './connect.ts';
@@ -55,11 +56,11 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
     const lock = await takeOwnership(postmaster, dataDir);
     await createDatabase(postmaster);
     const watch = watchPostmaster(postmaster);
-    const close = async () => {
-      watch.stop();
+    const close = closeOnce(async () => {
+      await watch.close();
       await lock.end({ timeout: 1 });
       await stop(postmaster);
-    };
+    });
     return { url: urlOf(postmaster, 'bellwether'), pid: postmaster.pid, ended: watch.ended, close };
   } catch (error) {
     if (running === undefined && !isInUse(error)) await stop(postmaster);
@@ -114,7 +115,7 @@ async function reachableBinaries(home: string, owner: Owner): Promise<Binaries> 
       { cause },
     );
   });
-  for (const path of [found.initdb, found.postgres]) await chmod(path, 0o755).catch(() => {});
+  for (const path of [found.initdb, found.postgres]) await chmod(path, 0o755).catch(expecting(undefined, 'EPERM', 'EROFS'));
   if (owner === undefined || (await walkable(dirname(found.postgres)))) return found;
   const copy = join(home, 'postgresql');
   const native = dirname(dirname(found.postgres));

@@ -9,7 +9,7 @@ export type Looks = {
   busy(worker: string): void;
   /** The worker is there, or has done its job; it asks for the next one by itself. */
   idle(worker: string): void;
-  stop(): void;
+  close(): Promise<void>;
 };
 
 /**
@@ -35,6 +35,6 @@ export function startLooks(wake: (worker: string) => void): Looks {
       wakeNext();
     },
     idle: (worker) => void waiting.add(worker),
-    stop: () => clearInterval(timer),
+    close: async () => clearInterval(timer),
   };
 }

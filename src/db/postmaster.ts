@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { access, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Closable } from '../async/lifecycle.ts';
 import { pause } from '../async/pause.ts';
+import { expecting } from '../errors.ts';
 import { connect } from './connect.ts';
 
 /** The server process of an embedded PostgreSQL, ours or one that an earlier run left behind. */
@@ -17,7 +19,7 @@ export async function runningPostmaster(pgData: string): Promise<Postmaster | un
 }
 
 export async function namedPostmaster(pgData: string): Promise<Postmaster | undefined> {
-  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const lines = (await readFile(join(pgData, 'postmaster.pid'), 'utf8').catch(expecting('', 'ENOENT'))).split('\n');
   const [pid, socketDir] = [Number(lines[0]), lines[4] ?? ''];
   return pid > 0 && socketDir !== '' ? { pid, socketDir, pgData } : undefined;
 }
@@ -36,7 +38,7 @@ export async function answers(postmaster: Postmaster): Promise<boolean> {
 }
 
 /** `ended` resolves soon after the process is gone. Looks by its id, since it need not be a child of ours. */
-export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void>; stop(): void } {
+export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void> } & Closable {
   const gone = Promise.withResolvers<void>();
   const timer = setInterval(() => {
     if (alive(pid)) return;
@@ -44,7 +46,7 @@ export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void>; st
     gone.resolve();
   }, LOOK_EVERY_MS);
   timer.unref();
-  return { ended: gone.promise, stop: () => clearInterval(timer) };
+  return { ended: gone.promise, close: async () => clearInterval(timer) };
 }
 
 /** Fast shutdown: open transactions are rolled back, the cluster ends clean. */

@@ -20,6 +20,8 @@ export type Queue = {
    * @returns false when a job of the key waits already: that one may start, and end, before the transaction's commit shows it anything
    */
   enqueue(db: Db, queue: QueueName, key: string): Promise<boolean>;
+  /** Enqueues once more what was absorbed by a job that may have run before the commit. An error is logged: the transaction has happened. */
+  enqueueAgain(queue: QueueName, key: string): Promise<void>;
   /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for what is expected to fail: it records that itself. */
   work(queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>): Promise<void>;
   depths(): Promise<Record<string, number>>;
@@ -62,31 +64,27 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
   boss.on('error', (error) => log[isDatabaseAway(error) ? 'debug' : 'error']({ err: error }, 'queue'));
   boss.on('warning', (warning) => log.debug({ warning }, 'queue'));
   await boss.start();
-  for (const name of QUEUE_NAMES) {
-    const settings = {
-      policy: 'stately',
-      notify: true,
-      heartbeatSeconds: 10,
-      expireInSeconds: 900,
-      retryLimit: 2,
-      retryDelay: 0,
-      deleteAfterSeconds: 60,
-    } as const;
-    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, settings);
-  }
+  await createQueues(boss);
   if (options.soleOwner) await takeOverJobs(boss);
+  const enqueue: Queue['enqueue'] = async (db, queue, key) => {
+    const id = await boss.send(
+      queue,
+      { key },
+      {
+        singletonKey: key,
+        // Prepared, it is one round trip; each lasts as long as the process has other things to do, while the transaction holds its locks.
+        db: { executeSql: async (text, values) => ({ rows: await db.unsafe(text, (values ?? []) as never[], { prepare: true }) }) },
+      },
+    );
+    return id !== null;
+  };
   return {
-    enqueue: async (db, queue, key) => {
-      const id = await boss.send(
-        queue,
-        { key },
-        {
-          singletonKey: key,
-          // Prepared, it is one round trip; each lasts as long as the process has other things to do, while the transaction holds its locks.
-          db: { executeSql: async (text, values) => ({ rows: await db.unsafe(text, (values ?? []) as never[], { prepare: true }) }) },
-        },
-      );
-      return id !== null;
+    enqueue,
+    enqueueAgain: async (queue, key) => {
+      await enqueue(sql, queue, key).catch((error: unknown) => {
+        const level = isDatabaseAway(error) ? 'debug' : 'error';
+        log[level]({ queue, key, err: error }, 'failed to enqueue a job again after its commit; the next resync runs it');
+      });
     },
     work: async (queue, concurrency, handler) => {
       const looks = startLooks((id) => boss.notifyWorker(id));
@@ -103,7 +101,7 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       return hasOtherWorkers(leaving);
     },
     close: async (timeoutMs) => {
-      for (const looks of workers.values()) looks.stop();
+      for (const looks of workers.values()) await looks.close();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
       // Where listening failed, `work` threw it already.
       const [listened] = await Promise.allSettled([listening]);
@@ -111,6 +109,21 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       await leaving?.end({ timeout: 1 });
     },
   };
+}
+
+async function createQueues(boss: PgBoss): Promise<void> {
+  for (const name of QUEUE_NAMES) {
+    const settings = {
+      policy: 'stately',
+      notify: true,
+      heartbeatSeconds: 10,
+      expireInSeconds: 900,
+      retryLimit: 2,
+      retryDelay: 0,
+      deleteAfterSeconds: 60,
+    } as const;
+    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, settings);
+  }
 }
 
 /**

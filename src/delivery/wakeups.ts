@@ -2,8 +2,9 @@ import { batched } from '../async/batch.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Notifier } from '../db/notifier.ts';
 import { type DeviceKey, nameOf } from '../device/device.ts';
-import { DEVICES_CHANNEL } from '../event/transact.ts';
-import { type Desired, loadDesired } from './desired.ts';
+import { DEVICES_CHANNEL } from '../event/store.ts';
+import type { Desired } from './desired.ts';
+import { loadDesired } from './desired-store.ts';
 import { createHeartbeatPace, HEARTBEAT_SECONDS } from './heartbeats.ts';
 
 /**

@@ -4,7 +4,7 @@ import { Problem } from '../errors.ts';
 export type Interruption = {
   /** Its reason is a Problem `interrupted` when somebody asked for the end. */
   signal: AbortSignal;
-  end(): void;
+  close(): Promise<void>;
 };
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -24,7 +24,7 @@ export function listenForInterruption(): Interruption {
   process.stderr.on('error', onError);
   return {
     signal: interrupted.signal,
-    end() {
+    async close() {
       for (const name of SIGNALS) process.off(name, onSignal);
       process.off('uncaughtException', onError);
     },

@@ -64,7 +64,7 @@ async function bringUp(stack: Stack, repositories: readonly Repository[], device
   const sources = new Map<string, string>();
   for (const repository of repositories) sources.set(repository.name, await createSource(stack, repository));
   const agents: Started[] = [];
-  stack.onClose(() => Promise.all(agents.map((agent) => agent.stop())));
+  stack.onClose(() => Promise.all(agents.map((agent) => agent.close())));
   for (const device of devices) {
     const body = { id: device.id, type: device.kind.name, sourceId: sources.get(device.repository), path: device.folder };
     const { apiKey } = Registered.parse(await stack.api.send('POST', '/devices', body));

@@ -1,4 +1,5 @@
 import { backoff } from '../async/backoff.ts';
+import { retryOfDeployment } from '../wire/errors.ts';
 
 export type DeploymentState =
   | 'queued'
@@ -52,16 +53,6 @@ export const STEP_TIMEOUT_SECONDS: Readonly<Record<'delivering' | 'applying' | '
 
 const MAX_ATTEMPTS = 5;
 const RETRY_SECONDS = { base: 10, cap: 15 * 60 };
-/** Failures that the same bundle may survive next time; any other quarantines the bundle on this device until it changes. */
-const PASSING_FAILURES = new Set([
-  'download_failed',
-  'no_space',
-  'root_unusable',
-  'interrupted',
-  'confirm_timeout',
-  'timed_out',
-  'delivery_failed',
-]);
 
 export type AfterFailure = { do: 'quarantine' } | { do: 'retry'; inSeconds: number } | { do: 'give_up' };
 
@@ -70,7 +61,7 @@ export type AfterFailure = { do: 'quarantine' } | { do: 'retry'; inSeconds: numb
  * A bundle that the device itself found unhealthy is never tried again by automation.
  */
 export function afterFailure(code: string, attempt: number, random: number, maxAttempts: number | null = null): AfterFailure {
-  if (!PASSING_FAILURES.has(code)) return { do: 'quarantine' };
+  if (retryOfDeployment(code) === 'never') return { do: 'quarantine' };
   if (attempt >= (maxAttempts ?? MAX_ATTEMPTS)) return { do: 'give_up' };
   return { do: 'retry', inSeconds: Math.round(backoff(RETRY_SECONDS, attempt, random)) };
 }

@@ -249,3 +249,88 @@ export async function lockQueued(tx: Db, organizationId: string, rolloutId: stri
       and kind in ('change', 'retry') and device_id = any(${rows.map((row) => row.id)}::text[])`;
   return still.map((row) => row.id);
 }
+
+/** Of all attempts of the device; `retryAt`: when it is tried again. */
+export async function newestDeployment(
+  sql: Db,
+  organizationId: string,
+  deviceId: string,
+): Promise<(Deployment & { retryAt: Date | null }) | undefined> {
+  const [row] = await sql<(Deployment & { retryAt: Date | null })[]>`
+    select ${columns(sql)}, t.retry_at as "retryAt" from deployments t
+    where t.organization_id = ${organizationId} and t.device_id = ${deviceId} order by t.created_at desc limit 1`;
+  return row;
+}
+
+/** Ids of devices that had an attempt at something of the revision, in their order. */
+export async function devicesOfRevision(sql: Db, organizationId: string, revisionId: string, limit: number): Promise<string[]> {
+  const rows = await sql<{ deviceId: string }[]>`
+    select distinct device_id as "deviceId" from deployments
+    where organization_id = ${organizationId} and revision_id = ${revisionId} order by 1 limit ${limit}`;
+  return rows.map((row) => row.deviceId);
+}
+
+/** An attempt for an adapter that pushes; `previous`: the device's last good bundle. */
+export type PushAttempt = {
+  organizationId: string;
+  deploymentId: string;
+  deviceId: string;
+  adapter: string;
+  bundle: string;
+  previous: string | null;
+};
+
+/** Queued attempts of devices with one of these adapters, oldest first, but for those of the devices `except`. */
+export async function queuedPushes(
+  sql: Db,
+  organizationId: string,
+  { adapters, except, limit }: { adapters: readonly string[]; except: readonly string[]; limit: number },
+): Promise<PushAttempt[]> {
+  return sql<PushAttempt[]>`
+    select t.organization_id as "organizationId", t.id as "deploymentId", d.id as "deviceId", d.adapter, t.bundle, d.good_bundle as previous
+    from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+    where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${[...adapters]}::text[])
+      and d.id <> all(${[...except]}::text[]) order by t.id limit ${limit}`;
+}
+
+export type Retry = Target & {
+  id: string;
+  attempt: number;
+  rolloutId: string | null;
+  wave: number | null;
+  kind: DeploymentKind;
+  limits: AttemptLimits;
+};
+
+/**
+ * Takes these failed attempts off the list of those to be tried again. The caller holds the devices' locks.
+ * @returns at most one for each device, the newest that may be tried again now: its folder has not moved on, nobody holds the device and nothing else is
+ * under way on it
+ */
+export async function takeRetries(tx: Db, organizationId: string, ids: readonly string[]): Promise<Retry[]> {
+  await tx`update deployments set retry_at = null where organization_id = ${organizationId} and id = any(${[...ids]}::uuid[])`;
+  return tx<Retry[]>`
+    select distinct on (t.device_id) t.id, t.device_id as "deviceId", t.bundle, t.revision_id as "revisionId", t.attempt, t.rollout_id as "rolloutId", t.wave, t.kind,
+      jsonb_build_object('timeoutSeconds', t.timeout_seconds, 'maxAttempts', t.max_attempts, 'busySeconds', extract(epoch from t.begin_before - t.created_at)) as limits
+    from deployments t
+    join devices d on d.organization_id = t.organization_id and d.id = t.device_id
+    left join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
+    where t.organization_id = ${organizationId} and t.id = any(${[...ids]}::uuid[]) and d.deployment_id is null
+      and (t.kind = 'rollback' or (d.held_at is null and d.following and t.bundle in (p.bundle, p.stable_bundle)))
+      and not exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null)
+    order by t.device_id, t.id desc`;
+}
+
+export type AttemptKey = { organizationId: string; deviceId: string; deploymentId: string };
+
+/** Whether each of these attempts is there, is the device's, and is in one of the states; in the order of the keys. */
+export async function attemptsIn(sql: Db, keys: readonly AttemptKey[], states: readonly DeploymentState[]): Promise<boolean[]> {
+  const rows = await sql<{ isThere: boolean }[]>`
+    select t.id is not null as "isThere"
+    from unnest(${keys.map((k) => k.organizationId)}::uuid[], ${keys.map((k) => k.deviceId)}::text[], ${keys.map((k) => k.deploymentId)}::uuid[])
+      with ordinality as k (organization_id, device_id, deployment_id, position)
+    left join deployments t on t.organization_id = k.organization_id and t.id = k.deployment_id and t.device_id = k.device_id
+      and array_position(${[...states]}::text[], t.state) is not null
+    order by k.position`;
+  return rows.map(({ isThere }) => isThere);
+}

@@ -1,3 +1,4 @@
+import { type JSONVisitor, printParseErrorCode, visit } from 'jsonc-parser';
 import type { DocumentFault, DocumentLimits, ParsedDocument } from './document.ts';
 import { lineCounter, lineFinder } from './document.ts';
 import type { ListNode, MapNode, PairNode, ScalarNode, SourceNode } from './node.ts';
@@ -5,13 +6,15 @@ import { MIN_NODE_CHARS, plainValue } from './node.ts';
 import { spansOf } from './spans.ts';
 
 /**
- * Strict JSON (RFC 8259) that also refuses what JSON.parse lets pass: duplicate names, of which readers choose different ones,
- * `__proto__`, and nesting without bound. JSON.parse tells no positions and quotes the text in its messages.
+ * Strict JSON (RFC 8259) with the place of each value. The library reads the text; this file refuses what the library lets pass: duplicate names, of
+ * which readers choose different ones, `__proto__`, and nesting without bound. JSON.parse gives no positions and quotes the text in its messages.
  */
 export function parseJson(text: string, limits: DocumentLimits): ParsedDocument {
   const lineAt = lineCounter(text);
   try {
-    const roots = [new JsonReader(text, limits.maxDocumentDepth).read()];
+    const builder = new NodeBuilder(text, limits.maxDocumentDepth);
+    visit(text, builder.visitor(), { disallowComments: true });
+    const roots = builder.roots;
     const [root] = roots;
     const value = root === undefined ? null : plainValue(root);
     const spans = () => spansOf(roots);
@@ -33,164 +36,126 @@ class JsonFault extends Error {
   }
 }
 
-const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const SPACE = /[ \t\n\r]*/y;
-const LITERALS: readonly [string, unknown][] = [
-  ['true', true],
-  ['false', false],
-  ['null', null],
-];
+/** An object or array whose end was not seen yet. */
+type Open = { start: number; expects: 'name' | 'colon' | 'value' | 'comma' } & (
+  | { kind: 'map'; pairs: PairNode[]; names: Set<string>; name: { key: ScalarNode; text: string; colon: number } | null }
+  | { kind: 'list'; items: SourceNode[] }
+);
 
-class JsonReader {
+class NodeBuilder {
+  readonly roots: SourceNode[] = [];
   private readonly text: string;
   private readonly maxDepth: number;
-  private readonly path: string[] = [];
-  private at = 0;
+  private readonly open: Open[] = [];
 
   constructor(text: string, maxDepth: number) {
     this.text = text;
     this.maxDepth = maxDepth;
   }
 
-  read(): SourceNode {
-    this.skipSpace();
-    const node = this.readValue();
-    this.skipSpace();
-    if (this.at < this.text.length) throw this.fault('must end here');
-    return node;
+  visitor(): JSONVisitor {
+    return {
+      onObjectBegin: (offset) => this.begin({ kind: 'map', start: offset, expects: 'name', pairs: [], names: new Set(), name: null }),
+      onArrayBegin: (offset) => this.begin({ kind: 'list', start: offset, expects: 'value', items: [] }),
+      onObjectProperty: (name, offset, length) => this.beginPair(name, this.scalar(name, offset, offset + length)),
+      onSeparator: (character, offset) => this.separate(character, offset),
+      onLiteralValue: (value: unknown, offset, length) => this.add(this.scalar(value, offset, offset + length)),
+      onObjectEnd: (offset) => this.end(offset + 1),
+      onArrayEnd: (offset) => this.end(offset + 1),
+      onError: (code, offset) => {
+        throw this.fault(this.reasonOf(printParseErrorCode(code), offset), 'json', offset);
+      },
+    };
   }
 
-  private readValue(): SourceNode {
-    const opening = this.text[this.at];
-    return opening === '{' ? this.readObject() : opening === '[' ? this.readArray() : this.readScalar();
-  }
-
-  private readObject(): MapNode {
-    const start = this.at;
-    const pairs: PairNode[] = [];
-    const names = new Set<string>();
-    this.open();
-    while (!this.closes('}')) {
-      if (this.text[this.at] !== '"') throw this.fault('must have a name in double quotes here');
-      const key = this.readScalar();
-      const name = String(key.value);
-      this.path.push(name);
-      this.checkName(names, name, key.start);
-      this.skipSpace();
-      const colon = this.at;
-      if (!this.take(':')) throw this.fault('must have ":" here');
-      this.skipSpace();
-      pairs.push({ name, key, start: key.start, colon, value: this.readValue(), isMerge: false });
-      this.path.pop();
-      this.endItem('}');
-    }
-    return { ...this.placeFrom(start), kind: 'map', isFlow: true, pairs };
-  }
-
-  private readArray(): ListNode {
-    const start = this.at;
-    const items: SourceNode[] = [];
-    this.open();
-    while (!this.closes(']')) {
-      this.path.push(String(items.length));
-      items.push(this.readValue());
-      this.path.pop();
-      this.endItem(']');
-    }
-    return { ...this.placeFrom(start), kind: 'list', isFlow: true, items };
-  }
-
-  private placeFrom(start: number) {
-    const end = this.at;
-    const props = { outer: start, propsEnd: null, tag: null, rawTag: null, anchor: null };
-    return { start, end, ...props, expandedChars: end - start + MIN_NODE_CHARS, depth: 0 };
-  }
-
-  private checkName(names: Set<string>, name: string, offset: number): void {
-    if (name === '__proto__') throw this.fault('must not have a member named "__proto__"', 'prototype', offset);
-    if (names.has(name)) throw this.fault('comes twice', 'duplicate', offset);
-    names.add(name);
-  }
-
-  private open(): void {
-    if (this.path.length >= this.maxDepth) {
+  private begin(open: Open): void {
+    if (this.open.length >= this.maxDepth) {
       const detail = `nests deeper than allowed, must be <= ${this.maxDepth} levels`;
-      throw new JsonFault({ code: 'too_deep', rule: 'depth', detail, path: [] }, this.at);
+      throw new JsonFault({ code: 'too_deep', rule: 'depth', detail, path: [] }, open.start);
     }
-    this.at += 1;
-    this.skipSpace();
+    this.open.push(open);
   }
 
-  /** True at the closing bracket, which it takes. */
-  private closes(bracket: string): boolean {
-    if (this.at >= this.text.length) throw this.fault(`must have "${bracket}" before its end`);
-    return this.take(bracket);
+  private beginPair(text: string, key: ScalarNode): void {
+    const map = this.open.at(-1);
+    if (map?.kind !== 'map') return;
+    map.name = { key, text, colon: key.end };
+    map.expects = 'colon';
+    if (text === '__proto__') throw this.fault('must not have a member named "__proto__"', 'prototype', key.start);
+    if (map.names.has(text)) throw this.fault('comes twice', 'duplicate', key.start);
+    map.names.add(text);
   }
 
-  private endItem(bracket: string): void {
-    this.skipSpace();
-    if (this.take(',')) {
-      this.skipSpace();
-      if (this.text[this.at] === bracket) throw this.fault('must not have a comma before the closing bracket');
-    } else if (this.text[this.at] !== bracket) {
-      throw this.fault(`must have "," or "${bracket}" here`);
-    }
+  private separate(character: string, offset: number): void {
+    const open = this.open.at(-1);
+    if (open === undefined) return;
+    open.expects = open.kind === 'map' && character === ',' ? 'name' : 'value';
+    if (open.kind === 'map' && open.name !== null) open.name.colon = offset;
   }
 
-  private readScalar(): ScalarNode {
-    const start = this.at;
-    const isText = this.text[start] === '"';
-    const value = isText ? this.readString() : this.readWord();
-    const raw = this.text.slice(start, this.at);
-    return { ...this.placeFrom(start), kind: 'scalar', value, raw, style: isText ? 'quoted' : 'plain' };
+  private add(value: SourceNode): void {
+    const open = this.open.at(-1);
+    if (open === undefined) return void this.roots.push(value);
+    open.expects = 'comma';
+    if (open.kind === 'list') return void open.items.push(value);
+    if (open.name === null) return;
+    const { key, text: name, colon } = open.name;
+    open.pairs.push({ name, key, start: key.start, colon, value, isMerge: false });
+    open.name = null;
   }
 
-  private readWord(): unknown {
-    for (const [word, value] of LITERALS) {
-      if (this.text.startsWith(word, this.at)) {
-        this.at += word.length;
-        return value;
-      }
-    }
-    NUMBER.lastIndex = this.at;
-    const digits = NUMBER.exec(this.text)?.[0];
-    if (digits === undefined) throw this.fault('must have a value here');
-    this.at += digits.length;
-    return Number(digits);
+  private end(end: number): void {
+    const open = this.open.pop();
+    if (open === undefined) return;
+    const place = placeOf(open.start, end);
+    const map = open.kind === 'map' ? ({ ...place, kind: 'map', isFlow: true, pairs: open.pairs } satisfies MapNode) : undefined;
+    const list = open.kind === 'list' ? ({ ...place, kind: 'list', isFlow: true, items: open.items } satisfies ListNode) : undefined;
+    const node = map ?? list;
+    if (node !== undefined) this.add(node);
   }
 
-  private readString(): string {
-    const start = this.at;
-    let end = this.text.indexOf('"', start + 1);
-    while (end !== -1 && this.isEscaped(start, end)) end = this.text.indexOf('"', end + 1);
-    if (end === -1) throw this.fault('has a string without end');
-    try {
-      const value: unknown = JSON.parse(this.text.slice(start, end + 1));
-      this.at = end + 1;
-      return String(value);
-    } catch {
-      throw this.fault('has a string with an unknown escape or a line break');
-    }
+  private scalar(value: unknown, start: number, end: number): ScalarNode {
+    const style = this.text[start] === '"' ? 'quoted' : 'plain';
+    return { ...placeOf(start, end), kind: 'scalar', value, raw: this.text.slice(start, end), style };
   }
 
-  private isEscaped(start: number, quote: number): boolean {
-    let slashes = 0;
-    while (quote - 1 - slashes > start && this.text[quote - 1 - slashes] === '\\') slashes += 1;
-    return slashes % 2 === 1;
+  /** Of the text itself, nothing is shown: it may be secret. */
+  private reasonOf(code: string, offset: number): string {
+    if (code === 'InvalidCommentToken') return 'must not have comments';
+    if (code === 'UnexpectedEndOfString') return 'has a string without end, or with a line break';
+    if (code === 'UnexpectedEndOfNumber') return 'has a number without digits after its point or exponent';
+    if (STRING_FAULTS.includes(code)) return 'has a string with an unknown escape or a control character';
+    // The library ends an object or array before it reports that its bracket is missing.
+    if (code === 'CloseBraceExpected') return 'must have "}" before its end';
+    if (code === 'CloseBracketExpected') return 'must have "]" before its end';
+    const open = this.open.at(-1);
+    if (open === undefined) return this.roots.length > 0 ? 'must end here' : 'must have a value here';
+    const bracket = open.kind === 'map' ? '}' : ']';
+    const isFirst = open.kind === 'map' ? open.pairs.length === 0 : open.items.length === 0;
+    if (open.expects === 'colon') return 'must have ":" here';
+    if (open.expects === 'comma') return `must have "," or "${bracket}" here`;
+    if (open.kind === 'map' && open.expects === 'value') return 'must have a value here';
+    if (this.text.slice(offset).trim() === '') return `must have "${bracket}" before its end`;
+    if (this.text[offset] === bracket && !isFirst) return 'must not have a comma before the closing bracket';
+    return open.expects === 'name' ? 'must have a name in double quotes here' : 'must have a value here';
   }
 
-  private take(character: string): boolean {
-    if (this.text[this.at] !== character) return false;
-    this.at += 1;
-    return true;
+  private fault(detail: string, rule: string, offset: number): JsonFault {
+    return new JsonFault({ code: 'syntax', rule, detail, path: this.path() }, offset);
   }
 
-  private skipSpace(): void {
-    SPACE.lastIndex = this.at;
-    this.at += SPACE.exec(this.text)?.[0].length ?? 0;
+  /** The place that is being read: in an array that of the next item, unless a comma must come first. */
+  private path(): string[] {
+    return this.open.flatMap((open, depth) => {
+      if (open.kind === 'map') return open.name === null ? [] : [open.name.text];
+      return open.expects === 'comma' && depth === this.open.length - 1 ? [] : [String(open.items.length)];
+    });
   }
+}
 
-  private fault(detail: string, rule = 'json', offset = this.at): JsonFault {
-    return new JsonFault({ code: 'syntax', rule, detail, path: [...this.path] }, offset);
-  }
+const STRING_FAULTS: readonly string[] = ['InvalidEscapeCharacter', 'InvalidUnicode', 'InvalidCharacter'];
+
+function placeOf(start: number, end: number) {
+  const props = { outer: start, propsEnd: null, tag: null, rawTag: null, anchor: null };
+  return { start, end, ...props, expandedChars: end - start + MIN_NODE_CHARS, depth: 0 };
 }

@@ -3,6 +3,7 @@ import { storableJson, storableText } from '../wire/text/text.ts';
 import type { Event, NewEvent } from './event.ts';
 
 export const EVENTS_CHANNEL = 'bellwether_events';
+export const DEVICES_CHANNEL = 'bellwether_devices';
 
 let check: ((event: NewEvent) => void) | undefined;
 
@@ -66,4 +67,9 @@ export async function eventBounds(sql: Db, organizationId: string): Promise<{ fi
 export async function pruneEvents(sql: Db, keepDays: number): Promise<number> {
   const result = await sql`delete from events where at < now() - make_interval(days => ${keepDays})`;
   return result.count;
+}
+
+/** Wakes the long polls that the payloads name, at commit. */
+export async function notifyDevices(tx: Db, payloads: readonly string[]): Promise<void> {
+  await tx`select pg_notify(${DEVICES_CHANNEL}, payload) from unnest(${[...payloads]}::text[]) as payload`;
 }

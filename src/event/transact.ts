@@ -4,9 +4,8 @@ import type { Sql, Tx } from '../db/connect.ts';
 import type { Queue, QueueName } from '../db/queue.ts';
 import { faultPoint } from '../faults.ts';
 import type { NewEvent } from './event.ts';
-import { appendEvents } from './store.ts';
+import { appendEvents, notifyDevices } from './store.ts';
 
-export const DEVICES_CHANNEL = 'bellwether_devices';
 /** PostgreSQL's limit is 8,000 bytes for a notification's payload. */
 const NOTIFY_PAYLOAD_BYTES = 7_900;
 
@@ -60,28 +59,22 @@ async function transactOnce<T>(store: Store, work: (unit: Unit) => Promise<T>): 
     });
     const absorbed: Job[] = [];
     for (const job of jobs.values()) if (!(await store.queue.enqueue(tx, job.queue, job.key))) absorbed.push(job);
-    for (const [organizationId, ids] of woken) await notifyDevices(tx, organizationId, [...ids]);
+    for (const [organizationId, ids] of woken) await wakeDevices(tx, organizationId, [...ids]);
     await appendEvents(tx, events);
     faultPoint('before_commit');
     return { value, absorbed };
   });
   faultPoint('after_commit');
   const { value, absorbed } = result as { value: T; absorbed: Job[] };
-  await wakeAgain(store, absorbed);
+  // A job that waited already may have run before the commit without its rows: enqueued again now, it starts later or gets a successor. A crash in between
+  // costs the time until the next resync.
+  for (const job of absorbed) await store.queue.enqueueAgain(job.queue, job.key);
   return value;
 }
 
-/**
- * A job that already waited may have run before the commit and seen nothing of it: asked for again now, it is either still to start or gets a
- * successor. A crash in between, or a database that is away, costs only the time until the next resync.
- */
-async function wakeAgain({ sql, queue }: Store, jobs: readonly Job[]): Promise<void> {
-  for (const job of jobs) await queue.enqueue(sql, job.queue, job.key).catch(() => undefined);
-}
-
-async function notifyDevices(tx: Tx, organizationId: string, ids: string[]): Promise<void> {
+async function wakeDevices(tx: Tx, organizationId: string, ids: string[]): Promise<void> {
   const payloads = devicePayloads(organizationId, ids);
-  if (payloads.length > 0) await tx`select pg_notify(${DEVICES_CHANNEL}, payload) from unnest(${payloads}::text[]) as payload`;
+  if (payloads.length > 0) await notifyDevices(tx, payloads);
 }
 
 /** `<organization> <id> <id> …`, as few as the payload limit allows. */

@@ -2,7 +2,7 @@ import { pause } from '../async/pause.ts';
 import type { Db } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
 import type { Forge } from '../forge/forge.ts';
-import { type Delivery, deliveriesAfter, isVerified, NOTED_AGAIN_SECONDS } from '../source/deliveries.ts';
+import { type Delivery, deliveriesAfter, isVerified, NOTED_AGAIN_SECONDS } from '../source/deliveries-store.ts';
 import type { Source } from '../source/source.ts';
 
 /** What a test delivery showed. `reason`: why it proves nothing. */

@@ -4,7 +4,7 @@ import { faultPoint } from '../faults.ts';
 import type { Log } from '../log.ts';
 import { hasOpenMergeRequest, noteMergeRequest } from '../plan/store.ts';
 import { revisionOf } from '../revision/store.ts';
-import { type HookRecord, noteDelivery, recordHook } from '../source/deliveries.ts';
+import { type HookRecord, noteDelivery, recordHook } from '../source/deliveries-store.ts';
 import type { Source } from '../source/source.ts';
 import { checkSourceWithin, noteHookRepository } from '../source/store.ts';
 import type { HookRepository, Poke } from '../source/webhook/provider.ts';

@@ -3,13 +3,10 @@ import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Sql } from '../db/connect.ts';
 import { Problem } from '../errors.ts';
 import { sha256Hex } from '../wire/bundle.ts';
+import { type Caller, claimKey, releaseKey, requestOfKey, type StoredRequest, storeAnswer } from './idempotency-store.ts';
 import type { KitEnv } from './kit.ts';
 
 type StoredAnswer = { status: number; contentType: string; body: string; headers: Record<string, string> };
-type Row = { requestHash: string; status: number | null; answerSealed: string | null; createdAt: Date };
-
-/** A first request that died without an answer blocks its key this long. */
-const ABANDONED_AFTER_MS = 60_000;
 
 /**
  * `Idempotency-Key` on mutations: the same key with the same request gets the first answer again, without a second effect; with another
@@ -26,37 +23,18 @@ export function idempotency<E extends KitEnv>(sql: Sql, box: SecretBox, callerOf
     const { pathname, search } = new URL(c.req.url);
     const requestHash = sha256Hex(`${c.req.method} ${pathname}${search}\n${await c.req.text()}`);
     const context = `idempotency:${owner.organizationId}:${owner.actor}:${key}`;
-    if (!(await claim(sql, owner, requestHash))) {
-      c.res = replay(await storedRow(sql, owner), requestHash, box, context);
+    if (!(await claimKey(sql, owner, requestHash))) {
+      c.res = replay(await requestOfKey(sql, owner), requestHash, box, context);
       return undefined;
     }
     await next();
-    if (c.res.status >= 500) await release(sql, owner);
-    else await keep(sql, owner, c.res.status, box.seal(JSON.stringify(await answerOf(c.res)), context));
+    if (c.res.status >= 500) await releaseKey(sql, owner);
+    else await storeAnswer(sql, owner, c.res.status, box.seal(JSON.stringify(await answerOf(c.res)), context));
     return undefined;
   };
 }
 
-/** Keys of one caller are apart from those of others. */
-type Caller = { organizationId: string; actor: string };
-type Owner = Caller & { key: string };
-
-async function claim(sql: Sql, owner: Owner, requestHash: string): Promise<boolean> {
-  const result = await sql`
-    insert into idempotency_keys (organization_id, actor, key, request_hash) values (${owner.organizationId}, ${owner.actor}, ${owner.key}, ${requestHash})
-    on conflict (organization_id, actor, key) do update set created_at = now(), request_hash = excluded.request_hash
-      where idempotency_keys.status is null and idempotency_keys.created_at < now() - make_interval(secs => ${ABANDONED_AFTER_MS / 1000})`;
-  return result.count === 1;
-}
-
-async function storedRow(sql: Sql, owner: Owner): Promise<Row | undefined> {
-  const [row] = await sql<Row[]>`
-    select request_hash as "requestHash", status, answer_sealed as "answerSealed", created_at as "createdAt" from idempotency_keys
-    where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key}`;
-  return row;
-}
-
-function replay(row: Row | undefined, requestHash: string, box: SecretBox, context: string): Response {
+function replay(row: StoredRequest | undefined, requestHash: string, box: SecretBox, context: string): Response {
   if (row !== undefined && row.requestHash !== requestHash) {
     throw new Problem('idempotency_key_reused', 'Cannot accept the Idempotency-Key: it was used for another request');
   }
@@ -85,19 +63,4 @@ async function answerOf(response: Response): Promise<StoredAnswer> {
     body: await response.clone().text(),
     headers,
   };
-}
-
-async function keep(sql: Sql, owner: Owner, status: number, sealed: string): Promise<void> {
-  await sql`
-    update idempotency_keys set status = ${status}, answer_sealed = ${sealed}
-    where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key}`;
-}
-
-async function release(sql: Sql, owner: Owner): Promise<void> {
-  await sql`delete from idempotency_keys where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key} and status is null`;
-}
-
-export async function pruneIdempotencyKeys(sql: Sql): Promise<number> {
-  const result = await sql`delete from idempotency_keys where created_at < now() - interval '1 day'`;
-  return result.count;
 }

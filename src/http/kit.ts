@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
@@ -28,32 +29,11 @@ export const ProblemSchema = z
   })
   .openapi('Problem');
 
-const TITLES: Record<number, string> = {
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  409: 'Conflict',
-  410: 'Gone',
-  412: 'Precondition Failed',
-  413: 'Content Too Large',
-  415: 'Unsupported Media Type',
-  422: 'Unprocessable Content',
-  428: 'Precondition Required',
-  429: 'Too Many Requests',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-};
-
 /** RFC 9457. */
 export function problemDocument(problem: Problem, requestId: string): z.output<typeof ProblemSchema> {
   return {
     type: 'about:blank',
-    title: TITLES[problem.status] ?? 'Error',
+    title: STATUS_CODES[problem.status] ?? 'Error',
     status: problem.status,
     code: problem.code,
     detail: problem.message,
@@ -81,14 +61,14 @@ export const problems = {
   401: { description: 'No valid credentials', content: problemContent },
   403: { description: 'The role may not do this', content: problemContent },
   404: { description: 'Not found in this organization', content: problemContent },
-  409: { description: 'In conflict with the present state', content: problemContent },
-  408: { description: 'The request came too slowly', content: problemContent },
+  409: { description: 'Conflict with the present state', content: problemContent },
+  408: { description: 'The request arrived too slowly', content: problemContent },
   412: { description: 'If-Match names another version', content: problemContent },
   413: { description: 'The body is too large', content: problemContent },
   415: { description: 'The body is of another media type', content: problemContent },
-  422: { description: 'Cannot be done as it is asked for; or the Idempotency-Key was used for another request', content: problemContent },
+  422: { description: 'Valid but impossible; or the Idempotency-Key was used for another request', content: problemContent },
   429: { description: 'Too many requests', content: problemContent },
-  431: { description: 'Address and headers are too large', content: problemContent },
+  431: { description: 'The address and headers are too large', content: problemContent },
   503: { description: 'Temporarily unavailable', content: problemContent },
 } as const;
 

@@ -1,31 +1,101 @@
+import { pipeline } from 'node:stream/promises';
+import { CsvError, parse } from 'csv-parse';
 import { Problem } from '../errors.ts';
 
 /** A line of the table; `line` is where it begins in the text, from 1. */
 export type CsvRecord = { line: number; fields: string[] };
+
+/** Far above the longest row that can be registered: a quote that is not closed must not gather the rest of the text in memory. */
+const MAX_RECORD_CHARACTERS = 1024 * 1024;
 
 /**
  * Records of RFC 4180: CRLF or LF, fields in double quotes where they hold a separator, a quote (doubled) or a line break. The separator is the
  * comma, or the semicolon or tab that stands in the first line instead: spreadsheets write that of their language, some with a line `sep=;` before
  * all others. A byte order mark and empty lines are skipped. A record is given as soon as its end was seen, so that the text need never be in memory as a whole.
  *
- * @throws Problem `malformed_csv` (400) where quotes leave open what is a field; what follows such a place cannot be told apart
+ * @throws Problem `malformed_csv` (400) where quotes leave open what is a field, since nothing after such a place can be read; the message names
+ *   the line at which the record begins
  */
 export async function* csvRecords(chunks: AsyncIterable<string>): AsyncGenerator<CsvRecord> {
-  let reader: ReturnType<typeof createReader> | undefined;
-  let head = '';
-  for await (const chunk of chunks) {
-    if (reader !== undefined) {
-      yield* reader.read(chunk);
-      continue;
-    }
-    head += chunk;
-    if (head.length < MAX_HEAD_CHARACTERS && !hasLine(head)) continue;
-    reader = createReader(separatorOf(head));
-    yield* reader.read(withoutNotice(head));
+  const { head, rest } = await cutHead(chunks);
+  // The library counts a CRLF within quotes as two lines, so lines are counted here.
+  let ended = 0;
+  const lines: number[] = [];
+  const parser = parse({
+    bom: true,
+    delimiter: separatorOf(head),
+    // Named, since the library would also take a carriage return alone.
+    record_delimiter: ['\r\n', '\n'],
+    skip_empty_lines: true,
+    // Rows of the wrong length are refused one by one, not with the whole text.
+    relax_column_count: true,
+    max_record_size: MAX_RECORD_CHARACTERS,
+    on_record: (fields, { empty_lines }) => {
+      lines.push(1 + ended + empty_lines);
+      ended += 1;
+      for (const field of fields) ended += lineBreaksIn(field);
+      return fields;
+    },
+  });
+  // The parser is destroyed with an error of the source, and throws it below.
+  pipeline(rest, parser).catch(() => undefined);
+  const records: AsyncIterable<string[]> = parser;
+  try {
+    for await (const fields of records) yield { line: lines.shift() ?? 0, fields };
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw malformed(1 + ended + Number(error.empty_lines), whyOf(error));
   }
-  reader ??= createReader(separatorOf(head));
-  if (head !== '' && !hasLine(head) && head.length < MAX_HEAD_CHARACTERS) yield* reader.read(head);
-  yield* reader.end();
+}
+
+function lineBreaksIn(field: string): number {
+  let count = 0;
+  for (let at = field.indexOf('\n'); at >= 0; at = field.indexOf('\n', at + 1)) count += 1;
+  return count;
+}
+
+function whyOf(error: CsvError): string {
+  switch (error.code) {
+    case 'INVALID_OPENING_QUOTE':
+      return 'a quote stands within a field that does not begin with one';
+    case 'CSV_INVALID_CLOSING_QUOTE': {
+      const found = /got "([ -~])"/.exec(error.message)?.[1];
+      return `${found === undefined ? 'text' : `"${found}"`} follows the quote that ends a field, must be a separator or a line break`;
+    }
+    case 'CSV_QUOTE_NOT_CLOSED':
+      return 'a quoted field of this record does not end';
+    case 'CSV_MAX_RECORD_SIZE':
+      return `the record has more than ${MAX_RECORD_CHARACTERS} characters; is a quote missing?`;
+    default:
+      return error.message;
+  }
+}
+
+/** The text up to the end of its first line, which names the separator, and all of the text. */
+async function cutHead(chunks: AsyncIterable<string>): Promise<{ head: string; rest: AsyncIterable<string> }> {
+  const reader = chunks[Symbol.asyncIterator]();
+  let head = '';
+  let isWhole = false;
+  while (!isWhole && head.length < MAX_HEAD_CHARACTERS && !hasLine(head)) {
+    const next = await reader.next();
+    if (next.done === true) isWhole = true;
+    else head += next.value;
+  }
+  async function* all(): AsyncGenerator<string> {
+    yield withoutNotice(head);
+    if (!isWhole) yield* { [Symbol.asyncIterator]: () => reader };
+  }
+  return { head, rest: withoutLastReturn(all()) };
+}
+
+/** A carriage return at the very end is the half of a line break: the text was cut there, and the record before is whole. */
+async function* withoutLastReturn(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+  let held = '';
+  for await (const chunk of chunks) {
+    const text = held + chunk;
+    held = text.endsWith('\r') ? '\r' : '';
+    yield held === '' ? text : text.slice(0, -1);
+  }
 }
 
 /** The first line with anything in it is looked for in this much. */
@@ -53,77 +123,6 @@ function separatorOf(head: string): Separator {
     .split('\n');
   const count = (separator: string) => line.split(separator).length;
   return SEPARATORS.reduce((best, other) => (count(other) > count(best) ? other : best));
-}
-
-type State =
-  /** Nothing of the field was seen yet. */
-  | 'start'
-  | 'plain'
-  | 'quoted'
-  /** After a quote within a quoted field: it ends the field, unless another quote follows. */
-  | 'quote';
-
-function createReader(separator: Separator) {
-  let state: State = 'start';
-  let [field, fields, line, startLine, first]: [string, string[], number, number, boolean] = ['', [], 1, 1, true];
-
-  const endField = (): void => {
-    fields.push(field);
-    field = '';
-    state = 'start';
-  };
-  /** @returns the record, or null for an empty line. */
-  const endRecord = (): CsvRecord | null => {
-    const empty = fields.length === 0 && field === '' && state === 'start';
-    endField();
-    const record = { line: startLine, fields };
-    fields = [];
-    return empty ? null : record;
-  };
-  const take = (char: string): void => {
-    if (state === 'quoted' && char === '"') state = 'quote';
-    else if (state === 'quoted') field += char;
-    else if (char === separator) endField();
-    else if (char === '"' && state === 'start') state = 'quoted';
-    else if (char === '"' && state === 'quote') {
-      field += '"';
-      state = 'quoted';
-    } else if (char === '"') throw malformed(line, 'a quote stands within a field that does not begin with one');
-    else if (state === 'quote') throw malformed(line, `"${char}" follows the quote that ends a field, must be a separator or a line break`);
-    else {
-      field += char;
-      state = 'plain';
-    }
-  };
-  /** A carriage return belongs to the line break that follows it, also when that is the next chunk's first character. */
-  let heldReturn = false;
-
-  function* read(chunk: string): Generator<CsvRecord> {
-    for (const char of chunk) {
-      if (first && char === '\uFEFF') {
-        first = false;
-        continue;
-      }
-      first = false;
-      if (heldReturn && char !== '\n') take('\r');
-      heldReturn = char === '\r' && state !== 'quoted';
-      if (heldReturn) continue;
-      if (char === '\n') line += 1;
-      if (char !== '\n' || state === 'quoted') {
-        take(char);
-        continue;
-      }
-      const record = endRecord();
-      startLine = line;
-      if (record !== null) yield record;
-    }
-  }
-  function* end(): Generator<CsvRecord> {
-    if (state === 'quoted') throw malformed(startLine, 'a quoted field of this record does not end');
-    const record = endRecord();
-    if (record !== null) yield record;
-  }
-  return { read, end };
 }
 
 function malformed(line: number, why: string): Problem {

@@ -5,7 +5,9 @@ import { expireOlderKeys, insertDeviceKey } from '../device/store/keys.ts';
 import { insertDevice, type NewDevice } from '../device/store.ts';
 import { conflict, invalid } from '../errors.ts';
 import type { Unit } from '../event/transact.ts';
+import { haveTargets } from '../organization/store.ts';
 import { convergeDevice } from '../rollout/converge.ts';
+import { folderRulesOf } from '../source/store.ts';
 
 /** How long the old key of a rotation goes on working. */
 const KEY_GRACE_SECONDS = 24 * 3600;
@@ -48,9 +50,7 @@ export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'>
 /** The folder of a device that names none. @throws Problem `invalid_request` for a source that is not there */
 export async function defaultPath(unit: Unit, organizationId: string, sourceId: string | null, deviceId: string): Promise<string | null> {
   if (sourceId === null) return null;
-  const [source] = await unit.tx<
-    { layout: 'repo' | 'fleet'; patterns: string[] | null }[]
-  >`select layout, device_patterns as patterns from sources where organization_id = ${organizationId} and id = ${sourceId}`;
+  const source = await folderRulesOf(unit.tx, organizationId, sourceId);
   if (source === undefined)
     throw invalid(`Cannot bind device "${deviceId}": there is no source "${sourceId}"`, [
       { pointer: '/sourceId', detail: 'no such source' },
@@ -67,9 +67,8 @@ export async function defaultPath(unit: Unit, organizationId: string, sourceId: 
 /** @throws Problem `invalid_request` */
 export async function checkSite(unit: Unit, organizationId: string, siteId: string | null): Promise<void> {
   if (siteId === null) return;
-  const found = await unit.tx`select 1 from sites where organization_id = ${organizationId} and id = ${siteId}`;
-  if (found.length === 0)
-    throw invalid(`Cannot use site "${siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
+  const found = await haveTargets(unit.tx, organizationId, { siteId, sourceId: null });
+  if (!found.site) throw invalid(`Cannot use site "${siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
 }
 
 export async function mintKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {

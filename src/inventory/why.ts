@@ -1,4 +1,4 @@
-import type { ShownFailure } from '../db/job-failures.ts';
+import type { ShownFailure } from '../db/job-failures-store.ts';
 import type { Deployment } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
 import { describeClones, type SeenInstance } from '../device/instances-store.ts';

@@ -2,6 +2,7 @@ import type { Server as HttpServer } from 'node:http';
 import { type DefaultEventsMap, Server } from 'socket.io';
 import { type Coalescer, createCoalescer } from '../async/coalesce.ts';
 import { within } from '../async/deadline.ts';
+import { closeOnce } from '../async/lifecycle.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Notifier } from '../db/notifier.ts';
 import { Problem } from '../errors.ts';
@@ -100,14 +101,14 @@ export async function openLive(options: LiveOptions): Promise<Live> {
   return {
     connections: () => live.sockets.size,
     handshakes: handshakes.waiting,
-    close: async () => {
-      watch.stop();
+    close: closeOnce(async () => {
       unsubscribe();
+      await within(limits.closeTimeoutMs, watch.close());
       await announceShutdown(shared, limits);
       io.engine.close();
       updates.close();
       await feed.close();
-    },
+    }),
   };
 }
 

@@ -37,7 +37,7 @@ export const LIVE_LIMITS: Readonly<LiveLimits> = {
 export type SocketWatch = {
   /** Checks the tokens of all connections now. */
   recheck(): void;
-  stop(): void;
+  close(): Promise<void>;
 };
 
 /** Ends connections that do not read, and those with a revoked token. */
@@ -56,9 +56,10 @@ export function watchSockets(
   const revoked = setInterval(recheck, limits.reauthenticateMs);
   return {
     recheck,
-    stop: () => {
+    close: async () => {
       clearInterval(slow);
       clearInterval(revoked);
+      await checks.idle();
     },
   };
 }

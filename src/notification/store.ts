@@ -118,3 +118,19 @@ export async function skipTo(sql: Db, cursor: number, idle: readonly IdleNotific
                 ${idle.map(({ version }) => version)}::int[]) as seen (organization_id, id, version)
     where n.organization_id = seen.organization_id and n.id = seen.id and n.version = seen.version and n.due_at is null and n.cursor < ${cursor}`;
 }
+
+/** Whether another notification of the organization has the name. */
+export async function isNotificationNameTaken(
+  sql: Db,
+  { organizationId, id, name }: Pick<Notification, 'organizationId' | 'id' | 'name'>,
+): Promise<boolean> {
+  const rows = await sql`select 1 from notifications where organization_id = ${organizationId} and name = ${name} and id <> ${id}`;
+  return rows.length > 0;
+}
+
+/** Sealed texts of the table, for a rotation of the secret key; `notification/secrets.ts` seals them. */
+export const SEALED_NOTIFICATIONS = [
+  { table: 'notifications', id: 'id::text', column: 'url_sealed', context: `'notification:' || id || ':url'` },
+  { table: 'notifications', id: 'id::text', column: 'secret_sealed', context: `'notification:' || id || ':secret'` },
+  { table: 'notifications', id: 'id::text', column: 'previous_secret_sealed', context: `'notification:' || id || ':secret'` },
+] as const;

@@ -2,7 +2,7 @@ import type { Sql } from '../db/connect.ts';
 import type { Selector } from '../event/severity.ts';
 import { selectorsFor } from './filter.ts';
 import { type IdleNotification, idleNotifications, makeDue, skipTo } from './store.ts';
-import { newestBySelector, spanAfter } from './wanted.ts';
+import { newestBySelector, spanAfter } from './wanted-store.ts';
 
 /**
  * Makes those notifications of the organizations due that events wait for, as far as their types and severities tell; the others skip what nobody

@@ -3,6 +3,7 @@ import type { SecretBox } from '../crypto/secret-box.ts';
 import type { Sql } from '../db/connect.ts';
 import { PublicKeyJwk } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
+import { insertFirstSigningKey, signingKeyOf } from './signing-store.ts';
 
 /** Signs what devices are told to run, with a key per organization whose private half is sealed in the database. */
 export type Signer = {
@@ -41,22 +42,16 @@ async function ensureKey(sql: Sql, box: SecretBox, organizationId: string): Prom
   const pair = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
   const jwk = await exportJWK(pair.publicKey);
   const kid = sha256Hex(String(jwk.x)).slice(0, 16);
-  const sealed = box.seal(JSON.stringify(await exportJWK(pair.privateKey)), `signing-key:${organizationId}:${kid}`);
-  // Two processes may get here at once: the first key to be stored is everybody's.
-  await sql`
-    insert into signing_keys (organization_id, kid, public_jwk, private_sealed)
-    select ${organizationId}, ${kid}, ${sql.json({ kty: 'OKP', crv: 'Ed25519', x: String(jwk.x), kid })}, ${sealed}
-    from (select pg_advisory_xact_lock(hashtextextended(${`signing:${organizationId}`}, 0))) as lock
-    where not exists (select 1 from signing_keys where organization_id = ${organizationId})`;
+  const privateSealed = box.seal(JSON.stringify(await exportJWK(pair.privateKey)), `signing-key:${organizationId}:${kid}`);
+  const publicJwk = PublicKeyJwk.parse({ kty: 'OKP', crv: 'Ed25519', x: String(jwk.x), kid });
+  await insertFirstSigningKey(sql, organizationId, { kid, publicJwk, privateSealed });
   const key = await storedKey(sql, box, organizationId);
   if (key === undefined) throw new Error('the signing key vanished');
   return key;
 }
 
 async function storedKey(sql: Sql, box: SecretBox, organizationId: string): Promise<SigningKey | undefined> {
-  const [row] = await sql<{ kid: string; publicJwk: unknown; privateSealed: string }[]>`
-    select kid, public_jwk as "publicJwk", private_sealed as "privateSealed" from signing_keys
-    where organization_id = ${organizationId} order by created_at, kid limit 1`;
+  const row = await signingKeyOf(sql, organizationId);
   if (row === undefined) return undefined;
   const jwk: JWK = JSON.parse(box.open(row.privateSealed, `signing-key:${organizationId}:${row.kid}`));
   const key = await importJWK(jwk, 'EdDSA');

@@ -106,17 +106,20 @@ export async function siteOf(sql: Db, organizationId: string, idOrName: string):
   return row;
 }
 
-/** Automation leaves the devices at the site where they are. @returns since when, undefined when there is no such site */
+/** A hold as it is stored: of several in a row, the first one's time and the last one's words. */
+export type SiteHold = { at: Date; by: string; reason: string };
+
+/** Automation leaves the devices at the site where they are. @returns the stored hold; undefined when there is no such site */
 export async function holdSite(
   tx: Db,
   organizationId: string,
   id: string,
-  hold: { by: string; reason: string },
-): Promise<Date | undefined> {
-  const [row] = await tx<{ heldAt: Date }[]>`
+  hold: Pick<SiteHold, 'by' | 'reason'>,
+): Promise<SiteHold | undefined> {
+  const [row] = await tx<SiteHold[]>`
     update sites set held_at = coalesce(held_at, now()), held_by = ${hold.by}, hold_reason = ${hold.reason}
-    where organization_id = ${organizationId} and id = ${id} returning held_at as "heldAt"`;
-  return row?.heldAt;
+    where organization_id = ${organizationId} and id = ${id} returning held_at as at, held_by as by, hold_reason as reason`;
+  return row;
 }
 
 /** @returns false when there is no such site */
@@ -135,4 +138,59 @@ export async function siteHoldOf(
     select name, held_at as at, held_by as by, hold_reason as reason from sites
     where organization_id = ${organizationId} and id = ${id} and held_at is not null`;
   return row ?? null;
+}
+
+/** Ids of all organizations, disabled ones among them. */
+export async function organizationIds(sql: Db): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`select id from organizations`;
+  return rows.map((row) => row.id);
+}
+
+/**
+ * Stores the token as an admin token unless there is one already: any admin token, or with `isConfigured` this very token, even a revoked one.
+ * Processes that start together on an empty database make one token: a lock lasts until the transaction ends.
+ * @returns whether it was stored
+ */
+export async function ensureAdminToken(
+  tx: Db,
+  organizationId: string,
+  token: { id: string; hash: Buffer; last4: string; isConfigured: boolean },
+): Promise<boolean> {
+  await tx`select pg_advisory_xact_lock(hashtextextended(${`admin-token:${organizationId}`}, 0))`;
+  const known = token.isConfigured
+    ? await tx`select 1 from tokens where hash = ${token.hash}`
+    : await tx`select 1 from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null limit 1`;
+  if (known.length > 0) return false;
+  await insertToken(tx, organizationId, { id: token.id, name: 'admin', role: 'admin', hash: token.hash, last4: token.last4 });
+  return true;
+}
+
+export type Site = { id: string; name: string; createdAt: Date };
+
+const siteColumns = (sql: Db) => sql`id, name, created_at as "createdAt"`;
+
+/** @returns the stored row; undefined when the organization has a site of that name */
+export async function insertSite(tx: Db, organizationId: string, site: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
+  const [row] = await tx<Site[]>`
+    insert into sites (organization_id, id, name) values (${organizationId}, ${site.id}, ${site.name})
+    on conflict (organization_id, name) do nothing returning ${siteColumns(tx)}`;
+  return row;
+}
+
+/** In the order of ids, after `afterId`. */
+export async function listSites(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Site[]> {
+  return sql<Site[]>`
+    select ${siteColumns(sql)} from sites where organization_id = ${organizationId} and id > ${afterId} order by id limit ${limit}`;
+}
+
+/** Whether the organization has this site and this source; null counts as there. */
+export async function haveTargets(
+  sql: Db,
+  organizationId: string,
+  { siteId, sourceId }: { siteId: string | null; sourceId: string | null },
+): Promise<{ site: boolean; source: boolean }> {
+  const [found] = await sql<[{ site: boolean; source: boolean }]>`
+    select ${siteId}::uuid is null or exists (select 1 from sites where organization_id = ${organizationId} and id = ${siteId}) as site,
+           ${sourceId}::uuid is null or exists (select 1 from sources where organization_id = ${organizationId} and id = ${sourceId}) as source`;
+  return found;
 }

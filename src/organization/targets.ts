@@ -1,5 +1,6 @@
 import type { Db } from '../db/connect.ts';
 import { invalid } from '../errors.ts';
+import { haveTargets } from './store.ts';
 
 /** @throws Problem `invalid_request` for a site or source that is not the organization's */
 export async function checkTargets(
@@ -7,9 +8,7 @@ export async function checkTargets(
   organizationId: string,
   wanted: { siteId: string | null; sourceId: string | null },
 ): Promise<void> {
-  const [found] = await tx<[{ site: boolean; source: boolean }]>`
-    select ${wanted.siteId}::uuid is null or exists (select 1 from sites where organization_id = ${organizationId} and id = ${wanted.siteId}) as site,
-           ${wanted.sourceId}::uuid is null or exists (select 1 from sources where organization_id = ${organizationId} and id = ${wanted.sourceId}) as source`;
+  const found = await haveTargets(tx, organizationId, wanted);
   if (!found.site)
     throw invalid(`Cannot use site "${wanted.siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
   if (!found.source)

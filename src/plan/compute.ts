@@ -4,14 +4,15 @@ import { type PrepareDeps, prepareCommit } from '../prepare/prepare-commit.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
 import type { FolderErrors } from '../revision/shared-errors.ts';
 import { sharedErrors } from '../revision/shared-errors.ts';
-import { stalePaths } from '../revision/stale-paths.ts';
+import { stalePaths } from '../revision/stale-paths-store.ts';
 import { dependenciesOf } from '../revision/store.ts';
 import { checkWaves, type PolicyWarning } from '../rollout/decide/wave-check.ts';
 import { policyFor } from '../rollout/release.ts';
 import { loadBlockers } from '../rollout/store/load.ts';
 import type { Source } from '../source/source.ts';
 import { diffsOf, errorsToShow, loadSides, type PlanDiff } from './diffs.ts';
-import { bindAfter, devicesOf, foldersAfter, knownFolders } from './load.ts';
+import { devicesOf, knownFolders } from './fleet-store.ts';
+import { bindAfter, foldersAfter } from './load.ts';
 import { type Outline, outline, type PlannedDevice } from './plan.ts';
 
 /** What would become of a source's devices if a commit became its head. Nothing in it is secret. */

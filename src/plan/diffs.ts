@@ -1,9 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { readBlobs } from '../bundle/store.ts';
+import { bundlesWithSecrets, readBlobs } from '../bundle/store.ts';
 import type { Db } from '../db/connect.ts';
 import { type BundleSide, compareBundles, type PreviewChange, selectFiles } from '../preview/compare-bundles.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
-import { BundleManifest } from '../wire/bundle.ts';
 import type { PlanFolder, PlannedDevice } from './plan.ts';
 
 /** What changes in the same way on all these devices. */
@@ -42,11 +41,8 @@ export async function loadSides(sql: Db, organizationId: string, digests: readon
     if (bundle !== null) sides.set(bundle.digest, { manifest: bundle.manifest, secretPointers });
   const missing = [...new Set(digests)].filter((digest) => !sides.has(digest));
   for (let at = 0; at < missing.length; at += 500) {
-    const rows = await sql<{ digest: string; manifest: unknown; secretPointers: Record<string, string[]> }[]>`
-      select digest, manifest, secret_pointers as "secretPointers" from bundles
-      where organization_id = ${organizationId} and digest = any(${missing.slice(at, at + 500)}::text[])`;
-    for (const { digest, manifest, secretPointers } of rows)
-      sides.set(digest, { manifest: BundleManifest.parse(manifest), secretPointers });
+    const stored = await bundlesWithSecrets(sql, organizationId, missing.slice(at, at + 500));
+    for (const { digest, manifest, secretPointers } of stored) sides.set(digest, { manifest, secretPointers });
   }
   return {
     side: (digest) => sides.get(digest),

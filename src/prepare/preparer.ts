@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { startDeadline } from '../async/deadline.ts';
+import { closeOnce } from '../async/lifecycle.ts';
 import { openTurns, type TurnOwner } from '../async/turns.ts';
 import { Problem } from '../errors.ts';
 import { type Queries, serveQueries } from './queries.ts';
@@ -89,10 +90,10 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   return {
     prepare: (owner, task, queries) =>
       turns.run(owner, () => (queries === undefined ? run(task) : asked(queries, (port) => run({ ...task, queries: port })))),
-    close: async () => {
+    close: closeOnce(async () => {
       clearTimeout(resting);
       await Promise.all([pool.close({ force: true }), ...closing]);
-    },
+    }),
   };
 }
 

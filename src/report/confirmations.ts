@@ -1,13 +1,16 @@
 import { batched } from '../async/batch.ts';
+import type { Closable } from '../async/lifecycle.ts';
+import { isDatabaseAway } from '../db/away.ts';
 import type { Db } from '../db/connect.ts';
 import { type DeploymentState, statesBefore } from '../deployment/deployment.ts';
+import { type AttemptKey, attemptsIn } from '../deployment/store.ts';
 import { type DeviceKey, nameOf } from '../device/device.ts';
 import { UUID } from '../ids.ts';
+import type { Log } from '../log.ts';
 import { REPORT_GATHER_MS, type Report } from '../wire/agent.ts';
 import type { ReportIntake } from './intake.ts';
 
 type Held = { key: DeviceKey; reports: Report[]; timer: NodeJS.Timeout };
-type AttemptKey = DeviceKey & { deploymentId: string };
 
 /** Attempts per question. */
 const BATCH = 200;
@@ -18,9 +21,9 @@ const BATCH = 200;
  * a step: the device's next word tells more than that, and without one the attempt times out as before.
  * @param gatherMs how long a step waits for the next one
  */
-export function confirmEarly(sql: Db, intake: ReportIntake, gatherMs = REPORT_GATHER_MS): ReportIntake & { close(): Promise<void> } {
+export function confirmEarly(sql: Db, intake: ReportIntake, log: Log, gatherMs = REPORT_GATHER_MS): ReportIntake & Closable {
   const held = new Map<string, Held>();
-  const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => areWanted(sql, keys));
+  const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => attemptsIn(sql, keys, WANTED));
   const release = (key: DeviceKey): Report[] => {
     const steps = held.get(nameOf(key));
     if (steps === undefined) return [];
@@ -28,9 +31,17 @@ export function confirmEarly(sql: Db, intake: ReportIntake, gatherMs = REPORT_GA
     held.delete(nameOf(key));
     return steps.reports;
   };
-  const writeHeld = async (key: DeviceKey) => {
-    // Nobody waits for it any more, and a database that is away takes what the device says next.
-    await intake.take(key.organizationId, key.deviceId, release(key)).catch(() => undefined);
+  const writing = new Set<Promise<void>>();
+  const write = async (key: DeviceKey) => {
+    // No request waits for this write any more.
+    await intake.take(key.organizationId, key.deviceId, release(key)).catch((error: unknown) => {
+      const level = isDatabaseAway(error) ? 'debug' : 'error';
+      log[level]({ ...key, err: error }, 'failed to write steps of a deployment; the next report of the device replaces them');
+    });
+  };
+  const writeHeld = (key: DeviceKey) => {
+    const done: Promise<void> = write(key).finally(() => writing.delete(done));
+    writing.add(done);
   };
   return {
     take: async (organizationId, deviceId, reports, sender) => {
@@ -43,7 +54,8 @@ export function confirmEarly(sql: Db, intake: ReportIntake, gatherMs = REPORT_GA
       return [deploymentId];
     },
     close: async () => {
-      await Promise.all([...held.values()].map(({ key }) => writeHeld(key)));
+      for (const { key } of [...held.values()]) writeHeld(key);
+      await Promise.all(writing);
     },
   };
 }
@@ -57,14 +69,3 @@ function confirmingOnly(reports: readonly Report[]): string | null {
 
 /** Those that a device may confirm, and those that it has: as `decideReports` has it. */
 const WANTED: readonly DeploymentState[] = [...statesBefore('confirming'), 'confirming', 'succeeded'];
-
-async function areWanted(sql: Db, keys: readonly AttemptKey[]): Promise<boolean[]> {
-  const rows = await sql<{ isWanted: boolean }[]>`
-    select t.id is not null as "isWanted"
-    from unnest(${keys.map((k) => k.organizationId)}::uuid[], ${keys.map((k) => k.deviceId)}::text[], ${keys.map((k) => k.deploymentId)}::uuid[])
-      with ordinality as k (organization_id, device_id, deployment_id, position)
-    left join deployments t on t.organization_id = k.organization_id and t.id = k.deployment_id and t.device_id = k.device_id
-      and array_position(${[...WANTED]}::text[], t.state) is not null
-    order by k.position`;
-  return rows.map(({ isWanted }) => isWanted);
-}

@@ -1,9 +1,10 @@
 import type { DocumentFault } from '../document/document.ts';
 import { toPointer } from '../document/document.ts';
+import type { ConfigErrorCode } from '../wire/errors.ts';
 import type { ConfigError } from './revision.ts';
 
 export type ConfigFault = {
-  code: string;
+  code: ConfigErrorCode;
   file: string;
   line?: number | undefined;
   pointer?: string;
@@ -18,6 +19,11 @@ export type ConfigFault = {
 
 /** A ConfigError whose message begins with its place. Control characters of names from a repository do not get into it. */
 export function configError(fault: ConfigFault): ConfigError {
+  return composed(fault);
+}
+
+/** Also of an error that is stored, whose code an earlier version may have named. */
+function composed(fault: Omit<ConfigFault, 'code'> & { code: string }): ConfigError {
   const { code, file, line, rule, limit, actual, rendered } = fault;
   const pointer = fault.pointer ?? '';
   const detail = rendered === undefined ? fault.detail : `${fault.detail} (in ${rendered})`;
@@ -43,20 +49,20 @@ export function detailOf(error: ConfigError): string {
 /** An error of a file that stands nowhere in the repository, at the place where its author can fix it. */
 export function relocated(error: ConfigError, place: { file: string; line?: number | undefined }): ConfigError {
   const rendered = error.line === undefined || place.line !== undefined ? error.file : `${error.file}:${error.line}`;
-  return configError({ ...error, ...place, line: place.line, rendered, detail: detailOf(error) });
+  return composed({ ...error, ...place, line: place.line, rendered, detail: detailOf(error) });
 }
 
 /** The error without the value that it is about. */
 export function withoutValue(error: ConfigError): ConfigError {
   const { code, file, line, pointer, rule, rendered } = error;
-  return configError({ code, file, line, pointer, rule, rendered, detail: `is a secret value that breaks the rule "${rule}"` });
+  return composed({ code, file, line, pointer, rule, rendered, detail: `is a secret value that breaks the rule "${rule}"` });
 }
 
 /** The error without the place of its value, whose names may be secret themselves. */
 export function withoutPointer(error: ConfigError): ConfigError {
   const { rendered } = error;
   return {
-    ...configError({ ...error, pointer: '', rendered: undefined, detail: detailOf(error) }),
+    ...composed({ ...error, pointer: '', rendered: undefined, detail: detailOf(error) }),
     ...(rendered === undefined ? {} : { rendered }),
   };
 }

@@ -5,7 +5,7 @@ export type Layout = 'repo' | 'fleet';
 
 /** One error of a configuration, with all that its author needs to fix it. */
 export type ConfigError = {
-  /** Stable word, for example `schema`, `syntax`, `manifest`, `path`, `too_large`, `schema_missing`. */
+  /** One of `CONFIG_ERRORS`, or of an earlier version's. */
   code: string;
   /** Path in the repository of the file to fix. */
   file: string;

@@ -1,3 +1,4 @@
+import { chunked } from '../db/chunks.ts';
 import type { Db } from '../db/connect.ts';
 import { storableValue } from '../wire/text/text.ts';
 import { type ConfigError, isBlamed, type PreparedPath, type PreparedRevision } from './revision.ts';
@@ -171,45 +172,6 @@ export async function upsertRevision(
   return row.id;
 }
 
-/** Rows per statement: bounds the size of one message to the database. */
-const CHUNK = 500;
-
-/** Stores the bytes and bundles that the organization does not have yet. */
-export async function storeBundles(tx: Db, organizationId: string, prepared: PreparedRevision): Promise<void> {
-  const digests = [...prepared.blobs.keys()];
-  const known = new Set(
-    (
-      await tx<
-        { digest: string }[]
-      >`select digest from blobs where organization_id = ${organizationId} and digest = any(${digests}::text[])`
-    ).map((row) => row.digest),
-  );
-  const missing = digests.filter((digest) => !known.has(digest));
-  for (const chunk of chunked(missing)) {
-    await tx`
-      insert into blobs ${tx(chunk.map((digest) => ({ organization_id: organizationId, digest, content: Buffer.from(prepared.blobs.get(digest) ?? []) })))}
-      on conflict do nothing`;
-  }
-  const bundles = new Map(
-    prepared.paths.flatMap((path) =>
-      path.bundle === null ? [] : [[path.bundle.digest, { ...path.bundle, secrets: path.secretPointers ?? {} }] as const],
-    ),
-  );
-  for (const chunk of chunked([...bundles.values()])) {
-    await tx`
-      insert into bundles (organization_id, digest, manifest, size, secret_pointers)
-      select ${organizationId}, digest, manifest::jsonb, size, secrets::jsonb
-      from unnest(${chunk.map((b) => b.digest)}::text[], ${chunk.map((b) => JSON.stringify(b.manifest))}::text[], ${chunk.map((b) => b.size)}::bigint[],
-                  ${chunk.map((b) => JSON.stringify(b.secrets))}::text[]) as b (digest, manifest, size, secrets)
-      on conflict (organization_id, digest) do update set secret_pointers = excluded.secret_pointers
-        where bundles.secret_pointers is distinct from excluded.secret_pointers`;
-  }
-}
-
-function chunked<T>(items: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(items.length / CHUNK) }, (_, index) => items.slice(index * CHUNK, (index + 1) * CHUNK));
-}
-
 /** Whether folders came, and which went. */
 export type FolderSetChange = { appeared: boolean; gone: string[] };
 
@@ -313,4 +275,17 @@ export async function continueFolders(tx: Db, owner: Owner, moves: readonly { fr
     join source_paths o on o.organization_id = ${owner.organizationId} and o.source_id = ${owner.sourceId} and o.path = m.old
     where n.organization_id = ${owner.organizationId} and n.source_id = ${owner.sourceId} and n.path = m.new and n.appeared_at = now()
       and not exists (select 1 from devices d where d.organization_id = n.organization_id and d.source_id = n.source_id and d.path = n.path)`;
+}
+
+/** Whether the source has prepared this commit before. */
+export async function isCommitKnown(sql: Db, owner: Owner, commit: string): Promise<boolean> {
+  const rows = await sql`
+    select 1 from revisions where organization_id = ${owner.organizationId} and source_id = ${owner.sourceId} and commit_oid = ${commit}`;
+  return rows.length > 0;
+}
+
+export async function verdictOfRevision(sql: Db, organizationId: string, id: string): Promise<RevisionVerdict | undefined> {
+  const [row] = await sql<{ verdict: RevisionVerdict }[]>`
+    select verdict from revisions where organization_id = ${organizationId} and id = ${id}`;
+  return row?.verdict;
 }

@@ -270,9 +270,57 @@ export async function sourceCounts(sql: Db): Promise<{ status: SourceStatus; cou
   return sql`select status, count(*)::int as count from sources group by status`;
 }
 
-/** Automation leaves everything of the source where it is; null lifts the hold. */
-export async function holdSource(tx: Db, id: string, hold: { by: string; reason: string } | null): Promise<void> {
-  await tx`
+/** A hold as it is stored: of several in a row, the first one's time and the last one's words. */
+export type Hold = { at: Date; by: string; reason: string };
+
+/** Automation leaves everything of the source where it is; null lifts the hold. @returns the stored hold */
+export async function holdSource(tx: Db, id: string, hold: Pick<Hold, 'by' | 'reason'> | null): Promise<Hold | undefined> {
+  const [row] = await tx<Hold[]>`
     update sources set held_at = ${hold === null ? null : tx`coalesce(held_at, now())`}, held_by = ${hold?.by ?? null}, hold_reason = ${hold?.reason ?? null},
-      updated_at = now() where id = ${id}`;
+      updated_at = now() where id = ${id} returning held_at as at, held_by as by, hold_reason as reason`;
+  return hold === null ? undefined : row;
+}
+
+/** Sealed texts of the table, for a rotation of the secret key; `source/credentials.ts` seals them. */
+export const SEALED_SOURCES = [
+  { table: 'sources', id: 'id::text', column: 'auth_sealed', context: `'source:' || id || ':auth'` },
+  { table: 'sources', id: 'id::text', column: 'webhook_secret_sealed', context: `'source:' || id || ':webhook'` },
+  { table: 'sources', id: 'id::text', column: 'api_token_sealed', context: `'source:' || id || ':api-token'` },
+] as const;
+
+/** Sources whose repository is a folder of this machine. */
+export async function localSources(sql: Db): Promise<{ id: string; url: string }[]> {
+  return sql<{ id: string; url: string }[]>`select id, url from sources where url like '/%' or url like 'file:%'`;
+}
+
+/** Ids of all sources of all organizations. */
+export async function sourceIds(sql: Db): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`select id from sources`;
+  return rows.map((row) => row.id);
+}
+
+/** Whether another source of the organization has the name. */
+export async function isSourceNameTaken(
+  sql: Db,
+  { organizationId, id, name }: Pick<Source, 'organizationId' | 'id' | 'name'>,
+): Promise<boolean> {
+  const rows = await sql`select 1 from sources where organization_id = ${organizationId} and name = ${name} and id <> ${id}`;
+  return rows.length > 0;
+}
+
+/** `id` is text of an event: it need not be an id. */
+export async function sourceNameOf(sql: Db, organizationId: string, id: string): Promise<string | undefined> {
+  const [row] = await sql<{ name: string }[]>`select name from sources where organization_id = ${organizationId} and id::text = ${id}`;
+  return row?.name;
+}
+
+/** How the source's folders are laid out, and what its head says of where folders of devices stand. */
+export async function folderRulesOf(
+  sql: Db,
+  organizationId: string,
+  id: string,
+): Promise<{ layout: Source['layout']; patterns: string[] | null } | undefined> {
+  const [row] = await sql<{ layout: Source['layout']; patterns: string[] | null }[]>`
+    select layout, device_patterns as patterns from sources where organization_id = ${organizationId} and id = ${id}`;
+  return row;
 }

@@ -1,6 +1,6 @@
 /**
- * Every code of an error, on one page. A code is published: it never changes its meaning, its status or its name. `docs/errors.md` is made from
- * this page; `test/errors.test.ts` says how.
+ * Every code of an error, on one page. A code is published: it never changes its meaning, its status or its name. `npm test -- test/errors.test.ts -u`
+ * writes `docs/errors.md` from this page.
  */
 export type Retry =
   /** The same input fails again: a person must change something. */
@@ -215,6 +215,14 @@ const COMMAND_ERRORS = {
   webhook_not_verified: never(500, 'The webhook is installed, but no delivery proved that it works.'),
 } as const satisfies Record<string, ErrorKind>;
 
+/** Answers and messages of live connections. No Problems: they travel as `code` and `detail` of a message. */
+const LIVE_ERRORS = {
+  busy: backoff(500, 'Too many requests of the connection wait for their answers.'),
+  cursor_too_old: never(500, 'The missed events are not kept any more; load the present state, then subscribe without `after`.'),
+  shutting_down: soon(500, 'The service stops; connect again.'),
+  too_many_topics: never(500, 'The connection would hold more topics than it may.'),
+} as const satisfies Record<string, ErrorKind>;
+
 export const ERROR_GROUPS = {
   request: REQUEST_ERRORS,
   state: STATE_ERRORS,
@@ -224,6 +232,7 @@ export const ERROR_GROUPS = {
   service: SERVICE_ERRORS,
   agent: AGENT_ERRORS,
   command: COMMAND_ERRORS,
+  live: LIVE_ERRORS,
 };
 
 export const ERRORS = {
@@ -235,6 +244,7 @@ export const ERRORS = {
   ...SERVICE_ERRORS,
   ...AGENT_ERRORS,
   ...COMMAND_ERRORS,
+  ...LIVE_ERRORS,
 };
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -249,3 +259,57 @@ const BY_CODE: ReadonlyMap<string, ErrorKind> = new Map(Object.entries(ERRORS));
 export function errorKind(code: string): ErrorKind | undefined {
   return BY_CODE.get(code);
 }
+
+type FailureKind = { retry: Retry; meaning: string };
+
+/**
+ * Codes of failed deployments, as devices and the controller report them. `never` quarantines the bundle on the device until it changes, or until
+ * an operator retries; so does any code that is not listed.
+ */
+export const DEPLOYMENT_ERRORS = {
+  apply_failed: { retry: 'never', meaning: 'The device could not apply the bundle.' },
+  confirm_timeout: { retry: 'backoff', meaning: 'The device could not reach the service to confirm the bundle in time.' },
+  delivery_failed: { retry: 'backoff', meaning: "The device's share, network or workspace failed." },
+  download_failed: { retry: 'backoff', meaning: 'The device could not download the bundle.' },
+  failed: { retry: 'never', meaning: 'The device named no code.' },
+  health_check_failed: { retry: 'never', meaning: "The bundle's health check failed after the swap." },
+  hook_failed: { retry: 'never', meaning: "One of the bundle's hooks failed." },
+  interrupted: { retry: 'backoff', meaning: 'The agent went down twice while it applied the bundle.' },
+  no_space: { retry: 'backoff', meaning: 'The disk of the device is full.' },
+  quarantined: { retry: 'never', meaning: 'The bundle failed on this device before.' },
+  refused: { retry: 'never', meaning: 'The adapter refused the bundle.' },
+  root_unusable: { retry: 'backoff', meaning: 'The agent cannot write to its folder.' },
+  timed_out: { retry: 'backoff', meaning: 'The device sent no report in time.' },
+} as const satisfies Record<string, FailureKind>;
+
+const FAILURE_BY_CODE: ReadonlyMap<string, FailureKind> = new Map(Object.entries(DEPLOYMENT_ERRORS));
+
+/** Devices may report any code. */
+export function retryOfDeployment(code: string): Retry {
+  return FAILURE_BY_CODE.get(code)?.retry ?? 'never';
+}
+
+/** Codes of errors in a commit's configuration. Only a new commit repairs them. */
+export const CONFIG_ERRORS = {
+  device: 'A folder belongs to several devices whose facts give different content.',
+  fleet: '`fleet.yaml` is missing, or breaks a rule.',
+  lfs_pointer: 'The file is a pointer of Git LFS, not its content.',
+  manifest: 'The manifest breaks a rule.',
+  merge: 'A value cannot be merged over that of an earlier layer.',
+  more_errors: 'There are more errors than are kept.',
+  path: 'A path or a kind of file is not allowed, or two files have one path.',
+  rollout: "The rollout's waves name a device that the source does not know.",
+  schema: 'A value breaks a rule of its JSON Schema.',
+  schema_invalid: 'The JSON Schema itself is not valid.',
+  schema_missing: 'A JSON Schema that is named does not exist.',
+  schema_remote_ref: 'A JSON Schema refers to an address outside the repository.',
+  stand_in: 'The file stands in for another: a link of Git, or a pointer of another tool.',
+  syntax: 'The file is not well-formed JSON or YAML.',
+  template: 'A template cannot be parsed or rendered.',
+  too_deep: 'The document is nested too deeply.',
+  too_large: 'A file, folder or document is larger than the limits allow.',
+  validation_timeout: 'The folder takes too long to parse, render and validate.',
+  variables: 'The variables break a rule.',
+} as const;
+
+export type ConfigErrorCode = keyof typeof CONFIG_ERRORS;

@@ -1,6 +1,6 @@
 import { lstat, mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { notFound, Problem } from '../errors.ts';
+import { expecting, notFound, Problem } from '../errors.ts';
 
 /**
  * ```
@@ -42,7 +42,7 @@ export async function existingWorkspace(root: string, name: string): Promise<Wor
   const folders = [paths.directory, paths.releases, paths.backups];
   const found = await Promise.all(folders.map(isRealDirectory));
   if (found.every(Boolean)) return paths;
-  if ((await lstat(paths.directory).catch(() => null)) === null) throw notFound('workspace', name);
+  if ((await lstat(paths.directory).catch(expecting(null, 'ENOENT'))) === null) throw notFound('workspace', name);
   await checkRealDirectory(paths.directory);
   for (const folder of [paths.releases, paths.backups]) {
     await mkdir(folder, { mode: 0o700 }).catch(toleratesExisting);

@@ -1,6 +1,6 @@
 import { lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Problem } from '../errors.ts';
+import { expecting, Problem } from '../errors.ts';
 import { BUNDLE_MANIFEST_NAME, BundleManifest, manifestBytes, sha256Hex } from '../wire/bundle.ts';
 import { removeTree, syncDirectory, writeNewFile } from './durable.ts';
 import { FILES, RELEASE_NAME, UNFINISHED, type WorkspacePaths } from './layout.ts';
@@ -13,7 +13,7 @@ const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 export type Current = { kind: 'none' } | { kind: 'foreign' } | { kind: 'release'; release: string; digest: string };
 
 export async function readCurrent(paths: WorkspacePaths): Promise<Current> {
-  const stats = await lstat(paths.current).catch(() => null);
+  const stats = await lstat(paths.current).catch(expecting(null, 'ENOENT'));
   if (stats === null) return { kind: 'none' };
   if (!stats.isSymbolicLink()) return { kind: 'foreign' };
   const [folder, release, last, ...rest] = (await readlink(paths.current)).split('/');

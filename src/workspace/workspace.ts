@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, systemClock } from '../clock.ts';
+import { createSerial, type Serial } from '../async/serial.ts';
+import { expecting } from '../errors.ts';
 import { faultPoint } from '../faults.ts';
 import { type BundleManifest, bundleDigest } from '../wire/bundle.ts';
 import { type BackupInfo, backupContent, keepBackup, listBackups, loadBackup, pruneBackups, writeBackup } from './backups.ts';
@@ -64,10 +65,10 @@ export type Applied = { digest: string; changed: boolean; backup: string | null 
 export type Verification = { state: 'empty' | 'clean' | 'drifted'; digest: string | null; changed: Change[] };
 
 /** `root` is made when it is missing. */
-export async function openWorkspaces(root: string, { clock = systemClock }: { clock?: Clock } = {}): Promise<Workspaces> {
+export async function openWorkspaces(root: string, now: () => Date = () => new Date()): Promise<Workspaces> {
   await mkdir(root, { recursive: true, mode: 0o700 });
   const base = await realpath(root);
-  const exclusive = createLocks();
+  const { run: exclusive } = createSerial();
   const within = <T>(action: string, name: string, task: (paths: WorkspacePaths) => Promise<T>): Promise<T> =>
     exclusive(name, async () => {
       const paths = await existingWorkspace(base, name);
@@ -78,9 +79,8 @@ export async function openWorkspaces(root: string, { clock = systemClock }: { cl
     });
   return {
     create: (owner) => create(base, owner),
-    applyRelease: (name, release, options) =>
-      within('apply a release to', name, (paths) => applyRelease(paths, release, options, clock.now())),
-    restore: (name, backupId, options) => within('restore a backup in', name, (paths) => restore(paths, backupId, options, clock.now())),
+    applyRelease: (name, release, options) => within('apply a release to', name, (paths) => applyRelease(paths, release, options, now())),
+    restore: (name, backupId, options) => within('restore a backup in', name, (paths) => restore(paths, backupId, options, now())),
     verify: (name) => within('verify', name, verify),
     listBackups: (name) => within('list the backups of', name, listBackups),
     remove: (name) => exclusive(name, () => remove(base, name)),
@@ -99,7 +99,7 @@ async function create(base: string, owner: WorkspaceOwner): Promise<string> {
     await syncDirectory(base);
     return name;
   } catch (error) {
-    await removeTree(aside.directory).catch(() => undefined);
+    await removeTree(aside.directory).catch(leaveForLater);
     throw diskProblem(`create a workspace for "${owner.deviceId}"`, error);
   }
 }
@@ -166,10 +166,15 @@ async function change<F extends BundleManifest['files'][number]>(
     return { digest: plan.digest, changed: true, backup };
   } finally {
     // After the swap the change has happened, before it the error is what counts: what cannot be removed now is, at the next use.
-    await removeLeftovers(paths).catch(() => undefined);
-    await pruneBackups(paths).catch(() => undefined);
+    await removeLeftovers(paths).catch(leaveForLater);
+    await pruneBackups(paths).catch(leaveForLater);
     if (swapped) step('cleaned');
   }
+}
+
+/** The file system refuses to remove something now; a defect of ours must not hide behind that. */
+function leaveForLater(error: unknown): void {
+  if (errnoOf(error) === undefined) throw error;
 }
 
 async function verify(paths: WorkspacePaths): Promise<Verification> {
@@ -199,7 +204,7 @@ async function prune(base: string, options: { keep: ReadonlySet<string>; untouch
   for (const entry of await readdir(base)) {
     const name = entry.endsWith(UNFINISHED) ? entry.slice(0, -UNFINISHED.length) : entry;
     if (!WORKSPACE_NAME.test(name) || options.keep.has(entry)) continue;
-    const stats = await lstat(join(base, entry)).catch(() => null);
+    const stats = await lstat(join(base, entry)).catch(expecting(null, 'ENOENT'));
     if (stats === null || stats.mtime >= options.untouchedSince) continue;
     if (entry !== name) await removeTree(join(base, entry));
     else if (await exclusive(name, () => remove(base, name))) removed.push(name);
@@ -207,18 +212,4 @@ async function prune(base: string, options: { keep: ReadonlySet<string>; untouch
   return removed;
 }
 
-type Exclusive = <T>(name: string, task: () => Promise<T>) => Promise<T>;
-
-/** One task at a time for each name, in the order of asking. */
-function createLocks(): Exclusive {
-  const tails = new Map<string, Promise<unknown>>();
-  return async (name, task) => {
-    const run = (tails.get(name) ?? Promise.resolve()).then(task, task);
-    tails.set(name, run);
-    try {
-      return await run;
-    } finally {
-      if (tails.get(name) === run) tails.delete(name);
-    }
-  };
-}
+type Exclusive = Serial['run'];

@@ -102,6 +102,64 @@ test('a passing failure gets another attempt when its time has come, and why tel
   expect([second.kind, second.attempt, second.state, first.state]).toEqual(['retry', 2, 'queued', 'rolled_back']);
 });
 
+/** Devices of one repository whose attempts have all failed, for a reason that passes; their next tries are due. */
+async function failedTogether(name: string, ids: readonly string[]) {
+  const url = await host.createRepository(name);
+  await host.commit(name, folder({ vlan: 1 }));
+  const source = (await service.api('POST', '/sources', { name, url, layout: 'repo' })).body;
+  for (const id of ids) await service.api('POST', '/devices', { id, sourceId: source.id });
+  await eventually('an attempt for each', async () => {
+    const [row] = await service.database.sql`select count(*)::int as count from deployments where device_id = any(${[...ids]}::text[])`;
+    return row?.count === ids.length;
+  });
+  await service.database.sql`
+    update deployments set state = 'rolled_back', error_code = 'no_space', finished_at = now(), retry_at = now() - interval '1 second'
+    where device_id = any(${[...ids]}::text[])`;
+  await service.database.sql`update devices set deployment_id = null, sync_status = 'rolled_back' where id = any(${[...ids]}::text[])`;
+}
+
+/** Counts the statements that insert attempts while `work` runs. */
+async function insertsDuring(work: () => Promise<unknown>): Promise<number> {
+  const { sql } = service.database;
+  await sql.unsafe(`
+    create table counted (id int);
+    create function count_insert() returns trigger language plpgsql as 'begin insert into counted values (1); return null; end';
+    create trigger counting after insert on deployments for each statement execute function count_insert();`);
+  await work();
+  const [row] = await sql`select count(*)::int as count from counted`;
+  await sql.unsafe('drop trigger counting on deployments; drop function count_insert; drop table counted');
+  return row?.count;
+}
+
+test('devices that failed equally often get their next attempts in one statement, the others in another', async () => {
+  const ids = ['set-a', 'set-b', 'set-c', 'set-d'];
+  await failedTogether('set', ids);
+  await service.database.sql`update deployments set attempt = 2, timeout_seconds = 90 where device_id = 'set-d'`;
+  expect(await insertsDuring(() => Promise.resolve(retry.run(service.app.services)))).toBe(2);
+  const rows = await service.database.sql`
+    select device_id as id, kind, attempt, state, timeout_seconds as timeout from deployments
+    where device_id = any(${ids}::text[]) and kind = 'retry' order by device_id`;
+  expect(rows).toEqual([
+    ...['set-a', 'set-b', 'set-c'].map((id) => ({ id, kind: 'retry', attempt: 2, state: 'queued', timeout: null })),
+    { id: 'set-d', kind: 'retry', attempt: 3, state: 'queued', timeout: 90 },
+  ]);
+});
+
+test('a device with two attempts that are due gets one more, after the newer of them', async () => {
+  await failedTogether('both-due', ['both-due']);
+  await retry.run(service.app.services);
+  await service.database.sql`
+    update deployments set state = 'rolled_back', finished_at = now(), retry_at = now() - interval '1 second' where device_id = 'both-due'`;
+  await service.database.sql`update devices set deployment_id = null, sync_status = 'rolled_back' where id = 'both-due'`;
+  await retry.run(service.app.services);
+  const { items } = (await service.api('GET', '/devices/both-due/deployments')).body;
+  expect(items.map(({ attempt, state }: { attempt: number; state: string }) => [attempt, state])).toEqual([
+    [3, 'queued'],
+    [2, 'rolled_back'],
+    [1, 'rolled_back'],
+  ]);
+});
+
 test('a retry that is due is dropped when somebody holds the device meanwhile', async () => {
   const scene = await deviceUnderWay('held-meanwhile');
   await scene.report([scene.step('failed', { code: 'download_failed' }), scene.step('rolled_back')]);

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  looks.stop();
+  void looks.close();
   vi.useRealTimers();
 });
 
@@ -53,7 +53,7 @@ test('a job that ends after the stop begins no look, and keeps no process alive'
   looks.idle('a');
   await vi.advanceTimersByTimeAsync(10_000);
   looks.busy('a');
-  looks.stop();
+  void looks.close();
   woken = [];
   looks.idle('a');
   expect(vi.getTimerCount()).toBe(0);

@@ -76,3 +76,20 @@ test('of a key one job is active and one waits, which begins when the first ends
   expect([begun.filter((key) => key === 'held').length, most()]).toEqual([2, 1]);
   await eventually('nothing is left', async () => Object.keys(await queue.depths()).length === 0);
 });
+
+test('a job that cannot be enqueued again after its commit is logged, and its caller goes on', async () => {
+  const logged: { level: string; msg: string }[] = [];
+  const note = (level: string) => (_fields: object, msg: string) => logged.push({ level, msg });
+  const recording = { ...log, debug: note('debug'), error: note('error'), warn: note('warn') } as unknown as typeof log;
+  const failing = (error: Error) => ({ unsafe: () => Promise.reject(error) }) as unknown as typeof database.sql;
+  const msg = 'failed to enqueue a job again after its commit; the next resync runs it';
+  for (const [error, level] of [
+    [new Error('a defect'), 'error'],
+    [Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }), 'debug'],
+  ] as const) {
+    const broken = await openQueue(database.url, failing(error), database.notifier, recording);
+    await broken.enqueueAgain('source', 'key');
+    await broken.close(1_000);
+    expect(logged.splice(0).filter((line) => line.msg === msg)).toEqual([{ level, msg }]);
+  }
+});

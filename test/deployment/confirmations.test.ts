@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
+import { createLog } from '../../src/log.ts';
 import { confirmEarly } from '../../src/report/confirmations.ts';
 import { createReportIntake, type ReportIntake } from '../../src/report/intake.ts';
 import type { Report } from '../../src/wire/agent.ts';
@@ -40,7 +41,7 @@ async function underWay(id: string, gatherMs = FOR_EVER_MS) {
       return intake.take(organization, device, reports);
     },
   };
-  const early = confirmEarly(sql, recording, gatherMs);
+  const early = confirmEarly(sql, recording, createLog('silent'), gatherMs);
   const step = (state: State, deploymentId: string = attempt.id): Report => ({
     ...{ kind: 'deployment', id: newId(), at: new Date().toISOString(), deploymentId, state },
     runningDigest: state === 'delivering' || state === 'applying' ? null : attempt.bundle,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { Problem } from '../../src/errors.ts';
 import { csvRecords } from '../../src/inventory/csv.ts';
 
 async function* chunksOf(text: string, size: number): AsyncGenerator<string> {
@@ -59,4 +60,71 @@ test.each([
 ])('%s is refused by its line', async (_what, text, message) => {
   await expect(fieldsOf(text)).rejects.toThrow(expect.objectContaining({ code: 'malformed_csv', status: 400 }));
   await expect(fieldsOf(text)).rejects.toThrow(message);
+});
+
+test.each([
+  ['a quoted CRLF is one line', '"a\r\nb",c\r\nd,e\r\n', [1, 3]],
+  ['a line that names the separator counts', 'sep=;\r\na;b\r\n', [2]],
+  ['empty lines at the beginning count', '\r\n\r\na\r\n', [3]],
+] as const)('lines are counted: %s', async (_what, text, expected) => {
+  for (const size of [1, 3, 1000]) {
+    const lines: number[] = [];
+    for await (const { line } of csvRecords(chunksOf(text, size))) lines.push(line);
+    expect(lines).toEqual(expected);
+  }
+});
+
+test.each([
+  [
+    'a quote that never closes, after quoted line breaks',
+    '"a\r\nb"\r\n\r\nc\r\n"d\r\n',
+    /line 5: a quoted field of this record does not end/,
+  ],
+  ['text that is no ASCII behind a closing quote', 'a\n"1"ü\n', /line 2: text follows the quote/],
+  ['a carriage return alone behind a closing quote', 'a\n"1"\r2\n', /line 2: text follows the quote/],
+  [
+    'a record without end',
+    `a\n${'x'.repeat(1024 * 1024 + 100)}`,
+    /line 2: the record has more than 1048576 characters; is a quote missing\?/,
+  ],
+])('%s is refused by the line at which its record begins', async (_what, text, message) => {
+  await expect(fieldsOf(text, 64 * 1024)).rejects.toThrow(expect.objectContaining({ code: 'malformed_csv', status: 400 }));
+  await expect(fieldsOf(text, 64 * 1024)).rejects.toThrow(message);
+});
+
+test('a carriage return at the end of a text that was cut there belongs to no field', async () => {
+  for (const size of [1, 2, 1000])
+    expect(await fieldsOf('a,b\r\n1,"2"\r', size)).toEqual([
+      ['a', 'b'],
+      ['1', '2'],
+    ]);
+});
+
+test('an error of the text comes through as it is', async () => {
+  async function* broken(): AsyncGenerator<string> {
+    yield 'a\n1\n';
+    throw new Problem('malformed_text', 'no UTF-8');
+  }
+  const read = async () => {
+    for await (const _ of csvRecords(broken()));
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'malformed_text', message: 'no UTF-8' });
+});
+
+test('a reader that stops early ends the text as well', async () => {
+  let ended = false;
+  let given = 0;
+  async function* endless(): AsyncGenerator<string> {
+    try {
+      for (;;) {
+        given += 1;
+        yield 'a,b\n'.repeat(1000);
+      }
+    } finally {
+      ended = true;
+    }
+  }
+  for await (const { line } of csvRecords(endless())) if (line === 10) break;
+  await vi.waitFor(() => expect(ended).toBe(true));
+  expect(given).toBeLessThan(100);
 });

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createAdmission } from '../../src/delivery/admission.ts';
 import { holdPoll } from '../../src/delivery/held-polls.ts';
-import { DEVICES_CHANNEL } from '../../src/event/transact.ts';
+import { DEVICES_CHANNEL } from '../../src/event/store.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;

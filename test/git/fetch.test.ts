@@ -233,7 +233,7 @@ describe('fetchIntoMirror()', () => {
     const from = new URL('../../src/git/', import.meta.url).href;
     await writeFile(
       script,
-      `import { addressGuard } from '${from}address-guard.ts'; import { DEFAULT_LIMITS } from '${from}limits.ts'; import { fetchIntoMirror } from '${from}mirror.ts'; import { parseRemote } from '${from}remote.ts';
+      `import { addressGuard } from '${from}http/address-guard.ts'; import { DEFAULT_LIMITS } from '${from}limits.ts'; import { fetchIntoMirror } from '${from}mirror/mirror.ts'; import { parseRemote } from '${from}remote.ts';
       const [url, dir, ...oids] = process.argv.slice(2); console.log('ready');
       for (;;) for (const oid of oids) { await fetchIntoMirror(dir, parseRemote(url, { allowHttp: true, allowLocal: true }), { oid, ref: 'main', limits: DEFAULT_LIMITS, deadlineMs: 30000, guard: addressGuard({ allowPrivate: true }), maxPacks: 1 }); console.log(oid); }`,
     );

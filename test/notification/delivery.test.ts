@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { verifyStandardWebhooks } from '../../src/crypto/signature.ts';
 import { newId } from '../../src/ids.ts';
-import { claimDue, noteFailure, renewClaim } from '../../src/notification/delivery/claim.ts';
+import { claimDue, noteFailure, renewClaim } from '../../src/notification/delivery/claim-store.ts';
 import { takeEvents } from '../../src/notification/delivery/take.ts';
 import type { EventType } from '../../src/wire/event/events.ts';
 import { waitingForLocks } from '../support/database.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
-import { clearStale, sourcesToEvaluate, stalePaths } from '../../src/revision/stale-paths.ts';
+import { clearStale, sourcesToEvaluate, stalePaths } from '../../src/revision/stale-paths-store.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -5,7 +5,7 @@ import { openDeployments, standDown } from '../../src/deployment/attempts.ts';
 import { returnToGood } from '../../src/device/store/status.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
-import { forgetBundles } from '../../src/revision/stale-paths.ts';
+import { forgetBundles } from '../../src/revision/stale-paths-store.ts';
 import { releaseCandidates, setPaths } from '../../src/revision/store.ts';
 import { standingOf } from '../../src/rollout/store/standing.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';

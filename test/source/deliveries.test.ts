@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';
-import { pruneHookDeliveries } from '../../src/source/deliveries.ts';
+import { pruneHookDeliveries } from '../../src/source/deliveries-store.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

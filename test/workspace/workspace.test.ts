@@ -19,7 +19,7 @@ let name: string;
 
 beforeEach(async () => {
   ({ root, close } = await temporaryRoot());
-  workspaces = await openWorkspaces(root, { clock: { now: () => AT } });
+  workspaces = await openWorkspaces(root, () => AT);
   name = await workspaces.create(OWNER);
 });
 afterEach(() => close());

@@ -25,25 +25,25 @@ export const deviceAccessRoutes = (deps: Deps) => mount(queue(deps), renewKey(de
 const tags = ['Devices'];
 
 const start = ({ store }: Deps) =>
-  operation(command('start', 'It follows its source'), async (c) => {
+  operation(command('start', 'The device follows its source'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.start' }, startDevice);
     return c.json(viewDevice(device), 200);
   });
 
 const stop = ({ store }: Deps) =>
-  operation(command('stop', 'It no longer follows its source, and keeps what it runs'), async (c) => {
+  operation(command('stop', 'The device no longer follows its source and keeps its files'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.stop' }, stopDevice);
     return c.json(viewDevice(device), 200);
   });
 
 const refresh = ({ store }: Deps) =>
-  operation(command('refresh', 'Its source is looked at now'), async (c) => {
+  operation(command('refresh', 'Checks its source now'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.refresh' }, refreshDevice);
     return c.json(viewDevice(device), 200);
   });
 
 const retry = ({ store }: Deps) =>
-  operation(command('retry', 'The bundle that failed is tried again, even if the device has quarantined it'), async (c) => {
+  operation(command('retry', 'Tries the failed bundle again, even if the device has quarantined it'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.retry' }, redeploy);
     return c.json(viewDevice(device), 200);
   });
@@ -56,7 +56,7 @@ const queue = ({ store }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: DeviceParams, body: body(NewCommand) },
-      responses: { 201: json(z.union([CommandView, LegacyCommand]), 'Queued; told in the words of the request'), ...problems },
+      responses: { 201: json(z.union([CommandView, LegacyCommand]), 'Queued; the answer has the form of the request'), ...problems },
     }),
     async (c) => {
       const { id } = c.req.valid('param');
@@ -80,7 +80,7 @@ const renewKey = ({ store }: Deps) =>
       middleware: [role('operator')] as const,
       request: { params: DeviceParams },
       responses: {
-        201: json(z.object({ apiKey: z.string() }), 'A new key, shown this once; older ones work for another day'),
+        201: json(z.object({ apiKey: z.string() }), 'A new key, shown only once; older keys work for another day'),
         ...problems,
       },
     }),

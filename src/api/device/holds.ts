@@ -35,7 +35,7 @@ const hold = ({ store }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: DeviceParams, body: body(Hold) },
-      responses: { 200: json(DeviceView, 'Automation leaves it where it is'), ...problems },
+      responses: { 200: json(DeviceView, 'The device keeps its present bundle'), ...problems },
     }),
     async (c) => {
       const wanted = c.req.valid('json');
@@ -55,7 +55,7 @@ const release = ({ store }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: DeviceParams },
-      responses: { 200: json(DeviceView, 'Automation may move it again'), ...problems },
+      responses: { 200: json(DeviceView, 'The device follows rollouts again'), ...problems },
     }),
     async (c) => {
       const released = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.release' }, releaseDevice);
@@ -71,7 +71,7 @@ const rollBack = ({ store }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: DeviceParams, body: body(Rollback) },
-      responses: { 200: json(DeviceView, 'It is brought to the bundle and held there'), ...problems },
+      responses: { 200: json(DeviceView, 'The device rolls back to the bundle and is held there'), ...problems },
     }),
     async (c) => {
       const wanted = c.req.valid('json');

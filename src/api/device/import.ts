@@ -21,14 +21,14 @@ export const MAX_IMPORT_BYTES = 10 * 1024 * 1024;
 
 const RefusedRows = z
   .array(z.object({ row: z.number().int(), errors: z.array(z.object({ pointer: z.string(), detail: z.string() })) }))
-  .openapi({ description: 'Rows count from 1, without the header and empty lines; pointers are into the row as NewDevice' });
+  .openapi({ description: 'Rows count from 1, without the header and empty lines; pointers refer to the row as NewDevice' });
 
 const ImportAnswer = z
   .object({
     registered: z.number().int(),
     devices: z
       .array(z.object({ row: z.number().int(), id: z.string(), apiKey: z.string() }))
-      .openapi({ description: 'In the order of the rows; the keys are shown this once' }),
+      .openapi({ description: 'In the order of the rows; the keys are shown only once' }),
     refused: RefusedRows,
   })
   .openapi('DeviceImport');
@@ -40,14 +40,14 @@ const route = createRoute({
   method: 'post',
   path: IMPORT_PATH,
   tags: ['Devices'],
-  description: `At most ${MAX_IMPORT_ROWS} rows and ${MAX_IMPORT_BYTES} bytes. CSV: a header that names fields of NewDevice, labels as columns label.<key>; an empty field is one that is not given. JSON lines: a NewDevice on each.`,
+  description: `At most ${MAX_IMPORT_ROWS} rows and ${MAX_IMPORT_BYTES} bytes. CSV: a header that names fields of NewDevice, labels as columns label.<key>; an empty field counts as absent. JSON lines: one NewDevice per line.`,
   middleware: [role('operator')] as const,
   request: {
     query: z.object({ mode: z.enum(['partial', 'atomic']).default('partial').openapi({ description: 'atomic: all rows or none' }) }),
     body: { required: true, content: { 'text/csv': { schema: rows }, 'application/x-ndjson': { schema: z.string() } } },
   },
   responses: {
-    200: json(ImportAnswer, 'What was registered, with its keys, and what was not'),
+    200: json(ImportAnswer, 'Registered rows with their keys, and refused rows'),
     ...problems,
     422: { description: 'Nothing was registered', content: { 'application/problem+json': { schema: RefusedImport } } },
   },

@@ -17,19 +17,21 @@ const ProvenanceView = z
   .object({
     layers: z
       .array(z.object({ name: z.string(), path: z.string() }))
-      .openapi({ description: 'Those that count for the device, a later one winning' }),
+      .openapi({ description: 'The layers of the device; a later one wins' }),
     files: z.array(
       z.object({
         path: z.string(),
-        from: z.array(Place.extend({ template: z.boolean() })).openapi({ description: 'What made it; several where they were merged' }),
+        from: z.array(Place.extend({ template: z.boolean() })).openapi({ description: 'Its origins; several if files were merged' }),
         values: z
           .array(Place.extend({ pointer: z.string(), line: z.number().int().optional() }))
-          .openapi({ description: 'Of a merged file: where each value came from' }),
-        variables: z.array(Place.extend({ name: z.string(), line: z.number().int() })).openapi({ description: 'That its templates read' }),
+          .openapi({ description: 'For a merged file: the origin of each value' }),
+        variables: z
+          .array(Place.extend({ name: z.string(), line: z.number().int() }))
+          .openapi({ description: 'Variables that its templates read' }),
       }),
     ),
-    removed: z.array(Place.extend({ path: z.string() })).openapi({ description: 'Files that a layer took away' }),
-    truncated: z.boolean().openapi({ description: 'Not all values and variables are told' }),
+    removed: z.array(Place.extend({ path: z.string() })).openapi({ description: 'Files that a layer removed' }),
+    truncated: z.boolean().openapi({ description: 'Not all values and variables are listed' }),
   })
   .openapi('Provenance');
 
@@ -63,16 +65,13 @@ const PreviewView = z
       }),
     ),
     errors: z.array(ConfigErrorView),
-    provenance: ProvenanceView.nullable().openapi({ description: 'Where it all came from; only when asked for, and of a valid folder' }),
+    provenance: ProvenanceView.nullable().openapi({ description: 'Origins; only on request, and for a valid folder' }),
   })
   .openapi('DevicePreview');
 
 const Query = z.object({
   ref: z.string().min(1).max(255).optional().openapi({ description: "Branch, tag or commit; default: the source's prepared head" }),
-  provenance: z
-    .enum(['0', '1'])
-    .default('0')
-    .openapi({ description: '1: tell for each file and value which layer and file of the repository it came from' }),
+  provenance: z.enum(['0', '1']).default('0').openapi({ description: '1: list the layer and file that each file and value comes from' }),
 });
 
 const show = ({ store: { sql }, previews }: Deps) =>
@@ -84,9 +83,9 @@ const show = ({ store: { sql }, previews }: Deps) =>
       middleware: [role('viewer')] as const,
       request: { params: DeviceParams, query: Query },
       responses: {
-        200: json(PreviewView, 'Its files, and how they differ from what it runs; secrets are not shown'),
+        200: json(PreviewView, 'Its files, and their differences from the running files; secrets are not shown'),
         ...problems,
-        502: { ...problems[503], description: 'The git host fails' },
+        502: { ...problems[503], description: 'The Git host fails' },
       },
     }),
     async (c) => {

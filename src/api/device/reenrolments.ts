@@ -17,7 +17,7 @@ export const reenrolmentRoutes = (deps: Deps) => mount(allow(deps), refuse(deps)
 const tags = ['Devices'];
 const Allowance = z
   .strictObject({
-    seconds: z.number().int().min(60).max(604_800).default(3_600).openapi({ description: 'How long the device may take to come' }),
+    seconds: z.number().int().min(60).max(604_800).default(3_600).openapi({ description: 'How long the permission holds' }),
   })
   .openapi('ReenrolmentAllowance');
 
@@ -30,7 +30,7 @@ const allow = ({ store }: Deps) =>
       middleware: [role('operator')] as const,
       request: { params: DeviceParams, body: body(Allowance) },
       responses: {
-        200: json(DeviceView, 'The machine that asked last may enrol as this device with a valid token; its old keys end then'),
+        200: json(DeviceView, 'The machine of the last request may enrol as this device with a valid token; the old keys end then'),
         ...problems,
       },
     }),
@@ -56,7 +56,7 @@ const refuse = ({ store }: Deps) =>
       middleware: [role('operator')] as const,
       request: { params: DeviceParams },
       responses: {
-        200: json(DeviceView, 'The request and the permission are gone; a machine that goes on asking makes a new request'),
+        200: json(DeviceView, 'The request and the permission are deleted; a machine that asks again makes a new request'),
         ...problems,
       },
     }),

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Sql } from '../../db/connect.ts';
-import { failuresForDevice } from '../../db/job-failures.ts';
-import { deploymentsById } from '../../deployment/store.ts';
+import { failuresForDevice } from '../../db/job-failures-store.ts';
+import { newestDeployment } from '../../deployment/store.ts';
 import type { Device } from '../../device/device.ts';
 import { foldedName } from '../../device/folders.ts';
 import { foldersNamed } from '../../device/folders-store.ts';
@@ -75,7 +75,7 @@ const showWhy = ({ store: { sql } }: Deps) =>
       middleware: [role('viewer')] as const,
       request: { params: DeviceParams },
       responses: {
-        200: json(z.array(Blocker), 'What keeps it from its source’s head, first blocker first; empty when converged'),
+        200: json(z.array(Blocker), 'Blockers between the device and its source’s head, first one first; empty when converged'),
         ...problems,
       },
     }),
@@ -95,9 +95,7 @@ async function loadState(sql: Sql, device: Device) {
   const { organizationId, id } = device;
   const source = device.sourceId === null ? undefined : await sourceOf(sql, organizationId, device.sourceId);
   const path = source === undefined || device.path === null ? undefined : await sourcePath(sql, organizationId, source.id, device.path);
-  const [latest] = await sql<{ id: string; retryAt: Date | null }[]>`
-    select id, retry_at as "retryAt" from deployments where organization_id = ${organizationId} and device_id = ${id} order by created_at desc limit 1`;
-  const deployment = latest === undefined ? undefined : (await deploymentsById(sql, organizationId, [latest.id])).get(latest.id);
+  const deployment = await newestDeployment(sql, organizationId, id);
   const rollout = source === undefined ? undefined : await newestRollout(sql, organizationId, source.id);
   const siteHold = device.siteId === null ? null : await siteHoldOf(sql, organizationId, device.siteId);
   const failures = await failuresForDevice(sql, organizationId, id);
@@ -105,7 +103,7 @@ async function loadState(sql: Sql, device: Device) {
   const namesakes = isLost ? await foldersNamed(sql, { organizationId, sourceId: source.id }, [foldedName(device.path ?? '')]) : [];
   const instances = device.clonedSince === null ? [] : ((await instancesOf(sql, organizationId, [id])).get(id) ?? []);
   return {
-    ...{ device, source, path, deployment, failures, retryAt: latest?.retryAt ?? null, rollout, siteHold, instances, now: new Date() },
+    ...{ device, source, path, deployment, failures, retryAt: deployment?.retryAt ?? null, rollout, siteHold, instances, now: new Date() },
     namesakes: namesakes.map((folder) => folder.path),
     reenrolment: await reenrolmentOf(sql, organizationId, id),
   };

@@ -39,10 +39,12 @@ const listAll = ({ store: { sql } }: Deps) =>
       path: '/devices',
       tags,
       middleware: [role('viewer')] as const,
-      request: { query: z.object({ after: z.string().max(63).optional().openapi({ description: 'Id of the last device seen' }) }) },
+      request: {
+        query: z.object({ after: z.string().max(63).optional().openapi({ description: 'Id of the last device of the previous page' }) }),
+      },
       responses: {
         200: {
-          description: `Devices in the order of their ids, at most ${LIST_LIMIT}; the header Link leads on`,
+          description: `Devices in the order of their ids, at most ${LIST_LIMIT}; the header Link has the next page`,
           content: { 'application/json': { schema: z.array(LegacyDashboardDevice) } },
         },
         ...problems,
@@ -63,25 +65,25 @@ const listAll = ({ store: { sql } }: Deps) =>
   );
 
 const start = ({ store }: Deps) =>
-  operation(ofDevice('post', '/devices/{id}/start', LegacyCommanded, 'It follows its source'), async (c) => {
+  operation(ofDevice('post', '/devices/{id}/start', LegacyCommanded, 'The device follows its source'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.start' }, startDevice);
     return c.json(viewCommanded(device), 200);
   });
 
 const stop = ({ store }: Deps) =>
-  operation(ofDevice('post', '/devices/{id}/stop', LegacyCommanded, 'It no longer follows its source'), async (c) => {
+  operation(ofDevice('post', '/devices/{id}/stop', LegacyCommanded, 'The device no longer follows its source'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.stop' }, stopDevice);
     return c.json(viewCommanded(device), 200);
   });
 
 const refresh = ({ store }: Deps) =>
-  operation(ofDevice('post', '/devices/{id}/refresh', LegacyCommanded, 'Its source is looked at now'), async (c) => {
+  operation(ofDevice('post', '/devices/{id}/refresh', LegacyCommanded, 'Checks its source now'), async (c) => {
     const device = await actOnDevice(callerOf(c), store, c.req.valid('param').id, { action: 'device.refresh' }, refreshDevice);
     return c.json(viewCommanded(device), 200);
   });
 
 const showStatus = ({ store: { sql } }: Deps) =>
-  operation(ofDevice('get', '/devices/{id}/status', LegacyDashboardStatus, 'How it stands, with its last log lines'), async (c) => {
+  operation(ofDevice('get', '/devices/{id}/status', LegacyDashboardStatus, 'Status of the device, with its last log lines'), async (c) => {
     const device = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
     const sources = await sourcesByDevice(sql, device.organizationId, [device]);
     const lines = await listLogLines(sql, device.organizationId, device.id, null, LOG_LINES);

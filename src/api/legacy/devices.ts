@@ -40,7 +40,7 @@ const listPending = (deps: Deps) =>
       security,
       middleware: authenticated(deps),
       responses: {
-        200: json(z.array(LegacyCommand), 'Commands that wait for the device, oldest first; asking changes nothing'),
+        200: json(z.array(LegacyCommand), 'Commands that wait for the device, oldest first; the request changes nothing'),
         ...problems,
       },
     }),
@@ -60,7 +60,7 @@ const acknowledge = (deps: Deps) =>
       security,
       middleware: authenticated(deps),
       request: { params: CommandParams },
-      responses: { 200: json(LegacyCommand, 'The device has it'), ...problems },
+      responses: { 200: json(LegacyCommand, 'The device has received the command'), ...problems },
     }),
     async (c) => c.json(viewLegacyCommand(await moveCommand(deps, c.get('device'), c.req.valid('param'), 'sent')), 200),
   );
@@ -74,7 +74,7 @@ const setStatus = (deps: Deps) =>
       security,
       middleware: authenticated(deps),
       request: { params: CommandParams, body: body(LegacyCommandStatus) },
-      responses: { 200: json(LegacyCommand, 'What became of it'), ...problems },
+      responses: { 200: json(LegacyCommand, 'The command with its result'), ...problems },
     }),
     async (c) => {
       const { status, result } = c.req.valid('json');
@@ -92,7 +92,7 @@ const heartbeat = (deps: Deps) =>
       middleware: authenticated(deps),
       request: { body: body(LegacyHeartbeat) },
       responses: {
-        200: json(z.object({ status: z.literal('ok'), device_id: z.string(), timestamp: z.iso.datetime() }), 'Heard'),
+        200: json(z.object({ status: z.literal('ok'), device_id: z.string(), timestamp: z.iso.datetime() }), 'Received'),
         ...problems,
       },
     }),
@@ -114,7 +114,7 @@ const reportMetrics = (deps: Deps) =>
       security,
       middleware: authenticated(deps),
       request: { body: body(z.union([LegacyMetrics, z.array(LegacyMetrics).min(1).max(MAX_SAMPLES)])) },
-      responses: { 201: json(z.object({ accepted: z.number().int() }), 'Kept as telemetry'), ...problems },
+      responses: { 201: json(z.object({ accepted: z.number().int() }), 'Stored as telemetry'), ...problems },
     }),
     async (c) => {
       const { organizationId, deviceId } = c.get('device');

@@ -29,7 +29,7 @@ export const LegacyRegisteredDevice = z
     site_id: z.string(),
     status: legacyStatuses,
     created_at: time,
-    api_key: z.string().openapi({ description: 'Shown this once' }),
+    api_key: z.string().openapi({ description: 'Shown only once' }),
   })
   .openapi('SeedRegisteredDevice');
 
@@ -78,7 +78,7 @@ export const LegacyCommandStatus = z
   .object({
     status: z.enum(['sent', 'completed', 'failed']),
     result: z.unknown().optional(),
-    executed_at: z.string().max(64).nullish().openapi({ description: 'Of the device’s clock; accepted, not relied on' }),
+    executed_at: z.string().max(64).nullish().openapi({ description: 'Time of the device’s clock; accepted but not used' }),
   })
   .openapi('SeedCommandStatus');
 

@@ -3,7 +3,7 @@ import { audited } from '../../audit/audited.ts';
 import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { decodeNumberCursor, json, PageQuery, problems } from '../../http/kit.ts';
-import { listDeliveries, lockDelivery, reopenDelivery } from '../../notification/delivery/deliveries.ts';
+import { listDeliveries, lockDelivery, reopenDelivery } from '../../notification/delivery/deliveries-store.ts';
 import { DELIVER_WITHIN_HOURS, type Notification } from '../../notification/notification.ts';
 import { makeDue } from '../../notification/store.ts';
 import type { ConflictCode } from '../../wire/errors.ts';
@@ -49,7 +49,7 @@ const redeliver = ({ store }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: z.object({ id: z.uuid(), deliveryId: z.uuid() }) },
-      responses: { 202: json(z.object({ queued: z.boolean() }), 'It is sent again now, under the same id'), ...problems },
+      responses: { 202: json(z.object({ queued: z.boolean() }), 'The delivery is sent again now, with the same id'), ...problems },
     }),
     async (c) => {
       const { id, deliveryId } = c.req.valid('param');

@@ -10,7 +10,7 @@ import type { Store } from '../../event/transact.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { attempt } from '../../notification/delivery/attempt.ts';
-import { giveUpPending } from '../../notification/delivery/deliveries.ts';
+import { giveUpPending } from '../../notification/delivery/deliveries-store.ts';
 import type { Sender } from '../../notification/delivery/send.ts';
 import { checkEvents } from '../../notification/filter.ts';
 import { eventOf, MAX_PER_ORGANIZATION, type Notification, SECRET_GRACE_HOURS, testEvent } from '../../notification/notification.ts';
@@ -19,6 +19,7 @@ import {
   countNotifications,
   deleteNotification,
   insertNotification,
+  isNotificationNameTaken,
   listNotifications,
   lockNotification,
   type NotificationSettings,
@@ -80,7 +81,7 @@ const create = ({ store, box, config, sender }: Writer) =>
       tags,
       middleware: [role('operator')] as const,
       request: { body: body(NewNotification) },
-      responses: { 201: json(CreatedNotification, 'Created, with its secret; what happens from now on is sent'), ...problems },
+      responses: { 201: json(CreatedNotification, 'Created, with its secret; it receives events from now on'), ...problems },
     }),
     async (c) => {
       const { url, ...wanted } = c.req.valid('json');
@@ -138,9 +139,7 @@ const change = ({ store, box, config, sender }: Writer) =>
         const before = await lockMatching(c, tx, organizationId, id);
         const after = settingsAfter({ box, config, sender }, before, wanted);
         await checkTargets(tx, organizationId, { siteId: wanted.siteId ?? null, sourceId: wanted.sourceId ?? null });
-        const named = await tx`
-          select 1 from notifications where organization_id = ${organizationId} and name = ${after.name} and id <> ${id}`;
-        if (named.length > 0) throw nameTaken(after.name);
+        if (await isNotificationNameTaken(tx, after)) throw nameTaken(after.name);
         await updateNotification(tx, after);
         if (!after.enabled) await giveUpPending(tx, after);
         emit(eventOf(after, 'notification.changed', { fields }));
@@ -182,7 +181,7 @@ const renewSecret = ({ store, box }: Writer) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: Id },
-      responses: { 201: json(ReplacedSecret, 'A new secret; the old one signs beside it for a day'), ...problems },
+      responses: { 201: json(ReplacedSecret, 'A new secret; the old one also signs for another day'), ...problems },
     }),
     async (c) => {
       const { organizationId } = c.get('actor');
@@ -206,7 +205,7 @@ const test = ({ store: { sql }, box, sender, publicUrl }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: Id },
-      responses: { 200: json(NotificationTest, 'What the receiver answered to an event of type notification.test'), ...problems },
+      responses: { 200: json(NotificationTest, 'The receiver’s answer to an event of type notification.test'), ...problems },
     }),
     async (c) => {
       const notification = await findNotification(sql, c.get('actor').organizationId, c.req.valid('param').id);

@@ -29,8 +29,8 @@ const subject = z.string().max(300).optional();
 const moment = z.union([z.iso.datetime({ offset: true }), z.iso.date()]).optional();
 const ExportQuery = z.object({
   format: z.enum(['jsonl', 'csv'] satisfies ExportFormat[]).default('jsonl'),
-  after: moment.openapi({ description: 'Entries of this moment and later; a date is its midnight in UTC' }),
-  before: moment.openapi({ description: 'Entries before this moment' }),
+  after: moment.openapi({ description: 'Entries at or after this time; a date means its midnight in UTC' }),
+  before: moment.openapi({ description: 'Entries before this time' }),
   subject,
 });
 
@@ -45,7 +45,7 @@ const listEntries = ({ store: { sql } }: Deps) =>
       role: 'admin',
       request: { query: PageQuery.extend({ subject }) },
       item: AuditEntry,
-      description: 'Who did what, newest first',
+      description: 'Audit entries, newest first',
     }),
     async (c) => {
       const { organizationId } = c.get('actor');
@@ -67,12 +67,12 @@ const exportEntries = ({ store }: Deps) =>
       path: '/audit/export',
       tags,
       description:
-        'The log up to the moment of the request, which is in it, oldest first. What was under way in that moment may be missing: who exports span by span lets each end some minutes ago.',
+        'The log up to and including this request, oldest first. Operations that run at that time may be missing: if you export by spans, let each end some minutes ago.',
       middleware: [role('admin')] as const,
       request: { query: ExportQuery },
       responses: {
         200: {
-          description: 'An entry on each line, as in the list; CSV with a line of names first',
+          description: 'One entry per line, as in the list; CSV begins with a line of names',
           content: { 'application/x-ndjson': { schema: z.string() }, 'text/csv': { schema: z.string() } },
         },
         ...problems,

@@ -12,7 +12,7 @@ type Deps = { store: Store };
 export const eventRoutes = (deps: Deps) => mount(listEvents(deps));
 
 const EventsQuery = PageQuery.extend({
-  after: z.coerce.number().int().nonnegative().optional().openapi({ description: 'Cursor of the last event seen' }),
+  after: z.coerce.number().int().nonnegative().optional().openapi({ description: 'Cursor of the last event received' }),
   subject: z.string().max(300).optional(),
   type: z.string().max(100).optional(),
 });

@@ -44,7 +44,7 @@ const OrganizationView = z
   .object({ id: z.string(), name: z.string(), createdAt: z.iso.datetime(), disabledAt: z.iso.datetime().nullable() })
   .openapi('Organization');
 const MadeOrganization = OrganizationView.extend({
-  adminToken: z.string().openapi({ description: 'The first admin token, shown this once' }),
+  adminToken: z.string().openapi({ description: 'The first admin token, shown only once' }),
   adminTokenId: z.string(),
 }).openapi('MadeOrganization');
 const NewOrganization = z.strictObject({ name: Name }).openapi('NewOrganization');
@@ -80,7 +80,7 @@ const create = ({ store: { sql } }: Deps) =>
       tags,
       security,
       request: { body: body(NewOrganization) },
-      responses: { 201: json(MadeOrganization, 'Made, with its first admin token'), ...problems },
+      responses: { 201: json(MadeOrganization, 'Created, with its first admin token'), ...problems },
     }),
     async (c) => {
       const { name } = c.req.valid('json');
@@ -103,7 +103,7 @@ const recover = ({ store: { sql } }: Deps) =>
       security,
       request: { params },
       responses: {
-        201: json(RecoveredAdmin, 'Another admin token, shown this once: for an organization that has lost its own'),
+        201: json(RecoveredAdmin, 'Another admin token, shown only once, for an organization whose tokens are lost'),
         ...problems,
       },
     }),
@@ -122,7 +122,7 @@ const disable = ({ store: { sql } }: Deps) =>
       tags,
       security,
       request: { params },
-      responses: { 200: json(OrganizationView, 'Its tokens, device keys and webhooks are refused; nothing is removed'), ...problems },
+      responses: { 200: json(OrganizationView, 'Its tokens, device keys and webhooks are refused; no data is removed'), ...problems },
     }),
     async (c) => c.json(await toggle(sql, c, c.req.valid('param').name, true), 200),
   );

@@ -4,6 +4,7 @@ import { conflict } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { body, decodeIdCursor, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
+import { insertSite, listSites, type Site as StoredSite } from '../../organization/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { FIRST_ID, listRoute, readPage } from '../list.ts';
 
@@ -22,10 +23,9 @@ const listAll = ({ store: { sql } }: Deps) =>
       const { organizationId } = c.get('actor');
       const answer = await readPage(c.req.valid('query'), {
         after: (cursor) => decodeIdCursor(cursor) ?? FIRST_ID,
-        rows: (after, limit) => sql<{ id: string; name: string; createdAt: Date }[]>`
-          select id, name, created_at as "createdAt" from sites where organization_id = ${organizationId} and id > ${after} order by id limit ${limit}`,
+        rows: (after, limit) => listSites(sql, organizationId, after, limit),
         key: (site) => site.id,
-        view: (site) => ({ ...site, createdAt: site.createdAt.toISOString() }),
+        view,
       });
       return c.json(answer, 200);
     },
@@ -45,11 +45,17 @@ const create = ({ store }: Deps) =>
       const { name } = c.req.valid('json');
       const { organizationId } = c.get('actor');
       const id = newId();
-      await audited(callerOf(c), store, { action: 'site.create', subject: `site:${id}`, detail: { name } }, async ({ tx }) => {
-        const result =
-          await tx`insert into sites (organization_id, id, name) values (${organizationId}, ${id}, ${name}) on conflict (organization_id, name) do nothing`;
-        if (result.count === 0) throw conflict('name_taken', `Cannot create site "${name}": there is one of that name`);
+      const entry = { action: 'site.create', subject: `site:${id}`, detail: { name } };
+      const site = await audited(callerOf(c), store, entry, async ({ tx, emit }) => {
+        const stored = await insertSite(tx, organizationId, { id, name });
+        if (stored === undefined) throw conflict('name_taken', `Cannot create site "${name}": there is one of that name`);
+        emit({ organizationId, type: 'site.created', subject: `site:${id}`, data: { name } });
+        return stored;
       });
-      return c.json({ id, name, createdAt: new Date().toISOString() }, 201);
+      return c.json(view(site), 201);
     },
   );
+
+function view(site: StoredSite): z.output<typeof Site> {
+  return { ...site, createdAt: site.createdAt.toISOString() };
+}

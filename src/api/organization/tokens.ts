@@ -31,7 +31,7 @@ const TokenView = z
     lastUsedAt: time.nullable(),
   })
   .openapi('Token');
-const MintedToken = TokenView.extend({ token: z.string().openapi({ description: 'Shown this once' }) }).openapi('MintedToken');
+const MintedToken = TokenView.extend({ token: z.string().openapi({ description: 'Shown only once' }) }).openapi('MintedToken');
 const NewToken = z
   .strictObject({
     name: z.string().trim().min(1).max(200),
@@ -40,7 +40,7 @@ const NewToken = z
       .max(254)
       .nullable()
       .default(null)
-      .openapi({ description: 'Of the person whose token it is: approvals compare it with the author of the commit' }),
+      .openapi({ description: 'Address of the owner; approvals compare it with the author of the commit' }),
     role: z.enum(ROLES),
   })
   .openapi('NewToken');
@@ -57,7 +57,7 @@ const NewEnrolmentToken = z
     sourceId: z.uuid().nullable().default(null).openapi({ description: 'Devices that enrol follow this source' }),
     labels: Labels.default({}),
     reenrol: z.boolean().default(false).openapi({
-      description: 'Lets devices of its source and site in again that are registered already: whoever has the token can take their place',
+      description: 'Admits registered devices of its source and site again: the owner of the token can take their place',
     }),
   })
   .openapi('NewEnrolmentToken');
@@ -67,7 +67,7 @@ const MintedEnrolmentToken = z
 
 const listAll = ({ store }: Deps) =>
   operation(
-    listRoute({ path: '/tokens', tags, role: 'admin', request: { query: PageQuery }, item: TokenView, description: 'Tokens that work' }),
+    listRoute({ path: '/tokens', tags, role: 'admin', request: { query: PageQuery }, item: TokenView, description: 'Valid tokens' }),
     async (c) => {
       const { organizationId } = c.get('actor');
       const answer = await readPage(c.req.valid('query'), {
@@ -88,7 +88,7 @@ const create = ({ store }: Deps) =>
       tags,
       middleware: [role('admin')] as const,
       request: { body: body(NewToken) },
-      responses: { 201: json(MintedToken, 'Minted, shown this once'), ...problems },
+      responses: { 201: json(MintedToken, 'Created, shown only once'), ...problems },
     }),
     async (c) => {
       const wanted = c.req.valid('json');
@@ -132,7 +132,7 @@ const createForEnrolment = ({ store }: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { body: body(NewEnrolmentToken) },
-      responses: { 201: json(MintedEnrolmentToken, 'Minted, shown this once'), ...problems },
+      responses: { 201: json(MintedEnrolmentToken, 'Created, shown only once'), ...problems },
     }),
     async (c) => {
       const { expiresInSeconds, uses, ...wanted } = c.req.valid('json');

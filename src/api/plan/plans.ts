@@ -26,8 +26,8 @@ type Format = (typeof FORMATS)[number];
 const MEDIA_TYPES = { json: 'application/json', text: 'text/plain', markdown: 'text/markdown' } as const satisfies Record<Format, string>;
 
 const Query = z.object({
-  ref: z.string().min(1).max(255).optional().openapi({ description: 'Branch, tag or commit; default: the one that the source follows' }),
-  format: z.enum(FORMATS).optional().openapi({ description: 'Default: as Accept says, else JSON' }),
+  ref: z.string().min(1).max(255).optional().openapi({ description: 'Branch, tag or commit; default: the ref that the source follows' }),
+  format: z.enum(FORMATS).optional().openapi({ description: 'Default: the type in Accept, else JSON' }),
 });
 
 const tags = ['Sources'];
@@ -40,7 +40,7 @@ const plan = (deps: PlanDeps) => {
       method: 'post',
       path: '/sources/{id}/plan',
       tags,
-      description: 'Which devices a ref would change if it became the head, in which waves, and what would hold it up. Stores nothing.',
+      description: 'Lists the devices that a ref would change as the new head, with their waves and blockers. Stores nothing.',
       middleware: [role('viewer')] as const,
       request: { params, query: Query },
       responses: {
@@ -53,7 +53,7 @@ const plan = (deps: PlanDeps) => {
           },
         },
         ...problems,
-        502: { ...problems[503], description: 'The git host fails' },
+        502: { ...problems[503], description: 'The Git host fails' },
       },
     }),
     async (c) => {

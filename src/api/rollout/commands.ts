@@ -37,13 +37,13 @@ const pauseOne = ({ store }: Deps) =>
   });
 
 const resumeOne = ({ store }: Deps) =>
-  operation(command('resume', Reason, 'It goes on'), async (c) => {
+  operation(command('resume', Reason, 'The rollout continues'), async (c) => {
     const { reason } = c.req.valid('json');
     return c.json(await commandRollout(c, store, c.req.valid('param').id, 'resume', { reason }, resume), 200);
   });
 
 const approve = ({ store, config }: DecisionDeps) =>
-  operation(command('approve', Decision, 'What awaited approval goes on'), async (c) => {
+  operation(command('approve', Decision, 'The approved rollout continues'), async (c) => {
     const { comment = null } = c.req.valid('json');
     const answer = { decision: 'approved' as const, from: addressOf(c, config.TRUST_PROXY), comment };
     const work: Work = (unit, rollout) => decide(unit, rollout, c.get('actor'), answer);
@@ -51,7 +51,7 @@ const approve = ({ store, config }: DecisionDeps) =>
   });
 
 const reject = ({ store, config }: DecisionDeps) =>
-  operation(command('reject', Decision, 'It is aborted instead of approved'), async (c) => {
+  operation(command('reject', Decision, 'The rollout is aborted instead of approved'), async (c) => {
     const { comment = null } = c.req.valid('json');
     const answer = { decision: 'rejected' as const, from: addressOf(c, config.TRUST_PROXY), comment };
     const work: Work = (unit, rollout) => decide(unit, rollout, c.get('actor'), answer);
@@ -59,27 +59,27 @@ const reject = ({ store, config }: DecisionDeps) =>
   });
 
 const abortOne = ({ store }: Deps) =>
-  operation(command('abort', Abort, 'It is over; devices that have not begun are left as they are'), async (c) => {
+  operation(command('abort', Abort, 'The rollout ends; devices that have not begun stay unchanged'), async (c) => {
     const wanted = c.req.valid('json');
     const work: Work = (unit, rollout, by) => abort(unit, rollout, by, wanted.reason, wanted.revert);
     return c.json(await commandRollout(c, store, c.req.valid('param').id, 'abort', wanted, work), 200);
   });
 
 const retry = ({ store }: Deps) =>
-  operation(command('retry', Retry, 'Devices that failed in it get another attempt'), async (c) => {
+  operation(command('retry', Retry, 'Its failed devices get another attempt'), async (c) => {
     const { deviceIds } = c.req.valid('json');
     const work: Work = (unit, rollout, by) => retryFailed(unit, rollout, by, deviceIds);
     return c.json(await commandRollout(c, store, c.req.valid('param').id, 'retry', { deviceIds }, work), 200);
   });
 
 const skipPresentWave = ({ store }: Deps) =>
-  operation(command('skip-wave', Reason, 'The present wave counts as passed, whatever its gate says'), async (c) => {
+  operation(command('skip-wave', Reason, 'The present wave counts as passed without its gate'), async (c) => {
     const { reason } = c.req.valid('json');
     return c.json(await commandRollout(c, store, c.req.valid('param').id, 'skip_wave', { reason }, skipWave), 200);
   });
 
 const overrideWindows = ({ store }: Deps) =>
-  operation(command('override-windows', Reason, 'It goes on outside of its windows', 'admin'), async (c) => {
+  operation(command('override-windows', Reason, 'The rollout continues outside of its windows', 'admin'), async (c) => {
     const { reason } = c.req.valid('json');
     const work: Work = (unit, rollout, by) => override(unit, rollout, by, reason);
     return c.json(await commandRollout(c, store, c.req.valid('param').id, 'override_windows', { reason }, work), 200);

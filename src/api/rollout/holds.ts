@@ -12,9 +12,9 @@ import { liftHold } from '../../rollout/release.ts';
 import { pushRevert, rollBackSource } from '../../rollout/rollback.ts';
 import { newestRollout } from '../../rollout/store/store.ts';
 import { rolloutsOfSite } from '../../rollout/store/targets.ts';
-import { holdSource } from '../../source/store.ts';
+import { holdSource, type Hold as StoredHold } from '../../source/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
-import { findSource, lockFoundSource } from '../source/find.ts';
+import { lockFoundSource } from '../source/find.ts';
 import { findRollout } from './find.ts';
 import { RollbackSource, RolloutView, viewRollout } from './schemas.ts';
 
@@ -33,7 +33,7 @@ const Held = z.object({ id: z.string(), hold: Hold });
 const Released = Held.extend({
   notStarted: z.string().nullable().openapi({
     description:
-      'Why lifting the hold started no rollout: the one of this revision was aborted. A newer commit or POST /rollouts starts one',
+      'Why the release started no rollout: the rollout of this revision was aborted. A newer commit or POST /rollouts starts one',
   }),
 });
 const Rollback = z.object({
@@ -41,7 +41,7 @@ const Rollback = z.object({
   branch: z
     .object({ name: z.string(), commit: z.string().nullable(), error: z.object({ code: z.string(), detail: z.string() }).nullable() })
     .nullable()
-    .openapi({ description: 'The revert commit as it was pushed, or why it was not' }),
+    .openapi({ description: 'The pushed revert commit, or why it was not pushed' }),
 });
 
 const holdOneSource = ({ store }: Deps) =>
@@ -52,22 +52,23 @@ const holdOneSource = ({ store }: Deps) =>
       tags: ['Sources'],
       middleware: [role('operator')] as const,
       request: { params: Id, body: body(NewHold) },
-      responses: { 200: json(Held, 'Its rollouts start no more devices, and newer commits are only noted'), ...problems },
+      responses: { 200: json(Held, 'Its rollouts start no more devices; newer commits are only stored'), ...problems },
     }),
     async (c) => {
       const { id } = c.req.valid('param');
       const { reason } = c.req.valid('json');
       const { organizationId, name: by } = c.get('actor');
       const entry = { action: 'source.hold', subject: `source:${id}`, detail: { reason } };
-      await audited(callerOf(c), store, entry, async (unit) => {
+      const hold = await audited(callerOf(c), store, entry, async (unit) => {
         await lockFoundSource(unit.tx, organizationId, id);
-        await holdSource(unit.tx, id, { by, reason });
+        const stored = await holdSource(unit.tx, id, { by, reason });
+        if (stored === undefined) throw notFound('source', id);
         unit.emit({ organizationId, type: 'source.held', subject: `source:${id}`, data: { by, reason } });
         const rollout = await newestRollout(unit.tx, organizationId, id);
         if (rollout !== undefined) unit.enqueue('rollout', rollout.id);
+        return stored;
       });
-      const held = await findSource(store.sql, organizationId, id);
-      return c.json({ id, hold: { at: (held.heldAt ?? new Date()).toISOString(), by, reason } }, 200);
+      return c.json({ id, hold: viewHold(hold) }, 200);
     },
   );
 
@@ -101,7 +102,7 @@ const rollBackOneSource = (deps: RollbackDeps) =>
       middleware: [role('operator')] as const,
       request: { params: Id, body: body(RollbackSource) },
       responses: {
-        201: json(Rollback, 'Its devices go back to an older revision, and it is held there; Git is left alone'),
+        201: json(Rollback, 'Its devices roll back to an older revision, and the source is held there; Git does not change'),
         ...problems,
       },
     }),
@@ -129,20 +130,20 @@ const holdOneSite = ({ store }: Deps) =>
       tags: ['Devices'],
       middleware: [role('operator')] as const,
       request: { params: Id, body: body(NewHold) },
-      responses: { 200: json(Held, 'Automation leaves the devices that stand there where they are'), ...problems },
+      responses: { 200: json(Held, 'The devices of the site keep their present bundles'), ...problems },
     }),
     async (c) => {
       const { id } = c.req.valid('param');
       const { reason } = c.req.valid('json');
       const { organizationId, name: by } = c.get('actor');
       const entry = { action: 'site.hold', subject: `site:${id}`, detail: { reason } };
-      const at = await audited(callerOf(c), store, entry, async (unit) => {
-        const heldAt = await holdSite(unit.tx, organizationId, id, { by, reason });
-        if (heldAt === undefined) throw notFound('site', id);
+      const hold = await audited(callerOf(c), store, entry, async (unit) => {
+        const stored = await holdSite(unit.tx, organizationId, id, { by, reason });
+        if (stored === undefined) throw notFound('site', id);
         unit.emit({ organizationId, type: 'site.held', subject: `site:${id}`, data: { by, reason } });
-        return heldAt;
+        return stored;
       });
-      return c.json({ id, hold: { at: at.toISOString(), by, reason } }, 200);
+      return c.json({ id, hold: viewHold(hold) }, 200);
     },
   );
 
@@ -167,3 +168,7 @@ const releaseOneSite = ({ store }: Deps) =>
       return c.json({ id, hold: null }, 200);
     },
   );
+
+function viewHold(hold: StoredHold): z.output<typeof Hold> {
+  return { ...hold, at: hold.at.toISOString() };
+}

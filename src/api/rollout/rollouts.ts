@@ -72,7 +72,7 @@ const start = ({ store }: Deps) =>
       middleware: [role('operator')] as const,
       request: { body: body(NewRollout) },
       responses: {
-        201: json(RolloutView, 'What the source holds goes to its devices (again); replaces the rollout under way'),
+        201: json(RolloutView, 'Rolls out the source’s present revision (again); replaces the running rollout'),
         ...problems,
       },
     }),
@@ -116,7 +116,7 @@ const listDevices = ({ store: { sql } }: Deps) =>
       role: 'viewer',
       request: { params: Id, query: DevicesQuery },
       item: RolloutDevice,
-      description: 'Devices that it has taken, and what became of each',
+      description: 'Devices that it has started, with their outcomes',
     }),
     async (c) => {
       const rollout = await findRollout(sql, c.get('actor').organizationId, c.req.valid('param').id);

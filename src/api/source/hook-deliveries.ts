@@ -4,7 +4,7 @@ import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { decodeNumberCursor, json, PageQuery, problems } from '../../http/kit.ts';
 import { wakeMergeRequest } from '../../plan/store.ts';
-import { DELIVERY_VERDICTS, type Delivery, deliveryOf, listDeliveries } from '../../source/deliveries.ts';
+import { DELIVERY_VERDICTS, type Delivery, deliveryOf, listDeliveries } from '../../source/deliveries-store.ts';
 import type { Source } from '../../source/source.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
@@ -19,13 +19,15 @@ const tags = ['Sources'];
 
 const DeliveryView = z
   .object({
-    deliveryId: z.string().openapi({ description: 'As the sender named it; of a delivery that was not taken, an id of ours' }),
+    deliveryId: z
+      .string()
+      .openapi({ description: 'The id that the sender gave; an id of the service for a delivery that was not accepted' }),
     provider: z.string(),
     event: z.enum(['push', 'tag', 'merge_request']).nullable(),
     ref: z.string().nullable(),
     commit: z.string().nullable(),
     verdict: z.enum(DELIVERY_VERDICTS),
-    detail: z.string().nullable().openapi({ description: 'Why it was not taken' }),
+    detail: z.string().nullable().openapi({ description: 'Why the delivery was not accepted' }),
     receivedAt: z.iso.datetime(),
   })
   .openapi('Delivery');
@@ -61,7 +63,7 @@ const redeliver = ({ store }: Deps) =>
       middleware: [role('operator')] as const,
       request: { params: z.object({ id: z.uuid(), deliveryId: z.string().min(1).max(200) }) },
       responses: {
-        202: json(z.object({ queued: z.boolean() }), 'The source is looked at now, as if the delivery came again'),
+        202: json(z.object({ queued: z.boolean() }), 'The source is checked now, as if the delivery arrived again'),
         ...problems,
       },
     }),

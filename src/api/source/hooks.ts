@@ -15,7 +15,7 @@ import { type RateLimits, refuse } from '../../http/rate-limit.ts';
 import { UUID } from '../../ids.ts';
 import type { Log } from '../../log.ts';
 import { openHookSecret } from '../../source/credentials.ts';
-import type { NotedVerdict } from '../../source/deliveries.ts';
+import type { NotedVerdict } from '../../source/deliveries-store.ts';
 import type { Source } from '../../source/source.ts';
 import { enabledSources } from '../../source/store.ts';
 import type { ParsedHook, Ping, WebhookProvider } from '../../source/webhook/provider.ts';

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { devicesOfRevision } from '../../deployment/store.ts';
 import { notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { decodeTimeCursor, json, PageQuery, problems } from '../../http/kit.ts';
@@ -55,9 +56,7 @@ const show = ({ store: { sql } }: Deps) =>
       const revision = await revisionOf(sql, organizationId, id);
       if (revision === undefined) throw notFound('revision', id);
       const paths = await pathsOfRevision(sql, organizationId, id, MAX_DETAIL_ROWS);
-      const deployed = await sql<{ deviceId: string }[]>`
-        select distinct device_id as "deviceId" from deployments
-        where organization_id = ${organizationId} and revision_id = ${id} order by 1 limit ${MAX_DETAIL_ROWS}`;
-      return c.json({ ...viewRevision(revision), paths, devices: deployed.map((row) => row.deviceId) }, 200);
+      const devices = await devicesOfRevision(sql, organizationId, id, MAX_DETAIL_ROWS);
+      return c.json({ ...viewRevision(revision), paths, devices }, 200);
     },
   );

@@ -10,7 +10,7 @@ import type { GitHosts } from '../../git/hosts.ts';
 import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
-import { deleteSource, endQuiet, insertSource, listSources, sourceOf, updateSource } from '../../source/store.ts';
+import { deleteSource, endQuiet, insertSource, isSourceNameTaken, listSources, sourceOf, updateSource } from '../../source/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
 import { testConnection } from './connection.ts';
@@ -58,7 +58,7 @@ const create = ({ store, box, config, publicUrl }: Writer) =>
       tags,
       middleware: [role('operator')] as const,
       request: { body: body(NewSource) },
-      responses: { 201: json(SourceView, 'Created; it is looked at at once'), ...problems },
+      responses: { 201: json(SourceView, 'Created; a check runs at once'), ...problems },
     }),
     async (c) => {
       const wanted = c.req.valid('json');
@@ -104,7 +104,7 @@ const change = ({ store, box, config, publicUrl }: Writer) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: Id, body: body(SourceChange) },
-      responses: { 200: json(SourceView, 'Changed; it is looked at at once'), ...problems },
+      responses: { 200: json(SourceView, 'Changed; a check runs at once'), ...problems },
     }),
     async (c) => {
       const actor = c.get('actor');
@@ -118,8 +118,8 @@ const change = ({ store, box, config, publicUrl }: Writer) =>
         checkIfMatch(c, source.version);
         const settings = settingsAfter({ box, config }, source, wanted);
         checkForgeOrigin(actor.role, source, settings);
-        const named = await tx`select 1 from sources where organization_id = ${organizationId} and name = ${settings.name} and id <> ${id}`;
-        if (named.length > 0) throw conflict('name_taken', `Cannot rename the source to "${settings.name}": there is one of that name`);
+        if (await isSourceNameTaken(tx, settings))
+          throw conflict('name_taken', `Cannot rename the source to "${settings.name}": there is one of that name`);
         await updateSource(tx, settings, followsAnother(source, settings));
         emit({ organizationId, type: 'source.changed', subject: `source:${id}`, data: { fields } });
         enqueue('source', id);
@@ -138,7 +138,7 @@ const remove = ({ store }: Reader) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: Id },
-      responses: { 204: { description: 'Deleted; its devices keep what they run' }, ...problems },
+      responses: { 204: { description: 'Deleted; its devices keep their files' }, ...problems },
     }),
     async (c) => {
       const { organizationId } = c.get('actor');
@@ -162,7 +162,7 @@ const sync = ({ store }: Reader) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: Id },
-      responses: { 202: json(z.object({ queued: z.boolean() }), 'It is looked at now'), ...problems },
+      responses: { 202: json(z.object({ queued: z.boolean() }), 'A check runs now'), ...problems },
     }),
     async (c) => {
       const { id } = await findSource(store.sql, c.get('actor').organizationId, c.req.valid('param').id);
@@ -189,7 +189,7 @@ const test = (deps: Deps) =>
       tags,
       middleware: [role('operator')] as const,
       request: { params: Id },
-      responses: { 200: json(SourceTest, 'What the remote answered'), ...problems },
+      responses: { 200: json(SourceTest, 'The answer of the remote'), ...problems },
     }),
     async (c) => {
       const source = await findSource(deps.store.sql, c.get('actor').organizationId, c.req.valid('param').id);

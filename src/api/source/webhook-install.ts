@@ -14,7 +14,7 @@ import { proveWebhook } from '../../hook/proof.ts';
 import { json, problems } from '../../http/kit.ts';
 import type { Log } from '../../log.ts';
 import { openHookSecret } from '../../source/credentials.ts';
-import { lastPosition } from '../../source/deliveries.ts';
+import { lastPosition } from '../../source/deliveries-store.ts';
 import type { ForgeKind } from '../../source/forge-settings.ts';
 import type { Source } from '../../source/source.ts';
 import { lockSource, noteHookRepository, noteWebhook, updateSource } from '../../source/store.ts';
@@ -41,9 +41,9 @@ const WebhookInstalled = z
     installed: z.enum(['created', 'updated', 'unchanged']),
     provider: z.string(),
     hookUrl: z.string(),
-    settingsUrl: z.string().openapi({ description: 'Where people see it at the git host' }),
-    verified: z.boolean().openapi({ description: 'A test delivery of the host was received and verified' }),
-    detail: z.string().nullable().openapi({ description: 'Why there is no proof that it works' }),
+    settingsUrl: z.string().openapi({ description: 'Page of the webhook at the Git host' }),
+    verified: z.boolean().openapi({ description: 'The service received and verified a test delivery of the host' }),
+    detail: z.string().nullable().openapi({ description: 'Why the webhook is not verified' }),
   })
   .openapi('WebhookInstalled');
 
@@ -54,17 +54,17 @@ const installOne = (deps: Deps) =>
       path: '/sources/{id}/webhook',
       tags: ['Sources'],
       description:
-        "Installs the source's webhook at its git host, or repairs it, and lets the host send a test delivery. Makes a secret if there is none. May be repeated.",
+        "Installs or repairs the source's webhook at its Git host and requests a test delivery. Creates a secret if there is none. May be repeated.",
       middleware: [role('operator')] as const,
       request: { params: z.object({ id: z.uuid() }) },
       responses: {
         200: json(
           WebhookInstalled,
-          'It is at the host, with the secret that the source has; `verified` says whether a test delivery proved it',
+          'The webhook is at the host with the source’s secret; `verified` shows whether a test delivery arrived',
         ),
         ...problems,
-        502: { ...problems[503], description: 'The git host fails' },
-        504: { ...problems[503], description: 'The git host does not answer' },
+        502: { ...problems[503], description: 'The Git host fails' },
+        504: { ...problems[503], description: 'The Git host does not answer' },
       },
     }),
     async (c) => c.json(await install(c, deps, c.req.valid('param').id), 200),

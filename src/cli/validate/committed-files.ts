@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ignores, { type Ignore } from 'ignore';
+import { expecting } from '../../errors.ts';
 
 /** Git's environment; undefined: the one of this process. */
 export type Env = Record<string, string | undefined>;
@@ -56,7 +57,7 @@ type Rules = { base: string; rules: Ignore };
 async function walk(root: string): Promise<CommittedFiles> {
   const files = new Set<string>();
   const visit = async (folder: string, outer: readonly Rules[]): Promise<void> => {
-    const text = await readFile(join(root, folder, '.gitignore'), 'utf8').catch(() => '');
+    const text = await readFile(join(root, folder, '.gitignore'), 'utf8').catch(expecting('', 'ENOENT', 'EISDIR'));
     const rules = text === '' ? outer : [...outer, { base: folder === '' ? '' : `${folder}/`, rules: ignores.default().add(text) }];
     for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
       if (folder === '' && entry.name === '.git') continue;

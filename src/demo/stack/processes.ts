@@ -12,7 +12,7 @@ export type Started = {
   /** How it ended, in words. */
   ended: Promise<string>;
   /** SIGTERM, and SIGKILL for one that takes too long. */
-  stop(): Promise<void>;
+  close(): Promise<void>;
 };
 
 export type ProcessOptions = {
@@ -41,7 +41,7 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
       stdio: ['ignore', options.keepOutput ? 'pipe' : log.fd, log.fd],
     });
     const ended = endOf(child);
-    return { name: options.name, stdout: child.stdout, ended, stop: () => stop(child, ended) };
+    return { name: options.name, stdout: child.stdout, ended, close: () => stop(child, ended) };
   } finally {
     await log.close();
   }

@@ -32,7 +32,7 @@ export async function startService(dataDir: string, logFile: string, port: numbe
   };
   const started = await startProcess({ name: 'service', args: [MAIN, 'serve'], env, logFile, keepOutput: true });
   const close = async (): Promise<void> => {
-    await started.stop();
+    await started.close();
     await endDatabase(dataDir);
   };
   try {

@@ -4,6 +4,7 @@ import type { Sql } from '../../db/connect.ts';
 import { messageOf, Problem } from '../../errors.ts';
 import type { Event } from '../../event/event.ts';
 import { foreignText } from '../../git/problems.ts';
+import { sourceNameOf } from '../../source/store.ts';
 import type { Notification } from '../notification.ts';
 import { render } from '../render.ts';
 import { openSecrets, openUrl } from '../secrets.ts';
@@ -21,7 +22,8 @@ export async function attempt(post: Post, notification: Notification, event: Eve
   try {
     const url = openUrl(post.box, notification);
     const secrets = openSecrets(post.box, notification, at);
-    const sourceName = notification.format === 'slack' ? await sourceNameOf(post.sql, event) : undefined;
+    const sourceId = notification.format === 'slack' ? sourceIdOf(event) : undefined;
+    const sourceName = sourceId === undefined ? undefined : await sourceNameOf(post.sql, event.organizationId, sourceId);
     const { contentType, body } = render(notification.format, event, { id, publicUrl: post.publicUrl, sourceName });
     const headers = { 'content-type': contentType, ...signStandardWebhooks(secrets, id, at, body) };
     const sent = await post.sender.post({ url, headers, body }, signal);
@@ -32,15 +34,6 @@ export async function attempt(post: Post, notification: Notification, event: Eve
     if (!(error instanceof Problem)) throw error;
     return { at, durationMs: 0, status: null, error: foreignText(messageOf(error)), response: '', retryAfterSeconds: null };
   }
-}
-
-async function sourceNameOf(sql: Sql, event: Event): Promise<string | undefined> {
-  const id = sourceIdOf(event);
-  if (id === undefined) return undefined;
-  const [row] = await sql<
-    { name: string }[]
-  >`select name from sources where organization_id = ${event.organizationId} and id::text = ${id}`;
-  return row?.name;
 }
 
 /** Text that a receiver chose, fit to be stored and shown: without control characters but line feeds. */

@@ -5,7 +5,7 @@ import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { closeConnections, dispatcherFor } from '../../git/http/connections.ts';
 import { foreignText } from '../../git/problems.ts';
 import { withProxy } from '../../wire/proxies.ts';
-import type { Attempt } from './deliveries.ts';
+import type { Attempt } from './deliveries-store.ts';
 
 /** What came of an attempt. `error` is null for a message that was taken: any 2xx. */
 export type Sent = Attempt & { retryAfterSeconds: number | null };

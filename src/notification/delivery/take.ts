@@ -1,8 +1,8 @@
 import type { Sql } from '../../db/connect.ts';
 import { lockNotification } from '../store.ts';
-import { excessAfter, spanAfter, wantedEvents } from '../wanted.ts';
-import { type Claim, moveCursor, renewClaim, rest } from './claim.ts';
-import { insertDeliveries } from './deliveries.ts';
+import { excessAfter, spanAfter, wantedEvents } from '../wanted-store.ts';
+import { type Claim, moveCursor, renewClaim, rest } from './claim-store.ts';
+import { insertDeliveries } from './deliveries-store.ts';
 
 /** Deliveries that are made at once: the rest of a backlog stays in the log, where it takes no room. */
 const BATCH = 100;

@@ -4,6 +4,7 @@ import { parseDocument } from '../../document/parse.ts';
 import { configError } from '../../revision/config-error.ts';
 import type { RevisionLimits } from '../../revision/limits.ts';
 import type { ConfigError } from '../../revision/revision.ts';
+import type { ConfigErrorCode } from '../../wire/errors.ts';
 import { MAX_QUICK_BYTES, TookTooLong } from '../meter/cpu-limit.ts';
 import type { Allowance, Meter } from '../meter/meter.ts';
 import { readFile } from '../read-file.ts';
@@ -130,7 +131,7 @@ async function readTemplate(deps: LayerDeps, meter: Meter, part: Part, file: str
   return template.value.ok ? found(template.value) : refuse({ code: 'template', ...template.value.fault });
 }
 
-type Fault = { code: string; rule: string; detail: string; pointer?: string; line?: number | undefined; limit?: unknown };
+type Fault = { code: ConfigErrorCode; rule: string; detail: string; pointer?: string; line?: number | undefined; limit?: unknown };
 
 function refusal(part: Part, rendered: string, fault: Fault): ConfigError {
   return configError({ file: part.file, ...(rendered === part.file ? {} : { rendered }), ...fault });

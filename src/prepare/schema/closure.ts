@@ -7,6 +7,7 @@ import { configError, documentError } from '../../revision/config-error.ts';
 import type { RevisionLimits } from '../../revision/limits.ts';
 import type { ConfigError } from '../../revision/revision.ts';
 import { sha256Hex } from '../../wire/bundle.ts';
+import type { ConfigErrorCode } from '../../wire/errors.ts';
 import { segmentFault } from '../../wire/path.ts';
 import type { Budget } from '../meter/budget.ts';
 import { MAX_QUICK_BYTES } from '../meter/cpu-limit.ts';
@@ -91,7 +92,7 @@ class Loading {
     this.#meter = meter;
   }
 
-  refuse(code: string, file: string, rule: string, detail: string): null {
+  refuse(code: ConfigErrorCode, file: string, rule: string, detail: string): null {
     this.errors.push(configError({ code, file, rule, detail }));
     return null;
   }

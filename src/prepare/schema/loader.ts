@@ -86,13 +86,13 @@ function faultError(found: FaultInSchema, load: SchemaLoad): ConfigError {
   const { file } = found;
   if ('path' in found) {
     const { path, rule, actual, detail } = found;
-    const place = { code: 'schema_invalid', file, line: load.lineOf(file, path), pointer: toPointer(path) };
+    const place = { code: 'schema_invalid' as const, file, line: load.lineOf(file, path), pointer: toPointer(path) };
     return configError({ ...place, rule, actual: shareable(actual), detail: `is ${jsonText(actual)}, ${detail}` });
   }
   const { fault, draft } = found;
   const path = fault.member === undefined ? fault.path : [...fault.path, fault.member];
   const { detail, actual, limit } = wordingOf(fault, false);
-  const place = { code: 'schema_invalid', file, line: load.lineOf(file, path), pointer: toPointer(path) };
+  const place = { code: 'schema_invalid' as const, file, line: load.lineOf(file, path), pointer: toPointer(path) };
   return configError({ ...place, rule: fault.keyword, actual, limit, detail: `${listOfSchemas(found) ?? detail} (JSON Schema ${draft})` });
 }
 

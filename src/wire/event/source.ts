@@ -35,6 +35,7 @@ export const SOURCE_EVENTS = {
   }),
   'source.held': kind('warning', 'is held', { ...held, revisionId: Id.optional() }),
   'source.released': kind('info', 'is no longer held', { by: Text, reason: Text.optional() }),
+  'site.created': kind('info', 'was created', { name: Text }),
   'site.held': kind('warning', 'is held', held),
   'site.released': kind('info', 'is no longer held', { by: Text }),
   'revision.prepared': kind('info', 'is valid', revision),

@@ -2,7 +2,7 @@ import type { Db } from '../../db/connect.ts';
 import type { Event } from '../../event/event.ts';
 import { newId } from '../../ids.ts';
 import type { Delivery, Notification } from '../notification.ts';
-import type { WantedEvent } from '../wanted.ts';
+import type { WantedEvent } from '../wanted-store.ts';
 
 type Owner = Pick<Notification, 'organizationId' | 'id'>;
 

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/connect.ts';
 import type { Delivery, Notification } from '../notification.ts';
 import { columns } from '../store.ts';
-import type { Attempt } from './deliveries.ts';
+import type { Attempt } from './deliveries-store.ts';
 
 /**
  * The right to work at a notification: one worker at a time, among all processes. It lasts `LEASE_SECONDS` from its last sign of life; what a killed

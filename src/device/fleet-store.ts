@@ -1,0 +1,18 @@
+import type { Db } from '../db/connect.ts';
+
+/** Reads over all devices, for work that goes on beside any one of them. */
+
+/** Ids of the devices that follow a source, of all organizations, in groups of at most `size` of one organization each. */
+export async function followingDevices(sql: Db, size: number): Promise<{ organizationId: string; ids: string[] }[]> {
+  return sql<{ organizationId: string; ids: string[] }[]>`
+    select organization_id as "organizationId", array_agg(id order by id) as ids
+    from (select organization_id, id, (row_number() over (partition by organization_id order by id) - 1) / ${size} as chunk from devices where following) numbered
+    group by organization_id, chunk`;
+}
+
+/** Names of up to `limit` workspaces that hold a bundle. */
+export async function filledWorkspaces(sql: Db, limit: number): Promise<string[]> {
+  const rows = await sql<{ workspace: string }[]>`
+    select workspace from devices where workspace is not null and workspace_bundle is not null order by organization_id, id limit ${limit}`;
+  return rows.map((row) => row.workspace);
+}

@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await openService({ ROLE: 'api' });
+});
+afterAll(() => service.close());
+
+async function eventsOf(subject: string): Promise<{ type: string; subject: string; data: unknown }[]> {
+  const { items } = (await service.api('GET', `/events?subject=${encodeURIComponent(subject)}`)).body;
+  return items;
+}
+
+test('the answer to a new site is its stored row', async () => {
+  const { status, body: site } = await service.api('POST', '/sites', { name: 'Dock' });
+  expect([status, site.name]).toEqual([201, 'Dock']);
+  const { items } = (await service.api('GET', '/sites')).body;
+  expect(items).toEqual([site]);
+  const [row] = await service.database.sql<{ createdAt: Date }[]>`select created_at as "createdAt" from sites where id = ${site.id}`;
+  expect(site.createdAt).toBe(row?.createdAt.toISOString());
+});
+
+test('a new site is an event; a name that is taken is none', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Yard' });
+  expect(await eventsOf(`site:${site.id}`)).toMatchObject([{ type: 'site.created', data: { name: 'Yard' } }]);
+  expect((await service.api('POST', '/sites', { name: 'Yard' })).status).toBe(409);
+  const { items } = (await service.api('GET', '/events?type=site.created&limit=200')).body;
+  expect(items.filter(({ data }: { data: { name: string } }) => data.name === 'Yard')).toHaveLength(1);
+});
+
+test('the answer to a hold of a site is the stored hold: since the first one, with the words of the last', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Pier' });
+  const first = (await service.api('POST', `/sites/${site.id}/hold`, { reason: 'storm' })).body.hold;
+  const second = (await service.api('POST', `/sites/${site.id}/hold`, { reason: 'flood' })).body.hold;
+  expect(second).toEqual({ at: first.at, by: first.by, reason: 'flood' });
+  const [row] = await service.database.sql`select held_at as at, held_by as by, hold_reason as reason from sites where id = ${site.id}`;
+  expect(second).toEqual({ ...row, at: row?.at.toISOString() });
+});
+
+test('the answer to a hold of a source is the hold that it stored, although the source is released before the answer', async () => {
+  const url = 'https://git.example/never-asked.git';
+  const { body: source } = await service.api('POST', '/sources', { name: 'held', url, layout: 'repo' });
+  // The release in the same statement as the hold's event stands for one that comes between the transaction and the answer.
+  await service.database.sql.unsafe(`
+    create function release_at_once() returns trigger language plpgsql as $$ begin
+      update sources set held_at = null, held_by = null, hold_reason = null where 'source:' || id = new.subject; return null;
+    end $$;
+    create trigger releasing after insert on events for each row when (new.type = 'source.held') execute function release_at_once()`);
+  await service.database
+    .sql`update sources set held_at = '2026-01-02T03:04:05Z', held_by = 'night', hold_reason = 'first' where id = ${source.id}`;
+  const answer = await service.api('POST', `/sources/${source.id}/hold`, { reason: 'second' });
+  expect([answer.status, answer.body]).toEqual([
+    200,
+    { id: source.id, hold: { at: '2026-01-02T03:04:05.000Z', by: expect.any(String), reason: 'second' } },
+  ]);
+});
