@@ -15,7 +15,7 @@ export const SYNC_STATUSES = [
 
 export type Connectivity = 'online' | 'offline' | 'unknown';
 
-/** A device is online while its last word is younger than this (the seed's rule: a heartbeat within 2 minutes). */
+/** A device is online while its last word is younger than this (the rule of the earlier Device API: a heartbeat within 2 minutes). */
 export const OFFLINE_AFTER_SECONDS = 120;
 /** A poll of a device whose last word is older than this counts as a word: at the latest after this and one long poll it has been heard again. */
 export const HEARD_AGAIN_AFTER_SECONDS = 40;
@@ -67,8 +67,8 @@ export function isDeviceId(text: string): boolean {
   return DeviceId.safeParse(text).success;
 }
 
-/** Status word of the seed's dashboards for a device, as `device_update` carries it. */
-export function seedStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
+/** The status word of the earlier dashboards, which `device_update` carries. */
+export function legacyStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
   if (device.connectivity === 'offline') return 'OFFLINE';
   if (device.syncStatus === 'updating') return 'UPDATING';
   if (device.syncStatus === 'failed' || device.syncStatus === 'rolled_back') return 'ERROR';
