@@ -8,9 +8,9 @@ import type { Remote } from './remote.ts';
 export type HostCaller = { organizationId: string; id: string };
 
 /**
- * Isolates organizations, hosts and repositories from each other. Each organization has its own slots and its own circuit at each host, so that the
- * repositories of one organization never delay or block those of another. A circuit rejects only sources whose own last call failed. A healthy or new
- * source always reaches the host.
+ * Isolates organizations, hosts and repositories from each other. Each organization has its own slots and its own circuit at each host.
+ * The repositories of one organization therefore never delay or block those of another. A circuit rejects only sources whose own last call failed.
+ * A healthy or new source always reaches the host.
  */
 export type GitHosts = {
   /** @throws Problem `git_host_unavailable` while the circuit is open and the source's last call failed; the signal's reason; errors of `work` */

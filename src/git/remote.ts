@@ -50,7 +50,7 @@ export function isOid(text: string): boolean {
 }
 
 /**
- * Accepts a branch or tag (short), a full name below `refs/`, `HEAD`, or a commit id of 40 hex digits, by the rules of `git check-ref-format`.
+ * Accepts a branch or tag (short), a full name below `refs/`, `HEAD`, or a commit id of 40 hex digits. The rules are those of `git check-ref-format`.
  * @returns the ref; a commit id in lower case, since Git reads ids in either case
  * @throws Problem `invalid_ref`
  */

@@ -78,7 +78,7 @@ test('after a kill at any step, a first release is complete or absent, and the n
   expect(outcomes).toEqual(new Set(['old', 'new']));
 });
 
-test('after a kill at any step of a change, current is the complete old or new state, and the next use removes leftovers', async () => {
+test('after a kill at any step of a change, current is the old or new state, and the next use removes leftovers', async () => {
   const original = await workspaces.create({ organizationId: 'o', deviceId: 'd' });
   await workspaces.applyRelease(original, releaseOf(OLD), { reason: 'first' });
   const outcomes: string[] = [];
