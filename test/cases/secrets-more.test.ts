@@ -74,12 +74,29 @@ const FILES = [
   f('curl configuration', 'fetch.conf', 'user = "bob:@@"\n'),
   f('ntp keys', 'ntp.keys', '1 M @@\n'),
   f('chrony keys', 'chrony.keys', '1 SHA1 HEX:@@\n', '0102030405060708090A0B0C0D0E0F1011121314'),
+  f('key of a payment terminal', 'p.json', '{"keys":{"kek":"@@","kcv":"A1B2C3"}}', '0123456789ABCDEF0123456789ABCDEF'),
+  f('key of a reader in hexadecimal', 'b.yaml', 'reader:\n  base: @@\n', '0102030405060708090a0b0c0d0e0f10'),
+  f('user name that is a key', 'h.json', '{"hue":{"username":"@@"}}', '83b7780291a6ceffbe0bd049104df'),
+  f('combination of a safe', 's.yaml', 'safe: { combination: "@@" }\n', '12-34-56'),
+  f('sssd', 'sssd.conf', 'ldap_default_authtok = @@\n'),
+  f('RADIUS server of PAM', 'pam.conf', '10.0.0.1:1812 @@ 3\n'),
+  f('Redis user', 'redis.conf', 'user bob on >@@ ~* +@all\n'),
+  f('Nagios macro', 'nrpe.cfg', '$USER3$=@@\n'),
   f('token as a name', 'a.json', '{"@@": "alice"}', 'ghp_0123456789abcdefghijklmnopqrstuvwxyz'),
 ];
 
 test.each(FILES)('a secret that nobody marked is hidden: $kind', ({ file, secret, text }) => {
   expect(text).toContain(secret);
   expect(redactConfig(Buffer.from(text), file)).not.toContain(secret);
+});
+
+test.each([
+  ['a checksum', 'sha256', '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'],
+  ['a commit', 'commit', '1cf54e1c94b0748d74217d71a7061cf54e1c94b0'],
+  ['an image', 'imageDigest', '9f86d081884c7d659a2feaa0c55ad015'],
+  ['a fingerprint', 'hostFingerprint', '9f86d081884c7d659a2feaa0c55ad015'],
+])('%s in hexadecimal stays, as its name says what it is', (_kind, name, value) => {
+  expect(redactConfig(Buffer.from(JSON.stringify({ [name]: value })), 'a.json')).toContain(value);
 });
 
 const t = (kind: string, template: string, shows: string) => ({ kind, template, shows });

@@ -9,7 +9,7 @@ const SECRET_NAME =
   /passw(or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrasena|motdepasse|wachtwoord|losenord|secret|credential|psk|communit(y|ies)|(api|access|private|priv|preshared|shared|auth|signing|encryption|master|wep|wpa|host|ssh|tls|ssl|wireguard|account|enc|crypto|crypt|hmac|session|client|jwt|license|licence|storage|webhook|join|enrol|enroll|deploy|service|bot|network|app|nwk|group|traffic|radius|tacacs|ospf|bgp|isis|ntp|ipsec|ike|eap|secure|security|aes)keys?$|(api|private|preshared|shared|access|master|auth|signing|encryption)key|bearer|authorization|connectionstring|connstr|mnemonic|seedphrase|setcookie|webhookurl|basicauth|masterauth|(totp|otp|hmac|mfa)seed|pincode|phash|zugangsdaten/;
 /** As the last word of a name: `authToken`, not `tokenTtlSeconds`. */
 const SECRET_LAST_WORDS = new Set(
-  'token tokens pwd pswd pword passwd pass passes pw psw pin otp totp puk cvv cvc dsn jwt cookie cookies private privkey htpasswd userpass keypass jdbc prv zugang geheim senha parola mdp'.split(
+  'token tokens pwd pswd pword passwd pass passes pw psw pin otp totp puk cvv cvc dsn jwt cookie cookies private privkey htpasswd userpass keypass jdbc authtok kek bdk ipek scbk tmk zmk zpk tpk lmk prv zugang geheim senha parola mdp'.split(
     ' ',
   ),
 );
@@ -28,7 +28,7 @@ const OPEN_KEY_WORDS =
 
 /** Names that tell of a secret only together with one of `CONTEXTS`, or with a value that looks like one. */
 const WEAK_LAST_WORDS = new Set(
-  'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase priv wpa wep sae hash pem keystring'.split(
+  'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase combination priv wpa wep sae hash pem keystring'.split(
     ' ',
   ),
 );
@@ -117,11 +117,24 @@ export function isSecretValue(path: readonly string[], value: unknown): boolean 
   if (path.some((name) => USERS.has(name.toLowerCase())) && /^[\w.@-]{1,64}:(?!\d{1,5}$)\S{3,}$/.test(text)) return true;
   const words = wordsOf(path.findLast((name) => !/^\d+$/.test(name)) ?? '');
   const last = words.at(-1) ?? '';
+  if (isKeyMaterial(text) && !words.some((word) => OPEN_HEX.has(word))) return true;
   if (!WEAK_LAST_WORDS.has(last) && !WEAK_LAST_WORDS.has(last.replace(/\d+$/, ''))) return false;
-  if (METHODS.test(text) || OPEN_KEYS.has(words.at(-2) ?? '') || text.length < 4) return false;
+  if ((METHODS.test(text) && /[a-z]/i.test(text)) || OPEN_KEYS.has(words.at(-2) ?? '') || text.length < 4) return false;
   const isInContext = [...path.slice(0, -1).flatMap(wordsOf), ...words.slice(0, -1)].some((word) => CONTEXTS.has(word.replace(/\d+$/, '')));
   return (isInContext && !/\s\S+\s/.test(text)) || (!CHECKSUMS.has(last) && isRandom(text));
 }
+
+/** 14 bytes or more in hexadecimal: a key, unless its name says what else it is. */
+function isKeyMaterial(text: string): boolean {
+  return text.length >= 28 && text.length <= 128 && /^(?=.*\d)(?=.*[a-f])(?:[\da-f]+|[\dA-F]+)$/i.test(text);
+}
+
+/** Words in names of hexadecimal values that anybody may see. */
+const OPEN_HEX = new Set(
+  'id ids uid uuid guid eui sha sha1 sha256 sha512 md5 hash digest checksum sum crc commit oid rev revision version ref etag fingerprint thumbprint serial address addr mac build tag image layer blob pub public certificate cert modulus nonce ksn kcv trace span correlation request bundle object tree parent'.split(
+    ' ',
+  ),
+);
 
 /** Letters and digits without order, as no word and no number has them. */
 export function isRandom(text: string): boolean {

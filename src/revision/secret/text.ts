@@ -112,6 +112,9 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?(?:^|\s)(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
   /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
+  /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
+  /^(\s{0,64}[\w.:[\]-]{1,128}:(?:1812|1813|1645|1646)\s{1,9})\S/,
+  /^(\s{0,9}\$USER(?:[2-9]|\d\d)\$\s{0,9}=\s{0,9})\S/,
   /^(.{0,200}?\b(?:login|user|username|userpwd|proxy-user|auth|credentials?)\s{0,9}=\s{0,9}["']?[\w.@-]{1,64}:)(?!\d{1,5}\b|\/\/)\S{3,}/i,
   /^(.{0,300}?\bConvertTo-SecureString\s{1,9}(?:-String\s{1,9})?)\S/i,
   /^(.{0,300}?\bnet\s{1,9}user\s{1,9}\S{1,64}\s{1,9})(?!\/)\S/i,
@@ -132,7 +135,7 @@ const GEAR: readonly RegExp[] = [
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
 
 function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
