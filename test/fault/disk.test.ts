@@ -95,7 +95,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     });
     expect(failing.lastError).toEqual({
       code: 'mirror_no_space',
-      detail: expect.stringMatching(/disk of this service is full; make room where DATA_DIR/),
+      detail: expect.stringMatching(/disk of this service is full; free space on the disk of DATA_DIR/),
     });
     // What the database serves still reaches the device; its workspace stays behind, whole.
     expect((await api('POST', '/devices/till/rollback', {})).status).toBeLessThan(300);
