@@ -23,7 +23,7 @@ import { openWakeups } from './delivery/wakeups.ts';
 import { createEventBuffer } from './event/buffer.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { addressGuard } from './git/http/address-guard.ts';
-import { startGivingBack } from './heap.ts';
+import { startCollecting } from './heap.ts';
 import { serveBelowBasePath } from './http/base-path.ts';
 import { createHttpServer, listen } from './http/listen.ts';
 import { createRateLimits } from './http/rate-limit.ts';
@@ -100,7 +100,7 @@ async function open(config: Config, log: Log, opened: Opened) {
   const deviceAuth = opened.add(await openDeviceAuth(sql, notifier, limits, config.TRUST_PROXY));
   const wakeups = await openWakeups(sql, notifier);
   const admission = opened.add(createAdmission());
-  opened.add(startGivingBack(() => admission.counts().atWork > 0, log));
+  opened.add(startCollecting(() => admission.counts().atWork > 0, log));
   const metrics = createMetrics();
   const writing = createReportIntake(store, (ended) => {
     for (const end of ended) {

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { createLook, type Heap, openHeap } from '../src/heap.ts';
+import { createCheck, type Heap, openHeap } from '../src/heap.ts';
 import { createLog } from '../src/log.ts';
 
 const log = createLog('silent');
@@ -24,67 +24,67 @@ beforeEach(() => {
 });
 
 test('what a peak left is given back when nothing goes on for a while, once', () => {
-  const look = createLook(heap, log);
+  const check = createCheck(heap, log);
   held = 400;
-  for (const isQuiet of [false, true, true]) look(isQuiet);
+  for (const isQuiet of [false, true, true]) check(isQuiet);
   expect(collected).toBe(0);
-  look(true);
+  check(true);
   expect([collected, held]).toEqual([1, 100]);
-  for (let n = 0; n < 20; n++) look(true);
+  for (let n = 0; n < 20; n++) check(true);
   expect(collected).toBe(1);
 });
 
 test('while something goes on, however often it pauses for a moment, nothing is stopped', () => {
-  const look = createLook(heap, log);
+  const check = createCheck(heap, log);
   held = 1_000;
-  for (let n = 0; n < 30; n++) look(n % 3 !== 0);
+  for (let n = 0; n < 30; n++) check(n % 3 !== 0);
   expect(collected).toBe(0);
 });
 
 test('a heap that grew no more than V8 lets it grow by itself is left to V8', () => {
-  const look = createLook(heap, log);
+  const check = createCheck(heap, log);
   held = 159;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(0);
 });
 
 test('after devices were at work, less than that is given back as well', () => {
-  const look = createLook(heap, log);
+  const check = createCheck(heap, log);
   held = 120;
-  for (const isQuiet of [false, true, true, true]) look(isQuiet);
+  for (const isQuiet of [false, true, true, true]) check(isQuiet);
   expect(collected).toBe(1);
   held = 120;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(1);
 });
 
 test('after a collection it rests, and holds the heap against what was in use then, not at the start', () => {
-  const look = createLook({ ...heap, collect: () => (collected += 1) }, log);
+  const check = createCheck({ ...heap, collect: () => (collected += 1) }, log);
   held = 300;
-  for (let n = 0; n < 10; n++) look(true);
+  for (let n = 0; n < 10; n++) check(true);
   expect(collected).toBe(1);
   held = 470;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(1);
   held = 480;
-  look(true);
+  check(true);
   expect(collected).toBe(2);
   held = 10_000;
-  for (let n = 0; n < 11; n++) look(true);
+  for (let n = 0; n < 11; n++) check(true);
   expect(collected).toBe(2);
-  look(true);
+  check(true);
   expect(collected).toBe(3);
 });
 
 test('at rest the heap may grow by a fifth before V8 collects, and by half as soon as something goes on', () => {
-  const look = createLook(heap, log);
-  for (const isQuiet of [true, true, true]) look(isQuiet);
+  const check = createCheck(heap, log);
+  for (const isQuiet of [true, true, true]) check(isQuiet);
   expect(grows).toBe(20);
-  look(false);
+  check(false);
   expect(grows).toBe(50);
-  for (const isQuiet of [true, true]) look(isQuiet);
+  for (const isQuiet of [true, true]) check(isQuiet);
   expect(grows).toBe(50);
-  look(true);
+  check(true);
   expect(grows).toBe(20);
 });
 

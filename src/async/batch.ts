@@ -1,5 +1,5 @@
 /** Calls of `answer` at once: while they run, the next batch gathers, and most connections stay free for everything else. */
-const LANES = 2;
+const CONCURRENCY = 2;
 
 type Pending<Key, Answer> = { key: Key; resolve: (answer: Answer) => void; reject: (error: unknown) => void };
 
@@ -16,17 +16,17 @@ export function batched<Key, Answer>(
 ): (key: Key) => Promise<Answer> {
   const pending: Pending<Key, Answer>[] = [];
   let starting = false;
-  let lanes = 0;
+  let running = 0;
   const drain = async () => {
     starting = false;
-    lanes += 1;
+    running += 1;
     while (pending.length > 0) await settle(pending.splice(0, size), answer);
-    lanes -= 1;
+    running -= 1;
   };
   return (key) =>
     new Promise((resolve, reject) => {
       pending.push({ key, resolve, reject });
-      if (starting || lanes === LANES) return;
+      if (starting || running === CONCURRENCY) return;
       starting = true;
       if (gatherMs > 0) setTimeout(drain, gatherMs);
       else setImmediate(drain);

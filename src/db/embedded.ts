@@ -50,7 +50,7 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
   const pgData = join(home, 'postgres');
   await initialise(pgData, binaries, owner);
   const running = await runningPostmaster(pgData);
-  const postmaster = running ?? (await startPatiently(pgData, binaries, owner, settings));
+  const postmaster = running ?? (await startWithRetries(pgData, binaries, owner, settings));
   if (running !== undefined) log.warn({ pid: running.pid }, 'took over the PostgreSQL that an earlier run left behind');
   try {
     const lock = await takeOwnership(postmaster, dataDir);
@@ -155,7 +155,7 @@ async function initialise(pgData: string, binaries: Binaries, owner: Owner): Pro
 }
 
 /** A killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them: try again for a while. */
-async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
+async function startWithRetries(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
   const dead = await namedPostmaster(pgData);
   const deadline = performance.now() + ORPHAN_TIMEOUT_MS;
   for (;;) {

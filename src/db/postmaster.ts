@@ -10,7 +10,7 @@ import { connect } from './connect.ts';
 export type Postmaster = { pid: number; socketDir: string; pgData: string };
 
 export const USER = 'bellwether';
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 
 /** The server that `postmaster.pid` names, if that process lives and answers; a stale file is left to PostgreSQL, which knows what to do with it. */
 export async function runningPostmaster(pgData: string): Promise<Postmaster | undefined> {
@@ -44,7 +44,7 @@ export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void> } &
     if (alive(pid)) return;
     clearInterval(timer);
     gone.resolve();
-  }, LOOK_EVERY_MS);
+  }, CHECK_EVERY_MS);
   timer.unref();
   return { ended: gone.promise, close: async () => clearInterval(timer) };
 }

@@ -4,8 +4,8 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isDatabaseAway } from './away.ts';
 import { connect, type Db, type Sql } from './connect.ts';
-import { type Looks, startLooks } from './looks.ts';
 import type { Notifier } from './notifier.ts';
+import { type Polls, startPolls } from './polls.ts';
 
 /**
  * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
@@ -40,19 +40,19 @@ export type QueueOptions = {
 
 /** What connections of processes that work, and of those that are about to stop, are called, followed by a word of each process's own. */
 const WORKING = 'bellwether controller ';
-const LEAVING = 'bellwether leaving ';
+const STOPPING = 'bellwether leaving ';
 
 /** What pg-boss tells of a new job, with the queue's name, when its transaction commits: the channel that its own listener takes for its default schema. */
 export const JOBS_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`;
 
 export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifier, log: Log, options: QueueOptions = {}): Promise<Queue> {
-  const ownWord = randomBytes(6).toString('hex');
-  const workers = new Map<string, Looks>();
+  const processId = randomBytes(6).toString('hex');
+  const workers = new Map<string, Polls>();
   let listening: Promise<() => void> | undefined;
-  let leaving: Sql | undefined;
+  let stopping: Sql | undefined;
   const boss = new PgBoss({
     connectionString: databaseUrl,
-    application_name: options.works ? WORKING + ownWord : 'bellwether queue',
+    application_name: options.works ? WORKING + processId : 'bellwether queue',
     max: 6,
     // Announcements are listened to here: its own listener would let every idle worker ask.
     useListenNotify: false,
@@ -98,26 +98,26 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       });
     },
     work: async (queue, concurrency, handler) => {
-      const looks = startLooks((id) => boss.notifyWorker(id));
-      // Known before the first worker starts: also where one does not, closing must end the looks, or they keep the process alive.
-      workers.set(queue, looks);
+      const polls = startPolls((id) => boss.notifyWorker(id));
+      // Known before the first worker starts: also where one does not, closing must end the polls, or they keep the process alive.
+      workers.set(queue, polls);
       listening ??= listen(notifier, workers);
       await listening;
-      await work(boss, looks, queue, concurrency, handler, log);
+      await work(boss, polls, queue, concurrency, handler, log);
     },
     depths: () => depths(sql),
     announceShutdown: async () => {
       // Stays open until the end: of two processes that stop together, one sees the other.
-      leaving ??= connect(databaseUrl, { max: 1, applicationName: LEAVING + ownWord });
-      return hasOtherWorkers(leaving);
+      stopping ??= connect(databaseUrl, { max: 1, applicationName: STOPPING + processId });
+      return hasOtherWorkers(stopping);
     },
     close: async (timeoutMs) => {
-      for (const looks of workers.values()) await looks.close();
+      for (const polls of workers.values()) await polls.close();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
       // Where listening failed, `work` threw it already.
       const [listened] = await Promise.allSettled([listening]);
       if (listened.status === 'fulfilled') listened.value?.();
-      await leaving?.end({ timeout: 1 });
+      await stopping?.end({ timeout: 1 });
     },
   };
 }
@@ -136,17 +136,17 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
   }
 }
 
-function listen(notifier: Notifier, workers: ReadonlyMap<string, Looks>): Promise<() => void> {
+function listen(notifier: Notifier, workers: ReadonlyMap<string, Polls>): Promise<() => void> {
   const announceAll = () => {
-    for (const looks of workers.values()) looks.announced();
+    for (const polls of workers.values()) polls.announced();
   };
   return notifier.subscribe(JOBS_CHANNEL, { onNotify: (queue) => workers.get(queue)?.announced(), onMissed: announceAll });
 }
 
-/** Each of the workers by itself, so that one that has done a job looks for the next at once; otherwise `looks` says when one asks. */
+/** Each of the workers by itself, so that one that has done a job polls for the next at once; otherwise `polls` says when one asks. */
 async function work(
   boss: PgBoss,
-  looks: Looks,
+  polls: Polls,
   queue: QueueName,
   concurrency: number,
   handler: (key: string) => Promise<void>,
@@ -156,15 +156,15 @@ async function work(
   for (let worker = 0; worker < concurrency; worker++) {
     let id = '';
     id = await boss.work<{ key: string }>(queue, options, async (jobs) => {
-      looks.busy(id);
+      polls.busy(id);
       try {
         for (const job of jobs) await handle(queue, job.data.key, handler, log);
       } finally {
-        looks.idle(id);
+        polls.idle(id);
         boss.notifyWorker(id);
       }
     });
-    looks.idle(id);
+    polls.idle(id);
   }
 }
 
@@ -191,7 +191,7 @@ async function hasOtherWorkers(sql: Sql): Promise<boolean> {
   const [row] = await sql<[{ found: boolean }]>`
     select exists (
       select 1 from pg_stat_activity w where w.datname = current_database() and w.application_name ^@ ${WORKING}
-        and not exists (select 1 from pg_stat_activity l where l.application_name = replace(w.application_name, ${WORKING}, ${LEAVING}))
+        and not exists (select 1 from pg_stat_activity l where l.application_name = replace(w.application_name, ${WORKING}, ${STOPPING}))
     ) as found`;
   return row.found;
 }

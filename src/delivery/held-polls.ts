@@ -39,7 +39,7 @@ export type HeldPoll = {
 export async function holdPoll(services: HeldPollDeps, { key, known, waitMs, inlineBytes, requestId, outgoing }: HeldPoll): Promise<void> {
   const { wakeups, admission, metrics } = services;
   const started = performance.now();
-  let looking = false;
+  let checking = false;
   let wokenAgain = false;
   let ended = false;
   let isWoken = false;
@@ -58,14 +58,14 @@ export async function holdPoll(services: HeldPollDeps, { key, known, waitMs, inl
   const endUnchanged = () => end(304, { etag: known });
   const wake = () => {
     isWoken = true;
-    look().catch(endUnchanged);
+    check().catch(endUnchanged);
   };
-  const look = async () => {
+  const check = async () => {
     if (ended) return;
     if (wakeups.closing()) return endUnchanged();
-    wokenAgain = looking;
-    if (looking) return;
-    looking = true;
+    wokenAgain = checking;
+    if (checking) return;
+    checking = true;
     try {
       do {
         wokenAgain = false;
@@ -81,18 +81,18 @@ export async function holdPoll(services: HeldPollDeps, { key, known, waitMs, inl
         }
       } while (wokenAgain && !ended);
     } finally {
-      looking = false;
+      checking = false;
     }
   };
   const timer = setTimeout(endUnchanged, waitMs);
   const stopListening = wakeups.listen(key, wake);
   outgoing.once('close', release);
   try {
-    // Listening came before looking: a change between the two still wakes. Whoever was woken has looked at what is newer, without waiting for company.
+    // Listening came before checking: a change between the two still wakes. Whoever was woken has looked at what is newer, without waiting for company.
     const state = await presentState(services, key, waitMs < GATHERED_FROM_MS ? wakeups.load : wakeups.loadSoon);
     if (ended || isWoken) return;
     if (desiredEtag(state) === known) admission.withdraw(key);
-    else await look();
+    else await check();
   } catch (error) {
     // Answered meanwhile, or nobody is there any more.
     if (ended) return;

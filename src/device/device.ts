@@ -68,7 +68,7 @@ export function isDeviceId(text: string): boolean {
 }
 
 /** Status word of the seed's dashboards for a device, as `device_update` carries it. */
-export function seedStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
+export function legacyStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
   if (device.connectivity === 'offline') return 'OFFLINE';
   if (device.syncStatus === 'updating') return 'UPDATING';
   if (device.syncStatus === 'failed' || device.syncStatus === 'rolled_back') return 'ERROR';

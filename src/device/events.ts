@@ -1,7 +1,7 @@
 import type { NewEvent } from '../event/event.ts';
 import type { Unit } from '../event/transact.ts';
 import type { EventData, EventType } from '../wire/event/events.ts';
-import { type Device, seedStatus } from './device.ts';
+import { type Device, legacyStatus } from './device.ts';
 
 /** The columns of a device's row that dashboards show. */
 export type DeviceStanding = Pick<Device, 'organizationId' | 'id' | 'syncStatus' | 'connectivity'>;
@@ -29,7 +29,7 @@ export function emitStanding<Type extends StandingEvent>(
   more?: Omit<EventData<Type>, 'status' | 'syncStatus' | 'connectivity'>,
 ): void {
   const { organizationId, id, syncStatus, connectivity } = device;
-  const data = { status: seedStatus(device), syncStatus, connectivity, ...more };
+  const data = { status: legacyStatus(device), syncStatus, connectivity, ...more };
   // The compiler cannot see that the standing and the rest make the whole.
   emit({ organizationId, type, subject: `device:${id}`, data } as NewEvent);
 }

@@ -26,16 +26,16 @@ export async function noteInstances(unit: Unit, devices: readonly Device[], send
     organizationId,
     strangers.map(({ device }) => device.id),
   );
-  const words = strangers.flatMap(({ device, instance, address }) => {
+  const changes = strangers.flatMap(({ device, instance, address }) => {
     const seen = known.get(device.id) ?? [];
     const isKnown = seen.some((other) => other.instance === instance);
     const next = heardFrom(device, instance, isKnown, now);
     return next === null ? [] : [{ device, next, agent: { instance, address, lastSeenAt: now }, seen }];
   });
-  if (words.length === 0) return;
-  await setStates(unit.tx, organizationId, words);
-  await noteAgents(unit.tx, organizationId, words);
-  for (const { device, next, agent, seen } of words) {
+  if (changes.length === 0) return;
+  await setStates(unit.tx, organizationId, changes);
+  await noteAgents(unit.tx, organizationId, changes);
+  for (const { device, next, agent, seen } of changes) {
     if (next.clonedSince === null || device.clonedSince !== null) continue;
     const agents = [agent, ...seen.filter(({ instance }) => instance !== agent.instance)].slice(0, 2);
     const data = { detail: describeClones(agents), agents: agents.map(({ lastSeenAt: _at, ...shown }) => shown) };
@@ -43,10 +43,10 @@ export async function noteInstances(unit: Unit, devices: readonly Device[], send
   }
 }
 
-type Word = { device: Device; next: InstanceState; agent: SeenInstance };
+type InstanceChange = { device: Device; next: InstanceState; agent: SeenInstance };
 
-async function setStates(tx: Db, organizationId: string, words: readonly Word[]): Promise<void> {
-  const rows = words.map(({ device: { id }, next }) => ({
+async function setStates(tx: Db, organizationId: string, changes: readonly InstanceChange[]): Promise<void> {
+  const rows = changes.map(({ device: { id }, next }) => ({
     id,
     instance: next.instance,
     since: next.instanceSince?.toISOString() ?? null,
@@ -62,13 +62,13 @@ async function setStates(tx: Db, organizationId: string, words: readonly Word[])
 }
 
 /** Keeps the last few of each device. */
-async function noteAgents(tx: Db, organizationId: string, words: readonly Word[]): Promise<void> {
-  const ids = words.map(({ device }) => device.id);
+async function noteAgents(tx: Db, organizationId: string, changes: readonly InstanceChange[]): Promise<void> {
+  const ids = changes.map(({ device }) => device.id);
   await tx`
     insert into device_instances (organization_id, device_id, instance, address, last_seen_at)
     select ${organizationId}::uuid, device_id, instance, address, last_seen_at
-    from unnest(${ids}::text[], ${words.map(({ agent }) => agent.instance)}::text[], ${words.map(({ agent }) => agent.address)}::text[],
-                ${words.map(({ agent }) => agent.lastSeenAt.toISOString())}::timestamptz[]) as w (device_id, instance, address, last_seen_at)
+    from unnest(${ids}::text[], ${changes.map(({ agent }) => agent.instance)}::text[], ${changes.map(({ agent }) => agent.address)}::text[],
+                ${changes.map(({ agent }) => agent.lastSeenAt.toISOString())}::timestamptz[]) as w (device_id, instance, address, last_seen_at)
     on conflict (organization_id, device_id, instance) do update set address = excluded.address, last_seen_at = excluded.last_seen_at`;
   await tx`
     delete from device_instances i using (

@@ -1,10 +1,10 @@
 import type { Db } from '../db/connect.ts';
-import { type Connectivity, type SyncStatus, seedStatus } from '../device/device.ts';
+import { type Connectivity, legacyStatus, type SyncStatus } from '../device/device.ts';
 import type { Event } from '../event/event.ts';
 import type { EventType } from '../wire/event/events.ts';
 
 export type ShownDevice = {
-  status: ReturnType<typeof seedStatus>;
+  status: ReturnType<typeof legacyStatus>;
   syncStatus: SyncStatus;
   connectivity: Connectivity;
   deploymentId: string | null;
@@ -16,7 +16,7 @@ export async function shownDevices(sql: Db, organizationId: string, ids: readonl
   const rows = await sql<(Omit<ShownDevice, 'status'> & { id: string })[]>`
     select id, sync_status as "syncStatus", connectivity, deployment_id as "deploymentId" from devices
     where organization_id = ${organizationId} and id = any(${[...ids]}::text[])`;
-  return new Map(rows.map(({ id, ...row }) => [id, { ...row, status: seedStatus(row) }]));
+  return new Map(rows.map(({ id, ...row }) => [id, { ...row, status: legacyStatus(row) }]));
 }
 
 export type MissedFilter = {

@@ -10,7 +10,7 @@ import type { Log } from '../log.ts';
 import { REPORT_GATHER_MS, type Report } from '../wire/agent.ts';
 import type { ReportIntake } from './intake.ts';
 
-type Held = { key: DeviceKey; reports: Report[]; timer: NodeJS.Timeout };
+type PendingSteps = { key: DeviceKey; reports: Report[]; timer: NodeJS.Timeout };
 
 /** Attempts per question. */
 const BATCH = 200;
@@ -22,13 +22,13 @@ const BATCH = 200;
  * @param gatherMs how long a step waits for the next one
  */
 export function confirmEarly(sql: Db, intake: ReportIntake, log: Log, gatherMs = REPORT_GATHER_MS): ReportIntake & Closable {
-  const held = new Map<string, Held>();
+  const pending = new Map<string, PendingSteps>();
   const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => attemptsIn(sql, keys, WANTED));
   const release = (key: DeviceKey): Report[] => {
-    const steps = held.get(nameOf(key));
+    const steps = pending.get(nameOf(key));
     if (steps === undefined) return [];
     clearTimeout(steps.timer);
-    held.delete(nameOf(key));
+    pending.delete(nameOf(key));
     return steps.reports;
   };
   const writing = new Set<Promise<void>>();
@@ -39,7 +39,7 @@ export function confirmEarly(sql: Db, intake: ReportIntake, log: Log, gatherMs =
       log[level]({ ...key, err: error }, 'failed to write steps of a deployment; the next report of the device replaces them');
     });
   };
-  const writeHeld = (key: DeviceKey) => {
+  const writePending = (key: DeviceKey) => {
     const done: Promise<void> = write(key).finally(() => writing.delete(done));
     writing.add(done);
   };
@@ -50,11 +50,11 @@ export function confirmEarly(sql: Db, intake: ReportIntake, log: Log, gatherMs =
       const isEarly = deploymentId !== null && (await isWanted({ ...key, deploymentId }));
       const all = [...release(key), ...reports];
       if (!isEarly) return intake.take(organizationId, deviceId, all, sender);
-      held.set(nameOf(key), { key, reports: all, timer: setTimeout(writeHeld, gatherMs, key) });
+      pending.set(nameOf(key), { key, reports: all, timer: setTimeout(writePending, gatherMs, key) });
       return [deploymentId];
     },
     close: async () => {
-      for (const { key } of [...held.values()]) writeHeld(key);
+      for (const { key } of [...pending.values()]) writePending(key);
       await Promise.all(writing);
     },
   };

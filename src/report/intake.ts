@@ -30,7 +30,7 @@ type Queue = { waiting: Waiting[]; inWork: Set<string>; running: number; timer: 
 /** Devices per transaction. */
 const BATCH = 200;
 /** Transactions at once per organization: they would wait for each other's event lock anyway. */
-const LANES = 2;
+const CONCURRENCY = 2;
 /** How long that which is not urgent may wait for company. */
 const GATHER_MS = 100;
 
@@ -67,7 +67,7 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
     }, GATHER_MS);
   };
   const start = (organizationId: string, queue: Queue, all: boolean) => {
-    if (queue.running < LANES) void drain(organizationId, queue, all);
+    if (queue.running < CONCURRENCY) void drain(organizationId, queue, all);
     else if (all) arm(organizationId, queue);
   };
   return {
@@ -78,7 +78,7 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
         const urgent = reports.some((report) => !UNATTENDED.includes(report.kind));
         queue.waiting.push({ deviceId, reports, sender, urgent, resolve, reject });
         if (!isDue(queue)) arm(organizationId, queue);
-        else if (queue.running < LANES) setImmediate(() => start(organizationId, queue, false));
+        else if (queue.running < CONCURRENCY) setImmediate(() => start(organizationId, queue, false));
       }),
   };
 }

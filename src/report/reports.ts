@@ -105,7 +105,7 @@ function takeStep(
       bundle: deployment.bundle,
       code: failure.code,
       detail: failure.detail,
-      isWayBack: isWayBack(deployment),
+      isRevert: isWayBack(deployment),
     };
 }
 

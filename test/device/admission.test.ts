@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Admission, createAdmission } from '../../src/delivery/admission.ts';
 import type { DeviceKey } from '../../src/device/device.ts';
 
-const SILENT_MS = 2_000;
+const IDLE_MS = 2_000;
 const device = (deviceId: string, organizationId = 'o'): DeviceKey => ({ organizationId, deviceId });
 
 let woken: string[] = [];
@@ -25,7 +25,7 @@ test('as many as the bound are told, the next one when one of them is through', 
   admission = createAdmission({ atWork: 2 });
   expect([ask('a'), ask('b'), ask('c'), ask('d')]).toEqual([true, true, false, false]);
   expect(admission.counts()).toEqual({ atWork: 2, waiting: 2 });
-  admission.leave(device('b'));
+  admission.release(device('b'));
   expect(woken).toEqual(['c']);
   // Its turn has come: told now, and also when it asks again.
   expect([ask('c'), ask('c'), ask('e')]).toEqual([true, true, false]);
@@ -36,22 +36,22 @@ test('who asks again while it waits keeps its place', () => {
   admission = createAdmission({ atWork: 1 });
   ask('a');
   for (const id of ['b', 'c', 'b']) expect(ask(id)).toBe(false);
-  admission.leave(device('a'));
+  admission.release(device('a'));
   expect(woken).toEqual(['b']);
 });
 
 test('a device that asks nothing for the time of silence works by itself: the next one is told', async () => {
-  admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
+  admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
-  await vi.advanceTimersByTimeAsync(SILENT_MS - 1);
+  await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
   expect(woken).toEqual([]);
-  await vi.advanceTimersByTimeAsync(SILENT_MS);
+  await vi.advanceTimersByTimeAsync(IDLE_MS);
   expect(woken).toEqual(['b']);
 });
 
 test('a device whose request is being answered is not silent, however long that takes', async () => {
-  admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
+  admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -60,13 +60,13 @@ test('a device whose request is being answered is not silent, however long that 
   expect(woken).toEqual([]);
   resolve('answer');
   expect(await served).toBe('answer');
-  await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
+  await vi.advanceTimersByTimeAsync(2 * IDLE_MS);
   expect(woken).toEqual(['b']);
 });
 
 test('while the process stands still nobody is silent: what was asked meanwhile is read first', async () => {
   vi.useRealTimers();
-  admission = createAdmission({ atWork: 1, silentMs: 40 });
+  admission = createAdmission({ atWork: 1, idleMs: 40 });
   ask('a');
   ask('b');
   const standUntil = performance.now() + 400;
@@ -78,11 +78,11 @@ test('while the process stands still nobody is silent: what was asked meanwhile 
 });
 
 test('what fails while a device is served fails as it is, and ends the serving', async () => {
-  admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
+  admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
   await expect(admission.serve(device('a'), () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
-  await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
+  await vi.advanceTimersByTimeAsync(2 * IDLE_MS);
   expect(woken).toEqual(['b']);
 });
 
@@ -91,7 +91,7 @@ test('a device of another queue does not wait behind a large one', () => {
   ask('first');
   for (const id of ['x1', 'x2', 'x3']) ask(id, 'large');
   ask('y', 'small');
-  for (const id of ['first', 'x1', 'y', 'x2']) admission.leave(device(id));
+  for (const id of ['first', 'x1', 'y', 'x2']) admission.release(device(id));
   expect(woken).toEqual(['x1', 'y', 'x2', 'x3']);
 });
 
@@ -100,7 +100,7 @@ test('who has nothing to be told any more gives up its place in the queue', () =
   for (const id of ['a', 'b', 'c']) ask(id);
   admission.withdraw(device('b'));
   admission.withdraw(device('never asked'));
-  admission.leave(device('a'));
+  admission.release(device('a'));
   expect([woken, admission.counts()]).toEqual([['c'], { atWork: 1, waiting: 0 }]);
 });
 
@@ -129,7 +129,7 @@ test('whatever devices do, never more than the bound are told, and each that sta
           (isAdmitted ? told : waiting).add(id);
         } else if (what === 'leave') {
           told.delete(id);
-          admission.leave(key);
+          admission.release(key);
         } else {
           waiting.delete(id);
           admission.withdraw(key);

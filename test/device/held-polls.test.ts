@@ -116,7 +116,7 @@ test('whose turn is to come keeps its place when a first look from before the ch
     await answered.promise;
     return state;
   };
-  const admission = createAdmission({ atWork: 1, silentMs: 3_600_000 });
+  const admission = createAdmission({ atWork: 1, idleMs: 3_600_000 });
   admission.admit({ organizationId, deviceId: 'another' }, 'q', () => undefined);
   const held = Promise.withResolvers<void>();
   const server = createServer((_request, outgoing) => {
@@ -132,7 +132,7 @@ test('whose turn is to come keeps its place when a first look from before the ch
   await eventually('it waits for its turn', async () => admission.counts().waiting === 1);
   answered.resolve();
   await held.promise;
-  admission.leave({ organizationId, deviceId: 'another' });
+  admission.release({ organizationId, deviceId: 'another' });
   expect((await answer).status).toBe(200);
   admission.close();
   server.close();

@@ -109,7 +109,7 @@ async function perform(unit: Unit, { owner, revisionId, device, present }: Fleet
       await tx`update devices set good_bundle = desired_bundle, deployment_id = null where source_id = ${owner.sourceId}`;
       return;
     case 'go_back':
-      await returnToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isWayBack: false }]);
+      await returnToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isRevert: false }]);
       return;
     case 'call_off':
       await standDown(tx, organizationId, [device(act.device)]);

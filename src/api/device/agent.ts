@@ -66,7 +66,7 @@ export function agentRoutes(services: Services): Hono<Env> {
     const { reports } = parseReports(await readJson(c));
     const sender = agentOf(services, c);
     const confirmed = await admission.serve(device, () => services.intake.take(device.organizationId, device.deviceId, reports, sender));
-    if (reports.some(endsAttempt)) admission.leave(device);
+    if (reports.some(endsAttempt)) admission.release(device);
     return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
   });
   return app;

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { audited } from '../../audit/audited.ts';
-import { type Device, seedStatus } from '../../device/device.ts';
+import { type Device, legacyStatus } from '../../device/device.ts';
 import { listLogLines } from '../../device/store/logs.ts';
 import { deviceById, listDevices } from '../../device/store.ts';
 import { notFound } from '../../errors.ts';
@@ -103,7 +103,7 @@ export function seedDashboardRoutes(services: Services, previews: Previews) {
   };
   const acted = async (c: Context<Env>, id: string, name: 'start' | 'stop' | 'refresh', work: DeviceAction) => {
     const device = await actOnDevice(callerOf(c), store, id, { action: `device.${name}` }, work);
-    return { device_id: device.id, status: seedStatus(device), timestamp: new Date().toISOString() };
+    return { device_id: device.id, status: legacyStatus(device), timestamp: new Date().toISOString() };
   };
   const app = createApi();
   app.use('/devices/*', services.tokenAuth.require, limitBody());
@@ -150,7 +150,7 @@ function viewDashboardDevice(device: Device, source: Source | undefined): z.outp
     device_id: device.id,
     name: device.name,
     device_type: device.type,
-    status: seedStatus(device),
+    status: legacyStatus(device),
     auto_update: device.following,
     check_interval: source?.pollIntervalSeconds ?? null,
     repository: source?.url ?? null,

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { type Device, seedStatus } from '../../device/device.ts';
+import { type Device, legacyStatus } from '../../device/device.ts';
 import { DEVICE_ID_RULE, matching } from '../../wire/names.ts';
 
 /** Bodies of the older device protocol, in its snake_case words. Fields that it does not know are let pass: clients in the field send more. */
@@ -43,7 +43,7 @@ export function viewSeedDevice(device: Device, siteId: string, apiKey: string): 
     device_type: device.type,
     ip_address: device.labels[IP_LABEL] ?? null,
     site_id: siteId,
-    status: seedStatus(device),
+    status: legacyStatus(device),
     created_at: device.createdAt.toISOString(),
     api_key: apiKey,
   };

@@ -2,7 +2,7 @@
 const REST_MS = 2_000;
 
 /** Which of a queue's idle workers asks for work, and when: one at a time. */
-export type Looks = {
+export type Polls = {
   /** There is work. */
   announced(): void;
   /** The worker has begun a job. */
@@ -15,9 +15,9 @@ export type Looks = {
 /**
  * If every idle worker asked whenever work is announced, most of them would find it taken: at some hundred announcements a second their questions
  * would be most of the database's work. `wake` lets one worker ask. One that found a job wakes the next, since several may have been announced at
- * once; and one of them looks for what nobody announces.
+ * once; and one of them polls for what nobody announces.
  */
-export function startLooks(wake: (worker: string) => void): Looks {
+export function startPolls(wake: (worker: string) => void): Polls {
   const waiting = new Set<string>();
   const wakeNext = () => {
     const [first] = waiting;
