@@ -37,7 +37,7 @@ test('after a rotation the old texts open and the new ones are sealed with the f
 
 test('a text whose key is gone is refused by the key id', () => {
   const sealed = openSecretBox([oldKey]).seal('token', CONTEXT);
-  expect(() => openSecretBox([newKey]).open(sealed, CONTEXT)).toThrow(/sealed with key "old", the keys here are new/);
+  expect(() => openSecretBox([newKey]).open(sealed, CONTEXT)).toThrow(/sealed with key "old", the known keys are new/);
 });
 
 test('no changed bit of nonce, ciphertext, tag or key id opens', () => {

@@ -5,20 +5,20 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { connect, type Sql } from './connect.ts';
 
-/** Whether the database answers, as far as this process knows: probed about once a second, over a connection of its own. */
+/** Whether the database answers, as far as this process knows. It probes about once a second over a connection of its own. */
 export type Availability = {
   isUp(): boolean;
-  /** Calls `notify` when the database goes away, until the function that it returns is called. */
+  /** Calls `notify` when the database becomes unavailable. @returns the function that ends the subscription */
   onLost(notify: () => void): () => void;
   close(): Promise<void>;
 };
 
 const CHECK_EVERY_MS = 1_000;
-/** While it is away: that it is back is to be known soon. */
+/** While the database is unavailable, so that its return is detected soon. */
 const CHECK_AGAIN_MS = 200;
-/** Longer than a database under load takes for nothing. */
+/** A database under load answers an empty query sooner than this. */
 const LATE_MS = 10_000;
-/** A question without an answer for this long is given up with its connection, which may lead nowhere. */
+/** A probe without an answer for this long is dropped with its connection, which may be dead. */
 const GIVE_UP_MS = 10_000;
 
 export function watchDatabase(url: string, log: Log): Availability {
@@ -28,11 +28,11 @@ export function watchDatabase(url: string, log: Log): Availability {
   let lostAt: number | undefined;
   const note = (up: boolean, why: string) => {
     if (up && lostAt !== undefined) {
-      log.info({ awayMs: Math.round(performance.now() - lostAt) }, 'the database is back');
+      log.info({ awayMs: Math.round(performance.now() - lostAt) }, 'database available again');
       lostAt = undefined;
     } else if (!up && lostAt === undefined) {
       lostAt = performance.now();
-      log.error({ why }, 'the database is away: requests are answered 503 until it is back');
+      log.error({ why }, 'database unavailable; requests are answered 503 until it answers');
       for (const notify of [...listeners]) notify();
     }
   };

@@ -1,28 +1,28 @@
-/** Often enough for what nobody announces: a job that is tried again, or that was handed back. */
+/** Polling interval for jobs that are not announced: a retried job, or one that a stopping process returned to the queue. */
 const REST_MS = 2_000;
 
-/** Which of a queue's idle workers asks for work, and when: one at a time. */
+/** Decides which idle worker of a queue polls for work, and when. One worker polls at a time. */
 export type Polls = {
-  /** There is work. */
+  /** The database announced a job. */
   announced(): void;
   /** The worker has begun a job. */
   busy(worker: string): void;
-  /** The worker is there, or has done its job; it asks for the next one by itself. */
+  /** The worker has started or finished a job. It polls for the next one by itself. */
   idle(worker: string): void;
   close(): Promise<void>;
 };
 
 /**
- * If every idle worker asked whenever work is announced, most of them would find it taken: at some hundred announcements a second their questions
- * would be most of the database's work. `wake` lets one worker ask. One that found a job wakes the next, since several may have been announced at
- * once; and one of them polls for what nobody announces.
+ * If every idle worker polled at each announcement, most of them would find the job taken. At a few hundred announcements a second, these polls would
+ * be most of the database's load. `wake` lets one worker poll. A worker that found a job wakes the next, since several jobs may have been announced at
+ * once. One worker also polls every 2 s for jobs that are not announced.
  */
 export function startPolls(wake: (worker: string) => void): Polls {
   const waiting = new Set<string>();
   const wakeNext = () => {
     const [first] = waiting;
     if (first === undefined) return;
-    // To the end of the line: one whose question gets no answer must not be the only one that asks.
+    // To the end of the line, so that a worker whose poll gets no answer is not the only one that polls.
     waiting.delete(first);
     waiting.add(first);
     wake(first);
