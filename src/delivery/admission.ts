@@ -1,39 +1,39 @@
 import { type DeviceKey, nameOf } from '../device/device.ts';
 
 /**
- * Who may be told of a change now. A commit to a whole fleet wakes every device at once; told at once, they would also ask for their bundles and their
- * confirmations at once, and a slow machine would confirm the last ones too late: they would go back from a good commit. So a bounded number is at work at a
- * time, and the next one is told when one has reported how its attempt ended, or works by itself and asks nothing of this process for `idleMs`.
- * The bound is each process's own.
+ * Limits how many devices work on a change at once. A commit to a whole fleet wakes every device. If all were admitted together, they would also
+ * request their bundles and confirmations together. A slow machine would then confirm the last ones too late, and they would roll back a good commit.
+ * The next device is admitted when another one has reported the end of its attempt, or has sent no request to this process for `idleMs`.
+ * The limit applies per process.
  */
 export type Admission = {
   /**
-   * Whether the device may be told now. If not, it waits in its queue and `wake` is called once its turn has come, when it is to ask again; asking before
-   * that keeps its place. Queues take turns, so that the device of a small change need not wait for a large fleet.
+   * Whether the device may get its desired state now. If not, it waits in its queue. `wake` is called once its turn has come; then call `admit` again.
+   * Earlier calls keep its place. Queues take turns, so that the device of a small change does not wait for a large fleet.
    */
   admit(device: DeviceKey, queue: string, wake: () => void): boolean;
-  /** It has nothing to be told any more. */
+  /** Removes the device from its queue, since its desired state no longer differs. */
   withdraw(device: DeviceKey): void;
-  /** Does something for a device; as long as that lasts, an admitted one is not silent. */
+  /** Runs work for a device. An admitted device does not count as idle meanwhile. */
   serve<T>(device: DeviceKey, work: () => Promise<T>): Promise<T>;
-  /** Its attempt has ended: the next one's turn. */
+  /** Ends the device's turn after its attempt, and admits the next device. */
   release(device: DeviceKey): void;
   counts(): { atWork: number; waiting: number };
   close(): Promise<void>;
 };
 
-/** `serving`: requests of it that are being answered. `silent`: looks at it since the last one. */
+/** `serving`: requests of the device in progress. `idleChecks`: checks since its last request. */
 type Place = { serving: number; idleChecks: number };
 
 /**
- * Enough to keep the database's batches full (200 devices' reports each, two at a time), and few enough that a machine which confirms only ten a second
- * does so within the shortest usual confirmation timeout of 60 s, or one that six processes share when it confirms fifty.
+ * Enough to fill the database's batches: two at a time with the reports of 200 devices each. Few enough for a machine that confirms only ten devices a
+ * second: it stays within the shortest usual confirmation timeout of 60 s. So does a machine that six processes share and that confirms fifty a second.
  */
 const AT_WORK = 500;
 const IDLE_MS = 2_000;
 /**
- * A device is silent after so many looks in a row, not by the clock: what it asked while this process stood still is read after the first look that
- * follows, and all would seem silent at once just when the process has too much to do.
+ * A device is idle after this many checks in a row, not by the clock. A blocked process reads the requests that arrived meanwhile only after its next
+ * check. By the clock, all devices would then seem idle at once, just when the process is overloaded.
  */
 const IDLE_CHECKS = 4;
 
@@ -64,7 +64,7 @@ export function createAdmission({ atWork = AT_WORK, idleMs = IDLE_MS } = {}): Ad
       if (first === undefined) return;
       const [name, wake] = first;
       withdraw(name);
-      // To the end of the line of queues.
+      // Reinserting moves the queue behind all others.
       if (queues.delete(queue)) queues.set(queue, waiting);
       admit(name);
       wake();
@@ -79,7 +79,7 @@ export function createAdmission({ atWork = AT_WORK, idleMs = IDLE_MS } = {}): Ad
   };
   const releaseIdle = () => {
     for (const place of places.values()) place.idleChecks = place.serving > 0 ? 0 : place.idleChecks + 1;
-    // The first of the looks may have come at once after its last request.
+    // The first check may have run right after the device's last request, so one more is needed.
     const idle = [...places].filter(([, place]) => place.idleChecks > IDLE_CHECKS);
     for (const [name] of idle) release(name);
   };

@@ -2,7 +2,7 @@ import type { Db } from '../db/connect.ts';
 import { type DeviceKey, HEARD_AGAIN_AFTER_SECONDS } from '../device/device.ts';
 import type { Desired } from './desired.ts';
 
-/** One indexed look-up per device, in one query; unknown devices are absent. */
+/** Loads desired states in one query, with an indexed look-up per device. Unknown devices are absent from the result. */
 export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<Omit<Desired, 'heartbeatSeconds'>[]> {
   return sql`
     select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.source_id as "sourceId", d.deployment_id as "deploymentId",

@@ -3,14 +3,14 @@ import type { Unit } from '../event/transact.ts';
 import type { Device } from './device.ts';
 import { CLONES_FORGOTTEN_AFTER_SECONDS, heardFrom, type InstanceState, machineOf } from './instance.ts';
 
-/** Who sent a request with a device's key. */
+/** Agent and address that sent a request with a device's key. */
 export type Sender = { instance: string | null; address: string };
 export type SeenInstance = { instance: string; address: string; lastSeenAt: Date };
 
-/** Of each device: enough to know one of several clones again. */
+/** Agents kept per device: enough to recognize one of several clones. */
 const KEPT = 8;
 
-/** Notes who speaks for these devices, and emits an event once two agents use one key in turn. The caller holds the devices' locks. */
+/** Records which agents use the keys of these devices, and emits an event once two agents use one key in turn. The caller holds the devices' locks. */
 export async function noteInstances(unit: Unit, devices: readonly Device[], senders: ReadonlyMap<string, Sender>): Promise<void> {
   const strangers = devices.flatMap((device) => {
     const sender = senders.get(device.id);
@@ -61,7 +61,7 @@ async function setStates(tx: Db, organizationId: string, changes: readonly Insta
     where d.organization_id = ${organizationId} and d.id = w.id`;
 }
 
-/** Keeps the last few of each device. */
+/** Keeps the last `KEPT` agents of each device. */
 async function noteAgents(tx: Db, organizationId: string, changes: readonly InstanceChange[]): Promise<void> {
   const ids = changes.map(({ device }) => device.id);
   await tx`
@@ -77,7 +77,7 @@ async function noteAgents(tx: Db, organizationId: string, changes: readonly Inst
     ) old where old.place > ${KEPT} and i.organization_id = ${organizationId} and i.device_id = old.device_id and i.instance = old.instance`;
 }
 
-/** By device, the last that spoke first. */
+/** Reads the agents by device, the most recent first. */
 export async function instancesOf(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<Map<string, SeenInstance[]>> {
   const rows = await sql<(SeenInstance & { deviceId: string })[]>`
     select device_id as "deviceId", instance, address, last_seen_at as "lastSeenAt" from device_instances
@@ -85,7 +85,7 @@ export async function instancesOf(sql: Db, organizationId: string, deviceIds: re
   return Map.groupBy(rows, (row) => row.deviceId);
 }
 
-/** The agent that has just got the device's key; whoever spoke with an old one does not count. */
+/** Sets the agent that has just received the device's key, and forgets the agents of older keys. */
 export async function setInstance(tx: Db, organizationId: string, deviceId: string, instance: string | null): Promise<void> {
   await tx`delete from device_instances where organization_id = ${organizationId} and device_id = ${deviceId}`;
   await tx`
@@ -93,7 +93,7 @@ export async function setInstance(tx: Db, organizationId: string, deviceId: stri
     where organization_id = ${organizationId} and id = ${deviceId}`;
 }
 
-/** Devices on whose key one agent is left. @returns those that no longer count as cloned */
+/** Clears the mark of devices whose key only one agent still uses. @returns those that no longer count as cloned */
 export async function endClones(tx: Db): Promise<{ organizationId: string; id: string }[]> {
   return tx<{ organizationId: string; id: string }[]>`
     update devices set cloned_since = null, instance_returns = 0
