@@ -96,7 +96,7 @@ test('partial: every refused row tells why, the others are registered', async ()
     [8, '/sourceId', '/siteId'],
     [9, ''],
   ]);
-  expect(answer.body.refused[1].errors).toEqual([{ pointer: '/id', detail: 'is the id of row 1, too' }]);
+  expect(answer.body.refused[1].errors).toEqual([{ pointer: '/id', detail: 'is also the id of row 1' }]);
   expect(await count('part-%')).toBe(3);
 });
 
@@ -107,7 +107,7 @@ test('atomic: one refused row, and none is registered; without any, all are', as
   expect([refused.status, refused.body.code]).toEqual([422, 'import_refused']);
   expect(refused.body.refused).toEqual([
     { row: 2, errors: [{ pointer: '/start', detail: expect.any(String) }] },
-    { row: 3, errors: [{ pointer: '', detail: 'line 4 has 1 fields, must have 2 as the header' }] },
+    { row: 3, errors: [{ pointer: '', detail: 'line 4 has 1 fields, must have 2 like the header' }] },
   ]);
   expect(await count('atom-%')).toBe(0);
   expect((await send('id\natom-1\natom-2\n', { query: '?mode=atomic' })).body.registered).toBe(2);
