@@ -30,7 +30,7 @@ const LEFT_FACTOR = 1.15;
 /**
  * Releases the memory of a peak. A commit to ten thousand devices leaves V8 with more than twice the memory that it needs. Idle devices cause too
  * little garbage for V8 to collect again within hours. A full collection stops the process for a third of a second. Therefore it runs only while no
- * device works on a change and the process has little to do, at most once a minute, and only when the heap has grown since the last one.
+ * device works on a change and the process has little to do. It runs at most once a minute, and only when the heap has grown since the last one.
  */
 export function startCollecting(isBusy: () => boolean, log: Log): Closable {
   const heap = openHeap();

@@ -6,7 +6,7 @@ const log = createLog('silent');
 let held = 0;
 let collected = 0;
 let grows: number | undefined;
-/** Of what it holds, a hundred are in use. */
+/** A hundred of its bytes are in use. */
 const heap: Heap = {
   heldBytes: () => held,
   collect: () => {
@@ -23,7 +23,7 @@ beforeEach(() => {
   collected = 0;
 });
 
-test('what a peak left is given back when nothing goes on for a while, once', () => {
+test('memory of a peak is released once after enough quiet checks', () => {
   const check = createCheck(heap, log);
   held = 400;
   for (const isQuiet of [false, true, true]) check(isQuiet);
@@ -34,21 +34,21 @@ test('what a peak left is given back when nothing goes on for a while, once', ()
   expect(collected).toBe(1);
 });
 
-test('while something goes on, however often it pauses for a moment, nothing is stopped', () => {
+test('no collection stops the process during work with short pauses', () => {
   const check = createCheck(heap, log);
   held = 1_000;
   for (let n = 0; n < 30; n++) check(n % 3 !== 0);
   expect(collected).toBe(0);
 });
 
-test('a heap that grew no more than V8 lets it grow by itself is left to V8', () => {
+test('a heap below the growth at which V8 collects is left to V8', () => {
   const check = createCheck(heap, log);
   held = 159;
   for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(0);
 });
 
-test('after devices were at work, less than that is given back as well', () => {
+test('after work of devices, smaller growth is released as well', () => {
   const check = createCheck(heap, log);
   held = 120;
   for (const isQuiet of [false, true, true, true]) check(isQuiet);
@@ -58,7 +58,7 @@ test('after devices were at work, less than that is given back as well', () => {
   expect(collected).toBe(1);
 });
 
-test('after a collection it rests, and holds the heap against what was in use then, not at the start', () => {
+test('after a collection it rests, and compares the heap with its size after that collection', () => {
   const check = createCheck({ ...heap, collect: () => (collected += 1) }, log);
   held = 300;
   for (let n = 0; n < 10; n++) check(true);
@@ -76,7 +76,7 @@ test('after a collection it rests, and holds the heap against what was in use th
   expect(collected).toBe(3);
 });
 
-test('at rest the heap may grow by a fifth before V8 collects, and by half as soon as something goes on', () => {
+test('the heap may grow by a fifth at rest and by half during work before V8 collects', () => {
   const check = createCheck(heap, log);
   for (const isQuiet of [true, true, true]) check(isQuiet);
   expect(grows).toBe(20);
@@ -88,7 +88,7 @@ test('at rest the heap may grow by a fifth before V8 collects, and by half as so
   expect(grows).toBe(20);
 });
 
-test('the real collector gives back what nobody holds any more', () => {
+test('the real collector releases unreferenced memory', () => {
   const real = openHeap();
   let garbage: unknown[] | null = Array.from({ length: 1_000_000 }, (_, n) => ({ n }));
   const full = real.heldBytes();

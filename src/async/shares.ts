@@ -5,7 +5,7 @@ export type Shares = {
 };
 
 /**
- * An organization may hold as many places as it leaves free: a single one gets half of them, each of two a third, each of n the (n+1)th part. An
+ * An organization may hold as many places as it leaves free. A single one gets half of them, each of two a third, each of n the (n+1)th part. An
  * organization without a place therefore always gets one. Source: the dynamic threshold of Choudhury and Hahne, 1998, with factor 1.
  */
 export function openShares(places: number): Shares {

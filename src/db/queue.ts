@@ -61,8 +61,10 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
     monitorIntervalSeconds: 5,
   });
   // `availability.ts` logs an outage of the database once. Here every worker would log it each second.
-  boss.on('error', (error) => log[isDatabaseAway(error) ? 'debug' : 'error']({ err: error }, 'queue'));
-  boss.on('warning', (warning) => log.debug({ warning }, 'queue'));
+  boss.on('error', (error) =>
+    log[isDatabaseAway(error) ? 'debug' : 'error']({ err: error }, 'failed to run the job queue; it retries by itself'),
+  );
+  boss.on('warning', (warning) => log.debug({ warning }, 'job queue warned'));
   await boss.start();
   for (const name of QUEUE_NAMES) {
     const settings = {
@@ -174,7 +176,10 @@ async function handle(queue: QueueName, key: string, handler: (key: string) => P
     await handler(key);
     log.debug({ queue, key, durationMs: Math.round(performance.now() - started) }, 'job done');
   } catch (error) {
-    log[isDatabaseAway(error) ? 'debug' : 'error']({ queue, key, err: error }, `job failed: ${messageOf(error)}`);
+    log[isDatabaseAway(error) ? 'debug' : 'error'](
+      { queue, key, err: error },
+      `failed to run a job; the queue retries it: ${messageOf(error)}`,
+    );
     throw error;
   }
 }

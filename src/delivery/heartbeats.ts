@@ -11,8 +11,8 @@ const COUNTED_FOR_MS = 60_000;
 const ORGANIZATIONS = 1_000;
 
 /**
- * Returns the seconds between two heartbeats of a device in a fleet of `devices`: 30 s up to 3,000 devices, 100 s for 10,000, never more than ten
- * minutes. Devices of a large fleet may send them less often, since their polls also show that they are online.
+ * Returns the seconds between two heartbeats of a device in a fleet of `devices`. They are 30 s up to 3,000 devices, 100 s for 10,000, and never more
+ * than ten minutes. Devices of a large fleet may send them less often, since their polls also show that they are online.
  */
 export function heartbeatSecondsFor(devices: number): number {
   return Math.min(LONGEST_SECONDS, Math.max(HEARTBEAT_SECONDS, Math.ceil(devices / PER_SECOND)));

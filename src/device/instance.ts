@@ -19,8 +19,8 @@ const RETURNS_OF_CLONES = 3;
 export const CLONES_FORGOTTEN_AFTER_SECONDS = 3_600;
 
 /**
- * Returns the state after a request of the agent `incoming`; null: unchanged. Each start of an agent has a new id, also on a new disk or from a backup,
- * and the earlier id sends no more requests. An id that returns belongs to a second agent with the same key. Pure.
+ * Returns the state after a request of the agent `incoming`; null: unchanged. Each start of an agent has a new id, also on a new disk or from a backup.
+ * The earlier id then sends no more requests. An id that returns belongs to a second agent with the same key. Pure.
  * @param isKnown whether that agent is one of the last that used the key
  */
 export function heardFrom(state: InstanceState, incoming: string, isKnown: boolean, now: Date): InstanceState | null {

@@ -46,7 +46,7 @@ function prefixesOf(request: IncomingMessage, { publicUrl, trustProxy }: BasePat
 }
 
 /**
- * Returns undefined when the URL is not below the prefix. The next segment must be one of the service's own: a base path `/api` must not be removed
+ * Returns undefined when the URL is not below the prefix. The next segment must be one of the service's own. A base path `/api` must not be removed
  * from `/api/v1/devices`, whose proxy has removed it already.
  */
 function withoutPrefix(url: string, prefix: string, roots: ReadonlySet<string>): string | undefined {

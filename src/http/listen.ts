@@ -21,7 +21,7 @@ type Fetch = Parameters<typeof getRequestListener>[0];
 export function createHttpServer(fetch: Fetch, hostname: string, log: Log, limits: ServerOptions = LIMITS): Server {
   const errorHandler = (error: unknown) => {
     if (error instanceof RequestError) return answerOf(new Problem('malformed_request', `Cannot read the request: ${error.message}`));
-    log.error({ err: error }, `request failed: ${messageOf(error)}`);
+    log.error({ err: error }, `failed to handle a request; it is answered 500: ${messageOf(error)}`);
     return answerOf(new Problem('internal', 'Cannot answer: unexpected error of this service'));
   };
   const server = createServer({ ...limits, shouldUpgradeCallback: isWebSocket }, getRequestListener(fetch, { hostname, errorHandler }));

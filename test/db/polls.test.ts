@@ -17,17 +17,17 @@ afterEach(() => {
 
 const names = Array.from({ length: 12 }, (_, n) => `w${n}`);
 
-test('of many workers with nothing to do one looks, every two seconds', async () => {
+test('one of many idle workers polls every two seconds', async () => {
   for (const name of names) polls.idle(name);
   await vi.advanceTimersByTimeAsync(10_000);
   woken = [];
   await vi.advanceTimersByTimeAsync(60_000);
   expect(woken).toHaveLength(30);
-  // In turn: one whose question gets no answer does not keep the others from asking.
+  // They poll in turn, so that a worker whose poll gets no answer does not block the others.
   expect(new Set(woken).size).toBe(names.length);
 });
 
-test('a busy worker is not asked to look: another one is, and nobody while all are busy', async () => {
+test('an idle worker polls instead of a busy one, and none polls while all are busy', async () => {
   for (const name of names) polls.idle(name);
   polls.busy('w0');
   await vi.advanceTimersByTimeAsync(10_000);
@@ -39,7 +39,7 @@ test('a busy worker is not asked to look: another one is, and nobody while all a
   expect(woken).toEqual([]);
 });
 
-test('what is announced wakes one worker, and one that found a job the next', () => {
+test('an announcement wakes one worker, and a worker that found a job wakes the next', () => {
   for (const name of names) polls.idle(name);
   polls.announced();
   expect(woken).toEqual(['w0']);
@@ -49,7 +49,7 @@ test('what is announced wakes one worker, and one that found a job the next', ()
   expect(woken).toEqual(['w0', 'w1', 'w2']);
 });
 
-test('a job that ends after the stop begins no look, and keeps no process alive', async () => {
+test('a job that ends after close() starts no poll and leaves no timer', async () => {
   polls.idle('a');
   await vi.advanceTimersByTimeAsync(10_000);
   polls.busy('a');

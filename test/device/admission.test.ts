@@ -21,18 +21,18 @@ afterEach(() => {
 
 const ask = (id: string, queue = 'a source') => admission.admit(device(id), queue, () => woken.push(id));
 
-test('as many as the bound are told, the next one when one of them is through', () => {
+test('as many devices as the limit are admitted, and the next one when one of them is released', () => {
   admission = createAdmission({ atWork: 2 });
   expect([ask('a'), ask('b'), ask('c'), ask('d')]).toEqual([true, true, false, false]);
   expect(admission.counts()).toEqual({ atWork: 2, waiting: 2 });
   admission.release(device('b'));
   expect(woken).toEqual(['c']);
-  // Its turn has come: told now, and also when it asks again.
+  // Its turn has come, and it stays admitted when it asks again.
   expect([ask('c'), ask('c'), ask('e')]).toEqual([true, true, false]);
   expect(admission.counts()).toEqual({ atWork: 2, waiting: 2 });
 });
 
-test('who asks again while it waits keeps its place', () => {
+test('a waiting device that asks again keeps its place', () => {
   admission = createAdmission({ atWork: 1 });
   ask('a');
   for (const id of ['b', 'c', 'b']) expect(ask(id)).toBe(false);
@@ -40,7 +40,7 @@ test('who asks again while it waits keeps its place', () => {
   expect(woken).toEqual(['b']);
 });
 
-test('a device that asks nothing for the time of silence works by itself: the next one is told', async () => {
+test('a device without requests for the idle time is released, and the next one is admitted', async () => {
   admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
@@ -50,7 +50,7 @@ test('a device that asks nothing for the time of silence works by itself: the ne
   expect(woken).toEqual(['b']);
 });
 
-test('a device whose request is being answered is not silent, however long that takes', async () => {
+test('a device does not count as idle while its request is answered, however long that takes', async () => {
   admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
@@ -64,20 +64,20 @@ test('a device whose request is being answered is not silent, however long that 
   expect(woken).toEqual(['b']);
 });
 
-test('while the process stands still nobody is silent: what was asked meanwhile is read first', async () => {
+test('a blocked process releases no device before it reads the requests that arrived meanwhile', async () => {
   vi.useRealTimers();
   admission = createAdmission({ atWork: 1, idleMs: 40 });
   ask('a');
   ask('b');
   const standUntil = performance.now() + 400;
   while (performance.now() < standUntil);
-  // The timers that are due, and then what came in.
+  // The event loop runs the due timers first, and then reads requests.
   await new Promise(setImmediate);
   await admission.serve(device('a'), async () => expect(woken).toEqual([]));
   await expect.poll(() => woken).toEqual(['b']);
 });
 
-test('what fails while a device is served fails as it is, and ends the serving', async () => {
+test('an error of the work reaches the caller unchanged and ends the serving', async () => {
   admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
@@ -95,7 +95,7 @@ test('a device of another queue does not wait behind a large one', () => {
   expect(woken).toEqual(['x1', 'y', 'x2', 'x3']);
 });
 
-test('who has nothing to be told any more gives up its place in the queue', () => {
+test('a device that is withdrawn loses its place in the queue', () => {
   admission = createAdmission({ atWork: 1 });
   for (const id of ['a', 'b', 'c']) ask(id);
   admission.withdraw(device('b'));
@@ -110,7 +110,7 @@ test('the same id in two organizations is two devices', () => {
   expect(admission.admit(device('a', 'another'), 'q', () => woken.push('another'))).toBe(false);
 });
 
-test('whatever devices do, never more than the bound are told, and each that stays has its turn once', () => {
+test('no sequence of calls admits more devices than the limit, and each waiting one gets its turn once', () => {
   const act = fc.record({ what: fc.constantFrom('ask', 'leave', 'withdraw'), id: fc.nat(12), queue: fc.nat(2) });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), fc.array(act, { maxLength: 80 }), (atWork, acts) => {

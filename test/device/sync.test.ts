@@ -48,7 +48,7 @@ describe('the status of a device', () => {
     expect(after(causes, over)).toBe(expected);
   });
 
-  test('is never in sync while somebody holds the device and the hold goes on', () => {
+  test('is never in sync while the device is held', () => {
     fc.assert(
       fc.property(anyFacts, anyCause, (facts, cause) => {
         fc.pre(cause !== 'hold_ended');
@@ -57,7 +57,7 @@ describe('the status of a device', () => {
     );
   });
 
-  test('is the same after a cause that comes twice', () => {
+  test('is the same after a repeated cause', () => {
     fc.assert(
       fc.property(anyFacts, anyCause, (facts, cause) => {
         const once = statusAfter(cause, facts) ?? facts.syncStatus;
@@ -74,7 +74,7 @@ describe('the expression for statements about many devices', () => {
   });
   afterAll(() => database.close());
 
-  test('gives the answer of the table for every cause, status, hold and bundle', async () => {
+  test('matches the table for every cause, status, hold and bundle', async () => {
     const { sql } = database;
     for (const cause of CAUSES) {
       const rows = await sql<(SyncFacts & { next: SyncStatus })[]>`

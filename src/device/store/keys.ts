@@ -80,7 +80,7 @@ export async function enrolmentTokensAmong(sql: Db, hashes: readonly Buffer[]): 
 }
 
 /**
- * Handles a device that lost its connection before it could store its first key: the token registered the device, and no request has used its key
+ * Handles a device that lost its connection before it could store its first key. The token registered the device, and no request has used its key
  * since. Its keys stop working, since no device has them. If the enrolling agent sent its machine, another machine cannot take the device's place.
  */
 export async function reclaimEnrolment(
