@@ -3,24 +3,25 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createAdapters } from './adapter/registry.ts';
 import { createTokenAuth, openDeviceAuth } from './api/auth.ts';
-import { createMetrics } from './api/metrics.ts';
+import { createMetrics, type Metrics } from './api/metrics.ts';
 import { createServer, rootsOf } from './api/server.ts';
 import type { Services } from './api/services.ts';
 import { type Closable, createOpened, type Opened } from './async/lifecycle.ts';
 import { createArchives } from './bundle/archives.ts';
 import type { Config } from './config.ts';
-import { openSecretBox } from './crypto/secret-box.ts';
+import { openSecretBox, type SecretBox } from './crypto/secret-box.ts';
 import { loadSecretKeys, readSecretKeys } from './crypto/secret-key.ts';
 import { hashToken, last4, mintToken } from './crypto/tokens.ts';
-import { watchDatabase } from './db/availability.ts';
-import { connect } from './db/connect.ts';
+import { type Availability, watchDatabase } from './db/availability.ts';
+import { connect, type Sql } from './db/connect.ts';
 import { openEmbeddedPostgres } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
-import { openNotifier } from './db/notifier.ts';
+import { type Notifier, openNotifier } from './db/notifier.ts';
 import { openQueue } from './db/queue.ts';
 import { createAdmission } from './delivery/admission.ts';
 import { openWakeups } from './delivery/wakeups.ts';
 import { createEventBuffer } from './event/buffer.ts';
+import type { Store } from './event/transact.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { addressGuard } from './git/http/address-guard.ts';
 import { startCollecting } from './heap.ts';
@@ -41,31 +42,33 @@ import { createReportIntake } from './report/intake.ts';
 import { openWorkspaces } from './workspace/workspace.ts';
 
 export type App = {
-  /** Where it listens, for example `http://127.0.0.1:8080`. */
+  /** The address of the server, for example `http://127.0.0.1:8080`. */
   url: string;
   databaseUrl: string;
   services: Services;
-  /** Resolves with the reason when the service cannot go on and is to be started again: its own PostgreSQL ended. */
+  /** Resolves with the reason when the service must be restarted: its own PostgreSQL ended. */
   failed: Promise<string>;
-  /** Stops in the reverse order of opening: no new work, what is in flight ends, everything closes. Idempotent. */
+  /** Closes in the reverse order of opening: new work is refused, work in flight ends. Idempotent. */
   close(): Promise<void>;
 };
 
-/** What happens over time; started by the entry point, since nothing below may import it. */
+/** Starts the reconcilers and the schedules. The entry point passes it in, because this file must not import the controller. */
 export type StartController = (services: Services) => Promise<Closable>;
 
-/** How long a queue's handlers may take to end at a stop; what is left is handed back. */
+/** At a stop the handlers of the queue get this time to end. The queue hands back the jobs of the others. */
 const DRAIN_MS = 5_000;
 
-/** Opens everything in order; when a step fails, what was opened is closed again. */
+/** Opens everything in order. If a step fails, the parts that are open are closed again. */
 export async function openApp(config: Config, log: Log, startController: StartController | undefined): Promise<App> {
   const opened = createOpened((error) => log.error({ err: error }, 'failed to close a part of the service; the others are closed'));
   try {
-    const { services, databaseUrl, failed, server, url } = await open(config, log, opened);
-    if (startController !== undefined && config.ROLE !== 'api') {
-      opened.add(await startController(services));
-    }
-    log.info({ url, role: config.ROLE, listening: server.listening }, 'ready');
+    const { databaseUrl, failed } = await openPostgres(config, log, opened);
+    await migrate(databaseUrl, log);
+    const { services, setUrl } = await openServices(config, log, databaseUrl, opened);
+    const url = await serve(services, opened);
+    setUrl(url);
+    if (startController !== undefined && config.ROLE !== 'api') opened.add(await startController(services));
+    log.info({ url, role: config.ROLE }, 'ready');
     return { url, databaseUrl, services, failed, close: opened.close };
   } catch (error) {
     await opened.close();
@@ -73,35 +76,85 @@ export async function openApp(config: Config, log: Log, startController: StartCo
   }
 }
 
-async function open(config: Config, log: Log, opened: Opened) {
-  const { databaseUrl, failed } = await openDatabase(config, log, opened);
-  await migrate(databaseUrl, log);
+async function openPostgres(config: Config, log: Log, opened: Opened): Promise<{ databaseUrl: string; failed: Promise<string> }> {
+  // An external database comes back without us.
+  if (config.DATABASE_URL !== undefined) return { databaseUrl: config.DATABASE_URL, failed: new Promise(() => undefined) };
+  const postgres = opened.add(await openEmbeddedPostgres(config.DATA_DIR, log));
+  const failed = postgres.ended.then(() => `the embedded PostgreSQL (process ${postgres.pid}) ended`);
+  return { databaseUrl: postgres.url, failed };
+}
+
+/** `setUrl`: the address is known once the server listens. */
+async function openServices(config: Config, log: Log, databaseUrl: string, opened: Opened) {
+  const connections = openConnections(config, log, databaseUrl, opened);
+  const { sql, database, notifier } = connections;
+  const box = await openBox(config);
+  // Closed after the queue: its handlers use it until they are drained.
+  const preparer = opened.add(openPreparer(config.GIT_WORKERS));
+  const store = await openStore(config, log, connections, opened);
+  await openAdminToken(config, sql, await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION), log);
+  const metrics = createMetrics();
+  let url = '';
+  const services: Services = {
+    ...{ config, log, store, database, notifier, box, preparer, metrics },
+    ...(await openAccess(config, connections, opened)),
+    ...(await openDelivery(connections, log, opened)),
+    ...openReports(store, metrics, log, opened),
+    ...openOutgoing(config, opened),
+    workspaces: await openWorkspaces(join(config.DATA_DIR, 'workspaces')),
+    signer: createSigner(sql, box),
+    archives: createArchives(sql),
+    adapters: createAdapters({ dataDir: config.DATA_DIR }),
+    publicUrl: () => config.PUBLIC_URL ?? url,
+  };
+  const setUrl = (listening: string) => {
+    url = listening;
+  };
+  return { services, setUrl };
+}
+
+type Connections = { sql: Sql; database: Availability; notifier: Notifier; directUrl: string };
+
+function openConnections(config: Config, log: Log, databaseUrl: string, opened: Opened): Connections {
+  const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
   const sql = connect(databaseUrl, { max: 10, freshPlans: config.DATABASE_DIRECT_URL === undefined ? 'setting' : 'unprepared' });
   opened.onClose(() => sql.end({ timeout: 2 }));
-  const directUrl = config.DATABASE_DIRECT_URL ?? databaseUrl;
   const database = opened.add(watchDatabase(databaseUrl, log));
   const notifier = opened.add(openNotifier(directUrl, log));
-  const { BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir } = config;
-  // The key file may be rotated beside us.
-  const box = openSecretBox(await loadSecretKeys({ value, dataDir }), value === undefined ? () => readSecretKeys(dataDir) : undefined);
-  // Below the queue: its handlers work with it until they are drained.
-  const preparer = opened.add(openPreparer(config.GIT_WORKERS));
-  const queue = await openQueue(directUrl, sql, notifier, log, {
-    soleOwner: config.DATABASE_URL === undefined,
-    works: config.ROLE !== 'api',
-  });
+  return { sql, database, notifier, directUrl };
+}
+
+async function openBox({ BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir }: Config): Promise<SecretBox> {
+  // Another process may rotate the key file.
+  return openSecretBox(await loadSecretKeys({ value, dataDir }), value === undefined ? () => readSecretKeys(dataDir) : undefined);
+}
+
+async function openStore(config: Config, log: Log, { sql, notifier, directUrl }: Connections, opened: Opened): Promise<Store> {
+  const options = { soleOwner: config.DATABASE_URL === undefined, works: config.ROLE !== 'api' };
+  const queue = await openQueue(directUrl, sql, notifier, log, options);
   opened.onClose(() => queue.close(DRAIN_MS));
-  const store = { sql, queue };
-  const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
-  await openAdminToken(config, sql, organizationId, log);
-  const workspaces = await openWorkspaces(join(config.DATA_DIR, 'workspaces'));
+  return { sql, queue };
+}
+
+/** Authentication and limits of callers. */
+async function openAccess(config: Config, { sql, notifier }: Connections, opened: Opened) {
   const limits = createRateLimits(config);
   const tokenAuth = createTokenAuth(sql, limits, config.TRUST_PROXY);
   const deviceAuth = opened.add(await openDeviceAuth(sql, notifier, limits, config.TRUST_PROXY));
+  const rootTokenHash = await loadRootTokenHash({ value: config.BELLWETHER_ROOT_TOKEN, dataDir: config.DATA_DIR });
+  return { limits, tokenAuth, deviceAuth, rootTokenHash };
+}
+
+/** Long polls, and their admission after a commit. */
+async function openDelivery({ sql, notifier }: Connections, log: Log, opened: Opened) {
   const wakeups = await openWakeups(sql, notifier);
   const admission = opened.add(createAdmission());
   opened.add(startCollecting(() => admission.counts().atWork > 0, log));
-  const metrics = createMetrics();
+  return { wakeups, admission };
+}
+
+/** The reports of devices, and the events that follow from them. */
+function openReports(store: Store, metrics: Metrics, log: Log, opened: Opened) {
   const writing = createReportIntake(store, (ended) => {
     for (const end of ended) {
       metrics.deploymentEnded(end.state);
@@ -109,61 +162,41 @@ async function open(config: Config, log: Log, opened: Opened) {
       log.info(end, 'deployment ended');
     }
   });
-  const intake = opened.add(confirmEarly(sql, writing, log));
-  const events = opened.add(createEventBuffer(sql, log));
-  const sender = createSender(
-    addressGuard({
-      allowPrivate: config.ALLOW_PRIVATE_NOTIFICATION_HOSTS,
-      setting: 'ALLOW_PRIVATE_NOTIFICATION_HOSTS',
-      proxies: config.proxies,
-    }),
-  );
-  opened.add(sender);
-  let url = '';
-  const services: Services = {
-    store,
-    database,
-    notifier,
-    config,
-    log,
-    box,
+  const intake = opened.add(confirmEarly(store.sql, writing, log));
+  const events = opened.add(createEventBuffer(store.sql, log));
+  return { intake, events };
+}
+
+/** Requests to git hosts and to the URLs of notifications. */
+function openOutgoing(config: Config, opened: Opened) {
+  const { proxies, ALLOW_PRIVATE_NOTIFICATION_HOSTS: allowPrivate } = config;
+  const senderGuard = addressGuard({ allowPrivate, setting: 'ALLOW_PRIVATE_NOTIFICATION_HOSTS', proxies });
+  return {
     hosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
     forgeHosts: createGitHosts(config.GIT_HOST_CONCURRENCY),
-    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS, proxies: config.proxies }),
-    preparer,
-    workspaces,
-    metrics,
-    limits,
-    signer: createSigner(sql, box),
-    wakeups,
-    admission,
-    tokenAuth,
-    rootTokenHash: await loadRootTokenHash({ value: config.BELLWETHER_ROOT_TOKEN, dataDir: config.DATA_DIR }),
-    deviceAuth,
-    intake,
-    events,
-    archives: createArchives(sql),
-    adapters: createAdapters({ dataDir: config.DATA_DIR }),
-    sender,
-    publicUrl: () => config.PUBLIC_URL ?? url,
+    guard: addressGuard({ allowPrivate: config.ALLOW_PRIVATE_GIT_HOSTS, proxies }),
+    sender: opened.add(createSender(senderGuard)),
   };
+}
+
+/** Listens for HTTP and Socket.IO. @returns the address */
+async function serve(services: Services, opened: Opened): Promise<string> {
+  const { config, log, store, database, notifier, metrics, wakeups, admission } = services;
   const routes = createServer(services);
   const server = createHttpServer(routes.fetch, config.HOST, log);
   const live = await openLive({
     httpServer: server,
-    sql,
+    sql: store.sql,
     notifier,
     log,
     corsOrigins: config.CORS_ORIGINS,
-    authenticate: tokenAuth.actorOf,
-    rates: limits,
+    authenticate: services.tokenAuth.actorOf,
+    rates: services.limits,
     trustProxy: config.TRUST_PROXY,
   });
   serveBelowBasePath(server, { publicUrl: config.PUBLIC_URL, trustProxy: config.TRUST_PROXY, roots: rootsOf(routes) });
   metrics.watch({
-    sql,
-    queue,
-    database,
+    ...{ sql: store.sql, queue: store.queue, database },
     waitingPolls: () => wakeups.waiting(),
     admission: () => admission.counts(),
     liveConnections: () => live.connections(),
@@ -175,20 +208,11 @@ async function open(config: Config, log: Log, opened: Opened) {
     await closeServer(server);
   });
   await listen(server, { host: config.HOST, port: config.PORT });
-  url = urlOf(server, config.HOST);
-  return { services, databaseUrl, failed, server, url };
+  return urlOf(server, config.HOST);
 }
 
-async function openDatabase(config: Config, log: Log, opened: Opened): Promise<{ databaseUrl: string; failed: Promise<string> }> {
-  // A database of somebody else's comes back by itself, or is brought back.
-  if (config.DATABASE_URL !== undefined) return { databaseUrl: config.DATABASE_URL, failed: new Promise(() => undefined) };
-  const postgres = opened.add(await openEmbeddedPostgres(config.DATA_DIR, log));
-  const failed = postgres.ended.then(() => `the embedded PostgreSQL (process ${postgres.pid}) ended`);
-  return { databaseUrl: postgres.url, failed };
-}
-
-/** The first admin token: the configured one, or one that is minted, written beside the data and said once. */
-async function openAdminToken(config: Config, sql: Services['store']['sql'], organizationId: string, log: Log): Promise<void> {
+/** Ensures an admin token: the configured one, or a new one that is written to `DATA_DIR` and shown once. */
+async function openAdminToken(config: Config, sql: Sql, organizationId: string, log: Log): Promise<void> {
   const configured = config.BELLWETHER_ADMIN_TOKEN;
   const token = configured ?? mintToken('token');
   const isConfigured = configured !== undefined;

@@ -23,25 +23,25 @@ const program = new Command('bellwether').description(
 
 program
   .command('serve', { isDefault: true })
-  .description('API and controller, on the embedded PostgreSQL or DATABASE_URL; set up by environment variables (see docs/settings.md)')
+  .description('run API and controller, with the embedded PostgreSQL or DATABASE_URL; docs/settings.md lists the environment variables')
   .action(serve);
 
 program
   .command('validate [dir]')
   .description(
-    'validate the files of a checkout that Git would commit, with the checks of the controller: for pre-commit hooks and CI; on errors exit code 1 and file:line:pointer lines',
+    'validate the files that Git would commit, by the rules of the controller; exit code 1 and file:line:pointer lines on errors',
   )
-  .option('--layout <layout>', 'repo or fleet; default: fleet when there is a fleet.yaml')
+  .option('--layout <layout>', 'repo or fleet; default: fleet if there is a fleet.yaml')
   .option(
     '--devices <file>',
-    'JSON or YAML list of {id, labels, site, …} of the devices: for layers by label or site, for templates, and to check the waves of `rollout:`',
+    'JSON or YAML list of devices, each {id, labels, site, …}: for layers, for templates, and to check the waves of `rollout:`',
   )
-  .option('--json', 'JSON for programs')
+  .option('--json', 'print JSON')
   .action(validate);
 
 program
   .command('agent')
-  .description('the device agent; the same as `node agent/main.ts`')
+  .description('run the device agent, as `node agent/main.ts` does')
   .allowUnknownOption()
   .allowExcessArguments()
   .helpOption(false)

@@ -196,11 +196,12 @@ test('no sentence of a page is longer than 30 words', async () => {
   expect(long).toEqual([]);
 });
 
+const RIDDLE = /^[\s*"(]*(What|Whatever|Who|Whoever|Of|That which)\b/;
+
 test('no sentence of a page begins with the words of a riddle', async () => {
   const riddles: string[] = [];
   for (const { file, text } of await writtenPages())
-    for (const sentence of sentences(text))
-      if (/^[\s*"(]*(What|Whatever|Who|Whoever|Of|That which)\b/.test(sentence)) riddles.push(`${file}: ${sentence.trim()}`);
+    for (const sentence of sentences(text)) if (RIDDLE.test(sentence)) riddles.push(`${file}: ${sentence.trim()}`);
   expect(riddles).toEqual([]);
 });
 
@@ -216,6 +217,28 @@ test('no page has a word that the project avoids', async () => {
       if (word !== undefined) found.push(`${file}: ${word}: ${sentence.trim()}`);
     }
   expect(found).toEqual([]);
+});
+
+/** Texts of `--help`, and of the API's description. */
+async function helpTexts(): Promise<string[]> {
+  const texts: string[] = [];
+  const visit = (command: Command): void => {
+    texts.push(command.description(), ...command.options.map((option) => option.description));
+    for (const sub of command.commands) visit(sub);
+  };
+  visit(await commandLine());
+  for (const { file, text } of await sources()) {
+    if (!/^src\/(api\/|http\/kit\.ts|program\.ts)/.test(file)) continue;
+    for (const [, , described = ''] of text.matchAll(/(?:description:|\.description\(|json\([\w.()[\], ]+,)\s*(['"`])(.*?)\1/gs))
+      texts.push(described);
+  }
+  return texts.flatMap((text) => text.split(/(?<=[.;])\s+/)).filter((text) => text !== '');
+}
+
+test('help and API descriptions are short sentences in the words of the project', async () => {
+  const texts = await helpTexts();
+  expect(texts.length).toBeGreaterThan(250);
+  expect(texts.filter((text) => words(text) > 25 || AVOIDED.test(text) || RIDDLE.test(text))).toEqual([]);
 });
 
 test('the README has at most 150 lines', async () => {

@@ -12,11 +12,11 @@ import { actorsOfTokens } from '../organization/store.ts';
 import { MAX_TOKEN_CHARACTERS } from '../wire/names.ts';
 import type { Env } from './env.ts';
 
-/** A device key that was found is looked up again after this long at the latest: those that were used, together. */
+/** A known device key is verified again after this time, together with all others that were used. */
 const REMEMBER_KEYS_MS = 60_000;
 const KEYS_AT_ONCE = 200;
 
-/** Whom tokens speak for. */
+/** Maps API tokens to their holders. */
 export type TokenAuth = {
   require: MiddlewareHandler<Env>;
   /** undefined for a token that is unknown or revoked. Counts nothing. */
@@ -24,8 +24,8 @@ export type TokenAuth = {
 };
 
 /**
- * Demands `Authorization: Bearer <token>`. A token is verified before anything is counted, so that a valid one always passes. Tokens of the same
- * moment share a query. Senders that have used up their failures share queries among themselves, so that others do not wait behind them.
+ * Requires `Authorization: Bearer <token>`. A token is verified before anything is counted, so that a valid token always passes. Tokens of the same
+ * moment share a query. Senders beyond their failures share queries among themselves, so that others do not wait behind them.
  */
 export function createTokenAuth(sql: Sql, limits: RateLimits, trustProxy: boolean): TokenAuth {
   const lookUp = inTwoQueues(limits, (hashes: readonly Buffer[]) => actorsOfTokens(sql, hashes));
@@ -52,7 +52,7 @@ function whatIsWanted(token: string | undefined): string {
     : wanted;
 }
 
-/** Looks keys up, many in a query. Those of senders beyond their failures have queries of their own. */
+/** Looks up many keys in one query. Keys of senders beyond their failures have queries of their own. */
 export function inTwoQueues<Key, Answer>(
   limits: RateLimits,
   answer: (keys: readonly Key[]) => Promise<readonly Answer[]>,
@@ -70,13 +70,13 @@ export type DeviceAuth = {
 };
 
 /**
- * Demands `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, whose timing reveals nothing about other keys. Found ones are
- * looked up again every minute, and forgotten at once when any key is rotated or a device deleted. Valid keys always pass, as valid tokens do.
+ * Requires `X-Device-ID` and `X-API-Key`. Keys are looked up by their SHA-256, whose timing reveals nothing about other keys. Known keys are verified
+ * again every minute, and forgotten when any key is rotated or a device is deleted. Valid keys always pass, as valid tokens do.
  */
 export async function openDeviceAuth(sql: Sql, notifier: Notifier, limits: RateLimits, trustProxy: boolean): Promise<DeviceAuth> {
-  // As many as there are devices that ask: only keys that were found are in it.
+  // At most one per device: only valid keys are in it.
   const known = new Map<string, DeviceIdentity>();
-  /** Of keys that were sent since all were looked up last. */
+  /** Keys that were sent since the last verification of all. */
   let used = new Set<string>();
   let forgotten = 0;
   const forget = () => {
@@ -89,22 +89,22 @@ export async function openDeviceAuth(sql: Sql, notifier: Notifier, limits: RateL
     const before = forgotten;
     const identity = await deviceOfKey(sender, hash);
     if (identity === undefined) known.delete(name);
-    // What was read before keys changed may be wrong by now.
+    // An answer from before a change of keys may be wrong now.
     else if (before === forgotten) known.set(name, identity);
     return identity;
   };
-  const lookAgain = () => {
+  const verifyAgain = () => {
     for (const name of known.keys()) if (!used.has(name)) known.delete(name);
     used = new Set();
     for (const name of known.keys()) {
-      // A key never becomes another device's: an answer only takes it away. One that arrives late brings none back.
+      // A key never moves to another device, so that an answer only removes it. A late answer restores none.
       deviceOfKey(OURSELVES, Buffer.from(name, 'base64')).then(
         (identity) => identity === undefined && known.delete(name),
         () => known.delete(name),
       );
     }
   };
-  const looking = setInterval(lookAgain, REMEMBER_KEYS_MS);
+  const verifying = setInterval(verifyAgain, REMEMBER_KEYS_MS);
   const identify = async (deviceId: string | undefined, apiKey: string | undefined, sender: string) => {
     if (deviceId === undefined || apiKey === undefined || apiKey.length > MAX_TOKEN_CHARACTERS) return undefined;
     const hash = hashToken(apiKey);
@@ -124,7 +124,7 @@ export async function openDeviceAuth(sql: Sql, notifier: Notifier, limits: RateL
       await next();
     },
     close: async () => {
-      clearInterval(looking);
+      clearInterval(verifying);
       unsubscribe();
     },
   };

@@ -1,4 +1,4 @@
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { OpenAPIHono, type OpenAPIRoute, type RouteConfig } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Caller } from '../audit/audited.ts';
 import { Problem } from '../errors.ts';
@@ -50,4 +50,25 @@ export function role(needed: Role): MiddlewareHandler<Env> {
     }
     await next();
   };
+}
+
+/** An operation of the API: its route, and the handler that answers it. */
+export type Operation = (api: OpenAPIHono<Env>) => void;
+
+/** Ties a handler to its route: it gets what the route's schemas parsed, and may answer only what the route declares. */
+export function operation<R extends RouteConfig>(route: R, handler: OpenAPIRoute<R, Env>['handler']): Operation {
+  return (api) => {
+    api.openapiRoutes([{ route, handler }]);
+  };
+}
+
+/** A group of operations, in their order: the first one whose path matches answers a request. */
+export function mount(...operations: readonly Operation[]): OpenAPIHono<Env> {
+  return mountOn(createApi(), ...operations);
+}
+
+/** As `mount`, on a group that already has middleware. */
+export function mountOn(api: OpenAPIHono<Env>, ...operations: readonly Operation[]): OpenAPIHono<Env> {
+  for (const add of operations) add(api);
+  return api;
 }

@@ -1,11 +1,15 @@
 import type { MiddlewareHandler } from 'hono';
+import type { Config } from '../config.ts';
 import { senderOf } from '../http/address.ts';
 import { bearerOf } from '../http/bearer.ts';
+import type { RateLimits } from '../http/rate-limit.ts';
+import type { TokenAuth } from './auth.ts';
 import type { Env } from './env.ts';
-import type { Services } from './services.ts';
 
-/** For pages that are for everybody. A valid token passes a sender's limit, so that a scraper is not locked out by its neighbours. */
-export function limitStrangers({ limits, tokenAuth, config }: Services): MiddlewareHandler<Env> {
+type Deps = { limits: RateLimits; tokenAuth: TokenAuth; config: Pick<Config, 'TRUST_PROXY'> };
+
+/** Limits requests for public pages by sender. A valid token passes, so that neighbours of a scraper cannot lock it out. */
+export function limitStrangers({ limits, tokenAuth, config }: Deps): MiddlewareHandler<Env> {
   return async (c, next) => {
     const sender = senderOf(c, config.TRUST_PROXY);
     const token = limits.open.isExhausted(sender) ? bearerOf(c.req.header('authorization')) : undefined;

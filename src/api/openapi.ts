@@ -15,7 +15,7 @@ export function serveDescription(app: OpenAPIHono<Env>, config: Pick<Config, 'PU
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) registry.registerComponent('securitySchemes', name, scheme);
   let written: string | undefined;
   app.get('/openapi.json', (c) => {
-    // The rest never changes, and costs too much to be made for every stranger.
+    // The rest never changes, and is too expensive to generate for every stranger.
     written ??= JSON.stringify(app.getOpenAPI31Document(ABOUT)).slice(1);
     const servers = JSON.stringify([{ url: serverUrl(c.req.header('x-forwarded-prefix'), config) }]);
     return c.body(`{"servers":${servers},${written}`, 200, { 'content-type': 'application/json' });
@@ -41,10 +41,10 @@ const SECURITY_SCHEMES = {
   deviceKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 } as const;
 
-/** What says itself who may use it, or is for all. */
+/** No security scheme: the path itself is proof, or is public. */
 const open: Route['security'] = [];
 
-/** Routes that parse by themselves, since they are hot or take raw bytes: only described here. */
+/** These routes parse by themselves, because they are hot or take raw bytes. Here they are only described. */
 function agentOperations(): Route[] {
   const tags = ['Devices that pull'];
   const security = [{ deviceId: [], deviceKey: [] }];
@@ -56,7 +56,7 @@ function agentOperations(): Route[] {
       tags,
       security: [{ enrolmentToken: [] }],
       request: { body: body(EnrollRequest) },
-      responses: { 201: json(EnrollResponse, 'Registered, with its key, which is shown this once'), ...problems },
+      responses: { 201: json(EnrollResponse, 'Registered; the key is shown only once'), ...problems },
     },
     {
       method: 'get',
@@ -70,7 +70,7 @@ function agentOperations(): Route[] {
       path: '/agent/v1/keys',
       tags,
       security,
-      responses: { 200: json(SigningKeysResponse, 'The keys that may sign its desired state'), ...problems },
+      responses: { 200: json(SigningKeysResponse, 'The public keys that may sign its desired state'), ...problems },
     },
     {
       method: 'get',
@@ -79,13 +79,13 @@ function agentOperations(): Route[] {
       security,
       request: {
         query: z.object({
-          wait: z.string().optional().openapi({ description: 'Seconds, at most 55; what is no number is 0', example: '0' }),
+          wait: z.string().optional().openapi({ description: 'Seconds, at most 55; a text that is no number counts as 0', example: '0' }),
         }),
         headers: z.object({ 'if-none-match': z.string().optional() }),
       },
       responses: {
-        200: { description: 'A compact JWS of what it is to run and do', content: { 'application/jose': { schema: z.string() } } },
-        304: { description: 'As known' },
+        200: { description: 'A compact JWS of the desired state', content: { 'application/jose': { schema: z.string() } } },
+        304: { description: 'Not modified' },
         ...problems,
       },
     },
@@ -101,9 +101,9 @@ function agentOperations(): Route[] {
       responses: {
         200: { description: 'The archive', content: bytes },
         206: { description: 'A range of it', content: bytes },
-        304: { description: 'As known' },
+        304: { description: 'Not modified' },
         ...problems,
-        416: { description: 'It has no such range; Content-Range tells its size' },
+        416: { description: 'The archive has no such range; Content-Range has its size' },
       },
     },
     {
@@ -112,7 +112,7 @@ function agentOperations(): Route[] {
       tags,
       security,
       request: { body: body(ReportsRequest) },
-      responses: { 200: json(ReportsResponse, 'Taken; what was confirmed'), ...problems },
+      responses: { 200: json(ReportsResponse, 'Accepted, with the confirmed deployments'), ...problems },
     },
   ];
 }
@@ -130,7 +130,7 @@ function hookOperations(): Route[] {
       method: 'post',
       path: '/hooks/{sourceId}',
       tags: ['Webhooks'],
-      description: 'For git hosts: proven as the source’s webhook says, on the raw bytes.',
+      description: 'For Git hosts. The source’s webhook settings define the authentication, on the raw bytes.',
       security: open,
       request: {
         params: z.object({ sourceId: z.uuid() }),
@@ -138,9 +138,9 @@ function hookOperations(): Route[] {
       },
       responses: {
         200: json(HookAnswer, 'A ping'),
-        202: json(HookAnswer, 'Taken, or of no interest'),
+        202: json(HookAnswer, 'Accepted or ignored'),
         ...problems,
-        410: { ...problems[404], description: 'As 404, for hosts that go on after that' },
+        410: { ...problems[404], description: 'As 404, for hosts that keep sending after a 404' },
       },
     },
   ];
@@ -153,7 +153,7 @@ function healthOperations(): Route[] {
     .object({
       status: z.enum(['ok', 'unavailable']),
       dependencies: z.record(z.string(), dependency),
-      warnings: z.array(z.string()).openapi({ description: 'Settings that do not fit what the service observes' }),
+      warnings: z.array(z.string()).openapi({ description: 'Settings that do not match the observed requests' }),
     })
     .openapi('Readiness');
   const readiness = (path: string): Route => ({
@@ -161,7 +161,7 @@ function healthOperations(): Route[] {
     path,
     tags,
     security: open,
-    responses: { 200: json(Readiness, 'It can do its work'), 503: json(Readiness, 'A dependency is away') },
+    responses: { 200: json(Readiness, 'The service is ready'), 503: json(Readiness, 'A dependency is unavailable') },
   });
   return [
     readiness('/health'),
@@ -178,7 +178,7 @@ function healthOperations(): Route[] {
       path: '/metrics',
       tags,
       security: open,
-      responses: { 200: { description: 'Prometheus’ text format', content: { 'text/plain': { schema: z.string() } } } },
+      responses: { 200: { description: 'Prometheus text format', content: { 'text/plain': { schema: z.string() } } } },
     },
   ];
 }

@@ -13,33 +13,40 @@ import { idempotency } from '../http/idempotency.ts';
 import { problemResponse } from '../http/kit.ts';
 import { limitBody, limitDepth } from '../http/limits.ts';
 import { newId } from '../ids.ts';
+import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
 import { agentRoutes } from './device/agent.ts';
-import { deviceActionRoutes } from './device/commands.ts';
+import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
+import { deviceHoldRoutes } from './device/holds.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
 import { devicePreviewRoutes } from './device/preview.ts';
 import { reenrolmentRoutes } from './device/reenrolments.ts';
+import { deviceStatusRoutes } from './device/status.ts';
 import { docsRoutes } from './docs.ts';
 import { createApi, type Env } from './env.ts';
 import { healthRoutes } from './health.ts';
-import { seedDashboardRoutes, seedSiteRoutes } from './legacy/dashboards.ts';
-import { seedDeviceRoutes } from './legacy/devices.ts';
+import { legacyDashboardRoutes } from './legacy/dashboards.ts';
+import { legacyDeviceRoutes } from './legacy/devices.ts';
+import { legacyRegistrationRoutes } from './legacy/registration.ts';
 import { notificationDeliveryRoutes } from './notification/deliveries.ts';
 import { notificationRoutes } from './notification/notifications.ts';
 import { limitStrangers } from './open-pages.ts';
 import { serveDescription } from './openapi.ts';
 import { auditRoutes } from './organization/audit.ts';
 import { eventRoutes } from './organization/events.ts';
-import { organizationRoutes } from './organization/organizations.ts';
 import { rootRoutes } from './organization/root.ts';
+import { siteRoutes } from './organization/sites.ts';
+import { tokenRoutes } from './organization/tokens.ts';
 import { planRoutes } from './plan/plans.ts';
+import { rolloutCommandRoutes } from './rollout/commands.ts';
 import { holdRoutes } from './rollout/holds.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
+import { revisionRoutes } from './source/revisions.ts';
 import { sourceRoutes } from './source/sources.ts';
 import { webhookInstallRoutes } from './source/webhook-install.ts';
 
@@ -50,10 +57,10 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   const forwarded = createForwardedNotice(config.TRUST_PROXY, log, metrics.untrustedForwarded);
   app.use('*', observe(services, forwarded));
   const secure = secureHeaders(SECURE_HEADERS);
-  // They speak to browsers; a device is none, and asks most often.
+  // Only browsers read these headers. Devices send most requests.
   app.use('*', (c, next) => (c.req.path.startsWith('/agent/v1/') ? next() : secure(c, next)));
   app.use('/api/*', ...corsFor(config.CORS_ORIGINS));
-  app.onError((error, c) => problemResponse(c, toProblem(services, error, c)));
+  app.onError((error, c) => problemResponse(c, toProblem(log, error, c)));
   app.notFound((c) => problemResponse(c, new Problem('not_found', `Cannot find ${c.req.method} ${c.req.path}`)));
   for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
   app.route('/', healthRoutes(services, forwarded));
@@ -62,12 +69,12 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/', hookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
   const previews = createPreviews(services);
-  // Before the operators' routes, which demand a bearer token: `/devices/pending` is a device's.
-  app.route('/api/v1', seedDeviceRoutes(services));
-  // With a credential of its own as well.
+  // Before the operators' routes, which demand a bearer token: devices call `/devices/pending` with their own key.
+  app.route('/api/v1', legacyDeviceRoutes(services));
+  // Demands the root token.
   app.route('/api/v1', rootRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
-  app.route('/api', seedDashboardRoutes(services, previews));
+  app.route('/api', legacyDashboardRoutes({ store: services.store, tokenAuth: services.tokenAuth, previews }));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
   serveDescription(app, services.config);
@@ -81,7 +88,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     except((c) => c.req.path === `/api/v1${IMPORT_PATH}`, limitBody()),
   );
   api.use('*', services.tokenAuth.require);
-  // Larger, and so only for those who may send it.
+  // After the token: only authenticated senders may send a body this large.
   api.use(IMPORT_PATH, limitBody(MAX_IMPORT_BYTES));
   api.use('*', limitDepth());
   api.use(
@@ -93,17 +100,23 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   );
   for (const routes of [
     sourceRoutes,
+    revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
     deviceRoutes,
     deviceImportRoutes,
-    deviceActionRoutes,
+    deviceCommandRoutes,
+    deviceHoldRoutes,
+    deviceAccessRoutes,
     reenrolmentRoutes,
+    deviceStatusRoutes,
     deviceHistoryRoutes,
-    seedSiteRoutes,
-    organizationRoutes,
+    legacyRegistrationRoutes,
+    tokenRoutes,
+    siteRoutes,
     rolloutRoutes,
+    rolloutCommandRoutes,
     holdRoutes,
     notificationRoutes,
     notificationDeliveryRoutes,
@@ -111,7 +124,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     auditRoutes,
   ])
     api.route('/', routes(services));
-  api.route('/', devicePreviewRoutes(services, previews));
+  api.route('/', devicePreviewRoutes({ store: services.store, previews }));
   return api;
 }
 
@@ -128,10 +141,10 @@ function corsFor(origins: readonly string[]): MiddlewareHandler<Env>[] {
   return [cors({ origin: origins.includes('*') ? '*' : [...origins], exposeHeaders, maxAge: PREFLIGHT_SECONDS })];
 }
 
-/** For so long a browser need not ask again. */
+/** Browsers keep a preflight's answer for this time. */
 const PREFLIGHT_SECONDS = 600;
 
-/** Nothing that is answered is a page; those of `/docs` say themselves what they load. */
+/** No answer is a page, except those of `/docs`, which set their own policy. */
 const SECURE_HEADERS = {
   overwrite: false,
   xFrameOptions: 'DENY',
@@ -139,7 +152,7 @@ const SECURE_HEADERS = {
 };
 
 /** Request id, log line and duration of every request. */
-function observe({ log, metrics }: Services, forwarded: ForwardedNotice): MiddlewareHandler<Env> {
+function observe({ log, metrics }: Pick<Services, 'log' | 'metrics'>, forwarded: ForwardedNotice): MiddlewareHandler<Env> {
   return async (c, next) => {
     const requestId = newId();
     const started = performance.now();
@@ -148,19 +161,19 @@ function observe({ log, metrics }: Services, forwarded: ForwardedNotice): Middle
     forwarded.observe(c.env.incoming);
     await next();
     const durationMs = performance.now() - started;
-    // It is told when it ends: a poll that waits for a change.
+    // A held poll logs and measures itself when it ends.
     if (c.res === RESPONSE_ALREADY_SENT) return;
-    // Not `c.header`, which would copy the answer, its body as a stream.
+    // `c.header` would copy the answer, and turn its body into a stream.
     c.res.headers.set('x-request-id', requestId);
     metrics.httpRequest(c.req.method, c.req.routePath, c.res.status, durationMs);
     log.debug({ requestId, method: c.req.method, path: c.req.path, status: c.res.status, durationMs: Math.round(durationMs) }, 'request');
   };
 }
 
-/** SQLSTATEs of values that PostgreSQL does not hold: a NUL, half of a surrogate pair in JSON, JSON too deep, the year 0, a number out of range. */
+/** SQLSTATEs of values that PostgreSQL cannot store: a NUL, half of a surrogate pair in JSON, JSON too deep, the year 0, a number out of range. */
 const UNSTORABLE = /^(22021|22P02|22P05|54001|22007|22008|22003)$/;
 
-function toProblem({ log }: Services, error: unknown, c: Context<Env>): Problem {
+function toProblem(log: Log, error: unknown, c: Context<Env>): Problem {
   if (error instanceof Problem) return error;
   const requestId = c.get('requestId');
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -173,8 +186,8 @@ function toProblem({ log }: Services, error: unknown, c: Context<Env>): Problem 
     return new Problem('unsupported_media_type', 'Cannot read the request: its Content-Type must be application/json');
   if (isDatabaseAway(error)) return databaseAway(error);
   if (UNSTORABLE.test(code)) {
-    // Its text would quote what was sent, which may be secret.
-    log.warn({ requestId, code }, 'a request has a value that the database does not hold');
+    // The database's text quotes the value, which may be secret.
+    log.warn({ requestId, code }, 'request rejected: a value cannot be stored');
     return new Problem('invalid_request', 'Cannot accept the request: it has a character or value that cannot be stored', { cause: error });
   }
   log.error({ requestId, err: error }, `request failed: ${messageOf(error)}`);

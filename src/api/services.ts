@@ -20,7 +20,7 @@ import type { Workspaces } from '../workspace/workspace.ts';
 import type { DeviceAuth, TokenAuth } from './auth.ts';
 import type { Metrics } from './metrics.ts';
 
-/** What routes work with. */
+/** The parts of the open service. Each group of routes takes the few that it needs. */
 export type Services = {
   store: Store;
   database: Availability;
@@ -29,7 +29,7 @@ export type Services = {
   log: Log;
   box: SecretBox;
   hosts: GitHosts;
-  /** For their APIs, which may be down while Git is served, and the other way round. */
+  /** Slots for the hosts' APIs: an API may be down while Git is served, and the other way round. */
   forgeHosts: GitHosts;
   guard: AddressGuard;
   preparer: Preparer;
@@ -40,7 +40,7 @@ export type Services = {
   wakeups: Wakeups;
   admission: Admission;
   tokenAuth: TokenAuth;
-  /** SHA-256 of the token that makes organizations. */
+  /** SHA-256 of the token that creates organizations. */
   rootTokenHash: Buffer;
   deviceAuth: DeviceAuth;
   intake: ReportIntake;
@@ -48,6 +48,6 @@ export type Services = {
   archives: Archives;
   adapters: Adapters;
   sender: Sender;
-  /** Where devices and git hosts reach the service, without a slash at the end. */
+  /** The address of the service for devices and git hosts, without a slash at the end. */
   publicUrl(): string;
 };

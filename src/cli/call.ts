@@ -60,7 +60,7 @@ export function calling(command: Command, io: Terminal, run: (call: Call) => Pro
   return command
     .option('--server <url>', `address of the service (BELLWETHER_SERVER; default ${DEFAULT_SERVER})`)
     .option('--token <token>', credential.help)
-    .option('--json', 'JSON for programs instead of a table')
+    .option('--json', 'print JSON instead of a table')
     .action(async () => {
       let call: Call | undefined;
       try {

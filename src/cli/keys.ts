@@ -29,7 +29,7 @@ export function registerKeysCommands(program: Command, io: Io): void {
     .command('keys')
     .description("the service's secret key, which seals credentials in the database")
     .command('rotate')
-    .description('seal everything with a new key and remove the old ones; also while the service runs, with the same environment')
+    .description('seal everything with a new key and remove the old ones; the service may keep running; needs its environment')
     .action(async () => {
       const config = readConfig(io.env);
       const { resealed, dropped, unreadable } = await rotateKeys(config, io.settleMs);

@@ -16,7 +16,7 @@ export function commandStatesBefore(to: CommandState): CommandState[] {
   return (Object.keys(COMMAND_TRANSITIONS) as CommandState[]).filter((from) => COMMAND_TRANSITIONS[from].includes(to));
 }
 
-/** A command older than this expires (the seed's default). */
+/** A command older than this expires (the default of the earlier Device API). */
 export const COMMAND_TTL_SECONDS = 300;
 
 export type Command = {
@@ -42,7 +42,7 @@ export const COMMAND_TYPES = {
   update_config: z.strictObject({}),
   restart: z.strictObject({}),
   run_hook: z.strictObject({ hook: HookName }),
-  // For clients of the seed's protocol, which execute them themselves; our agent answers "failed: not supported".
+  // For clients of the earlier protocol, which execute them themselves. Our agent answers "failed: not supported".
   restart_pos_app: z.record(z.string(), z.unknown()),
   run_command: z.record(z.string(), z.unknown()),
   run_script: z.record(z.string(), z.unknown()),

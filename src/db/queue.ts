@@ -66,18 +66,7 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
   );
   boss.on('warning', (warning) => log.debug({ warning }, 'job queue warned'));
   await boss.start();
-  for (const name of QUEUE_NAMES) {
-    const settings = {
-      policy: 'stately',
-      notify: true,
-      heartbeatSeconds: 10,
-      expireInSeconds: 900,
-      retryLimit: 2,
-      retryDelay: 0,
-      deleteAfterSeconds: 60,
-    } as const;
-    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, settings);
-  }
+  await createQueues(boss);
   if (options.soleOwner) await takeOverJobs(boss);
   const enqueue: Queue['enqueue'] = async (db, queue, key) => {
     const id = await boss.send(
@@ -122,6 +111,21 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       await stopping?.end({ timeout: 1 });
     },
   };
+}
+
+async function createQueues(boss: PgBoss): Promise<void> {
+  for (const name of QUEUE_NAMES) {
+    const settings = {
+      policy: 'stately',
+      notify: true,
+      heartbeatSeconds: 10,
+      expireInSeconds: 900,
+      retryLimit: 2,
+      retryDelay: 0,
+      deleteAfterSeconds: 60,
+    } as const;
+    if ((await boss.getQueue(name)) === null) await boss.createQueue(name, settings);
+  }
 }
 
 /**

@@ -39,35 +39,19 @@ const IDLE_CHECKS = 4;
 
 export function createAdmission({ atWork = AT_WORK, idleMs = IDLE_MS } = {}): Admission {
   const places = new Map<string, Place>();
-  const queues = new Map<string, Map<string, () => void>>();
-  const queueOf = new Map<string, string>();
+  const waiting = createLine();
   let timer: NodeJS.Timeout | undefined;
 
   const admit = (name: string) => {
     places.set(name, { serving: 0, idleChecks: 0 });
     timer ??= setInterval(releaseIdle, idleMs / IDLE_CHECKS);
   };
-  const withdraw = (name: string) => {
-    const queue = queueOf.get(name);
-    if (queue === undefined) return;
-    queueOf.delete(name);
-    const waiting = queues.get(queue);
-    waiting?.delete(name);
-    if (waiting?.size === 0) queues.delete(queue);
-  };
   const admitNext = () => {
     while (places.size < atWork) {
-      const [next] = queues;
+      const next = waiting.takeNext();
       if (next === undefined) return;
-      const [queue, waiting] = next;
-      const [first] = waiting;
-      if (first === undefined) return;
-      const [name, wake] = first;
-      withdraw(name);
-      // Reinserting moves the queue behind all others.
-      if (queues.delete(queue)) queues.set(queue, waiting);
-      admit(name);
-      wake();
+      admit(next.name);
+      next.wake();
     }
   };
   const release = (name: string) => {
@@ -88,17 +72,14 @@ export function createAdmission({ atWork = AT_WORK, idleMs = IDLE_MS } = {}): Ad
     admit: (device, queue, wake) => {
       const name = nameOf(device);
       if (places.has(name)) return true;
-      const waitsIn = queueOf.get(name) ?? queue;
-      if (places.size < atWork && queues.size === 0) {
+      if (places.size < atWork && waiting.isEmpty()) {
         admit(name);
         return true;
       }
-      const waiting = queues.get(waitsIn) ?? new Map<string, () => void>();
-      queues.set(waitsIn, waiting.set(name, wake));
-      queueOf.set(name, waitsIn);
+      waiting.add(name, queue, wake);
       return false;
     },
-    withdraw: (device) => withdraw(nameOf(device)),
+    withdraw: (device) => waiting.remove(nameOf(device)),
     serve: async (device, work) => {
       const place = places.get(nameOf(device));
       if (place === undefined) return work();
@@ -111,7 +92,45 @@ export function createAdmission({ atWork = AT_WORK, idleMs = IDLE_MS } = {}): Ad
       }
     },
     release: (device) => release(nameOf(device)),
-    counts: () => ({ atWork: places.size, waiting: queueOf.size }),
+    counts: () => ({ atWork: places.size, waiting: waiting.size() }),
     close: async () => clearInterval(timer),
+  };
+}
+
+/** Waiting devices, each in one queue. Queues take turns. */
+function createLine() {
+  const queues = new Map<string, Map<string, () => void>>();
+  const queueOf = new Map<string, string>();
+  const remove = (name: string) => {
+    const queue = queueOf.get(name);
+    if (queue === undefined) return;
+    queueOf.delete(name);
+    const members = queues.get(queue);
+    members?.delete(name);
+    if (members?.size === 0) queues.delete(queue);
+  };
+  return {
+    /** Adds a device. One that waits already keeps its place. */
+    add: (name: string, queue: string, wake: () => void) => {
+      const kept = queueOf.get(name) ?? queue;
+      const members = queues.get(kept) ?? new Map<string, () => void>();
+      queues.set(kept, members.set(name, wake));
+      queueOf.set(name, kept);
+    },
+    remove,
+    /** Removes and returns the first device of the next queue, and moves that queue behind all others. */
+    takeNext: (): { name: string; wake: () => void } | undefined => {
+      const [next] = queues;
+      if (next === undefined) return undefined;
+      const [queue, members] = next;
+      const [first] = members;
+      if (first === undefined) return undefined;
+      const [name, wake] = first;
+      remove(name);
+      if (queues.delete(queue)) queues.set(queue, members);
+      return { name, wake };
+    },
+    isEmpty: () => queues.size === 0,
+    size: () => queueOf.size,
   };
 }

@@ -1,32 +1,33 @@
-import { type Observed, pushGoodCommits, pushInvalidCommit, pushUnhealthyCommit } from './acts.ts';
-import { sayWhatNext, textOf } from './next.ts';
+import { printNextSteps, textOf } from './next.ts';
 import type { Output } from './output.ts';
+import { type Observed, pushGoodCommits, pushInvalidCommit, pushUnhealthyCommit } from './pushes.ts';
+import { openSamples, type Samples } from './samples.ts';
 import type { Show } from './show.ts';
-import { openStage, type Stage } from './stage.ts';
 
 /** The main job on devices with agents: a good commit, one that does not validate, and one that a device goes back from. */
-export function agentShow(devices: number): Show<Stage> {
+export function agentShow(devices: number): Show<Samples> {
   const observed: Observed = { arrivals: [], rejectedRevisions: 0, rolledBack: 0 };
-  let onStage = 0;
+  let deviceCount = 0;
   return {
     async open(options, stopped) {
-      const stage = await openStage(devices, options, stopped);
-      onStage = stage.devices.length;
-      return stage;
+      const samples = await openSamples(devices, options, stopped);
+      deviceCount = samples.devices.length;
+      return samples;
     },
-    async play(stage, out, elapsed) {
-      out.line(`All ${stage.devices.length} devices run what their repositories say (${elapsed()}).`);
-      await pushGoodCommits(stage, out, observed);
-      await pushInvalidCommit(stage, out, observed);
-      await pushUnhealthyCommit(stage, out, observed);
+    async play(samples, out, elapsed) {
+      out.line(`All ${samples.devices.length} devices run what their repositories say (${elapsed()}).`);
+      await pushGoodCommits(samples, out, observed);
+      await pushInvalidCommit(samples, out, observed);
+      await pushUnhealthyCommit(samples, out, observed);
       sayTimes(observed, out);
     },
-    sayWhatNext,
+    printNextSteps,
     textOf,
-    isComplete: () => onStage > 0 && observed.arrivals.length === onStage && observed.rejectedRevisions === 1 && observed.rolledBack === 1,
+    isComplete: () =>
+      deviceCount > 0 && observed.arrivals.length === deviceCount && observed.rejectedRevisions === 1 && observed.rolledBack === 1,
     summary() {
       const { arrivals, rejectedRevisions, rolledBack } = observed;
-      return { devices: onStage, applied: arrivals.length, rejectedRevisions, rolledBack, pushToAppliedMs: pushToApplied(observed) };
+      return { devices: deviceCount, applied: arrivals.length, rejectedRevisions, rolledBack, pushToAppliedMs: pushToApplied(observed) };
     },
   };
 }

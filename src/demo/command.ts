@@ -6,7 +6,7 @@ import { listenForInterruption } from './interruption.ts';
 import { createOutput } from './output.ts';
 import { rolloutShow } from './rollout/show.ts';
 import { perform, type Show, type ShowFlags } from './show.ts';
-import type { Ground } from './stack/stack.ts';
+import type { Stack } from './stack/stack.ts';
 
 type Flags = ShowFlags & { rollout?: boolean; devices?: number };
 
@@ -19,16 +19,16 @@ const SIMULATED = { least: 5, usual: 50, most: 1_000 };
 export function registerDemoCommand(program: Command): void {
   program
     .command('demo')
-    .description('everything on this machine: service, repositories, devices; good commits and bad ones (needs git)')
-    .option('--rollout', 'simulated devices instead of agents: canaries, a gate, an abort, a way back')
+    .description('run service, repositories and devices on this machine, with good and bad commits (needs git)')
+    .option('--rollout', 'simulated devices instead of agents: canaries, a gate, an abort, a rollback')
     .option(
       '--devices <n>',
-      `with a repository of their own; a fleet of five comes on top (default: ${WITH_AGENTS.usual}); with --rollout, of one repository (default: ${SIMULATED.usual})`,
+      `devices with their own repository, besides a fleet of five (default: ${WITH_AGENTS.usual}); with --rollout, devices of one repository (default: ${SIMULATED.usual})`,
       wholeNumber(1, SIMULATED.most),
     )
     .option('--port <port>', 'port of the service; 0: any free one', wholeNumber(0, 65_535), 0)
-    .option('--data <dir>', 'an empty folder for everything, which is kept; default: a temporary one, which is removed')
-    .option('--exit', 'end after the acts, with one line of JSON; exit code 0 if all was as promised')
+    .option('--data <dir>', 'an empty folder, which is kept; default: a temporary one, which is removed')
+    .option('--exit', 'end after the acts with one line of JSON; exit code 0 if every promise held')
     .action(demo);
 }
 
@@ -45,7 +45,7 @@ function devicesOf({ devices }: Flags, { least, usual, most }: typeof SIMULATED)
   return wanted;
 }
 
-async function run<Stage extends Ground>(show: Show<Stage>, flags: Flags): Promise<void> {
+async function run<Opened extends Stack>(show: Show<Opened>, flags: Flags): Promise<void> {
   const out = createOutput(process.stdout, process.stderr);
   const interruption = listenForInterruption();
   const failure = await perform(show, flags, out, interruption.signal);

@@ -2,31 +2,31 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LiveEvent } from '../wire/live.ts';
 import type { Output } from './output.ts';
-import { lineOf, MENDED_ON_TILL as mended } from './stack/kinds.ts';
-import type { Ground } from './stack/stack.ts';
-import type { Stage } from './stage.ts';
+import type { Samples } from './samples.ts';
+import { FIXED_ON_TILL as fixed, lineOf } from './stack/kinds.ts';
+import type { Stack } from './stack/stack.ts';
 
-/** What a person may do while everything stands: mend the bad commit, ask why, look around. */
-export async function sayWhatNext(stage: Stage, out: Output): Promise<void> {
-  const [refused, unhealthy] = stage.singles;
+/** Suggests what a person can try: fix the bad commit, ask why, inspect the devices. */
+export async function printNextSteps(samples: Samples, out: Output): Promise<void> {
+  const [refused, unhealthy] = samples.singles;
   if (refused === undefined || unhealthy === undefined) return;
-  const line = lineOf(await readFile(join(refused.workTree, mended.file), 'utf8'), mended.from);
+  const line = lineOf(await readFile(join(refused.workTree, fixed.file), 'utf8'), fixed.from);
   out.heading('It stays up. Try next');
-  sayService(stage, out);
-  out.line(`\n  Mend the commit that was refused; what happens is told below:`);
+  printService(samples, out);
+  out.line(`\n  Fix the commit that was refused. Its events appear below:`);
   out.line(`    git clone ${refused.urlWithCredentials} && cd ${refused.name}`);
-  out.line(`    # edit ${mended.file}, line ${line}: ${mended.from} to ${mended.to}`);
+  out.line(`    # edit ${fixed.file}, line ${line}: ${fixed.from} to ${fixed.to}`);
   out.line(`    git commit --all --message 'Use a VLAN that exists' && git push`);
-  sayHowToAsk(stage, out, ['devices list', `devices why ${unhealthy.name}`], 'devices');
+  printQueries(samples, out, ['devices list', `devices why ${unhealthy.name}`], 'devices');
 }
 
-export function sayService({ url, token }: Ground, out: Output): void {
+export function printService({ url, token }: Stack, out: Output): void {
   out.line(`  service      ${url}    API documentation: ${url}/docs`);
   out.line(`  admin token  ${token}`);
 }
 
 /** @param commands of the command line @param list a list of the API */
-export function sayHowToAsk({ url, token, dir }: Ground, out: Output, commands: readonly string[], list: string): void {
+export function printQueries({ url, token, dir }: Stack, out: Output, commands: readonly string[], list: string): void {
   out.line(`\n  Ask, from the folder of this project:`);
   out.line(`    export BELLWETHER_SERVER=${url} BELLWETHER_TOKEN=${token}`);
   for (const command of commands) out.line(`    npm start -- ${command}`);
@@ -35,7 +35,7 @@ export function sayHowToAsk({ url, token, dir }: Ground, out: Output, commands: 
   out.line('  Ctrl-C ends everything.\n');
 }
 
-/** Of each thing that people wait for. */
+/** The line for an event that people wait for. */
 export function textOf(event: LiveEvent): string | undefined {
   const { type, subject, data } = event;
   if (type !== 'deployment.state') return revisionText(event);

@@ -6,7 +6,7 @@ import type { LiveEvent } from '../wire/live.ts';
 import type { Output } from './output.ts';
 import type { Recording } from './stack/feed.ts';
 
-/** What the acts look for, and how they say what they saw. */
+/** Matches and queries that the steps share, and how their results are printed. */
 
 const Blockers = z.array(z.object({ code: z.string(), detail: z.string(), unblockedBy: z.string() }));
 export type Blocker = z.infer<typeof Blockers>[number];
@@ -32,12 +32,12 @@ export async function rolloutOf(recording: Recording, repository: string, commit
   return event.subject.slice('rollout:'.length);
 }
 
-/** Why the device is not on the newest commit, as the service says it. */
+/** The reasons of the service why the device does not run the newest commit. */
 export async function blockersOf(api: ApiClient, deviceId: string): Promise<Blocker[]> {
   return Blockers.parse(await api.get(`/devices/${deviceId}/why`));
 }
 
-export function tellBlockers(out: Output, blockers: readonly Blocker[]): void {
+export function printBlockers(out: Output, blockers: readonly Blocker[]): void {
   for (const { code, detail, unblockedBy } of blockers)
     out.line(`      ${code}: ${detail.replaceAll('\n', ' ')}; ends with: ${unblockedBy}`);
 }

@@ -4,18 +4,18 @@ import { type Column, renderTable } from '../cli/table.ts';
 
 type Format = Parameters<typeof Style>[0];
 
-/** What the demonstration says to people. */
+/** Prints the demonstration for people. */
 export type Output = {
   line(text?: string): void;
   heading(text: string): void;
-  /** Something that was promised and was seen to hold. */
+  /** A promised effect that was observed. */
   good(text: string): void;
   bad(text: string): void;
   table(columns: readonly Column[], rows: readonly Item[]): void;
   warn(text: string): void;
 };
 
-/** Colours where a terminal shows them, and nobody asked for none. */
+/** Uses colours if the terminal supports them and the environment allows them. */
 export function createOutput(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteStream): Output {
   const paint = (format: Format, text: string) => styleText(format, text, { stream: stdout, validateStream: true });
   const line = (text = ''): void => void stdout.write(`${text}\n`);

@@ -1,30 +1,30 @@
 import { isProblem, Problem } from '../errors.ts';
 import type { LiveEvent } from '../wire/live.ts';
 import type { Output } from './output.ts';
-import type { Ground, GroundOptions } from './stack/stack.ts';
+import type { Stack, StackOptions } from './stack/stack.ts';
 
-/** What a demonstration is made of, from its stage to its last word. */
-export type Show<Stage extends Ground> = {
-  open(options: GroundOptions, stopped: AbortSignal): Promise<Stage>;
-  /** Plays all acts. @throws Problem when something that was promised is not observed */
-  play(stage: Stage, out: Output, elapsed: () => string): Promise<void>;
-  /** What a person may do while everything stands. */
-  sayWhatNext(stage: Stage, out: Output): Promise<void>;
-  /** What is said of an event while everything stands; nothing when undefined. */
+/** One demonstration, from the start of its parts to its summary. */
+export type Show<Opened extends Stack> = {
+  open(options: StackOptions, stopped: AbortSignal): Promise<Opened>;
+  /** Plays all steps. @throws Problem when a promised effect is not observed */
+  play(opened: Opened, out: Output, elapsed: () => string): Promise<void>;
+  /** Prints what a person can try while everything runs. */
+  printNextSteps(opened: Opened, out: Output): Promise<void>;
+  /** The line for an event while everything runs. undefined: no line. */
   textOf(event: LiveEvent): string | undefined;
   isComplete(): boolean;
-  /** What was observed, for the line of JSON. */
+  /** The observations, for the line of JSON. */
   summary(): object;
 };
 
 export type ShowFlags = { port: number; data?: string; exit?: boolean };
 
-/** From the start to the end of the last act: what hangs is ended, not what is slow. */
+/** Time from the start to the end of the last step. Generous: it ends a demonstration that hangs, not a slow one. */
 const LIMIT_MS = 600_000;
 
-/** Opens the stage, plays the acts, stays up unless told to end, and closes the stage, whatever happens. @returns what went wrong */
-export async function perform<Stage extends Ground>(
-  show: Show<Stage>,
+/** Opens the demonstration, plays its steps, keeps it up unless `exit` is set, and always closes it. @returns the error */
+export async function perform<Opened extends Stack>(
+  show: Show<Opened>,
   flags: ShowFlags,
   out: Output,
   interrupted: AbortSignal,
@@ -34,36 +34,36 @@ export async function perform<Stage extends Ground>(
   const startedMs = performance.now();
   const elapsed = () => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
   let isOver = false;
-  let stage: Stage | undefined;
+  let opened: Opened | undefined;
   try {
     const onEvent = (event: LiveEvent): void => {
-      if (isOver) tellEvent(event, show.textOf(event), out);
+      if (isOver) printEvent(event, show.textOf(event), out);
     };
     const options = { port: flags.port, dataDir: flags.data, say: out.line, warn: out.warn, onEvent };
-    stage = await show.open(options, AbortSignal.any([interrupted, limit.signal]));
-    await show.play(stage, out, elapsed);
+    opened = await show.open(options, AbortSignal.any([interrupted, limit.signal]));
+    await show.play(opened, out, elapsed);
     clearTimeout(timer);
     isOver = true;
     out.line(`  the whole demonstration ${elapsed()}`);
-    if (flags.exit !== true) await stayUp(show, stage, out);
+    if (flags.exit !== true) await stayUp(show, opened, out);
     return undefined;
   } catch (error) {
     return error;
   } finally {
     clearTimeout(timer);
-    await stage?.close();
+    await opened?.close();
   }
 }
 
-function tellEvent(event: LiveEvent, text: string | undefined, out: Output): void {
+function printEvent(event: LiveEvent, text: string | undefined, out: Output): void {
   if (text !== undefined) out.line(`  ${event.at.slice(11, 19)}  ${text}`);
 }
 
-/** @throws what broke the stage, unless it was told to end */
-async function stayUp<Stage extends Ground>(show: Show<Stage>, stage: Stage, out: Output): Promise<void> {
-  await show.sayWhatNext(stage, out);
-  if (!stage.signal.aborted) await new Promise((done) => stage.signal.addEventListener('abort', done, { once: true }));
-  const { reason } = stage.signal;
+/** @throws the error that broke the demonstration, unless somebody interrupted it */
+async function stayUp<Opened extends Stack>(show: Show<Opened>, opened: Opened, out: Output): Promise<void> {
+  await show.printNextSteps(opened, out);
+  if (!opened.signal.aborted) await new Promise((done) => opened.signal.addEventListener('abort', done, { once: true }));
+  const { reason } = opened.signal;
   if (!isProblem(reason, 'interrupted')) throw reason;
   out.line('\nStopping …');
 }

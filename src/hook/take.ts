@@ -1,157 +1,143 @@
 import type { EventBuffer } from '../event/buffer.ts';
 import { type Store, transact } from '../event/transact.ts';
 import { faultPoint } from '../faults.ts';
-import { foreignText } from '../git/problems.ts';
-import { isOid } from '../git/remote.ts';
 import type { Log } from '../log.ts';
 import { hasOpenMergeRequest, noteMergeRequest } from '../plan/store.ts';
 import { revisionOf } from '../revision/store.ts';
 import { type HookRecord, noteDelivery, recordHook } from '../source/deliveries-store.ts';
-import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from '../source/source.ts';
-import { noteHookRepository } from '../source/store.ts';
-import type { HookRepository, MergeRequestHint, Poke, RefChange } from '../source/webhook/provider.ts';
-import { compareRepository, type RepositoryVerdict } from '../source/webhook/repository.ts';
+import type { Source } from '../source/source.ts';
+import { checkSourceWithin, noteHookRepository } from '../source/store.ts';
+import type { HookRepository, Poke } from '../source/webhook/provider.ts';
+import { decideHook, type HookDecision } from './decide.ts';
+import type { RepeatedBodies } from './repeated-bodies.ts';
 
 export type HookOutcome = 'accepted' | 'duplicate' | 'other_ref' | 'other_repository';
-type Receiving = { store: Store; events: EventBuffer; log: Log } & { wake(sourceId: string): void };
+export type TakeDeps = { store: Store; events: EventBuffer; log: Log; repeats: RepeatedBodies; wake(sourceId: string): void };
+/** `body`: null where the signature covers the delivery's id, so that nobody else can send the body again. */
+export type VerifiedHook = Poke & { provider: string; body: Uint8Array | null };
+
+type Recorded = Exclude<HookDecision, { kind: 'other_repository' }>;
 
 /**
- * Decides by what the hook means for its source: the repository, then the ref. One statement keeps the delivery and makes the source due, which must
- * not be lost: the poller would find it within a second. The job that wakes a worker, and the event, follow without the sender waiting for them.
+ * Decides what the hook means for its source, and then records it. A hook about another repository is never recorded as taken. A body that was
+ * taken a moment ago is not taken again.
  */
-export async function takeHook(services: Receiving, source: Source, provider: string, poke: Poke): Promise<HookOutcome> {
-  const repository = judgeRepository(source, provider, poke.repository);
-  if (repository.verdict === 'other') {
-    await note(services, source, { provider, verdict: 'other_repository', detail: repository.detail });
+export async function takeHook(deps: TakeDeps, source: Source, hook: VerifiedHook): Promise<HookOutcome> {
+  const decision = decideHook(source, hook.provider, hook, await headsOf(deps.store, source, hook.repository));
+  if (decision.kind === 'other_repository') {
+    await note(deps, source, { provider: hook.provider, verdict: 'other_repository', detail: decision.detail });
     return 'other_repository';
   }
-  const { hostId } = repository;
-  if (repository.verdict === 'same' && hostId !== null && hostId !== source.hookRepositoryId)
-    await noteHookRepository(services.store.sql, source, hostId);
-  const detail = repository.verdict === 'renamed' ? repository.detail : null;
-  const heads = await headsOf(services, source, poke.repository);
-  const changes: readonly RefChange[] = [poke, ...(poke.alsoRefs ?? [])];
-  const followed = changes.find((change) => change.event !== 'merge_request' && isFollowed(source, change, heads));
-  const { event, ref, before, after } = followed ?? poke;
-  const { organizationId, id: sourceId } = source;
-  const { deliveryId, repeats, pusher } = poke;
-  const named = { organizationId, sourceId, deliveryId, repeats, provider, event, ref, detail };
-  const record = {
-    ...named,
-    commitOid: after,
-    beforeOid: event === 'push' ? before : null,
-    verdict: followed ? 'accepted' : 'other_ref',
-  } as const;
-  const request = followed === undefined ? changes.find(isMergeRequest) : undefined;
-  faultPoint('before_hook_recorded');
-  const taken =
-    request === undefined
-      ? await recordPush(services, record, followed && expectation(source, followed, heads))
-      : await takeMergeRequest(services, source, record, request, heads);
-  faultPoint('after_hook_recorded');
-  if (taken === 'duplicate')
-    await note(services, source, { provider, verdict: 'duplicate', detail: `Delivery "${deliveryId}" came before` });
-  if (taken !== 'accepted' || followed === undefined) return taken;
-  services.wake(sourceId);
-  const data = { provider, ref, commit: after, deliveryId, pusher };
-  services.events.tell({ organizationId, type: 'hook.received', subject: `source:${sourceId}`, data });
-  return taken;
+  if (hook.body === null) return record(deps, source, hook, decision);
+  const delivery = { body: hook.body, meaning: `${hook.event} ${hook.mergeRequest?.state ?? ''}` };
+  const repetition = deps.repeats.note(source.id, delivery, hook.after !== null);
+  if (repetition.kind === 'again') return skipRepetition(deps, source, hook, repetition);
+  return record(deps, source, hook, decision).catch((error: unknown) => {
+    deps.repeats.forget(source.id, delivery);
+    throw error;
+  });
 }
 
-/** Notes what is not taken. The answer does not hang on it. */
+/** The remote may have changed since the first body came: a check follows, but soon rather than now. */
+async function skipRepetition(
+  deps: TakeDeps,
+  source: Source,
+  { provider, deliveryId }: VerifiedHook,
+  { dueInSeconds, isNew }: { dueInSeconds: number; isNew: boolean },
+): Promise<'duplicate'> {
+  const detail = `Delivery "${deliveryId}" has the body of an earlier one; the source is checked within ${dueInSeconds} s`;
+  if (isNew) await note(deps, source, { provider, verdict: 'duplicate', detail });
+  await checkSourceWithin(deps.store.sql, source.id, dueInSeconds);
+  return 'duplicate';
+}
+
+/**
+ * One statement keeps the delivery and makes the source due, because that must not be lost: the poller would find it within a second. The job that
+ * wakes a worker, and the event, follow. The sender does not wait for them.
+ */
+async function record(deps: TakeDeps, source: Source, hook: VerifiedHook, decision: Recorded): Promise<HookOutcome> {
+  const { provider, deliveryId } = hook;
+  if (decision.newHostId !== null) await noteHookRepository(deps.store.sql, source, decision.newHostId);
+  faultPoint('before_hook_recorded');
+  const outcome =
+    decision.kind === 'merge_request'
+      ? await recordMergeRequest(deps, source, hook, decision)
+      : await recordChange(deps, source, hook, decision);
+  faultPoint('after_hook_recorded');
+  if (outcome === 'duplicate') await note(deps, source, { provider, verdict: 'duplicate', detail: `Delivery "${deliveryId}" came before` });
+  if (outcome === 'accepted' && decision.kind === 'push') announcePush(deps, source, hook, decision);
+  return outcome;
+}
+
+function recordOf(source: Source, hook: VerifiedHook, { change, detail }: Recorded): Omit<HookRecord, 'verdict'> {
+  const { event, ref, before, after } = change;
+  const { provider, deliveryId, repeats } = hook;
+  const owner = { organizationId: source.organizationId, sourceId: source.id };
+  return { ...owner, deliveryId, repeats, provider, event, ref, detail, commitOid: after, beforeOid: event === 'push' ? before : null };
+}
+
+async function recordChange(
+  { store }: TakeDeps,
+  source: Source,
+  hook: VerifiedHook,
+  decision: Extract<Recorded, { kind: 'push' | 'other_ref' }>,
+): Promise<HookOutcome> {
+  const verdict = decision.kind === 'push' ? 'accepted' : 'other_ref';
+  const expect = decision.kind === 'push' ? decision.expect : null;
+  return (await recordHook(store.sql, { ...recordOf(source, hook, decision), verdict }, expect)) ? verdict : 'duplicate';
+}
+
+function announcePush(deps: TakeDeps, { organizationId, id }: Source, hook: VerifiedHook, { change }: Recorded): void {
+  const { provider, deliveryId, pusher } = hook;
+  deps.wake(id);
+  const data = { provider, ref: change.ref, commit: change.after, deliveryId, pusher };
+  deps.events.tell({ organizationId, type: 'hook.received', subject: `source:${id}`, data });
+}
+
+/**
+ * Keeps the delivery and the state of the merge request, and enqueues its plan. A merge request into another branch is over here: it was retargeted,
+ * or it never concerned the source.
+ */
+async function recordMergeRequest(
+  { store }: TakeDeps,
+  source: Source,
+  hook: VerifiedHook,
+  decision: Extract<Recorded, { kind: 'merge_request' }>,
+): Promise<HookOutcome> {
+  const { organizationId, id: sourceId } = source;
+  const { ref, after: commit, mergeRequest } = decision.change;
+  const { number, target, title, url } = mergeRequest;
+  const state = decision.isInto ? mergeRequest.state : 'closed';
+  return transact(store, async (unit) => {
+    const concerns = decision.isInto || (await hasOpenMergeRequest(unit.tx, { organizationId, sourceId, number }));
+    const verdict = concerns ? 'accepted' : 'other_ref';
+    const isNew = await recordHook(unit.tx, { ...recordOf(source, hook, decision), verdict }, null);
+    if (!isNew) return 'duplicate';
+    if (!concerns) return verdict;
+    const request = { organizationId, sourceId, number, state, title, url, target, headRef: ref, hookedCommit: commit };
+    const id = await noteMergeRequest(unit.tx, request);
+    if (id !== undefined && state === 'open') unit.enqueue('merge_request', id);
+    const data = { provider: hook.provider, ref, commit, deliveryId: hook.deliveryId };
+    unit.emit({ organizationId, type: 'hook.received', subject: `source:${sourceId}`, data });
+    return verdict;
+  });
+}
+
+/** Notes a delivery that was not taken. A failure does not change the answer. */
 export async function note(
   { store, log }: { store: Store; log: Log },
   source: Source,
   delivery: Parameters<typeof noteDelivery>[2],
 ): Promise<void> {
   await noteDelivery(store.sql, source, delivery).catch((error: unknown) =>
-    log.warn({ sourceId: source.id, err: error }, 'failed to note a hook; its list of deliveries lacks it'),
+    log.warn({ sourceId: source.id, err: error }, 'failed to note a hook; the list of deliveries lacks it'),
   );
 }
 
-type JudgedRepository = { verdict: RepositoryVerdict; hostId: string | null; detail: string };
-
-/** @returns `hostId`: the host's id of the repository, as it is kept with the source */
-export function judgeRepository(source: Source, provider: string, repository: HookRepository | undefined): JudgedRepository {
-  const hostId = repository?.id === undefined ? null : `${provider}:${repository.id}`;
-  const known = { url: source.url, id: source.hookRepositoryId };
-  const verdict = compareRepository(known, repository && { ...repository, ...(hostId === null ? {} : { id: hostId }) });
-  const address = repository?.urls[0] ?? repository?.path ?? '';
-  const named = foreignText(address.replace(/^([a-z]+:\/\/)[^/@]*@/i, '$1').replace(/[?#].*$/s, ''));
-  const detail =
-    verdict === 'renamed'
-      ? `The repository was renamed or has another address: the hook names "${named}", the source follows "${source.url}"; update the source's url`
-      : `The hook is about the repository "${named}", the source follows "${source.url}"`;
-  return { verdict, hostId, detail };
-}
-
-/** What `HEAD` stands for: as the hook says, and as the last commit was found. */
-async function headsOf({ store }: { store: Store }, source: Source, repository: HookRepository | undefined): Promise<string[]> {
+/** Refs that `HEAD` stands for: the hook's default branch first, then the ref of the last prepared commit. */
+async function headsOf({ sql }: Store, source: Source, repository: HookRepository | undefined): Promise<string[]> {
   if (source.ref !== 'HEAD') return [];
   const { organizationId, revisionId } = source;
-  const revision = revisionId === null ? undefined : await revisionOf(store.sql, organizationId, revisionId);
+  const revision = revisionId === null ? undefined : await revisionOf(sql, organizationId, revisionId);
   return [repository?.defaultBranch, revision?.ref].filter((ref): ref is string => ref?.startsWith('refs/') === true);
-}
-
-/** A source that is pinned to a commit waits for nothing but that. */
-function isFollowed({ ref }: Source, change: RefChange, heads: readonly string[]): boolean {
-  return isOid(ref) ? change.after === ref : followsRef(ref, change.ref, heads);
-}
-
-/** A tag's new value is the tag object, not the commit that the ref list peels it to: nothing to wait for. */
-function expectation({ ref }: Source, { event, ref: changed, after }: RefChange, heads: readonly string[]) {
-  const isWhole = event === 'push' && changed !== null && (ref !== 'HEAD' || changed === heads[0]);
-  return { commit: isWhole ? after : null, seconds: EXPECT_COMMIT_SECONDS };
-}
-
-async function recordPush(
-  { store }: { store: Store },
-  record: HookRecord,
-  expect: ReturnType<typeof expectation> | undefined,
-): Promise<HookOutcome> {
-  return (await recordHook(store.sql, record, expect ?? null)) ? record.verdict : 'duplicate';
-}
-
-type MergeRequestChange = RefChange & { ref: string; mergeRequest: MergeRequestHint };
-
-function isMergeRequest(change: RefChange): change is MergeRequestChange {
-  return change.mergeRequest !== undefined && change.ref !== null;
-}
-
-/**
- * Keeps the delivery and what it says of the merge request, and wakes whoever plans it. One that goes into another branch is over here: it was
- * retargeted, or never was of interest.
- */
-async function takeMergeRequest(
-  { store }: Receiving,
-  source: Source,
-  record: HookRecord,
-  { ref, after, mergeRequest }: MergeRequestChange,
-  heads: readonly string[],
-): Promise<HookOutcome> {
-  const { organizationId, sourceId, provider, deliveryId } = record;
-  const { number, target, title, url } = mergeRequest;
-  const isInto = followsRef(source.ref, `refs/heads/${target}`, heads);
-  const state = isInto ? mergeRequest.state : 'closed';
-  return transact(store, async (unit) => {
-    const concerns = isInto || (await hasOpenMergeRequest(unit.tx, { organizationId, sourceId, number }));
-    const verdict = concerns ? 'accepted' : 'other_ref';
-    if (!(await recordHook(unit.tx, { ...record, ref, commitOid: after, verdict }, null))) return 'duplicate';
-    if (!concerns) return verdict;
-    const id = await noteMergeRequest(unit.tx, {
-      organizationId,
-      sourceId,
-      number,
-      state,
-      title,
-      url,
-      target,
-      headRef: ref,
-      hookedCommit: after,
-    });
-    if (id !== undefined && state === 'open') unit.enqueue('merge_request', id);
-    const data = { provider, ref, commit: after, deliveryId };
-    unit.emit({ organizationId, type: 'hook.received', subject: `source:${sourceId}`, data });
-    return verdict;
-  });
 }

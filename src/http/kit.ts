@@ -61,14 +61,14 @@ export const problems = {
   401: { description: 'No valid credentials', content: problemContent },
   403: { description: 'The role may not do this', content: problemContent },
   404: { description: 'Not found in this organization', content: problemContent },
-  409: { description: 'In conflict with the present state', content: problemContent },
-  408: { description: 'The request came too slowly', content: problemContent },
+  409: { description: 'Conflict with the present state', content: problemContent },
+  408: { description: 'The request arrived too slowly', content: problemContent },
   412: { description: 'If-Match names another version', content: problemContent },
   413: { description: 'The body is too large', content: problemContent },
   415: { description: 'The body is of another media type', content: problemContent },
-  422: { description: 'The request cannot be fulfilled; or the Idempotency-Key was used for another request', content: problemContent },
+  422: { description: 'Valid but impossible; or the Idempotency-Key was used for another request', content: problemContent },
   429: { description: 'Too many requests', content: problemContent },
-  431: { description: 'Address and headers are too large', content: problemContent },
+  431: { description: 'The address and headers are too large', content: problemContent },
   503: { description: 'Temporarily unavailable', content: problemContent },
 } as const;
 

@@ -14,16 +14,16 @@ import { deviceUpdates } from './updates.ts';
 export type FeedBatch = { organizationId: string; events: Event[]; updates: DeviceUpdate[] };
 
 /**
- * The events of the organizations that somebody in this process listens to, each once and in order. A notification only says "look
- * again"; every few seconds, and after a broken connection, all are looked at anyway.
+ * Delivers the events of the organizations that have subscribers in this process, each once and in order. A notification only triggers a read. Every
+ * organization is also read every few seconds, and after a broken connection.
  */
 export type LiveFeed = {
-  /** Starts to read the organization's events from now on; resolves when "now" is known. Counts: once for each `unfollow`. */
+  /** Reads the organization's events from now on. Resolves when the present cursor is known. Each `follow` needs one `unfollow`. */
   follow(organizationId: string): Promise<void>;
   unfollow(organizationId: string): void;
-  /** Cursor up to which events were delivered. Only after `follow` has resolved. */
+  /** Cursor of the last delivered event. Valid after `follow` has resolved. */
   position(organizationId: string): number;
-  /** Resolves when all that was committed before the call has been delivered. */
+  /** Resolves when every event that was committed before the call is delivered. */
   catchUp(organizationId: string): Promise<void>;
   close(): Promise<void>;
 };
@@ -32,7 +32,7 @@ export type FeedOptions = {
   sql: Sql;
   notifier: Notifier;
   log: Log;
-  /** Called with the position already moved; must not wait, so that no subscriber slips in between. */
+  /** The position has moved before the call. Must not wait: a subscriber that joins in between would miss events. */
   deliver(batch: FeedBatch): void;
 };
 
@@ -84,7 +84,7 @@ export async function openLiveFeed(options: FeedOptions): Promise<LiveFeed> {
   };
 }
 
-/** Tries again after errors, which are the database's, until it is done or over. */
+/** Retries after errors of the database, until all events are read or nobody follows any more. */
 async function readUntilDone(
   options: FeedOptions,
   organizationId: string,

@@ -2,26 +2,23 @@ import type { LiveSocket } from './sockets.ts';
 
 type Connection = LiveSocket['conn'];
 
-/** Connections that have not shown a valid token yet: of one sender, and of all. Each costs some 10 kB until Socket.IO's own timeout of 10 s. */
+/** Connections without a valid token: of one sender, and of all. Each costs some 10 kB until Socket.IO's own timeout of 10 s. */
 const MAX_OF_SENDER = 200;
 const MAX_OF_ALL = 1_000;
 
 export type Handshakes = {
-  /** Whether the connection may show a token now: one at a time. */
+  /** Whether the connection may send a token now: one at a time. */
   begin(connection: Connection): boolean;
-  /** The connection has shown a valid token: it does not count any more. */
+  /** The connection has sent a valid token, and does not count any more. */
   admit(connection: Connection): void;
   waiting(): number;
 };
 
-/**
- * Bounds what strangers hold open. The oldest connection makes room for a new one: a valid client shows its token at once, so that it is not
- * among the oldest.
- */
+/** Bounds the connections of strangers. A new connection closes the oldest one. A valid client is not among the oldest: it sends its token at once. */
 export function boundHandshakes(onConnection: (listener: (connection: Connection) => void) => void, senderOf: SenderOf): Handshakes {
   const bySender = new Map<string, Set<Connection>>();
   const all = new Set<Connection>();
-  const showing = new WeakSet<Connection>();
+  const verifying = new WeakSet<Connection>();
   const forget = (connection: Connection, sender: string) => {
     if (!all.delete(connection)) return;
     const own = bySender.get(sender);
@@ -39,12 +36,12 @@ export function boundHandshakes(onConnection: (listener: (connection: Connection
   });
   return {
     begin: (connection) => {
-      if (showing.has(connection)) return false;
-      showing.add(connection);
+      if (verifying.has(connection)) return false;
+      verifying.add(connection);
       return true;
     },
     admit: (connection) => {
-      showing.delete(connection);
+      verifying.delete(connection);
       forget(connection, senderOf(connection));
     },
     waiting: () => all.size,

@@ -38,20 +38,20 @@ export type LiveOptions = {
   log: Log;
   /** Origins whose pages may connect by HTTP polling; `*` for all. Empty: only pages of our own origin. */
   corsOrigins: readonly string[];
-  /** Verifies a token that `sender` shows. Counts nothing. */
+  /** Verifies a token of `sender`. Counts nothing. */
   authenticate(token: string, sender: string): Promise<Actor | undefined>;
-  /** Those of the API: a refused token counts against its sender, a connection against its token. */
+  /** The limits of the API: a refused token counts against its sender, a connection against its token. */
   rates: RateLimits;
   trustProxy: boolean;
   limits?: Partial<LiveLimits>;
 };
 
-/** The Socket.IO namespace `/live`: what happens, told to those who may know it. */
+/** The Socket.IO namespace `/live`: sends the events of an organization to the holders of its tokens. */
 export type Live = {
   connections(): number;
-  /** Connections that have not shown a valid token yet. */
+  /** Connections that have not sent a valid token yet. */
   handshakes(): number;
-  /** Delivers what was committed before the call, then ends all connections. The HTTP server stays its opener's. */
+  /** Delivers all events that were committed before the call, then ends all connections. The opener closes the HTTP server. */
   close(): Promise<void>;
 };
 
@@ -60,7 +60,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** At most 10 updates of one device each second. */
 const UPDATE_INTERVAL_MS = 100;
 
-/** What the connections of this process share. */
+/** Shared by the connections of this process. */
 type Shared = {
   live: LiveNamespace;
   feed: LiveFeed;
@@ -104,7 +104,7 @@ export async function openLive(options: LiveOptions): Promise<Live> {
     close: closeOnce(async () => {
       unsubscribe();
       await within(limits.closeTimeoutMs, watch.close());
-      await sayGoodbye(shared, limits);
+      await announceShutdown(shared, limits);
       io.engine.close();
       updates.close();
       await feed.close();
@@ -143,8 +143,8 @@ function attach(socket: LiveSocket, { feed, updates, subscriptions }: Shared, sq
   answerRequests(socket, subscription, ready, log);
 }
 
-/** The last facts (devices that nobody watches any more) reach those who listen, as far as the time allows. */
-async function sayGoodbye({ live, feed, updates, subscriptions }: Shared, limits: LiveLimits): Promise<void> {
+/** Subscribers still get the last events (devices that the service watches no more), if the time allows. Then every connection ends. */
+async function announceShutdown({ live, feed, updates, subscriptions }: Shared, limits: LiveLimits): Promise<void> {
   const last = Promise.all([...subscriptions.keys()].map((organizationId) => feed.catchUp(organizationId)));
   await within(limits.closeTimeoutMs, last);
   updates.flush();
@@ -153,12 +153,12 @@ async function sayGoodbye({ live, feed, updates, subscriptions }: Shared, limits
   await within(limits.closeTimeoutMs, Promise.all(ended));
 }
 
-/** Rooms carry the organization: device ids are unique within one only. */
+/** A room's name includes the organization, because device ids are unique within one organization only. */
 function roomsOf(organizationId: string, topics: readonly string[]): string[] {
   return topics.map((topic) => `org:${organizationId}:${topic}`);
 }
 
-/** Verifies the token first, so that a valid one always passes the limits of its sender. @returns the error that ends the handshake */
+/** Verifies the token before it counts anything: a valid token always passes the limits of its sender. @returns the error that ends the handshake */
 async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Handshakes): Promise<Error | undefined> {
   const { rates, log } = options;
   const token = tokenOf(socket);
@@ -179,10 +179,7 @@ async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Hands
   }
 }
 
-/**
- * `auth: {token}`, or `Authorization: Bearer <token>` as the API takes it. A token in `auth` goes before the header, which a proxy or a library
- * may have set for all requests.
- */
+/** Reads `auth: {token}`, or else `Authorization: Bearer <token>`, which a proxy or a library may have set for all requests. */
 function tokenOf({ handshake }: LiveSocket): string | undefined {
   const given: unknown = handshake.auth.token;
   if (given === undefined || given === null || given === '') return bearerOf(handshake.headers.authorization);
@@ -195,7 +192,7 @@ function errorOf({ code, retryAfterSeconds }: Problem): Error {
   return Object.assign(new Error(code), retryAfterSeconds === undefined ? {} : { data: { retryAfterSeconds } });
 }
 
-/** Ends the connection as well: otherwise a client could try token after token on it. */
+/** Ends the connection too. Otherwise a client could try many tokens on it. */
 function refuseSocket({ conn }: Pick<LiveSocket, 'conn'>, next: (error: Error) => void, error: Error): void {
   next(error);
   // Socket.IO sends the error in the next tick.

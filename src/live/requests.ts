@@ -5,15 +5,12 @@ import { isTooDeepValue, MAX_JSON_DEPTH } from '../wire/text/json.ts';
 import type { LiveSocket } from './sockets.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Requests of one socket that wait for their turn. */
+/** At most this many requests of one socket wait for their turn. */
 const MAX_WAITING = 20;
 
 type Answer = SubscribeAnswer | UnsubscribeAnswer;
 
-/**
- * Requests of one socket are answered one after the other, each by its acknowledgement; none of them can throw. While the database is away
- * they wait for it, as many as may.
- */
+/** Answers the requests of one socket one after the other, each by its acknowledgement. No request can throw. They wait while the database is away. */
 export function answerRequests(socket: LiveSocket, subscription: Subscription, ready: Promise<void>, log: Log): void {
   let waiting = 0;
   let tail = ready;
@@ -26,7 +23,7 @@ export function answerRequests(socket: LiveSocket, subscription: Subscription, r
     tail = tail
       .then(() => (socket.connected ? work() : undefined))
       .catch((error: unknown) => {
-        log.warn({ err: error, socketId: socket.id }, 'cannot subscribe');
+        log.warn({ err: error, socketId: socket.id }, 'failed to subscribe; the client may try again');
         answer({ ok: false, code: 'unavailable', detail: 'Cannot subscribe now: the database does not answer; try again' });
       })
       .finally(() => {
@@ -52,14 +49,14 @@ export function answerRequests(socket: LiveSocket, subscription: Subscription, r
   });
 }
 
-/** Clients need not ask for an acknowledgement, and may send anything in its place. */
+/** A client may leave the acknowledgement out, or send any value in its place. */
 function answerTo(acknowledge: unknown): (answer: Answer) => void {
   return (answer) => {
     if (typeof acknowledge === 'function') acknowledge(answer);
   };
 }
 
-/** Nobody catches what is thrown here: validation that ran out of stack would end the process. */
+/** Validation of a deeper value could exhaust the stack. Nothing catches that error, and the process would end. */
 const TOO_DEEP: Answer = {
   ok: false,
   code: 'invalid_request',

@@ -14,13 +14,13 @@ export type LiveSocket = Socket<ClientEvents, ServerEvents, DefaultEventsMap, So
 export type LiveNamespace = Namespace<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
 
 export type LiveLimits = {
-  /** Between two looks at what waits for each socket. */
+  /** Between two checks of the packets that wait for each socket. */
   checkIntervalMs: number;
-  /** Packets that may wait for a socket that does not read; more than one replay. */
+  /** Packets that may wait for a slow socket. Must exceed one replay. */
   maxWaitingPackets: number;
   /** The same in bytes. */
   maxWaitingBytes: number;
-  /** Between two looks whether the tokens of open connections are still valid. */
+  /** Between two checks of the tokens of open connections. */
   reauthenticateMs: number;
   /** For each of the two steps of closing: deliver, then end. */
   closeTimeoutMs: number;
@@ -35,12 +35,12 @@ export const LIVE_LIMITS: Readonly<LiveLimits> = {
 };
 
 export type SocketWatch = {
-  /** Looks at once whose token still works. */
+  /** Checks the tokens of all connections now. */
   recheck(): void;
   close(): Promise<void>;
 };
 
-/** Ends the connections of those who do not read, or whose token was revoked. */
+/** Ends connections that do not read, and those with a revoked token. */
 export function watchSockets(
   live: LiveNamespace,
   authenticate: (token: string) => Promise<Actor | undefined>,
@@ -50,7 +50,7 @@ export function watchSockets(
   const slow = setInterval(() => {
     for (const socket of live.sockets.values()) if (isTooSlow(socket, limits)) dropSlow(socket, log);
   }, limits.checkIntervalMs);
-  // A token that is revoked during a check is seen by the next one.
+  // The next check finds a token that is revoked during this one.
   const checks = createRerun(() => dropRevoked([...live.sockets.values()], authenticate, log));
   const recheck = () => void checks.ask();
   const revoked = setInterval(recheck, limits.reauthenticateMs);
@@ -69,13 +69,13 @@ export function isTooSlow(socket: LiveSocket, limits: LiveLimits): boolean {
   return packets > limits.maxWaitingPackets || bytes > limits.maxWaitingBytes;
 }
 
-/** Closes the connection without a farewell, so that its client comes back by itself and resumes after its last cursor. */
+/** Closes the connection without a `disconnect` packet, so that its client reconnects by itself and resumes after its last cursor. */
 export async function endConnection(socket: LiveSocket, discard: boolean): Promise<void> {
   await new Promise<void>((resolve) => {
     socket.conn.once('close', () => resolve());
     if (socket.conn.readyState === 'closed') resolve();
     else socket.conn.close(discard);
-    // What is written to a reader that does not read never drains: only breaking the connection frees it.
+    // Packets to a client that does not read never drain. Only a broken connection releases their memory.
     if (discard) webSocketOf(socket)?.terminate();
   });
 }
@@ -99,7 +99,7 @@ async function dropRevoked(
     try {
       if ((await authenticate(token)) !== undefined) continue;
     } catch (error) {
-      log.debug({ err: error }, 'cannot check the tokens of live connections');
+      log.debug({ err: error }, 'failed to check the tokens of live connections; the next check follows');
       return;
     }
     for (const socket of holders) {
@@ -111,7 +111,7 @@ async function dropRevoked(
 
 type Buffered = { bufferedAmount: number; terminate(): void };
 
-/** Socket.IO has no public measure of what waits; these two fields of Engine.IO have been there since its first version with TypeScript. */
+/** Socket.IO has no public measure of waiting packets. Engine.IO has had these two fields since its first version with TypeScript. */
 function waitingFor(socket: LiveSocket): { packets: number; bytes: number } {
   const buffer: unknown = Reflect.get(socket.conn, 'writeBuffer');
   const packets: unknown[] = Array.isArray(buffer) ? buffer : [];

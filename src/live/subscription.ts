@@ -6,24 +6,24 @@ import type { FeedBatch, LiveFeed } from './feed.ts';
 import { isKeptSince, missedEvents, shownDevices } from './store.ts';
 import { deviceUpdates, topicsOf, topicsOfDevice, wantedBy } from './updates.ts';
 
-/** Where a subscriber's messages go: one socket. */
+/** Sends messages to one socket. */
 export type Outlet = {
   join(topics: readonly Topic[]): void;
   leave(topics: readonly Topic[]): void;
   event(event: Event): void;
   update(update: DeviceUpdate): void;
-  /** Whether an update of this device is about to go to its topics anyway. */
+  /** Whether an update of this device waits to be sent to its topics. */
   isUpdateWaiting(deviceId: string): boolean;
 };
 
 /**
- * What one socket listens to. A subscription with `after` reads what was missed up to the feed's position, keeps what the feed delivers
- * meanwhile, sends both in order, and only then joins the topics: no gap, nothing twice.
+ * The topics of one socket. A subscription with `after` reads the missed events up to the feed's position, and keeps the events that the feed delivers
+ * meanwhile. It sends both in order, and joins the topics only then: without a gap, and without a repetition.
  */
 export type Subscription = {
   subscribe(request: SubscribeRequest, acknowledge: (answer: SubscribeAnswer) => void): Promise<void>;
   unsubscribe(topics: readonly Topic[]): void;
-  /** Must be called with each batch, in order, before it goes to the topics. */
+  /** Takes each batch, in order, before it is sent to the topics. */
   observe(batch: FeedBatch): void;
   close(): void;
 };
@@ -31,7 +31,7 @@ export type Subscription = {
 type Replay = { topics: readonly Topic[]; events: Event[]; updates: DeviceUpdate[] };
 
 export function createSubscription(sql: Sql, feed: LiveFeed, organizationId: string, outlet: Outlet): Subscription {
-  /** Per topic the cursor after which its events were, or will be, sent to this socket. */
+  /** By topic: events after this cursor were, or will be, sent to this socket. */
   const joined = new Map<Topic, number>();
   let replay: Replay | undefined;
   let closed = false;
@@ -51,7 +51,7 @@ export function createSubscription(sql: Sql, feed: LiveFeed, organizationId: str
     try {
       const missed = await missedEvents(sql, organizationId, { after, upTo, limit: MAX_REPLAYED + 1, wanted: wantedBy(topics) });
       const changed = await deviceUpdates(missed, (ids) => shownDevices(sql, organizationId, ids));
-      // Asked after the reading: what was kept then was kept while it was read.
+      // Checked after the read: events that are still kept now were kept during the read.
       const kept = after <= upTo && (await isKeptSince(sql, after));
       const { first, last } = await eventBounds(sql, organizationId);
       if (closed) return;
@@ -84,7 +84,7 @@ export function createSubscription(sql: Sql, feed: LiveFeed, organizationId: str
       outlet.leave(topics);
     },
     observe: ({ events, updates }) => {
-      // Past the bound the subscription is refused: what comes then need not be kept.
+      // Past the bound the subscription is refused, and later events need not be kept.
       if (replay === undefined || replay.events.length > MAX_REPLAYED) return;
       const { topics } = replay;
       replay.events.push(...events.filter((event) => isIn(topicsOf(event), topics)));

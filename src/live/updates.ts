@@ -4,7 +4,7 @@ import { EVENT_TYPES, kindOf } from '../wire/event/events.ts';
 import type { DeviceUpdate, LiveEvent, Topic } from '../wire/live.ts';
 import type { MissedFilter, ShownDevice } from './store.ts';
 
-/** Which events concern which topics, and what `device_update` they make. */
+/** Maps events to topics, and to the `device_update` that they cause. */
 
 const showing = (which: 'subject' | 'deviceIds') => EVENT_TYPES.filter((type) => kindOf(type).shows === which);
 /** Facts that change how their device is shown. */
@@ -29,7 +29,7 @@ export function topicsOfDevice(deviceId: string): Topic[] {
   return ['devices', `device:${deviceId}`];
 }
 
-/** What to read for a subscriber of these topics. A little more than it gets is read where topics need `device_update` only. */
+/** The events to read for a subscriber of these topics. Topics that need `device_update` alone read a little more than they send. */
 export function wantedBy(topics: readonly Topic[]): MissedFilter['wanted'] {
   if (topics.includes('events')) return 'all';
   const ofDevices = topics.includes('devices') || topics.some((topic) => topic.startsWith('device:'));
@@ -76,23 +76,23 @@ export async function deviceUpdates(
       last.set(id, event);
     }
   }
-  const silent = [...last].filter(([, event]) => event.type !== 'device.status' && event.type !== 'device.deleted').map(([id]) => id);
-  const shown = await load(silent);
+  const withoutState = [...last].filter(([, event]) => event.type !== 'device.status' && event.type !== 'device.deleted').map(([id]) => id);
+  const shown = await load(withoutState);
   return [...last].flatMap(([id, event]) => {
     const update = updateOf(id, event, shown.get(id));
     return update === null ? [] : [update];
   });
 }
 
-/** null: the device is gone, which an event of its own tells. */
+/** null: the device is deleted, and its own event reports that. */
 function updateOf(id: string, event: Event, shown: ShownDevice | undefined): DeviceUpdate | null {
   const base = { device_id: id, timestamp: event.at.toISOString(), cursor: event.cursor };
   if (event.type === 'device.deleted')
     return { ...base, status: 'OFFLINE', sync_status: 'unmanaged', connectivity: 'unknown', deleted: true };
-  const told = event.type === 'device.status' ? StatusData.safeParse(event.data).data : shown;
-  if (told === undefined) return null;
+  const state = event.type === 'device.status' ? StatusData.safeParse(event.data).data : shown;
+  if (state === undefined) return null;
   // Nobody watches the devices of a service that is stopping: its dashboards show them as offline until it is back.
-  const status = event.type === 'service.not_watching' ? 'OFFLINE' : told.status;
-  const deployment = typeof told.deploymentId === 'string' ? { deployment: told.deploymentId } : {};
-  return { ...base, status, sync_status: told.syncStatus, connectivity: told.connectivity, ...deployment };
+  const status = event.type === 'service.not_watching' ? 'OFFLINE' : state.status;
+  const deployment = typeof state.deploymentId === 'string' ? { deployment: state.deploymentId } : {};
+  return { ...base, status, sync_status: state.syncStatus, connectivity: state.connectivity, ...deployment };
 }

@@ -39,31 +39,27 @@ const seconds = numberFrom(0.1, MAX_SECONDS);
 export function registerSimulateCommand(program: Command, env: Record<string, string | undefined>): void {
   program
     .command('simulate')
-    .description('simulated devices that poll, apply and report like real ones but write nothing; shown as simulated')
+    .description('run simulated devices that poll, apply and report like real ones but write nothing; the service marks them as simulated')
     .option('--server <url>', 'address of the service', 'http://127.0.0.1:8080')
-    .option('--devices <n>', 'how many (default: 10, or all of the keys file)', wholeNumber(1, 100_000))
+    .option('--devices <n>', 'number of devices (default: 10, or all of the keys file)', wholeNumber(1, 100_000))
     .option('--enroll <token>', 'enrol them with this token, which needs as many uses', enrolmentToken)
-    .option('--prefix <id>', 'they are called <id>-0001 and so on', prefix, 'sim')
-    .option('--keys <file>', 'JSON list of {id, apiKey}; with --enroll it is written, so that the same devices can come back')
-    .option('--fail-rate <share>', 'of the attempts, 0 to 1: the health check fails and the device goes back', share)
-    .option('--refuse-rate <share>', 'of the attempts: the device refuses before it changes anything', share)
-    .option('--latency <ms>', 'how long a device takes to apply, give or take half', milliseconds, 0)
-    .option('--slow-rate <share>', 'of the attempts: they take --slow-ms longer', share)
-    .option('--slow-ms <ms>', '(default: 5000)', milliseconds)
-    .option('--offline-rate <share>', 'of the devices, always the same ones: they go away and come back, again and again', share)
-    .option('--offline-seconds <s>', 'how long they are away, and there, give or take half (default: 30)', seconds)
-    .option('--telemetry-seconds <s>', `report ${METRICS.join(', ')} in percent every so often (default: never)`, seconds)
-    .option('--drift-rate <share>', 'of the devices: a metric climbs after an update (default: 0; with --drift-when 1)', share)
-    .option('--drift-metric <name>', `which: ${METRICS.join(', ')} (default: error_rate)`, metric)
-    .option('--drift-when <regex>', 'only while they run a bundle one of whose files matches', pattern)
-    .option('--fail-when <regex>', 'a bundle one of whose files matches fails the health check', pattern)
-    .option('--fail-when-share <share>', 'on this share of the devices, always the same ones (default: 1)', share)
-    .option(
-      '--seed <n>',
-      'the same devices with the same seed do the same in their first attempt, their second, …',
-      wholeNumber(0, MAX_SEED),
-    )
-    .option('--json', 'nothing but one line of JSON at the end')
+    .option('--prefix <id>', 'ids are <id>-0001 and so on', prefix, 'sim')
+    .option('--keys <file>', 'JSON list of {id, apiKey}; --enroll writes it, so that the same devices can run again')
+    .option('--fail-rate <share>', 'share of attempts, 0 to 1, in which the health check fails and the device rolls back', share)
+    .option('--refuse-rate <share>', 'share of attempts that the device refuses before any change', share)
+    .option('--latency <ms>', 'time that a device takes to apply, plus or minus half', milliseconds, 0)
+    .option('--slow-rate <share>', 'share of attempts that take --slow-ms longer', share)
+    .option('--slow-ms <ms>', 'extra time of slow attempts (default: 5000)', milliseconds)
+    .option('--offline-rate <share>', 'share of devices, always the same ones, that disconnect and return repeatedly', share)
+    .option('--offline-seconds <s>', 'length of each offline and online period, plus or minus half (default: 30)', seconds)
+    .option('--telemetry-seconds <s>', `interval of telemetry: ${METRICS.join(', ')} in percent (default: never)`, seconds)
+    .option('--drift-rate <share>', 'share of devices on which a metric rises after an update (default: 0; with --drift-when 1)', share)
+    .option('--drift-metric <name>', `the metric: ${METRICS.join(', ')} (default: error_rate)`, metric)
+    .option('--drift-when <regex>', 'only while a file of the running bundle matches', pattern)
+    .option('--fail-when <regex>', 'fail the health check if a file of the bundle matches', pattern)
+    .option('--fail-when-share <share>', 'share of devices, always the same ones, to which --fail-when applies (default: 1)', share)
+    .option('--seed <n>', 'repeat a run: the same devices with the same seed behave alike', wholeNumber(0, MAX_SEED))
+    .option('--json', 'print only one line of JSON at the end')
     .action((flags: Flags) => simulate(flags, readProxies(env)));
 }
 

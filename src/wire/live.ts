@@ -58,7 +58,7 @@ export const LiveEvent = z.object({
 });
 export type LiveEvent = z.infer<typeof LiveEvent>;
 
-/** `device_update`: how a device stands now; name and first three fields are the seed's. */
+/** `device_update`: the present state of a device. Its name and first three fields are those of the earlier dashboards. */
 export const DeviceUpdate = z.object({
   device_id: z.string(),
   status: z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']),

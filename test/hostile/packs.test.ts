@@ -246,7 +246,7 @@ test('a source whose folders each use up their time gets a verdict for each befo
     wild,
     Object.fromEntries(await Promise.all(folders.map(async (name) => [name, await wild.tree(files)]))),
   );
-  const { prepared } = await preparer.prepare(OWNER, await taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 10_000 }));
+  const { prepared } = await preparer.prepare(OWNER, await taskOf(wild.url, commit, join(dir, 'wild'), { deadlineMs: 60_000 }));
   expect(prepared.errors).toEqual([]);
   expect(new Set(prepared.paths.map(({ errors }) => errors[0]?.code))).toEqual(new Set(['validation_timeout']));
 });

@@ -91,7 +91,7 @@ test('the limit of whoever waits for the commit bounds the time of its folders',
   const revision = await prepare(
     nested((name) => wild(name), 40),
     null,
-    { limits: defaultRevisionLimits, limitMs: 400 },
+    { limits: defaultRevisionLimits, limitMs: 1_200 },
   );
   expect(rulesOf(revision).at(-1)).toEqual(['devices/w039', 'maxCommitValidationMs']);
 });

@@ -1,17 +1,19 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { bundleManifest } from '../../bundle/store.ts';
+import type { Config } from '../../config.ts';
 import { hashToken, tokenKind } from '../../crypto/tokens.ts';
 import { desiredEtag } from '../../delivery/desired.ts';
-import { holdPoll, presentState, signedAnswer } from '../../delivery/held-polls.ts';
+import { type HeldPollDeps, holdPoll, presentState, signedAnswer } from '../../delivery/held-polls.ts';
 import { readInstance } from '../../device/instance.ts';
 import type { Sender } from '../../device/instances-store.ts';
 import { enrolmentTokensAmong } from '../../device/store/keys.ts';
 import { invalid, Problem } from '../../errors.ts';
+import type { Store } from '../../event/transact.ts';
 import { addressOf, senderOf } from '../../http/address.ts';
 import { bearerOf, unauthorized } from '../../http/bearer.ts';
 import { limitBody, readJson } from '../../http/limits.ts';
-import { refuse } from '../../http/rate-limit.ts';
+import { type RateLimits, refuse } from '../../http/rate-limit.ts';
 import { enrollDevice } from '../../inventory/enroll.ts';
 import {
   EnrollRequest,
@@ -24,81 +26,83 @@ import {
 } from '../../wire/agent.ts';
 import { Digest } from '../../wire/bundle.ts';
 import { issueText } from '../../wire/names.ts';
-import { inTwoQueues } from '../auth.ts';
+import { type DeviceAuth, inTwoQueues } from '../auth.ts';
 import type { Env } from '../env.ts';
-import type { Services } from '../services.ts';
 
 /** Longest long poll: below the idle timeouts of usual proxies. */
 const MAX_WAIT_SECONDS = 55;
 const MAX_REPORT_BYTES = 4 * 1024 * 1024;
-/** Archives that are larger are sent as they are read. */
+/** Larger archives are streamed. */
 const STREAMED_BYTES = 64 * 1024;
 
-/** `/agent/v1`: devices that pull. */
-export function agentRoutes(services: Services): Hono<Env> {
+type ReplyDeps = HeldPollDeps & { config: Pick<Config, 'TRUST_PROXY'>; limits: RateLimits };
+type EnrolDeps = ReplyDeps & { store: Store };
+type Deps = EnrolDeps & { deviceAuth: DeviceAuth };
+
+/** `/agent/v1`: devices that poll. These routes parse by themselves, because they are hot or carry raw bytes. */
+export function agentRoutes(deps: Deps): Hono<Env> {
   const app = new Hono<Env>();
-  const { admission } = services;
-  const isEnrolmentToken = inTwoQueues(services.limits, (hashes: readonly Buffer[]) => enrolmentTokensAmong(services.store.sql, hashes));
-  app.post('/enroll', limitBody(), async (c) => {
-    const input = await readJson(c);
-    const token = bearerOf(c.req.header('authorization')) ?? '';
-    const sender = senderOf(c, services.config.TRUST_PROXY);
-    const refuseToken = () => refuse(services.limits, sender, unauthorized('the enrolment token is unknown, used up or expired'));
-    // Before a transaction is opened for it.
-    const known = tokenKind(token) === 'enrolment' && (await isEnrolmentToken(sender, hashToken(token)));
-    if (!known) refuseToken();
-    const answer = await enroll(services, token, input, agentOf(services, c)).catch((error: unknown) => {
-      if (error instanceof Problem && error.status === 401) refuseToken();
-      throw error;
-    });
-    return c.json(answer, 201);
-  });
+  app.post('/enroll', limitBody(), enroll(deps));
   app.get('/time', (c) => c.json({ now: new Date().toISOString() }));
-  app.use('*', services.deviceAuth.require);
-  app.get('/keys', async (c) => {
-    const { organizationId } = c.get('device');
-    return c.json({ organizationId, signingKeys: await services.signer.publicKeys(organizationId) });
-  });
-  app.get('/desired', (c) => desired(services, c));
-  app.get('/bundles/:digest', (c) => admission.serve(c.get('device'), () => bundle(services, c, c.req.param('digest'))));
-  app.post('/reports', limitBody(MAX_REPORT_BYTES), async (c) => {
-    const device = c.get('device');
-    const { reports } = parseReports(await readJson(c));
-    const sender = agentOf(services, c);
-    const confirmed = await admission.serve(device, () => services.intake.take(device.organizationId, device.deviceId, reports, sender));
-    if (reports.some(endsAttempt)) admission.release(device);
-    return c.json({ accepted: reports.length, confirmed } satisfies ReportsResponse);
-  });
+  app.use('*', deps.deviceAuth.require);
+  app.get('/keys', (c) => keys(deps, c));
+  app.get('/desired', (c) => desired(deps, c));
+  app.get('/bundles/:digest', (c) => deps.admission.serve(c.get('device'), () => bundle(deps, c, c.req.param('digest'))));
+  app.post('/reports', limitBody(MAX_REPORT_BYTES), (c) => reports(deps, c));
   return app;
 }
 
-async function enroll({ store, signer }: Services, token: string, input: unknown, sender: Sender): Promise<EnrollResponse> {
-  const parsed = EnrollRequest.safeParse(input);
-  if (!parsed.success)
-    throw invalid(
-      'Cannot enrol: the request is not valid',
-      parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) })),
-    );
-  const enrolled = await enrollDevice(store, token, parsed.data, sender);
-  return { deviceId: parsed.data.deviceId, ...enrolled, signingKeys: await signer.publicKeys(enrolled.organizationId) };
+function enroll({ store, signer, limits, config }: EnrolDeps): (c: Context<Env>) => Promise<Response> {
+  const isEnrolmentToken = inTwoQueues(limits, (hashes: readonly Buffer[]) => enrolmentTokensAmong(store.sql, hashes));
+  return async (c) => {
+    const input = await readJson(c);
+    const token = bearerOf(c.req.header('authorization')) ?? '';
+    const sender = senderOf(c, config.TRUST_PROXY);
+    const refuseToken = () => refuse(limits, sender, unauthorized('the enrolment token is unknown, used up or expired'));
+    // A stranger's request opens no transaction.
+    const known = tokenKind(token) === 'enrolment' && (await isEnrolmentToken(sender, hashToken(token)));
+    if (!known) refuseToken();
+    const wanted = parseEnrolment(input);
+    const enrolled = await enrollDevice(store, token, wanted, agentOf(config, c)).catch((error: unknown) => {
+      if (error instanceof Problem && error.status === 401) refuseToken();
+      throw error;
+    });
+    const { deviceId } = wanted;
+    const signingKeys = await signer.publicKeys(enrolled.organizationId);
+    return c.json({ deviceId, ...enrolled, signingKeys } satisfies EnrollResponse, 201);
+  };
 }
 
-async function desired(services: Services, c: Context<Env>): Promise<Response> {
+async function keys({ signer }: Deps, c: Context<Env>): Promise<Response> {
+  const { organizationId } = c.get('device');
+  return c.json({ organizationId, signingKeys: await signer.publicKeys(organizationId) });
+}
+
+async function desired(deps: Deps, c: Context<Env>): Promise<Response> {
   const key = c.get('device');
   const known = c.req.header('if-none-match');
   const waitMs = Math.min(MAX_WAIT_SECONDS, Math.max(0, Number(c.req.query('wait') ?? 0) || 0)) * 1000;
   const inlineBytes = Math.min(INLINE_BYTES, Number(c.req.query('inline') ?? 0) || 0);
   if (known !== undefined && waitMs > 0) {
-    await holdPoll(services, { key, known, waitMs, inlineBytes, requestId: c.get('requestId'), outgoing: c.env.outgoing });
+    await holdPoll(deps, { key, known, waitMs, inlineBytes, requestId: c.get('requestId'), outgoing: c.env.outgoing });
     return RESPONSE_ALREADY_SENT;
   }
-  const state = await presentState(services, key);
+  const state = await presentState(deps, key);
   if (desiredEtag(state) === known) return c.body(null, 304, { etag: known });
-  const { body, headers } = await signedAnswer(services, state, inlineBytes);
+  const { body, headers } = await signedAnswer(deps, state, inlineBytes);
   return c.body(body, 200, headers);
 }
 
-async function bundle({ store, archives }: Services, c: Context<Env>, digest: string): Promise<Response> {
+async function reports({ admission, intake, config }: Deps, c: Context<Env>): Promise<Response> {
+  const device = c.get('device');
+  const { reports: sent } = parseReports(await readJson(c));
+  const sender = agentOf(config, c);
+  const confirmed = await admission.serve(device, () => intake.take(device.organizationId, device.deviceId, sent, sender));
+  if (sent.some(endsAttempt)) admission.release(device);
+  return c.json({ accepted: sent.length, confirmed } satisfies ReportsResponse);
+}
+
+async function bundle({ store, archives }: Deps, c: Context<Env>, digest: string): Promise<Response> {
   const { organizationId } = c.get('device');
   if (!Digest.safeParse(digest).success) throw invalid(`Cannot find bundle "${digest}": a digest has 64 hex digits`);
   const etag = `"${digest}"`;
@@ -118,7 +122,7 @@ async function bundle({ store, archives }: Services, c: Context<Env>, digest: st
   if (range === 'unsatisfiable') return c.body(null, 416, { ...fixed, 'content-range': `bytes */${size}` });
   const [start, end] = range ?? [0, size - 1];
   const bytes = archive.read(start, end);
-  // What many devices take slowly must not be held for each of them.
+  // Many devices may download slowly: the service must not hold the whole archive for each of them.
   const content = size > STREAMED_BYTES ? ReadableStream.from(bytes) : new Uint8Array(Buffer.concat(await Array.fromAsync(bytes)));
   const partial: Record<string, string> = range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${size}` };
   return c.body(content, range === undefined ? 200 : 206, { ...fixed, ...partial, 'content-length': String(end + 1 - start) });
@@ -138,14 +142,23 @@ function rangeOf(
   return start >= size || start > end ? 'unsatisfiable' : [start, end];
 }
 
-/** The agent that speaks, and where it stands. */
-function agentOf({ config }: Services, c: Context<Env>): Sender {
+/** The agent that sends the request, and its address. */
+function agentOf(config: Pick<Config, 'TRUST_PROXY'>, c: Context<Env>): Sender {
   return { instance: readInstance(c.req.header(INSTANCE_HEADER)), address: addressOf(c, config.TRUST_PROXY) };
 }
 
-/** Nothing more is to come of it soon. */
+/** Whether the attempt is over, or put off: no further request of it follows soon. */
 function endsAttempt(report: Report): boolean {
   return report.kind === 'deferred' || (report.kind === 'deployment' && ['succeeded', 'failed', 'rolled_back'].includes(report.state));
+}
+
+function parseEnrolment(input: unknown): EnrollRequest {
+  const parsed = EnrollRequest.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw invalid(
+    'Cannot enrol: the request is not valid',
+    parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) })),
+  );
 }
 
 function parseReports(input: unknown): ReportsRequest {

@@ -1,13 +1,19 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import type { Adapters } from '../../adapter/registry.ts';
 import { audited } from '../../audit/audited.ts';
 import { auditDevices } from '../../audit/store.ts';
 import { Problem } from '../../errors.ts';
+import type { Store } from '../../event/transact.ts';
 import { json, ProblemSchema, problemResponse, problems } from '../../http/kit.ts';
 import { ImportRefused, importDevices } from '../../inventory/import.ts';
 import { formatOf, MAX_IMPORT_ROWS, readRows } from '../../inventory/import-rows.ts';
-import { callerOf, createApi, type Env, role } from '../env.ts';
-import type { Services } from '../services.ts';
+import { callerOf, type Env, mount, operation, role } from '../env.ts';
+
+type Deps = { store: Store; adapters: Adapters };
+
+/** `POST /devices:import`: registers many devices in one request and one transaction. */
+export const deviceImportRoutes = (deps: Deps) => mount(importMany(deps));
 
 /** Below `/api/v1`. */
 export const IMPORT_PATH = '/devices:import';
@@ -15,14 +21,14 @@ export const MAX_IMPORT_BYTES = 10 * 1024 * 1024;
 
 const RefusedRows = z
   .array(z.object({ row: z.number().int(), errors: z.array(z.object({ pointer: z.string(), detail: z.string() })) }))
-  .openapi({ description: 'Rows count from 1, without the header and empty lines; pointers are into the row as NewDevice' });
+  .openapi({ description: 'Rows count from 1, without the header and empty lines; pointers refer to the row as NewDevice' });
 
 const ImportAnswer = z
   .object({
     registered: z.number().int(),
     devices: z
       .array(z.object({ row: z.number().int(), id: z.string(), apiKey: z.string() }))
-      .openapi({ description: 'In the order of the rows; the keys are shown this once' }),
+      .openapi({ description: 'In the order of the rows; the keys are shown only once' }),
     refused: RefusedRows,
   })
   .openapi('DeviceImport');
@@ -34,35 +40,31 @@ const route = createRoute({
   method: 'post',
   path: IMPORT_PATH,
   tags: ['Devices'],
-  description: `At most ${MAX_IMPORT_ROWS} rows and ${MAX_IMPORT_BYTES} bytes. CSV: a header that names fields of NewDevice, labels as columns label.<key>; an empty field is one that is not given. JSON lines: a NewDevice on each.`,
+  description: `At most ${MAX_IMPORT_ROWS} rows and ${MAX_IMPORT_BYTES} bytes. CSV: a header that names fields of NewDevice, labels as columns label.<key>; an empty field counts as absent. JSON lines: one NewDevice per line.`,
   middleware: [role('operator')] as const,
   request: {
     query: z.object({ mode: z.enum(['partial', 'atomic']).default('partial').openapi({ description: 'atomic: all rows or none' }) }),
     body: { required: true, content: { 'text/csv': { schema: rows }, 'application/x-ndjson': { schema: z.string() } } },
   },
   responses: {
-    200: json(ImportAnswer, 'What was registered, with its keys, and what was not'),
+    200: json(ImportAnswer, 'Registered rows with their keys, and refused rows'),
     ...problems,
     422: { description: 'Nothing was registered', content: { 'application/problem+json': { schema: RefusedImport } } },
   },
 });
 
-/** `POST /devices:import`: many devices in one request and one transaction. */
-export function deviceImportRoutes({ store, adapters }: Services) {
-  return createApi().openapi(route, async (c) => {
+const importMany = ({ store, adapters }: Deps) =>
+  operation(route, async (c) => {
     const { mode } = c.req.valid('query');
     const { organizationId, name } = c.get('actor');
     const read = await readRows(textOf(c), formatOf(c.req.header('content-type')));
     try {
-      const what = { action: 'device.import', subject: 'devices', detail: { mode, rows: read.length } };
-      const { devices, refused } = await audited(callerOf(c), store, what, async (unit) => {
+      const entry = { action: 'device.import', subject: 'devices', detail: { mode, rows: read.length } };
+      const { devices, refused } = await audited(callerOf(c), store, entry, async (unit) => {
         const imported = await importDevices(unit, organizationId, read, { mode, adapters: adapters.names });
-        const entry = { organizationId, actor: `token:${name}`, action: 'device.register', outcome: 'ok' } as const;
-        await auditDevices(
-          unit.tx,
-          { ...entry, detail: { requestId: c.get('requestId') } },
-          imported.devices.map(({ id }) => id),
-        );
+        const ofEach = { organizationId, actor: `token:${name}`, action: 'device.register', outcome: 'ok' } as const;
+        const ids = imported.devices.map(({ id }) => id);
+        await auditDevices(unit.tx, { ...ofEach, detail: { requestId: c.get('requestId') } }, ids);
         return imported;
       });
       return c.json({ registered: devices.length, devices, refused }, 200);
@@ -72,9 +74,8 @@ export function deviceImportRoutes({ store, adapters }: Services) {
       return c.json({ ...problem, refused: error.refused }, 422, { 'content-type': 'application/problem+json' });
     }
   });
-}
 
-/** The body as it comes in; where it was read already (for the Idempotency-Key), in one piece. */
+/** The body as a stream. The Idempotency-Key reads the whole body before: then it comes in one piece. */
 async function* textOf(c: Context<Env>): AsyncGenerator<string> {
   if (c.req.header('idempotency-key') !== undefined) return yield await c.req.text();
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

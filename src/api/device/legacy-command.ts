@@ -3,7 +3,7 @@ import type { Command, CommandState } from '../../command/command.ts';
 
 const time = z.iso.datetime();
 
-export const SeedCommand = z
+export const LegacyCommand = z
   .object({
     command_id: z.string(),
     command_type: z.string(),
@@ -15,20 +15,20 @@ export const SeedCommand = z
   })
   .openapi('SeedCommand');
 
-export function viewSeedCommand(command: Command): z.output<typeof SeedCommand> {
+export function viewLegacyCommand(command: Command): z.output<typeof LegacyCommand> {
   return {
     command_id: command.id,
     command_type: command.type,
     payload: command.payload,
-    status: SEED_STATES[command.state],
+    status: LEGACY_STATES[command.state],
     result: command.result,
     created_at: command.createdAt.toISOString(),
     expires_at: command.expiresAt.toISOString(),
   };
 }
 
-/** The older protocol has no word for a cancelled command; to its clients it is one that is not to be run any more. */
-const SEED_STATES: Readonly<Record<CommandState, z.output<typeof SeedCommand>['status']>> = {
+/** The earlier protocol has no word for a cancelled command. Its clients must not run it, as with an expired one. */
+const LEGACY_STATES: Readonly<Record<CommandState, z.output<typeof LegacyCommand>['status']>> = {
   queued: 'pending',
   sent: 'sent',
   completed: 'completed',

@@ -1,12 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { deviceById } from '../../device/store.ts';
-import { notFound } from '../../errors.ts';
+import type { Store } from '../../event/transact.ts';
 import { json, problems } from '../../http/kit.ts';
 import type { Previews } from '../../preview/preview.ts';
-import { createApi, role } from '../env.ts';
-import type { Services } from '../services.ts';
+import { mount, operation, role } from '../env.ts';
 import { ConfigErrorView } from '../source/schemas.ts';
-import { DeviceParams } from './devices.ts';
+import { DeviceParams, findDevice } from './find.ts';
+
+type Deps = { store: Store; previews: Previews };
+
+/** The bundle that a device would get, before it gets it. */
+export const devicePreviewRoutes = (deps: Deps) => mount(show(deps));
 
 const Place = z.object({ layer: z.string(), file: z.string() });
 
@@ -14,19 +17,21 @@ const ProvenanceView = z
   .object({
     layers: z
       .array(z.object({ name: z.string(), path: z.string() }))
-      .openapi({ description: 'Those that count for the device, a later one winning' }),
+      .openapi({ description: 'The layers of the device; a later one wins' }),
     files: z.array(
       z.object({
         path: z.string(),
-        from: z.array(Place.extend({ template: z.boolean() })).openapi({ description: 'What made it; several where they were merged' }),
+        from: z.array(Place.extend({ template: z.boolean() })).openapi({ description: 'Its origins; several if files were merged' }),
         values: z
           .array(Place.extend({ pointer: z.string(), line: z.number().int().optional() }))
-          .openapi({ description: 'Of a merged file: where each value came from' }),
-        variables: z.array(Place.extend({ name: z.string(), line: z.number().int() })).openapi({ description: 'That its templates read' }),
+          .openapi({ description: 'For a merged file: the origin of each value' }),
+        variables: z
+          .array(Place.extend({ name: z.string(), line: z.number().int() }))
+          .openapi({ description: 'Variables that its templates read' }),
       }),
     ),
-    removed: z.array(Place.extend({ path: z.string() })).openapi({ description: 'Files that a layer took away' }),
-    truncated: z.boolean().openapi({ description: 'Not all values and variables are told' }),
+    removed: z.array(Place.extend({ path: z.string() })).openapi({ description: 'Files that a layer removed' }),
+    truncated: z.boolean().openapi({ description: 'Not all values and variables are listed' }),
   })
   .openapi('Provenance');
 
@@ -60,21 +65,17 @@ const PreviewView = z
       }),
     ),
     errors: z.array(ConfigErrorView),
-    provenance: ProvenanceView.nullable().openapi({ description: 'Where it all came from; only when asked for, and of a valid folder' }),
+    provenance: ProvenanceView.nullable().openapi({ description: 'Origins; only on request, and for a valid folder' }),
   })
   .openapi('DevicePreview');
 
 const Query = z.object({
   ref: z.string().min(1).max(255).optional().openapi({ description: "Branch, tag or commit; default: the source's prepared head" }),
-  provenance: z
-    .enum(['0', '1'])
-    .default('0')
-    .openapi({ description: '1: tell for each file and value which layer and file of the repository it came from' }),
+  provenance: z.enum(['0', '1']).default('0').openapi({ description: '1: list the layer and file that each file and value comes from' }),
 });
 
-/** What a device would get, before it gets it. */
-export function devicePreviewRoutes({ store }: Services, previews: Previews) {
-  return createApi().openapi(
+const show = ({ store: { sql }, previews }: Deps) =>
+  operation(
     createRoute({
       method: 'get',
       path: '/devices/{id}/preview',
@@ -82,17 +83,14 @@ export function devicePreviewRoutes({ store }: Services, previews: Previews) {
       middleware: [role('viewer')] as const,
       request: { params: DeviceParams, query: Query },
       responses: {
-        200: json(PreviewView, 'Its files, and how they differ from what it runs; secrets are not shown'),
+        200: json(PreviewView, 'Its files, and their differences from the running files; secrets are not shown'),
         ...problems,
-        502: { ...problems[503], description: 'The git host fails' },
+        502: { ...problems[503], description: 'The Git host fails' },
       },
     }),
     async (c) => {
-      const { id } = c.req.valid('param');
-      const device = await deviceById(store.sql, c.get('actor').organizationId, id);
-      if (device === undefined) throw notFound('device', id);
+      const device = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
       const { ref, provenance } = c.req.valid('query');
       return c.json(await previews.show(device, { ref, provenance: provenance === '1' }), 200);
     },
   );
-}

@@ -31,7 +31,7 @@ export const DeviceView = z
     lastGood: z.object({ bundle: z.string(), revisionId: z.string().nullable() }).nullable(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
     hold: z.object({ at: z.string(), by: z.string(), reason: z.string(), untilNewerRevision: z.boolean() }).nullable(),
-    clonedSince: time.nullable().openapi({ description: "Since when two agents use the device's key in turn; null: one does" }),
+    clonedSince: time.nullable().openapi({ description: "Since when two agents use the device's key; null: only one does" }),
     createdAt: time,
     updatedAt: time,
   })
@@ -70,7 +70,7 @@ export function viewDevice(device: Device): z.output<typeof DeviceView> {
   };
 }
 
-export const RegisteredDevice = DeviceView.extend({ apiKey: z.string().openapi({ description: 'Shown this once' }) }).openapi(
+export const RegisteredDevice = DeviceView.extend({ apiKey: z.string().openapi({ description: 'Shown only once' }) }).openapi(
   'RegisteredDevice',
 );
 
@@ -100,7 +100,7 @@ export const DeploymentView = z
     deferral: z
       .object({ until: time, reason: z.string() })
       .nullable()
-      .openapi({ description: 'Until when the device put it off, and why, while it waits' }),
+      .openapi({ description: 'Until when the device postpones the attempt, and why' }),
     createdAt: time,
     deliveringAt: time.nullable(),
     applyingAt: time.nullable(),
@@ -123,7 +123,7 @@ export function viewDeployment(deployment: Deployment): z.output<typeof Deployme
   };
 }
 
-/** In our words (`type`), or in those of the seed's dashboards (`command_type`). */
+/** With our field `type`, or with `command_type` of the earlier dashboards. */
 export const NewCommand = z
   .strictObject({
     type: z.string().max(64).optional(),

@@ -17,14 +17,14 @@ const fields = {
     .max(50)
     .openapi({ description: 'Types of events: by name, by group (rollout.*), or all (*)', example: ['rollout.*', 'revision.rejected'] }),
   minimumSeverity: z.enum(SEVERITIES),
-  sourceId: z.uuid().nullable().openapi({ description: 'Only what concerns this source, its rollouts and its devices' }),
-  siteId: z.uuid().nullable().openapi({ description: 'Only devices that stand there' }),
+  sourceId: z.uuid().nullable().openapi({ description: 'Only events of this source, its rollouts and its devices' }),
+  siteId: z.uuid().nullable().openapi({ description: 'Only devices of this site' }),
   /** Only devices that have all of them. */
   labels: Labels,
   enabled: z.boolean(),
 };
 const url = z.string().overwrite(withoutLineEnd).min(1).max(2048).openapi({
-  description: 'Where to post; shown in part only, as it may be a credential',
+  description: 'Address to post to; shown only in part, because it may contain a credential',
   example: 'https://receiver.example/hooks/bellwether',
 });
 
@@ -50,25 +50,22 @@ export const NotificationView = z
     id: z.string(),
     ...fields,
     url: z.string().openapi({ description: 'Its origin and last characters' }),
-    secretLast4: z.string().openapi({ description: 'The last characters of the secret that signs' }),
-    previousSecretUntil: time.nullable().openapi({ description: 'The secret before signs beside it until then' }),
+    secretLast4: z.string().openapi({ description: 'The last characters of the signing secret' }),
+    previousSecretUntil: time.nullable().openapi({ description: 'The previous secret also signs until then' }),
     status: z.enum(['ok', 'failing', 'disabled']),
     disabledReason: z.string().nullable(),
-    failures: z.number().int().openapi({ description: 'Attempts that failed since the last that did not' }),
+    failures: z.number().int().openapi({ description: 'Failed attempts since the last success' }),
     lastError: z.string().nullable(),
     nextTryAt: time.nullable(),
     lastDeliveredAt: time.nullable(),
-    cursor: z.number().int().openapi({ description: 'Events up to it are delivered, on their way, or were not wanted' }),
-    dropped: z
-      .number()
-      .int()
-      .openapi({ description: 'Events that were wanted and never tried, being too old or too many when their turn came' }),
+    cursor: z.number().int().openapi({ description: 'Events up to it are delivered, in delivery, or did not match' }),
+    dropped: z.number().int().openapi({ description: 'Matching events that were never tried, because they were too old or too many' }),
     createdAt: time,
     updatedAt: time,
   })
   .openapi('Notification');
 
-const Secret = z.string().openapi({ description: 'whsec_… as of Standard Webhooks, shown this once' });
+const Secret = z.string().openapi({ description: 'whsec_… as Standard Webhooks defines it; shown only once' });
 
 export const CreatedNotification = NotificationView.extend({ secret: Secret }).openapi('CreatedNotification');
 export const ReplacedSecret = z.object({ secret: Secret, previousSecretUntil: time }).openapi('ReplacedNotificationSecret');
@@ -76,7 +73,7 @@ export const ReplacedSecret = z.object({ secret: Secret, previousSecretUntil: ti
 export const NotificationTest = z
   .object({
     ok: z.boolean(),
-    status: z.number().int().nullable().openapi({ description: 'Of the answer; null when there was none' }),
+    status: z.number().int().nullable().openapi({ description: 'Status of the answer; null if there was none' }),
     error: z.string().nullable(),
     response: z.string().openapi({ description: "The beginning of the answer's body" }),
     durationMs: z.number(),
@@ -91,8 +88,8 @@ export const NotificationDelivery = z
     subject: z.string(),
     state: z.enum(['pending', 'delivered', 'failed']),
     attempts: z.number().int(),
-    nextTryAt: time.nullable().openapi({ description: 'Of the one that is next; the others wait for it' }),
-    expiresAt: time.openapi({ description: 'Past it, it is given up' }),
+    nextTryAt: time.nullable().openapi({ description: 'Time of the next try of the oldest delivery; the others wait for it' }),
+    expiresAt: time.openapi({ description: 'The delivery is dropped after this time' }),
     tries: z
       .array(
         z.object({

@@ -1,35 +1,42 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { z } from '@hono/zod-openapi';
 import { viewEvent } from '../../event/event.ts';
 import { eventsAfter } from '../../event/store.ts';
-import { decodeNumberCursor, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
-import { createApi, role } from '../env.ts';
-import type { Services } from '../services.ts';
+import type { Store } from '../../event/transact.ts';
+import { decodeNumberCursor, PageQuery } from '../../http/kit.ts';
+import { mount, operation } from '../env.ts';
+import { listRoute, readPage } from '../list.ts';
 import { EventView } from './event-schemas.ts';
 
+type Deps = { store: Store };
+
+export const eventRoutes = (deps: Deps) => mount(listEvents(deps));
+
 const EventsQuery = PageQuery.extend({
-  after: z.coerce.number().int().nonnegative().optional().openapi({ description: 'Cursor of the last event seen' }),
+  after: z.coerce.number().int().nonnegative().optional().openapi({ description: 'Cursor of the last event received' }),
   subject: z.string().max(300).optional(),
   type: z.string().max(100).optional(),
 });
 
-export function eventRoutes({ store }: Services) {
-  return createApi().openapi(
-    createRoute({
-      method: 'get',
+const listEvents = ({ store }: Deps) =>
+  operation(
+    listRoute({
       path: '/events',
       tags: ['Events'],
-      middleware: [role('viewer')] as const,
+      role: 'viewer',
       request: { query: EventsQuery },
-      responses: { 200: json(page(EventView), 'Events, oldest first'), ...problems },
+      item: EventView,
+      description: 'Events, oldest first',
     }),
     async (c) => {
-      const { limit, cursor, after, subject, type } = c.req.valid('query');
-      const from = decodeNumberCursor(cursor) ?? after ?? 0;
-      const rows = await eventsAfter(store.sql, c.get('actor').organizationId, { after: from, limit: limit + 1, subject, type });
-      return c.json(
-        toPage(rows, limit, (event) => event.cursor, viewEvent),
-        200,
-      );
+      const { organizationId } = c.get('actor');
+      const query = c.req.valid('query');
+      const { subject, type } = query;
+      const answer = await readPage(query, {
+        after: (cursor) => decodeNumberCursor(cursor) ?? query.after ?? 0,
+        rows: (after, limit) => eventsAfter(store.sql, organizationId, { after, limit, subject, type }),
+        key: (event) => event.cursor,
+        view: viewEvent,
+      });
+      return c.json(answer, 200);
     },
   );
-}

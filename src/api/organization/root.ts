@@ -1,15 +1,17 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { audit } from '../../audit/store.ts';
+import type { Config } from '../../config.ts';
 import { hashToken, last4, mintToken, tokenKind, tokenMatches } from '../../crypto/tokens.ts';
 import type { Sql, Tx } from '../../db/connect.ts';
 import { announceEndedKeys } from '../../device/store/keys.ts';
 import { conflict, notFound } from '../../errors.ts';
+import type { Store } from '../../event/transact.ts';
 import { senderOf } from '../../http/address.ts';
 import { bearerOf, unauthorized } from '../../http/bearer.ts';
-import { body, decodeCursor, json, PageQuery, page, problems, toPage } from '../../http/kit.ts';
+import { body, decodeCursor, json, PageQuery, page, problems } from '../../http/kit.ts';
 import { limitBody, limitDepth } from '../../http/limits.ts';
-import { refuse } from '../../http/rate-limit.ts';
+import { type RateLimits, refuse } from '../../http/rate-limit.ts';
 import { newId } from '../../ids.ts';
 import {
   insertOrganization,
@@ -19,8 +21,18 @@ import {
   organizationNamed,
   setDisabled,
 } from '../../organization/store.ts';
-import { createApi, type Env } from '../env.ts';
-import type { Services } from '../services.ts';
+import { createApi, type Env, mountOn, operation } from '../env.ts';
+import { readPage } from '../list.ts';
+
+type Deps = { store: Store };
+type RootDeps = Deps & { rootTokenHash: Buffer; limits: RateLimits; config: Pick<Config, 'TRUST_PROXY'> };
+
+/** `/organizations`: for the operator of the service, with the root token. No token of an organization opens it, not even an admin token. */
+export function rootRoutes(deps: RootDeps) {
+  const app = createApi();
+  for (const path of ['/organizations', '/organizations/*']) app.use(path, requireRoot(deps), limitBody(), limitDepth());
+  return mountOn(app, listAll(deps), create(deps), recover(deps), disable(deps), enable(deps));
+}
 
 const tags = ['Organizations'];
 const security = [{ rootToken: [] }];
@@ -32,67 +44,45 @@ const OrganizationView = z
   .object({ id: z.string(), name: z.string(), createdAt: z.iso.datetime(), disabledAt: z.iso.datetime().nullable() })
   .openapi('Organization');
 const MadeOrganization = OrganizationView.extend({
-  adminToken: z.string().openapi({ description: 'The first admin token, shown this once' }),
+  adminToken: z.string().openapi({ description: 'The first admin token, shown only once' }),
   adminTokenId: z.string(),
 }).openapi('MadeOrganization');
 const NewOrganization = z.strictObject({ name: Name }).openapi('NewOrganization');
 const RecoveredAdmin = z.object({ adminToken: z.string(), adminTokenId: z.string() }).openapi('RecoveredAdmin');
 const params = z.object({ name: Name });
 
-const listRoute = createRoute({
-  method: 'get',
-  path: '/organizations',
-  tags,
-  security,
-  request: { query: PageQuery },
-  responses: { 200: json(page(OrganizationView), 'All organizations, by name'), ...problems },
-});
-const createOne = createRoute({
-  method: 'post',
-  path: '/organizations',
-  tags,
-  security,
-  request: { body: body(NewOrganization) },
-  responses: { 201: json(MadeOrganization, 'Made, with its first admin token'), ...problems },
-});
-const recoverRoute = createRoute({
-  method: 'post',
-  path: '/organizations/{name}/admin-tokens',
-  tags,
-  security,
-  request: { params },
-  responses: { 201: json(RecoveredAdmin, 'Another admin token, shown this once: for an organization that has lost its own'), ...problems },
-});
-const disableRoute = createRoute({
-  method: 'post',
-  path: '/organizations/{name}/disable',
-  tags,
-  security,
-  request: { params },
-  responses: { 200: json(OrganizationView, 'Its tokens, device keys and webhooks are refused; nothing is removed'), ...problems },
-});
-const enableRoute = createRoute({
-  method: 'post',
-  path: '/organizations/{name}/enable',
-  tags,
-  security,
-  request: { params },
-  responses: { 200: json(OrganizationView, 'Its tokens, device keys and webhooks work again'), ...problems },
-});
-
-/** `/organizations`: for whoever runs the service, with the root token. Tokens of an organization, admin ones among them, open nothing here. */
-export function rootRoutes(services: Services) {
-  const { sql } = services.store;
-  const app = createApi();
-  for (const path of ['/organizations', '/organizations/*']) app.use(path, requireRoot(services), limitBody(), limitDepth());
-  return app
-    .openapi(listRoute, async (c) => {
-      const { limit, cursor } = c.req.valid('query');
-      const rows = await listOrganizations(sql, decodeCursor(cursor, (text) => Name.safeParse(text).success) ?? '', limit + 1);
-      const answer = toPage(rows, limit, ({ name }) => name, view);
+const listAll = ({ store: { sql } }: Deps) =>
+  operation(
+    createRoute({
+      method: 'get',
+      path: '/organizations',
+      tags,
+      security,
+      request: { query: PageQuery },
+      responses: { 200: json(page(OrganizationView), 'All organizations, by name'), ...problems },
+    }),
+    async (c) => {
+      const answer = await readPage(c.req.valid('query'), {
+        after: (cursor) => decodeCursor(cursor, (text) => Name.safeParse(text).success) ?? '',
+        rows: (after, limit) => listOrganizations(sql, after, limit),
+        key: ({ name }) => name,
+        view,
+      });
       return c.json(answer, 200);
-    })
-    .openapi(createOne, async (c) => {
+    },
+  );
+
+const create = ({ store: { sql } }: Deps) =>
+  operation(
+    createRoute({
+      method: 'post',
+      path: '/organizations',
+      tags,
+      security,
+      request: { body: body(NewOrganization) },
+      responses: { 201: json(MadeOrganization, 'Created, with its first admin token'), ...problems },
+    }),
+    async (c) => {
       const { name } = c.req.valid('json');
       const made = await sql.begin(async (tx) => {
         const organization = await insertOrganization(tx, newId(), name);
@@ -101,18 +91,58 @@ export function rootRoutes(services: Services) {
         return { ...view(organization), ...(await mintAdmin(tx, c, organization.id)) };
       });
       return c.json(made, 201);
-    })
-    .openapi(recoverRoute, async (c) => {
-      const minted = await sql.begin(async (tx) => mintAdmin(tx, c, (await demand(tx, c.req.valid('param').name)).id));
+    },
+  );
+
+const recover = ({ store: { sql } }: Deps) =>
+  operation(
+    createRoute({
+      method: 'post',
+      path: '/organizations/{name}/admin-tokens',
+      tags,
+      security,
+      request: { params },
+      responses: {
+        201: json(RecoveredAdmin, 'Another admin token, shown only once, for an organization whose tokens are lost'),
+        ...problems,
+      },
+    }),
+    async (c) => {
+      const { name } = c.req.valid('param');
+      const minted = await sql.begin(async (tx) => mintAdmin(tx, c, (await findOrganization(tx, name)).id));
       return c.json(minted, 201);
-    })
-    .openapi(disableRoute, async (c) => c.json(await toggle(sql, c, c.req.valid('param').name, true), 200))
-    .openapi(enableRoute, async (c) => c.json(await toggle(sql, c, c.req.valid('param').name, false), 200));
-}
+    },
+  );
+
+const disable = ({ store: { sql } }: Deps) =>
+  operation(
+    createRoute({
+      method: 'post',
+      path: '/organizations/{name}/disable',
+      tags,
+      security,
+      request: { params },
+      responses: { 200: json(OrganizationView, 'Its tokens, device keys and webhooks are refused; no data is removed'), ...problems },
+    }),
+    async (c) => c.json(await toggle(sql, c, c.req.valid('param').name, true), 200),
+  );
+
+const enable = ({ store: { sql } }: Deps) =>
+  operation(
+    createRoute({
+      method: 'post',
+      path: '/organizations/{name}/enable',
+      tags,
+      security,
+      request: { params },
+      responses: { 200: json(OrganizationView, 'Its tokens, device keys and webhooks work again'), ...problems },
+    }),
+    async (c) => c.json(await toggle(sql, c, c.req.valid('param').name, false), 200),
+  );
 
 async function toggle(sql: Sql, c: Context<Env>, name: string, isDisabled: boolean): Promise<z.output<typeof OrganizationView>> {
   return sql.begin(async (tx) => {
-    const { id } = await demand(tx, name);
+    const { id } = await findOrganization(tx, name);
     const organization = await setDisabled(tx, id, isDisabled);
     // Every process forgets the device keys that it has verified.
     await announceEndedKeys(tx);
@@ -121,7 +151,7 @@ async function toggle(sql: Sql, c: Context<Env>, name: string, isDisabled: boole
   });
 }
 
-function requireRoot({ rootTokenHash, limits, config }: Services): MiddlewareHandler<Env> {
+function requireRoot({ rootTokenHash, limits, config }: RootDeps): MiddlewareHandler<Env> {
   return async (c, next) => {
     const token = bearerOf(c.req.header('authorization')) ?? '';
     if (!tokenMatches(token, rootTokenHash)) refuse(limits, senderOf(c, config.TRUST_PROXY), unauthorized(whatIsWanted(token)));
@@ -134,7 +164,7 @@ function whatIsWanted(token: string): string {
   return tokenKind(token) === 'token' ? `the token sent is an API token, which opens one organization alone; ${wanted}` : wanted;
 }
 
-async function demand(tx: Tx, name: string): Promise<Organization> {
+async function findOrganization(tx: Tx, name: string): Promise<Organization> {
   const organization = await organizationNamed(tx, name);
   if (organization === undefined) throw notFound('organization', name);
   return organization;
@@ -147,7 +177,7 @@ async function mintAdmin(tx: Tx, c: Context<Env>, organizationId: string): Promi
   return { adminToken: token, adminTokenId: id };
 }
 
-/** In the audit log of the organization that it concerns: its own admins see what was done from outside. */
+/** Writes into the audit log of the organization, so that its own admins see what the root token did. */
 async function auditRoot(tx: Tx, c: Context<Env>, organizationId: string, action: string, subject: string): Promise<void> {
   await audit(tx, { organizationId, actor: 'root', action, subject, outcome: 'ok', detail: { requestId: c.get('requestId') } });
 }

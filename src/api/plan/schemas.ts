@@ -9,12 +9,12 @@ const time = z.iso.datetime();
 
 const PlanSummaryView = z
   .object({
-    devices: z.number().int().openapi({ description: 'That follow the source, or are bound to it' }),
+    devices: z.number().int().openapi({ description: 'Devices that follow the source, or are bound to it' }),
     changed: z.number().int(),
-    blocked: z.number().int().openapi({ description: 'Kept where they are, for whatever reason but being away' }),
+    blocked: z.number().int().openapi({ description: 'Devices that cannot change for any reason but being offline' }),
     invalid: z.number().int(),
     unchanged: z.number().int(),
-    folders: z.number().int().openapi({ description: 'Device folders whose outcome changes' }),
+    folders: z.number().int().openapi({ description: 'Device folders whose result changes' }),
   })
   .openapi('PlanSummary');
 
@@ -25,11 +25,9 @@ export const PlanSchema = z
     sourceId: z.string(),
     ref: z.string(),
     commit: z.string(),
-    base: z.string().nullable().openapi({ description: "The source's prepared head, with which it is compared" }),
+    base: z.string().nullable().openapi({ description: "The source's prepared head, the base of the comparison" }),
     verdict: z.enum(['valid', 'partial', 'invalid']),
-    errors: z
-      .array(ConfigErrorView)
-      .openapi({ description: 'What the commit makes wrong; errors that were there before are not repeated' }),
+    errors: z.array(ConfigErrorView).openapi({ description: 'New errors of the commit; earlier errors are not repeated' }),
     moreErrors: z.number().int(),
     rolloutPolicy: PolicySchema,
     summary: PlanSummaryView,
@@ -51,19 +49,19 @@ export const PlanSchema = z
       z.object({
         wave: z.number().int(),
         name: z.string(),
-        devices: z.number().int().openapi({ description: 'That would get an attempt' }),
+        devices: z.number().int().openapi({ description: 'Devices that would get an attempt' }),
         quarantined: z
           .number()
           .int()
           .default(0)
-          .openapi({ description: 'That went back from this very bundle: they count as failed in the gate and in the error budget' }),
+          .openapi({ description: 'Devices that rolled back from this bundle: they count as failed in the gate and in the error budget' }),
         approval: z.boolean(),
         bakeSeconds: z.number(),
         stop: z
           .object({ code: z.string(), detail: z.string() })
           .nullable()
           .default(null)
-          .openapi({ description: 'Why the rollout would stop or end at this wave although every attempt goes well' }),
+          .openapi({ description: 'Why the rollout would stop or end at this wave although every attempt succeeds' }),
       }),
     ),
     warnings: z
@@ -77,12 +75,12 @@ export const PlanSchema = z
         }),
       )
       .default([])
-      .openapi({ description: 'What the waves of the policy probably do not mean: a wave without devices, a gate that can never pass' }),
-    blockers: z.array(BlockerView).openapi({ description: 'What keeps the rollout as a whole' }),
+      .openapi({ description: 'Likely mistakes in the waves of the policy: a wave without devices, a gate that can never pass' }),
+    blockers: z.array(BlockerView).openapi({ description: 'Blockers of the whole rollout' }),
     diffs: z
       .array(
         z.object({
-          devices: z.number().int().openapi({ description: 'That change in this way' }),
+          devices: z.number().int().openapi({ description: 'Devices with this difference' }),
           applyChanged: z.boolean(),
           truncated: z.boolean(),
           files: z.array(
@@ -106,12 +104,12 @@ export const MergeRequestView = z
     state: z.enum(['open', 'closed']),
     title: z.string().nullable(),
     url: z.string().nullable(),
-    commit: z.string().nullable().openapi({ description: 'That was planned last' }),
+    commit: z.string().nullable().openapi({ description: 'Commit of the last plan' }),
     base: z.string().nullable(),
     verdict: z.enum(MERGE_REQUEST_VERDICTS).nullable().openapi({ description: 'error: the plan could not be computed' }),
     headline: z.string().nullable(),
     summary: PlanSummaryView.nullable(),
-    posting: z.enum(POSTINGS).openapi({ description: 'none: the git host is not told, or there is nothing to tell yet' }),
+    posting: z.enum(POSTINGS).openapi({ description: 'none: nothing is posted to the Git host, or not yet' }),
     commentUrl: z.string().nullable(),
     failures: z.number().int(),
     lastError: z.object({ code: z.string(), detail: z.string() }).nullable(),

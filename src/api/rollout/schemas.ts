@@ -14,13 +14,13 @@ const reason = z.string().trim().min(1).max(500);
 export const NewRollout = z
   .strictObject({
     sourceId: z.uuid(),
-    policy: PolicySchema.optional().openapi({ description: 'Instead of the one of the revision or source' }),
+    policy: PolicySchema.optional().openapi({ description: 'Replaces the policy of the revision or source' }),
     reason: reason.default('started by an operator'),
   })
   .openapi('NewRollout');
 
 export const Abort = z.strictObject({
-  revert: z.boolean().optional().openapi({ description: 'Whether devices that it changed go back; default: as its policy says' }),
+  revert: z.boolean().optional().openapi({ description: 'Whether the changed devices roll back; default: from its policy' }),
   reason: reason.default('aborted by an operator'),
 });
 
@@ -33,15 +33,15 @@ export const RollbackSource = z
     to: z
       .uuid()
       .optional()
-      .openapi({ description: 'Id of a revision; default: the one that the last completed rollout before the present one established' }),
-    policy: PolicySchema.default({}).openapi({ description: 'How it goes to the devices; default: to all at once' }),
+      .openapi({ description: 'Id of a revision; default: the revision of the last completed rollout before the present one' }),
+    policy: PolicySchema.default({}).openapi({ description: 'Policy of the rollout; default: all devices at once' }),
     reason: reason.default('rolled back by an operator'),
     branch: z
       .string()
       .min(1)
       .max(200)
       .optional()
-      .openapi({ description: 'Pushes the revert commit to the repository as a new branch of this name' }),
+      .openapi({ description: 'Name of a new branch; the service pushes the revert commit to it' }),
   })
   .openapi('RollbackSource');
 
@@ -49,12 +49,9 @@ export const COUNTS = {
   offline: z.number().int(),
   open: z.number().int(),
   succeeded: z.number().int(),
-  failed: z
-    .number()
-    .int()
-    .openapi({ description: 'Each device counts once, also when something else took the place of its failed attempt' }),
+  failed: z.number().int().openapi({ description: 'Each device counts once, also if another attempt replaced its failed one' }),
   quarantined: z.number().int().openapi({
-    description: 'Went back from this very bundle in an earlier rollout. They count as failed in gates and in the error budget',
+    description: 'Rolled back from this bundle in an earlier rollout. They count as failed in gates and in the error budget',
   }),
 };
 
@@ -70,9 +67,9 @@ export const RolloutView = z
     createdBy: z.string(),
     waiting: z.object({ code: z.string(), detail: z.string(), until: time.nullable() }).nullable().openapi({
       description:
-        'Why it does nothing now. no_success: no device of the wave has succeeded, and some failed or could not try; gate: the gate lacks successes. Both wait until devices succeed or somebody skips the wave',
+        'Why the rollout waits. no_success: no device of the wave has succeeded, and some failed or could not try; gate: the gate lacks successes. Both wait until devices succeed or a person skips the wave',
     }),
-    end: z.object({ code: z.string(), detail: z.string() }).nullable().openapi({ description: 'Why it was aborted' }),
+    end: z.object({ code: z.string(), detail: z.string() }).nullable().openapi({ description: 'Why the rollout was aborted' }),
     windowsOverriddenBy: z.string().nullable(),
     createdAt: time,
     startedAt: time.nullable(),
@@ -107,12 +104,12 @@ const ApprovalView = z
 
 export const RolloutDetail = RolloutView.extend({
   counts: z.object(COUNTS),
-  remaining: z.number().int().openapi({ description: 'Devices that it has not taken yet' }),
+  remaining: z.number().int().openapi({ description: 'Devices that it has not started yet' }),
   waves: z.array(WaveView),
   out: z
     .array(z.object({ deviceId: z.string(), why: z.enum(OUT_REASONS), detail: z.string() }))
-    .openapi({ description: 'Devices of the wave that give it no success, and why; only while it waits for one' }),
-  moreOut: z.number().int().openapi({ description: 'Such devices that are not shown' }),
+    .openapi({ description: 'Devices of the wave without a success, and why; only while the wave waits for one' }),
+  moreOut: z.number().int().openapi({ description: 'Number of such devices that are not shown' }),
   approvals: z.array(ApprovalView),
 }).openapi('RolloutDetail');
 
@@ -124,7 +121,7 @@ export const RolloutDevice = z
     wave: z.number().int().nullable(),
     outcome: Outcome.openapi({
       description:
-        'gone: something else took the place of its attempt; quarantined: it has none, since it went back from this very bundle in an earlier rollout',
+        'gone: another attempt replaced it; quarantined: no attempt, because the device rolled back from this bundle in an earlier rollout',
     }),
     state: z.string(),
     deploymentId: z.string().nullable(),

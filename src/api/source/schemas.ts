@@ -11,14 +11,14 @@ import { secretText, tokenText } from '../../wire/text/secret-text.ts';
 const Webhook = z.strictObject({
   provider: z.string().min(1).max(40),
   secret: secretText({ min: 8, max: 500 }),
-  options: HookOptions.optional().openapi({ description: 'How the sender proves itself, where its kind leaves that open' }),
+  options: HookOptions.optional().openapi({ description: 'How the sender authenticates, where the provider leaves that open' }),
 });
 export type Webhook = z.output<typeof Webhook>;
 
 const forge = {
-  description: "API of the repository's git host, where its URL and webhook do not tell; an address on another origin takes an admin",
+  description: "API of the repository's Git host, where its URL and webhook do not show it; only an admin may name another origin",
 };
-const ApiToken = tokenText({ min: 8, max: 4000 }).openapi({ description: "For the host's API, where `auth` is not for that" });
+const ApiToken = tokenText({ min: 8, max: 4000 }).openapi({ description: "Token for the host's API, if `auth` lacks that permission" });
 
 const fields = {
   name: z.string().trim().min(1).max(200).openapi({ example: 'store-terminals' }),
@@ -31,8 +31,8 @@ const fields = {
   rolloutPolicy: PolicySchema,
   reportStatus: z
     .boolean()
-    .openapi({ description: 'Whether plans of merge requests and rollouts are told at the git host, where its kind and token are known' }),
-  policyFrom: z.enum(['git', 'source']).openapi({ description: 'Whether a `rollout:` in the repository goes before rolloutPolicy' }),
+    .openapi({ description: 'Whether to post plans of merge requests and rollouts to the Git host, if its kind and token are known' }),
+  policyFrom: z.enum(['git', 'source']).openapi({ description: 'Whether a `rollout:` in the repository overrides rolloutPolicy' }),
 };
 
 export const NewSource = z
@@ -68,25 +68,25 @@ export const SourceView = z
   .object({
     id: z.string(),
     ...fields,
-    auth: z.string().nullable().openapi({ description: 'A hint at the credentials; they themselves are never shown' }),
+    auth: z.string().nullable().openapi({ description: 'A hint at the credentials, which are never shown' }),
     webhook: z
       .object({
         provider: z.string(),
-        secret: z.string().openapi({ description: 'Only its last characters' }),
+        secret: z.string().openapi({ description: 'Its last characters' }),
         options: HookOptions.nullable(),
       })
       .nullable(),
     hold: z.object({ at: time, by: z.string(), reason: z.string() }).nullable(),
     hookUrl: z.string(),
     forge: ForgeSettings.nullable(),
-    apiToken: z.string().nullable().openapi({ description: 'Only its last characters' }),
+    apiToken: z.string().nullable().openapi({ description: 'Its last characters' }),
     status: z.enum(['new', 'ok', 'partial', 'invalid', 'empty', 'ref_missing', 'waiting', 'failing']),
     headCommit: z.string().nullable(),
     revisionId: z.string().nullable(),
     lastCheckedAt: time.nullable(),
     lastSyncedAt: time.nullable(),
     nextCheckAt: time,
-    movedTo: z.string().nullable().openapi({ description: 'Where the host redirects `url`, and the repository is read: set `url` to it' }),
+    movedTo: z.string().nullable().openapi({ description: 'Address to which the host redirects `url`; set `url` to it' }),
     lastError: z.object({ code: z.string(), detail: z.string() }).nullable(),
     failures: z.number().int(),
     createdAt: time,
@@ -141,7 +141,7 @@ export const ConfigErrorView = z
     code: z.string(),
     file: z.string(),
     line: z.number().int().optional(),
-    rendered: z.string().optional().openapi({ description: 'The file that is wrong, where layers or a template made it of `file`' }),
+    rendered: z.string().optional().openapi({ description: 'The wrong file, if layers or a template made it from `file`' }),
     pointer: z.string(),
     rule: z.string(),
     limit: z.unknown().optional(),
@@ -178,7 +178,7 @@ export const RevisionDetail = RevisionView.extend({
       errors: z.array(ConfigErrorView),
     }),
   ),
-  devices: z.array(z.string()).openapi({ description: 'Devices that it touched' }),
+  devices: z.array(z.string()).openapi({ description: 'Devices that the revision changed' }),
 }).openapi('RevisionDetail');
 
 export function viewRevision(revision: Revision): z.output<typeof RevisionView> {

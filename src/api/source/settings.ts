@@ -1,4 +1,6 @@
 import type { z } from 'zod';
+import type { Config } from '../../config.ts';
+import type { SecretBox } from '../../crypto/secret-box.ts';
 import { last4 } from '../../crypto/tokens.ts';
 import { Problem } from '../../errors.ts';
 import { checkApiUrl, leavesOrigin } from '../../forge/place.ts';
@@ -8,12 +10,13 @@ import { sealApiToken, sealCredentials, sealHookSecret } from '../../source/cred
 import type { Source } from '../../source/source.ts';
 import type { SourceSettings } from '../../source/store.ts';
 import { webhookProvider } from '../../source/webhook/registry.ts';
-import type { Services } from '../services.ts';
 import type { NewSource, SourceChange, Webhook } from './schemas.ts';
 
-/** Settings of a source that is to be made. @throws Problem `invalid_url`, `invalid_ref`, `invalid_request` */
+type Deps = { box: SecretBox; config: Config };
+
+/** Settings of a new source. @throws Problem `invalid_url`, `invalid_ref`, `invalid_request` */
 export function settingsOfNew(
-  { box, config }: Services,
+  { box, config }: Deps,
   organizationId: string,
   id: string,
   wanted: z.output<typeof NewSource>,
@@ -32,12 +35,12 @@ export function settingsOfNew(
   };
 }
 
-/** Settings after a change: what it does not name stays; `auth`, `webhook`, `forge` and `apiToken` are removed by null. @throws as `settingsOfNew` */
-export function settingsAfter({ box, config }: Services, source: Source, change: z.output<typeof SourceChange>): SourceSettings {
+/** Settings after a change: fields that it does not name stay. null removes `auth`, `webhook`, `forge` and `apiToken`. @throws as `settingsOfNew` */
+export function settingsAfter({ box, config }: Deps, source: Source, change: z.output<typeof SourceChange>): SourceSettings {
   const { auth, webhook, forge, apiToken, ...given } = change;
   if (given.url !== undefined) checkRemote(config, { ...source, url: given.url });
   const plain = given.url === undefined ? given : { ...given, url: withoutUserName(given.url) };
-  // Credentials were given for one place: they do not follow to another.
+  // Credentials were given for one origin. Another origin never gets them.
   const moved = plain.url !== undefined && originOf(plain.url) !== originOf(source.url);
   const next = { ...source, ...plain, forge: forge === undefined && !moved ? source.forge : (forge ?? null) };
   next.ref = checkRemote(config, next);
@@ -53,7 +56,7 @@ export function settingsAfter({ box, config }: Services, source: Source, change:
 const NO_API_TOKEN = { apiTokenSealed: null, apiTokenHint: null };
 
 /**
- * Credentials go to another origin than their repository's only where an admin said so.
+ * Only an admin may have credentials sent to another origin than the repository's.
  * @throws Problem `forbidden`
  */
 export function checkForgeOrigin(role: Role, before: Source | undefined, after: SourceSettings): void {
@@ -63,13 +66,13 @@ export function checkForgeOrigin(role: Role, before: Source | undefined, after: 
   throw new Problem('forbidden', detail);
 }
 
-/** Whether what is known of the old repository says nothing about the new one. */
+/** Whether the commits found so far are void, because the source follows another repository, ref or layout. */
 export function followsAnother(before: Source, after: SourceSettings): boolean {
   return before.url !== after.url || before.ref !== after.ref || before.layout !== after.layout;
 }
 
 /** @returns the ref as it is stored */
-function checkRemote(config: Services['config'], { url, ref, forge }: Pick<SourceSettings, 'url' | 'ref' | 'forge'>): string {
+function checkRemote(config: Config, { url, ref, forge }: Pick<SourceSettings, 'url' | 'ref' | 'forge'>): string {
   parseRemote(url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
   if (forge !== null) checkApiUrl(forge, config);
   return checkRefName(ref);
@@ -79,8 +82,8 @@ function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : url;
 }
 
-/** A hook that was installed at the host has another secret now, so that it does not count any more. */
-export function webhookSettings(box: Services['box'], id: string, webhook: Webhook | undefined) {
+/** Forgets the installed hook: it has another secret now. */
+export function webhookSettings(box: SecretBox, id: string, webhook: Webhook | undefined) {
   const none = { webhookProvider: null, webhookSecretSealed: null, webhookSecretLast4: null, webhookOptions: null, webhookHookId: null };
   if (webhook === undefined) return none;
   const { provider, secret, options = null } = webhook;

@@ -17,20 +17,20 @@ const COLUMNS: Column[] = [
 export function registerAuditCommands(audit: Command, io: Terminal): void {
   const list = audit
     .command('list', { isDefault: true })
-    .description('the newest entries')
-    .option('--subject <subject>', 'of one thing, for example device:till-7')
-    .option('--limit <n>', 'at most so many', positive, '50');
+    .description('list the newest entries')
+    .option('--subject <subject>', 'only entries of this subject, for example device:till-7')
+    .option('--limit <n>', 'maximum number of rows', positive, '50');
   calling(list, io, async (call) => {
     showTable(call, COLUMNS, await call.client.list('/audit', { subject: call.text('subject') }, call.limit()));
   });
   const whole = audit
     .command('export')
-    .description('all entries, oldest first, as lines of JSON or CSV')
-    .option('--from <time>', 'of this time or date (UTC) and later')
-    .option('--to <time>', 'before this time or date')
-    .option('--subject <subject>', 'of one thing, for example device:till-7')
+    .description('export all entries, oldest first, as lines of JSON or CSV')
+    .option('--from <time>', 'entries at or after this time or date (UTC)')
+    .option('--to <time>', 'entries before this time or date')
+    .option('--subject <subject>', 'only entries of this subject, for example device:till-7')
     .option('--format <format>', 'jsonl or csv', 'jsonl')
-    .option('-o, --output <file>', 'into a file, readable by its owner alone; default: on stdout');
+    .option('-o, --output <file>', 'write to a file that only its owner can read; default: stdout');
   calling(whole, io, exportAudit);
 }
 

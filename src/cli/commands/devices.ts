@@ -46,6 +46,7 @@ const pathOf = (call: Call, rest = ''): string => `/devices/${call.segment(0)}${
 
 export function registerDeviceCommands(devices: Command, io: Terminal): void {
   registerReading(devices, io);
+  registerReadingOfParts(devices, io);
   registerRegistry(devices, io);
   registerActing(devices, io);
 }
@@ -53,7 +54,7 @@ export function registerDeviceCommands(devices: Command, io: Terminal): void {
 function registerReading(devices: Command, io: Terminal): void {
   const list = devices
     .command('list', { isDefault: true })
-    .description('devices, in the order of their ids')
+    .description('list devices, ordered by id')
     .option('--status <status>', 'in_sync, pending, updating, failed, rolled_back, drifted, held, unmanaged')
     .option('--connectivity <state>', 'online, offline, unknown')
     .option('--site <id>')
@@ -61,8 +62,8 @@ function registerReading(devices: Command, io: Terminal): void {
     .option('--type <type>')
     .option('--label <key=value>')
     .option('-q, --query <text>', 'part of an id or name')
-    .option('--limit <n>', 'at most so many', positive)
-    .option('--watch', 'show it again when something changes');
+    .option('--limit <n>', 'maximum number of rows', positive)
+    .option('--watch', 'refresh the list after each change');
   calling(list, io, (call) => {
     const [status, connectivity, site, source, type, label] = ['status', 'connectivity', 'site', 'source', 'type', 'label'].map(call.text);
     const query = { status, connectivity, site, source, type, label, q: call.text('query') };
@@ -71,15 +72,15 @@ function registerReading(devices: Command, io: Terminal): void {
     );
   });
   for (const [name, description, rest] of [
-    ['get <id>', 'the device', ''],
-    ['status <id>', 'its full state', '/status'],
+    ['get <id>', 'show the device', ''],
+    ['status <id>', 'show its full state', '/status'],
   ] as const) {
-    calling(devices.command(name).description(description).option('--watch', 'show it again when it changes'), io, (call) =>
+    calling(devices.command(name).description(description).option('--watch', 'refresh after each change'), io, (call) =>
       showAgain(call, [`device:${call.args[0]}`], async () => showItem(call, await call.client.get(pathOf(call, rest)))),
     );
   }
   calling(
-    devices.command('why <id>').description('why it is not on the wanted state: what blocks it, first one first'),
+    devices.command('why <id>').description('show why it does not run the desired bundle: the chain of blockers, first one first'),
     io,
     async (call) => {
       const blockers = rowsOf(await call.client.get(pathOf(call, '/why')));
@@ -87,12 +88,15 @@ function registerReading(devices: Command, io: Terminal): void {
       else showTable(call, WHY_COLUMNS, blockers);
     },
   );
+}
+
+function registerReadingOfParts(devices: Command, io: Terminal): void {
   calling(
     devices
       .command('preview <id>')
-      .description('what it would get, against what it runs')
+      .description('show its files at a ref, compared with the files that it runs')
       .option('--ref <ref>', 'branch, tag or commit')
-      .option('--provenance', 'also which layer and file of the repository everything came from'),
+      .option('--provenance', 'also show the layer and file that each value comes from'),
     io,
     async (call) => {
       const query = { ref: call.text('ref'), provenance: call.flag('provenance') ? '1' : undefined };
@@ -100,7 +104,7 @@ function registerReading(devices: Command, io: Terminal): void {
     },
   );
   calling(
-    devices.command('logs <id>').description('its last log lines').option('--limit <n>', 'at most so many', positive, '100'),
+    devices.command('logs <id>').description('show its last log lines').option('--limit <n>', 'maximum number of rows', positive, '100'),
     io,
     showLogs,
   );
@@ -109,7 +113,10 @@ function registerReading(devices: Command, io: Terminal): void {
     ['deployments', DEPLOYMENT_COLUMNS],
   ] as const) {
     calling(
-      devices.command(`${name} <id>`).description(`its ${name}, newest first`).option('--limit <n>', 'at most so many', positive, '50'),
+      devices
+        .command(`${name} <id>`)
+        .description(`list its ${name}, newest first`)
+        .option('--limit <n>', 'maximum number of rows', positive, '50'),
       io,
       async (call) => {
         showTable(call, columns, await call.client.list(pathOf(call, `/${name}`), {}, call.limit()));
@@ -121,7 +128,7 @@ function registerReading(devices: Command, io: Terminal): void {
 function registerRegistry(devices: Command, io: Terminal): void {
   const register = devices
     .command('register <id>')
-    .description('a new device; its key is shown once')
+    .description('register a device; its key is shown once')
     .option('--name <name>')
     .option('--type <type>')
     .option('--site <id>')
@@ -136,14 +143,18 @@ function registerRegistry(devices: Command, io: Terminal): void {
       await call.client.send('POST', '/devices', { id: call.args[0], name, type, siteId, sourceId, path, adapter, labels: labelsOf(call) }),
     );
   });
-  calling(devices.command('delete <id>').description('forget the device; what runs on it stays'), io, async (call) => {
-    showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted');
-  });
+  calling(
+    devices.command('delete <id>').description('delete the device from the service; the device keeps its files'),
+    io,
+    async (call) => {
+      showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted');
+    },
+  );
   const reenrol = devices
     .command('reenrol <id>')
-    .description('let a device in that was flashed again: it gets a new key, and its old ones end')
-    .option('--for <seconds>', 'how long it may take to come, default an hour', positive)
-    .option('--refuse', 'do not let it in');
+    .description('admit a device that was flashed again: it gets a new key, and its old keys end')
+    .option('--for <seconds>', 'how long the permission holds; default: one hour', positive)
+    .option('--refuse', 'refuse the request');
   calling(reenrol, io, async (call) => {
     const path = pathOf(call, '/reenrolment');
     if (call.flag('refuse')) return showItem(call, await call.client.send('DELETE', path), 'refused');
@@ -152,7 +163,7 @@ function registerRegistry(devices: Command, io: Terminal): void {
   });
   const bind = devices
     .command('bind <id>')
-    .description('follow another folder, or another source')
+    .description('make the device follow another folder or source')
     .option('--path <folder>', 'its folder in a fleet repository')
     .option('--source <id>');
   calling(bind, io, async (call) => {
@@ -161,28 +172,32 @@ function registerRegistry(devices: Command, io: Terminal): void {
       throw new Problem('usage', 'Cannot bind the device: give --path, --source or both');
     showItem(call, await call.client.send('PATCH', pathOf(call), change), 'bound');
   });
-  calling(devices.command('rotate-key <id>').description('a new key, shown once; the old one works for a while'), io, async (call) => {
-    showItem(call, await call.client.send('POST', pathOf(call, '/keys')));
-  });
+  calling(
+    devices.command('rotate-key <id>').description('create a new key, shown once; the old key works for another day'),
+    io,
+    async (call) => {
+      showItem(call, await call.client.send('POST', pathOf(call, '/keys')));
+    },
+  );
 }
 
 function registerActing(devices: Command, io: Terminal): void {
   for (const [verb, description] of [
-    ['start', 'begin to follow its source'],
-    ['stop', 'cease to follow; what it runs stays'],
-    ['refresh', 'look for a newer commit now'],
-    ['retry', 'try the bundle that failed again, even if the device has quarantined it'],
+    ['start', 'follow its source'],
+    ['stop', 'stop following its source; the device keeps its files'],
+    ['refresh', 'check for a newer commit now'],
+    ['retry', 'try the failed bundle again, even if the device has quarantined it'],
   ] as const) {
     const command = devices.command(`${verb} <id>`).description(description);
-    if (verb !== 'stop') command.option('--watch', 'follow it until it has settled');
+    if (verb !== 'stop') command.option('--watch', 'show the progress until it ends');
     calling(command, io, async (call) => actAndFollow(call, await call.client.send('POST', pathOf(call, `/${verb}`))));
   }
   const rollback = devices
     .command('rollback <id>')
-    .description('back to an earlier bundle; holds the device there')
+    .description('roll back to an earlier bundle and hold the device there')
     .option('--to <bundle-or-backup>')
     .option('--reason <text>')
-    .option('--watch', 'follow it until it has settled');
+    .option('--watch', 'show the progress until it ends');
   calling(rollback, io, async (call) =>
     actAndFollow(
       call,
@@ -191,9 +206,9 @@ function registerActing(devices: Command, io: Terminal): void {
   );
   const hold = devices
     .command('hold <id>')
-    .description('leave it where it is')
+    .description('keep the device at its present bundle')
     .option('--reason <text>')
-    .option('--until-newer-revision', 'lift by itself then');
+    .option('--until-newer-revision', 'lift the hold at the next newer revision');
   calling(hold, io, async (call) => {
     const wanted = { reason: call.text('reason'), untilNewerRevision: call.flag('untilNewerRevision') ? true : undefined };
     showItem(call, await call.client.send('POST', pathOf(call, '/hold'), wanted), 'held');
@@ -204,7 +219,7 @@ function registerActing(devices: Command, io: Terminal): void {
   const command = devices
     .command('command <id> <type>')
     .description('queue a command: ping, restart, update_config, …')
-    .option('--payload <json>', 'what goes with it');
+    .option('--payload <json>', 'JSON payload of the command');
   calling(command, io, async (call) => {
     showItem(
       call,

@@ -35,11 +35,14 @@ export function registerNotificationCommands(notifications: Command, io: Termina
 
 function registerReading(notifications: Command, io: Terminal): void {
   calling(
-    notifications.command('list', { isDefault: true }).description('all notifications').option('--limit <n>', 'at most so many', positive),
+    notifications
+      .command('list', { isDefault: true })
+      .description('list all notifications')
+      .option('--limit <n>', 'maximum number of rows', positive),
     io,
     async (call) => showTable(call, NOTIFICATION_COLUMNS, await call.client.list('/notifications', {}, call.limit())),
   );
-  calling(notifications.command('get <id>').description('the notification'), io, async (call) =>
+  calling(notifications.command('get <id>').description('show the notification'), io, async (call) =>
     showItem(call, await call.client.get(pathOf(call))),
   );
   calling(notifications.command('test <id>').description('post an event to it now'), io, async (call) => {
@@ -50,9 +53,9 @@ function registerReading(notifications: Command, io: Terminal): void {
   calling(
     notifications
       .command('deliveries <id>')
-      .description('what was posted and what came of it, newest event first')
-      .option('--limit <n>', 'at most so many', positive, '20')
-      .option('--redeliver <delivery>', 'post this one again'),
+      .description('list deliveries and their results, newest event first')
+      .option('--limit <n>', 'maximum number of rows', positive, '20')
+      .option('--redeliver <delivery>', 'post this delivery again'),
     io,
     async (call) => {
       const again = call.text('redeliver');
@@ -66,7 +69,7 @@ function registerReading(notifications: Command, io: Terminal): void {
 function registerChanging(notifications: Command, io: Terminal): void {
   const create = notifications
     .command('create')
-    .description('a new webhook, its URL here or in BELLWETHER_NOTIFICATION_URL; its secret is shown once')
+    .description('create a webhook; its URL may be in BELLWETHER_NOTIFICATION_URL; its secret is shown once')
     .requiredOption('--name <name>');
   calling(settings(create), io, async (call) => {
     const url = call.text('url') ?? call.io.env.BELLWETHER_NOTIFICATION_URL;
@@ -74,17 +77,17 @@ function registerChanging(notifications: Command, io: Terminal): void {
       throw new Problem('usage', 'Cannot create a notification without --url: give it there or in BELLWETHER_NOTIFICATION_URL');
     showItem(call, await call.client.send('POST', '/notifications', { ...settingsOf(call), url }));
   });
-  const update = notifications.command('update <id>').description('change what is given').option('--name <name>');
+  const update = notifications.command('update <id>').description('change the given settings').option('--name <name>');
   calling(settings(update).option('--enable').option('--disable'), io, async (call) => {
     if (call.flag('enable') && call.flag('disable')) throw new Problem('usage', 'Cannot use --enable and --disable together');
     const enabled = call.flag('enable') ? true : call.flag('disable') ? false : undefined;
     showItem(call, await call.client.send('PATCH', pathOf(call), { ...settingsOf(call), ...(enabled === undefined ? {} : { enabled }) }));
   });
-  calling(notifications.command('delete <id>').description('with its deliveries'), io, async (call) =>
+  calling(notifications.command('delete <id>').description('delete the notification with its deliveries'), io, async (call) =>
     showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted'),
   );
   calling(
-    notifications.command('rotate-secret <id>').description('a new secret, shown once; the old one signs for another day'),
+    notifications.command('rotate-secret <id>').description('create a new secret, shown once; the old one also signs for another day'),
     io,
     async (call) => showItem(call, await call.client.send('POST', pathOf(call, '/secret'))),
   );
@@ -93,16 +96,17 @@ function registerChanging(notifications: Command, io: Terminal): void {
 /** A URL that is a credential is better given in the environment: the arguments of a process can be seen by others. */
 function settings(command: Command): Command {
   return command
-    .option('--url <url>', 'where to post')
-    .option('--event <type>', 'rollout.aborted, rollout.*, *; may be repeated', (text, before: string[] | undefined) => [
-      ...(before ?? []),
-      text,
-    ])
+    .option('--url <url>', 'address to post to')
+    .option(
+      '--event <type>',
+      'event type such as rollout.aborted, rollout.* or *; may be repeated',
+      (text, before: string[] | undefined) => [...(before ?? []), text],
+    )
     .option('--format <format>', 'cloudevents, json or slack')
     .option('--min-severity <severity>', 'info, warning or error')
-    .option('--source <id>', 'only what concerns this source')
-    .option('--site <id>', 'only devices that stand there')
-    .option('--label <key=value>', 'only devices that have it; may be repeated', collectLabel);
+    .option('--source <id>', 'only events of this source')
+    .option('--site <id>', 'only devices of this site')
+    .option('--label <key=value>', 'only devices with this label; may be repeated', collectLabel);
 }
 
 function settingsOf(call: Call): Record<string, unknown> {

@@ -22,22 +22,25 @@ const ROOT_TOKEN: Credential = {
 export function registerOrganizationCommands(organizations: Command, io: Terminal): void {
   const list = organizations
     .command('list', { isDefault: true })
-    .description('all organizations')
-    .option('--limit <n>', 'at most so many', positive);
+    .description('list all organizations')
+    .option('--limit <n>', 'maximum number of rows', positive);
   calling(list, io, async (call) => showTable(call, COLUMNS, await call.client.list('/organizations', {}, call.limit())), ROOT_TOKEN);
   const acting = (command: Command, path: (name: string) => string) =>
     calling(command, io, async (call) => showItem(call, await call.client.send('POST', path(call.segment(0)))), ROOT_TOKEN);
-  const create = organizations.command('create <name>').description('a new organization, and its first admin token, shown once');
+  const create = organizations.command('create <name>').description('create an organization; its first admin token is shown once');
   calling(create, io, async (call) => showItem(call, await call.client.send('POST', '/organizations', { name: call.args[0] })), ROOT_TOKEN);
   acting(
-    organizations.command('admin-token <name>').description('another admin token, shown once, for an organization that has lost its own'),
+    organizations.command('admin-token <name>').description('create another admin token, shown once, if all others are lost'),
     (name) => `/organizations/${name}/admin-tokens`,
   );
   acting(
-    organizations.command('disable <name>').description('refuse its tokens, devices and webhooks; nothing is removed'),
+    organizations.command('disable <name>').description('refuse its tokens, devices and webhooks; no data is removed'),
     (name) => `/organizations/${name}/disable`,
   );
-  acting(organizations.command('enable <name>').description('accept them again'), (name) => `/organizations/${name}/enable`);
+  acting(
+    organizations.command('enable <name>').description('accept its tokens, devices and webhooks again'),
+    (name) => `/organizations/${name}/enable`,
+  );
 }
 
 /** The token beside the data of a service on this machine. undefined where there is none that may be read. */

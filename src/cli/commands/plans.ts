@@ -10,8 +10,8 @@ const TIMEOUT_MS = 180_000;
 export function registerPlanCommand(plan: Command, io: Terminal): void {
   const command = plan
     .argument('<source>', 'id of the source')
-    .requiredOption('--ref <ref>', 'branch, tag or commit that would become its head')
-    .addOption(new Option('--format <format>', 'how it is written').choices(['text', 'markdown', 'json']).default('text'));
+    .requiredOption('--ref <ref>', 'branch, tag or commit to preview as the new head')
+    .addOption(new Option('--format <format>', 'output format').choices(['text', 'markdown', 'json']).default('text'));
   calling(command, io, async (call) => {
     // Loaded when needed: other commands start without it.
     const [{ PlanSchema }, { renderMarkdown, renderText }, { isRefused }] = await Promise.all([

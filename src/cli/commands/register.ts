@@ -29,16 +29,16 @@ export function registerClientCommands(program: Command, io: Terminal): void {
   registerDeviceCommands(group('devices', 'devices: register, watch, roll back, hold'), io);
   const sources = group('sources', 'Git repositories that devices follow');
   registerSourceCommands(sources, group('revisions', 'commits and their verdicts'), io);
-  registerPlanCommand(group('plan', 'what a branch would do to devices; exit code 1 if it does not validate'), io);
-  registerRolloutCommands(group('rollouts', 'revisions on their way to devices, wave by wave'), io);
-  registerNotificationCommands(group('notifications', 'webhooks that tell others what happened'), io);
-  const sites = group('sites', 'where devices stand');
+  registerPlanCommand(group('plan', 'preview the effect of a branch on devices; exit code 1 if it does not validate'), io);
+  registerRolloutCommands(group('rollouts', 'rollouts of revisions to devices, wave by wave'), io);
+  registerNotificationCommands(group('notifications', 'webhooks that post events to other programs'), io);
+  const sites = group('sites', 'sites of devices');
   registerSites(sites, io);
   registerHoldCommands(sources, sites, io);
   registerTokens(group('tokens', 'API tokens of people and programs'), io);
-  registerAuditCommands(group('audit', 'who did what'), io);
-  registerEvents(group('events', 'what happened'), io);
-  registerOrganizationCommands(group('organizations', 'tenants of the service, with the root token'), io);
+  registerAuditCommands(group('audit', 'audit log: actors and actions'), io);
+  registerEvents(group('events', 'events'), io);
+  registerOrganizationCommands(group('organizations', 'tenants of the service; needs the root token'), io);
 }
 
 const SITE_COLUMNS: Column[] = [
@@ -49,13 +49,13 @@ const SITE_COLUMNS: Column[] = [
 
 function registerSites(sites: Command, io: Terminal): void {
   calling(
-    sites.command('list', { isDefault: true }).description('all sites').option('--limit <n>', 'at most so many', positive),
+    sites.command('list', { isDefault: true }).description('list all sites').option('--limit <n>', 'maximum number of rows', positive),
     io,
     async (call) => {
       showTable(call, SITE_COLUMNS, await call.client.list('/sites', {}, call.limit()));
     },
   );
-  calling(sites.command('create <name>').description('a new site'), io, async (call) => {
+  calling(sites.command('create <name>').description('create a site'), io, async (call) => {
     showItem(call, await call.client.send('POST', '/sites', { name: call.args[0] }));
   });
 }
@@ -71,7 +71,7 @@ const TOKEN_COLUMNS: Column[] = [
 
 function registerTokens(tokens: Command, io: Terminal): void {
   calling(
-    tokens.command('list', { isDefault: true }).description('valid tokens').option('--limit <n>', 'at most so many', positive),
+    tokens.command('list', { isDefault: true }).description('list valid tokens').option('--limit <n>', 'maximum number of rows', positive),
     io,
     async (call) => {
       showTable(call, TOKEN_COLUMNS, await call.client.list('/tokens', {}, call.limit()));
@@ -79,20 +79,20 @@ function registerTokens(tokens: Command, io: Terminal): void {
   );
   const create = tokens
     .command('create <name>')
-    .description('a new token, shown once')
+    .description('create a token, shown once')
     .option('--role <role>', 'viewer, operator or admin', 'viewer')
-    .option('--email <address>', 'of the person whose token it is: who wrote a commit may be kept from approving it');
+    .option('--email <address>', 'address of its owner: a policy may forbid authors to approve their own commits');
   calling(create, io, async (call) => {
     showItem(call, await call.client.send('POST', '/tokens', { name: call.args[0], role: call.text('role'), email: call.text('email') }));
   });
   const enrol = tokens
     .command('enrol')
-    .description('a token with which devices register themselves, shown once')
-    .option('--uses <n>', 'devices that may use it', positive)
-    .option('--expires-in <seconds>', 'default a day', positive)
+    .description('create a token with which devices register themselves, shown once')
+    .option('--uses <n>', 'number of devices that may use it', positive)
+    .option('--expires-in <seconds>', 'default: one day', positive)
     .option('--site <id>')
     .option('--source <id>', 'the source that they follow')
-    .option('--reenrol', 'also lets devices of that site and source in again that are registered already')
+    .option('--reenrol', 'also admit registered devices of that site and source again')
     .option('--label <key=value>', 'may be repeated', collectLabel);
   calling(enrol, io, async (call) => {
     const [uses, expiresInSeconds] = [call.text('uses'), call.text('expiresIn')].map((text) =>
@@ -108,7 +108,7 @@ function registerTokens(tokens: Command, io: Terminal): void {
     };
     showItem(call, await call.client.send('POST', '/enrolment-tokens', wanted));
   });
-  calling(tokens.command('revoke <id>').description('the token stops working'), io, async (call) => {
+  calling(tokens.command('revoke <id>').description('revoke the token'), io, async (call) => {
     showItem(call, await call.client.send('DELETE', `/tokens/${call.segment(0)}`), 'revoked');
   });
 }
@@ -123,9 +123,9 @@ const EVENT_COLUMNS: Column[] = [
 
 function registerEvents(events: Command, io: Terminal): void {
   const command = events
-    .option('--after <cursor>', 'only later ones')
-    .option('--limit <n>', 'at most so many', positive, '50')
-    .option('--follow', 'go on with what happens; with --json one object per line');
+    .option('--after <cursor>', 'only events after this cursor')
+    .option('--limit <n>', 'maximum number of rows', positive, '50')
+    .option('--follow', 'keep printing new events; with --json one object per line');
   calling(command, io, async (call) => {
     const after = call.text('after');
     if (after !== undefined && !/^\d{1,15}$/.test(after))

@@ -63,11 +63,11 @@ export function registerRolloutCommands(rollouts: Command, io: Terminal): void {
 function registerReading(rollouts: Command, io: Terminal): void {
   const list = rollouts
     .command('list', { isDefault: true })
-    .description('rollouts, newest first')
+    .description('list rollouts, newest first')
     .option('--source <id>')
     .option('--state <state>', 'planned, awaiting_approval, running, paused, completed, aborted, reverting, reverted, superseded')
-    .option('--limit <n>', 'at most so many', positive, '20')
-    .option('--watch', 'show it again when something changes');
+    .option('--limit <n>', 'maximum number of rows', positive, '20')
+    .option('--watch', 'refresh the list after each change');
   calling(list, io, (call) =>
     showAgain(call, ['devices'], async () => {
       const query = { sourceId: call.text('source'), state: call.text('state') };
@@ -75,16 +75,16 @@ function registerReading(rollouts: Command, io: Terminal): void {
     }),
   );
   calling(
-    rollouts.command('get <id>').description('its waves, gates and counts').option('--watch', 'show it again when it changes'),
+    rollouts.command('get <id>').description('show its waves, gates and counts').option('--watch', 'refresh after each change'),
     io,
     (call) => showAgain(call, [`rollout:${call.args[0]}`], () => showRollout(call)),
   );
   const devices = rollouts
     .command('devices <id>')
-    .description('the devices that it has taken')
+    .description('list the devices that it has started')
     .option('--outcome <outcome>', 'offline, open, succeeded, failed, gone, quarantined')
     .option('--wave <n>', 'counted from 0')
-    .option('--limit <n>', 'at most so many', positive);
+    .option('--limit <n>', 'maximum number of rows', positive);
   calling(devices, io, async (call) => {
     const query = { outcome: call.text('outcome'), wave: call.text('wave') };
     showTable(call, DEVICE_COLUMNS, await call.client.list(pathOf(call, '/devices'), query, call.limit()));
@@ -94,8 +94,8 @@ function registerReading(rollouts: Command, io: Terminal): void {
 function registerActing(rollouts: Command, io: Terminal): void {
   const start = rollouts
     .command('start <source>')
-    .description('what the source holds goes to its devices, now or again')
-    .option('--policy <file>', 'JSON or YAML, instead of the policy of the revision or source')
+    .description("roll out the source's present revision to its devices, now or again")
+    .option('--policy <file>', 'JSON or YAML file that replaces the policy of the revision or source')
     .option('--reason <text>');
   calling(start, io, async (call) => {
     const file = call.text('policy');
@@ -103,14 +103,10 @@ function registerActing(rollouts: Command, io: Terminal): void {
     showItem(call, await call.client.send('POST', '/rollouts', wanted));
   });
   for (const [name, path, description] of [
-    ['pause <id>', '/pause', 'no more devices are started; what is under way ends'],
-    ['resume <id>', '/resume', 'it goes on'],
-    [
-      'skip-wave <id>',
-      '/skip-wave',
-      'the present wave counts as passed, whatever its gate says; the way on when no device of it can succeed',
-    ],
-    ['override-windows <id>', '/override-windows', 'it goes on outside of its windows (admin)'],
+    ['pause <id>', '/pause', 'start no more devices; running attempts end'],
+    ['resume <id>', '/resume', 'continue the rollout'],
+    ['skip-wave <id>', '/skip-wave', 'count the present wave as passed without its gate; use it when no device of the wave can succeed'],
+    ['override-windows <id>', '/override-windows', 'continue outside of its windows (admin)'],
   ] as const) {
     calling(rollouts.command(name).description(description).option('--reason <text>'), io, async (call) => {
       showItem(call, await call.client.send('POST', pathOf(call, path), { reason: call.text('reason') }));
@@ -119,23 +115,23 @@ function registerActing(rollouts: Command, io: Terminal): void {
   for (const decision of ['approve', 'reject'] as const) {
     const command = rollouts
       .command(`${decision} <id>`)
-      .description(decision === 'approve' ? 'what awaits approval goes on' : 'it is aborted instead');
+      .description(decision === 'approve' ? 'continue a rollout that awaits approval' : 'abort a rollout that awaits approval');
     calling(command.option('--comment <text>'), io, async (call) => {
       showItem(call, await call.client.send('POST', pathOf(call, `/${decision}`), { comment: call.text('comment') }));
     });
   }
   const abort = rollouts
     .command('abort <id>')
-    .description('it is over; what has not begun is taken back')
-    .option('--revert', 'devices that it changed go back (default: as its policy says)')
-    .option('--stop', 'devices that it changed stay')
+    .description('end the rollout and cancel the attempts that no device has begun')
+    .option('--revert', 'roll back the changed devices (default: from its policy)')
+    .option('--stop', 'leave the changed devices as they are')
     .option('--reason <text>');
   calling(abort, io, async (call) => {
     if (call.flag('revert') && call.flag('stop')) throw new Problem('usage', 'Cannot use --revert with --stop: give one of them');
     const revert = call.flag('revert') ? true : call.flag('stop') ? false : undefined;
     showItem(call, await call.client.send('POST', pathOf(call, '/abort'), { revert, reason: call.text('reason') }));
   });
-  const retry = rollouts.command('retry <id> [devices...]').description('devices that failed in it, all or these, get another attempt');
+  const retry = rollouts.command('retry <id> [devices...]').description('give another attempt to all failed devices, or to these');
   calling(retry, io, async (call) => {
     const deviceIds = call.args.slice(1);
     showItem(call, await call.client.send('POST', pathOf(call, '/retry'), deviceIds.length === 0 ? {} : { deviceIds }));
@@ -168,20 +164,20 @@ export function registerHoldCommands(sources: Command, sites: Command, io: Termi
     [sites, 'site'],
   ] as const) {
     calling(
-      group.command('hold <id>').description(`automation leaves everything of the ${noun} where it is`).option('--reason <text>'),
+      group.command('hold <id>').description(`stop all automatic changes of the ${noun}'s devices`).option('--reason <text>'),
       io,
       async (call) => {
         showItem(call, await call.client.send('POST', `/${noun}s/${call.segment(0)}/hold`, { reason: call.text('reason') }));
       },
     );
-    calling(group.command('release <id>').description(`lifts the ${noun}'s hold`), io, async (call) => {
+    calling(group.command('release <id>').description(`lift the ${noun}'s hold`), io, async (call) => {
       showItem(call, await call.client.send('DELETE', `/${noun}s/${call.segment(0)}/hold`));
     });
   }
   const rollback = sources
     .command('rollback <id>')
-    .description('its devices go back to an older revision and it is held there; Git is left alone')
-    .option('--to <revision>', 'default: what the last completed rollout before the present one established')
+    .description('roll its devices back to an older revision and hold the source there; Git does not change')
+    .option('--to <revision>', 'default: the revision of the last completed rollout before the present one')
     .option('--branch <name>', 'push the revert commit as a new branch')
     .option('--reason <text>');
   calling(rollback, io, async (call) => {

@@ -57,20 +57,25 @@ export function registerSourceCommands(sources: Command, revisions: Command, io:
   registerReading(sources, io);
   registerChanging(sources, io);
   registerHooks(sources, io);
-  calling(revisions.command('get <id>').description('a commit and its verdicts, folder by folder'), io, showRevision);
+  calling(revisions.command('get <id>').description('show a commit and the verdict of each folder'), io, showRevision);
 }
 
 function registerReading(sources: Command, io: Terminal): void {
   calling(
-    sources.command('list', { isDefault: true }).description('all sources').option('--limit <n>', 'at most so many', positive),
+    sources.command('list', { isDefault: true }).description('list all sources').option('--limit <n>', 'maximum number of rows', positive),
     io,
     async (call) => {
       showTable(call, SOURCE_COLUMNS, await call.client.list('/sources', {}, call.limit()));
     },
   );
-  calling(sources.command('get <id>').description('the source'), io, async (call) => showItem(call, await call.client.get(pathOf(call))));
+  calling(sources.command('get <id>').description('show the source'), io, async (call) =>
+    showItem(call, await call.client.get(pathOf(call))),
+  );
   calling(
-    sources.command('revisions <id>').description('its commits, newest first').option('--limit <n>', 'at most so many', positive, '20'),
+    sources
+      .command('revisions <id>')
+      .description('list its commits, newest first')
+      .option('--limit <n>', 'maximum number of rows', positive, '20'),
     io,
     async (call) => {
       showTable(call, REVISION_COLUMNS, await call.client.list(pathOf(call, '/revisions'), {}, call.limit()));
@@ -85,24 +90,24 @@ function registerReading(sources: Command, io: Terminal): void {
 
 function registerChanging(sources: Command, io: Terminal): void {
   calling(
-    settings(sources.command('create').description('a new source').requiredOption('--name <name>').requiredOption('--url <url>')),
+    settings(sources.command('create').description('create a source').requiredOption('--name <name>').requiredOption('--url <url>')),
     io,
     async (call) => {
       showItem(call, await call.client.send('POST', '/sources', { layout: 'repo', ...settingsOf(call) }));
     },
   );
   calling(
-    settings(sources.command('update <id>').description('change what is given').option('--name <name>').option('--url <url>')),
+    settings(sources.command('update <id>').description('change the given settings').option('--name <name>').option('--url <url>')),
     io,
     async (call) => {
       showItem(call, await call.client.send('PATCH', pathOf(call), settingsOf(call)));
     },
   );
-  calling(sources.command('delete <id>').description('its devices keep what they run'), io, async (call) => {
+  calling(sources.command('delete <id>').description('delete the source; its devices keep their files'), io, async (call) => {
     showItem(call, await call.client.send('DELETE', pathOf(call)), 'deleted');
   });
   calling(
-    sources.command('sync <id>').description('look for a newer commit now').option('--watch', 'wait until it has been looked at'),
+    sources.command('sync <id>').description('check for a newer commit now').option('--watch', 'wait until the check has ended'),
     io,
     async (call) => {
       const before = call.watch ? asItem(await call.client.get(pathOf(call)))?.lastCheckedAt : undefined;
@@ -117,7 +122,7 @@ function registerHooks(sources: Command, io: Terminal): void {
   calling(
     sources
       .command('webhook <id>')
-      .description('install the webhook at the git host, or repair it, and prove it by a test delivery; its token must be allowed to'),
+      .description('install or repair the webhook at the Git host, and verify it by a test delivery; the token needs that permission'),
     io,
     async (call) => {
       const answer = await call.client.send('POST', pathOf(call, '/webhook'));
@@ -130,17 +135,17 @@ function registerHooks(sources: Command, io: Terminal): void {
   calling(
     sources
       .command('merge-requests <id>')
-      .description('into the branch that it follows: what each would do, and whether the git host was told')
-      .option('--limit <n>', 'at most so many', positive, '20'),
+      .description('list merge requests into its branch, with their plans and posting errors')
+      .option('--limit <n>', 'maximum number of rows', positive, '20'),
     io,
     async (call) => showTable(call, MERGE_REQUEST_COLUMNS, await call.client.list(pathOf(call, '/merge-requests'), {}, call.limit())),
   );
   calling(
     sources
       .command('deliveries <id>')
-      .description('what the git host posted, newest first')
-      .option('--limit <n>', 'at most so many', positive, '20')
-      .option('--redeliver <delivery>', 'look at the source as if this one came again'),
+      .description("list the Git host's deliveries, newest first")
+      .option('--limit <n>', 'maximum number of rows', positive, '20')
+      .option('--redeliver <delivery>', 'check the source as if this delivery arrived again'),
     io,
     async (call) => {
       const again = call.text('redeliver');
@@ -156,16 +161,16 @@ function settings(command: Command): Command {
   return command
     .option('--ref <ref>', 'branch, tag or commit')
     .option('--layout <layout>', 'repo: one device; fleet: a folder per device')
-    .option('--poll-interval <seconds>', 'between two looks', positive)
+    .option('--poll-interval <seconds>', 'seconds between two checks', positive)
     .option('--drift-policy <policy>', 'heal or report')
     .option('--git-username <name>')
     .option('--git-password <password>', 'or in BELLWETHER_GIT_PASSWORD')
     .option('--git-token <token>', 'or in BELLWETHER_GIT_TOKEN')
     .option('--webhook-provider <name>', 'gitlab, github, …')
     .option('--webhook-secret <secret>', 'or in BELLWETHER_WEBHOOK_SECRET')
-    .option('--forge <kind>', "the git host's API: gitlab, github, gitea or forgejo; default: told by the URL")
-    .option('--forge-api-url <url>', 'where that API begins, if not where the URL tells')
-    .option('--api-token <token>', 'for that API, where the Git credentials are not; or in BELLWETHER_GIT_API_TOKEN');
+    .option('--forge <kind>', "the Git host's API: gitlab, github, gitea or forgejo; default: from the URL")
+    .option('--forge-api-url <url>', 'address of that API, if it differs from the default')
+    .option('--api-token <token>', 'token of that API, if the Git credentials do not fit; or in BELLWETHER_GIT_API_TOKEN');
 }
 
 function settingsOf(call: Call): Record<string, unknown> {

@@ -1,35 +1,35 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LiveEvent } from '../../wire/live.ts';
-import { revisionText, sayHowToAsk, sayService } from '../next.ts';
+import { printQueries, printService, revisionText } from '../next.ts';
 import type { Output } from '../output.ts';
 import type { Show } from '../show.ts';
 import { lineOf } from '../stack/kinds.ts';
-import { type Observed, pushFix, pushGoodCommit, pushHastyCommit, pushUnhealthyCommit } from './acts.ts';
 import { TRY_NEXT } from './commits.ts';
-import { type Flock, openFlock } from './stage.ts';
+import { type Observed, pushFix, pushGoodCommit, pushHastyCommit, pushUnhealthyCommit } from './pushes.ts';
+import { openTills, type Tills } from './tills.ts';
 
 const PROMISED = ['completed', 'aborted', 'reverted', 'completed'];
 
-/** Rollouts on simulated devices: canaries, a gate, an abort, a way back. */
-export function rolloutShow(devices: number): Show<Flock> {
+/** Rollouts on simulated devices: canaries, a gate, an abort, a revert. */
+export function rolloutShow(devices: number): Show<Tills> {
   const observed: Observed = { devices: 0, canaries: 0, rollouts: [], touched: new Set(), rolledBack: 0, reverted: 0, applied: 0 };
   return {
     async open(options, stopped) {
-      const flock = await openFlock(devices, options, stopped);
-      observed.devices = flock.devices.length;
-      return flock;
+      const tills = await openTills(devices, options, stopped);
+      observed.devices = tills.devices.length;
+      return tills;
     },
-    async play(flock, out, elapsed) {
-      out.line(`All ${observed.devices} tills run what their repository says (${elapsed()}). To look at it meanwhile:`);
-      sayService(flock, out);
-      await pushGoodCommit(flock, out, observed);
-      await pushUnhealthyCommit(flock, out, observed);
-      await pushHastyCommit(flock, out, observed);
-      await pushFix(flock, out, observed);
+    async play(tills, out, elapsed) {
+      out.line(`All ${observed.devices} tills run what their repository says (${elapsed()}). To inspect it meanwhile:`);
+      printService(tills, out);
+      await pushGoodCommit(tills, out, observed);
+      await pushUnhealthyCommit(tills, out, observed);
+      await pushHastyCommit(tills, out, observed);
+      await pushFix(tills, out, observed);
       out.line('');
     },
-    sayWhatNext,
+    printNextSteps,
     textOf,
     isComplete: () =>
       observed.devices > 0 &&
@@ -43,20 +43,20 @@ export function rolloutShow(devices: number): Show<Flock> {
   };
 }
 
-async function sayWhatNext(flock: Flock, out: Output): Promise<void> {
-  const { repository, sourceId } = flock;
+async function printNextSteps(tills: Tills, out: Output): Promise<void> {
+  const { repository, sourceId } = tills;
   const { file, from, to } = TRY_NEXT;
   const line = lineOf(await readFile(join(repository.workTree, file), 'utf8'), from);
   out.heading('It stays up. Try next');
-  sayService(flock, out);
-  out.line(`\n  Break it again, and see it stopped; what happens is told below:`);
+  printService(tills, out);
+  out.line(`\n  Break it again, and see it stopped. Its events appear below:`);
   out.line(`    git clone ${repository.urlWithCredentials} && cd ${repository.name}`);
   out.line(`    # edit ${file}, line ${line}: ${from} to ${to}`);
   out.line(`    git commit --all --message 'Do not wait' && git push`);
-  sayHowToAsk(flock, out, ['rollouts list', `devices list --source ${sourceId}`, `devices why ${flock.devices.at(-1)}`], 'rollouts');
+  printQueries(tills, out, ['rollouts list', `devices list --source ${sourceId}`, `devices why ${tills.devices.at(-1)}`], 'rollouts');
 }
 
-/** The verdict on a commit, and what its rollout does; with so many tills, not each one's steps. */
+/** The verdict on a commit and the events of its rollout. The steps of each till would be too many lines. */
 function textOf(event: LiveEvent): string | undefined {
   const { type, data } = event;
   if (!type.startsWith('rollout.')) return revisionText(event);

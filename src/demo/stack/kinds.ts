@@ -41,8 +41,8 @@ export const KINDS: readonly [Kind, ...Kind[]] = [TILL, ROUTER, GATEWAY];
 /** Breaks a rule of the till's schema. */
 export const INVALID_ON_TILL: Edit = { file: TILL_FILE, from: '"id": 120', to: '"id": 5000' };
 
-/** Mends it. Not to the value from before, which the till still runs: then nothing would happen on it. */
-export const MENDED_ON_TILL: Edit = { file: TILL_FILE, from: INVALID_ON_TILL.to, to: '"id": 121' };
+/** Fixes it with a new value. The earlier value still runs on the till, so that it would change nothing. */
+export const FIXED_ON_TILL: Edit = { file: TILL_FILE, from: INVALID_ON_TILL.to, to: '"id": 121' };
 
 /** Satisfies the router's schema, but only the device can find out that it does not work. */
 export const UNHEALTHY_ON_ROUTER: Edit = { file: ROUTER_FILE, from: 'upstream: [9.9.9.9, dns.example.com]', to: 'upstream: [dns.invalid]' };

@@ -10,7 +10,7 @@ import { mintHookSecret } from './hook.ts';
 import { openRepositories, type Repositories, type Repository, requireGit } from './repositories.ts';
 import { startService } from './service.ts';
 
-export type GroundOptions = {
+export type StackOptions = {
   /** 0 = any free one. */
   port: number;
   /** Kept at the end; a temporary one, which is removed, when undefined. */
@@ -20,8 +20,8 @@ export type GroundOptions = {
   onEvent(event: LiveEvent): void;
 };
 
-/** What every demonstration stands on: a service with its own PostgreSQL, a Git host, and a live connection to the service. */
-export type Ground = {
+/** The base of every demonstration: a service with its own PostgreSQL, a Git host, and a live connection to the service. */
+export type Stack = {
   url: string;
   token: string;
   dir: string;
@@ -30,9 +30,9 @@ export type Ground = {
   repositories: Repositories;
   /** Aborts when the caller's signal does, or when something that must go on has ended. */
   signal: AbortSignal;
-  /** Runs at the end, before what was given earlier. */
+  /** Runs at the end, before the closers that were added earlier. */
   onClose(close: () => Promise<unknown>): void;
-  /** An end of it that nobody asked for breaks everything. */
+  /** An unexpected end of it breaks the demonstration. */
   watch(name: string, ended: Promise<string>): void;
   close(): Promise<void>;
 };
@@ -42,15 +42,15 @@ type Closers = (() => Promise<unknown>)[];
 const Created = z.object({ id: z.string(), hookUrl: z.string() });
 
 /**
- * Opens the ground and what `build` puts on it, in order; `close`, or a failure, ends it in the reverse order and leaves nothing behind.
+ * Opens the stack and the parts that `build` adds, in order. `close`, or a failure, closes them in the reverse order and leaves nothing behind.
  * @param prepare makes repositories, while the service starts
  */
-export async function onGround<Prepared, Built extends object>(
-  options: GroundOptions,
+export async function openStack<Prepared, Built extends object>(
+  options: StackOptions,
   stopped: AbortSignal,
   prepare: (repositories: Repositories) => Promise<Prepared>,
-  build: (ground: Ground, prepared: Prepared) => Promise<Built>,
-): Promise<Ground & Built> {
+  build: (stack: Stack, prepared: Prepared) => Promise<Built>,
+): Promise<Stack & Built> {
   const closers: Closers = [];
   const close = async (): Promise<void> => {
     for (let next = closers.pop(); next !== undefined; next = closers.pop()) {
@@ -59,8 +59,8 @@ export async function onGround<Prepared, Built extends object>(
   };
   try {
     const { prepared, ...opened } = await open(options, stopped, closers, prepare);
-    const ground = { ...opened, close };
-    return { ...ground, ...(await build(ground, prepared)) };
+    const stack = { ...opened, close };
+    return { ...stack, ...(await build(stack, prepared)) };
   } catch (error) {
     await close();
     throw error;
@@ -68,15 +68,15 @@ export async function onGround<Prepared, Built extends object>(
 }
 
 async function open<Prepared>(
-  options: GroundOptions,
+  options: StackOptions,
   stopped: AbortSignal,
   closers: Closers,
   prepare: (repositories: Repositories) => Promise<Prepared>,
-): Promise<Omit<Ground, 'close'> & { prepared: Prepared }> {
+): Promise<Omit<Stack, 'close'> & { prepared: Prepared }> {
   await requireGit();
   const broken = new AbortController();
   const signal = AbortSignal.any([stopped, broken.signal]);
-  // First in, last out: whatever ends from here on ends because it was told to.
+  // First in, last out: from here on every end is expected.
   const dir = await openFolder(options.dataDir, closers);
   options.say('Starting a service with its own PostgreSQL, and a Git host with sample repositories …');
   const repositories = await openRepositories(join(dir, 'git'), options.warn);
@@ -89,12 +89,12 @@ async function open<Prepared>(
   closers.push(() => service.value.close());
   if (prepared.status === 'rejected') throw prepared.reason;
   const { url, token } = service.value;
-  const watch: Ground['watch'] = (name, ended) => watchEnd(name, ended, broken, closers);
+  const watch: Stack['watch'] = (name, ended) => watchEnd(name, ended, broken, closers);
   watch('the service', service.value.ended);
   const api = createClient({ server: url, token, signal });
   const feed = await openFeed(url, token, options.onEvent, (error) => broken.abort(error), signal);
   closers.push(() => feed.close());
-  const onClose: Ground['onClose'] = (close) => void closers.push(close);
+  const onClose: Stack['onClose'] = (close) => void closers.push(close);
   return { url, token, dir, api, feed, repositories, signal, onClose, watch, prepared: prepared.value };
 }
 
@@ -102,7 +102,7 @@ async function openFolder(dataDir: string | undefined, closers: Closers): Promis
   if (dataDir === undefined) {
     const dir = await mkdtemp(join(tmpdir(), 'bellwether-demo-'));
     closers.push(() => rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
-    // Not to be looked into, but to be walked through: as root, the database runs under an account of its own.
+    // Execute permission alone: when the service runs as root, its database runs under another account and must pass this folder.
     await chmod(dir, 0o711);
     return dir;
   }
@@ -112,9 +112,9 @@ async function openFolder(dataDir: string | undefined, closers: Closers): Promis
   return dir;
 }
 
-/** Lets the service follow the repository, whose pushes are told to it from now on. @returns the source's id */
+/** Makes the repository a source of the service. Its pushes send webhooks from now on. @returns the source's id */
 export async function createSource(
-  { api, repositories }: Pick<Ground, 'api' | 'repositories'>,
+  { api, repositories }: Pick<Stack, 'api' | 'repositories'>,
   { name, layout, url }: Repository,
   settings: Record<string, unknown> = {},
 ): Promise<string> {

@@ -4,6 +4,8 @@ import type { RevisionLimits } from '../../revision/limits.ts';
 const SHARE = 1 / 3;
 /** A smaller slice is of no use. */
 const MIN_SLICE_MS = 10;
+/** Part of the caller's time that slow folders may use: the thread may have to share its processor with others. */
+const PART_OF_LIMIT = 1 / 6;
 /** Errors name only folders and schemas that spent at least this part. */
 const NAMED = 1 / 100;
 
@@ -17,10 +19,10 @@ export class Budget {
   #leftMs: number;
   #spent = new Map<string, number>();
 
-  /** @param limitMs after which the caller gives up */
+  /** @param limitMs wall time after which the caller gives up */
   constructor(limits: RevisionLimits, limitMs = Number.POSITIVE_INFINITY) {
     this.maxMs = limits.maxValidationMs;
-    this.totalMs = Math.max(0, Math.min(limits.maxCommitValidationMs, limitMs / 2));
+    this.totalMs = Math.max(0, Math.min(limits.maxCommitValidationMs, limitMs * PART_OF_LIMIT));
     this.#leftMs = this.totalMs;
   }
 

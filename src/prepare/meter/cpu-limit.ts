@@ -15,8 +15,8 @@ export function threadCpuMs(): number {
 /** Room for the processor time to reach its limit before the first interruption on an idle machine. */
 const WALL_FACTOR = 1.1;
 const WALL_EXTRA_MS = 5;
-/** Each further attempt gets at least twice as long, at most sixteen times. */
-const MIN_GROWTH = 2;
+/** A further attempt gets as long as the limit would take at the share of a processor that the last one had, within these bounds. */
+const MIN_GROWTH = 1.3;
 const MAX_GROWTH = 16;
 
 /**
@@ -39,7 +39,7 @@ export function withinCpuTime<T>(limitMs: number, run: () => T, repeated: (waste
     if (usedMs > limitMs) throw new TookTooLong(`Cannot go on: it took more than ${limitMs} ms of processor time`);
     if (outcome !== 'interrupted') return outcome.value;
     repeated(usedMs);
-    wallMs *= Math.min(MAX_GROWTH, Math.max(MIN_GROWTH, (1.5 * limitMs) / usedMs));
+    wallMs *= Math.min(MAX_GROWTH, Math.max(MIN_GROWTH, (WALL_FACTOR * limitMs) / usedMs));
   }
 }
 

@@ -35,7 +35,7 @@ export class Meter {
   }
 
   get isOver(): boolean {
-    return this.#usedMs > this.#limitMs;
+    return this.#usedMs >= this.#limitMs;
   }
 
   /**
@@ -46,9 +46,9 @@ export class Meter {
     this.#limitMs = isQuick ? this.#budget.maxMs : this.#budget.sliceMs();
     const started = threadCpuMs();
     let wastedMs = 0;
+    const msLeft = this.#limitMs - this.#usedMs;
     let ranOut = false;
     try {
-      const msLeft = this.#limitMs - this.#usedMs;
       if (msLeft <= 0) throw new TookTooLong('Cannot go on: the time is over');
       const repeated = (ms: number): void => {
         wastedMs += ms;
@@ -58,7 +58,9 @@ export class Meter {
       ranOut = error instanceof TookTooLong;
       throw error;
     } finally {
-      this.#usedMs += threadCpuMs() - started - wastedMs;
+      const usedMs = threadCpuMs() - started - wastedMs;
+      // An interruption may come late on a busy machine. The commit does not pay for that.
+      this.#usedMs += ranOut ? Math.min(usedMs, Math.max(0, msLeft)) : usedMs;
       this.#charge(ranOut ? this.#usedMs : this.#usedMs - this.#limitMs * FREE);
     }
   }

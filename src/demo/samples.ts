@@ -6,36 +6,36 @@ import { isStep } from './observe.ts';
 import { KINDS, kindOf } from './stack/kinds.ts';
 import type { Started } from './stack/processes.ts';
 import type { Repositories, Repository } from './stack/repositories.ts';
-import { createSource, type Ground, type GroundOptions, onGround } from './stack/stack.ts';
+import { createSource, openStack, type Stack, type StackOptions } from './stack/stack.ts';
 
 /** Sample repositories and devices with agents, all running and in step. */
-export type Stage = Ground & {
+export type Samples = Stack & {
   /** One device each. */
   singles: readonly Repository[];
   fleet: Repository;
   devices: readonly DemoDevice[];
 };
 
-type Prepared = Pick<Stage, 'singles' | 'fleet'>;
+type Prepared = Pick<Samples, 'singles' | 'fleet'>;
 
 const FLEET = 'fleet';
 const Registered = z.object({ apiKey: z.string() });
 
 /** @param count devices that have a repository each; the fleet's come on top */
-export async function openStage(count: number, options: GroundOptions, stopped: AbortSignal): Promise<Stage> {
-  return onGround(
+export async function openSamples(count: number, options: StackOptions, stopped: AbortSignal): Promise<Samples> {
+  return openStack(
     options,
     stopped,
     (repositories) => createRepositories(repositories, count),
-    (ground, prepared) => startAgents(ground, prepared, options),
+    (stack, prepared) => startAgents(stack, prepared, options),
   );
 }
 
-async function startAgents(ground: Ground, { singles, fleet }: Prepared, { say }: GroundOptions): Promise<Omit<Stage, keyof Ground>> {
-  const { dir } = ground;
+async function startAgents(stack: Stack, { singles, fleet }: Prepared, { say }: StackOptions): Promise<Omit<Samples, keyof Stack>> {
+  const { dir } = stack;
   const devices = [...singles.map((repository) => singleDevice(repository, dir)), ...(await fleetDevices(fleet, dir))];
   say(`Starting ${devices.length} devices, each with an agent of its own …`);
-  await bringUp(ground, [...singles, fleet], devices);
+  await bringUp(stack, [...singles, fleet], devices);
   return { singles, fleet, devices };
 }
 
@@ -59,18 +59,18 @@ async function fleetDevices(fleet: Repository, dir: string): Promise<DemoDevice[
 }
 
 /** Registers sources and devices, starts the agents, and waits until each device runs what its repository says. */
-async function bringUp(ground: Ground, repositories: readonly Repository[], devices: readonly DemoDevice[]): Promise<void> {
-  using recording = ground.feed.record();
+async function bringUp(stack: Stack, repositories: readonly Repository[], devices: readonly DemoDevice[]): Promise<void> {
+  using recording = stack.feed.record();
   const sources = new Map<string, string>();
-  for (const repository of repositories) sources.set(repository.name, await createSource(ground, repository));
+  for (const repository of repositories) sources.set(repository.name, await createSource(stack, repository));
   const agents: Started[] = [];
-  ground.onClose(() => Promise.all(agents.map((agent) => agent.close())));
+  stack.onClose(() => Promise.all(agents.map((agent) => agent.close())));
   for (const device of devices) {
     const body = { id: device.id, type: device.kind.name, sourceId: sources.get(device.repository), path: device.folder };
-    const { apiKey } = Registered.parse(await ground.api.send('POST', '/devices', body));
-    const agent = await startDevice(device, ground.url, apiKey);
+    const { apiKey } = Registered.parse(await stack.api.send('POST', '/devices', body));
+    const agent = await startDevice(device, stack.url, apiKey);
     agents.push(agent);
-    ground.watch(agent.name, agent.ended);
+    stack.watch(agent.name, agent.ended);
   }
   await Promise.all(devices.map(({ id }) => recording.find(`the first configuration on ${id}`, isStep(id, 'succeeded'))));
 }
