@@ -14,7 +14,7 @@ export type Desired = DeviceKey & {
   driftPolicy: 'heal' | 'report';
   commands: AgentCommand[];
   /** The device is online and its last report is recent. */
-  isHeard: boolean;
+  hasRecentReport: boolean;
   heartbeatSeconds: number;
 };
 

@@ -116,7 +116,7 @@ export async function presentState(
   load: Load = wakeups.load,
 ): Promise<Desired> {
   const state = await registered(load, key);
-  if (!state.isHeard) await intake.take(key.organizationId, key.deviceId, []);
+  if (!state.hasRecentReport) await intake.take(key.organizationId, key.deviceId, []);
   return state;
 }
 

@@ -18,7 +18,7 @@ export type Connectivity = 'online' | 'offline' | 'unknown';
 /** A device is online while its last report is younger than this. The legacy API has the same rule: a heartbeat within 2 minutes. */
 export const OFFLINE_AFTER_SECONDS = 120;
 /** A poll counts as a report if the last report is older than this. A polling device therefore reports at least once in this time and one long poll. */
-export const HEARD_AGAIN_AFTER_SECONDS = 40;
+export const POLL_REPORTS_AFTER_SECONDS = 40;
 
 export type Hold = { at: string; by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null };
 

@@ -23,7 +23,7 @@ export const CLONES_FORGOTTEN_AFTER_SECONDS = 3_600;
  * The earlier id then sends no more requests. An id that returns belongs to a second agent with the same key. Pure.
  * @param isKnown whether that agent is one of the last that used the key
  */
-export function heardFrom(state: InstanceState, incoming: string, isKnown: boolean, now: Date): InstanceState | null {
+export function stateAfterRequest(state: InstanceState, incoming: string, isKnown: boolean, now: Date): InstanceState | null {
   if (incoming === state.instance) return null;
   const next = { ...state, instance: incoming, instanceSince: now };
   if (state.instance === null || !isKnown) return next;

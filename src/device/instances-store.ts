@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { Unit } from '../event/transact.ts';
 import type { Device } from './device.ts';
-import { CLONES_FORGOTTEN_AFTER_SECONDS, heardFrom, type InstanceState, machineOf } from './instance.ts';
+import { CLONES_FORGOTTEN_AFTER_SECONDS, type InstanceState, machineOf, stateAfterRequest } from './instance.ts';
 
 /** Agent and address that sent a request with a device's key. */
 export type Sender = { instance: string | null; address: string };
@@ -29,7 +29,7 @@ export async function noteInstances(unit: Unit, devices: readonly Device[], send
   const changes = strangers.flatMap(({ device, instance, address }) => {
     const seen = known.get(device.id) ?? [];
     const isKnown = seen.some((other) => other.instance === instance);
-    const next = heardFrom(device, instance, isKnown, now);
+    const next = stateAfterRequest(device, instance, isKnown, now);
     return next === null ? [] : [{ device, next, agent: { instance, address, lastSeenAt: now }, seen }];
   });
   if (changes.length === 0) return;

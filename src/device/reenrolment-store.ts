@@ -30,14 +30,14 @@ export type RegisteredDevice = {
   /** The token registered this device. Enrolling it again takes no further use of the token. */
   isOwnToken: boolean;
   /** The token admits registered devices without an operator. */
-  letsIn: boolean;
+  admitsRegistered: boolean;
 };
 
 /** Reads and locks the registered device of that id in the organization of a valid token. A used-up token stays valid for the device that it registered. */
 export async function registeredDevice(tx: Db, hash: Buffer, deviceId: string): Promise<RegisteredDevice | undefined> {
   const [row] = await tx<RegisteredDevice[]>`
     select t.organization_id as "organizationId", t.id as "tokenId", d.enrolment_token_id is not distinct from t.id as "isOwnToken",
-      t.reenrol and (t.source_id is null or t.source_id = d.source_id) and (t.site_id is null or t.site_id = d.site_id) as "letsIn"
+      t.reenrol and (t.source_id is null or t.source_id = d.source_id) and (t.site_id is null or t.site_id = d.site_id) as "admitsRegistered"
     from enrolment_tokens t join devices d on d.organization_id = t.organization_id and d.id = ${deviceId}
     where t.hash = ${hash} and t.expires_at > now() and (t.uses_left > 0 or d.enrolment_token_id = t.id) for update of d`;
   return row;
@@ -85,7 +85,12 @@ export async function forgetReenrolment(tx: Db, organizationId: string, deviceId
 }
 
 /** Resets a device for its enrolment: it deletes its keys and reported state. The device may enrol again with the same token until its first report. */
-export async function beginAnew(tx: Db, organizationId: string, deviceId: string, tokenId: string): Promise<DeviceStanding | undefined> {
+export async function resetForEnrolment(
+  tx: Db,
+  organizationId: string,
+  deviceId: string,
+  tokenId: string,
+): Promise<DeviceStanding | undefined> {
   await tx`delete from device_keys where organization_id = ${organizationId} and device_id = ${deviceId}`;
   const [device] = await tx<DeviceStanding[]>`
     update devices d set enrolment_token_id = ${tokenId}, sync_status = ${statusAfterSql(tx, 'drift_gone')}, reported_bundle = null, reported_at = null, reported_sequence = 0, drifted_paths = null,

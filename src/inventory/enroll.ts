@@ -4,12 +4,12 @@ import { emitStanding } from '../device/events.ts';
 import { machineOf } from '../device/instance.ts';
 import { type Sender, setInstance } from '../device/instances-store.ts';
 import {
-  beginAnew,
   forgetReenrolment,
   noteRequest,
   type RegisteredDevice,
   reenrolmentOf,
   registeredDevice,
+  resetForEnrolment,
   takeTokenUse,
 } from '../device/reenrolment-store.ts';
 import { announceEndedKeys, reclaimEnrolment, useEnrolmentToken } from '../device/store/keys.ts';
@@ -77,7 +77,7 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
   const isAllowed =
     asked?.allowedUntil != null && asked.allowedUntil > new Date() && (asked.allowedMachine === null || asked.allowedMachine === machine);
   const subject = `device:${deviceId}`;
-  if (!isAllowed && !registered.letsIn) {
+  if (!isAllowed && !registered.admitsRegistered) {
     const isNew = await noteRequest(unit.tx, organizationId, deviceId, { machine, address: sender.address });
     const device = await deviceById(unit.tx, organizationId, deviceId);
     const detail = `a machine at ${sender.address} requests to enrol as this device and waits for an operator`;
@@ -86,7 +86,7 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
     return null;
   }
   if (!registered.isOwnToken) await takeTokenUse(unit.tx, organizationId, registered.tokenId);
-  const anew = await beginAnew(unit.tx, organizationId, deviceId, registered.tokenId);
+  const anew = await resetForEnrolment(unit.tx, organizationId, deviceId, registered.tokenId);
   if (anew !== undefined) emitStanding(unit, 'device.status', anew);
   await setInstance(unit.tx, organizationId, deviceId, sender.instance);
   await forgetReenrolment(unit.tx, organizationId, deviceId);

@@ -21,7 +21,7 @@ export const RESERVED_IDS = new Set(['pending']);
  */
 export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'> & { path?: string | null | undefined }): Promise<string> {
   if (RESERVED_IDS.has(device.id))
-    throw invalid(`Cannot register device "${device.id}": the id is a word of the API`, [{ pointer: '/id', detail: 'is reserved' }]);
+    throw invalid(`Cannot register device "${device.id}": the API reserves this id`, [{ pointer: '/id', detail: 'is reserved' }]);
   await checkSite(unit, device.organizationId, device.siteId);
   // Called even with a given path, since it refuses a source that does not exist.
   const usual = await defaultPath(unit, device.organizationId, device.sourceId, device.id);

@@ -6,7 +6,7 @@ import { type DeviceStanding, emitStanding } from '../device/events.ts';
 import { noteInstances, type Sender } from '../device/instances-store.ts';
 import { insertLogLines } from '../device/store/logs.ts';
 import { healTargets, noteReports } from '../device/store/reports.ts';
-import { returnToGood } from '../device/store/status.ts';
+import { rollBackToGood } from '../device/store/status.ts';
 import { lockDevices } from '../device/store.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
 import { UUID } from '../ids.ts';
@@ -59,7 +59,7 @@ export async function ingestReports(store: Store, organizationId: string, batche
       const data = { deploymentId: id, until: until.toISOString(), reason };
       unit.emit({ organizationId, type: 'deployment.deferred', subject: `device:${deviceId}`, data });
     }
-    await returnToGood(
+    await rollBackToGood(
       unit.tx,
       organizationId,
       outcomes.flatMap((outcome) => outcome.failed ?? []),

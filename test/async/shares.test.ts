@@ -20,10 +20,10 @@ test('one organization gets half of the places, the next one half of the rest, a
 
 test('a single place goes to the first caller, and a second release of it has no effect', () => {
   const shares = openShares(1);
-  const giveBack = shares.take('a');
+  const release = shares.take('a');
   expect(shares.take('b')).toBeUndefined();
-  giveBack?.();
-  giveBack?.();
+  release?.();
+  release?.();
   expect(shares.take('b')).toBeDefined();
   expect(shares.take('a')).toBeUndefined();
 });

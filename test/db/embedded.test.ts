@@ -106,7 +106,7 @@ test('a wake-up that a waiting job absorbed is not lost when that job runs befor
   await blocker`select pg_advisory_unlock(hashtextextended(${`events:${organizationId}`}, 0))`;
   blocker.release();
   await writing;
-  await eventually('a look after the commit', async () => seen.includes(1));
+  await eventually('a check after the commit', async () => seen.includes(1));
   await queue.close(1_000);
   await database.close();
 });

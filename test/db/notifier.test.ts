@@ -81,8 +81,8 @@ test('an ended subscription gets no more notifications', async () => {
 test('a subscription while the database refuses connections fails, and a later one succeeds', async () => {
   const { port } = relay;
   await relay.close();
-  const nobody = openNotifier(`postgresql://nobody@127.0.0.1:${port}/none`, createLog('silent'));
+  const unreachable = openNotifier(`postgresql://nobody@127.0.0.1:${port}/none`, createLog('silent'));
   const silent = { onNotify: () => undefined, onMissed: () => undefined };
-  await expect(nobody.subscribe('a', silent)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-  await nobody.close();
+  await expect(unreachable.subscribe('a', silent)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await unreachable.close();
 });

@@ -111,32 +111,32 @@ test('the same id in two organizations is two devices', () => {
 });
 
 test('no sequence of calls admits more devices than the limit, and each waiting one gets its turn once', () => {
-  const act = fc.record({ what: fc.constantFrom('ask', 'leave', 'withdraw'), id: fc.nat(12), queue: fc.nat(2) });
+  const act = fc.record({ what: fc.constantFrom('ask', 'release', 'withdraw'), id: fc.nat(12), queue: fc.nat(2) });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), fc.array(act, { maxLength: 80 }), (atWork, acts) => {
       admission = createAdmission({ atWork });
-      const told = new Set<number>();
+      const admitted = new Set<number>();
       const waiting = new Set<number>();
       const turn = (id: number) => () => {
         expect(waiting.delete(id)).toBe(true);
-        told.add(id);
+        admitted.add(id);
       };
       for (const { what, id, queue } of acts) {
         const key = device(String(id));
         if (what === 'ask') {
           const isAdmitted = admission.admit(key, String(queue), turn(id));
-          expect(isAdmitted).toBe(told.has(id) || (told.size < atWork && !waiting.has(id)));
-          (isAdmitted ? told : waiting).add(id);
-        } else if (what === 'leave') {
-          told.delete(id);
+          expect(isAdmitted).toBe(admitted.has(id) || (admitted.size < atWork && !waiting.has(id)));
+          (isAdmitted ? admitted : waiting).add(id);
+        } else if (what === 'release') {
+          admitted.delete(id);
           admission.release(key);
         } else {
           waiting.delete(id);
           admission.withdraw(key);
         }
-        expect(admission.counts()).toEqual({ atWork: told.size, waiting: waiting.size });
-        expect(told.size).toBeLessThanOrEqual(atWork);
-        expect(told.size === atWork || waiting.size === 0).toBe(true);
+        expect(admission.counts()).toEqual({ atWork: admitted.size, waiting: waiting.size });
+        expect(admitted.size).toBeLessThanOrEqual(atWork);
+        expect(admitted.size === atWork || waiting.size === 0).toBe(true);
       }
       admission.close();
     }),

@@ -164,10 +164,10 @@ test('a value that only the old or only the new schema marks secret is shown on 
     await device.runs((await device.preview()).body.bundle);
     await device.commit(folder({ vlan: 8, code: 'osprey-98', note: 'was kestrel-41' }, newMarks), 'next');
     const { body } = await device.preview('next');
-    const told = JSON.stringify(body);
+    const shown = JSON.stringify(body);
     expect(body.diff[0].patch).toContain('"vlan": 8');
-    expect(told).not.toContain('kestrel-41');
-    expect(told).not.toContain('osprey-98');
+    expect(shown).not.toContain('kestrel-41');
+    expect(shown).not.toContain('osprey-98');
     await device.commit(folder({ vlan: 8, code: 77 }, { code: { type: 'string' } }), 'next');
     expect((await device.preview('next')).body.verdict).toBe('invalid');
   }
@@ -285,8 +285,8 @@ test('a text file that is marked secret as a whole is shown on neither side', as
 
 test('a marked item of a list stays hidden when it moves in the version that does not mark it', async () => {
   const old = side({ 'a.json': '{"users":[{"x":"1234"},{"x":"5678"}]}' }, { 'a.json': ['/users/0/x', '/users/1/x'] });
-  const told = JSON.stringify(await compare(side({ 'a.json': '{"users":[{"x":"0000"},{"x":"1234"},{"x":"5678"}]}' }), old));
-  for (const secret of ['1234', '5678', '0000']) expect(told).not.toContain(secret);
+  const shown = JSON.stringify(await compare(side({ 'a.json': '{"users":[{"x":"0000"},{"x":"1234"},{"x":"5678"}]}' }), old));
+  for (const secret of ['1234', '5678', '0000']) expect(shown).not.toContain(secret);
 });
 
 test('a secret is hidden everywhere: in another file, another place, a plain text, a removed file', async () => {
@@ -309,9 +309,9 @@ test('no value that the schema of either version marks secret appears in files o
       fc.pre(before.marked || after.marked);
       const marks = (one: typeof before): Record<string, string[]> => (one.marked ? { 'a.json': [pointer(one)] } : {});
       const comparison = await compare(side({ 'a.json': build(after) }, marks(after)), side({ 'a.json': build(before) }, marks(before)));
-      const told = [...comparison.files.map(({ text }) => text), ...comparison.diff.map(({ patch }) => patch)].join('\n');
+      const shown = [...comparison.files.map(({ text }) => text), ...comparison.diff.map(({ patch }) => patch)].join('\n');
       const hidden = [before, after].filter((one) => one.marked || one.nested === [before, after].find((other) => other !== one)?.nested);
-      for (const { value } of hidden) expect(told).not.toContain(JSON.stringify(value).slice(1, -1));
+      for (const { value } of hidden) expect(shown).not.toContain(JSON.stringify(value).slice(1, -1));
     }),
     { numRuns: 200 },
   );

@@ -241,15 +241,15 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     },
   ],
   ['changed by hand', ['drifted'], (s) => void Object.assign(s.device, { syncStatus: 'drifted', driftedPaths: ['app.json'] })],
-])('a device that is %s is told %j', (_what, expected, change) => {
+])('a device that is %s has the blockers %j', (_what, expected, change) => {
   expect(codes(change)).toEqual(expected);
 });
 
-test('several blockers come in the order in which they must be lifted', () => {
-  const told = codes((s) => {
+test('several blockers are listed in the order in which they must be lifted', () => {
+  const found = codes((s) => {
     s.device.following = false;
     Object.assign(s.source ?? {}, { status: 'failing', errorCode: 'git_timeout' });
     s.device.hold = { at: NOW.toISOString(), by: 'ada', reason: 'audit', untilNewerRevision: false, revisionId: null };
   });
-  expect(told).toEqual(['stopped', 'source_git_timeout', 'held']);
+  expect(found).toEqual(['stopped', 'source_git_timeout', 'held']);
 });

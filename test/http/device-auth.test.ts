@@ -45,7 +45,7 @@ test('keys in use are queried again every minute in one query, and a key that no
   expect(await Promise.all(devices.map(isKnown))).toEqual([true, true, true, true]);
   expect(queries).toBe(1);
   vi.advanceTimersByTime(60_000);
-  await eventually('all are looked up again', async () => queries === 2);
+  await eventually('all are queried again', async () => queries === 2);
   expect(await Promise.all([a, b, c].map(isKnown))).toEqual([true, true, true]);
   expect(queries).toBe(2);
   // Without a NOTIFY.

@@ -24,10 +24,10 @@ const bearer = { authorization: `Bearer ${ADMIN_TOKEN}` };
 const json = { 'content-type': 'application/json' };
 const WEBHOOK = { provider: 'generic', secret: SIGNING_TOKEN };
 
-type Told = { status: number; headers: IncomingHttpHeaders; code: string };
+type Answer = { status: number; headers: IncomingHttpHeaders; code: string };
 
 /** Sends a whole body of `bytes` zeros, with its length or in chunks, regardless of the answer. */
-function post(path: string, headers: Record<string, string>, bytes: number, chunked: boolean): Promise<Told> {
+function post(path: string, headers: Record<string, string>, bytes: number, chunked: boolean): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const length = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(bytes) };
     const request = httpRequest(service.url + path, { method: 'POST', headers: { ...headers, ...length } });

@@ -152,7 +152,7 @@ test('another organization cannot read our resources, and its requests change no
     ];
     return JSON.stringify(await Promise.all(read.map(async (path) => (await service.api('GET', path)).body)));
   };
-  await eventually('our source has settled', async () => {
+  await eventually('our source is synced', async () => {
     const first = await snapshot();
     return first === (await snapshot()) ? first : undefined;
   });

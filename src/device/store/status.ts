@@ -53,7 +53,7 @@ export type FailedAttempt = { deviceId: string; bundle: string; code: string; de
  * After failed attempts, makes the last good bundle of each device the desired one and quarantines the failed bundle. Rollouts do not deploy that
  * bundle until the folder changes. A scheduled retry or an operator may still deploy it. A failed revert keeps its desired bundle.
  */
-export async function returnToGood(tx: Db, organizationId: string, failed: readonly FailedAttempt[]): Promise<DeviceStanding[]> {
+export async function rollBackToGood(tx: Db, organizationId: string, failed: readonly FailedAttempt[]): Promise<DeviceStanding[]> {
   if (failed.length === 0) return [];
   return tx<DeviceStanding[]>`
     update devices d set desired_bundle = case when f.is_revert = 'true' then desired_bundle else good_bundle end,
@@ -67,7 +67,7 @@ export async function returnToGood(tx: Db, organizationId: string, failed: reado
 }
 
 /** After their attempts were closed, makes the last good bundle of each device the desired one. */
-export async function stayOnGood(tx: Db, organizationId: string, ids: readonly string[]): Promise<DeviceStanding[]> {
+export async function keepLastGood(tx: Db, organizationId: string, ids: readonly string[]): Promise<DeviceStanding[]> {
   if (ids.length === 0) return [];
   return tx<DeviceStanding[]>`
     update devices d set desired_bundle = good_bundle, desired_revision_id = good_revision_id, desired_force = false, deployment_id = null,
