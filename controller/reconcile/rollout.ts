@@ -62,7 +62,7 @@ async function execute(unit: Unit, rollout: Rollout, step: Exclude<RolloutStep, 
     case 'request_approval':
       return askForApproval(unit, rollout, step.wave);
     case 'abort':
-      return abortRollout(unit, rollout, step, step.revert);
+      return abortRollout(unit, rollout, { code: step.code, detail: step.detail }, step.revert);
     case 'call_off':
       return callOff(unit, rollout);
     case 'finish_revert':

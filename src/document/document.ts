@@ -1,36 +1,36 @@
 import type { SourceNode } from './node.ts';
 
-/** A configuration file as data, with the places in its text from which the data came. */
+/** A configuration file as data, with the position of each value in its text. */
 export type Document = {
   value: unknown;
-  /** Without its byte order mark. */
+  /** The text without its byte order mark. */
   text: string;
   hasByteOrderMark: boolean;
-  /** What the file says, as it is written: of each document in it; none for a file without content. */
+  /** The root of each document in the file, as written; none for a file without content. */
   roots: readonly SourceNode[];
-  /** Documents in the file: more than one only in YAML; `value` is then the list of them. */
+  /** Number of documents in the file. Only YAML allows more than one; `value` is then their list. */
   parts: number;
-  /** Every value of the text in its order, found again on each call. */
+  /** Returns every value of the text in order, computed again on each call. */
   spans(): Span[];
-  /** 1-based line on which the member or item stands; of its nearest ancestor when it is not in the text itself. */
+  /** Returns the 1-based line of the member or item, or of its nearest ancestor in the text. */
   lineOf(path: readonly string[]): number;
 };
 
 /** One value in the text. Offsets count UTF-16 units. */
 export type Span = {
   path: readonly string[];
-  /** Where its key begins; for an item of a list, the item itself. */
+  /** The start of its key; for an item of a list, the start of the item. */
   keyStart: number;
   start: number;
   end: number;
   kind: 'scalar' | 'collection' | 'alias';
-  /** Of a scalar, and of an alias that stands for a scalar. */
+  /** Set for a scalar, and for an alias of a scalar. */
   value?: unknown;
-  /** Of an alias: where the text stands that it repeats. */
+  /** For an alias: the position of the repeated text. */
   target?: { start: number; end: number };
 };
 
-/** Why a text is no document. Never quotes the text, which may hold secrets. */
+/** The reason why a text is no document. It never quotes the text, which may contain secrets. */
 export type DocumentFault = { code: 'syntax' | 'too_deep'; rule: string; detail: string; line?: number; path: readonly string[] };
 
 export type DocumentLimits = { maxDocumentDepth: number; maxYamlExpandedChars: number };
@@ -39,14 +39,14 @@ export type ParsedDocument = { ok: true; document: Document } | { ok: false; fau
 
 export type Syntax = 'json' | 'yaml';
 
-/** The syntax that a file's name promises; null for every other kind of file. */
+/** Returns the syntax that the file's name implies; null for every other kind of file. */
 export function syntaxOf(fileName: string): Syntax | null {
   const name = fileName.toLowerCase();
   if (name.endsWith('.json')) return 'json';
   return name.endsWith('.yaml') || name.endsWith('.yml') ? 'yaml' : null;
 }
 
-/** null when the bytes are not UTF-8 or hold a NUL, as binaries do. A byte order mark is dropped. */
+/** Decodes UTF-8 and drops a byte order mark. Returns null for other bytes and for text with a NUL, which only binary files have. */
 export function decodeText(bytes: Uint8Array): string | null {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -56,7 +56,7 @@ export function decodeText(bytes: Uint8Array): string | null {
   }
 }
 
-/** JSON pointer (RFC 6901) of a path. */
+/** Returns the JSON pointer (RFC 6901) of a path. */
 export function toPointer(path: readonly string[]): string {
   return path.map((name) => `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
@@ -68,7 +68,7 @@ export function fromPointer(pointer: string): string[] {
     .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** The value at a path; undefined when there is none. */
+/** Returns the value at a path; undefined without one. */
 export function valueAt(value: unknown, path: readonly string[]): unknown {
   let inner = value;
   for (const name of path) {
@@ -82,7 +82,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
-/** `lineOf` over spans that are found when first needed: most files have no error. */
+/** Builds `lineOf` and computes the spans only on the first call, since most files have no error. */
 export function lineFinder(spans: () => Span[], lineAt: (offset: number) => number): (path: readonly string[]) => number {
   let offsets: Map<string, number> | undefined;
   return (path) => {
@@ -95,7 +95,7 @@ export function lineFinder(spans: () => Span[], lineAt: (offset: number) => numb
   };
 }
 
-/** Finds lines by halving, over the offsets at which lines begin. */
+/** Finds the line of an offset by binary search over the starts of lines. */
 export function lineCounter(text: string): (offset: number) => number {
   let starts: number[] | undefined;
   return (offset) => {

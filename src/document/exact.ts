@@ -6,17 +6,17 @@ import { plainValue } from './node.ts';
 const LONG_NUMBER = /\d{16}|\d[eE]\+?\d{2}|0[xo][\da-fA-F]{13}/;
 const DECIMAL = /^([-+]?\d+)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/;
 const OTHER_BASE = /^0(?:x[\da-fA-F]+|o[0-7]+)$/;
-/** More digits than these exceed every number that other readers hold. */
+/** A number with more digits exceeds the range of every other reader. */
 const MAX_DIGITS = 400;
 
-/** The document's value with exact whole numbers: those that JavaScript rounds are `bigint`, as Python and Go read them. */
+/** Returns the document's value with exact whole numbers. Integers that JavaScript rounds become `bigint`, as Python and Go read them exactly. */
 export function exactValue({ value, text, roots }: Document): unknown {
   if (!LONG_NUMBER.test(text)) return value;
   const values = roots.map((root) => plainValue(root, exactScalar));
   return values.length > 1 ? values : (values[0] ?? null);
 }
 
-/** The value of a scalar, or its exact whole number. */
+/** Returns the value of a scalar, or its exact whole number. */
 export function exactScalar({ value, raw }: ScalarNode): unknown {
   if (typeof value !== 'number' || Number.isSafeInteger(value) || raw.length > MAX_DIGITS) return value;
   if (OTHER_BASE.test(raw)) return BigInt(raw);
@@ -30,12 +30,12 @@ export function exactScalar({ value, raw }: ScalarNode): unknown {
   return digits % scale === 0n ? digits / scale : value;
 }
 
-/** A value as JSON, with the digits of a `bigint`. */
+/** Returns a value as JSON, with all digits of a `bigint`. */
 export function jsonText(value: unknown): string {
   return JSON.stringify(value, (_name, inner: unknown) => (typeof inner === 'bigint' ? rawJson(String(inner)) : inner)) ?? 'null';
 }
 
-/** `JSON.rawJSON`, which the compiler's library does not declare yet. */
+/** Calls `JSON.rawJSON`, which the compiler's library does not declare yet. */
 export function rawJson(text: string): unknown {
   const make: unknown = Reflect.get(JSON, 'rawJSON');
   return typeof make === 'function' ? make(text) : JSON.parse(text);

@@ -1,44 +1,44 @@
-/** Paths with `*` and `?` inside a name, and `**` for any number of folders. No braces, classes or negation: a reader sees what is meant. */
+/** Matches paths with `*` and `?` inside a name, and `**` for any number of folders. Braces, classes and negation are left out for readability. */
 
 export function isGlob(pattern: string): boolean {
   return /[*?]/.test(pattern);
 }
 
-/** Matching takes time linear in pattern times path, whatever the pattern: no regular expression is built from it. */
+/** Matches without a regular expression, so that the time is linear in pattern times path for every pattern. */
 export function matchesGlob(pattern: string, path: string): boolean {
   return matchesSequence(pattern.split('/'), path.split('/'), '**', matchesName);
 }
 
-/** Whether the pattern could match something below a folder. Time linear in pattern times path. */
+/** Returns whether the pattern could match a path below a folder. The time is linear in pattern times path. */
 export function matchesBelow(pattern: string, folder: string): boolean {
   const segments = pattern.split('/');
-  // The places in the pattern at which it may stand once the names so far are matched.
-  let places = afterStars(segments, new Set([0]));
+  // The possible positions in the pattern after the names matched so far.
+  let positions = afterStars(segments, new Set([0]));
   for (const name of folder.split('/')) {
     const next = new Set<number>();
-    for (const at of places) {
+    for (const at of positions) {
       const segment = segments[at];
       if (segment === undefined) continue;
       if (segment === '**') next.add(at);
       else if (matchesName(segment, name)) next.add(at + 1);
     }
-    places = afterStars(segments, next);
+    positions = afterStars(segments, next);
   }
-  return [...places].some((at) => at < segments.length);
+  return [...positions].some((at) => at < segments.length);
 }
 
-/** `**` may stand for no folder at all. */
-function afterStars(segments: readonly string[], places: Set<number>): Set<number> {
-  for (const at of places) if (segments[at] === '**') places.add(at + 1);
-  return places;
+/** Adds the position after each `**`, which may match no folder at all. */
+function afterStars(segments: readonly string[], positions: Set<number>): Set<number> {
+  for (const at of positions) if (segments[at] === '**') positions.add(at + 1);
+  return positions;
 }
 
-/** One name between two `/` against one segment of a pattern. */
+/** Matches one name between two `/` against one segment of a pattern. */
 export function matchesName(pattern: string, name: string): boolean {
   return matchesSequence([...pattern], [...name], '*', (expected, actual) => expected === '?' || expected === actual);
 }
 
-/** The folders before the first segment with a wildcard, `''` or ending in `/`. */
+/** Returns the folders before the first segment with a wildcard: `''`, or a path that ends in `/`. */
 export function globBase(pattern: string): string {
   const segments = pattern.split('/');
   const first = segments.findIndex(isGlob);
@@ -48,7 +48,7 @@ export function globBase(pattern: string): string {
     .join('');
 }
 
-/** Greedy with one point of return: after a later `star` matched, an earlier one never has to give way. */
+/** Matches greedily and backtracks only to the last `star`: once a later one has matched, an earlier one never needs to match more. */
 function matchesSequence(
   pattern: string[],
   items: string[],

@@ -6,8 +6,8 @@ import { MIN_NODE_CHARS, plainValue } from './node.ts';
 import { spansOf } from './spans.ts';
 
 /**
- * Strict JSON (RFC 8259) with the place of each value. The library reads the text; this file refuses what the library lets pass: duplicate names, of
- * which readers choose different ones, `__proto__`, and nesting without bound. JSON.parse gives no positions and quotes the text in its messages.
+ * Parses strict JSON (RFC 8259) with the position of each value. The library reads the text. This file also refuses duplicate names, which readers
+ * resolve differently, `__proto__`, and unlimited nesting. JSON.parse reports no positions and quotes the text in its messages.
  */
 export function parseJson(text: string, limits: DocumentLimits): ParsedDocument {
   const lineAt = lineCounter(text);
@@ -36,7 +36,7 @@ class JsonFault extends Error {
   }
 }
 
-/** An object or array whose end was not seen yet. */
+/** An object or array whose end was not reached yet. */
 type Open = { start: number; expects: 'name' | 'colon' | 'value' | 'comma' } & (
   | { kind: 'map'; pairs: PairNode[]; names: Set<string>; name: { key: ScalarNode; text: string; colon: number } | null }
   | { kind: 'list'; items: SourceNode[] }
@@ -82,7 +82,7 @@ class NodeBuilder {
     map.name = { key, text, colon: key.end };
     map.expects = 'colon';
     if (text === '__proto__') throw this.fault('must not have a member named "__proto__"', 'prototype', key.start);
-    if (map.names.has(text)) throw this.fault('comes twice', 'duplicate', key.start);
+    if (map.names.has(text)) throw this.fault('appears twice', 'duplicate', key.start);
     map.names.add(text);
   }
 
@@ -119,13 +119,13 @@ class NodeBuilder {
     return { ...placeOf(start, end), kind: 'scalar', value, raw: this.text.slice(start, end), style };
   }
 
-  /** Of the text itself, nothing is shown: it may be secret. */
+  /** The reason never quotes the text, which may be secret. */
   private reasonOf(code: string, offset: number): string {
     if (code === 'InvalidCommentToken') return 'must not have comments';
     if (code === 'UnexpectedEndOfString') return 'has a string without end, or with a line break';
     if (code === 'UnexpectedEndOfNumber') return 'has a number without digits after its point or exponent';
     if (STRING_FAULTS.includes(code)) return 'has a string with an unknown escape or a control character';
-    // The library ends an object or array before it reports that its bracket is missing.
+    // The library closes an object or array before it reports the missing bracket, so `open` is already its parent.
     if (code === 'CloseBraceExpected') return 'must have "}" before its end';
     if (code === 'CloseBracketExpected') return 'must have "]" before its end';
     const open = this.open.at(-1);
@@ -144,7 +144,7 @@ class NodeBuilder {
     return new JsonFault({ code: 'syntax', rule, detail, path: this.path() }, offset);
   }
 
-  /** The place that is being read: in an array that of the next item, unless a comma must come first. */
+  /** Returns the current path: in an array that of the next item, unless a comma must precede it. */
   private path(): string[] {
     return this.open.flatMap((open, depth) => {
       if (open.kind === 'map') return open.name === null ? [] : [open.name.text];

@@ -1,20 +1,20 @@
-/** A configuration file as its author wrote it. Offsets count UTF-16 units of the text. */
+/** A node of a configuration file as written. Offsets count UTF-16 units of the text. */
 export type SourceNode = ScalarNode | MapNode | ListNode | AliasNode;
 
 type Place = {
   start: number;
-  /** Of a block collection: the end of its last value. */
+  /** For a block collection: the end of its last value. */
   end: number;
-  /** Where its tag or anchor begins; else `start`. */
+  /** The start of its tag or anchor; `start` without one. */
   outer: number;
-  /** Where its tag and anchor end; null without. */
+  /** The end of its tag and anchor; null without one. */
   propsEnd: number | null;
-  /** The tag that the file names, resolved; null without. */
+  /** The resolved tag; null without one. */
   tag: string | null;
-  /** The tag as the file spells it. */
+  /** The tag as written in the file. */
   rawTag: string | null;
   anchor: string | null;
-  /** Characters and nesting with every alias replaced by what it stands for. */
+  /** Characters and nesting with every alias replaced by its target. */
   expandedChars: number;
   depth: number;
 };
@@ -25,10 +25,10 @@ export type ListNode = Place & { kind: 'list'; isFlow: boolean; items: SourceNod
 export type AliasNode = Place & { kind: 'alias'; target: Exclude<SourceNode, AliasNode> };
 
 export type PairNode = {
-  /** The key as JSON has it. */
+  /** The key as in JSON. */
   name: string;
   key: ScalarNode;
-  /** Where the key begins, with its tag, its anchor and its `?`. */
+  /** The start of the key, including its tag, its anchor and its `?`. */
   start: number;
   /** null: the file has only the key. */
   colon: number | null;
@@ -37,31 +37,31 @@ export type PairNode = {
   isMerge: boolean;
 };
 
-/** Characters that a value counts at least, so that many small ones count as well. */
+/** The minimum size of a value in characters, so that the limit also covers many small values. */
 export const MIN_NODE_CHARS = 8;
 
-/** What an alias stands for; any other node itself. */
+/** Returns the target of an alias, or any other node itself. */
 export function resolved(node: SourceNode): Exclude<SourceNode, AliasNode> {
   return node.kind === 'alias' ? node.target : node;
 }
 
-/** Two `<<` of one map that bring the same key with different values. */
+/** Two `<<` of one map that have the same key with different values. */
 export class AmbiguousMerge extends Error {
   readonly pair: PairNode;
   readonly merge: PairNode;
 
   constructor(pair: PairNode, merge: PairNode) {
-    super('Two merge keys bring the same key');
+    super('Two merge keys have the same key with different values');
     this.pair = pair;
     this.merge = merge;
   }
 }
 
-/** A member of a map: its own, or one that the merge key `via` brings. */
+/** A member of a map: its own, or one inherited by the merge key `via`. */
 export type Member = { pair: PairNode; via: PairNode | null };
 
 /**
- * Members by name as readers of YAML see them: a map's own member wins over those of `<<`, and an earlier map of a list wins over a later one.
+ * Returns the members by name as YAML readers do: a map's own member takes precedence over those of `<<`, and an earlier map of a list over a later one.
  * @throws AmbiguousMerge
  */
 export function membersOf(map: MapNode): Map<string, Member> {
@@ -71,7 +71,7 @@ export function membersOf(map: MapNode): Map<string, Member> {
   const members = new Map<string, Member>();
   for (const merge of map.pairs) {
     if (!merge.isMerge) continue;
-    for (const [name, pair] of broughtBy(merge.value)) {
+    for (const [name, pair] of inheritedFrom(merge.value)) {
       const other = members.get(name);
       if (other !== undefined && !own.has(name) && !isSame(other.pair, pair)) throw new AmbiguousMerge(pair, merge);
       if (other === undefined) members.set(name, { pair, via: merge });
@@ -81,15 +81,15 @@ export function membersOf(map: MapNode): Map<string, Member> {
   return members;
 }
 
-function broughtBy(value: SourceNode): Map<string, PairNode> {
+function inheritedFrom(value: SourceNode): Map<string, PairNode> {
   const node = resolved(value);
-  const brought = new Map<string, PairNode>();
+  const inherited = new Map<string, PairNode>();
   const maps = node.kind === 'list' ? node.items.map(resolved) : [node];
   for (const map of maps) {
     if (map.kind !== 'map') continue;
-    for (const [name, { pair }] of membersOf(map)) if (!brought.has(name)) brought.set(name, pair);
+    for (const [name, { pair }] of membersOf(map)) if (!inherited.has(name)) inherited.set(name, pair);
   }
-  return brought;
+  return inherited;
 }
 
 function isSame(one: PairNode, other: PairNode): boolean {
@@ -97,7 +97,7 @@ function isSame(one: PairNode, other: PairNode): boolean {
   return a === b || (a.kind === 'scalar' && b.kind === 'scalar' && a.raw === b.raw && a.tag === b.tag && a.style !== 'block');
 }
 
-/** The value as JSON has it, with merge keys applied. An alias gives the very object of its anchor. `scalar` gives the value of a scalar. */
+/** Returns the value as in JSON, with merge keys applied. An alias gives the same object as its anchor. `scalar` maps a scalar to its value. */
 export function plainValue(root: SourceNode, scalar: (node: ScalarNode) => unknown = ({ value }) => value): unknown {
   const anchored = new Map<SourceNode, unknown>();
   const read = (source: SourceNode): unknown => {

@@ -2,7 +2,7 @@ import type { Span } from './document.ts';
 import type { SourceNode } from './node.ts';
 import { membersOf, resolved } from './node.ts';
 
-/** Every value of the text in its order. A member that a merge key brings has the place of that key. */
+/** Returns every value of the text in order. A member inherited by a merge key has the position of that key. */
 export function spansOf(roots: readonly SourceNode[]): Span[] {
   const spans: Span[] = [];
   for (const [index, root] of roots.entries()) collect(spans, root, roots.length > 1 ? [String(index)] : [], root.start);

@@ -7,8 +7,8 @@ import { AmbiguousMerge, MIN_NODE_CHARS, membersOf, plainValue, resolved } from 
 import { spansOf } from './spans.ts';
 
 /**
- * YAML 1.2 with the core schema, whatever a `%YAML` directive says, and with the merge key `<<` of YAML 1.1, which most readers know. Refuses
- * duplicate and composed keys, `__proto__`, aliases that contain themselves or multiply, and nesting without bound.
+ * Parses YAML 1.2 with the core schema, regardless of a `%YAML` directive, and with the merge key `<<` of YAML 1.1, which most readers support. Refuses
+ * duplicate and composed keys, `__proto__`, aliases that contain themselves or multiply, and unlimited nesting.
  */
 export function parseYaml(text: string, limits: DocumentLimits): ParsedDocument {
   const lineAt = lineCounter(text);
@@ -40,10 +40,10 @@ function readParts(text: string, limits: DocumentLimits): SourceNode[] {
   const parts = parseAllDocuments(text, {
     version: '1.2',
     schema: 'core',
-    // The package would apply merge keys only where it makes plain values; `membersOf` does it for the text as well.
+    // The package applies merge keys only to plain values; `membersOf` applies them to the nodes of the text as well.
     merge: false,
     resolveKnownTags: false,
-    // The package compares each key with each other, which a hostile file makes slow; the walk below finds duplicates by a set.
+    // The package compares all pairs of keys, which is slow for a hostile file; the walk below finds duplicates with a set.
     uniqueKeys: false,
     prettyErrors: false,
     logLevel: 'silent',
@@ -52,7 +52,7 @@ function readParts(text: string, limits: DocumentLimits): SourceNode[] {
   for (const part of parts) {
     const error = part.errors[0];
     if (error?.code === 'RESOURCE_EXHAUSTION') throw new RangeError('Too deep');
-    // The package's message quotes the text, its code does not.
+    // The package's message quotes the text; its code does not.
     const detail = `is not valid YAML here (${error?.code.toLowerCase().replaceAll('_', ' ')})`;
     if (error !== undefined) throw new YamlFault({ code: 'syntax', rule: 'yaml', detail, path: [] }, error.pos[0]);
   }
@@ -61,7 +61,7 @@ function readParts(text: string, limits: DocumentLimits): SourceNode[] {
 
 function rootOf(part: YamlDocument, text: string, path: readonly string[], limits: DocumentLimits): SourceNode[] {
   const { contents } = part;
-  // A file of comments alone has an empty scalar in the package's eyes.
+  // The package returns an empty scalar for a file with only comments.
   if (contents === null || (path.length === 0 && isEmpty(contents))) return [];
   const walk: Walk = { text, open: new Set(), anchors: new Map(), repeatedChars: 0, limits };
   return [build(walk, contents, path, [], contents.range?.[0] ?? 0)];
@@ -73,7 +73,7 @@ function isEmpty(node: Node): boolean {
 
 function faultOf(error: unknown, limits: DocumentLimits): YamlFault {
   if (error instanceof YamlFault) return error;
-  // The composer recurses: it meets the end of the stack before the walk below could count.
+  // The composer recurses and exhausts the stack before the walk below can count the depth.
   if (error instanceof RangeError) return tooDeep(limits.maxDocumentDepth, null);
   throw error;
 }
@@ -81,7 +81,7 @@ function faultOf(error: unknown, limits: DocumentLimits): YamlFault {
 type Walk = {
   text: string;
   open: Set<string>;
-  /** The package searches the whole text for each alias. */
+  /** Targets by anchor. The package would search the whole text for each alias. */
   anchors: Map<string, Exclude<SourceNode, AliasNode>>;
   repeatedChars: number;
   limits: DocumentLimits;
@@ -89,11 +89,11 @@ type Walk = {
 
 type Path = readonly string[];
 
-/** @param props the tokens before the value, among them its tag and anchor; `at` is where an empty value stands */
+/** @param props the tokens before the value, including its tag and anchor @param at the position of an empty value */
 function build(walk: Walk, node: Node, path: Path, props: readonly CST.SourceToken[], at: number): SourceNode {
   const place = placeOf(node, props, at);
   if (isAlias(node)) return { ...place, kind: 'alias', ...aliased(walk, node.source, place.start, place.end) };
-  if (!isCollection(node)) return noted(walk, scalarOf(walk, node, place));
+  if (!isCollection(node)) return withAnchor(walk, scalarOf(walk, node, place));
   if (path.length >= walk.limits.maxDocumentDepth) throw tooDeep(walk.limits.maxDocumentDepth, place.start);
   const isFlow = node.flow === true;
   const isNew = place.anchor !== null && !walk.open.has(place.anchor);
@@ -107,10 +107,10 @@ function build(walk: Walk, node: Node, path: Path, props: readonly CST.SourceTok
   const inner = [...items, ...children.flatMap(({ key, value }) => [key, value])];
   const sized = { ...place, ...sizeOf(inner), end: isFlow ? place.end : Math.max(place.start, ...ends(items, children)) };
   if (sized.depth > walk.limits.maxDocumentDepth) throw tooDeep(walk.limits.maxDocumentDepth, place.start);
-  if (!isMap(node)) return noted(walk, { ...sized, kind: 'list', isFlow, items });
+  if (!isMap(node)) return withAnchor(walk, { ...sized, kind: 'list', isFlow, items });
   const map: MapNode = { ...sized, kind: 'map', isFlow, pairs: children };
   checkMergeKeys(map, path);
-  return noted(walk, map);
+  return withAnchor(walk, map);
 }
 
 function ends(items: readonly SourceNode[], pairs: readonly PairNode[]): number[] {
@@ -147,19 +147,19 @@ function scalarOf(walk: Walk, node: Node, place: ReturnType<typeof placeOf>): Sc
   const style = type === 'PLAIN' || type === undefined ? 'plain' : type.startsWith('BLOCK') ? 'block' : 'quoted';
   const read: unknown = isScalar(node) ? node.value : null;
   const raw = walk.text.slice(place.start, place.end);
-  // The package adds the line break that a block at the end of the file lacks. YAML, PyYAML and go-yaml do not.
+  // The package adds a missing line break to a block at the end of the file. YAML, PyYAML and go-yaml do not.
   const isCut = style === 'block' && typeof read === 'string' && isCutBlock(walk.text, place.end);
   return { ...place, kind: 'scalar', value: isCut ? read.replace(/\n$/, '') : read, raw, style };
 }
 
-/** Whether a block scalar ends with the text, and its last line has no line break. */
+/** Returns whether a block scalar ends at the end of the text without a line break. */
 export function isCutBlock(text: string, end: number): boolean {
   return end === text.length && /[^\s][ \t]*$/.test(text.slice(text.lastIndexOf('\n') + 1));
 }
 
-/** An alias in the place of a key is the text that it repeats. */
+/** Resolves an alias used as a key to the repeated text. */
 function keyOf(walk: Walk, key: unknown, start: readonly CST.SourceToken[], at: number): ScalarNode | null {
-  if (isScalar(key)) return noted(walk, scalarOf(walk, key, placeOf(key, start, at)));
+  if (isScalar(key)) return withAnchor(walk, scalarOf(walk, key, placeOf(key, start, at)));
   if (!isAlias(key)) return null;
   const place = placeOf(key, start, at);
   const { target, expandedChars } = aliased(walk, key.source, place.start, place.end);
@@ -167,7 +167,8 @@ function keyOf(walk: Walk, key: unknown, start: readonly CST.SourceToken[], at: 
   return { ...target, start: place.start, end: place.end, outer: place.outer, propsEnd: null, rawTag: null, anchor: null, expandedChars };
 }
 
-function noted<T extends Exclude<SourceNode, AliasNode>>(walk: Walk, node: T): T {
+/** Records the node's anchor for later aliases. */
+function withAnchor<T extends Exclude<SourceNode, AliasNode>>(walk: Walk, node: T): T {
   if (node.anchor !== null) walk.anchors.set(node.anchor, node);
   return node;
 }
@@ -192,7 +193,7 @@ function pairsOf(walk: Walk, items: readonly Pair[], path: Path): PairNode[] {
     const name = nameOf(key);
     const keyPath = [...path, name];
     if (name === '__proto__') throw fault('prototype', 'must not have a key named "__proto__"', keyPath);
-    if (seen.has(name) && !isMerge) throw fault('duplicate', 'comes twice', keyPath);
+    if (seen.has(name) && !isMerge) throw fault('duplicate', 'appears twice', keyPath);
     seen.add(isMerge ? '' : name);
     const mark = sep.findIndex((token) => token.type === 'map-value-ind');
     const colon = sep[mark]?.offset ?? null;
@@ -216,7 +217,7 @@ function pairsOf(walk: Walk, items: readonly Pair[], path: Path): PairNode[] {
   });
 }
 
-/** Integers too large to be exact keep their digits: two of them are two keys. */
+/** Keeps the digits of integers beyond the safe range, so that two different ones stay two keys. */
 function nameOf({ value, raw }: ScalarNode): string {
   if (value === null) return '';
   return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value) ? raw : String(value);
@@ -237,7 +238,7 @@ function checkMergeKeys(map: MapNode, path: Path): void {
     membersOf(map);
   } catch (error) {
     if (!(error instanceof AmbiguousMerge)) throw error;
-    const detail = 'comes from two merge keys with different values, of which readers choose different ones: write it in the map itself';
+    const detail = 'comes from two merge keys with different values, which readers resolve differently: write it in the map itself';
     throw new YamlFault({ code: 'syntax', rule: 'merge', detail, path: [...path, error.pair.name] }, error.merge.key.start);
   }
 }
@@ -246,7 +247,7 @@ function aliased(walk: Walk, name: string, start: number, end: number): Pick<Ali
   const refuse = (detail: string): YamlFault => new YamlFault({ code: 'syntax', rule: 'aliases', detail, path: [] }, start);
   const target = walk.anchors.get(name);
   if (target === undefined)
-    throw refuse(walk.open.has(name) ? 'has an alias that contains itself' : 'has an alias whose anchor does not come before it');
+    throw refuse(walk.open.has(name) ? 'has an alias that contains itself' : 'has an alias without an anchor before it');
   const { expandedChars, depth } = target;
   walk.repeatedChars += expandedChars - (end - start);
   const limit = walk.limits.maxYamlExpandedChars;

@@ -1,23 +1,23 @@
 import PQueue from 'p-queue';
 import { within } from '../async/deadline.ts';
 
-/** How many calls may be under way at once, and which of them hold up others. */
+/** Bounds the calls in flight. Slow calls run in a bulkhead of their own, so that they never block fast ones. */
 export type Slots = {
   /**
-   * @param isSlow the caller's last call failed: it takes no slot that a healthy caller could need
-   * @param signal gives up waiting for a slot, with its reason
+   * @param isSlow the caller's last call failed, so this call takes a slow slot
+   * @param signal ends the wait for a slot with the signal's reason
    */
   run<T>(isSlow: boolean, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 };
 
-/** A call that lasts longer gives up its slot, as soon as one of the slow slots is free. A list of refs usually takes some 50 ms. */
+/** A call that lasts longer moves to a slow slot as soon as one is free. Listing refs usually takes about 50 ms. */
 const FAST_MS = 2_000;
 
-/** `concurrency` fast slots and as many slow ones. */
+/** Opens `concurrency` fast slots and as many slow ones. */
 export function openSlots(concurrency: number, fastMs = FAST_MS): Slots {
   const fast = new PQueue({ concurrency });
   const slow = new PQueue({ concurrency });
-  const holdSlot = async (outcome: Promise<unknown>) => {
+  const holdFastSlot = async (outcome: Promise<unknown>) => {
     const settled = outcome.then(
       () => true,
       () => true,
@@ -33,7 +33,7 @@ export function openSlots(concurrency: number, fastMs = FAST_MS): Slots {
       const started = () => {
         const outcome = work();
         outcome.then(resolve, reject);
-        return holdSlot(outcome);
+        return holdFastSlot(outcome);
       };
       fast.add(started, { signal }).catch(reject);
       return promise;

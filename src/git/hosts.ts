@@ -8,22 +8,22 @@ import type { Remote } from './remote.ts';
 export type HostCaller = { organizationId: string; id: string };
 
 /**
- * Keeps organizations, hosts and repositories apart. Each organization has its own slots and its own circuit at each host, so that the repositories of
- * one organization never delay or cut off those of another. A circuit rejects only sources whose own last call failed: a source that works, or that is
- * new, always reaches the host.
+ * Isolates organizations, hosts and repositories from each other. Each organization has its own slots and its own circuit at each host.
+ * The repositories of one organization therefore never delay or block those of another. A circuit rejects only sources whose own last call failed.
+ * A healthy or new source always reaches the host.
  */
 export type GitHosts = {
-  /** @throws Problem `git_host_unavailable` while the circuit is open and the source's own last call failed, the signal's reason, and what `work` throws */
+  /** @throws Problem `git_host_unavailable` while the circuit is open and the source's last call failed; the signal's reason; errors of `work` */
   run<T>(remote: Remote, caller: HostCaller, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
-  /** Calls the host in a slot as `run` does, but neither asks the circuit nor counts for it: for connection tests. */
+  /** For connection tests: calls the host in a slot as `run` does, but neither consults nor affects the circuit. */
   probe<T>(remote: Remote, caller: HostCaller, work: () => Promise<T>): Promise<T>;
-  /** Circuits that are not closed, for metrics. */
+  /** Counts the circuits that are not closed, for metrics. */
   openCircuits(): number;
-  /** Calls `listener` when a circuit has closed again. */
+  /** Calls `listener` each time a circuit closes again. */
   onRecovered(listener: (organizationId: string, origin: string) => void): void;
 };
 
-/** No connection came about, so every repository of the host is affected. */
+/** Errors of connections that were never established. They affect every repository of the host. */
 const CONNECTION_FAULTS = new Set([
   'ECONNREFUSED',
   'EHOSTDOWN',
@@ -41,7 +41,7 @@ const MAX_FAILING = 10_000;
 
 type Host = { slots: Slots; circuit: CircuitBreakerPolicy; failing: LRUCache<string, true>; faults: Faults };
 
-/** @param concurrency calls at once of one organization at one host */
+/** @param concurrency limit of simultaneous calls of one organization at one host */
 export function createGitHosts(concurrency: number): GitHosts {
   const hosts = new LRUCache<string, Host>({ max: MAX_HOSTS });
   const listeners = new Set<(organizationId: string, origin: string) => void>();
@@ -60,8 +60,8 @@ export function createGitHosts(concurrency: number): GitHosts {
     run: async (remote, caller, work, signal) => {
       if (remote.kind === 'local') return work();
       const host = hostOf(caller, remote.url);
-      const attempt = () => recorded(host, caller.id, work);
-      const guarded = () => (host.failing.has(caller.id) ? throughCircuit(host, attempt, remote.host) : besideCircuit(host, attempt));
+      const attempt = () => recordOutcome(host, caller.id, work);
+      const guarded = () => (host.failing.has(caller.id) ? throughCircuit(host, attempt, remote.host) : bypassOpenCircuit(host, attempt));
       return host.slots.run(host.failing.has(caller.id), guarded, signal);
     },
     probe: async (remote, caller, work) => {
@@ -77,15 +77,15 @@ export function createGitHosts(concurrency: number): GitHosts {
 function openHost(concurrency: number): Host {
   const faults = countFaults();
   const circuit = circuitBreaker(
-    // Any other error leaves the circuit alone.
+    // An error of one repository must not open the circuit of its host.
     handleWhen((error) => isAbout(error, 'host')),
     { halfOpenAfter: new ExponentialBackoff({ initialDelay: 2_000, maxDelay: 120_000 }), breaker: faults.breaker },
   );
   return { slots: openSlots(concurrency), circuit, failing: new LRUCache({ max: MAX_FAILING }), faults };
 }
 
-/** Notes whose call failed, before the circuit judges it. */
-async function recorded<T>(host: Host, id: string, work: () => Promise<T>): Promise<T> {
+/** Records which source failed before the circuit evaluates the failure. */
+async function recordOutcome<T>(host: Host, id: string, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work();
     host.failing.delete(id);
@@ -100,8 +100,8 @@ async function recorded<T>(host: Host, id: string, work: () => Promise<T>): Prom
   }
 }
 
-/** A source without a fault of its own passes an open circuit; what it meets still counts for a closed one. */
-function besideCircuit<T>(host: Host, attempt: () => Promise<T>): Promise<T> {
+/** A healthy source bypasses an open circuit. Its outcome still counts while the circuit is closed. */
+function bypassOpenCircuit<T>(host: Host, attempt: () => Promise<T>): Promise<T> {
   return host.circuit.state === 0 ? host.circuit.execute(attempt) : attempt();
 }
 
@@ -120,12 +120,12 @@ async function throughCircuit<T>(host: Host, attempt: () => Promise<T>, name: st
 
 type Faults = {
   breaker: IBreaker;
-  /** @param isConnection counts each time; any other fault may be the repository's own and counts once for each source */
+  /** @param isConnection each connection fault counts; any other fault may be the repository's own, so it counts once per source */
   add(id: string, isConnection: boolean): void;
   clear(): void;
 };
 
-/** Since the last success of any source. */
+/** Counts the faults since the last success of any source. */
 function countFaults(): Faults {
   const sources = new Set<string>();
   let connections = 0;

@@ -1,4 +1,4 @@
-/** Hosts that serve SSH under another name than HTTPS. */
+/** Maps the SSH names of hosts to their HTTPS names, where the two differ. */
 export const SSH_HOSTS: Readonly<Record<string, string>> = {
   'ssh.github.com': 'github.com',
   'altssh.gitlab.com': 'gitlab.com',
@@ -7,7 +7,7 @@ export const SSH_HOSTS: Readonly<Record<string, string>> = {
   'vs-ssh.visualstudio.com': 'dev.azure.com',
 };
 
-/** `host.example/group/name`, maybe with a port: as a browser takes it. */
+/** `host.example/group/name`, optionally with a port, as a browser accepts it. */
 const BARE = /^(?:[^/:@]*@)?(?<host>[a-z0-9-]+(?:(?:\.[a-z0-9-]+)+(?::\d+)?|:\d+))\/(?<path>.+)$/i;
 /** `user@host:group/name.git`, as SSH and SCP write it. */
 const SCP = /^(?:[^/@]+@)?(?<host>\[[^\]]+\]|[^/:@]+):(?!\/\/|:)(?<path>.+)$/;
@@ -23,9 +23,9 @@ const TRANSPORTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Why an address that Git or people know is none that Bellwether reads, and the `https://` address at which most hosts serve the same repository.
- * It repeats nothing that may be a user, a password or a query.
- * @returns undefined: it is of no such kind
+ * Explains why Bellwether cannot read an address that Git or people use, and suggests the `https://` address at which most hosts serve the same
+ * repository. The text never repeats a possible user name, password or query.
+ * @returns undefined when the address is of no such kind
  */
 export function otherTransport(text: string): string | undefined {
   const bare = BARE.exec(text)?.groups;
@@ -39,7 +39,7 @@ export function otherTransport(text: string): string | undefined {
   return transport && `repositories are not read over ${transport}${useInstead(url.hostname, url.pathname, url.port)}`;
 }
 
-/** A drive ("C:/a") and a scheme ("data:a/b") are no hosts. */
+/** A drive ("C:/a") or a scheme ("data:a/b") is not a host. */
 function isScp(text: string): boolean {
   if (/^[^/:@]+@/.test(text) || /^\[/.test(text)) return true;
   return (
@@ -48,7 +48,7 @@ function isScp(text: string): boolean {
   );
 }
 
-/** The port of SSH says nothing about that of HTTPS, so `host` has none there. */
+/** The SSH port does not determine the HTTPS port, so the callers for SSH pass a `host` without a port. */
 function useInstead(host = '', path = '', port = ''): string {
   const name = SSH_HOSTS[host.toLowerCase()] ?? host;
   const url = URL.parse(`https://${name}`);
@@ -56,7 +56,7 @@ function useInstead(host = '', path = '', port = ''): string {
     .replace(/[?#].*$/, '')
     .split('/')
     .filter(Boolean);
-  // What stands before an "@" may be a password.
+  // The text before an "@" may be a password.
   if (url === null || segments.length === 0 || path.includes('@')) return '; use its https:// address';
   const [version, organization, project, repository] = segments;
   const isAzure = name === 'dev.azure.com' && version === 'v3' && repository !== undefined;

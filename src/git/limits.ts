@@ -1,23 +1,23 @@
 /**
- * What a repository may cost. Everything is checked before the memory is taken: sizes are read from the pack's object headers, and
- * inflating stops at the size that the header declares.
+ * Bounds the cost of a repository. Bellwether checks every size before it allocates memory: it reads the sizes from the pack's object headers and
+ * stops inflating at the declared size.
  */
 export type Limits = {
-  /** Bytes of one pack on the wire. */
+  /** Bytes of one transferred pack. */
   maxPackBytes: number;
-  /** Bytes of a pack that adds to a mirror. Beyond them the commit alone is fetched, which may cost less. */
+  /** Bytes of a pack that extends a mirror. For a larger one Bellwether fetches the commit alone, which may cost less. */
   maxIncrementBytes: number;
-  /** Bytes of one object after inflating (400 MB of zeros are 400 kB on the wire). */
+  /** Bytes of one inflated object (400 MB of zeros are 400 kB in transfer). */
   maxObjectBytes: number;
-  /** Bytes that all objects of one pack may inflate to, deltas resolved: bounds the time that a bomb takes. */
+  /** Inflated bytes of all objects of one pack, deltas resolved. This bounds the time that a compression bomb takes. */
   maxInflatedBytes: number;
-  /** Files and folders below one tree. A pack may hold four times as many objects. */
+  /** Files and folders below one tree. A pack may have four times as many objects. */
   maxEntries: number;
-  /** Folders inside folders. */
+  /** Levels of nested folders. */
   maxDepth: number;
 };
 
-/** Room for a fleet of 100,000 devices with a few files each; far below what hurts the process (about 3 × `maxPackBytes` at the peak). */
+/** Enough for a fleet of 100,000 devices with a few files each. The process needs about 3 × `maxPackBytes` of memory at the peak. */
 export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxPackBytes: 128 * 1024 * 1024,
   maxIncrementBytes: 32 * 1024 * 1024,
@@ -27,7 +27,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxDepth: 32,
 });
 
-/** Objects that one pack may hold: an entry costs a blob at most, its folders and the commits of a long absence come on top. */
+/** Limits the objects of one pack: each entry needs at most one blob; folders and the commits since the last fetch add to that. */
 export function maxPackObjects(limits: Limits): number {
   return limits.maxEntries * 4;
 }

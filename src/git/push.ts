@@ -5,14 +5,14 @@ import { type RemoteCall, startCall } from './http/client.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { objectId, type RawObject } from './pack/pack.ts';
 import { gitProblem } from './problems.ts';
-import { createRef, greetForPush } from './protocol/receive-pack.ts';
+import { createRef, listRefsForPush } from './protocol/receive-pack.ts';
 import { withoutCredentials } from './protocol/scrub.ts';
 import { checkRefName, isOid, type Remote } from './remote.ts';
 import { fetchSnapshot } from './snapshot.ts';
 
 export type Person = { name: string; email: string };
 
-/** One commit on a new branch. The remote has `parent` and `tree` already: only the commit itself is sent. */
+/** One commit on a new branch. The remote already has `parent` and `tree`, so the push sends only the commit itself. */
 export type BranchCommit = {
   /** Short name, without "refs/heads/". */
   branch: string;
@@ -23,16 +23,16 @@ export type BranchCommit = {
   message: string;
   author: Person;
   committer: Person;
-  /** Of author and committer, to the second. */
+  /** The time of author and committer, to the second. */
   at: Date;
 };
 
-/** `exists`: the branch was there with one commit of that tree on that parent, whoever pushed it. */
+/** `exists`: the branch already has one commit with that tree on that parent, whoever pushed it. */
 export type PushedBranch = { outcome: 'pushed' | 'exists'; commit: string };
 
 /**
- * Writes the commit and pushes it as a new branch; never moves a branch that is there. The same input gives the same commit id, so that a
- * repeat after a lost answer finds what it pushed.
+ * Writes the commit and pushes it as a new branch; never moves an existing branch. The same input gives the same commit id, so that a retry after
+ * a lost answer finds the commit of the first attempt.
  * @throws Problem as `gitRequest`, `invalid_request`, `invalid_ref`, `git_unsupported`, `git_push_denied`, `git_push_refused`, `branch_exists`,
  * `git_object_missing` (the remote lacks parent or tree)
  */
@@ -51,19 +51,19 @@ async function pushBranch(remote: Remote, options: RemoteCall, wanted: BranchCom
   const object = commitObject(wanted);
   const oid = objectId(object);
   const call = startCall(options);
-  const before = await greetForPush(remote, call);
-  const there = before.refs.refs.get(ref);
-  if (there) return await recognize(remote, call, wanted, oid, there.oid);
+  const before = await listRefsForPush(remote, call);
+  const existing = before.refs.refs.get(ref);
+  if (existing) return await acceptExisting(remote, call, wanted, oid, existing.oid);
   const report = await createRef(before.at, before.capabilities, { ref, oid, pack: packOf(object) }, call);
   if (report.created) return { outcome: 'pushed', commit: oid };
-  // Another push may have come first; or this one arrived, its answer was lost, and the request was sent once more.
-  const after = (await greetForPush(remote, call)).refs.refs.get(ref);
-  if (after) return await recognize(remote, call, wanted, oid, after.oid);
+  // Another push may have created the branch. Or this push arrived, its answer was lost, and `gitRequest` sent it again.
+  const after = (await listRefsForPush(remote, call)).refs.refs.get(ref);
+  if (after) return await acceptExisting(remote, call, wanted, oid, after.oid);
   throw refusal(remote.url.href, wanted, report.why);
 }
 
-/** The commit that the branch has, if it is as good as the wanted one. */
-async function recognize(
+/** Accepts the branch's commit if it equals the wanted one or has the same tree and parent. */
+async function acceptExisting(
   remote: Remote,
   call: RemoteCall,
   { branch, parent, tree }: BranchCommit,
@@ -78,7 +78,7 @@ async function recognize(
 }
 
 function refusal(where: string, { branch, parent, tree }: BranchCommit, why: string) {
-  // By Git's connectivity check, and by the checks while it unpacks that some hosts turn on.
+  // Git's connectivity check reports the first; hosts with checks while unpacking report the other two.
   if (/missing necessary objects|did not receive expected object|object of unexpected type/i.test(why))
     return gitProblem(
       'git_object_missing',
@@ -109,14 +109,14 @@ function commitObject({ parent, tree, message, author, committer, at }: BranchCo
   return { type: 'commit', bytes: Buffer.from(`${head.join('\n')}\n\n${body}\n`) };
 }
 
-/** Without what would end the line or the address, as git itself leaves it out. */
+/** Removes the characters that would end the line or the address, as git itself does. */
 function person(role: string, { name, email }: Person): string {
   const clean = (text: string): string => text.replace(/[<>\p{Cc}]/gu, '').trim();
   if (!clean(name)) throw invalid(`Cannot write a commit: the ${role} has no name`);
   return `${clean(name)} <${clean(email)}>`;
 }
 
-/** A pack with this object alone (gitformat-pack(5)): its kind and size, four bits and then seven at a time, and its bytes. */
+/** Builds a pack of this one object (gitformat-pack(5)): its kind and size (four bits, then seven per byte), then its bytes. */
 function packOf({ bytes }: RawObject): Buffer {
   const header = [(1 << 4) | (bytes.length & 15)];
   for (let rest = bytes.length >> 4; rest > 0; rest >>= 7) {

@@ -9,22 +9,22 @@ export type LocalRemote = { kind: 'local'; path: string };
 export type Remote = HttpRemote | LocalRemote;
 
 export type RemoteRules = {
-  /** Unencrypted http: credentials and content can be read and changed on the way. */
+  /** Unencrypted http: others on the network can read and change credentials and content. */
   allowHttp: boolean;
   /** A repository on this machine, as an absolute path or a file:// URL. */
   allowLocal: boolean;
 };
 
 const OID = /^[0-9a-f]{40}$/;
-/** Beginnings of the tokens of GitHub, GitLab, Bitbucket and Azure DevOps, and anything as long as a token. */
+/** Prefixes of the tokens of GitHub, GitLab, Bitbucket and Azure DevOps, and any text as long as a token. */
 const TOKEN = /^(?:gh[a-z]_|github_pat_|gl[a-z]+-|ATBB|ATCTT|ATATT)|^[\w.~-]{40,}$/;
 const AUTH_WAY = 'the source "auth": {"username": …, "password": …} or {"token": …}';
 const MAX_URL_CHARACTERS = 2048;
 const MAX_REF_CHARACTERS = 255;
 
 /**
- * The address of a repository, if it is one that is safe to use. Never a transport that starts a program, never credentials inside: a user name
- * alone is left out.
+ * Parses the address of a repository and refuses an unsafe one: a transport that starts a program, or credentials inside. Removes a user name
+ * without a password.
  * @throws Problem `invalid_url`
  */
 export function parseRemote(url: string, rules: RemoteRules): Remote {
@@ -40,7 +40,7 @@ export function parseRemote(url: string, rules: RemoteRules): Remote {
   return httpRemote(url, parsed, rules);
 }
 
-/** As hosts write it into the addresses to clone from (`https://contoso@dev.azure.com/…`): it says nothing that "auth" does not say. */
+/** Removes the user name that hosts put into clone addresses (`https://contoso@dev.azure.com/…`). The source's "auth" already names the user. */
 export function withoutUserName(url: string): string {
   return url.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
 }
@@ -50,8 +50,8 @@ export function isOid(text: string): boolean {
 }
 
 /**
- * A branch or tag (short), a full name below `refs/`, `HEAD`, or a commit id of 40 hex digits, by the rules of `git check-ref-format`.
- * @returns the ref, a commit id in small letters: Git reads ids in either case
+ * Accepts a branch or tag (short), a full name below `refs/`, `HEAD`, or a commit id of 40 hex digits. The rules are those of `git check-ref-format`.
+ * @returns the ref; a commit id in lower case, since Git reads ids in either case
  * @throws Problem `invalid_ref`
  */
 export function checkRefName(ref: string): string {
@@ -78,7 +78,7 @@ function httpRemote(url: string, parsed: URL, rules: RemoteRules): HttpRemote {
   if (url.includes('#')) throw invalidUrl(url, 'it has a fragment');
   if (!parsed.hostname) throw invalidUrl(url, 'it has no host');
   if (parsed.pathname === '/') throw invalidUrl(url, 'it has no path to a repository');
-  // Of the text as given: a parsed URL has resolved "%2e%2e" already.
+  // The check needs the original text, since a parsed URL has already resolved "%2e%2e".
   if (/%(?:[01][0-9a-f]|2e|2f|5c|7f)|\/\.\.?(?:\/|$)/i.test(url))
     throw invalidUrl(url, 'its path has a dot segment or an encoded separator or control character');
   parsed.username = '';
@@ -119,7 +119,7 @@ function invalidUrl(url: string, why: string) {
   return gitProblem('invalid_url', `Cannot use "${shown(url)}" as a repository URL: ${why}`);
 }
 
-/** Without what may be a password, and without what would break a line. */
+/** Removes a possible password and characters that would break the line. */
 function shown(text: string): string {
   const clean = text
     .replace(/\p{Cc}/gu, '?')

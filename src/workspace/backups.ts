@@ -3,45 +3,45 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { notFound, Problem } from '../errors.ts';
 import { BundleFile, BundleManifest, Digest } from '../wire/bundle.ts';
-import { removeTree, syncDirectory, unveil, writeNewFile } from './durable.ts';
+import { giveFinalName, removeTree, syncDirectory, writeNewFile } from './durable.ts';
 import { BACKUP_ID, FILES, isRealDirectory, UNFINISHED, type WorkspacePaths } from './layout.ts';
 import { type Current, readManifest } from './release.ts';
 import { compareTree, listTree, readTreeFile, writeTree } from './tree.ts';
 
-/** Per workspace; the oldest go. */
+/** Limit per workspace. `pruneBackups` removes the oldest beyond it. */
 const BACKUPS_KEPT = 5;
 
 const RECORD_NAME = 'backup.json';
 
 const BackupRecord = z.object({
-  /** The bundle that was current; null for a `foreign` state. */
+  /** The bundle that `current` held; null for a `foreign` state. */
   digest: Digest.nullable(),
   createdAt: z.iso.datetime(),
   reason: z.string(),
-  /** `foreign`: what stood in the place of `current` was none of ours; it was moved here as it was. */
+  /** `foreign`: something else than a release stood in the place of `current` and was moved into the backup unchanged. */
   state: z.enum(['clean', 'drifted', 'foreign']),
   manifest: BundleManifest.nullable(),
-  /** The copies in `files/`. */
+  /** The files copied to `files/`. */
   files: z.array(BundleFile.extend({ path: z.string() })),
-  /** Noted and not copied: a link is never made again from a backup. */
+  /** Recorded but not copied: a restore never recreates a link. */
   links: z.array(z.object({ path: z.string(), target: z.string() })),
-  /** Pipes, sockets, devices and what could not be read. */
+  /** Pipes, sockets, devices and unreadable entries. */
   skipped: z.array(z.string()),
 });
 export type BackupRecord = z.infer<typeof BackupRecord>;
 
 export type BackupInfo = {
   id: string;
-  /** Grows with every backup of the workspace. */
+  /** Increases with every backup of the workspace. */
   number: number;
   digest: string | null;
   createdAt: string | null;
   reason: string | null;
-  /** `damaged`: its record cannot be read, it cannot be restored. */
+  /** `damaged`: the record is unreadable, so the backup cannot be restored. */
   state: BackupRecord['state'] | 'damaged';
 };
 
-/** Newest first. */
+/** Returns the newest backup first. */
 export async function listBackups(paths: WorkspacePaths): Promise<BackupInfo[]> {
   const infos: BackupInfo[] = [];
   for (const id of await backupIds(paths)) {
@@ -58,16 +58,16 @@ export async function loadBackup(paths: WorkspacePaths, id: string): Promise<Bac
   const record = await readRecord(paths, id);
   const { digest } = record ?? {};
   if (record && digest) return { ...record, digest };
-  const why = record === null ? 'its record is damaged' : 'it holds something that was put in place of "current" by hand';
+  const why = record === null ? 'its record is damaged' : 'it has no release, but something that was placed at "current" by hand';
   throw new Problem('backup_not_restorable', `Cannot restore backup "${id}": ${why}`);
 }
 
 export type BackupOptions = { reason: string; at: Date; onFile?: () => void; signal?: AbortSignal };
 
 /**
- * Copies what `current` holds, drift included, aside and brings it to disk.
+ * Copies the content of `current`, drift included, under a temporary name and syncs it to disk.
  *
- * @returns the backup's id, still to be kept; null when there is nothing to back up
+ * @returns the backup's id for `keepBackup`; null when there is nothing to back up
  */
 export async function writeBackup(paths: WorkspacePaths, current: Current, options: BackupOptions): Promise<string | null> {
   if (current.kind === 'none') return null;
@@ -83,12 +83,12 @@ export async function writeBackup(paths: WorkspacePaths, current: Current, optio
 }
 
 export async function keepBackup(paths: WorkspacePaths, current: Current, id: string): Promise<void> {
-  await unveil(paths.backups, id);
-  // Moved only into a backup that has its name: a crash before leaves it where it was.
+  await giveFinalName(paths.backups, id);
+  // The move follows the rename of the backup, so that a crash in between leaves `current` in place.
   if (current.kind === 'foreign') await rename(paths.current, join(paths.backups, id, FILES, 'current'));
 }
 
-/** The bytes of a file in a backup, for `writeRelease`, which checks them against the record; nothing through a planted link. */
+/** Reads a file of a backup for `writeRelease`, which checks the bytes against the record. It never follows a planted link. */
 export function backupContent(paths: WorkspacePaths, id: string) {
   return async (file: { path: string }, write: (chunk: Uint8Array) => Promise<void>) => {
     const path = join(paths.backups, id, FILES, file.path);
@@ -96,7 +96,7 @@ export function backupContent(paths: WorkspacePaths, id: string) {
   };
 }
 
-/** Keeps the newest `BACKUPS_KEPT`. */
+/** Keeps the newest `BACKUPS_KEPT` backups and removes the rest. */
 export async function pruneBackups(paths: WorkspacePaths): Promise<void> {
   for (const id of (await backupIds(paths)).slice(BACKUPS_KEPT)) await removeTree(join(paths.backups, id));
 }
@@ -110,7 +110,7 @@ async function copyRelease(
   const source = join(paths.releases, current.release, FILES);
   const entries = await listTree(source);
   const found = entries.flatMap((entry) => (entry.kind === 'file' ? [{ path: entry.path, mode: modeText(entry.mode) }] : []));
-  // A name that only a hand could have planted is noted like everything else that cannot be brought back.
+  // Releases never have such names. The backup lists them under `skipped`, like every other entry that a restore cannot recreate.
   const [regular, odd] = [found.filter(({ path }) => isPortable(path)), found.filter(({ path }) => !isPortable(path))];
   const directory = join(aside, FILES);
   const files = await writeTree(directory, regular, {
@@ -151,7 +151,7 @@ async function readRecord(paths: WorkspacePaths, id: string): Promise<BackupReco
   }
 }
 
-/** Newest first. */
+/** Returns the newest id first. */
 async function backupIds(paths: WorkspacePaths): Promise<string[]> {
   const names = await readdir(paths.backups);
   return names.filter((name) => BACKUP_ID.test(name)).sort((a, b) => numberOf(b) - numberOf(a));
@@ -161,7 +161,7 @@ function numberOf(id: string): number {
   return Number(BACKUP_ID.exec(id)?.[1] ?? 0);
 }
 
-/** Without the set-id and sticky bits, which a backup does not bring back. */
+/** Omits the set-id and sticky bits, which a restore does not set. */
 function modeText(mode: number): string {
   return `0${(mode & 0o777).toString(8).padStart(3, '0')}`;
 }

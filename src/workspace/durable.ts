@@ -10,7 +10,7 @@ export async function syncDirectory(path: string): Promise<void> {
   await directory.sync().finally(() => directory.close());
 }
 
-/** A new file, mode 0600, on disk when this returns (its name only after `syncDirectory`). Never writes through a link. */
+/** Writes a new file, mode 0600, and syncs it to disk; only `syncDirectory` syncs its name. Never writes through a link. */
 export async function writeNewFile(path: string, bytes: Uint8Array | string): Promise<void> {
   const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600);
   try {
@@ -21,7 +21,7 @@ export async function writeNewFile(path: string, bytes: Uint8Array | string): Pr
   }
 }
 
-/** Readers see the old file or the whole new one. */
+/** Replaces a file atomically: readers see the old file or the complete new one. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const aside = path + UNFINISHED;
   await rm(aside, { force: true });
@@ -30,29 +30,29 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   await syncDirectory(dirname(path));
 }
 
-/** Gives what was written aside its name, on disk once `syncDirectory(parent)` returns. */
-export async function unveil(parent: string, name: string): Promise<void> {
+/** Renames a temporary entry to its final name; `syncDirectory(parent)` syncs the rename to disk. */
+export async function giveFinalName(parent: string, name: string): Promise<void> {
   await rename(join(parent, name + UNFINISHED), join(parent, name));
 }
 
-/** Removes without following links; makes directories writable that somebody closed. */
+/** Removes a tree without following links; makes unwritable directories writable first. */
 export async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
   } catch (error) {
     if (errnoOf(error) !== 'EACCES' && errnoOf(error) !== 'EPERM') throw error;
-    await openDirectories(path);
+    await makeWritable(path);
     await rm(path, { recursive: true, force: true });
   }
 }
 
-async function openDirectories(path: string): Promise<void> {
+async function makeWritable(path: string): Promise<void> {
   await chmod(path, 0o700);
   const entries = await readdir(path, { withFileTypes: true });
-  for (const entry of entries) if (entry.isDirectory()) await openDirectories(join(path, entry.name));
+  for (const entry of entries) if (entry.isDirectory()) await makeWritable(join(path, entry.name));
 }
 
-/** Runs the task for all items, at most `limit` at a time. After a failure none is begun, and it throws only once none runs any more. */
+/** Runs the task for all items, at most `limit` at a time. After a failure it starts no further task and throws when all running ones have ended. */
 export async function inParallel<T>(items: readonly T[], limit: number, task: (item: T) => Promise<void>): Promise<void> {
   const pending = items.values();
   let failed = false;
@@ -69,13 +69,13 @@ export async function inParallel<T>(items: readonly T[], limit: number, task: (i
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** Both results, or the first error, but not before neither runs any more. */
+/** Returns both results or throws the first error, but only after both promises have settled. */
 export async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second]);
   return Promise.all([first, second]);
 }
 
-/** Errors of the file system as Problems that say whether it is worth trying again; everything else as it is. */
+/** Converts file system errors to Problems, whose codes decide about a retry; returns any other error unchanged. */
 export function diskProblem(action: string, error: unknown): unknown {
   const code = errnoOf(error);
   if (error instanceof Problem || code === undefined) return error;
@@ -83,7 +83,7 @@ export function diskProblem(action: string, error: unknown): unknown {
   return new Problem('workspace_io', `Cannot ${action}: ${code}`, { cause: error });
 }
 
-/** The system's own word, such as ENOENT; undefined for errors that are none of the system's. */
+/** Returns a system error's code, such as ENOENT; undefined for any other error. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'errno' in error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -5,13 +5,13 @@ import { expecting, notFound, Problem } from '../errors.ts';
 /**
  * ```
  * <root>/<name>/                     mode 0700; the name is 128 random bits
- *   workspace.json                   whose it is
+ *   workspace.json                   its organization and device
  *   current -> releases/<release>/files
- *   releases/<release>/              bundle.json and files/; the release is named by its bundle's digest, with .2, .3 … behind it
- *                                    when the directory of that name is still in use (a drifted release is healed beside itself)
+ *   releases/<release>/              bundle.json and files/; the name is the bundle's digest, with the suffix .2, .3 … while a directory
+ *                                    of that name is in use (a drifted release is replaced by a second one)
  *   backups/<n>-<digest>/            backup.json and files/
  * ```
- * Whatever ends in `.tmp` is unfinished, and removed at the workspace's next use.
+ * Every name that ends in `.tmp` is unfinished. The workspace's next use removes it.
  */
 export type WorkspacePaths = { directory: string; releases: string; backups: string; current: string; info: string };
 
@@ -32,7 +32,7 @@ export function pathsOf(directory: string): WorkspacePaths {
 }
 
 /**
- * The workspace's own folders, once it is certain that none of them leads elsewhere.
+ * Returns the workspace's own folders after verifying that none of them is a link.
  *
  * @throws Problem `not_found`, `workspace_unsafe`
  */
@@ -45,13 +45,13 @@ export async function existingWorkspace(root: string, name: string): Promise<Wor
   if ((await lstat(paths.directory).catch(expecting(null, 'ENOENT'))) === null) throw notFound('workspace', name);
   await checkRealDirectory(paths.directory);
   for (const folder of [paths.releases, paths.backups]) {
-    await mkdir(folder, { mode: 0o700 }).catch(toleratesExisting);
+    await mkdir(folder, { mode: 0o700 }).catch(ignoreExisting);
     await checkRealDirectory(folder);
   }
   return paths;
 }
 
-/** @throws Problem `workspace_unsafe` unless the path, symlinks resolved, is itself and a directory */
+/** @throws Problem `workspace_unsafe` unless the path is a directory and contains no symlink */
 export async function checkRealDirectory(path: string): Promise<void> {
   if (await isRealDirectory(path)) return;
   throw new Problem('workspace_unsafe', `Cannot use "${path}": it is a link or no directory, must be a directory made by this service`);
@@ -64,7 +64,7 @@ export async function isRealDirectory(path: string): Promise<boolean> {
 }
 
 /**
- * The last gate before a name from outside becomes a path on this disk; bundles were checked when they were built.
+ * The last check before an external name becomes a path on this disk; the build of the bundle has already checked it.
  *
  * @throws Problem `workspace_path_refused`
  */
@@ -77,6 +77,6 @@ export function checkRelativePath(path: string): void {
   );
 }
 
-function toleratesExisting(error: NodeJS.ErrnoException): void {
+function ignoreExisting(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EEXIST') throw error;
 }

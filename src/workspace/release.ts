@@ -6,10 +6,10 @@ import { removeTree, syncDirectory, writeNewFile } from './durable.ts';
 import { FILES, RELEASE_NAME, UNFINISHED, type WorkspacePaths } from './layout.ts';
 import { type Change, type Content, compareTree, listTree, readTreeFile, writeTree } from './tree.ts';
 
-/** Longer than any manifest of 100,000 files. */
+/** Larger than any manifest of 100,000 files. */
 const MAX_MANIFEST_BYTES = 256 * 1024 * 1024;
 
-/** What `current` leads to. `foreign`: something that this service did not put there. */
+/** The target of `current`. `foreign`: an entry that this service did not create. */
 export type Current = { kind: 'none' } | { kind: 'foreign' } | { kind: 'release'; release: string; digest: string };
 
 export async function readCurrent(paths: WorkspacePaths): Promise<Current> {
@@ -23,7 +23,7 @@ export async function readCurrent(paths: WorkspacePaths): Promise<Current> {
   return { kind: 'release', release, digest };
 }
 
-/** null when it is missing, damaged, or not the one that the digest names. */
+/** Returns null for a manifest that is missing, damaged or of another digest. */
 export async function readManifest(paths: WorkspacePaths, release: string, digest: string): Promise<BundleManifest | null> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -32,11 +32,11 @@ export async function readManifest(paths: WorkspacePaths, release: string, diges
     if (size <= MAX_MANIFEST_BYTES) chunks.push(Buffer.from(chunk));
   });
   const bytes = Buffer.concat(chunks);
-  // With the digest right, the bytes are those that were written from a manifest.
+  // A correct digest shows that the bytes are a manifest, so parsing cannot fail.
   return readable && sha256Hex(bytes) === digest ? BundleManifest.parse(JSON.parse(bytes.toString())) : null;
 }
 
-/** How a release differs from its bundle. The path '' stands for the release as a whole: its manifest is damaged. */
+/** Returns the differences between a release and its bundle. The path '' means the whole release: its manifest is damaged. */
 export async function compareRelease(paths: WorkspacePaths, { release, digest }: { release: string; digest: string }): Promise<Change[]> {
   const manifest = await readManifest(paths, release, digest);
   if (manifest === null) return [{ path: '', kind: 'changed' }];
@@ -46,7 +46,7 @@ export async function compareRelease(paths: WorkspacePaths, { release, digest }:
 
 export type ReleasePlan<F> = {
   digest: string;
-  /** null: nobody knows it any more (restored from the backup of a damaged release). */
+  /** null: unknown, for a restore from the backup of a damaged release. */
   manifest: BundleManifest | null;
   files: readonly F[];
   content: Content<F>;
@@ -55,10 +55,10 @@ export type ReleasePlan<F> = {
 };
 
 /**
- * Writes a release aside, reads it again and compares.
+ * Writes a release under a temporary name, reads it back and compares.
  *
- * @returns its name, still to be unveiled
- * @throws Problem `workspace_content_mismatch` when a file has not the bytes that it should have
+ * @returns its name for `giveFinalName`
+ * @throws Problem `workspace_content_mismatch` when the bytes of a file differ from its manifest
  */
 export async function writeRelease<F extends { path: string; mode: string; size: number; sha256: string }>(
   paths: WorkspacePaths,
@@ -87,7 +87,7 @@ async function freeName(paths: WorkspacePaths, digest: string): Promise<string> 
   }
 }
 
-/** The one instant at which the new state becomes the state: a rename over `current`, which never follows the old link. */
+/** Switches to the new release atomically: a rename over `current`, which never follows the old link. */
 export async function swapCurrent(paths: WorkspacePaths, release: string, onLink: () => void): Promise<void> {
   const aside = paths.current + UNFINISHED;
   await rm(aside, { recursive: true, force: true });
@@ -97,7 +97,7 @@ export async function swapCurrent(paths: WorkspacePaths, release: string, onLink
   await syncDirectory(paths.directory);
 }
 
-/** Removes what a crash left: everything unfinished, and releases that nothing leads to. */
+/** Removes the leftovers of a crash: every unfinished entry, and every release to which `current` does not point. */
 export async function removeLeftovers(paths: WorkspacePaths): Promise<void> {
   const [current, own, releases, backups] = await Promise.all([
     readCurrent(paths),
@@ -108,7 +108,7 @@ export async function removeLeftovers(paths: WorkspacePaths): Promise<void> {
   for (const name of own) if (name.endsWith(UNFINISHED)) await removeTree(join(paths.directory, name));
   for (const name of backups) if (name.endsWith(UNFINISHED)) await removeTree(join(paths.backups, name));
   for (const name of releases) {
-    // While `current` leads nowhere of ours, a release may be all that is left of what ran.
+    // While `current` is missing or foreign, a release may be the only remaining copy of the last state.
     const unused = name.endsWith(UNFINISHED) || (current.kind === 'release' && name !== current.release);
     if (unused) await removeTree(join(paths.releases, name));
   }

@@ -5,11 +5,11 @@ import type { BundleFile } from '../wire/bundle.ts';
 import { errnoOf, inParallel, syncDirectory } from './durable.ts';
 import { checkRealDirectory, checkRelativePath, isRealDirectory } from './layout.ts';
 
-/** Files of one tree that are read or written at the same time; more gave nothing on two cores. */
+/** Files of one tree read or written simultaneously; more brought no gain on two cores. */
 const PARALLEL_FILES = 8;
 const CHUNK_BYTES = 256 * 1024;
 
-/** What stands in a tree. `path` is relative with `/`; '' is the tree itself, when it is no directory. `mode` are the twelve permission bits. */
+/** One entry of a tree. `path` is relative with `/`; '' is the tree itself if it is no directory. `mode` has the twelve permission bits. */
 export type TreeEntry =
   | { kind: 'file'; path: string; mode: number }
   | { kind: 'directory'; path: string; empty: boolean }
@@ -18,10 +18,10 @@ export type TreeEntry =
 
 export type Change = { path: string; kind: 'changed' | 'missing' | 'added' };
 
-/** Hands a file's bytes to `write`, in order; false: there is nothing to be read, write no file. */
+/** Passes a file's bytes to `write` in order. @returns false when the file is unreadable and must not be written */
 export type Content<F> = (file: F, write: (chunk: Uint8Array) => Promise<void>) => Promise<boolean>;
 
-/** Everything below a directory; links are noted and never followed. What vanishes meanwhile, or has no readable name, is `other`. */
+/** Lists all entries below a directory; never follows links. An entry that vanishes meanwhile or has an undecodable name is `other`. */
 export async function listTree(directory: string): Promise<TreeEntry[]> {
   const entries: TreeEntry[] = [];
   await listInto(entries, directory, '');
@@ -55,7 +55,7 @@ async function entryAt(directory: string, path: string): Promise<TreeEntry> {
   return { kind: 'other', path };
 }
 
-/** How a tree differs from what it should hold, in the order of paths. Reads every file whose type and permissions are right. */
+/** Returns the differences between a tree and its expected files, in the order of paths. Reads every file with the right type and permissions. */
 export async function compareTree(directory: string, entries: readonly TreeEntry[], files: readonly BundleFile[]): Promise<Change[]> {
   const changes: Change[] = [];
   const entryByPath = new Map(entries.map((entry) => [entry.path, entry]));
@@ -63,16 +63,16 @@ export async function compareTree(directory: string, entries: readonly TreeEntry
     const entry = entryByPath.get(file.path);
     entryByPath.delete(file.path);
     if (entry === undefined) changes.push({ path: file.path, kind: 'missing' });
-    else if (!(await holds(directory, entry, file))) changes.push({ path: file.path, kind: 'changed' });
+    else if (!(await isUnchanged(directory, entry, file))) changes.push({ path: file.path, kind: 'changed' });
   });
   for (const entry of entryByPath.values()) {
-    // A directory shows in what it holds; on its own account only when it holds nothing.
+    // The entries of a directory already show it; an empty directory has none.
     if (entry.kind !== 'directory' || entry.empty) changes.push({ path: entry.path, kind: 'added' });
   }
   return changes.sort(byPath);
 }
 
-async function holds(directory: string, entry: TreeEntry, file: BundleFile): Promise<boolean> {
+async function isUnchanged(directory: string, entry: TreeEntry, file: BundleFile): Promise<boolean> {
   if (entry.kind !== 'file' || entry.mode !== diskMode(file.mode)) return false;
   const hash = createHash('sha256');
   let size = 0;
@@ -84,9 +84,9 @@ async function holds(directory: string, entry: TreeEntry, file: BundleFile): Pro
 }
 
 /**
- * Writes files into a directory that it makes, and brings all of it to disk.
+ * Creates a directory, writes files into it and syncs everything to disk.
  *
- * @returns what was written, with the digests of the bytes that went by
+ * @returns the written files, with the digests of the written bytes
  * @throws Problem `workspace_path_refused`, `workspace_unsafe`
  */
 export async function writeTree<F extends { path: string; mode: string }>(
@@ -111,7 +111,7 @@ export async function writeTree<F extends { path: string; mode: string }>(
   return written.sort(byPath);
 }
 
-/** Every folder that the files stand in, outer ones first. */
+/** Returns every folder of the files, outer ones first. */
 function parentsOf(files: readonly { path: string }[]): string[] {
   const parents = new Set<string>();
   for (const { path } of files) {
@@ -143,7 +143,7 @@ async function writeTreeFile<F extends { mode: string }>(
   }
 }
 
-/** False when there is no regular file that may be read: then nothing, or not all, was handed over. Never follows a link, never waits for a pipe. */
+/** Reads a regular file; returns false for any other or unreadable entry. Never follows a link and never waits for a pipe. */
 export async function readTreeFile(path: string, write: (chunk: Uint8Array) => Promise<void>): Promise<boolean> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: unknown) => {
     if (['ELOOP', 'ENOENT', 'ENOTDIR', 'EACCES', 'ENXIO'].includes(errnoOf(error) ?? '')) return null;
@@ -169,7 +169,7 @@ async function pump(handle: FileHandle, chunkBytes: number, write: (chunk: Uint8
   }
 }
 
-/** The controller owns the copy and must be able to read it, also where the device's own user may not. */
+/** The controller owns the copy and must be able to read it, even if the mode denies that to the owner on the device. */
 function diskMode(mode: string): number {
   return Number.parseInt(mode, 8) | 0o400;
 }

@@ -6,48 +6,48 @@ import { expecting } from '../errors.ts';
 import { faultPoint } from '../faults.ts';
 import { type BundleManifest, bundleDigest } from '../wire/bundle.ts';
 import { type BackupInfo, backupContent, keepBackup, listBackups, loadBackup, pruneBackups, writeBackup } from './backups.ts';
-import { both, diskProblem, errnoOf, removeTree, replaceFile, syncDirectory, unveil } from './durable.ts';
+import { both, diskProblem, errnoOf, giveFinalName, removeTree, replaceFile, syncDirectory } from './durable.ts';
 import { existingWorkspace, FILES, pathsOf, UNFINISHED, WORKSPACE_NAME, type WorkspacePaths } from './layout.ts';
 import { type Current, compareRelease, type ReleasePlan, readCurrent, removeLeftovers, swapCurrent, writeRelease } from './release.ts';
 import { type Change, compareTree, listTree } from './tree.ts';
 
 /**
- * The isolated directories of devices on this controller. Operations on one workspace run one after the other within this process; that
- * no other process works on the same one is the caller's to see to. How many run at once is the caller's, too.
+ * The isolated directories of devices on this controller. This process runs the operations on one workspace one after the other. The caller must
+ * exclude other processes from the same workspace, and must limit the number of simultaneous operations.
  *
- * A crash at any instant leaves `current` on the old or the new state, whole; what it left behind is removed at the next use.
- * All throw Problem `not_found` for a workspace that is not there, `workspace_unsafe` when links were planted in its own folders,
- * `workspace_no_space` and `workspace_io` when the disk refuses.
+ * A crash at any instant leaves `current` on the complete old or new state; the next use removes the leftovers.
+ * All operations throw Problem `not_found` for a missing workspace, `workspace_unsafe` for links planted in its own folders, and
+ * `workspace_no_space` and `workspace_io` for disk errors.
  */
 export type Workspaces = {
   /** @returns the name: 128 random bits, so that nobody can guess the directory of another tenant */
   create(owner: WorkspaceOwner): Promise<string>;
   /**
-   * Brings `current` to the bundle: the release is written aside and read back while what is there is backed up; then `current` is swapped.
-   * When `current` holds exactly that already, nothing is done. Also throws Problem `workspace_content_mismatch`, `workspace_path_refused`.
+   * Switches `current` to the bundle: writes the release and reads it back while it backs up the old state, then swaps `current`.
+   * Does nothing if `current` already equals the bundle. Also throws Problem `workspace_content_mismatch`, `workspace_path_refused`.
    */
   applyRelease(name: string, release: Release, options: ChangeOptions): Promise<Applied>;
   /**
-   * Brings back what a backup holds to the byte, drift included (links excepted); what is current is backed up first. Throws as
-   * `applyRelease`, and Problem `backup_not_restorable`.
+   * Restores the exact bytes of a backup, drift included, except links; backs up the current state first. Throws as `applyRelease`, and Problem
+   * `backup_not_restorable`.
    */
   restore(name: string, backupId: string, options: ChangeOptions): Promise<Applied>;
   verify(name: string): Promise<Verification>;
-  /** Newest first, at most five. */
+  /** Returns at most five backups, the newest first. */
   listBackups(name: string): Promise<BackupInfo[]>;
-  /** Whether it was there. */
+  /** @returns whether the workspace existed */
   remove(name: string): Promise<boolean>;
-  /** Removes the workspaces that nobody keeps and that were last changed before `untouchedSince`. @returns their names */
+  /** Removes the workspaces that are not in `keep` and that last changed before `untouchedSince`. @returns their names */
   prune(options: { keep: ReadonlySet<string>; untouchedSince: Date }): Promise<string[]>;
 };
 
 export type WorkspaceOwner = { organizationId: string; deviceId: string };
 export type Release = { manifest: BundleManifest; readFile(sha256: string): Promise<Uint8Array> };
 export type ChangeOptions = {
-  /** Why, for people who look through the backups. */
+  /** The reason of the change, for readers of the list of backups. */
   reason: string;
   signal?: AbortSignal;
-  /** Called at each point between which a crash could come; for tests that make it come. */
+  /** For tests that simulate a crash: called after each step. */
   onStep?: (step: WorkspaceStep) => void;
 };
 export type WorkspaceStep =
@@ -59,12 +59,12 @@ export type WorkspaceStep =
   | 'link_written'
   | 'swapped'
   | 'cleaned';
-/** `changed` false: it was so already. `backup`: null when there was nothing to back up. */
+/** `changed` is false if `current` already had the wanted state. `backup` is null if there was nothing to back up. */
 export type Applied = { digest: string; changed: boolean; backup: string | null };
-/** `digest` names the bundle that `current` is meant to hold. In `changed`, the path '' stands for `current` as a whole. */
+/** `digest` names the expected bundle of `current`. In `changed`, the path '' means `current` as a whole. */
 export type Verification = { state: 'empty' | 'clean' | 'drifted'; digest: string | null; changed: Change[] };
 
-/** `root` is made when it is missing. */
+/** Creates `root` if it is missing. */
 export async function openWorkspaces(root: string, now: () => Date = () => new Date()): Promise<Workspaces> {
   await mkdir(root, { recursive: true, mode: 0o700 });
   const base = await realpath(root);
@@ -88,7 +88,7 @@ export async function openWorkspaces(root: string, now: () => Date = () => new D
   };
 }
 
-/** Made aside and renamed: a workspace that has its name is whole. */
+/** Creates the workspace under a temporary name and renames it, so that a workspace with its final name is complete. */
 async function create(base: string, owner: WorkspaceOwner): Promise<string> {
   const name = randomBytes(16).toString('hex');
   const aside = pathsOf(join(base, name + UNFINISHED));
@@ -99,7 +99,7 @@ async function create(base: string, owner: WorkspaceOwner): Promise<string> {
     await syncDirectory(base);
     return name;
   } catch (error) {
-    await removeTree(aside.directory).catch(leaveForLater);
+    await removeTree(aside.directory).catch(ignoreDiskError);
     throw diskProblem(`create a workspace for "${owner.deviceId}"`, error);
   }
 }
@@ -133,8 +133,8 @@ async function restore(paths: WorkspacePaths, backupId: string, options: ChangeO
 }
 
 /**
- * Release and backup are written aside at the same time, and get their names only when both are whole: a release that cannot be written
- * costs none of the few backups, and there is no swap without a backup.
+ * Writes release and backup simultaneously under temporary names and renames them only when both are complete. A failed release therefore displaces
+ * none of the few backups, and no swap happens without a backup.
  */
 async function change<F extends BundleManifest['files'][number]>(
   paths: WorkspacePaths,
@@ -155,7 +155,7 @@ async function change<F extends BundleManifest['files'][number]>(
     );
     step('written');
     signal?.throwIfAborted();
-    await unveil(paths.releases, release);
+    await giveFinalName(paths.releases, release);
     step('release_kept');
     if (backup !== null) await keepBackup(paths, current, backup);
     step('backup_kept');
@@ -165,15 +165,15 @@ async function change<F extends BundleManifest['files'][number]>(
     step('swapped');
     return { digest: plan.digest, changed: true, backup };
   } finally {
-    // After the swap the change has happened, before it the error is what counts: what cannot be removed now is, at the next use.
-    await removeLeftovers(paths).catch(leaveForLater);
-    await pruneBackups(paths).catch(leaveForLater);
+    // A failed cleanup must neither undo a completed swap nor hide the error before it. The next use removes the leftovers.
+    await removeLeftovers(paths).catch(ignoreDiskError);
+    await pruneBackups(paths).catch(ignoreDiskError);
     if (swapped) step('cleaned');
   }
 }
 
-/** The file system refuses to remove something now; a defect of ours must not hide behind that. */
-function leaveForLater(error: unknown): void {
+/** Ignores errors of the file system only, so that programming errors stay visible. */
+function ignoreDiskError(error: unknown): void {
   if (errnoOf(error) === undefined) throw error;
 }
 
@@ -185,17 +185,17 @@ async function verify(paths: WorkspacePaths): Promise<Verification> {
   return { state: changed.length === 0 ? 'clean' : 'drifted', digest: current.digest, changed };
 }
 
-/** Renamed first, so that a crash leaves no half workspace under its name. */
+/** Renames the workspace first, so that a crash leaves no partial workspace under its name. */
 async function remove(base: string, name: string): Promise<boolean> {
   if (!WORKSPACE_NAME.test(name)) return false;
-  const doomed = join(base, name + UNFINISHED);
+  const removing = join(base, name + UNFINISHED);
   try {
-    await rename(join(base, name), doomed);
+    await rename(join(base, name), removing);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;
     throw diskProblem(`remove workspace "${name}"`, error);
   }
-  await removeTree(doomed);
+  await removeTree(removing);
   return true;
 }
 

@@ -182,7 +182,7 @@ describe('a host that wants fewer requests', () => {
   });
 });
 
-describe('a host that wants a sign-in', () => {
+describe('a host that requires a sign-in', () => {
   const page = '<!DOCTYPE html><html><title>Sign in</title></html>';
   test.each<[string, Fault]>([
     ['a page as 200', { kind: 'body', body: page, headers: { 'content-type': 'text/html; charset=utf-8' } }],
@@ -198,7 +198,7 @@ describe('a host that wants a sign-in', () => {
     await expect(list(host.urlOf('closed'))).rejects.toMatchObject({
       code: 'git_auth',
       retry: 'never',
-      message: expect.stringMatching(/wants a sign-in; check the source's credentials/),
+      message: expect.stringMatching(/requires a sign-in; check the source's credentials/),
     });
     host.clearFault('closed');
   });

@@ -131,7 +131,7 @@ describe('what a merge cannot keep is refused with file and line', () => {
     [
       'a key that is a number here and a text there',
       ['100: a\n', '\n"100": b\n'],
-      'devices/a/a.yaml:2 /100 is a key that readers take for another one',
+      'devices/a/a.yaml:2 /100 is a key that readers distinguish from the key in the file below',
     ],
     ['a key of other octal digits', ['a: {yes: 1}\n', 'a: {"yes": 1}\n'], 'devices/a/a.yaml:1 /a/yes is a key that readers'],
     [
@@ -147,7 +147,7 @@ describe('what a merge cannot keep is refused with file and line', () => {
     [
       'the removal of what a merge key brings',
       ['d: &d {p: 1}\nt: {<<: *d}\n', 't: {p: null}\n'],
-      'devices/a/a.yaml:1 /t/p comes from a merge key',
+      'devices/a/a.yaml:1 /t/p is inherited by a merge key',
     ],
     ['several documents', ['a: 1\n---\nb: 1\n', 'a: 2\n'], 'base/a.yaml:3 has 2 YAML documents'],
   ] as const)('%s', async (_what, files, message) => {

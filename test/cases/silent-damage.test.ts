@@ -87,7 +87,7 @@ test('a transfer that damages the pack is told to be so', async () => {
   host.fault(name, { kind: 'spoil', how: 'flip', after: 160, command: 'fetch' });
   expect((await check()).lastError).toEqual({
     code: 'git_transfer_damaged',
-    detail: expect.stringContaining('arrived damaged: its checksum is wrong; the transfer is repeated'),
+    detail: expect.stringContaining('arrived damaged: its checksum is wrong; Bellwether retries the transfer'),
   });
   host.clearFault(name);
   expect(await check()).toMatchObject({ lastError: null, headCommit: head });

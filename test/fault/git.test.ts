@@ -17,8 +17,13 @@ const fetch = { command: 'fetch' } as const;
 
 /** What each host does, and what its source says of it; every detail ends with what to do. */
 const CASES: Case[] = [
-  { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', says: /within 5000 ms; check that the host is well/ },
-  { name: 'silent after headers', fault: { kind: 'stall', body: '', ...list }, code: 'git_timeout', says: /check that the host is well/ },
+  { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', says: /within 5000 ms; check that the host is healthy/ },
+  {
+    name: 'silent after headers',
+    fault: { kind: 'stall', body: '', ...list },
+    code: 'git_timeout',
+    says: /check that the host is healthy/,
+  },
   { name: 'silent in the list', fault: { kind: 'stall', body: HALF_A_LIST, ...list }, code: 'git_timeout', says: /check that the host/ },
   {
     name: 'trickling list',
@@ -49,20 +54,20 @@ const CASES: Case[] = [
     name: 'damaged pack',
     fault: { kind: 'spoil', how: 'flip', after: 160, ...fetch },
     code: 'git_transfer_damaged',
-    says: /arrived damaged: its checksum is wrong; the transfer is repeated/,
+    says: /arrived damaged: its checksum is wrong; Bellwether retries the transfer/,
   },
-  { name: 'answering 500', fault: { kind: 'status', status: 500 }, code: 'git_server_error', says: /answered 500; its own log says why/ },
+  { name: 'answering 500', fault: { kind: 'status', status: 500 }, code: 'git_server_error', says: /answered 500; its log has the reason/ },
   {
     name: 'saying no',
     fault: { kind: 'err', message: 'quota is used up' },
     code: 'git_protocol',
-    says: /the host says "quota is used up"/,
+    says: /the host reported "quota is used up"/,
   },
   {
     name: 'showing a page',
     fault: { kind: 'body', body: '<html>sign in</html>' },
     code: 'git_auth',
-    says: /a web page instead of Git's answer; it wants a sign-in/,
+    says: /a web page instead of Git's answer; it requires a sign-in/,
   },
   { name: 'refusing', fault: { kind: 'status', status: 403 }, code: 'git_auth', says: /answered 403; check the source's credentials/ },
   {

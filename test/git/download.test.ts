@@ -41,13 +41,13 @@ const options = (oid: string, keep: DownloadOptions['keep'] = 'mirror') => ({
   keep,
 });
 
-/** Both halves: the host is asked, then what it said is read without it. */
+/** Runs both halves: downloads the host's answer, then reads it without the host. */
 async function fetchIt(dir: string, name: string, oid: string): Promise<ObjectSource> {
   const address = await download(dir, remoteOf(host.urlOf(name)), options(oid));
   return await fetchIntoMirror(newDir(), remoteOf(address), options(oid));
 }
 
-/** Contents of all files, by path. */
+/** Returns the contents of all files by path. */
 async function filesOf(source: ObjectSource, oid: string): Promise<Record<string, string>> {
   const { files } = await listTree(source, (await source.readCommit(oid)).tree, DEFAULT_LIMITS);
   const read = files.map(async (file) => [file.path, Buffer.from(await source.readBlob(file.oid, 1000)).toString()] as const);
@@ -57,24 +57,27 @@ async function filesOf(source: ObjectSource, oid: string): Promise<Record<string
 test.each([
   ['version 2', true],
   ['version 0', false],
-])('over protocol %s a mirror follows the commits, only what is new is asked for, and Git can read it', async (_label, speaksV2) => {
-  const name = `follow-${speaksV2}`;
-  const url = await host.createRepository(name, { speaksV2 });
-  const dir = newDir();
-  for (let n = 1; n <= 3; n++) {
-    const oid = await host.commit(name, { 'a.txt': `${n}`, [`b/${n}.txt`]: 'b' });
-    // As the service does before each fetch: from then on it is known what the host speaks.
-    await listRefs(remoteOf(url), { ...options(oid), prefixes: refPrefixes('main') });
-    expect(await filesOf(await fetchIt(dir, name, oid), oid)).toMatchObject({ 'a.txt': `${n}`, [`b/${n}.txt`]: 'b' });
-    const asked = host.requests.length;
-    expect(await filesOf(await fetchIt(dir, name, oid), oid)).toMatchObject({ 'a.txt': `${n}` });
-    expect(host.requests.length).toBe(asked);
-  }
-  await git(dir, ['fsck', '--strict']);
-  expect((await readdir(join(dir, 'objects/pack'))).filter((file) => file.endsWith('.pack'))).toHaveLength(3);
-});
+])(
+  'over protocol %s a mirror follows the commits, each fetch requests only new objects, and Git can read the mirror',
+  async (_label, speaksV2) => {
+    const name = `follow-${speaksV2}`;
+    const url = await host.createRepository(name, { speaksV2 });
+    const dir = newDir();
+    for (let n = 1; n <= 3; n++) {
+      const oid = await host.commit(name, { 'a.txt': `${n}`, [`b/${n}.txt`]: 'b' });
+      // The service also lists refs before each fetch, so the host's protocol version is known.
+      await listRefs(remoteOf(url), { ...options(oid), prefixes: refPrefixes('main') });
+      expect(await filesOf(await fetchIt(dir, name, oid), oid)).toMatchObject({ 'a.txt': `${n}`, [`b/${n}.txt`]: 'b' });
+      const asked = host.requests.length;
+      expect(await filesOf(await fetchIt(dir, name, oid), oid)).toMatchObject({ 'a.txt': `${n}` });
+      expect(host.requests.length).toBe(asked);
+    }
+    await git(dir, ['fsck', '--strict']);
+    expect((await readdir(join(dir, 'objects/pack'))).filter((file) => file.endsWith('.pack'))).toHaveLength(3);
+  },
+);
 
-test('for one reading nothing stays, and the host is not needed any more once its answer is there', async () => {
+test('a single reading needs no host after the download and leaves no file', async () => {
   const once = await openGitHost();
   const url = await once.createRepository('once');
   const oid = await once.commit('once', { 'a.txt': 'a' });
@@ -85,13 +88,13 @@ test('for one reading nothing stays, and the host is not needed any more once it
   expect(await readdir(dir)).toEqual([]);
 });
 
-test('what a host says of a commit that it does not have is heard in the other half', async () => {
+test("the second half reports the host's error about a missing commit", async () => {
   await host.createRepository('other');
   await host.commit('other', { 'a.txt': 'a' });
   await expect(fetchIt(newDir(), 'other', '1'.repeat(40))).rejects.toMatchObject({ code: 'commit_missing' });
 });
 
-test('a mirror that is damaged is told and gone; the next download starts from nothing', async () => {
+test('a damaged mirror is reported and removed; the next download fetches everything', async () => {
   await host.createRepository('damaged');
   const damages = [
     (dir: string) => rm(join(dir, 'objects/pack'), { recursive: true }),
@@ -107,7 +110,7 @@ test('a mirror that is damaged is told and gone; the next download starts from n
   }
 });
 
-test('what an interrupted download or its reader left is replaced', async () => {
+test('a download replaces the leftovers of an interrupted download or reader', async () => {
   await host.createRepository('interrupted');
   const oid = await host.commit('interrupted', { 'a.txt': 'a' });
   const dir = newDir();
@@ -118,7 +121,7 @@ test('what an interrupted download or its reader left is replaced', async () => 
   expect((await readdir(dir)).filter((name) => name.startsWith('bellwether-'))).toEqual([]);
 });
 
-test('an answer past the byte cap is refused while it comes, and leaves nothing', async () => {
+test('an answer above the byte limit is refused while it arrives, and leaves no file', async () => {
   await host.createRepository('large');
   const oid = await host.commit('large', { 'noise.bin': randomBytes(3_000_000) });
   const dir = newDir();

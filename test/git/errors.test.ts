@@ -54,7 +54,7 @@ const cases: [string, Fault, object][] = [
   ['a connection that breaks', { kind: 'cut', body: '003f' }, { code: 'git_unreachable', retry: 'backoff' }],
 ];
 
-test.each(cases)('%s is told as what it is, for refs and for fetches', async (_title, fault, expected) => {
+test.each(cases)('%s has its own error code, for refs and for fetches', async (_title, fault, expected) => {
   host.fault('faulty', fault);
   await expect(list(url)).rejects.toMatchObject(expected);
   await expect(fetchIt()).rejects.toMatchObject(expected);
@@ -62,7 +62,7 @@ test.each(cases)('%s is told as what it is, for refs and for fetches', async (_t
   await expect(list(url)).resolves.toMatchObject({ empty: false });
 });
 
-test('a host that hangs ends at the deadline', async () => {
+test('a request to a hung host ends at the deadline', async () => {
   host.fault('faulty', { kind: 'hang' });
   await expect(list(url, { deadlineMs: 150 })).rejects.toMatchObject({
     code: 'git_timeout',
@@ -101,7 +101,7 @@ test('a redirect to another origin is not followed; its target is named without 
   expect(reached).toBe(0);
 });
 
-test('nobody listening is git_unreachable', async () => {
+test('a port without a listener is git_unreachable', async () => {
   const gone = await openGitHost();
   await gone.close();
   await expect(list(`${gone.url}/a.git`)).rejects.toMatchObject({ code: 'git_unreachable' });
@@ -111,7 +111,7 @@ test('a name that does not resolve is git_unreachable', async () => {
   await expect(list('http://no-such-host.invalid/a.git')).rejects.toMatchObject({ code: 'git_unreachable' });
 });
 
-test('private addresses are refused before anything is sent, by literal and by name', async () => {
+test('private addresses, literal or resolved from a name, are refused before any request', async () => {
   const closed = addressGuard({ allowPrivate: false });
   const before = host.requests.length;
   await expect(list(url, { guard: closed })).rejects.toMatchObject({ code: 'address_refused' });
@@ -122,7 +122,7 @@ test('private addresses are refused before anything is sent, by literal and by n
   expect(host.requests.length).toBe(before);
 });
 
-test('credentials open a private repository, and nothing else does', async () => {
+test('only credentials give access to a private repository', async () => {
   const hidden = await host.createRepository('private', { user: 'reader', password: 's3cret:x' });
   await host.commit('private', { a: 'a' });
   await expect(list(hidden)).rejects.toMatchObject({ code: 'git_auth' });
@@ -134,7 +134,7 @@ test('credentials open a private repository, and nothing else does', async () =>
   await expect(list(host.urlOf('private-token'), { credentials: { token: 'glpat-1' } })).resolves.toMatchObject({ empty: false });
 });
 
-test('an answer past the byte cap is refused', async () => {
+test('an answer above the byte limit is refused', async () => {
   const limits = { ...DEFAULT_LIMITS, maxPackBytes: 1000 };
   const big = await host.createRepository('big');
   const tip = await host.commit('big', {
@@ -145,11 +145,11 @@ test('an answer past the byte cap is refused', async () => {
   });
 });
 
-test('a commit that the host does not have is commit_missing, to be tried again soon', async () => {
+test('a commit that the host lacks is commit_missing, with a retry soon', async () => {
   await expect(fetchIt({ oid: '1'.repeat(40) })).rejects.toMatchObject({ code: 'commit_missing', retry: 'soon' });
 });
 
-test('a stale pooled connection is replaced without the caller noticing', async () => {
+test('a stale pooled connection is replaced without an error for the caller', async () => {
   const short = await openGitHost();
   const own = addressGuard({ allowPrivate: true });
   const address = await short.createRepository('stale');

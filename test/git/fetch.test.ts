@@ -32,7 +32,7 @@ afterAll(async () => {
 const options = (oid: string) => ({ oid, ref: 'main', guard, deadlineMs: 30_000, limits: DEFAULT_LIMITS });
 const newDir = (): string => join(scratch, `mirror-${dirs++}`);
 
-/** Every file of the commit, byte for byte as `git cat-file` gives it. */
+/** Compares every file of the commit byte for byte with `git cat-file`. */
 async function expectEqualToGit(source: ObjectSource, name: string, oid: string): Promise<void> {
   const path = host.pathOf(name);
   const commit = await source.readCommit(oid);
@@ -95,7 +95,7 @@ describe.each([
     await expectEqualToGit(await fetchSnapshot(remoteOf(host.urlOf(name)), options(oid)), name, oid);
   });
 
-  test('a snapshot of a pinned commit that is no tip works too', async () => {
+  test('a snapshot of a pinned commit that is no tip also reads as git cat-file does', async () => {
     const oid = commits[1] ?? '';
     await expectEqualToGit(await fetchSnapshot(remoteOf(host.urlOf(name)), options(oid)), name, oid);
   });
@@ -124,7 +124,7 @@ test('a local repository, bare or a working copy or a linked one, reads as git c
   await expect(fetchSnapshot(remoteOf(scratch), options(oid))).rejects.toMatchObject({ code: 'git_not_found' });
 });
 
-test('objects of the wrong kind, missing ones and blobs past maxBytes are told apart', async () => {
+test('objects of the wrong kind, missing objects and blobs above maxBytes have different errors', async () => {
   const url = await host.createRepository('kinds');
   const oid = await host.commit('kinds', { 'a.txt': 'x'.repeat(1000) });
   const source = await fetchSnapshot(remoteOf(url), options(oid));
@@ -149,7 +149,7 @@ describe('fetchIntoMirror()', () => {
     return (await Promise.all(packs.map((file) => stat(join(dir, 'objects/pack', file))))).map(({ size }) => size).sort((a, b) => a - b);
   };
 
-  test('fetches without history first, then only what changed, and nothing for a commit it has', async () => {
+  test('fetches without history first, then only changed objects, and nothing for a present commit', async () => {
     const dir = newDir();
     await fetchIt(dir, first);
     const second = await host.commit(name, { 'devices/03/dev-3/app.json': '{"id":3,"changed":true}' });
@@ -162,7 +162,7 @@ describe('fetchIntoMirror()', () => {
     expect(host.requests.length).toBe(asked);
   });
 
-  test('starts anew past the bound of packs', async () => {
+  test('fetches from scratch above the limit of packs', async () => {
     const dir = newDir();
     for (let n = 0; n < 5; n++) {
       const oid = await host.commit(name, { 'devices/03/dev-3/app.json': `{"n":${n}}` });
@@ -191,15 +191,15 @@ describe('fetchIntoMirror()', () => {
       'a pack whose middle is zeros',
       async (dir) => await eachFile(dir, '.pack', async (path) => await writeFile(path, zeroed(await readFile(path)))),
     ],
-    ['all packs gone', async (dir) => await rm(join(dir, 'objects/pack'), { recursive: true })],
+    ['a mirror without packs', async (dir) => await rm(join(dir, 'objects/pack'), { recursive: true })],
     ['an index without its pack', async (dir) => await eachFile(dir, '.pack', async (path) => await rm(path))],
     ['a pack without its index', async (dir) => await eachFile(dir, '.idx', async (path) => await rm(path))],
     ['a ref with nonsense', async (dir) => await writeFile(join(dir, 'refs/heads/verified'), 'xx')],
-    ['a ref to a commit that is not there', async (dir) => await writeFile(join(dir, 'refs/heads/verified'), `${'1'.repeat(40)}\n`)],
+    ['a ref to a missing commit', async (dir) => await writeFile(join(dir, 'refs/heads/verified'), `${'1'.repeat(40)}\n`)],
     ['an interrupted write', async (dir) => await writeFile(join(dir, 'objects/pack/pack-1.pack.tmp'), 'PACK')],
     ['a lost list of shallow commits', async (dir) => await rm(join(dir, 'shallow'))],
   ];
-  test.each(damages)('heals %s', async (_title, damage) => {
+  test.each(damages)('repairs %s', async (_title, damage) => {
     const dir = newDir();
     const old = await host.commit(name, { 'note.txt': `before ${_title}` });
     await fetchIt(dir, old);
@@ -210,7 +210,7 @@ describe('fetchIntoMirror()', () => {
     expect((await readdir(join(dir, 'objects/pack'))).filter((file) => file.endsWith('.tmp'))).toEqual([]);
   });
 
-  test('damage that only reading shows is an error once and healed by the next call', async () => {
+  test('damage found only while reading is an error once, and the next call repairs it', async () => {
     const dir = newDir();
     const oid = await host.commit(name, { 'note.txt': 'late damage' });
     const { tree } = await (await fetchIt(dir, oid)).readCommit(oid);
@@ -226,7 +226,7 @@ describe('fetchIntoMirror()', () => {
     await expectEqualToGit(await fetchIt(dir, oid), name, oid);
   });
 
-  test('a process killed at any moment leaves what the next call can use', async () => {
+  test('the next call works after a process was killed at any moment', async () => {
     const dir = newDir();
     const url = host.urlOf(name);
     const script = join(scratch, 'fetch-loop.ts');
@@ -241,7 +241,7 @@ describe('fetchIntoMirror()', () => {
     for (let round = 0; round < 6; round++) {
       const child = spawn(process.execPath, [script, url, dir, ...oids], { stdio: ['ignore', 'pipe', 'inherit'] });
       const exited = new Promise((done) => child.once('close', done));
-      // After some output: the first line, or in the midst of the fetches that follow.
+      // The kill follows the first line of output or falls into one of the later fetches.
       let lines = 0;
       for await (const chunk of child.stdout) {
         lines += String(chunk).split('\n').length - 1;

@@ -20,7 +20,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-test('people clone and push with git, and every moved ref is told', async () => {
+test('people clone and push with git, and the host reports every moved ref', async () => {
   const work = join(root, 'work');
   await git(root, ['clone', '-q', host.urlOf('team/site'), work]);
   await git(work, ['checkout', '-q', '-B', 'main']);
@@ -30,7 +30,7 @@ test('people clone and push with git, and every moved ref is told', async () => 
   const head = (await git(work, ['rev-parse', 'HEAD'])).toString().trim();
   const withPassword = host.urlOf('team/site').replace('http://', 'http://ada:pass%20word@');
   await git(work, ['push', '-q', withPassword, 'main', 'main:other']);
-  // As at any host, the news may come after git itself is done.
+  // As at any host, the report may arrive after git itself has exited.
   await vi.waitFor(() => expect(pushes).toHaveLength(2));
   expect(pushes.splice(0)).toEqual([
     { repository: 'team/site', ref: 'refs/heads/main', before: ZERO, after: head, pusher: 'ada' },

@@ -16,7 +16,7 @@ async function failOften(hosts: GitHosts, times: number, id: string, work: () =>
   for (let n = 0; n < times; n++) await hosts.run(shared, caller(id, organizationId), work).catch(() => undefined);
 }
 
-test('connection faults open the circuit for the sources that met them, not for others and not for other hosts', async () => {
+test('connection faults open the circuit for the failing sources, not for healthy ones and not for other hosts', async () => {
   const hosts = createGitHosts(2);
   await failOften(hosts, 5, 'one', refused);
   expect(hosts.openCircuits()).toBe(1);
@@ -25,7 +25,7 @@ test('connection faults open the circuit for the sources that met them, not for 
   expect(await hosts.run(remote('https://up.example/a.git'), caller('one'), fine)).toBe('fine');
 });
 
-test('a repository that times out or answers 500 counts once, however often it is asked', async () => {
+test('a repository that times out or answers 500 counts once, however often it is called', async () => {
   const hosts = createGitHosts(2);
   for (const code of ['git_timeout', 'git_server_error', 'git_unreachable'] as const) await failOften(hosts, 20, 'one', fail(code));
   expect(hosts.openCircuits()).toBe(0);
@@ -33,7 +33,7 @@ test('a repository that times out or answers 500 counts once, however often it i
   expect(hosts.openCircuits()).toBe(1);
 });
 
-test('a success in between begins the count anew', async () => {
+test('a success resets the count of faults', async () => {
   const hosts = createGitHosts(2);
   await failOften(hosts, 4, 'one', refused);
   await hosts.run(shared, caller('two'), fine);
@@ -49,11 +49,11 @@ test('the repositories of one organization never open the circuit of another', a
   expect(await hosts.run(shared, caller('mine', 'b'), fine)).toBe('fine');
 });
 
-test('a source made after others of its host were deleted reaches the host at once', async () => {
+test('a new source reaches the host at once after failing sources were deleted', async () => {
   const hosts = createGitHosts(2);
   for (let n = 0; n < 10; n++) await failOften(hosts, 5, `deleted-${n}`, fail('git_timeout'));
   expect(hosts.openCircuits()).toBe(1);
-  expect(await hosts.run(shared, caller('made-after'), fine)).toBe('fine');
+  expect(await hosts.run(shared, caller('created-later'), fine)).toBe('fine');
 });
 
 test('a connection test neither opens a circuit nor is rejected by one', async () => {
@@ -71,7 +71,7 @@ test('an error of one repository alone does not count', async () => {
   expect(await hosts.run(shared, caller('s-0'), fine)).toBe('fine');
 });
 
-test('no more calls than the bound are at one host at once, for each organization', async () => {
+test('each organization has at most the limit of simultaneous calls at one host', async () => {
   const hosts = createGitHosts(3);
   const now = new Map<string, number>();
   const most = new Map<string, number>();
@@ -90,7 +90,7 @@ test('no more calls than the bound are at one host at once, for each organizatio
   ]);
 });
 
-test('a host that has recovered is announced once, with the organization whose circuit it was', async () => {
+test('a recovered host is announced once, with the organization of the circuit', async () => {
   const hosts = createGitHosts(2);
   const announced: string[][] = [];
   hosts.onRecovered((...recovered) => announced.push(recovered));
@@ -103,20 +103,20 @@ test('a host that has recovered is announced once, with the organization whose c
   expect(announced).toEqual([['a', 'https://git.example']]);
 });
 
-test('a caller that waits for a slot gives up with the reason of its signal', async () => {
+test("a caller stops waiting for a slot with its signal's reason", async () => {
   const hosts = createGitHosts(1);
   const release = Promise.withResolvers<void>();
   const first = hosts.run(shared, caller('one'), () => release.promise);
-  const impatient = new AbortController();
-  const waiting = hosts.run(shared, caller('two'), async () => 'never', impatient.signal);
+  const controller = new AbortController();
+  const waiting = hosts.run(shared, caller('two'), async () => 'never', controller.signal);
   const reason = new Error('no time');
-  impatient.abort(reason);
+  controller.abort(reason);
   await expect(waiting).rejects.toBe(reason);
   release.resolve();
   await first;
 });
 
-test('a call that hangs gives up its slot to healthy ones, and those that hang stay bounded themselves', async () => {
+test('a hung call releases its slot to fast calls, and slow calls stay bounded', async () => {
   const slots = openSlots(1, 5);
   const release = Promise.withResolvers<string>();
   const hung = slots.run(false, () => release.promise);
@@ -130,7 +130,7 @@ test('a call that hangs gives up its slot to healthy ones, and those that hang s
   expect(await known).toBe(1);
 });
 
-test('what a call in a slot throws reaches its caller', async () => {
+test('an error of a call in a slot reaches its caller', async () => {
   const slots = openSlots(1, 5);
   await expect(slots.run(false, refused)).rejects.toMatchObject({ code: 'git_unreachable' });
   await expect(slots.run(true, refused)).rejects.toMatchObject({ code: 'git_unreachable' });

@@ -5,7 +5,7 @@ import { parseRemote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
 import { readProxies } from '../../src/wire/proxies.ts';
 
-/** Reads a commit's message over TLS, as a process of its own: which authorities Node trusts is settled when it starts. */
+/** Reads a commit's message over TLS in a separate process, since Node loads the trusted authorities only at its start. */
 const remote = parseRemote(process.argv[2] ?? '', { allowHttp: false, allowLocal: false });
 const options = { guard: addressGuard({ allowPrivate: true, proxies: readProxies(process.env) }), deadlineMs: 10_000 };
 try {

@@ -11,12 +11,12 @@ import { openGitHost } from '../support/git-host.ts';
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-test('a remote over HTTPS is read when its certificate is trusted, and refused when it is not', async () => {
+test('a remote over HTTPS is read with a trusted certificate and refused with an untrusted one', async () => {
   await using host = await openGitHost();
   await host.createRepository('tls');
   await host.commit('tls', { 'a.txt': 'a' }, { message: 'over TLS' });
   const tls = { cert: await readFile(file('tls/cert.pem')), key: await readFile(file('tls/key.pem')) };
-  // TLS ends here; behind it stands the Git host.
+  // This server terminates TLS and forwards to the Git host.
   const front = createServer(tls, (incoming, answer) => {
     const onward = request(new URL(incoming.url ?? '/', host.url), { method: incoming.method, headers: incoming.headers }, (response) => {
       answer.writeHead(response.statusCode ?? 502, response.headers);

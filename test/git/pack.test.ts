@@ -78,7 +78,7 @@ const append = (baseLength: number, text: string): Buffer =>
   Buffer.concat([Buffer.from([baseLength, baseLength + text.length, 0x90, baseLength, text.length]), Buffer.from(text)]);
 
 describe('indexPack()', () => {
-  test('writes the very index that git index-pack writes', async () => {
+  test('writes the same index as git index-pack', async () => {
     await host.createRepository('same');
     const text = Array.from({ length: 500 }, (_, n) => `line ${n * 7919}`);
     for (let n = 0; n < 8; n++) {
@@ -97,7 +97,7 @@ describe('indexPack()', () => {
     expect(indexed.idx.equals(expected)).toBe(true);
   });
 
-  test('resolves deltas whose base stands behind them or outside, and makes a thin pack whole', () => {
+  test('resolves deltas whose base follows them or is outside, and completes a thin pack', () => {
     const outsideBase = { type: 'blob' as const, bytes: Buffer.from('outside') };
     const bytes = pack([refDelta(idOf('base'), append(4, '+1')), blob(Buffer.from('base')), refDelta(idOf('outside'), append(7, '+2'))]);
     const indexed = indexPack(bytes, limits, (oid) => (oid === idOf('outside') ? outsideBase : undefined));
@@ -129,7 +129,7 @@ describe('indexPack()', () => {
       'git_object_invalid',
     ],
     [
-      'a delta into the midst of an object',
+      'a delta into the middle of an object',
       pack([small, { type: 'ofs', size: 5, base: Buffer.from([5]), data: deflateSync(append(1, '')) }]),
       'git_object_invalid',
     ],
@@ -144,7 +144,7 @@ describe('indexPack()', () => {
     expect(() => indexPack(bytes, limits)).toThrow(expect.objectContaining({ code }));
   });
 
-  test('whatever bytes are changed, the outcome is a Problem or objects with true ids', () => {
+  test('any changed bytes give a Problem or objects with correct ids', () => {
     const parts = [blob(Buffer.from('base'.repeat(20))), refDelta(idOf('base'.repeat(20)), append(80, 'tail')), blob(Buffer.alloc(300, 7))];
     const original = pack([...parts, { type: 'tree', size: 0, data: deflateSync(Buffer.alloc(0)) }]);
     const change = fc.tuple(fc.nat(original.length - 21), fc.nat(255));
@@ -166,7 +166,7 @@ describe('indexPack()', () => {
     expect(refused).toBeGreaterThan(100);
   });
 
-  test('stops at the bound of all inflated bytes', () => {
+  test('stops at the limit of all inflated bytes', () => {
     const parts = Array.from({ length: 20 }, (_, n) => blob(Buffer.alloc(100_000, n)));
     expect(() => indexPack(pack(parts), { ...limits, maxInflatedBytes: 1_900_000 })).toThrow(
       expect.objectContaining({ code: 'git_too_large' }),
@@ -174,7 +174,7 @@ describe('indexPack()', () => {
     expect(() => indexPack(pack(parts), { ...limits, maxInflatedBytes: 2_100_000 })).not.toThrow();
   });
 
-  test('a long chain of deltas takes no recursion', () => {
+  test('a long chain of deltas needs no recursion', () => {
     const chain = (length: number): Buffer => {
       const parts = [blob(Buffer.from('x'))];
       let at = 'x';

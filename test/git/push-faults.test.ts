@@ -55,7 +55,7 @@ describe('hosts that misbehave', () => {
     expect(await push(url, revert)).toMatchObject({ outcome: 'pushed' });
   });
 
-  test('one that never answers is git_timeout at the deadline, and the caller may give up before', async () => {
+  test('a host that never answers is git_timeout at the deadline, and the caller may abort earlier', async () => {
     const { name, url, revert } = await repository();
     host.fault(name, { kind: 'hang', method: 'POST' });
     await expect(push(url, revert, { deadlineMs: 500 })).rejects.toMatchObject({ code: 'git_timeout', retry: 'backoff' });
@@ -67,7 +67,7 @@ describe('hosts that misbehave', () => {
     host.clearFault(name);
   });
 
-  test('a private address is refused before anything is sent', async () => {
+  test('a private address is refused before any request', async () => {
     const { url, revert } = await repository();
     const closed = addressGuard({ allowPrivate: false });
     const before = host.requests.length;
@@ -76,7 +76,7 @@ describe('hosts that misbehave', () => {
     expect(host.requests.length).toBe(before);
   });
 
-  test('one without side bands reports as well', async () => {
+  test('a host without side bands reports the outcome too', async () => {
     const { name, url, revert } = await repository();
     host.fault(name, { kind: 'body', body: greeting(NO_REFS, 'report-status'), count: 1 });
     expect(await push(url, revert)).toMatchObject({ outcome: 'pushed' });
@@ -90,30 +90,30 @@ describe('hosts that misbehave', () => {
 });
 
 describe('connections that break', () => {
-  test('before the push arrives: nothing happened, and a repeat pushes', async () => {
+  test('before the push arrives: the host is unchanged, and a retry pushes', async () => {
     const { name, url, revert } = await repository();
-    await using broken = await openFront('before');
+    await using proxy = await openBreakingProxy('before');
     const before = await branches(name);
-    await expect(push(broken.through(url), revert)).rejects.toMatchObject({ code: 'git_unreachable', retry: 'backoff' });
-    expect(broken.pushes()).toBe(3);
+    await expect(push(proxy.through(url), revert)).rejects.toMatchObject({ code: 'git_unreachable', retry: 'backoff' });
+    expect(proxy.pushes()).toBe(3);
     expect(await branches(name)).toBe(before);
     expect(await push(url, revert)).toMatchObject({ outcome: 'pushed' });
   });
 
-  test('after the push arrived, while the answer comes: a repeat finds the branch', async () => {
+  test('after the push arrived, during the answer: a retry finds the branch', async () => {
     const { name, url, revert } = await repository();
-    await using broken = await openFront('answer');
-    await expect(push(broken.through(url), revert)).rejects.toMatchObject({ code: 'git_unreachable', retry: 'backoff' });
-    expect(broken.pushes()).toBe(1);
+    await using proxy = await openBreakingProxy('answer');
+    await expect(push(proxy.through(url), revert)).rejects.toMatchObject({ code: 'git_unreachable', retry: 'backoff' });
+    expect(proxy.pushes()).toBe(1);
     const commit = await ask(name, 'rev-parse', revert.branch);
     expect(await push(url, revert)).toEqual({ outcome: 'exists', commit });
   });
 
-  test('after the push arrived, before the answer: the same call sends it again and finds its branch', async () => {
+  test('after the push arrived, before the answer: the same call pushes again and finds its branch', async () => {
     const { name, url, revert } = await repository();
-    await using broken = await openFront('once');
-    const result = await push(broken.through(url), revert);
-    expect(broken.pushes()).toBe(2);
+    await using proxy = await openBreakingProxy('once');
+    const result = await push(proxy.through(url), revert);
+    expect(proxy.pushes()).toBe(2);
     expect(result).toEqual({ outcome: 'exists', commit: await ask(name, 'rev-parse', revert.branch) });
   });
 });
@@ -123,10 +123,10 @@ function sideBand(report: string): string {
 }
 
 /**
- * Stands between the client and the host and breaks the connection of a push: `before` it reaches the host, with the first bytes of its
- * `answer`, or `once` instead of its first answer.
+ * Opens a proxy to the host that breaks the connection of a push: `before` the push reaches the host, after the first bytes of the `answer`, or `once`
+ * in place of the first answer.
  */
-async function openFront(cut: 'before' | 'answer' | 'once') {
+async function openBreakingProxy(cut: 'before' | 'answer' | 'once') {
   let pushes = 0;
   const answerWith = (response: ServerResponse, status: number, body: Buffer): void => {
     const first = pushes === 1;
@@ -139,13 +139,13 @@ async function openFront(cut: 'before' | 'answer' | 'once') {
     const isPush = incoming.method === 'POST' && incoming.url?.endsWith('/git-receive-pack') === true;
     if (isPush) pushes++;
     if (isPush && cut === 'before') return void incoming.socket.destroy();
-    const onward = request(new URL(incoming.url ?? '/', host.url), { method: incoming.method, headers: incoming.headers }, (answer) => {
+    const forwarded = request(new URL(incoming.url ?? '/', host.url), { method: incoming.method, headers: incoming.headers }, (answer) => {
       if (!isPush) return void answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers));
       const chunks: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => chunks.push(chunk));
       answer.on('end', () => answerWith(response, answer.statusCode ?? 502, Buffer.concat(chunks)));
     });
-    incoming.pipe(onward);
+    incoming.pipe(forwarded);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

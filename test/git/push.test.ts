@@ -34,7 +34,7 @@ describe('pushCommitBranch()', () => {
     expect(byGit.toString().trim()).toBe(commit);
   });
 
-  test('messages of any length and person names that would break the line', async () => {
+  test('accepts messages of any length and person names that would break the line', async () => {
     const { name, url, revert } = await repository();
     for (const [n, length] of [1, 15, 16, 2047, 2048, 300_000].entries()) {
       const message = 'm'.repeat(length);
@@ -47,7 +47,7 @@ describe('pushCommitBranch()', () => {
     expect(await ask(name, 'fsck', '--strict', '--full', '--no-dangling')).toBe('');
   });
 
-  test('a repeat finds what was pushed, and so does one with another message or time', async () => {
+  test('a retry finds the pushed branch, also with another message or time', async () => {
     const { name, url, revert } = await repository();
     const { commit } = await push(url, revert);
     const before = await branches(name);
@@ -58,7 +58,7 @@ describe('pushCommitBranch()', () => {
     expect(await branches(name)).toBe(before);
   });
 
-  test('of many at once one pushes and the others find its branch', async () => {
+  test('one of many simultaneous calls pushes, and the others find its branch', async () => {
     const { name, url, revert } = await repository();
     const results = await Promise.all(Array.from({ length: 5 }, () => push(url, revert)));
     expect(results.map(({ outcome }) => outcome).sort()).toEqual(['exists', 'exists', 'exists', 'exists', 'pushed']);
@@ -89,7 +89,7 @@ describe('pushCommitBranch()', () => {
     expect(await ask(name, 'rev-parse', 'main')).toBe(bad);
   });
 
-  test('a branch that stands where a folder of branches would be is refused', async () => {
+  test('a branch name that another branch uses as a folder is refused', async () => {
     const { name, url, bad, revert } = await repository();
     await git(host.pathOf(name), ['branch', 'bellwether', bad]);
     await expect(push(url, revert)).rejects.toMatchObject({
@@ -98,7 +98,7 @@ describe('pushCommitBranch()', () => {
     });
   });
 
-  test('an empty tree can be gone back to', async () => {
+  test('a revert can restore an empty tree', async () => {
     const { name, url, revert } = await repository();
     const tree = await ask(name, 'mktree');
     const { commit } = await push(url, { ...revert, tree });
@@ -107,7 +107,7 @@ describe('pushCommitBranch()', () => {
 });
 
 describe('refusals', () => {
-  test('without the right credentials nothing is pushed', async () => {
+  test('the push fails without the right credentials', async () => {
     const { name, url, revert } = await repository();
     const before = await branches(name);
     const denied = {
@@ -123,13 +123,13 @@ describe('refusals', () => {
     expect(await branches(name)).toBe(before);
   });
 
-  test('a host that takes no pushes over HTTP says 403', async () => {
+  test('a 403 of a host that accepts no pushes over HTTP is git_push_denied', async () => {
     const { name, url, revert } = await repository();
     await ask(name, 'config', 'http.receivepack', 'false');
     await expect(push(url, revert)).rejects.toMatchObject({ code: 'git_push_denied', message: expect.stringContaining('answered 403') });
   });
 
-  test('what a hook says against a protected branch is told', async () => {
+  test("the error has a hook's text about a protected branch", async () => {
     const { name, url, revert } = await repository();
     await hook(name, 'pre-receive', 'echo "You may not push to \\"bellwether/*\\"." >&2; exit 1');
     await expect(push(url, revert)).rejects.toMatchObject({
@@ -142,7 +142,7 @@ describe('refusals', () => {
     expect(await branches(name)).not.toContain('revert');
   });
 
-  test('a hook that refuses the one ref', async () => {
+  test('a hook that refuses the ref is git_push_refused', async () => {
     const { name, url, revert } = await repository();
     await hook(name, 'update', 'exit 1');
     await expect(push(url, revert)).rejects.toMatchObject({
@@ -154,10 +154,10 @@ describe('refusals', () => {
   test.each([
     ['the parent', { parent: '1'.repeat(40) }, {}],
     ['the tree', { tree: '2'.repeat(40) }, {}],
-    ['the tree, by a host that checks while it unpacks', { tree: '2'.repeat(40) }, { 'receive.fsckObjects': 'true' }],
-    ['the tree, by a host that keeps packs', { tree: '2'.repeat(40) }, { 'receive.unpackLimit': '1' }],
-    ['the tree, by a host that does both', { tree: '2'.repeat(40) }, { 'receive.fsckObjects': 'true', 'receive.unpackLimit': '1' }],
-  ])('a host that lacks %s', async (_case, missing, settings) => {
+    ['the tree, with checks while unpacking', { tree: '2'.repeat(40) }, { 'receive.fsckObjects': 'true' }],
+    ['the tree, with packs that stay packed', { tree: '2'.repeat(40) }, { 'receive.unpackLimit': '1' }],
+    ['the tree, with both', { tree: '2'.repeat(40) }, { 'receive.fsckObjects': 'true', 'receive.unpackLimit': '1' }],
+  ])('git_object_missing for a host that lacks %s', async (_case, missing, settings) => {
     const { name, url, revert } = await repository();
     for (const [key, value] of Object.entries(settings)) await ask(name, 'config', key, value);
     const before = await branches(name);
@@ -170,7 +170,7 @@ describe('refusals', () => {
     expect(await branches(name)).toBe(before);
   });
 
-  test('a host with strict checks takes the commit', async () => {
+  test('a host with strict checks accepts the commit', async () => {
     const { name, url, revert } = await repository();
     await ask(name, 'config', 'receive.fsckObjects', 'true');
     await ask(name, 'config', 'receive.unpackLimit', '1');
@@ -186,14 +186,14 @@ describe('refusals', () => {
     [{ parent: 'main' }, 'invalid_ref'],
     [{ tree: '4'.repeat(40).concat('\nparent x') }, 'invalid_ref'],
     [{ author: { name: '<>', email: 'a@example.com' } }, 'invalid_request'],
-  ])('%j is refused before anything is sent', async (change, code) => {
+  ])('%j is refused before any request', async (change, code) => {
     const { url, revert } = await repository();
     const before = host.requests.length;
     await expect(push(url, { ...revert, ...change })).rejects.toMatchObject({ code });
     expect(host.requests.length).toBe(before);
   });
 
-  test('a repository on this machine is not pushed to', async () => {
+  test('a push to a repository on this machine is git_unsupported', async () => {
     const { name, revert } = await repository();
     await expect(push(host.pathOf(name), revert)).rejects.toMatchObject({ code: 'git_unsupported' });
   });

@@ -50,20 +50,20 @@ describe.each([
     expect(resolveRef(await refsOf(url, 'refs/heads/main'), 'refs/heads/main').oid).toBe(first);
   });
 
-  test('lists only what was asked for', async () => {
+  test('lists only the requested refs', async () => {
     const found = await refsOf(host.urlOf(name), 'side/one');
     expect([...found.refs.keys()].sort()).toEqual(['HEAD', 'refs/heads/side/one']);
     expect(found).toMatchObject({ head: 'refs/heads/main', empty: false });
   });
 
-  test('a missing ref is told with those that exist', async () => {
+  test('the error for a missing ref names existing refs', async () => {
     const found = await refsOf(host.urlOf(name), 'absent');
     expect(() => resolveRef(found, 'absent')).toThrow(
       expect.objectContaining({ code: 'ref_missing', message: expect.stringMatching(/"absent".*"main"/) }),
     );
   });
 
-  test('an empty repository is told apart', async () => {
+  test('an empty repository has its own error code', async () => {
     const url = await host.createRepository(`empty-${name}`, { speaksV2 });
     const found = await refsOf(url, 'main');
     expect(found.empty).toBe(true);
@@ -88,7 +88,7 @@ describe.each([
   });
 });
 
-test('version 2 takes one request per poll over kept connections, version 0 learns to skip the attempt', async () => {
+test('version 2 needs one request per poll over pooled connections, and version 0 hosts get no further version 2 attempt', async () => {
   const url = await host.createRepository('poll');
   await host.commit('poll', { a: 'a' });
   await host.createRepository('poll-old', { speaksV2: false });
@@ -96,7 +96,7 @@ test('version 2 takes one request per poll over kept connections, version 0 lear
   for (let n = 0; n < 5; n++) await refsOf(url, 'main');
   const polls = host.requests.filter((request) => request.repository === 'poll');
   expect(polls.map((request) => request.method)).toEqual(['POST', 'POST', 'POST', 'POST', 'POST']);
-  // A request may start while the one before is still being put to rest, on a second connection.
+  // A request may start on a second connection before the previous one has returned to the pool.
   expect(new Set(polls.map((request) => request.remotePort)).size).toBeLessThanOrEqual(2);
   for (let n = 0; n < 3; n++) await refsOf(host.urlOf('poll-old'), 'main');
   expect(host.requests.filter((request) => request.repository === 'poll-old').map((request) => request.method)).toEqual([
@@ -107,12 +107,12 @@ test('version 2 takes one request per poll over kept connections, version 0 lear
   ]);
 });
 
-test('a commit id stands for itself', async () => {
+test('a commit id resolves to itself', async () => {
   const oid = 'a'.repeat(40);
   expect(resolveRef({ refs: new Map(), empty: true }, oid)).toEqual({ name: oid, oid });
 });
 
-test('a branch goes before a tag of the same name', () => {
+test('a branch precedes a tag of the same name', () => {
   const refs = new Map([
     ['refs/tags/x', { oid: '1'.repeat(40) }],
     ['refs/heads/x', { oid: '2'.repeat(40) }],
@@ -130,7 +130,7 @@ test('a local repository lists the same refs as over HTTP', async () => {
   expect(direct.head).toBe(overHttp.head);
 });
 
-test('whatever a host answers, listing ends with refs or a Problem', async () => {
+test('listing ends with refs or a Problem for any answer of a host', async () => {
   const url = await host.createRepository('babble');
   const piece = fc.constantFrom(
     '0000',

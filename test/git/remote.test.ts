@@ -8,14 +8,14 @@ const all = { allowHttp: true, allowLocal: true };
 const strict = { allowHttp: false, allowLocal: false };
 
 describe('parseRemote()', () => {
-  test('takes https always, http and local paths where allowed', () => {
+  test('accepts https always, http and local paths if allowed', () => {
     expect(parseRemote('https://git.example.com/a/b.git', strict)).toMatchObject({ kind: 'http', host: 'git.example.com' });
     expect(parseRemote('http://git.example.com:3000/a/b', all)).toMatchObject({ kind: 'http', host: 'git.example.com:3000' });
     expect(parseRemote('/srv/git/a', all)).toEqual({ kind: 'local', path: '/srv/git/a' });
     expect(parseRemote('file:///srv/git/a%20b', all)).toEqual({ kind: 'local', path: '/srv/git/a b' });
   });
 
-  test.each(['http://git.example.com/a', '/srv/git/a', 'file:///srv/git/a'])('refuses %s where it is not allowed', (url) => {
+  test.each(['http://git.example.com/a', '/srv/git/a', 'file:///srv/git/a'])('refuses %s if it is not allowed', (url) => {
     expect(() => parseRemote(url, strict)).toThrow(expect.objectContaining({ code: 'invalid_url', status: 400 }));
   });
 
@@ -61,7 +61,7 @@ describe('parseRemote()', () => {
 });
 
 describe('checkRefName()', () => {
-  test('refuses options and "@", which git check-ref-format would take', () => {
+  test('refuses options and "@", which git check-ref-format accepts', () => {
     for (const ref of ['-x', '--upload-pack=x', '@', ''])
       expect(() => checkRefName(ref)).toThrow(expect.objectContaining({ code: 'invalid_ref' }));
   });
@@ -150,7 +150,7 @@ describe('addressGuard()', () => {
     );
   });
 
-  test.each(['140.82.112.3', '172.32.0.1', '2606:50c0:8000::153', '::ffff:8.8.8.8'])('lets the public address %s through', (address) => {
+  test.each(['140.82.112.3', '172.32.0.1', '2606:50c0:8000::153', '::ffff:8.8.8.8'])('accepts the public address %s', (address) => {
     expect(() => addressGuard({ allowPrivate: false }).check(address, 'git.example.com')).not.toThrow();
   });
 });

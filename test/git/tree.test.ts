@@ -33,7 +33,7 @@ afterAll(async () => {
 
 type Raw = { mode: string; name: string | Buffer; oid: string };
 
-/** Any object at all, without Git's checks. */
+/** Writes any object without Git's checks. */
 async function store(type: string, bytes: Buffer): Promise<string> {
   const whole = Buffer.concat([Buffer.from(`${type} ${bytes.length}\0`), bytes]);
   const oid = createHash('sha1').update(whole).digest('hex');
@@ -91,7 +91,7 @@ describe('hostile trees, through a real fetch', () => {
     [Buffer.from([0x61, 0xff]), 'not_utf8'],
     ['x'.repeat(256), 'too_long'],
   ];
-  test.each(names)('an entry named %j harms only its folder', async (entryName, rule) => {
+  test.each(names)('an entry named %j affects only its folder', async (entryName, rule) => {
     const oid = await blob('content');
     const bad = await tree([{ mode: '100644', name: entryName, oid }]);
     const good = await tree([{ mode: '100644', name: 'app.json', oid }]);
@@ -119,7 +119,7 @@ describe('hostile trees, through a real fetch', () => {
     expect((await listTree(await fetched(root), root, limits)).faults).toEqual([expect.objectContaining({ path: 'x', rule })]);
   });
 
-  test('names that are there twice, also but for case or Unicode form, are faults', async () => {
+  test('duplicate names are faults, also if they differ in case or Unicode form', async () => {
     const oid = await blob('a');
     const entries = ['a', 'a', 'Readme', 'README', 'é', 'e\u0301', 'ſ', 's'].map((entryName) => ({ mode: '100644', name: entryName, oid }));
     const root = await tree(entries);
@@ -131,7 +131,7 @@ describe('hostile trees, through a real fetch', () => {
     ]);
   });
 
-  test('two names that are not UTF-8 stay two', async () => {
+  test('two different names that are not UTF-8 stay different', async () => {
     const root = await tree([
       { mode: '100644', name: Buffer.from([0xfe]), oid: await blob('1') },
       { mode: '100644', name: Buffer.from([0xff]), oid: await blob('2') },
@@ -141,7 +141,7 @@ describe('hostile trees, through a real fetch', () => {
     expect(await diffTrees(source, null, root, limits)).toHaveLength(2);
   });
 
-  test('a change of the hidden one of two equal names is seen', async () => {
+  test('a change of the second of two equal names is detected', async () => {
     const [a, b, c] = [await blob('a'), await blob('b'), await blob('c')];
     const before = await tree([
       { mode: '100644', name: 'x', oid: a },
@@ -158,7 +158,7 @@ describe('hostile trees, through a real fetch', () => {
     expect(await diffTrees(await fetched(root), before, after, limits)).toEqual([{ path: 'x', kind: 'changed', mode: '100644', oid: c }]);
   });
 
-  test('folders nested too deeply are a fault of that place, not read further', async () => {
+  test('a folder nested too deeply is a fault and is not read', async () => {
     let oid = await tree([{ mode: '100644', name: 'deep', oid: await blob('deep') }]);
     for (let n = 0; n < 60; n++) oid = await tree([{ mode: '40000', name: 'd', oid }]);
     const root = await tree([
@@ -172,7 +172,7 @@ describe('hostile trees, through a real fetch', () => {
     expect((await diffTrees(source, null, root, limits)).map((change) => change.mode)).toEqual(['100644', '040000']);
   });
 
-  test('a few trees that spell out billions of files are refused, and fetching them is cheap', async () => {
+  test('a few trees that form billions of files are refused, and fetching them is cheap', async () => {
     let oid = await tree([{ mode: '100644', name: 'f', oid: await blob('bomb') }]);
     for (let n = 0; n < 10; n++) oid = await tree(Array.from({ length: 10 }, (_, at) => ({ mode: '40000', name: `d${at}`, oid })));
     const source = await fetched(oid);
@@ -188,37 +188,37 @@ describe('hostile trees, through a real fetch', () => {
     await expect(fetched(root, { maxEntries: 50 })).resolves.toBeDefined();
   });
 
-  test('a tree that cannot be parsed harms only its folder', async () => {
-    const broken = await store('tree', Buffer.from('100644 a\0short'));
+  test('a malformed tree affects only its folder', async () => {
+    const malformed = await store('tree', Buffer.from('100644 a\0short'));
     const root = await tree([
       { mode: '100644', name: 'a', oid: await blob('a') },
-      { mode: '40000', name: 'broken', oid: broken },
+      { mode: '40000', name: 'malformed', oid: malformed },
     ]);
-    // Git itself would not pack such a tree: read where it lies.
+    // Git itself would not pack such a tree, so the test reads it from the repository on disk.
     const source = await openLocal(host.pathOf(name));
     expect(await listTree(source, root, limits)).toMatchObject({
       files: [{ path: 'a' }],
-      faults: [{ path: 'broken', rule: 'unreadable' }],
+      faults: [{ path: 'malformed', rule: 'unreadable' }],
     });
     expect(await diffTrees(source, null, root, limits)).toEqual([
       expect.objectContaining({ path: 'a' }),
-      expect.objectContaining({ path: 'broken', mode: '040000' }),
+      expect.objectContaining({ path: 'malformed', mode: '040000' }),
     ]);
   });
 });
 
-test('checkEntry() finds nothing wrong with ordinary names', () => {
+test('checkEntry() returns no faults for ordinary names', () => {
   const entries: TreeEntry[] = ['.gitignore', '.gitattributes', 'git', 'a b', 'ü', 'x.y', '...', '-x', 'git~x', '.github'].map(
     (entryName) => ({ name: entryName, mode: '100644', oid: EMPTY_TREE }),
   );
   expect(checkEntry(entries, 'devices/a')).toEqual([]);
 });
 
-test('checkEntry() refuses an empty name, which Git does not even send', () => {
+test('checkEntry() refuses an empty name, which Git never sends', () => {
   expect(checkEntry([{ name: '', mode: '100644', oid: EMPTY_TREE }], '').map((fault) => fault.rule)).toEqual(['empty_name']);
 });
 
-test('findEntry() finds files and folders by path, and of a doubled name neither', async () => {
+test('findEntry() finds files and folders by path, but no duplicate name', async () => {
   const oid = await blob('x');
   const inner = await tree([
     { mode: '100644', name: 'twice', oid },
@@ -237,7 +237,7 @@ describe('diffTrees()', () => {
   test('equals git diff-tree -r on random histories', async () => {
     await host.createRepository('random');
     const path = fc.constantFrom('a', 'b', 'c/d', 'c/e', 'c/f/g', 'h/i', 'h/j/k/l', 'm');
-    // A file may stand where a folder was and the other way round.
+    // A file may replace a folder and vice versa.
     const clash = fc.constantFrom('c', 'h', 'a/x', 'm/n/o', 'c/f');
     const change = fc.array(fc.tuple(fc.oneof(path, clash), fc.option(fc.constantFrom('1', '2', '3', ''), { nil: null })), {
       minLength: 1,

@@ -4,7 +4,7 @@ import { parseJson } from '../../src/document/json.ts';
 const LIMITS = { maxDocumentDepth: 3, maxYamlExpandedChars: 1_000_000 };
 
 test.each([
-  ['{"a":1,"a":2}', 'comes twice', ['a']],
+  ['{"a":1,"a":2}', 'appears twice', ['a']],
   ['{"__proto__":1}', 'must not have a member named "__proto__"', ['__proto__']],
   ['{"a":[1,]}', 'must not have a comma before the closing bracket', ['a', '1']],
   ['{"a":1 // why\n}', 'must not have comments', []],

@@ -153,7 +153,7 @@ test('below the data directory only workspaces hold what devices get, and nothin
 test('the log at its most talkative, to the end of the process, has no secret', async () => {
   await service.close();
   const text = log.join('\n');
-  for (const part of ['"level":"debug"', '"msg":"request"', 'a value that the database does not hold', '"msg":"stopped"'])
+  for (const part of ['"level":"debug"', '"msg":"request"', 'request rejected: a value cannot be stored', '"msg":"stopped"'])
     expect(text).toContain(part);
   expect(plants.foundIn(text)).toEqual([]);
 });

@@ -2,7 +2,7 @@ import { openWorkspaces, type WorkspaceStep } from '../../src/workspace/workspac
 import { type Files, releaseOf } from './support.ts';
 
 /**
- * One change in a process of its own, which kills itself at the given step (the first is 0). Without a kill it prints the steps it took.
+ * Runs one change in a separate process, which kills itself at the given step (the first is 0). Without a kill it prints its steps.
  * Argument: JSON of `ChildTask`.
  */
 export type ChildTask = { root: string; name: string; dieAt: number } & ({ files: Files } | { backupId: string });

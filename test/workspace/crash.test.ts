@@ -33,7 +33,7 @@ async function changeInChild(task: ChildTask): Promise<{ steps: string[]; signal
   }
 }
 
-/** Runs the change whole once, on a copy, to learn its steps; then dies at each of them, each time on a fresh copy. */
+/** Runs the complete change once on a copy to list its steps. Then kills one run at each step, each on a fresh copy. */
 async function dieEverywhere(
   original: string,
   change: { files: typeof NEW } | { backupId: string },
@@ -64,7 +64,7 @@ const STEPS = [
   'cleaned',
 ];
 
-test('killed at any step, a first release is there whole or not at all, and the next attempt succeeds', async () => {
+test('after a kill at any step, a first release is complete or absent, and the next attempt succeeds', async () => {
   const outcomes = new Set<string>();
   const steps = await dieEverywhere(await workspaces.create({ organizationId: 'o', deviceId: 'd' }), { files: NEW }, async (name) => {
     const tree = await readCurrentTree(root, name);
@@ -78,7 +78,7 @@ test('killed at any step, a first release is there whole or not at all, and the 
   expect(outcomes).toEqual(new Set(['old', 'new']));
 });
 
-test('killed at any step of a change, current is the old or the new state, whole and clean, and leftovers go at the next use', async () => {
+test('after a kill at any step of a change, current is the old or new state, and the next use removes leftovers', async () => {
   const original = await workspaces.create({ organizationId: 'o', deviceId: 'd' });
   await workspaces.applyRelease(original, releaseOf(OLD), { reason: 'first' });
   const outcomes: string[] = [];
@@ -102,7 +102,7 @@ test('killed at any step of a change, current is the old or the new state, whole
   expect(leftovers).toBeGreaterThan(0);
 });
 
-test('killed at any step of a restore, current is the state before or the restored one', async () => {
+test('after a kill at any step of a restore, current is the previous or the restored state', async () => {
   const original = await workspaces.create({ organizationId: 'o', deviceId: 'd' });
   await workspaces.applyRelease(original, releaseOf(OLD), { reason: 'first' });
   const { backup } = await workspaces.applyRelease(original, releaseOf(NEW), { reason: 'second' });

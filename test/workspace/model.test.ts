@@ -32,7 +32,7 @@ type Move = typeof move extends fc.Arbitrary<infer M> ? M : never;
 
 const TARGET = '/nonexistent';
 
-/** What must be so, told in the simplest way: `bundle` is what was meant last, `current` what stands there, `backups` newest first. */
+/** The expected state: `bundle` is the last requested bundle, `current` the present content, `backups` has the newest first. */
 type State = { files: Files; bundle: Files };
 type Model = { now: State | null; backups: State[] };
 
@@ -66,7 +66,7 @@ async function perform(name: string, step: Move, model: Model): Promise<void> {
 
 async function tamper(current: string, step: Exclude<Move, { do: 'apply' | 'restore' }>, now: State): Promise<void> {
   const full = join(current, step.path);
-  // Writing in place would change the inode that a careless backup shares; through a link it would leave the workspace.
+  // A write in place would change an inode that a faulty backup shares; a write through a link would leave the workspace.
   if (step.do === 'write' && !isLink(now.files[step.path])) {
     await mkdir(dirname(full), { recursive: true });
     await writeFile(full, step.text, { mode: 0o640 });
@@ -74,7 +74,7 @@ async function tamper(current: string, step: Exclude<Move, { do: 'apply' | 'rest
   }
   if (step.do === 'delete') {
     await rm(full, { force: true });
-    // An empty folder would be drift of its own, and the model knows only files.
+    // An empty folder would count as drift, and the model covers only files.
     for (let folder = dirname(full); folder !== current; folder = dirname(folder)) await rmdir(folder).catch(() => undefined);
     delete now.files[step.path];
   }
@@ -85,7 +85,7 @@ async function tamper(current: string, step: Exclude<Move, { do: 'apply' | 'rest
   }
 }
 
-test('after any sequence of apply, restore and tampering, current, verify and the backups are what the model says', async () => {
+test('after any sequence of apply, restore and tampering, current, verify and the backups equal the model', async () => {
   let [drifted, restored] = [0, 0];
   await fc.assert(
     fc.asyncProperty(fc.array(move, { minLength: 1, maxLength: 16, size: 'max' }), async (moves) => {

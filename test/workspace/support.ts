@@ -7,7 +7,7 @@ import type { Release } from '../../src/workspace/workspace.ts';
 
 export type Files = Record<string, string>;
 
-/** A bundle of these files, all of one mode. */
+/** Builds a bundle of these files, all of one mode. */
 export function releaseOf(files: Files, mode = '0640'): Release {
   const contents = new Map(Object.values(files).map((text) => [createHash('sha256').update(text).digest('hex'), Buffer.from(text)]));
   const manifest: BundleManifest = {
@@ -28,7 +28,7 @@ export function releaseOf(files: Files, mode = '0640'): Release {
   };
 }
 
-/** Every regular file and link below a directory; a link reads `-> target`. Own code, so that it does not share faults with what is tested. */
+/** Lists every regular file and link below a directory; a link reads `-> target`. Separate code, so that it shares no fault with the tested code. */
 export async function readTree(directory: string): Promise<Files> {
   const found: Files = {};
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
@@ -40,13 +40,13 @@ export async function readTree(directory: string): Promise<Files> {
   return found;
 }
 
-/** What `current` shows; null when there is none. */
+/** Reads the content of `current`; null without one. */
 export async function readCurrentTree(root: string, name: string): Promise<Files | null> {
   const current = join(root, name, 'current');
   return (await lstat(current).catch(() => null)) === null ? null : readTree(await realpath(current));
 }
 
-/** Names of everything unfinished in a workspace. */
+/** Lists the names of all unfinished entries in a workspace. */
 export async function unfinished(root: string, name: string): Promise<string[]> {
   const entries = await readdir(join(root, name), { recursive: true });
   return entries.filter((entry) => entry.split('/').some((part) => part.endsWith('.tmp')));

@@ -35,7 +35,7 @@ async function backedUp(change: Promise<{ backup: string | null }>): Promise<str
   return backup;
 }
 
-test('a workspace has a random name, mode 0700 and tells whose it is', async () => {
+test('a workspace has a random name, mode 0700 and a record of its owner', async () => {
   expect(name).toMatch(/^[0-9a-f]{32}$/);
   expect((await stat(join(root, name))).mode & 0o777).toBe(0o700);
   expect(JSON.parse(await readFile(join(root, name, 'workspace.json'), 'utf8'))).toEqual(OWNER);
@@ -43,7 +43,7 @@ test('a workspace has a random name, mode 0700 and tells whose it is', async () 
   expect(await workspaces.verify(name)).toEqual({ state: 'empty', digest: null, changed: [] });
 });
 
-test('a release lands under its digest, with its bytes and modes, and current leads to it', async () => {
+test('a release is written under its digest, with its bytes and modes, and current points to it', async () => {
   const release = releaseOf(OLD, '0750');
   const digest = bundleDigest(release.manifest);
   expect(await workspaces.applyRelease(name, release, { reason: 'first' })).toEqual({ digest, changed: true, backup: null });
@@ -53,7 +53,7 @@ test('a release lands under its digest, with its bytes and modes, and current le
   expect(await workspaces.verify(name)).toEqual({ state: 'clean', digest, changed: [] });
 });
 
-test('a change backs up what current held and leaves one release', async () => {
+test('a change backs up the content of current and leaves one release', async () => {
   const { digest } = await apply(OLD);
   const backup = await backedUp(apply(NEW));
   expect(backup).toBe(`1-${digest}`);
@@ -64,7 +64,7 @@ test('a change backs up what current held and leaves one release', async () => {
   expect(await readdir(join(root, name, 'releases'))).toHaveLength(1);
 });
 
-test('applying what is there already does nothing, as often as it is repeated', async () => {
+test('applying the current release does nothing, however often', async () => {
   await apply(OLD);
   const before = await stat(inCurrent('readme.txt'));
   expect(await apply(OLD)).toMatchObject({ changed: false, backup: null });
@@ -72,13 +72,13 @@ test('applying what is there already does nothing, as often as it is repeated', 
   expect(await workspaces.listBackups(name)).toEqual([]);
 });
 
-test('only the last five backups are kept, newest first', async () => {
+test('a workspace keeps only the last five backups, newest first', async () => {
   for (let version = 0; version < 8; version += 1) await apply({ 'version.txt': String(version) });
   expect((await workspaces.listBackups(name)).map(({ number }) => number)).toEqual([7, 6, 5, 4, 3]);
   expect(await readdir(join(root, name, 'backups'))).toHaveLength(5);
 });
 
-test('backups share no inode with the release they were made from or restored to', async () => {
+test('backups share no inode with their release or with a restored one', async () => {
   await apply(OLD);
   const backup = await backedUp(apply(NEW));
   await restore(backup);
@@ -86,7 +86,7 @@ test('backups share no inode with the release they were made from or restored to
   expect(await readTree(join(root, name, 'backups', backup, 'files'))).toEqual(OLD);
 });
 
-test('a restore brings back the old state, backs up the new one, and repeated does nothing', async () => {
+test('a restore recreates the old state and backs up the new one, and a repeated restore does nothing', async () => {
   await apply(OLD);
   const backup = await backedUp(apply(NEW));
   const second = await backedUp(restore(backup));
@@ -97,7 +97,7 @@ test('a restore brings back the old state, backs up the new one, and repeated do
   expect(await readCurrentTree(root, name)).toEqual(NEW);
 });
 
-test('drift is found by content, mode, type, absence and addition', async () => {
+test('verify finds drift by content, mode, type, absence and addition', async () => {
   await apply({ ...OLD, 'b.txt': 'b', 'c.txt': 'c', 'same-size.txt': 'abc' });
   await writeFile(inCurrent('same-size.txt'), 'abd');
   await chmod(inCurrent('readme.txt'), 0o666);
@@ -124,7 +124,7 @@ test('drift is found by content, mode, type, absence and addition', async () => 
   ]);
 });
 
-test('a drifted state is healed by the same release, and preserved in the backup', async () => {
+test('the same release repairs a drifted state and preserves it in the backup', async () => {
   await apply(OLD);
   await writeFile(inCurrent('readme.txt'), 'by hand');
   await writeFile(inCurrent('notes.txt'), 'mine');
@@ -137,7 +137,7 @@ test('a drifted state is healed by the same release, and preserved in the backup
   expect((await workspaces.verify(name)).changed.map(({ path }) => path)).toEqual(['notes.txt', 'readme.txt']);
 });
 
-test('a planted link is drift, is noted in the backup, and is neither followed nor written through nor made again', async () => {
+test('a planted link is drift, is recorded in the backup, and is neither followed nor written through nor recreated', async () => {
   const outside = join(root, 'outside');
   await mkdir(outside);
   await writeFile(join(outside, 'config.json'), 'precious');
@@ -155,7 +155,7 @@ test('a planted link is drift, is noted in the backup, and is neither followed n
 });
 
 test.each(['link', 'directory', 'file'])(
-  'a %s in the place of current is drift, and the next release takes its place without touching what it leads to',
+  'a %s in the place of current is drift, and the next release replaces it without touching its target',
   async (kind) => {
     await apply(OLD);
     const outside = join(root, 'outside');
@@ -175,7 +175,7 @@ test.each(['link', 'directory', 'file'])(
   },
 );
 
-test('a damaged manifest and a link in the place of the files are drift, and are healed', async () => {
+test('a damaged manifest and a link in the place of the files are drift, and are repaired', async () => {
   const { digest } = await apply(OLD);
   await writeFile(join(root, name, 'releases', digest, 'bundle.json'), '{}');
   expect(await workspaces.verify(name)).toEqual({ state: 'drifted', digest, changed: [{ path: '', kind: 'changed' }] });
@@ -189,7 +189,7 @@ test('a damaged manifest and a link in the place of the files are drift, and are
   expect(await readTree(join(root, 'elsewhere'))).toEqual(OLD);
 });
 
-test.each(['releases', 'backups'])('a link in the place of "%s" stops everything', async (folder) => {
+test.each(['releases', 'backups'])('a link in the place of "%s" fails every operation', async (folder) => {
   await apply(OLD);
   await rename(join(root, name, folder), join(root, 'moved'));
   await symlink(join(root, 'moved'), join(root, name, folder));
@@ -197,7 +197,7 @@ test.each(['releases', 'backups'])('a link in the place of "%s" stops everything
   await expect(workspaces.verify(name)).rejects.toThrow(code('workspace_unsafe'));
 });
 
-test('a workspace that is a link to another one is not used', async () => {
+test('a workspace that is a link to another one is refused', async () => {
   const alias = 'f'.repeat(32);
   await symlink(join(root, name), join(root, alias));
   await expect(workspaces.verify(alias)).rejects.toThrow(code('workspace_unsafe'));
@@ -223,7 +223,7 @@ test.each(['', '..', '1-unknown', '../releases', `1-${'0'.repeat(64)}`])('the ba
   await expect(restore(bad)).rejects.toThrow(code('not_found'));
 });
 
-test('content that is not what the manifest names is refused, costs no backup and leaves the old state', async () => {
+test('content that differs from the manifest is refused, displaces no backup and leaves the old state', async () => {
   await apply(OLD);
   const release = { manifest: releaseOf(NEW).manifest, readFile: async () => Buffer.from('something else') };
   await expect(workspaces.applyRelease(name, release, { reason: 'bad' })).rejects.toThrow(code('workspace_content_mismatch'));
@@ -232,7 +232,7 @@ test('content that is not what the manifest names is refused, costs no backup an
   expect(await readdir(join(root, name, 'releases'))).toHaveLength(1);
 });
 
-test('a full disk is told as such and leaves the old state', async () => {
+test('a full disk has its own error code and leaves the old state', async () => {
   await apply(OLD);
   const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC', errno: -28 });
   const release = { manifest: releaseOf(NEW).manifest, readFile: () => Promise.reject(full) };
@@ -250,7 +250,7 @@ test('an abort ends the change before the swap', async () => {
   expect(await readCurrentTree(root, name)).toEqual(OLD);
 });
 
-test('a backup that was damaged is not restored', async () => {
+test('a damaged backup is not restored', async () => {
   await apply(OLD);
   const backup = await backedUp(apply(NEW));
   await writeFile(join(root, name, 'backups', backup, 'files', 'readme.txt'), 'bad');
@@ -261,7 +261,7 @@ test('a backup that was damaged is not restored', async () => {
   await expect(restore(backup)).rejects.toThrow(code('backup_not_restorable'));
 });
 
-test('a link that was planted in a backup is not followed by a restore', async () => {
+test('a restore does not follow a link planted in a backup', async () => {
   await apply(OLD);
   const backup = await backedUp(apply(NEW));
   const app = join(root, name, 'backups', backup, 'files', 'app');
@@ -271,14 +271,14 @@ test('a link that was planted in a backup is not followed by a restore', async (
   expect(await readCurrentTree(root, name)).toEqual(NEW);
 });
 
-test('changes of one workspace that are asked for at once happen one after the other', async () => {
+test('simultaneous changes of one workspace run one after the other', async () => {
   const versions = Array.from({ length: 6 }, (_, version) => ({ 'version.txt': String(version), 'same.txt': 'same' }));
   await Promise.all(versions.map((files) => apply(files)));
   expect(await readCurrentTree(root, name)).toEqual(versions.at(-1));
   expect((await workspaces.listBackups(name)).map(({ number }) => number)).toEqual([5, 4, 3, 2, 1]);
 });
 
-test('a name that is not UTF-8 is drift, and is healed', async () => {
+test('a name that is not UTF-8 is drift, and is repaired', async () => {
   await apply(OLD);
   await writeFile(Buffer.concat([Buffer.from(inCurrent('f')), Buffer.from([0xff])]), 'x');
   expect((await workspaces.verify(name)).changed).toMatchObject([{ kind: 'added' }]);
@@ -288,7 +288,7 @@ test('a name that is not UTF-8 is drift, and is healed', async () => {
   expect(await readdir(join(root, name, 'releases'))).toHaveLength(1);
 });
 
-test('a removed workspace is gone, also where somebody closed its directories', async () => {
+test('a removed workspace no longer exists, even if its directories were unwritable', async () => {
   await apply(OLD);
   await chmod(inCurrent('app'), 0o000);
   expect(await workspaces.remove(name)).toBe(true);
@@ -297,7 +297,7 @@ test('a removed workspace is gone, also where somebody closed its directories', 
   await expect(workspaces.verify(name)).rejects.toThrow(code('not_found'));
 });
 
-test('prune removes what nobody keeps and nobody touched lately, and nothing else', async () => {
+test('prune removes only workspaces that are not kept and not changed lately', async () => {
   const [orphan, fresh] = [await workspaces.create(OWNER), await workspaces.create(OWNER)];
   const halfMade = `${'e'.repeat(32)}.tmp`;
   await mkdir(join(root, halfMade));

@@ -2,10 +2,10 @@ import type { MapNode, PairNode } from '../node.ts';
 import type { Edit } from './edits.ts';
 import { beginsLine, lineEnd, lineStart } from './edits.ts';
 
-/** Where what belongs to a pair ends: of a block map the line break after it, with the comment on its line. */
+/** Returns the end of a pair's region: in a block map after the line break, including the comment on its line. */
 export function regionEnd(text: string, pair: PairNode): number {
   const end = pairEnd(pair);
-  // A block scalar ends with its own line break.
+  // A block scalar already includes its line break.
   return end > 0 && text[end - 1] === '\n' && end > pair.start ? end : lineEnd(text, end);
 }
 
@@ -14,9 +14,9 @@ export function pairEnd({ key, colon, value }: PairNode): number {
 }
 
 /**
- * Takes pairs out of a map.
- * @param head where a block map's `{}` is written when nothing is left in it; null: after its last pair, as the file's root needs
- * @param isRefilled other pairs are put in at the end
+ * Removes pairs from a map.
+ * @param head the position of `{}` for a block map that becomes empty; null: after its last pair, as the file's root needs
+ * @param isRefilled other pairs are added at the end
  */
 export function deletePairs(text: string, map: MapNode, gone: ReadonlySet<PairNode>, head: number | null, isRefilled: boolean): Edit[] {
   if (gone.size === 0) return [];
@@ -32,7 +32,7 @@ export function deletePairs(text: string, map: MapNode, gone: ReadonlySet<PairNo
 
 function deleteLines(text: string, pair: PairNode, next: PairNode | undefined): Edit {
   if (beginsLine(text, pair.start)) return { start: lineStart(text, pair.start), end: regionEnd(text, pair), text: '' };
-  // It shares its line with the parent's dash or colon: the next pair takes its place.
+  // The pair shares its line with the parent's dash or colon, so the next pair moves there.
   return { start: pair.start, end: next?.start ?? pairEnd(pair), text: '' };
 }
 
@@ -40,7 +40,7 @@ function deleteFromFlow(text: string, map: MapNode, gone: ReadonlySet<PairNode>,
   const last = map.pairs.at(-1);
   const keptIndex = map.pairs.findLastIndex((pair) => !gone.has(pair));
   const kept = map.pairs[keptIndex];
-  // Where the last pairs go, the comma before them goes as well.
+  // Removing the last pairs also removes the comma before them.
   const comma = kept === undefined || last === undefined || last === kept ? null : commaAfter(text, pairEnd(kept));
   const isTail = comma !== null && last !== undefined && !isEmptied && commaAfter(text, pairEnd(last)) === null;
   const inner = isTail ? map.pairs.slice(0, keptIndex) : map.pairs;
@@ -72,7 +72,7 @@ function endsLine(text: string, at: number): boolean {
   return /^[ \t]*(?:#.*)?$/.test(text.slice(at, lineEnd(text, at)).trimEnd());
 }
 
-/** The comma after a pair of a flow map, past spaces and comments; null when the bracket comes first. */
+/** Finds the comma after a pair of a flow map, past spaces and comments; null if the bracket precedes it. */
 export function commaAfter(text: string, from: number): number | null {
   let at = from;
   while (at < text.length) {

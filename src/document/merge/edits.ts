@@ -1,7 +1,7 @@
-/** A part of a text that gets other words. Those of one place stand in their order. */
+/** A replacement of a part of a text. Edits at the same position apply in their order. */
 export type Edit = { start: number; end: number; text: string };
 
-/** `text` from `start` to `end` with the edits that stand in there. */
+/** Returns `text` from `start` to `end` with the edits inside that range applied. */
 export function editedSlice(text: string, edits: readonly Edit[], start = 0, end = text.length): string {
   const inside = edits.filter((edit) => edit.start >= start && edit.end <= end);
   if (inside.length === 0) return text.slice(start, end);
@@ -16,7 +16,7 @@ export function editedSlice(text: string, edits: readonly Edit[], start = 0, end
 }
 
 function order(a: { edit: Edit; index: number }, b: { edit: Edit; index: number }): number {
-  // What is put in before a part comes before what becomes of the part.
+  // An insertion before a part precedes the replacement of that part.
   return Number(a.edit.end > a.edit.start) - Number(b.edit.end > b.edit.start) || a.index - b.index;
 }
 
@@ -24,7 +24,7 @@ export function lineStart(text: string, at: number): number {
   return at === 0 ? 0 : text.lastIndexOf('\n', at - 1) + 1;
 }
 
-/** After the line break; the end of the text on the last line. */
+/** Returns the offset after the line break; on the last line the end of the text. */
 export function lineEnd(text: string, at: number): number {
   const end = text.indexOf('\n', at);
   return end === -1 ? text.length : end + 1;
@@ -41,12 +41,12 @@ export function indentOfLine(text: string, at: number): number {
   return end - start;
 }
 
-/** Whether only spaces stand before it on its line. */
+/** Returns whether only white space precedes the offset on its line. */
 export function beginsLine(text: string, at: number): boolean {
   return text.slice(lineStart(text, at), at).trim() === '';
 }
 
-/** Every line but the first, moved by `by` columns as far as its indentation allows; empty lines stay. */
+/** Moves every line but the first by `by` columns, limited by its indentation; leaves empty lines unchanged. */
 export function shiftLines(text: string, by: number): string {
   if (by === 0 || !text.includes('\n')) return text;
   const [first = '', ...rest] = text.split('\n');
@@ -58,7 +58,7 @@ function shiftLine(line: string, by: number): string {
   return line.slice(Math.min(-by, /^ */.exec(line)?.[0].length ?? 0));
 }
 
-/** As `shiftLines`, so that each of those lines has at least `least` columns before it. */
+/** Works like `shiftLines`, but gives each of those lines an indentation of at least `least` columns. */
 export function shiftLinesTo(text: string, by: number, least: number): string {
   const indents = text
     .split('\n')

@@ -1,4 +1,4 @@
-/** What a merge cannot keep. `path` is that of the value in question. */
+/** The reason why two files cannot be merged. `path` leads to the affected value. */
 export class MergeFault extends Error {
   readonly path: readonly string[];
   readonly rule: string;

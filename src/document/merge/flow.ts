@@ -3,7 +3,7 @@ import type { ScalarNode } from '../node.ts';
 import type { Meaning } from './meaning.ts';
 import { FLOW_INDICATORS } from './meaning.ts';
 
-/** A value on one line, in brackets where it is a collection. Scalars keep their spelling as far as it can stand there. */
+/** Formats a value on one line, with brackets for a collection. Scalars keep their spelling if it is valid there. */
 export function writeFlow(meaning: Meaning, syntax: Syntax): string {
   if (meaning.kind === 'scalar') return writeScalar(meaning.node);
   const tag = meaning.rawTag === null ? '' : `${meaning.rawTag} `;
@@ -23,10 +23,10 @@ function writeScalar({ rawTag, raw, value, style }: ScalarNode): string {
   return `${tag}${fits ? raw : quoted(String(value))}`;
 }
 
-/** Characters that YAML 1.1 takes for line breaks, or that its readers refuse. */
+/** Characters that YAML 1.1 reads as line breaks, or that its readers refuse. */
 const UNREADABLE = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
 
-/** A text in double quotes, which every reader of JSON, YAML 1.1 and 1.2 reads as that text. */
+/** Quotes a text so that every reader of JSON, YAML 1.1 and 1.2 reads the same text. */
 function quoted(text: string): string {
   return JSON.stringify(text).replace(UNREADABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,7 +1,7 @@
 import { parseDocument } from 'yaml';
 import type { ScalarNode } from '../node.ts';
 
-/** Whether readers of YAML 1.1 and of 1.2 take both for the same key. `100` and `"100"` are two, `16` and `0x10` are one. */
+/** Returns whether readers of YAML 1.1 and of 1.2 read both as the same key. `100` and `"100"` are two keys, `16` and `0x10` are one. */
 export function isSameKey(one: ScalarNode, other: ScalarNode): boolean {
   if (one.raw === other.raw && one.tag === other.tag) return true;
   return (['1.1', '1.2'] as const).every((version) => readAs(one, version) === readAs(other, version));

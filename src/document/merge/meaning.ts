@@ -2,8 +2,8 @@ import type { ScalarNode, SourceNode } from '../node.ts';
 import { membersOf, resolved } from '../node.ts';
 
 /**
- * What a file says, apart from its layout: each alias is what it stands for, each merge key is applied. Scalars keep their spelling, since
- * `1.10` and `1.1`, or `yes` and `"yes"`, are not the same to every reader.
+ * The meaning of a file, independent of its layout: aliases are resolved, merge keys are applied. Scalars keep their spelling, since `1.10` and `1.1`,
+ * or `yes` and `"yes"`, are not the same to every reader.
  */
 export type Meaning = ScalarMeaning | ListMeaning | MapMeaning;
 
@@ -12,7 +12,7 @@ export type ListMeaning = { kind: 'list'; tag: string | null; rawTag: string | n
 export type MapMeaning = { kind: 'map'; tag: string | null; rawTag: string | null; members: ReadonlyMap<string, MeaningMember> };
 export type MeaningMember = { key: ScalarNode; value: Meaning };
 
-/** Aliases share what they stand for, and merges of many devices what the shared layers say. */
+/** Caches meanings: aliases share their targets, and merges of many devices share the common layers. */
 const known = new WeakMap<SourceNode, Meaning>();
 
 export function meaningOf(source: SourceNode): Meaning {
@@ -34,7 +34,7 @@ export function meaningOf(source: SourceNode): Meaning {
   return meaning;
 }
 
-/** RFC 7386 on what files say. `target` undefined: there is nothing yet. */
+/** Applies RFC 7386 to meanings. `target` is undefined for a missing value. */
 export function mergeMeanings(target: Meaning | undefined, patch: Meaning): Meaning {
   if (patch.kind !== 'map') return patch;
   const isMap = target?.kind === 'map';
@@ -48,7 +48,7 @@ export function mergeMeanings(target: Meaning | undefined, patch: Meaning): Mean
   return { kind: 'map', tag, rawTag, members };
 }
 
-/** How a value is read: a scalar, and a map whose members are read. */
+/** Converts a scalar, and a map whose members are already converted. */
 export type MeaningReader = { scalar(node: ScalarNode): unknown; map(members: ReadonlyMap<string, unknown>): unknown };
 
 export function readMeaning(meaning: Meaning, reader: MeaningReader): unknown {
@@ -61,13 +61,13 @@ export function isNull(meaning: Meaning): boolean {
   return meaning.kind === 'scalar' && meaning.node.value === null;
 }
 
-/** Whether a merge patch that puts this where nothing is leaves a null away. */
+/** Returns whether a merge patch drops a null member when it adds this value. */
 export function hasNullMember(meaning: Meaning): boolean {
   if (meaning.kind !== 'map') return false;
   return [...meaning.members.values()].some(({ value }) => isNull(value) || hasNullMember(value));
 }
 
-/** Where two files first say different things; null when they say the same. The order of members does not count. */
+/** Returns the path of the first difference between two files; null for the same meaning. The order of members does not count. */
 export function firstDifference(one: Meaning, other: Meaning, path: readonly string[] = []): readonly string[] | null {
   if (one === other) return null;
   if (one.kind === 'scalar') return other.kind === 'scalar' && identityOf(one.node) === identityOf(other.node) ? null : path;
@@ -88,7 +88,7 @@ export function firstDifference(one: Meaning, other: Meaning, path: readonly str
   });
 }
 
-export function saysTheSame(one: Meaning, other: Meaning): boolean {
+export function hasSameMeaning(one: Meaning, other: Meaning): boolean {
   return firstDifference(one, other) === null;
 }
 
@@ -100,15 +100,15 @@ function firstOf<T>(values: Iterable<T>, find: (value: T) => readonly string[] |
   return null;
 }
 
-/** Characters that no plain scalar may have between flow brackets. */
+/** Characters that a plain scalar between flow brackets must not have. */
 export const FLOW_INDICATORS = /[[\]{},]/;
 
-/** Equal where every reader, of YAML 1.1 or 1.2, reads the same value. */
+/** Returns the same text for two scalars only if every reader of YAML 1.1 or 1.2 reads the same value. */
 export function identityOf({ tag, value, raw, style }: ScalarNode): string {
   const tagged = tag ?? '';
   if (value === null && tag === null) return 'null';
   if (typeof value !== 'string') return `${tagged} other ${style === 'block' ? String(value) : raw}`;
-  // A text with such characters is a text to all readers, quoted or not.
+  // Every reader reads a value with such characters as text, quoted or not.
   const isPlain = style === 'plain' && !FLOW_INDICATORS.test(value);
   return `${tagged} ${isPlain ? 'plain' : 'text'} ${value}`;
 }

@@ -11,9 +11,9 @@ import { anchorsIn, planMap, REWRITES } from './plan.ts';
 import { isEncrypted } from './sops.ts';
 
 /**
- * A file changed by a merge patch (RFC 7386) as its author would do it by hand: only what the patch names is edited, all else keeps its bytes. What
- * comes out is read again and must say what the merge of both says. Gives `base` itself where the patch changes nothing.
- * @throws MergeFault where no edit can do that
+ * Applies a merge patch (RFC 7386) to a file as an author would edit it by hand: it edits only the members that the patch names and keeps all other
+ * bytes. It parses the result and verifies that it has the same meaning as the merge of both. Returns `base` itself if the patch changes nothing.
+ * @throws MergeFault when no edit gives that meaning
  */
 export function mergeDocuments(base: Document, patch: Document, syntax: Syntax, limits: DocumentLimits): Document {
   const [root, change] = [base.roots[0], patch.roots[0]];
@@ -44,7 +44,7 @@ function check(base: Document, plan: Plan, expected: Meaning, limits: DocumentLi
   return accepted(text, base.hasByteOrderMark, plan.syntax, expected, limits);
 }
 
-/** The text as a document, if it says what is expected. */
+/** Parses the text and accepts it only with the expected meaning. */
 function accepted(
   text: string,
   hasByteOrderMark: boolean,
@@ -63,7 +63,7 @@ function accepted(
   return { ...parsed.document, hasByteOrderMark };
 }
 
-/** The lower file has no map to merge into: the upper one takes its place, less the members that are null. */
+/** Replaces a lower file without a map by the upper file, without the members that are null. */
 function withoutNulls(base: Document, patch: Document, syntax: Syntax, limits: DocumentLimits): Document {
   const [root] = patch.roots;
   const comment = syntax === 'yaml' && base.roots.length === 0 && base.text.trim() !== '' ? `${base.text.trimEnd()}\n` : '';

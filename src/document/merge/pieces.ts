@@ -8,22 +8,22 @@ import { writeFlow, writeKey } from './flow.ts';
 import type { Meaning } from './meaning.ts';
 import { FLOW_INDICATORS } from './meaning.ts';
 
-/** A pair of the upper file that goes into the lower one. */
+/** A pair of the upper file that is written into the lower one. */
 export type Piece = {
   text: string;
-  /** Where the pair stands. */
+  /** The map that contains the pair. */
   map: MapNode;
   pair: PairNode;
   /** The pair before it in its map. */
   before: PairNode | undefined;
   value: SourceNode;
-  /** What is to be read there: without null members. */
+  /** The expected meaning of the result, without null members. */
   meaning: Meaning;
-  /** Write the value anew, on one line and without aliases, instead of as it stands. */
+  /** Whether the value is formatted again, on one line and without aliases, instead of copied. */
   isRewritten: boolean;
 };
 
-/** The pair as lines of a block map whose keys stand at `indent`, with the comment above it. */
+/** Formats the pair as lines of a block map whose keys start at column `indent`, with the comment above the pair. */
 export function blockLines(piece: Piece, indent: number, syntax: Syntax): string {
   const { text, pair } = piece;
   if (!isWholeLines(piece)) return `${' '.repeat(indent)}${writeKey(pair.key)}: ${inlineValue(piece, indent, indent + 1, syntax)}\n`;
@@ -31,14 +31,14 @@ export function blockLines(piece: Piece, indent: number, syntax: Syntax): string
   return `${shiftLines(`\n${commentAbove(piece)}`, indent - columnOf(text, pair.start)).slice(1)}${' '.repeat(indent)}${lines}`;
 }
 
-/** What follows the colon in a block map whose keys stand at `indent`, to the end of its last line. */
+/** Formats the text after the colon in a block map whose keys start at column `indent`, to the end of its last line. */
 export function blockValue(piece: Piece, indent: number, syntax: Syntax): string {
   const { pair } = piece;
   if (!isWholeLines(piece) || pair.colon === null) return ` ${inlineValue(piece, indent, indent + 1, syntax)}\n`;
   return shiftedFrom(piece, pair.colon + 1, indent);
 }
 
-/** The pair for a flow map. `lineIndent`: of the line that it comes to stand on; `least`: which each further line must have. */
+/** Formats the pair for a flow map. `lineIndent` is the indentation of its line, `least` the minimum for each further line. */
 export function flowPair(piece: Piece, lineIndent: number, least: number, syntax: Syntax): string {
   const { text, pair, value } = piece;
   const between = text.slice(pair.key.end, value.outer);
@@ -52,7 +52,7 @@ export function flowValue(piece: Piece, lineIndent: number, least: number, synta
   return isForeign || isBlock(value) ? writeFlow(meaning, syntax) : inlineValue(piece, lineIndent, least, syntax);
 }
 
-/** A value that can follow its key on the line. */
+/** Formats a value that can follow its key on the same line. */
 export function inlineValue(piece: Piece, lineIndent: number, least: number, syntax: Syntax): string {
   const { text, value, meaning, isRewritten } = piece;
   if (isRewritten || isBlock(value)) return writeFlow(meaning, syntax);
@@ -65,7 +65,7 @@ export function isBlock(node: SourceNode): boolean {
   return node.kind === 'scalar' ? node.style === 'block' : node.kind !== 'alias' && !node.isFlow;
 }
 
-/** Whether the pair can be taken as the lines on which it stands. */
+/** Returns whether the pair can be copied as whole lines. */
 function isWholeLines({ text, map, pair, value, isRewritten }: Piece): boolean {
   return (
     !isRewritten &&
@@ -83,7 +83,7 @@ function shiftedFrom({ text, pair, value }: Piece, from: number, indent: number)
   return lines.endsWith('\n') ? lines : `${lines}\n`;
 }
 
-/** The lines of comment right above a pair. The one above the file's first pair is about the file. */
+/** Returns the comment lines directly above a pair. A comment above the file's first pair is about the file and is not returned. */
 function commentAbove({ text, pair, before }: Piece): string {
   if (before === undefined || !beginsLine(text, pair.start)) return '';
   const start = lineStart(text, pair.start);
@@ -98,7 +98,7 @@ function commentAbove({ text, pair, before }: Piece): string {
     .join('');
 }
 
-/** Takes the null members out of a map that a merge patch puts where nothing was. */
+/** Removes the null members from a map that a merge patch adds. */
 export function nullDeletions(text: string, node: SourceNode, head: number | null = null): Edit[] {
   if (node.kind !== 'map') return [];
   const gone = new Set(node.pairs.filter(({ value }) => isNullNode(value)));

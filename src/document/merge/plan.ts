@@ -7,11 +7,11 @@ import type { Edit } from './edits.ts';
 import { columnOf, indentOfLine, lineEnd } from './edits.ts';
 import { MergeFault } from './fault.ts';
 import { isSameKey } from './keys.ts';
-import { hasNullMember, isNull, meaningOf, mergeMeanings, saysTheSame } from './meaning.ts';
+import { hasNullMember, hasSameMeaning, isNull, meaningOf, mergeMeanings } from './meaning.ts';
 import type { Piece } from './pieces.ts';
 import { blockLines, blockValue, flowPair, flowValue, inlineValue, isBlock } from './pieces.ts';
 
-/** How much of the upper file's own words is kept: all, all but what has anchors or aliases, or only scalars. */
+/** The parts of the upper file that are formatted again: nothing, values with anchors or aliases, or everything but scalars. */
 export const REWRITES = ['nothing', 'references', 'everything'] as const;
 
 export type Plan = {
@@ -19,7 +19,7 @@ export type Plan = {
   base: string;
   patch: string;
   rewrite: (typeof REWRITES)[number];
-  /** Anchors of the lower file. PyYAML refuses a file that names one twice. */
+  /** Anchors of the lower file. PyYAML refuses a file that defines one twice. */
   taken: ReadonlySet<string>;
   edits: Edit[];
   /** The first node with an anchor that an edit changes. */
@@ -28,7 +28,7 @@ export type Plan = {
 
 type Path = readonly string[];
 
-/** Edits that make the lower file's `map` say what the merge patch `patch` makes of it. @throws MergeFault */
+/** Plans the edits that apply the merge patch `patch` to the lower file's `map`. @throws MergeFault */
 export function planMap(plan: Plan, map: MapNode, patch: MapNode, path: Path, head: number | null): void {
   const own = new Map(map.pairs.filter((pair) => !pair.isMerge).map((pair) => [pair.name, pair]));
   const all = own.size === map.pairs.length ? null : membersOf(map);
@@ -43,7 +43,7 @@ export function planMap(plan: Plan, map: MapNode, patch: MapNode, path: Path, he
     const old = pair ?? inherited?.pair;
     if (old !== undefined && !isSameKey(old.key, member.pair.key)) throw differentKey(at);
     if (isNull(piece.meaning)) {
-      if (inherited !== null || (pair !== undefined && all !== null && isBroughtToo(map, name))) throw inheritedMember(at);
+      if (inherited !== null || (pair !== undefined && all !== null && isAlsoInherited(map, name))) throw inheritedMember(at);
       if (pair !== undefined) gone.add(pair);
       if (pair !== undefined) noteAnchors(plan, pair.value, at);
     } else if (pair !== undefined) {
@@ -51,15 +51,15 @@ export function planMap(plan: Plan, map: MapNode, patch: MapNode, path: Path, he
     } else if (inherited === null) {
       added.push(piece);
     } else {
-      const brought = meaningOf(inherited.pair.value);
-      const merged = mergeMeanings(brought, meaningOf(piece.value));
-      if (saysTheSame(merged, brought)) continue;
+      const before = meaningOf(inherited.pair.value);
+      const merged = mergeMeanings(before, meaningOf(piece.value));
+      if (hasSameMeaning(merged, before)) continue;
       const isWhole = resolved(inherited.pair.value).kind === 'map' && merged.kind === 'map';
       added.push(isWhole ? { ...piece, meaning: merged, isRewritten: true } : piece);
     }
   }
   const last = map.pairs.at(-1);
-  // In brackets, what is put in takes the place of a last pair that goes.
+  // In brackets, the added pairs replace a removed last pair.
   const refilled = map.isFlow && added.length > 0 && last !== undefined && gone.delete(last) ? last : null;
   plan.edits.push(...deletePairs(plan.base, map, gone, head, added.length > 0));
   insert(plan, map, refilled, added);
@@ -77,7 +77,7 @@ function pieceOf(plan: Plan, map: MapNode, { pair, via }: Member, before: PairNo
   return { text: plan.patch, map, pair, before, value, meaning: isNull(own) ? own : mergeMeanings(undefined, own), isRewritten };
 }
 
-/** One pair that both files have. */
+/** Plans the edits for one pair of both files. */
 function planPair(plan: Plan, map: MapNode, pair: PairNode, piece: Piece, path: Path): void {
   const [old, next] = [resolved(pair.value), resolved(piece.value)];
   const before = meaningOf(old);
@@ -85,15 +85,15 @@ function planPair(plan: Plan, map: MapNode, pair: PairNode, piece: Piece, path: 
     const merged = mergeMeanings(before, meaningOf(next));
     const isTagged = [old, next].some(({ tag }) => tag !== null && tag !== 'tag:yaml.org,2002:map');
     const needsWhole = isTagged || pair.value.kind === 'alias';
-    if (needsWhole && saysTheSame(before, merged)) return;
+    if (needsWhole && hasSameMeaning(before, merged)) return;
     if (isTagged) throw taggedMap(path, old.rawTag ?? next.rawTag ?? '');
     if (old.anchor !== null && pair.value.kind !== 'alias') plan.anchored ??= { node: old, path };
-    // A map that stands empty in its brackets takes the layout of what fills it.
+    // An empty map in brackets takes the layout of its new members.
     const isFilled = !map.isFlow && old.isFlow && old.pairs.length === 0 && isBlock(next);
     if (needsWhole) replace(plan, map, pair, { ...piece, meaning: merged, isRewritten: true });
     else if (isFilled) replace(plan, map, pair, piece);
     else planMap(plan, old, next, path, old.propsEnd ?? (pair.colon ?? pair.key.end) + 1);
-  } else if (!saysTheSame(before, piece.meaning)) {
+  } else if (!hasSameMeaning(before, piece.meaning)) {
     noteAnchors(plan, pair.value, path);
     replace(plan, map, pair, piece);
   }
@@ -135,7 +135,7 @@ function insert(plan: Plan, map: MapNode, refilled: PairNode | null, added: read
   insertIntoFlow(plan, map, added, refilled);
 }
 
-/** A block scalar that the file's end cuts off keeps its value when lines follow: `|` becomes `|-`. */
+/** Keeps the value of a block scalar without a line break at the end of the file when lines are added: `|` becomes `|-`. */
 function withoutLineBreak(base: string, node: SourceNode): Edit[] {
   if (node.kind === 'list') return node.items.slice(-1).flatMap((item) => withoutLineBreak(base, item));
   if (node.kind === 'map') return node.pairs.slice(-1).flatMap((pair) => withoutLineBreak(base, pair.value));
@@ -161,7 +161,7 @@ function insertIntoFlow({ base, syntax, edits }: Plan, map: MapNode, pieces: rea
   } else if (last === undefined) {
     put(end, texts.join(`,${gap}`));
   } else if (gap.includes('\n') && /^[ \t]+#/.test(rest)) {
-    // A comment on the line stays with its pair.
+    // A comment stays on the line of its pair.
     if (comma === null) put(end, ',');
     put(lineBreak, `${gap}${texts.join(`,${gap}`)}${comma === null ? '' : ','}`);
   } else {
@@ -169,7 +169,7 @@ function insertIntoFlow({ base, syntax, edits }: Plan, map: MapNode, pieces: rea
   }
 }
 
-/** What stands between two pairs of a flow map, after the comma. */
+/** Returns the text between two pairs of a flow map, after the comma. */
 function gapOf(text: string, map: MapNode): string {
   const [last, before] = [map.pairs.at(-1), map.pairs.at(-2)];
   if (last === undefined) return ' ';
@@ -179,7 +179,7 @@ function gapOf(text: string, map: MapNode): string {
   return gap === '' && before === undefined ? ' ' : gap;
 }
 
-/** The indentation that a line within flow brackets needs at least. */
+/** Returns the minimum indentation of a line within flow brackets. */
 function leastIn(text: string, map: MapNode): number {
   return indentOfLine(text, map.start) + 1;
 }
@@ -189,11 +189,11 @@ function withLineBreaksOf(base: string, text: string): string {
   return base.includes('\r\n') ? unix.replaceAll('\n', '\r\n') : unix;
 }
 
-function isBroughtToo(map: MapNode, name: string): boolean {
+function isAlsoInherited(map: MapNode, name: string): boolean {
   return membersOf({ ...map, pairs: map.pairs.filter((pair) => pair.isMerge) }).has(name);
 }
 
-/** The names of the anchors in a value, those of keys included. */
+/** Yields the names of the anchors in a value, including those of keys. */
 export function* anchorsIn(node: SourceNode): Generator<string> {
   if (node.kind === 'alias') return;
   if (node.anchor !== null) yield node.anchor;
@@ -212,7 +212,7 @@ function hasReferences(node: SourceNode): boolean {
   return inner.some(hasReferences);
 }
 
-/** Remembers an anchor in what an edit takes away. */
+/** Records the first anchor that an edit removes. */
 function noteAnchors(plan: Plan, node: SourceNode, path: Path): void {
   if (plan.anchored !== null || node.kind === 'alias') return;
   if (node.anchor !== null) plan.anchored = { node, path };
@@ -221,14 +221,14 @@ function noteAnchors(plan: Plan, node: SourceNode, path: Path): void {
 }
 
 function differentKey(path: Path): MergeFault {
-  return new MergeFault(path, 'key', 'is a key that readers take for another one than the key below it: write both in the same way');
+  return new MergeFault(path, 'key', 'is a key that readers distinguish from the key in the file below: write both in the same way');
 }
 
 function inheritedMember(path: Path): MergeFault {
   return new MergeFault(
     path,
     'merge',
-    'comes from a merge key ("<<") below, so that nothing can take it away: write the members out there',
+    'is inherited by a merge key ("<<") in the file below and cannot be removed: write the members out there',
   );
 }
 

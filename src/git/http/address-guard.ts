@@ -3,15 +3,15 @@ import { allowedBy } from '../../errors.ts';
 import type { Proxies } from '../../wire/proxies.ts';
 import { gitProblem } from '../problems.ts';
 
-/** Decides which addresses a connection may reach. One guard owns one pool of connections; see `closeConnections`. */
+/** Decides to which addresses a connection may be made. One guard owns one connection pool; see `closeConnections`. */
 export type AddressGuard = {
-  /** What requests to outer hosts go through. */
+  /** The proxies for requests to external hosts. */
   readonly proxies: Proxies | undefined;
-  /** @throws Problem `address_refused` when `address`, to which `host` resolved, must not be connected to */
+  /** @throws Problem `address_refused` when `address`, to which `host` resolved, is not allowed */
   check(address: string, host: string): void;
 };
 
-/** Networks of an organization and of this machine: refused unless `allowPrivate`. */
+/** Networks of an organization and of this machine. The guard refuses them unless `allowPrivate` is set. */
 const PRIVATE = blockList(
   // RFC 1918, RFC 6598 (carrier NAT), RFC 1122 (loopback)
   ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8'],
@@ -19,7 +19,7 @@ const PRIVATE = blockList(
   ['::1/128', 'fc00::/7'],
 );
 
-/** Never a Git host: link-local (which has the metadata services of clouds), unspecified, multicast, reserved, documentation, embedded IPv4. */
+/** Networks without Git hosts: link-local (with the clouds' metadata services), unspecified, multicast, reserved, documentation, embedded IPv4. */
 const NEVER = blockList(
   [
     '0.0.0.0/8',
@@ -32,7 +32,7 @@ const NEVER = blockList(
     '224.0.0.0/4',
     '240.0.0.0/4',
   ],
-  // Alibaba's metadata service stands in the carrier range, Amazon's IPv6 one in the unique local range
+  // Alibaba's metadata service is in the carrier range, Amazon's IPv6 one in the unique local range.
   [
     '::/128',
     'fe80::/10',
@@ -48,7 +48,7 @@ const NEVER = blockList(
 );
 NEVER.addAddress('100.100.100.200', 'ipv4');
 
-/** The setting that decides `allowPrivate`, for refusals. */
+/** The setting that decides `allowPrivate`, for the error text. */
 type PrivateSetting = 'ALLOW_PRIVATE_GIT_HOSTS' | 'ALLOW_PRIVATE_NOTIFICATION_HOSTS';
 
 export function addressGuard(options: { allowPrivate: boolean; setting?: PrivateSetting; proxies?: Proxies | undefined }): AddressGuard {
@@ -63,7 +63,7 @@ export function addressGuard(options: { allowPrivate: boolean; setting?: Private
 }
 
 function refusal(address: string, allowPrivate: boolean, setting: PrivateSetting): string | undefined {
-  // A zone ("fe80::1%eth0") exists for link-local addresses only.
+  // Only link-local addresses have a zone ("fe80::1%eth0").
   const bare = address.replace(/%.*$/, '');
   const version = isIP(bare);
   if (version === 0) return 'not an IP address';

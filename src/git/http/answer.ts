@@ -9,17 +9,17 @@ import { redirectProblem, repositoryPath } from './redirect.ts';
 type Response = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
 type Asked = { method: 'GET' | 'POST'; maxBytes: number; pushes?: true };
 
-/** Bytes of a refusal that are read to learn its reason. */
+/** Bytes of a refusal's body that are searched for its reason. */
 const REASON_BYTES = 2_048;
 const MAX_REASON_BYTES = 1024 * 1024;
-/** GitHub asks for this pause where it names no time. */
+/** GitHub documents this pause for answers that name no time. */
 const DEFAULT_WAIT_SECONDS = 60;
-/** Request Timeout and Too Early: gateways answer so when the same request may succeed later. */
-const PASSING = new Set([408, 425]);
+/** Request Timeout and Too Early: gateways send them when the same request may succeed later. */
+const TRANSIENT = new Set([408, 425]);
 const RATE_LIMIT = /rate[ -]?limit|too many requests|abuse detection|throttl/i;
 
 /**
- * Reads the status and the headers of a host's answer.
+ * Checks the status and the headers of a host's answer.
  * @throws Problem `git_auth`, `git_push_denied`, `git_rate_limited`, `git_not_found`, `git_redirect`, `git_server_error`, `git_protocol`,
  * `git_too_large`, unless the answer is a 200 that may be Git's
  */
@@ -33,7 +33,7 @@ export async function checkAnswer(url: URL, response: Response, asked: Asked): P
   if (declared > asked.maxBytes) throw tooLarge(url, declared, asked.maxBytes);
 }
 
-/** The answer's bytes, unpacked where it is compressed. @throws Problem `git_too_large`, `git_protocol` */
+/** Yields the answer's bytes, decompressed if necessary. @throws Problem `git_too_large`, `git_protocol` */
 export async function* bodyOf(url: URL, { headers, body }: Response, maxBytes: number): AsyncGenerator<Buffer> {
   const encoding = String(headers['content-encoding'] ?? 'identity')
     .trim()
@@ -61,7 +61,7 @@ async function* inflated(
   maxBytes: number,
 ): AsyncGenerator<Buffer> {
   let failure: unknown;
-  // What is compressed counts as well: it may inflate to nothing.
+  // The compressed bytes count as well, since endless input can inflate to nothing.
   const fed = feed(bounded(url, body, maxBytes), decoder).catch((error: unknown) => {
     failure = error;
     decoder.destroy(error instanceof Error ? error : new Error(String(error)));
@@ -121,17 +121,17 @@ async function refusal(url: URL, where: string, response: Response, { method, pu
   }
   if (status === 402) return gitProblem('git_auth', `Cannot read ${where}: the host answered 402; check that its account there is paid`);
   if (status === 404 || status === 410 || status === 451) {
-    const hint = status === 451 ? 'withheld for legal reasons' : 'private repositories look missing without credentials';
+    const hint = status === 451 ? 'withheld for legal reasons' : 'hosts report private repositories as missing without credentials';
     return gitProblem('git_not_found', `Cannot find the repository ${where}: the host answered ${status} (${hint})`);
   }
-  if (status < 500 && !PASSING.has(status))
+  if (status < 500 && !TRANSIENT.has(status))
     return gitProblem('git_protocol', `Cannot read ${where}: the host answered ${status}, must be 200`);
-  return gitProblem('git_server_error', `Cannot read ${where}: the host answered ${status}; its own log says why, it is asked again`, {
+  return gitProblem('git_server_error', `Cannot read ${where}: the host answered ${status}; its log has the reason; Bellwether retries`, {
     retryAfterSeconds: retryAfter(headers['retry-after']),
   });
 }
 
-/** Seconds until the host takes requests again; undefined where the refusal has another reason. GitHub refuses with 403, too. */
+/** Seconds until the host accepts requests again; undefined for a refusal with another reason. GitHub also limits with 403. */
 async function rateLimitSeconds(url: URL, response: Response): Promise<number | undefined> {
   const { statusCode: status, headers } = response;
   if (status !== 429 && status !== 403) return undefined;
@@ -142,7 +142,7 @@ async function rateLimitSeconds(url: URL, response: Response): Promise<number | 
   return status === 429 || RATE_LIMIT.test(await reasonOf(url, response)) ? DEFAULT_WAIT_SECONDS : undefined;
 }
 
-/** The beginning of a refusal's body; empty where it cannot be read. */
+/** Reads the beginning of a refusal's body; empty when it is unreadable. */
 async function reasonOf(url: URL, response: Response): Promise<string> {
   let text = '';
   try {
@@ -151,7 +151,7 @@ async function reasonOf(url: URL, response: Response): Promise<string> {
       if (text.length >= REASON_BYTES) break;
     }
   } catch {
-    // What was read of it has to do.
+    // The part read so far is enough to search for the reason.
   }
   return text.slice(0, REASON_BYTES);
 }

@@ -11,15 +11,15 @@ import { bodyOf, checkAnswer } from './answer.ts';
 import { CONNECT_TIMEOUT_MS, dispatcherFor } from './connections.ts';
 import { movedTo, repositoryPath } from './redirect.ts';
 
-/** A token goes as the password of basic authentication, which GitLab, GitHub, Gitea and Bitbucket all take under this user name. */
+/** GitLab, GitHub, Gitea and Bitbucket all accept a token as the password of basic authentication under the user name `oauth2`. */
 export type Credentials = { username: string; password: string } | { token: string };
 const TOKEN_USERNAME = 'oauth2';
 
-/** What every remote operation takes. */
+/** Parameters of every remote operation. */
 export type RemoteCall = {
   credentials?: Credentials | undefined;
   guard: AddressGuard;
-  /** For the whole operation, however many requests it takes. */
+  /** Limits the whole operation, however many requests it needs. */
   deadlineMs: number;
   signal?: AbortSignal | undefined;
 };
@@ -37,12 +37,12 @@ export type GitRequest = {
   pushes?: true;
 };
 
-/** A pooled connection may be closed by the other side just as it is used; asking again is safe: these requests read, or create what must not be there yet. */
+/** A host may close a pooled connection just as a request uses it. A retry is safe: requests only read, or create a ref that must not exist. */
 const MAX_ATTEMPTS = 3;
 const RETRY_BASE_MS = 30;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 5;
-/** Codes of OpenSSL's and Node's verdicts on a certificate or on what answers instead of TLS. */
+/** Codes with which OpenSSL and Node reject a certificate, or an answer that is not TLS. */
 const TLS_FAULT = /CERT|^ERR_SSL|^ERR_TLS|^UNABLE_TO_|^EPROTO$|_KEY_TOO_SMALL$/;
 
 export function startCall(call: RemoteCall): RunningCall {
@@ -50,8 +50,8 @@ export function startCall(call: RemoteCall): RunningCall {
 }
 
 /**
- * One request to the remote's own origin; redirects are not followed.
- * @returns the body of a 200, whole
+ * Sends one request to the remote's own origin; follows no redirect.
+ * @returns the complete body of a 200
  * @throws Problem `git_unreachable`, `git_timeout`, `git_tls`, `address_refused`, and as `checkAnswer`; the caller's own abort reason when it aborted
  */
 export async function gitRequest(remote: HttpRemote, ask: GitRequest, call: RunningCall): Promise<Buffer> {
@@ -60,7 +60,7 @@ export async function gitRequest(remote: HttpRemote, ask: GitRequest, call: Runn
   return Buffer.concat(chunks);
 }
 
-/** As `gitRequest`, for bodies that are not to stand in memory: `take` gets them piece by piece, and what it throws ends the request. */
+/** Works like `gitRequest` without holding the body in memory: `take` receives it in chunks. An error of `take` ends the request. */
 export async function gitStream(
   remote: HttpRemote,
   ask: GitRequest,
@@ -70,11 +70,11 @@ export async function gitStream(
   await exchange(remote, ask, call, take, false);
 }
 
-/** `at`: the repository's address once the redirects were followed. */
+/** `at`: the repository's address after all redirects. */
 export type FirstAnswer = { body: Buffer; contentType: string; at: HttpRemote };
 
 /**
- * The first request of a conversation: redirects to the same origin are followed, as Git does it.
+ * Sends the first request of a conversation; follows redirects to the same origin, as Git does.
  * @throws Problem as `gitRequest`
  */
 export async function firstRequest(remote: HttpRemote, ask: GitRequest, call: RunningCall): Promise<FirstAnswer> {
@@ -105,7 +105,7 @@ async function exchange(
       for await (const chunk of bodyOf(url, response, ask.maxBytes)) await take(chunk);
       return { contentType };
     } finally {
-      // A body that was not read to its end would hold its connection until the other side gives up.
+      // A partly read body would hold its connection until the host closes it.
       response.body.on('error', () => {}).destroy();
     }
   } catch (error) {
@@ -117,7 +117,7 @@ async function send(url: URL, ask: GitRequest, call: RunningCall): Promise<Dispa
   const headers = { ...ask.headers, 'user-agent': 'git/bellwether', ...authorization(call.credentials) };
   for (let attempt = 1; ; attempt++) {
     try {
-      // The call's signal is the only time limit: undici's own would end a server that thinks for long.
+      // The call's signal is the only time limit: undici's own limits would end the request of a slow server.
       const options = { method: ask.method, headers, body: ask.body, signal: call.signal, headersTimeout: 0, bodyTimeout: 0 };
       const dispatcher = await dispatcherFor(call.guard, url);
       return await untilAborted(request(url, { ...options, dispatcher }), call.signal);
@@ -128,7 +128,7 @@ async function send(url: URL, ask: GitRequest, call: RunningCall): Promise<Dispa
   }
 }
 
-/** undici looks at the signal only once it is connected: a host that takes a connection and says nothing would be waited for. */
+/** undici checks the signal only once it is connected. Without this function, a host that accepts a connection and sends nothing would block the call. */
 function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
@@ -148,23 +148,23 @@ function explain(error: unknown, url: URL, call: RunningCall): unknown {
   if (error instanceof Problem) return error;
   const where = `"${url.origin}${repositoryPath(url)}"`;
   if (call.signal.aborted) {
-    const reason: unknown = call.signal.reason;
-    if (!(reason instanceof DOMException) || reason.name !== 'TimeoutError') return reason;
-    const within = `no complete answer within ${call.deadlineMs} ms; check that the host is well, or raise GIT_TIMEOUT_SECONDS`;
+    const abortReason: unknown = call.signal.reason;
+    if (!(abortReason instanceof DOMException) || abortReason.name !== 'TimeoutError') return abortReason;
+    const within = `no complete answer within ${call.deadlineMs} ms; check that the host is healthy, or raise GIT_TIMEOUT_SECONDS`;
     return gitProblem('git_timeout', `Cannot read ${where}: ${within}`, { cause: error });
   }
   const code = codeOf(error);
-  // What OpenSSL says ends with the file of its source.
-  const told = foreignText((messageOf(error) || code).split(/:[^:]*\.c:|; if the root CA/)[0] ?? code);
+  // OpenSSL's messages end with the name of its source file.
+  const reason = foreignText((messageOf(error) || code).split(/:[^:]*\.c:|; if the root CA/)[0] ?? code);
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT') {
     const within = `within ${CONNECT_TIMEOUT_MS} ms; check its address, and the firewalls on the way`;
     return gitProblem('git_timeout', `Cannot connect to "${url.host}" ${withProxy(within, call.guard.proxies, url)}`, { cause: error });
   }
   if (TLS_FAULT.test(code)) {
-    const advice = 'if the certificate is of an authority of yours, name it in NODE_EXTRA_CA_CERTS';
-    return gitProblem('git_tls', `Cannot trust ${where}: ${told}; ${advice}`, { cause: error });
+    const advice = 'if your own authority issued the certificate, name it in NODE_EXTRA_CA_CERTS';
+    return gitProblem('git_tls', `Cannot trust ${where}: ${reason}; ${advice}`, { cause: error });
   }
-  const why = withProxy(told, call.guard.proxies, url);
+  const why = withProxy(reason, call.guard.proxies, url);
   return gitProblem('git_unreachable', `Cannot reach ${where}: ${why}; check the address and that the host is up`, { cause: error });
 }
 

@@ -6,38 +6,38 @@ import { proxyAuthorization, proxyFor } from '../../wire/proxies.ts';
 import type { AddressGuard } from './address-guard.ts';
 
 export const CONNECT_TIMEOUT_MS = 10_000;
-/** How long a name may take to be resolved here before its proxy is left to do it: behind many proxies only they know names outside. */
+/** Time to resolve a name here before the proxy has to resolve it. In many networks only the proxy can resolve external names. */
 const PROXIED_LOOKUP_MS = 2_000;
 const POOL = { connections: 32, keepAliveTimeout: 20_000, keepAliveMaxTimeout: 60_000 };
 
-/** The connections of one guard: straight to hosts, and by the address of each proxy. */
-type Pools = { direct: Agent; proxied: Map<string, ProxyAgent>; judged: LRUCache<string, true> };
+/** The connections of one guard: directly to hosts, and through each proxy by its address. */
+type Pools = { direct: Agent; proxied: Map<string, ProxyAgent>; checked: LRUCache<string, true> };
 const pools = new WeakMap<AddressGuard, Pools>();
 
 /**
- * What a request to `url` goes through: the guard's own connections, or the proxy that the environment names for it. The operator chose the
- * proxy's address, so the guard does not judge it. The guard judges the host: its address where that is written in the URL, and every address
- * that its name has here. A name that cannot be resolved here is the proxy's to judge.
+ * Chooses the dispatcher for a request to `url`: the guard's own connections, or the proxy that the environment names. The operator chose the proxy's
+ * address, so the guard does not check it. The guard checks the host: a literal address in the URL, or every address to which its name resolves here.
+ * The proxy must check a name that does not resolve here.
  * @throws Problem `address_refused`
  */
 export async function dispatcherFor(guard: AddressGuard, url: URL): Promise<Dispatcher> {
-  const { direct, proxied, judged } = poolsOf(guard);
+  const { direct, proxied, checked } = poolsOf(guard);
   const proxy = proxyFor(guard.proxies, url);
   if (proxy === undefined) return direct;
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (!judged.has(host)) await judge(guard, host);
-  judged.set(host, true);
+  if (!checked.has(host)) await checkHost(guard, host);
+  checked.set(host, true);
   const known = proxied.get(proxy.href);
   if (known !== undefined) return known;
   const token = proxyAuthorization(proxy);
   const tls = { timeout: CONNECT_TIMEOUT_MS };
-  // Proxies take CONNECT for TLS alone, as a rule: plain HTTP is asked for by its whole URL.
+  // Most proxies accept CONNECT only for TLS; for plain HTTP they expect the whole URL.
   const agent = new ProxyAgent({ uri: proxy.href, ...POOL, ...(token === undefined ? {} : { token }), proxyTunnel: false, proxyTls: tls });
   proxied.set(proxy.href, agent);
   return agent;
 }
 
-/** Ends the pooled connections of a guard. Idle ones never keep the process alive. */
+/** Closes the pooled connections of a guard. Idle ones never keep the process alive. */
 export async function closeConnections(guard: AddressGuard): Promise<void> {
   const known = pools.get(guard);
   pools.delete(guard);
@@ -48,17 +48,17 @@ function poolsOf(guard: AddressGuard): Pools {
   const known = pools.get(guard);
   if (known) return known;
   const direct = new Agent({ connect: guardedConnector(guard), ...POOL });
-  const made: Pools = { direct, proxied: new Map(), judged: new LRUCache({ max: 1_000, ttl: 60_000 }) };
+  const made: Pools = { direct, proxied: new Map(), checked: new LRUCache({ max: 1_000, ttl: 60_000 }) };
   pools.set(guard, made);
   return made;
 }
 
-async function judge(guard: AddressGuard, host: string): Promise<void> {
+async function checkHost(guard: AddressGuard, host: string): Promise<void> {
   if (isIP(host)) return guard.check(host, host);
   for (const address of await addressesOf(host)) guard.check(address, host);
 }
 
-/** None for a name that is not known here, or not soon. */
+/** Returns no address for a name that does not resolve here within `PROXIED_LOOKUP_MS`. */
 function addressesOf(host: string): Promise<string[]> {
   return new Promise((resolve) => {
     const late = setTimeout(() => resolve([]), PROXIED_LOOKUP_MS);
@@ -69,7 +69,7 @@ function addressesOf(host: string): Promise<string[]> {
   });
 }
 
-/** The guard sees literal addresses before connecting, resolved ones in the lookup, and once more the address that was connected to. */
+/** The guard checks literal addresses before connecting, resolved ones in the lookup, and the peer's address after connecting. */
 function guardedConnector(guard: AddressGuard): buildConnector.connector {
   const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, lookup: guardedLookup(guard) });
   return (options, callback) => {

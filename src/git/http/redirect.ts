@@ -1,7 +1,7 @@
 import type { Problem } from '../../errors.ts';
 import { foreignText, gitProblem, signInProblem } from '../problems.ts';
 
-/** The parts of a repository's address that Git's smart HTTP adds. */
+/** The suffixes that Git's smart HTTP appends to a repository's address. */
 const SERVICE = /\/(?:info\/refs|git-upload-pack|git-receive-pack)$/;
 const SIGN_IN = /sign[-_]?in|log[-_]?[io]n|oauth|saml|\bsso\b|\bauth/i;
 
@@ -10,8 +10,8 @@ export function repositoryPath(url: URL): string {
 }
 
 /**
- * The repository's address to which a redirect of its first request leads, as in Git without a query. Only an address on the same origin counts:
- * the credentials that come along are for no other.
+ * Derives the repository's new address from a redirect of its first request; drops the query, as Git does. Accepts only the same origin, since the
+ * credentials are for that origin alone.
  */
 export function movedTo(url: URL, location: string | string[] | undefined): URL | undefined {
   const target = targetOf(url, location);
@@ -21,7 +21,7 @@ export function movedTo(url: URL, location: string | string[] | undefined): URL 
   return base.pathname === '/' ? undefined : base;
 }
 
-/** Why a redirect is not followed. It never advises to use an address that the redirect names. */
+/** Explains why a redirect is not followed. The advice never recommends the redirect's target address. */
 export function redirectProblem(url: URL, location: string | string[] | undefined, method: 'GET' | 'POST'): Problem {
   const where = `"${url.origin}${repositoryPath(url)}"`;
   const target = targetOf(url, location);
@@ -30,7 +30,7 @@ export function redirectProblem(url: URL, location: string | string[] | undefine
   if (target.origin === url.origin) {
     if (SERVICE.test(target.pathname))
       return gitProblem('git_redirect', `Cannot read ${where}: the host redirects its requests in a circle`);
-    // Judged by the first request: some hosts send only the others to their sign-in.
+    // Only the first request decides: some hosts redirect only later requests to their sign-in.
     if (method === 'GET') return signInProblem(where, `the host redirects to its page "${shown}"`);
     return gitProblem('git_redirect', `Cannot read ${where}: the host redirects to its page "${shown}"`);
   }

@@ -10,8 +10,8 @@ import type { FetchedPack } from '../protocol/fetch-pack.ts';
 import { addPack, type MirrorFiles, removeHead, writeHead } from './files.ts';
 
 /**
- * The staging rule: the commit out of the mirror whose files these are, which first takes in the pack that `obtain` gives unless it has the
- * commit; it counts, as the mirror's head, once everything that it needs was seen to be there.
+ * The staging rule: reads the commit from the mirror with these files. If the mirror lacks the commit, it first stores the pack of `obtain`. The commit
+ * becomes the mirror's head only after all of its objects are verified to be present.
  * @throws Problem as `obtain`, `git_too_large`, `git_object_missing`, `git_object_invalid`, `git_transfer_damaged`, `mirror_damaged`
  */
 export async function advance(
@@ -21,7 +21,7 @@ export async function advance(
   obtain: () => Promise<FetchedPack>,
 ): Promise<ObjectSource> {
   let reader = mirrorReader(files.packs, limits);
-  // Read, not only looked for: a mirror whose last commit is damaged must not be built upon.
+  // The read also verifies the commit: a mirror with a damaged head must not be extended.
   const knownTree = files.head ? (await sourceOf(dir, reader).readCommit(files.head)).tree : null;
   if (!reader.has(oid)) {
     const fetched = await obtain();
@@ -43,24 +43,24 @@ function shallowAfter(before: readonly string[], fetched: FetchedPack): string[]
   return [...shallow];
 }
 
-/** Every object was read and hashed when it came here: what cannot be read now was damaged on our disk. */
+/** Bellwether hashed every object when it arrived, so an unreadable one was damaged on the disk of this service. */
 function mirrorReader(packs: MirrorFiles['packs'], limits: Limits): PackReader {
-  const reader = blamingTheDisk(() => packReader(packs, limits));
-  return { has: reader.has, read: (oid, maxBytes) => blamingTheDisk(() => reader.read(oid, maxBytes)) };
+  const reader = asMirrorDamage(() => packReader(packs, limits));
+  return { has: reader.has, read: (oid, maxBytes) => asMirrorDamage(() => reader.read(oid, maxBytes)) };
 }
 
-function blamingTheDisk<T>(read: () => T): T {
+function asMirrorDamage<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
     if (!isProblem(error, 'git_object_invalid', 'git_object_missing')) throw error;
-    const advice = 'it is fetched anew; if this repeats, check the disk where DATA_DIR stands';
-    const what = 'Cannot use the copy of the repository that this service keeps on its disk, it is damaged';
-    throw gitProblem('mirror_damaged', `${what}: ${error.message}; ${advice}`, { cause: error });
+    const advice = 'Bellwether fetches it again; if this repeats, check the disk of DATA_DIR';
+    const problem = "Cannot use the repository's mirror on the disk of this service, it is damaged";
+    throw gitProblem('mirror_damaged', `${problem}: ${error.message}; ${advice}`, { cause: error });
   }
 }
 
-/** Damage that shows only while reading takes the mirror out of use, so that the next call fetches it anew. */
+/** Damage found while reading removes the mirror's head, so that the next call fetches the mirror again. */
 function sourceOf(dir: string, reader: PackReader): ObjectSource {
   return objectSource(async (oid, maxBytes) => {
     try {

@@ -2,24 +2,24 @@ import { resolve } from 'node:path';
 import { gitStream, type RunningCall, startCall } from '../http/client.ts';
 import { isProblem, mirrorProblem } from '../problems.ts';
 import { type FetchOptions, requireOid } from '../protocol/fetch-options.ts';
-import { askForPack } from '../protocol/fetch-pack.ts';
+import { requestPack } from '../protocol/fetch-pack.ts';
 import { writeIncoming } from '../protocol/incoming.ts';
 import type { HttpRemote, Remote } from '../remote.ts';
 import { MAX_PACKS, readMirrorTip, wantAfter } from './files.ts';
 
 export type DownloadOptions = FetchOptions & {
-  /** `mirror`: what is fetched stays in `dir`, and the next time only what is new is asked for. `once`: the commit alone, for one reading. */
+  /** `mirror`: the objects stay in `dir`, so that the next fetch requests only new ones. `once`: the commit alone, for one reading. */
   keep: 'mirror' | 'once';
-  /** Without the files that have more than `limits.maxObjectBytes`. Only with `once`: a host builds on all that a mirror should have. */
+  /** Omits files of more than `limits.maxObjectBytes`. Only with `once`: a host assumes that a mirror has every file of its commits. */
   withoutLargeFiles?: boolean;
 };
 
 /**
- * The half of a fetch that waits for the host: its answer goes to `dir` as it comes, unread, so that any number may wait at once and none holds
- * a worker thread. The other half, which needs no host and no credentials, is `openCommitAt` of the folder that this returns; it takes
- * what lies there, so that each download serves one. One caller per `dir` at a time, until the other half is through.
- * @returns the folder to open the commit from: of a repository on this machine, its own
- * @throws Problem as `gitRequest`, `mirror_no_space`. The other half: `mirror_damaged` when what `dir` held is of no use; download again
+ * The first half of a fetch, which waits for the host. It streams the raw answer to `dir`, so that any number of downloads can wait at once without
+ * a worker thread. The second half is `openCommitAt` with the returned folder; it needs neither host nor credentials. It consumes the answer, so each
+ * download serves one call. One caller per `dir` at a time, until the second half has finished.
+ * @returns the folder for `openCommitAt`; for a repository on this machine, that repository's own folder
+ * @throws Problem as `gitRequest`, `mirror_no_space`. The second half throws `mirror_damaged` when `dir` is unusable; then download again
  */
 export async function download(dir: string, remote: Remote, options: DownloadOptions): Promise<string> {
   requireOid(options);
@@ -31,7 +31,7 @@ export async function download(dir: string, remote: Remote, options: DownloadOpt
   try {
     await fetchAfter(known.head).catch((error: unknown) => {
       if (known.head === null || !isProblem(error, 'git_too_large')) throw error;
-      // The commit alone may cost less than what the mirror lacks, whatever the reason.
+      // The commit alone may cost less than the objects that the mirror lacks.
       return fetchAfter(null);
     });
   } catch (error) {
@@ -48,10 +48,10 @@ async function fetchBody(
   base: string | null,
 ): Promise<void> {
   const head = { oid, from: remote.url.href, base, keep: keep === 'mirror', nothing: base === oid, isPartial: withoutLargeFiles };
-  const filter = withoutLargeFiles ? { leaveOutFrom: limits.maxObjectBytes + 1 } : {};
+  const filter = withoutLargeFiles ? { blobLimit: limits.maxObjectBytes + 1 } : {};
   await writeIncoming(dir, head, async (file) => {
     if (head.nothing) return;
-    await askForPack(remote, { ...wantAfter({ head: base }, oid), ...filter }, limits, call, (at, request) =>
+    await requestPack(remote, { ...wantAfter({ head: base }, oid), ...filter }, limits, call, (at, request) =>
       gitStream(at, request, call, async (chunk) => {
         await file.writeFile(chunk).catch((error: unknown) => {
           throw mirrorProblem(error);

@@ -8,9 +8,9 @@ import type { Want } from '../protocol/fetch-pack.ts';
 import { isOid } from '../remote.ts';
 
 /**
- * A mirror on disk: a bare Git repository (Git itself can read it) whose only ref is ours. What a crash can leave is harmless: a file is
- * written aside and renamed, a pack without its index does not count, and no ref means that nothing counts. Nothing is synced to disk,
- * since each part carries a checksum and the whole can be fetched again.
+ * A mirror on disk: a bare Git repository, readable by Git itself, with one ref of Bellwether's own. The leftovers of a crash are harmless: files are
+ * written under another name and renamed, a pack without an index is ignored, and so is a mirror without a ref. Nothing is synced to disk, since
+ * each part carries a checksum and Bellwether can fetch the whole again.
  */
 export type MirrorFiles = {
   packs: { pack: Buffer; idx: Buffer }[];
@@ -21,10 +21,10 @@ export type MirrorFiles = {
 
 const HEAD_REF = 'refs/heads/verified';
 const PACKS = 'objects/pack';
-/** Every fetch adds a pack, and each is searched for an object: past this many the mirror starts anew. */
+/** Every fetch adds a pack, and each lookup searches all packs. Beyond this number Bellwether fetches the mirror from scratch. */
 export const MAX_PACKS = 64;
 
-/** Empty when there is no mirror. Removes what an interrupted write left. */
+/** Reads the mirror's files; empty without a mirror. Removes the leftovers of an interrupted write. */
 export async function readMirror(dir: string): Promise<MirrorFiles> {
   await removeTrash(dir);
   const packDir = join(dir, PACKS);
@@ -40,7 +40,7 @@ export async function readMirror(dir: string): Promise<MirrorFiles> {
   return { packs, ...(await readTip(dir)) };
 }
 
-/** What a host must be told of the mirror, without reading its packs. */
+/** Reads what a fetch request needs of the mirror, without its packs. */
 export async function readMirrorTip(dir: string): Promise<Omit<MirrorFiles, 'packs'> & { packCount: number }> {
   const names = await readdir(join(dir, PACKS)).catch(missing<string[]>([]));
   return { packCount: names.filter((name) => name.endsWith('.idx')).length, ...(await readTip(dir)) };
@@ -53,14 +53,14 @@ async function readTip(dir: string): Promise<Omit<MirrorFiles, 'packs'>> {
 }
 
 /**
- * A commit without its history, and of it only what the mirror's own commit lacks. With the history a merge of an old branch, or a few hundred
- * commits that each replace a large file, would cost more than the whole snapshot.
+ * Requests a commit without its history, and only the objects that the mirror's head lacks. With history, a merge of an old branch would cost more
+ * than the whole snapshot. So would a few hundred commits that each replace a large file.
  */
 export function wantAfter({ head }: Pick<MirrorFiles, 'head'>, oid: string): Want {
   return head === null ? { oid, haves: [], shallow: [], depth: 1 } : { oid, haves: [head], shallow: [head], depth: 1 };
 }
 
-/** The old content goes away in one rename, so that a crash leaves either a mirror or none. @returns the files of the empty mirror */
+/** One rename removes the old content, so that a crash leaves either a mirror or none. @returns the files of the empty mirror */
 export async function resetMirror(dir: string): Promise<MirrorFiles> {
   await rename(dir, `${dir}${TRASH}${randomBytes(6).toString('hex')}`).catch(missing<void>(undefined));
   await removeTrash(dir);
@@ -73,7 +73,7 @@ export async function resetMirror(dir: string): Promise<MirrorFiles> {
   return { packs: [], head: null, shallow: [] };
 }
 
-/** The index comes last: with it the pack counts. */
+/** Writes the index last, since a pack counts only with its index. */
 export async function addPack(dir: string, indexed: IndexedPack, shallow: string[]): Promise<void> {
   const stem = join(dir, PACKS, `pack-${indexed.name}`);
   if (shallow.length > 0) await replaceFile(join(dir, 'shallow'), `${shallow.join('\n')}\n`);
@@ -86,7 +86,7 @@ export async function writeHead(dir: string, oid: string): Promise<void> {
   await replaceFile(join(dir, HEAD_REF), `${oid}\n`, ['before_head_write', 'after_head_write']);
 }
 
-/** Without its ref the mirror is fetched again by the next call. */
+/** Removes the ref, so that the next call fetches the mirror again. */
 export async function removeHead(dir: string): Promise<void> {
   await rm(join(dir, HEAD_REF), { force: true });
 }
@@ -113,7 +113,7 @@ async function replaceFile(path: string, content: string | Buffer, points: Fault
   });
 }
 
-/** @throws Problem `mirror_no_space`, and other errors of the disk as they are */
+/** @throws Problem `mirror_no_space`, and other disk errors unchanged */
 async function onDisk(write: () => Promise<void>): Promise<void> {
   try {
     await write();
@@ -126,7 +126,7 @@ async function readText(path: string): Promise<string> {
   return await readFile(path, 'utf8').catch(missing(''));
 }
 
-/** For a promise's catch: a path that is not there has this value, any other error stands. */
+/** For a promise's catch: gives this value for a missing path and throws any other error. */
 function missing<T>(value: T): (error: unknown) => T {
   return (error) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return value;

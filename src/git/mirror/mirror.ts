@@ -3,7 +3,7 @@ import { createSerial } from '../../async/serial.ts';
 import { startCall } from '../http/client.ts';
 import type { ObjectSource } from '../pack/object-source.ts';
 import { isProblem } from '../problems.ts';
-import { type FetchOptions, inNameOfRef, requireOid } from '../protocol/fetch-options.ts';
+import { type FetchOptions, requireOid, withRefName } from '../protocol/fetch-options.ts';
 import { fetchPack } from '../protocol/fetch-pack.ts';
 import type { HttpRemote, Remote } from '../remote.ts';
 import { advance } from './advance.ts';
@@ -13,22 +13,22 @@ import { openCommitAt } from './local-source.ts';
 export type MirrorOptions = FetchOptions & { maxPacks?: number };
 
 /**
- * The commit out of the mirror in `dir`, fetched first if it is not there: the first time without history, later only what is new. A mirror
- * that is damaged, lacks objects, has too many packs or would need too much is thrown away and fetched once more. One caller per `dir`
- * among all processes; calls from one thread wait for each other.
+ * Opens the commit from the mirror in `dir` and fetches it first if it is missing: the first time without history, later only new objects. It discards
+ * a mirror that is damaged, lacks objects, has too many packs or exceeds a limit, and fetches it again. One caller per `dir` among all processes;
+ * calls from one thread wait for each other.
  * @throws Problem as `fetchSnapshot`
  */
 export async function fetchIntoMirror(dir: string, remote: Remote, options: MirrorOptions): Promise<ObjectSource> {
   requireOid(options);
   if (remote.kind === 'local') return await openCommitAt(remote.path, options);
   const path = resolve(dir);
-  return await inNameOfRef(
+  return await withRefName(
     options,
-    writers.run(path, () => fetchHealing(path, remote, options)),
+    writers.run(path, () => fetchOrReplace(path, remote, options)),
   );
 }
 
-async function fetchHealing(dir: string, remote: HttpRemote, options: MirrorOptions): Promise<ObjectSource> {
+async function fetchOrReplace(dir: string, remote: HttpRemote, options: MirrorOptions): Promise<ObjectSource> {
   const call = startCall(options);
   const from = (files: MirrorFiles): Promise<ObjectSource> =>
     advance(dir, files, options, () => fetchPack(remote, wantAfter(files, options.oid), options.limits, call));
@@ -41,5 +41,5 @@ async function fetchHealing(dir: string, remote: HttpRemote, options: MirrorOpti
   return await from(await resetMirror(dir));
 }
 
-/** By directory: a mirror has one writer. */
+/** Serializes by directory, since a mirror has one writer. */
 const writers = createSerial();

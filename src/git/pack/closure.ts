@@ -2,12 +2,12 @@ import type { Limits } from '../limits.ts';
 import { gitProblem, isProblem } from '../problems.ts';
 import type { ObjectSource, TreeEntry } from './object-source.ts';
 
-/** Files and symbolic links. A submodule's commit is not sent. */
+/** Files and symbolic links. A host does not send a submodule's commit. */
 const IS_BLOB = /^1[02]/;
 
 /**
- * Makes sure that a commit, its trees and its blobs are all there before anybody relies on it: a fetch can end well and lack objects.
- * @param knownTree a root tree that is complete already; what equals it is not walked again
+ * Verifies that a commit, its trees and its blobs are all present before Bellwether uses it: a successful fetch can still lack objects.
+ * @param knownTree a root tree that is known to be complete; equal subtrees are not walked again
  * @throws Problem `git_object_missing`, `git_object_invalid` (the commit or its root), `git_too_large`
  */
 export async function verifyClosure(
@@ -22,7 +22,7 @@ export async function verifyClosure(
   let entries = 0;
   const queue: { oid: string; knownOid: string | null; depth: number }[] = [{ oid: tree, knownOid: knownTree, depth: 0 }];
   for (let next = queue.pop(); next; next = queue.pop()) {
-    // Each tree once, however often it stands in the others: a few trees can spell out billions of paths.
+    // Visit each tree once, however often other trees contain it: a few trees can form billions of paths.
     if (seen.has(next.oid)) continue;
     seen.add(next.oid);
     const known = new Map((next.knownOid ? await entriesOf(source, next.knownOid, 1) : []).map((entry) => [entry.name, entry]));
@@ -35,14 +35,14 @@ export async function verifyClosure(
       const before = known.get(entry.name);
       if (before?.oid === entry.oid) continue;
       if (IS_BLOB.test(entry.mode)) requireBlob(has, entry, commitOid);
-      // Deeper is never read: the folder is refused where it is checked.
+      // Deeper folders are never read: `listTree` and `diffTrees` report them as too deep.
       else if (entry.mode === '040000' && next.depth < limits.maxDepth)
         queue.push({ oid: entry.oid, knownOid: before?.mode === '040000' ? before.oid : null, depth: next.depth + 1 });
     }
   }
 }
 
-/** A damaged tree below the root is one folder's misfortune and is told where the folder is read; a missing one is not. */
+/** A damaged tree below the root affects one folder, and reading that folder reports it. A missing tree fails the whole commit. */
 async function entriesOf(source: ObjectSource, oid: string, depth: number): Promise<TreeEntry[]> {
   try {
     return await source.readTree(oid);

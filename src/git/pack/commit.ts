@@ -6,15 +6,15 @@ import type { CommitInfo } from './object-source.ts';
 type Person = { name: string; email: string; at: Date | null };
 
 const MAX_NAME_CHARACTERS = 255;
-/** RFC 5321: 64 before the "@", 255 after it. */
+/** RFC 5321: 64 characters before the "@", 255 after it. */
 const MAX_EMAIL_CHARACTERS = 320;
 const MAX_MESSAGE_CHARACTERS = 16_384;
-/** The last second that ISO 8601 writes with four digits of year. PostgreSQL reads no other form that a Date prints. */
+/** The last second of a four-digit year in ISO 8601. PostgreSQL cannot read the longer form that a later Date prints. */
 const MAX_SECONDS = Date.UTC(9999, 11, 31, 23, 59, 59) / 1000;
 
 /**
  * Reads a commit as Git does: only the tree and the parents decide whether it is readable. People, times and the message may have any form.
- * They are cleaned here so that every database and every reader can hold them.
+ * This function cleans them, so that the database and every reader can store them.
  * @throws Problem `git_object_invalid`
  */
 export function parseCommit(oid: string, bytes: Buffer): CommitInfo {
@@ -33,7 +33,7 @@ export function parseCommit(oid: string, bytes: Buffer): CommitInfo {
     parents.push(parent.toLowerCase());
   }
   const decode = decoderOf(valuesOf(head, 'encoding')[0]?.toString('latin1'));
-  // Of several lines git log shows the last.
+  // git log shows the last of several lines.
   const committer = personOf(valuesOf(head, 'committer').at(-1), decode);
   const author = personOf(valuesOf(head, 'author').at(-1), decode);
   const { name, email } = author ?? committer ?? { name: '', email: '' };
@@ -59,7 +59,7 @@ function valuesOf(head: readonly Buffer[], key: string): Buffer[] {
 }
 
 /**
- * As Git's split_ident_line: the address stands between the first "<" and the next ">", the time behind the last ">". Git ignores a time that is
+ * Follows Git's split_ident_line: the address is between the first "<" and the next ">", the time after the last ">". Git ignores a time that is
  * not a whole number.
  */
 function personOf(line: Buffer | undefined, decode: (bytes: Buffer) => string): Person | null {
@@ -80,8 +80,8 @@ function timeOf(text: string): Date | null {
 }
 
 /**
- * Without a known encoding the text is UTF-8, and Latin-1 where it is not: Git's own guess. A decoder for UTF-16 would read the ASCII of the
- * header as something else, so such labels do not count.
+ * Without a known encoding, Git reads the text as UTF-8, or as Latin-1 if it is not valid UTF-8. Labels of UTF-16 and UTF-32 are ignored, since such
+ * decoders would misread the ASCII of the header.
  */
 function decoderOf(label: string | undefined): (bytes: Buffer) => string {
   const decoder = label === undefined || /^utf-?(?:8|16|32)/i.test(label.trim()) ? undefined : knownDecoder(label.trim());

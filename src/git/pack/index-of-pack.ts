@@ -18,20 +18,20 @@ import {
 type Item = { oid: string; offset: number; crc: number };
 
 export type IndexedPack = {
-  /** The pack, complete in itself: bases that a thin pack lacked are appended. */
+  /** The complete pack: `completed` appends the bases that a thin pack lacks. */
   pack: Buffer;
-  /** Its index, version 2, as Git keeps it beside the pack. */
+  /** Its index, version 2, as Git stores it next to the pack. */
   idx: Buffer;
   /** The pack's checksum: Git's name for it. */
   name: string;
 };
 
-/** Hosts write bases first, or nearly; a pack in reverse order would take quadratic time. */
+/** Hosts write most bases first. Without this limit, a pack in reverse order would take quadratic time. */
 const MAX_ROUNDS = 64;
 const TYPE_BITS = { commit: 1, tree: 2, blob: 3, tag: 4 };
 
 /**
- * Checks a pack that came from elsewhere and gives it an index. Every object is inflated once, within `limits`, and hashed.
+ * Checks a received pack and builds its index. It inflates every object once, within `limits`, and hashes it.
  * @param outside reads a base that a thin pack refers to
  * @throws Problem `git_too_large`, `git_transfer_damaged`, `git_object_invalid`, `git_object_missing`
  */
@@ -55,26 +55,26 @@ export function indexPack(bytes: Buffer, limits: Limits, outside?: (oid: string)
       return object;
     },
   );
-  const items = blamingTheRepository(() => scan(view, count, offsets));
+  const items = asRepositoryDamage(() => scan(view, count, offsets));
   if (borrowed.size === 0)
     return { pack: bytes, idx: writeIndex(items, bytes.subarray(-20)), name: bytes.toString('hex', bytes.length - 20) };
   return completed(bytes, items, borrowed);
 }
 
-/** The pack arrived as it was sent, since its checksum is right: what is wrong in it is wrong where it was made. */
-function blamingTheRepository<T>(read: () => T): T {
+/** The checksum shows that the pack arrived unchanged, so an invalid object was invalid at the host. */
+function asRepositoryDamage<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
     if (!isProblem(error, 'git_object_invalid')) throw error;
-    const whose = 'the pack arrived whole, so the repository is damaged at the host; run "git fsck" there';
-    throw gitProblem('git_object_invalid', `${error.message}; ${whose}`, { cause: error });
+    const advice = 'the pack arrived whole, so the repository is damaged at the host; run "git fsck" there';
+    throw gitProblem('git_object_invalid', `${error.message}; ${advice}`, { cause: error });
   }
 }
 
 function checkFrame(bytes: Buffer, limits: Limits): number {
   const damaged = (why: string) => {
-    const advice = 'the transfer is repeated; if it stays so, look for a proxy or a cache on the way, then at the log of the host';
+    const advice = 'Bellwether retries the transfer; if this repeats, check proxies and caches on the path, then the log of the host';
     return gitProblem('git_transfer_damaged', `Cannot read the pack, which arrived damaged: ${why}; ${advice}`);
   };
   if (bytes.length < 32 || bytes.toString('latin1', 0, 4) !== 'PACK') throw damaged('it has no header');
@@ -91,7 +91,7 @@ function scan(view: PackView, count: number, offsets: Map<string, number>): Item
   const items: Item[] = [];
   const waiting: { offset: number; crc: number }[] = [];
   const starts = new Set<number>();
-  const settle = (entry: { offset: number; crc: number }, object: RawObject): void => {
+  const addItem = (entry: { offset: number; crc: number }, object: RawObject): void => {
     const oid = objectId(object);
     offsets.set(oid, entry.offset);
     items.push({ oid, ...entry });
@@ -103,12 +103,12 @@ function scan(view: PackView, count: number, offsets: Map<string, number>): Item
     const entry = { offset, crc: crc32(view.bytes.subarray(offset, end)) };
     starts.add(offset);
     const object = resolve(view, header, offset, bytes, starts);
-    if (object) settle(entry, object);
+    if (object) addItem(entry, object);
     else waiting.push(entry);
     offset = end;
   }
   if (offset !== view.bytes.length - 20) throw invalidPack('it has more than its declared objects');
-  settleWaiting(view, waiting, settle);
+  resolveWaiting(view, waiting, addItem);
   return items;
 }
 
@@ -125,21 +125,21 @@ function resolve(view: PackView, header: EntryHeader, offset: number, bytes: Buf
   return object;
 }
 
-/** Bases may stand behind their deltas: goes over what waits until a round settles nothing. */
-function settleWaiting(
+/** Bases may follow their deltas, so this function repeats rounds over the unresolved entries until a round resolves none. */
+function resolveWaiting(
   view: PackView,
   waiting: { offset: number; crc: number }[],
-  settle: (entry: { offset: number; crc: number }, object: RawObject) => void,
+  addItem: (entry: { offset: number; crc: number }, object: RawObject) => void,
 ): void {
   let left = waiting;
   for (let round = 1; left.length > 0; round++) {
-    if (round > MAX_ROUNDS) throw invalidPack('its deltas stand in an absurd order');
+    if (round > MAX_ROUNDS) throw invalidPack(`its deltas need more than ${MAX_ROUNDS} rounds to resolve`);
     const still = left.filter((entry) => {
       const object = tryRead(view, entry.offset);
-      if (object) settle(entry, object);
+      if (object) addItem(entry, object);
       return !object;
     });
-    // Reading once more throws the error that names the missing base.
+    // The repeated read throws the error that names the missing base.
     const first = still[0];
     if (first && still.length === left.length) readAt(view, first.offset);
     left = still;
@@ -155,7 +155,7 @@ function tryRead(view: PackView, offset: number): RawObject | undefined {
   }
 }
 
-/** As `git index-pack --fix-thin`: the borrowed bases go to the end, so that the pack can be read without any other. */
+/** Works like `git index-pack --fix-thin`: appends the borrowed bases, so that the pack is readable without any other. */
 function completed(bytes: Buffer, items: Item[], borrowed: Map<string, RawObject>): IndexedPack {
   const parts = [bytes.subarray(0, -20)];
   let offset = bytes.length - 20;
@@ -183,7 +183,7 @@ function entryHeader(object: RawObject): Buffer {
   return Buffer.from(bytes);
 }
 
-/** gitformat-pack(5), version 2. Packs stay far below the 2 GiB from which offsets would need eight bytes. */
+/** gitformat-pack(5), version 2. Offsets need eight bytes only at 2 GiB and above; packs stay far below that. */
 function writeIndex(unsorted: Item[], packChecksum: Buffer): Buffer {
   const items = unsorted.sort((a, b) => (a.oid < b.oid ? -1 : 1));
   const idx = Buffer.alloc(8 + 1024 + items.length * 28 + 40);

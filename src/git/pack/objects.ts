@@ -4,7 +4,7 @@ import { parseCommit } from './commit.ts';
 import type { ObjectSource, TreeEntry } from './object-source.ts';
 import type { ObjectType, RawObject } from './pack.ts';
 
-/** An object by id; undefined when it is not there. @throws Problem `git_object_invalid`, `git_too_large` above `maxBytes` */
+/** Reads an object by id; undefined when it is missing. @throws Problem `git_object_invalid`, `git_too_large` above `maxBytes` */
 export type ReadRaw = (oid: string, maxBytes?: number) => Promise<RawObject | undefined>;
 
 export const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
@@ -13,7 +13,7 @@ export function objectSource(read: ReadRaw): ObjectSource {
   const bytesOf = async (oid: string, type: ObjectType, maxBytes?: number): Promise<Buffer> => {
     const object = await read(oid, maxBytes);
     if (!object) throw gitProblem('git_object_missing', `Cannot find the ${type} "${oid}"`);
-    // A tag may stand for any object, so this is no damage.
+    // A tag may point to any object, so this is no damage.
     if (object.type !== type && type === 'commit')
       throw gitProblem('invalid_ref', `Cannot use "${oid}": it is a ${object.type}, must be a commit`, { status: 422 });
     if (object.type !== type)
@@ -27,7 +27,7 @@ export function objectSource(read: ReadRaw): ObjectSource {
   };
 }
 
-/** Entries as stored; `checkEntry` decides which names are allowed. @throws Problem `git_object_invalid` */
+/** Parses entries as stored; `checkEntry` decides which names are allowed. @throws Problem `git_object_invalid` */
 function parseTree(oid: string, bytes: Buffer): TreeEntry[] {
   const entries: TreeEntry[] = [];
   let at = 0;
@@ -55,7 +55,7 @@ function parseTree(oid: string, bytes: Buffer): TreeEntry[] {
 
 const KIND_BITS = 0o170000;
 
-/** Git's canon_mode: a file keeps only its executable bit, and every unknown kind is a submodule. */
+/** Follows Git's canon_mode: a file keeps only its executable bit, and every unknown kind is a submodule. */
 function canonicalMode(mode: number): string {
   const kind = (mode % 0o1000000) & KIND_BITS;
   if (kind === 0o100000) return (mode & 0o100) === 0 ? '100644' : '100755';

@@ -4,25 +4,25 @@ import { LRUCache } from 'lru-cache';
 import type { Limits } from '../limits.ts';
 import { gitProblem } from '../problems.ts';
 
-/** Reading of Git packs, version 2 (gitformat-pack(5)), with every size checked before memory is taken for it. */
+/** Reads Git packs, version 2 (gitformat-pack(5)), and checks every size before it allocates memory. */
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag';
 export type RawObject = { type: ObjectType; bytes: Buffer };
 export type EntryHeader = {
   kind: ObjectType | 'ofs-delta' | 'ref-delta';
-  /** Inflated bytes: of the object, or of the delta's instructions. */
+  /** Inflated bytes of the object, or of the delta's instructions. */
   size: number;
   dataAt: number;
-  /** Where the base of an `ofs-delta` begins. */
+  /** The offset of an `ofs-delta`'s base. */
   baseAt: number;
-  /** Base of a `ref-delta`. */
+  /** The id of a `ref-delta`'s base. */
   baseOid: string;
 };
 
 const KINDS: Record<number, EntryHeader['kind']> = { 1: 'commit', 2: 'tree', 3: 'blob', 4: 'tag', 6: 'ofs-delta', 7: 'ref-delta' };
 /** Git itself never writes longer chains (pack.depth is at most 4095). */
 const MAX_CHAIN = 4096;
-/** What the deltas of one chain may have together, in objects of the largest size. */
+/** Limit of one chain's deltas together, as a multiple of `maxObjectBytes`. */
 const MAX_CHAIN_OBJECTS = 2;
 const CACHE_BYTES = 48 * 1024 * 1024;
 
@@ -31,11 +31,11 @@ export type PackView = {
   limits: Limits;
   /** Resolved objects by offset. */
   cache: LRUCache<number, RawObject>;
-  /** Offset of an object in this pack. */
+  /** Returns the offset of an object in this pack. */
   locate(oid: string): number | undefined;
-  /** A base that this pack lacks (a thin pack). */
+  /** Reads a base that this thin pack lacks. */
   outside?(oid: string): RawObject | undefined;
-  /** Bytes that may still be inflated. */
+  /** Remaining bytes that the view may inflate. */
   budget: number;
 };
 
@@ -45,8 +45,8 @@ export function packView(bytes: Buffer, limits: Limits, locate: PackView['locate
 }
 
 /**
- * The object that begins at an offset, its chain of deltas resolved without recursion.
- * @throws Problem `git_object_invalid`, `git_too_large`, `git_object_missing` (a base that is nowhere)
+ * Reads the object at an offset and resolves its chain of deltas without recursion.
+ * @throws Problem `git_object_invalid`, `git_too_large`, `git_object_missing` (a missing base)
  */
 export function readAt(view: PackView, offset: number): RawObject {
   const deltas: { at: number; bytes: Buffer }[] = [];
@@ -63,7 +63,7 @@ export function readAt(view: PackView, offset: number): RawObject {
     }
     if (deltas.push({ at, bytes }) > MAX_CHAIN) throw invalidPack(`a chain of deltas has more than ${MAX_CHAIN} links`);
     deltaBytes += bytes.length;
-    // They are held together until their base is found. No honest delta is larger than what it gives.
+    // All deltas of the chain stay in memory until their base is found. A regular delta is never larger than its result.
     const most = view.limits.maxObjectBytes * MAX_CHAIN_OBJECTS;
     if (deltaBytes > most) throw gitProblem('git_too_large', `Cannot accept the pack: a chain of deltas has more than ${most} bytes`);
     const next = header.kind === 'ofs-delta' ? header.baseAt : view.locate(header.baseOid);
@@ -77,7 +77,7 @@ export function readAt(view: PackView, offset: number): RawObject {
   return base;
 }
 
-/** Size that the object at an offset has once its deltas are resolved. */
+/** Returns the size of the object at an offset with its deltas resolved. */
 export function sizeAt(view: PackView, offset: number): number {
   const header = readEntryHeader(view.bytes, offset);
   return header.kind === 'ofs-delta' || header.kind === 'ref-delta' ? deltaSizes(inflateEntry(view, header).bytes).result : header.size;
@@ -87,7 +87,7 @@ export function readEntryHeader(pack: Buffer, offset: number): EntryHeader {
   let at = offset;
   const next = (): number => {
     const byte = pack[at++];
-    // The trailer's 20 bytes are no entry.
+    // The last 20 bytes are the pack's checksum.
     if (byte === undefined || at > pack.length - 20) throw invalidPack('it breaks off');
     return byte;
   };
@@ -122,7 +122,7 @@ export function readEntryHeader(pack: Buffer, offset: number): EntryHeader {
 export function inflateEntry(view: PackView, header: EntryHeader): { bytes: Buffer; end: number } {
   spend(view, header.size);
   const chunkSize = Math.min(Math.max(header.size + 16, 64), 1024 * 1024);
-  // One byte more than declared is already an error, so that is where inflating stops.
+  // Inflating stops at the declared size, since one more byte is already an error.
   const options = { info: true, maxOutputLength: Math.max(header.size, 1), chunkSize };
   let result: unknown;
   try {
@@ -130,7 +130,7 @@ export function inflateEntry(view: PackView, header: EntryHeader): { bytes: Buff
   } catch (cause) {
     throw invalidPack('an object cannot be inflated to its declared size', cause);
   }
-  if (!isInflated(result) || result.buffer.length !== header.size) throw invalidPack('an object has not its declared size');
+  if (!isInflated(result) || result.buffer.length !== header.size) throw invalidPack('an object does not have its declared size');
   return { bytes: result.buffer, end: header.dataAt + result.engine.bytesWritten };
 }
 

@@ -3,11 +3,11 @@ import type { Limits } from '../limits.ts';
 import { gitProblem } from '../problems.ts';
 import { invalidPack, objectId, type PackView, packView, type RawObject, readAt, sizeAt } from './pack.ts';
 
-/** Objects by id out of one or more packs. */
+/** Reads objects by id from one or more packs. */
 export type PackReader = {
   has(oid: string): boolean;
   /**
-   * The object, or undefined when no pack has it. What is read is hashed, so damage on the disk never passes for content.
+   * Returns the object, or undefined when no pack has it. The reader hashes each object, so it never returns content damaged on the disk.
    * @throws Problem `git_object_invalid`, and `git_too_large` when it has more than `maxBytes`
    */
   read(oid: string, maxBytes?: number): RawObject | undefined;
@@ -31,7 +31,7 @@ export function packReader(packs: { pack: Buffer; idx: Buffer }[], limits: Limit
 
 function openPack({ pack, idx }: { pack: Buffer; idx: Buffer }, limits: Limits): PackView {
   checkIndex(pack, idx);
-  // The budget is for packs from strangers; what is read here was admitted before, and each object stays within its own limit.
+  // The budget applies only to received packs. A stored pack was checked on arrival, and each object stays within its own limit.
   const view = packView(pack, limits, (oid) => locate(idx, oid));
   view.budget = Number.POSITIVE_INFINITY;
   return view;

@@ -7,8 +7,8 @@ import { objectSource } from './objects.ts';
 import { packReader } from './reader.ts';
 
 /**
- * The commit that a pack in memory brings, without its history, whole or not at all.
- * @param isPartial the host left large files out: that is told where one is read
+ * Opens the commit of a pack in memory, without its history, completely or not at all.
+ * @param isPartial the host omitted large files; reading such a file throws `git_too_large`
  * @throws Problem `git_too_large`, `git_object_missing`, `git_object_invalid`
  */
 export async function packSource(pack: Buffer, oid: string, limits: Limits, isPartial = false): Promise<ObjectSource> {

@@ -1,13 +1,13 @@
 import type { TreeEntry } from './object-source.ts';
 
-/** Something in a folder that must not reach a device. */
+/** A fault in a folder that must not reach a device. */
 export type TreeFault = {
   /** From the root of the repository. */
   path: string;
   rule: TreeRule;
-  /** The other path, of a `case_duplicate`. */
+  /** The other path of a `case_duplicate`. */
   twin?: string;
-  /** For people, one line. */
+  /** One line for people. */
   detail: string;
 };
 
@@ -32,7 +32,7 @@ const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 1024;
 
 /**
- * Everything wrong with the names and modes of one directory; none of it throws, so that one hostile folder harms only itself.
+ * Returns all faults in the names and modes of one directory. It never throws, so that a hostile folder affects only itself.
  * @param prefix path of the directory, '' for the root
  */
 export function checkEntry(entries: TreeEntry[], prefix: string): TreeFault[] {
@@ -46,7 +46,7 @@ export function checkEntry(entries: TreeEntry[], prefix: string): TreeFault[] {
     modeFault(entry, report);
     const folded = foldName(entry.name);
     const other = names.get(folded);
-    if (other === entry.name) report('duplicate', 'the name is there twice');
+    if (other === entry.name) report('duplicate', 'the name appears twice');
     else if (other !== undefined)
       faults.push({ path, rule: 'case_duplicate', twin: joinPath(prefix, other), detail: caseDuplicate(path, other) });
     names.set(folded, entry.name);
@@ -54,7 +54,7 @@ export function checkEntry(entries: TreeEntry[], prefix: string): TreeFault[] {
   return faults;
 }
 
-/** Names that are equal afterwards are one to the file systems of macOS and Windows. */
+/** Folds a name: the file systems of macOS and Windows treat names with the same result as one. */
 export function foldName(name: string): string {
   return name.normalize('NFKC').toLowerCase();
 }
@@ -72,7 +72,7 @@ function nameFault(entry: TreeEntry, path: string, report: (rule: TreeRule, deta
   if (entry.rawName) report('not_utf8', `the name is not UTF-8 (${Buffer.from(entry.rawName).toString('hex')})`);
   if (name === '') report('empty_name', 'the name is empty');
   if (name === '.' || name === '..') report('dot_name', `"${name}" is not a name`);
-  if (isGitAlias(name)) report('git_name', 'the name is ".git" to some file system');
+  if (isGitAlias(name)) report('git_name', 'some file systems treat the name as ".git"');
   if (/[\\/]/.test(name) || /^[a-z]:/i.test(name)) report('separator', 'the name has a separator or a drive letter');
   if (/\p{Cc}/u.test(name)) report('control_character', 'the name has a control character');
   if (/[\p{Cf}\p{Zl}\p{Zp}]/u.test(name)) report('invisible_character', 'the name has an invisible character');
@@ -88,8 +88,8 @@ function modeFault(entry: TreeEntry, report: (rule: TreeRule, detail: string) =>
 }
 
 /**
- * As Git's is_ntfs_dotgit and is_hfs_dotgit: HFS+ ignores invisible characters and case, NTFS ignores trailing dots and spaces, takes what
- * follows ":" for a stream, and knows ".git" by its short name "git~1".
+ * Follows Git's is_ntfs_dotgit and is_hfs_dotgit. HFS+ ignores invisible characters and case. NTFS ignores trailing dots and spaces, reads the text
+ * after ":" as a stream, and maps the short name "git~1" to ".git".
  */
 function isGitAlias(name: string): boolean {
   const visible = name

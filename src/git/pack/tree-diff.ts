@@ -5,21 +5,21 @@ import { checkEntry, joinPath, type TreeFault } from './tree-check.ts';
 
 export type TreeLimits = Pick<Limits, 'maxDepth' | 'maxEntries'>;
 
-/** A file that differs. For a removed one, mode and oid are those that it had. */
+/** A file that differs. A removed file has its former mode and oid. */
 export type TreeChange = { path: string; kind: 'added' | 'changed' | 'removed'; mode: string; oid: string };
 
 export type TreeFile = { path: string; mode: string; oid: string };
 
-/** Files by path in tree order, and everything wrong with the folders that were read. */
+/** Files by path in tree order, and all faults of the folders read. */
 export type TreeListing = { files: TreeFile[]; faults: TreeFault[] };
 
 const FOLDER = '040000';
 
 /**
- * Files that differ between two trees, as `git diff-tree -r`; folders with equal ids are never read. A folder that cannot be read, is nested
- * too deeply or has a name twice is given itself (mode 040000, or 000000 when doubled): whoever reads that folder learns the fault, the rest
- * is not affected.
- * @param oldTreeOid null: everything is added
+ * Lists the files that differ between two trees, as `git diff-tree -r`; never reads folders with equal ids. A folder that is unreadable, nested too
+ * deeply or duplicated by name is listed itself (mode 040000, or 000000 for a duplicate). Reading that folder then reports the fault; other folders
+ * are not affected.
+ * @param oldTreeOid null: every file is added
  * @throws Problem `git_too_large` past `maxEntries` changes; `git_object_missing`, `git_object_invalid` for the two roots
  */
 export async function diffTrees(
@@ -50,8 +50,8 @@ export async function diffTrees(
 }
 
 /**
- * All files below a tree. Folders that cannot be read or are nested too deeply become faults.
- * @param prefix path of the tree in the repository, for the paths given back
+ * Lists all files below a tree. Unreadable or too deeply nested folders become faults.
+ * @param prefix path of the tree in the repository, prepended to the returned paths
  * @throws Problem `git_too_large` past `maxEntries` files and folders; `git_object_missing`, `git_object_invalid` for the tree itself
  */
 export async function listTree(source: ObjectSource, treeOid: string, limits: TreeLimits, prefix = ''): Promise<TreeListing> {
@@ -77,8 +77,8 @@ export async function listTree(source: ObjectSource, treeOid: string, limits: Tr
 }
 
 /**
- * The file or folder at a path ('' is the tree itself), or null. Of a name that is there twice, neither is found.
- * @throws Problem `git_object_missing`, `git_object_invalid` for the folders on the way
+ * Finds the file or folder at a path ('' is the tree itself), or null. A duplicate name also gives null.
+ * @throws Problem `git_object_missing`, `git_object_invalid` for the folders along the path
  */
 export async function findEntry(source: ObjectSource, treeOid: string, path: string): Promise<TreeEntry | null> {
   let found: TreeEntry = { name: '', mode: FOLDER, oid: treeOid };
@@ -94,7 +94,7 @@ export async function findEntry(source: ObjectSource, treeOid: string, path: str
 
 type Pair = { name: string; old: TreeEntry | undefined; now: TreeEntry | undefined };
 
-/** Entries that differ, a file and a folder of one name apart. What has a name twice is given as a file, so that nobody chooses between them. */
+/** Pairs the entries that differ; a file and a folder of one name stay apart. A duplicate name becomes a file, so that neither entry is preferred. */
 function pairs(before: TreeEntry[], after: TreeEntry[]): Pair[] {
   const old = grouped(before);
   const now = grouped(after);
@@ -110,7 +110,7 @@ function pairs(before: TreeEntry[], after: TreeEntry[]): Pair[] {
 function pair(old: TreeEntry[], now: TreeEntry[]): Pair {
   const name = (now[0] ?? old[0])?.name ?? '';
   const twice = old.length > 1 || now.length > 1;
-  // Mode 000000 keeps a doubled folder from being entered.
+  // Mode 000000 prevents the walk into a duplicate folder.
   const shown = (entry: TreeEntry | undefined) => (entry && twice && entry.mode === FOLDER ? { ...entry, mode: '000000' } : entry);
   return { name, old: shown(old[0]), now: shown(now[0]) };
 }
@@ -118,7 +118,7 @@ function pair(old: TreeEntry[], now: TreeEntry[]): Pair {
 function grouped(entries: TreeEntry[]): Map<string, TreeEntry[]> {
   const groups = new Map<string, TreeEntry[]>();
   for (const entry of entries) {
-    // Bytes that are no UTF-8 keep two names apart that look alike.
+    // The raw bytes distinguish names that are not UTF-8 and have the same replacement characters.
     const name = entry.rawName ? `${Buffer.from(entry.rawName).toString('latin1')}\0` : entry.name;
     const key = (entry.mode === FOLDER ? 'd' : 'f') + name;
     const group = groups.get(key);

@@ -4,7 +4,7 @@ import { gitProblem, isProblem } from '../problems.ts';
 import { isOid } from '../remote.ts';
 
 export type FetchOptions = RemoteCall & {
-  /** The commit, 40 hex digits: a ref's tip or any other that the host serves. */
+  /** The commit, 40 hex digits: a ref's tip or any other commit that the host serves. */
   oid: string;
   /** The ref that led to it, for messages. */
   ref: string;
@@ -18,7 +18,7 @@ export function requireOid(options: Pick<FetchOptions, 'oid' | 'ref'>): void {
 }
 
 /** Names the ref in the error about an object that is no commit. @throws what `work` throws */
-export async function inNameOfRef<T>({ oid, ref }: Pick<FetchOptions, 'oid' | 'ref'>, work: Promise<T>): Promise<T> {
+export async function withRefName<T>({ oid, ref }: Pick<FetchOptions, 'oid' | 'ref'>, work: Promise<T>): Promise<T> {
   return await work.catch((error: unknown) => {
     if (!isProblem(error, 'invalid_ref')) throw error;
     throw gitProblem('invalid_ref', error.message.replace(`"${oid}"`, `"${ref}"`), { status: error.status, cause: error });

@@ -3,40 +3,40 @@ import type { Limits } from '../limits.ts';
 import { gitProblem } from '../problems.ts';
 import type { HttpRemote } from '../remote.ts';
 import { DELIMITER, FLUSH, line, packet, packets, remoteError } from './pkt-line.ts';
-import { type Protocol, speak, UPLOAD_PACK } from './protocol.ts';
+import { negotiate, type Protocol, UPLOAD_PACK } from './protocol.ts';
 
 export type Want = {
   oid: string;
-  /** Commits whose trees are complete here; `shallow` names those without parents. */
+  /** Commits whose trees are complete in the mirror; `shallow` names those without parents. */
   haves: string[];
-  /** Commits here whose parents are missing. */
+  /** Commits whose parents the mirror lacks. */
   shallow: string[];
-  /** 1 = the commit without its history; null = everything that `haves` do not cover. */
+  /** 1 = the commit without its history; null = everything outside `haves`. */
   depth: 1 | null;
-  /** The host leaves out files of at least so many bytes. */
-  leaveOutFrom?: number;
+  /** The host omits files of at least so many bytes. */
+  blobLimit?: number;
 };
 
-/** `shallow` are the commits that the pack cuts off from their parents, `unshallow` those that are cut off no more. */
+/** `shallow`: commits whose parents the pack omits; `unshallow`: commits whose parents are now present. */
 export type FetchedPack = { pack: Buffer; shallow: string[]; unshallow: string[] };
 
 const CONTENT = { 'content-type': 'application/x-git-upload-pack-request', accept: 'application/x-git-upload-pack-result' };
-/** On top of the pack: the side band adds 5 bytes to every 64 kB, the host may send messages. */
+/** Added to the pack's limit: the side band adds 5 bytes to every 64 kB, and the host may send messages. */
 const OVERHEAD_BYTES = 1024 * 1024;
 
 /**
- * One request for a commit and what it needs. With `haves` the pack may be thin, that is, refer to bases that only they hold.
+ * Fetches a commit and its objects in one request. With `haves` the pack may be thin: its deltas may refer to bases in those commits.
  * @throws Problem as `gitRequest`, `commit_missing` when the host does not serve it
  */
 export async function fetchPack(remote: HttpRemote, want: Want, limits: Limits, call: RunningCall): Promise<FetchedPack> {
   const where = remote.url.href;
-  return await askForPack(remote, want, limits, call, async (at, request) =>
+  return await requestPack(remote, want, limits, call, async (at, request) =>
     parseFetched(await gitRequest(at, request, call), limits, where),
   );
 }
 
-/** Sends the request in the host's version of the protocol; `receive` makes of the answer what it will. */
-export async function askForPack<T>(
+/** Sends the request in the host's protocol version; `receive` handles the answer. */
+export async function requestPack<T>(
   remote: HttpRemote,
   want: Want,
   limits: Limits,
@@ -47,17 +47,17 @@ export async function askForPack<T>(
   const maxBytes = Math.ceil(packBytes * 1.001) + OVERHEAD_BYTES;
   const ask = (at: HttpRemote, body: string, headers: Record<string, string>) =>
     receive(at, { method: 'POST', path: UPLOAD_PACK, headers, body: Buffer.from(body), maxBytes });
-  return await speak(remote, call, {
+  return await negotiate(remote, call, {
     v2: (at) => ask(at, requestV2(want), { ...CONTENT, 'git-protocol': 'version=2' }),
-    v0: (at, greeting) => ask(at, requestV0(remote, want, greeting), CONTENT),
+    v0: (at, advertised) => ask(at, requestV0(remote, want, advertised), CONTENT),
   });
 }
 
-/** gitprotocol-v2(5). `done` at once: one round, the host sends what `haves` leave open. */
+/** gitprotocol-v2(5). An immediate `done` needs one round trip: the host sends every object outside `haves`. */
 function requestV2(want: Want): string {
   const options = [want.haves.length > 0 ? 'thin-pack' : '', 'no-progress', 'ofs-delta', ...want.shallow.map((oid) => `shallow ${oid}`)];
   if (want.depth !== null) options.push(`deepen ${want.depth}`);
-  if (want.leaveOutFrom !== undefined) options.push(filterOf(want.leaveOutFrom));
+  if (want.blobLimit !== undefined) options.push(filterOf(want.blobLimit));
   options.push(`want ${want.oid}`, ...want.haves.map((oid) => `have ${oid}`), 'done');
   return [packet('command=fetch'), DELIMITER, ...options.filter(Boolean).map(packet), FLUSH].join('');
 }
@@ -66,29 +66,29 @@ function requestV2(want: Want): string {
 const filterOf = (bytes: number): string => `filter blob:limit=${bytes}`;
 
 /** gitprotocol-pack(5), stateless. */
-function requestV0(remote: HttpRemote, want: Want, greeting: Protocol & { version: 0 }): string {
-  if (!greeting.capabilities.has('side-band-64k'))
+function requestV0(remote: HttpRemote, want: Want, advertised: Protocol & { version: 0 }): string {
+  if (!advertised.capabilities.has('side-band-64k'))
     throw gitProblem('git_unsupported', `Cannot fetch from "${remote.url.href}": the host lacks the capability "side-band-64k"`);
-  if (want.leaveOutFrom !== undefined && !greeting.capabilities.has('filter'))
+  if (want.blobLimit !== undefined && !advertised.capabilities.has('filter'))
     throw gitProblem('git_unsupported', `Cannot fetch from "${remote.url.href}": the host lacks the capability "filter"`);
   const wished = [
-    ...(want.leaveOutFrom === undefined ? [] : ['filter']),
+    ...(want.blobLimit === undefined ? [] : ['filter']),
     'side-band-64k',
     'ofs-delta',
     'no-progress',
     ...(want.haves.length > 0 ? ['thin-pack'] : []),
   ];
-  const capabilities = wished.filter((name) => greeting.capabilities.has(name)).join(' ');
-  const deepen = want.depth !== null && greeting.capabilities.has('shallow') ? [packet(`deepen ${want.depth}`)] : [];
+  const capabilities = wished.filter((name) => advertised.capabilities.has(name)).join(' ');
+  const deepen = want.depth !== null && advertised.capabilities.has('shallow') ? [packet(`deepen ${want.depth}`)] : [];
   const shallow = want.shallow.map((oid) => packet(`shallow ${oid}`));
-  const filter = want.leaveOutFrom === undefined ? [] : [packet(filterOf(want.leaveOutFrom))];
+  const filter = want.blobLimit === undefined ? [] : [packet(filterOf(want.blobLimit))];
   const haves = want.haves.map((oid) => packet(`have ${oid}`));
   return [packet(`want ${want.oid} ${capabilities}`), ...shallow, ...deepen, ...filter, FLUSH, ...haves, packet('done')].join('');
 }
 
 /**
- * Both versions' answers: lines about shallow commits and acknowledgements, then the pack on channel 1 of the side band.
- * @throws Problem `git_protocol`, `git_too_large`, and what the host says in an error packet
+ * Parses the answer of both versions: lines about shallow commits and acknowledgements, then the pack on channel 1 of the side band.
+ * @throws Problem `git_protocol`, `git_too_large`, and as `remoteError` for an error packet
  */
 export function parseFetched(body: Buffer, limits: Limits, where: string): FetchedPack {
   const result = { shallow: [] as string[], unshallow: [] as string[] };

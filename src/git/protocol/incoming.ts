@@ -4,30 +4,30 @@ import { z } from 'zod';
 import { faultPoint } from '../../faults.ts';
 
 /**
- * What a host answered to a fetch, as it came, on its way from the thread that waited for it to the one that reads it: one file in the mirror's
- * folder. Its first line is JSON, the rest the answer's body.
+ * A host's raw answer to a fetch: one file in the mirror's folder. The thread that waited for the host writes it, the worker thread reads it. Its
+ * first line is JSON; the rest is the answer's body.
  */
 export type Incoming = z.output<typeof Head> & { body: Buffer };
 
 const Head = z.object({
-  /** The commit that was asked for. */
+  /** The requested commit. */
   oid: z.string(),
-  /** Where it came from, for messages. */
+  /** The remote's address, for messages. */
   from: z.string(),
-  /** The mirror's commit that the answer builds on; null: it builds on nothing. */
+  /** The mirror's commit on which the answer builds; null for a complete answer. */
   base: z.string().nullable(),
-  /** Whether the mirror takes it in. Else it is read once, for a commit without history. */
+  /** Whether the mirror stores the answer. Otherwise it serves one reading of a commit without history. */
   keep: z.boolean(),
-  /** Nothing was asked for: the mirror has the commit. */
+  /** No request was necessary: the mirror already has the commit. */
   nothing: z.boolean(),
-  /** The host left large files out. */
+  /** The host omitted large files. */
   isPartial: z.boolean().default(false),
 });
 
-/** No branch or folder of a repository has this name: a repository on this machine that has it is a mirror of ours. */
+/** No branch or folder of a repository has this name, so a repository on this machine with this file is Bellwether's own mirror. */
 const NAME = 'bellwether-incoming';
 
-/** Replaces what an earlier fetch left. `write` fills the body; when it throws, there is none. */
+/** Replaces the file of an earlier fetch. `write` fills the body; when it throws, no file remains. */
 export async function writeIncoming(dir: string, head: z.input<typeof Head>, write: (file: FileHandle) => Promise<void>): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const path = join(dir, NAME);
@@ -48,7 +48,7 @@ export async function writeIncoming(dir: string, head: z.input<typeof Head>, wri
   faultPoint('after_incoming_rename');
 }
 
-/** Takes it out of the folder. undefined: there is none. */
+/** Reads and removes the file. @returns undefined when there is none */
 export async function takeIncoming(dir: string): Promise<Incoming | undefined> {
   const path = join(dir, NAME);
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {

@@ -9,8 +9,8 @@ import { gitProblem } from '../problems.ts';
 import type { RemoteRef, RemoteRefs } from './protocol.ts';
 
 /**
- * Objects of a repository on this machine, a working copy or a bare one, read only. It may change meanwhile: all reads are by id.
- * For development: an object is inflated before its size is known.
+ * Reads objects of a repository on this machine, a working copy or a bare one. All reads are by id, since the repository may change meanwhile.
+ * For development only: the reader inflates an object before it knows the size.
  * @throws Problem `git_not_found`, `git_unsupported`
  */
 export async function openLocal(path: string): Promise<ObjectSource> {
@@ -24,7 +24,7 @@ export async function openLocal(path: string): Promise<ObjectSource> {
   });
 }
 
-/** Branches and tags of a repository on this machine. @throws Problem as `openLocal` */
+/** Lists branches and tags of a repository on this machine. @throws Problem as `openLocal` */
 export async function listLocalRefs(path: string): Promise<RemoteRefs> {
   const gitdir = await findGitdir(path);
   const cache = {};
@@ -40,7 +40,7 @@ export async function listLocalRefs(path: string): Promise<RemoteRefs> {
   return { refs, head: head || undefined, empty: refs.size === 0 };
 }
 
-/** The folder with objects and refs: of a working copy, a linked work tree, or the bare repository itself. */
+/** Finds the folder with objects and refs of a working copy, a linked work tree or a bare repository. */
 async function findGitdir(path: string): Promise<string> {
   const dotGit = join(path, '.git');
   const inner = await stat(dotGit).catch(() => undefined);
@@ -74,9 +74,9 @@ async function readObject(gitdir: string, oid: string, cache: object): Promise<R
     return { type, bytes: Buffer.from(object.buffer, object.byteOffset, object.byteLength) };
   } catch (error) {
     if (error instanceof git.Errors.NotFoundError) return undefined;
-    // The reader's own texts ask for a bug report.
-    const whose = `the repository "${gitdir}" on this machine is damaged; run "git fsck" there`;
-    throw gitProblem('git_object_invalid', `Cannot read object "${oid}": ${whose}`, { cause: error });
+    // The library's own messages ask the reader to file a bug report.
+    const why = `the repository "${gitdir}" on this machine is damaged; run "git fsck" there`;
+    throw gitProblem('git_object_invalid', `Cannot read object "${oid}": ${why}`, { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 import { foreignText, gitProblem, signInProblem } from '../problems.ts';
 
-/** Packets of Git's wire protocol (gitprotocol-common(5)): four hex digits of length, which count themselves, then the payload. */
+/** Packets of Git's wire protocol (gitprotocol-common(5)): four hex digits of length, themselves included, then the payload. */
 export type Packet = Buffer | 'flush' | 'delimiter' | 'end';
 
 export const FLUSH = '0000';
@@ -11,14 +11,14 @@ export function packet(text: string): string {
   return barePacket(`${text}\n`);
 }
 
-/** Without the line feed that `packet` adds. */
+/** Omits the line feed that `packet` appends. */
 export function barePacket(text: string): string {
   return (Buffer.byteLength(text) + 4).toString(16).padStart(4, '0') + text;
 }
 
 /**
- * The packets of a whole answer, one by one.
- * @throws Problem `git_auth` for a web page, `git_protocol` for an empty or cut answer and for what is no packet; what `remoteError` gives for an ERR packet
+ * Yields the packets of a complete answer.
+ * @throws Problem `git_auth` for a web page, `git_protocol` for an empty, truncated or malformed answer, and as `remoteError` for an ERR packet
  */
 export function* packets(body: Buffer, where: string): Generator<Packet> {
   if (body.length === 0) throw gitProblem('git_protocol', `Cannot read "${where}": the host's answer is empty`);
@@ -52,8 +52,8 @@ export function line(payload: Buffer): string {
 }
 
 /**
- * Phrases of Git, GitLab, Gitea, Bitbucket and Azure DevOps, the first that matches counts. Hosts that hide a repository say in one sentence that
- * it was not found or that the rights are missing.
+ * Phrases of Git, GitLab, Gitea, Bitbucket and Azure DevOps; the first match counts. Hosts that hide a repository report "not found" and missing
+ * rights in one sentence, so `git_not_found` precedes `git_auth`.
  */
 const REMOTE_ERRORS = [
   [/not our ref|unadvertised object|no such (?:remote )?ref|bad object|not valid/i, 'commit_missing'],
@@ -63,12 +63,12 @@ const REMOTE_ERRORS = [
   [/access denied|permission|not allowed|unauthori[sz]ed|forbidden|authenticat/i, 'git_auth'],
 ] as const;
 
-/** What a host says in an ERR packet or on the error channel of a side band, as one of our codes. */
+/** Maps a host's text in an ERR packet or on the error channel of the side band to an error code. */
 export function remoteError(text: string, where: string) {
-  const said = foreignText(text);
-  const code = REMOTE_ERRORS.find(([phrase]) => phrase.test(said))?.[1] ?? 'git_protocol';
-  if (code === 'commit_missing') return gitProblem(code, `Cannot fetch from "${where}": ${said}`);
-  if (code === 'git_not_found') return gitProblem(code, `Cannot read "${where}": ${said}`);
+  const reason = foreignText(text);
+  const code = REMOTE_ERRORS.find(([phrase]) => phrase.test(reason))?.[1] ?? 'git_protocol';
+  if (code === 'commit_missing') return gitProblem(code, `Cannot fetch from "${where}": ${reason}`);
+  if (code === 'git_not_found') return gitProblem(code, `Cannot read "${where}": ${reason}`);
   const advice = code === 'git_auth' ? "; check the source's credentials" : '';
-  return gitProblem(code, `Cannot read "${where}": the host says "${said}"${advice}`);
+  return gitProblem(code, `Cannot read "${where}": the host reported "${reason}"${advice}`);
 }

@@ -3,17 +3,17 @@ import { foreignText, gitProblem } from '../problems.ts';
 import { checkRefName, type HttpRemote, isOid, type Remote } from '../remote.ts';
 import { listLocalRefs } from './local.ts';
 import { DELIMITER, FLUSH, line, packet, packets } from './pkt-line.ts';
-import { MAX_REFS_BYTES, type RemoteRef, type RemoteRefs, speak, UPLOAD_PACK } from './protocol.ts';
+import { MAX_REFS_BYTES, negotiate, type RemoteRef, type RemoteRefs, UPLOAD_PACK } from './protocol.ts';
 
-/** The part of a logger that listing needs. */
+/** The part of a logger that `listRefs` needs. */
 export type RefsLog = { debug(fields: Record<string, unknown>, message: string): void };
 
 const NAMESPACES = ['refs/heads/', 'refs/tags/'];
 const SUGGESTIONS = 5;
 
 /**
- * The remote's refs that begin with one of `prefixes` (see `refPrefixes`), in one small request. When none does, all branches and tags
- * are listed instead, so that an error can name some and an empty repository is told from a missing branch.
+ * Lists the remote's refs that begin with one of `prefixes` (see `refPrefixes`) in one small request. If there is none, it lists all branches and tags.
+ * The error can then name some of them and distinguish an empty repository from a missing branch.
  * @throws Problem as `gitRequest`, `git_unsupported`
  */
 export async function listRefs(
@@ -24,7 +24,7 @@ export async function listRefs(
   const call = startCall(options);
   const startedAt = performance.now();
   const list = (prefixes: string[]): Promise<RemoteRefs> =>
-    speak(remote, call, { v2: (at) => lsRefs(at, prefixes, call), v0: async (_at, { refs }) => selected(refs, prefixes) });
+    negotiate(remote, call, { v2: (at) => lsRefs(at, prefixes, call), v0: async (_at, { refs }) => selected(refs, prefixes) });
   let found = await list(options.prefixes);
   const nothing = [...found.refs.keys()].every((name) => name === 'HEAD');
   if (nothing) found = await list(NAMESPACES);
@@ -32,15 +32,15 @@ export async function listRefs(
   return found;
 }
 
-/** What `listRefs` must be asked for so that `resolveRef` can find `wanted`: few, so that a host with 100,000 refs answers briefly. */
+/** The prefixes that `listRefs` needs so that `resolveRef` can find `wanted`. They are few, so that a host with 100,000 refs sends a short answer. */
 export function refPrefixes(wanted: string): string[] {
   if (wanted === 'HEAD' || isOid(wanted.toLowerCase())) return ['HEAD'];
   return wanted.startsWith('refs/') ? [wanted] : NAMESPACES.map((namespace) => namespace + wanted);
 }
 
 /**
- * The commit that a branch, tag (peeled), full ref name, `HEAD` or commit id stands for; a branch goes before a tag of the same name.
- * A commit id stands for itself: whether the remote has it shows when it is fetched.
+ * Resolves a branch, tag (peeled), full ref name, `HEAD` or commit id to a commit; a branch precedes a tag of the same name.
+ * A commit id resolves to itself: only the fetch shows whether the remote has it.
  * @throws Problem `invalid_ref`, `repository_empty`, `ref_missing`
  */
 export function resolveRef(found: RemoteRefs, given: string): { name: string; oid: string } {
@@ -101,7 +101,7 @@ function attribute(attributes: string[], key: string): string | undefined {
   return attributes.find((text) => text.startsWith(key))?.slice(key.length);
 }
 
-/** What a version 2 host would have answered. */
+/** Selects the refs that a version 2 host would have listed. */
 function selected(all: RemoteRefs, prefixes: string[]): RemoteRefs {
   const wanted = ['HEAD', ...prefixes];
   const refs = new Map([...all.refs].filter(([name]) => wanted.some((prefix) => name.startsWith(prefix))));
