@@ -24,7 +24,7 @@ import { createEventBuffer } from './event/buffer.ts';
 import type { Store } from './event/transact.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { addressGuard } from './git/http/address-guard.ts';
-import { startGivingBack } from './heap.ts';
+import { startCollecting } from './heap.ts';
 import { serveBelowBasePath } from './http/base-path.ts';
 import { createHttpServer, listen } from './http/listen.ts';
 import { createRateLimits } from './http/rate-limit.ts';
@@ -149,7 +149,7 @@ async function openAccess(config: Config, { sql, notifier }: Connections, opened
 async function openDelivery({ sql, notifier }: Connections, log: Log, opened: Opened) {
   const wakeups = await openWakeups(sql, notifier);
   const admission = opened.add(createAdmission());
-  opened.add(startGivingBack(() => admission.counts().atWork > 0, log));
+  opened.add(startCollecting(() => admission.counts().atWork > 0, log));
   return { wakeups, admission };
 }
 

@@ -5,7 +5,7 @@ import { messageOf } from './wire/problem.ts';
 import { type Proxies, readProxies } from './wire/proxies.ts';
 import { tokenText, withoutLineEnd } from './wire/text/secret-text.ts';
 
-/** Everything the environment decides, read once, frozen. Functions receive the part they need. */
+/** All settings from the environment, read once and frozen. Each function receives the part that it needs. */
 export type Config = Readonly<z.output<typeof Environment>> & { readonly proxies: Proxies };
 
 const flag = (defaultValue: boolean) =>
@@ -18,13 +18,13 @@ function isOrigin(text: string): boolean {
   return text === '*' || (URL.parse(text)?.origin === text && !text.includes('*'));
 }
 
-/** Below one request a second a limit would lock everybody out. */
+/** A limit below one request a second would lock all clients out. */
 const requestsPerSecond = (usual: number) => z.coerce.number().min(1).max(1_000_000).default(usual);
 
 const Environment = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
-  /** Where devices and git hosts reach this service, for example https://bellwether.example.com or https://example.com/bw; default: the address it listens on. */
+  /** URL at which devices and git hosts reach this service, such as https://bellwether.example.com or https://example.com/bw; default: its listening address. */
   PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http(s) URL such as https://bellwether.example.com or https://example.com/bw' })
     .refine((text) => !/[?#@]/.test(text), 'must have no query, fragment or user name: scheme, host and path only')
@@ -39,7 +39,7 @@ const Environment = z.object({
   DATABASE_DIRECT_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   ROLE: z.enum(['all', 'api', 'controller']).default('all'),
   BELLWETHER_ADMIN_TOKEN: tokenText({ min: 16, max: MAX_TOKEN_CHARACTERS }).optional(),
-  /** Makes and disables organizations; default: the token in DATA_DIR/root-token. */
+  /** Token that may create and disable organizations; default: the token in DATA_DIR/root-token. */
   BELLWETHER_ROOT_TOKEN: tokenText({ min: 32, max: MAX_TOKEN_CHARACTERS }).optional(),
   BELLWETHER_SECRET_KEY: z
     .string()
@@ -60,18 +60,18 @@ const Environment = z.object({
     .refine((origins) => origins.every(isOrigin), 'must be * or origins as browsers send them, such as https://fleet.example.com'),
   ALLOW_PRIVATE_GIT_HOSTS: flag(false),
   ALLOW_HTTP_GIT_HOSTS: flag(true),
-  /** Notifications to private addresses and this machine, and without TLS. */
+  /** Allows notifications to private addresses and to this machine, and without TLS. */
   ALLOW_PRIVATE_NOTIFICATION_HOSTS: flag(false),
-  /** Sources whose URL is a path on this machine: for development. */
+  /** Allows sources whose URL is a path on this machine, for development. */
   ALLOW_LOCAL_SOURCES: flag(false),
-  /** Behind a proxy of ours: the last entry of X-Forwarded-For is the client's address. */
+  /** The service runs behind the operator's proxy: the last entry of X-Forwarded-For is the client's address. */
   TRUST_PROXY: flag(false),
-  /** Requests each second: per token, per device, per source and sender of hooks, and of refused credentials per address. */
+  /** Requests per second: per token, per device, per source and sender of webhooks, and per address with refused credentials. */
   RATE_LIMIT_TOKEN: requestsPerSecond(500),
   RATE_LIMIT_DEVICE: requestsPerSecond(20),
   RATE_LIMIT_HOOK: requestsPerSecond(50),
   RATE_LIMIT_REFUSED: requestsPerSecond(20),
-  /** For tests: the instant at which the process kills itself, or finds the disk full (faults.ts). */
+  /** For tests: the point at which the process kills itself or gets a full disk (faults.ts). */
   BELLWETHER_FAULT: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   /** Git operations in flight per git host. */
@@ -81,9 +81,9 @@ const Environment = z.object({
   GIT_TIMEOUT_SECONDS: z.coerce.number().min(1).max(3600).default(60),
 });
 
-/** @throws one error that names every variable that is wrong, and what is allowed. */
+/** @throws one error that lists every invalid variable and its allowed values */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  // Secrets from files and env files of Windows end in a line end.
+  // Secrets from files, and env files from Windows, end in a line end.
   const given = Object.entries(env).map(([name, value]) => [name, withoutLineEnd(value ?? '')] as const);
   const known = Object.fromEntries(given.filter(([, value]) => value !== ''));
   const parsed = Environment.safeParse(known);
@@ -94,7 +94,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   throw new Error(`Cannot start: the environment is not valid\n${lines.join('\n')}`);
 }
 
-/** HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in large or small letters; what is wrong with them, as text. */
+/** Reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in upper or lower case. It returns an error as text. */
 function proxiesOf(env: Record<string, string>): Proxies | string {
   try {
     return readProxies(env);

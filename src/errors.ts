@@ -11,7 +11,7 @@ export function invalid(detail: string, errors?: FieldError[]): Problem {
   return new Problem('invalid_request', detail, { errors });
 }
 
-/** The end of a refusal that a setting of the service decides: who may change it, and how. */
+/** End of a refusal that a setting of the service decides. It names who may change the setting, and how. */
 export function allowedBy(setting: `ALLOW_${string}`): string {
   return `whoever runs this service can allow it with ${setting}=true`;
 }
@@ -20,7 +20,7 @@ export function conflict(code: ConflictCode, detail: string): Problem {
   return new Problem(code, detail);
 }
 
-/** For a `catch` that expects errors of these codes, such as ENOENT: it answers `value` for them, and throws every other error. */
+/** For a `catch` that expects errors of these codes, such as ENOENT. It returns `value` for them and throws every other error. */
 export function expecting<T>(value: T, ...codes: readonly string[]): (error: unknown) => T {
   return (error) => {
     if (error instanceof Error && 'code' in error && codes.includes(String(error.code))) return value;

@@ -2,14 +2,14 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import { createFault, type Fault } from './wire/fault.ts';
 
 /**
- * Instants at which a test may kill the service, or let a write find the disk full. Each stands directly before or after something that
- * outlives the process.
+ * Points at which a test may kill the service or fail a write with a full disk. Each is directly before or after an effect that outlives the
+ * process.
  */
 export const FAULT_POINTS = [
-  // A hook and its source's wake-up; the sender has no answer yet.
+  // The transaction that records a webhook and wakes its source. The sender has no answer yet.
   'before_hook_recorded',
   'after_hook_recorded',
-  // The staging rule: what the host answered, pack, index, the commit that counts; then the database.
+  // A fetch stages its files in this order: the host's answer, pack, index, head commit. The database comes last.
   'before_incoming_rename',
   'after_incoming_rename',
   'before_pack_write',
@@ -20,13 +20,13 @@ export const FAULT_POINTS = [
   'after_head_write',
   'before_revision_stored',
   'after_revision_stored',
-  // Any transaction: the rollout's, which pins each device's backup, among them.
+  // Any transaction, including the rollout's, which pins each device's backup.
   'before_commit',
   'after_commit',
-  // Reports of devices; they have no answer yet.
+  // Writing reports of devices, which have no answer yet.
   'before_reports_taken',
   'after_reports_taken',
-  // The workspace's release, backup and swap.
+  // Writing a workspace's release and backup, and the swap of its link.
   'workspace_release_file_written',
   'workspace_backup_file_written',
   'workspace_written',
@@ -42,7 +42,7 @@ const KEY = 'bellwether fault';
 let fault: Fault<FaultPoint> | undefined;
 
 /**
- * Arms one point, as `createFault` reads it, for this thread and those that it starts from now on.
+ * Arms one point in the format of `createFault`, for this thread and the threads that it starts afterwards.
  * @throws Error when there is no such point
  */
 export function armFault(spec: string): void {

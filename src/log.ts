@@ -3,8 +3,8 @@ import { type Logger, pino, stdSerializers } from 'pino';
 export type Log = Logger;
 
 /**
- * Structured JSON lines on stdout. Bind ids with `log.child({ deviceId, sourceId, deploymentId, requestId })`; durations are
- * `durationMs`. Credentials are redacted by path; code never logs a request's headers or a source's `auth`.
+ * Writes structured JSON lines to stdout. Bind ids with `log.child({ deviceId, sourceId, deploymentId, requestId })`. Durations are `durationMs`.
+ * The logger redacts credentials by path. Code never logs a request's headers or a source's `auth`.
  */
 export function createLog(level: string): Log {
   return pino({
@@ -20,7 +20,7 @@ export function createLog(level: string): Log {
   });
 }
 
-/** PostgreSQL's own words on an error quote the values of the row or JSON that it could not take. */
+/** Removes `where` and `detail`, in which PostgreSQL quotes values of the row or JSON that it refused. */
 function withoutValues(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { where: _where, detail: _detail, ...rest } = stdSerializers.err(error);

@@ -8,7 +8,7 @@ import { armFault } from './faults.ts';
 import { createLog } from './log.ts';
 import { registerSimulateCommand } from './simulate/command.ts';
 
-/** Does what the arguments of the process say. Each command imports what it needs when it runs, so that `validate` starts no database and `agent` stays small. */
+/** Runs the command that the process's arguments name. Each command imports its modules when it runs, so that `validate` starts no database and `agent` stays small. */
 export function runCommandLine(): void {
   process.once('SIGINT', () => interrupted.abort());
   program.parseAsync().catch((error: unknown) => {
@@ -83,20 +83,20 @@ async function serve(): Promise<void> {
   if (config.BELLWETHER_FAULT !== undefined) armFault(config.BELLWETHER_FAULT);
   const log = createLog(config.LOG_LEVEL);
   const [{ openApp }, { startController }] = await Promise.all([import('./app.ts'), import('../controller/main.ts')]);
-  // Asked for before the start: a signal that comes while it opens must not leave a database behind.
+  // Subscribed before the start: a signal during the start must not leave a database running.
   const stopped = stopSignal();
   const app = await openApp(config, log, startController).catch((error: unknown) => {
     process.stderr.write(`${messageOf(error)}\n`);
-    // Not by itself: what was begun when it failed, such as a worker that waits, must not keep half a service running.
+    // Exits explicitly, since parts that started before the failure, such as a waiting worker, would keep the process alive.
     process.exit(1);
   });
   const why = await Promise.race([stopped.then((signal) => ({ signal })), app.failed.then((failure) => ({ failure }))]);
-  if ('failure' in why) log.fatal(why, 'cannot go on: ending, to be started again');
+  if ('failure' in why) log.fatal(why, 'failed to keep running; the process ends so that its supervisor restarts it');
   else log.info(why, 'stopping');
-  // What waits for a database that is away may wait for ever.
+  // Work that waits for an unavailable database may wait forever.
   const limitMs = 'failure' in why || !app.services.database.isUp() ? 3_000 : 10_000;
   const limit = setTimeout(() => {
-    log.error(`stopping took longer than ${limitMs / 1000} s: ending at once`);
+    log.error(`failed to stop within ${limitMs / 1000} s; the process ends at once`);
     process.exit(1);
   }, limitMs);
   await app.close();

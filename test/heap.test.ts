@@ -1,12 +1,12 @@
 import { beforeEach, expect, test } from 'vitest';
-import { createLook, type Heap, openHeap } from '../src/heap.ts';
+import { createCheck, type Heap, openHeap } from '../src/heap.ts';
 import { createLog } from '../src/log.ts';
 
 const log = createLog('silent');
 let held = 0;
 let collected = 0;
 let grows: number | undefined;
-/** Of what it holds, a hundred are in use. */
+/** A hundred of its bytes are in use. */
 const heap: Heap = {
   heldBytes: () => held,
   collect: () => {
@@ -23,72 +23,72 @@ beforeEach(() => {
   collected = 0;
 });
 
-test('what a peak left is given back when nothing goes on for a while, once', () => {
-  const look = createLook(heap, log);
+test('memory of a peak is released once after enough quiet checks', () => {
+  const check = createCheck(heap, log);
   held = 400;
-  for (const isQuiet of [false, true, true]) look(isQuiet);
+  for (const isQuiet of [false, true, true]) check(isQuiet);
   expect(collected).toBe(0);
-  look(true);
+  check(true);
   expect([collected, held]).toEqual([1, 100]);
-  for (let n = 0; n < 20; n++) look(true);
+  for (let n = 0; n < 20; n++) check(true);
   expect(collected).toBe(1);
 });
 
-test('while something goes on, however often it pauses for a moment, nothing is stopped', () => {
-  const look = createLook(heap, log);
+test('no collection stops the process during work with short pauses', () => {
+  const check = createCheck(heap, log);
   held = 1_000;
-  for (let n = 0; n < 30; n++) look(n % 3 !== 0);
+  for (let n = 0; n < 30; n++) check(n % 3 !== 0);
   expect(collected).toBe(0);
 });
 
-test('a heap that grew no more than V8 lets it grow by itself is left to V8', () => {
-  const look = createLook(heap, log);
+test('a heap below the growth at which V8 collects is left to V8', () => {
+  const check = createCheck(heap, log);
   held = 159;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(0);
 });
 
-test('after devices were at work, less than that is given back as well', () => {
-  const look = createLook(heap, log);
+test('after work of devices, smaller growth is released as well', () => {
+  const check = createCheck(heap, log);
   held = 120;
-  for (const isQuiet of [false, true, true, true]) look(isQuiet);
+  for (const isQuiet of [false, true, true, true]) check(isQuiet);
   expect(collected).toBe(1);
   held = 120;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(1);
 });
 
-test('after a collection it rests, and holds the heap against what was in use then, not at the start', () => {
-  const look = createLook({ ...heap, collect: () => (collected += 1) }, log);
+test('after a collection it rests, and compares the heap with its size after that collection', () => {
+  const check = createCheck({ ...heap, collect: () => (collected += 1) }, log);
   held = 300;
-  for (let n = 0; n < 10; n++) look(true);
+  for (let n = 0; n < 10; n++) check(true);
   expect(collected).toBe(1);
   held = 470;
-  for (let n = 0; n < 30; n++) look(true);
+  for (let n = 0; n < 30; n++) check(true);
   expect(collected).toBe(1);
   held = 480;
-  look(true);
+  check(true);
   expect(collected).toBe(2);
   held = 10_000;
-  for (let n = 0; n < 11; n++) look(true);
+  for (let n = 0; n < 11; n++) check(true);
   expect(collected).toBe(2);
-  look(true);
+  check(true);
   expect(collected).toBe(3);
 });
 
-test('at rest the heap may grow by a fifth before V8 collects, and by half as soon as something goes on', () => {
-  const look = createLook(heap, log);
-  for (const isQuiet of [true, true, true]) look(isQuiet);
+test('the heap may grow by a fifth at rest and by half during work before V8 collects', () => {
+  const check = createCheck(heap, log);
+  for (const isQuiet of [true, true, true]) check(isQuiet);
   expect(grows).toBe(20);
-  look(false);
+  check(false);
   expect(grows).toBe(50);
-  for (const isQuiet of [true, true]) look(isQuiet);
+  for (const isQuiet of [true, true]) check(isQuiet);
   expect(grows).toBe(50);
-  look(true);
+  check(true);
   expect(grows).toBe(20);
 });
 
-test('the real collector gives back what nobody holds any more', () => {
+test('the real collector releases unreferenced memory', () => {
   const real = openHeap();
   let garbage: unknown[] | null = Array.from({ length: 1_000_000 }, (_, n) => ({ n }));
   const full = real.heldBytes();

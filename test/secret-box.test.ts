@@ -8,7 +8,7 @@ const newKey: SecretKey = { id: 'new', key: randomBytes(32) };
 const CONTEXT = 'source:1:auth';
 const unreadable = expect.objectContaining({ code: 'secret_unreadable' });
 
-test('any text in any context comes back, and never looks the same twice', () => {
+test('any text in any context opens again, and sealing it twice gives different texts', () => {
   const box = openSecretBox([newKey]);
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), fc.string(), (text, context) => {
@@ -35,12 +35,12 @@ test('after a rotation the old texts open and the new ones are sealed with the f
   expect(openSecretBox([newKey]).open(again, CONTEXT)).toBe('token');
 });
 
-test('a text whose key is gone is refused by the key id', () => {
+test('the refusal of a text whose key was removed names the key id', () => {
   const sealed = openSecretBox([oldKey]).seal('token', CONTEXT);
-  expect(() => openSecretBox([newKey]).open(sealed, CONTEXT)).toThrow(/sealed with key "old", the keys here are new/);
+  expect(() => openSecretBox([newKey]).open(sealed, CONTEXT)).toThrow(/sealed with key "old", the known keys are new/);
 });
 
-test('no changed bit of nonce, ciphertext, tag or key id opens', () => {
+test('a text with a changed bit of nonce, ciphertext, tag or key id does not open', () => {
   const box = openSecretBox([newKey, oldKey]);
   const sealed = box.seal('a token', CONTEXT);
   const [version, id, data] = sealed.split('.');
@@ -53,7 +53,7 @@ test('no changed bit of nonce, ciphertext, tag or key id opens', () => {
   expect(() => box.open(`${version}.old.${data}`, CONTEXT)).toThrow(unreadable);
 });
 
-test('whatever is not a sealed text is refused without giving the text away', () => {
+test('a text that is not sealed is refused without revealing it', () => {
   const box = openSecretBox([newKey]);
   fc.assert(
     fc.property(
@@ -77,7 +77,7 @@ test('keys of another size, equal ids and no key at all are refused', () => {
   expect(() => openSecretBox([newKey, { id: 'new', key: randomBytes(32) }])).toThrow(invalid);
 });
 
-test('a box that can reload seals with the key that is first now, and opens with one that it has not seen yet', () => {
+test('a box with `reload` seals with the present first key, and opens with a key that was added later', () => {
   let keys = [oldKey];
   const box = openSecretBox(keys, () => keys);
   const old = box.seal('token', CONTEXT);

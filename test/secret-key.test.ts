@@ -16,14 +16,14 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
-test('a given value is used and no file is made', async () => {
+test('a given value is used, and no file is created', async () => {
   const bytes = randomBytes(32);
   const keys = await loadSecretKeys({ value: bytes.toString('base64'), dataDir });
   expect(keys.map(({ key }) => Buffer.from(key))).toEqual([bytes]);
   expect(await readdir(dataDir)).toEqual([]);
 });
 
-test('the key file is made once, with mode 0600, and read again', async () => {
+test('the key file is created once with mode 0600, and read again', async () => {
   const nested = join(dataDir, 'made', 'here');
   const first = await loadSecretKeys({ dataDir: nested });
   const second = await loadSecretKeys({ dataDir: nested });
@@ -69,7 +69,7 @@ test('a key file that everybody can read is refused', async () => {
   await expect(loadSecretKeys({ dataDir })).rejects.toThrow(/its mode is 0644, must be 0600/);
 });
 
-test('a configured list is several keys, the first of which seals; one that is wrong among them is refused', async () => {
+test('a configured list has several keys, the first of which seals, and an invalid key among them is refused', async () => {
   const [one, two] = [randomBytes(32), randomBytes(32)];
   const value = `${one.toString('base64')}, ${two.toString('base64')}`;
   const keys = await loadSecretKeys({ value, dataDir });
@@ -77,7 +77,7 @@ test('a configured list is several keys, the first of which seals; one that is w
   await expect(loadSecretKeys({ value: `${value},`, dataDir })).rejects.toThrow(invalid);
 });
 
-test('a key that is added stands in front, and the file stays 0600; the old ones go when one is kept', async () => {
+test('an added key comes first, the file stays 0600, and keeping one key removes the old ones', async () => {
   const [old] = await loadSecretKeys({ dataDir });
   const [added, ...others] = await addSecretKey(dataDir);
   expect(others).toEqual([old]);
@@ -89,7 +89,7 @@ test('a key that is added stands in front, and the file stays 0600; the old ones
   expect(await readdir(dataDir)).toEqual([SECRET_KEY_FILE]);
 });
 
-test('a key file that vanished is told, not made anew beside what it sealed', async () => {
+test('a missing key file is reported and not created again, since existing texts need the old key', async () => {
   await loadSecretKeys({ dataDir });
   await rm(join(dataDir, SECRET_KEY_FILE));
   expect(() => readSecretKeys(dataDir)).toThrow(invalid);

@@ -12,7 +12,7 @@ test.each([
   expect(mintToken(kind)).not.toBe(token);
 });
 
-test('a string without our prefix has no kind', () => {
+test('a string without a known prefix has no kind', () => {
   expect(tokenKind('ghp_abc')).toBeNull();
   expect(tokenKind('')).toBeNull();
 });
@@ -29,7 +29,7 @@ test('a token matches its own hash only', () => {
   expect(tokenMatches(token, hashToken(token).subarray(1))).toBe(false);
 });
 
-test('the last four characters are shown of long secrets only', () => {
+test('only long secrets show their last four characters', () => {
   expect(last4('bwt_0123456789abcdef')).toBe('cdef');
   expect(last4('hunter2')).toBe('');
 });

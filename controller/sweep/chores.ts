@@ -16,7 +16,7 @@ import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
 import { emitStanding } from '../../src/device/events.ts';
 import { endClones } from '../../src/device/instances-store.ts';
 import { pruneLogLines } from '../../src/device/store/logs.ts';
-import { correctDiverged, returnToGood } from '../../src/device/store/status.ts';
+import { correctDiverged, rollBackToGood } from '../../src/device/store/status.ts';
 import { namedWorkspaces } from '../../src/device/store/workspaces.ts';
 import { lockDevices, markSilentDevicesOffline } from '../../src/device/store.ts';
 import { expecting } from '../../src/errors.ts';
@@ -154,12 +154,12 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
     });
     const moved = await moveDeployments(tx, organizationId, moves);
     const ended = overdue.filter((deployment) => moved.has(deployment.id));
-    const returned = await returnToGood(
+    const returned = await rollBackToGood(
       tx,
       organizationId,
       ended.map((attempt) => {
         const { deviceId, bundle, state } = attempt;
-        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isWayBack: isWayBack(attempt) };
+        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isRevert: isWayBack(attempt) };
       }),
     );
     wakeDevices(

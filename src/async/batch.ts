@@ -1,13 +1,13 @@
-/** Calls of `answer` at once: while they run, the next batch gathers, and most connections stay free for everything else. */
-const LANES = 2;
+/** Concurrent calls of `answer`. While they run, the next batch gathers. Most connections stay free for everything else. */
+const CONCURRENCY = 2;
 
 type Pending<Key, Answer> = { key: Key; resolve: (answer: Answer) => void; reject: (error: unknown) => void };
 
 /**
- * Turns a question about many into one about one: calls of the same moment, and those that come while others are answered, share a query.
+ * Turns a query for many keys into one for a single key. Simultaneous calls, and calls during a running query, share the next query.
  * @param size keys per query
- * @param answer gives as many answers as it gets keys, in their order; what it throws is thrown to all of them
- * @param gatherMs how long the first waits for others: where each comes by itself, all the time, and none is in a hurry
+ * @param answer returns one answer per key, in their order; an error that it throws rejects all calls of its batch
+ * @param gatherMs how long the first call waits for others; for steady, single calls that are not urgent
  */
 export function batched<Key, Answer>(
   size: number,
@@ -16,17 +16,17 @@ export function batched<Key, Answer>(
 ): (key: Key) => Promise<Answer> {
   const pending: Pending<Key, Answer>[] = [];
   let starting = false;
-  let lanes = 0;
+  let running = 0;
   const drain = async () => {
     starting = false;
-    lanes += 1;
+    running += 1;
     while (pending.length > 0) await settle(pending.splice(0, size), answer);
-    lanes -= 1;
+    running -= 1;
   };
   return (key) =>
     new Promise((resolve, reject) => {
       pending.push({ key, resolve, reject });
-      if (starting || lanes === LANES) return;
+      if (starting || running === CONCURRENCY) return;
       starting = true;
       if (gatherMs > 0) setTimeout(drain, gatherMs);
       else setImmediate(drain);

@@ -1,12 +1,12 @@
 /**
- * Passes values on, per key at most once in `intervalMs`: the first at once, of those that follow too soon only the last, when the
- * interval is over. The last value offered is always sent.
+ * Sends at most one value per key in `intervalMs`. It sends the first value at once. Of the values that follow within the interval it sends only
+ * the last one, at the interval's end. The last value offered is always sent.
  */
 export type Coalescer<T> = {
   offer(key: string, value: T): void;
-  /** Whether a value of this key is still to be sent. */
+  /** Whether a value of this key waits to be sent. */
   isWaiting(key: string): boolean;
-  /** Sends all that waits, now. */
+  /** Sends all waiting values now. */
   flush(): void;
   close(): void;
 };
@@ -17,7 +17,7 @@ export function createCoalescer<T>(intervalMs: number, send: (value: T) => void)
   const slots = new Map<string, Slot<T>>();
   let timer: NodeJS.Timeout | undefined;
 
-  /** One timer for all keys: 10,000 devices that change at once must not make 10,000 timers. Slots stand in the order of `sentAtMs`. */
+  /** All keys share one timer: 10,000 devices that change at once must not make 10,000 timers. Slots are in the order of `sentAtMs`. */
   const arm = (): void => {
     const next = slots.values().next().value;
     if (timer !== undefined || next === undefined) return;

@@ -1,17 +1,17 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** `signal` fires when the time is over, and when the caller's signal fires. */
+/** `signal` fires at the deadline, and when the caller's signal fires. */
 export type Deadline = {
   readonly signal: AbortSignal;
-  /** Whether the time is over; false where only the caller gave up. */
+  /** Whether the deadline has passed; false where only the caller's signal fired. */
   isOver(): boolean;
-  /** The work is done: the time runs no more. */
+  /** Stops the timer, since the work is done. */
   clear(): void;
 };
 
 /**
- * The timer alone keeps no process alive.
- * @param reason of the signal at the deadline; without one, a DOMException `TimeoutError`, as of `AbortSignal.timeout`
+ * Starts a deadline. Its timer alone keeps no process alive.
+ * @param reason abort reason at the deadline; default: a DOMException `TimeoutError`, as of `AbortSignal.timeout`
  */
 export function startDeadline(limitMs: number, caller?: AbortSignal, reason?: Error): Deadline {
   const late = new AbortController();
@@ -25,12 +25,12 @@ export function startDeadline(limitMs: number, caller?: AbortSignal, reason?: Er
 }
 
 /**
- * Waits for `work`, but not longer than the limit and not after the signal. The work itself goes on.
- * @returns undefined when it was not done @throws what `work` throws in time
+ * Waits for `work` until the limit or the signal. It does not stop the work itself.
+ * @returns undefined when the work did not end in time @throws the error that `work` throws in time
  */
 export async function within<T>(limitMs: number, work: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
   const { promise: stopped, resolve: stop } = Promise.withResolvers<undefined>();
-  // A process that was busy for the whole time may have the answer already and only not have read it.
+  // A process that was busy for the whole time may not have read an answer that has already arrived.
   const late = () => void setImmediate().then(() => stop(undefined));
   const timer = setTimeout(late, limitMs);
   signal?.addEventListener('abort', late, { once: true });

@@ -1,9 +1,9 @@
 import type { Closable } from './lifecycle.ts';
 
-/** Runs the latest work of a key once `quietMs` have passed without another. */
+/** Runs the latest work of a key after `quietMs` without another call for that key. */
 export type Debounce = Closable & { run(key: string, work: () => Promise<void>): void };
 
-/** `close` drops what has not begun, and waits for what has. */
+/** `close` drops work that has not begun, and waits for running work. */
 export function createDebounce(quietMs: number): Debounce {
   const timers = new Map<string, NodeJS.Timeout>();
   const running = new Set<Promise<void>>();

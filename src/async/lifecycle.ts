@@ -1,10 +1,10 @@
 /**
- * What runs or holds something until it is closed. `close` takes no more work, waits for what is in flight, and may be called again: a second call
- * gets the outcome of the first.
+ * Runs or holds a resource until it is closed. `close` refuses new work and waits for work in flight. A second call of `close` returns the outcome
+ * of the first.
  */
 export type Closable = { close(): Promise<void> };
 
-/** Makes `close` safe to call again. */
+/** Makes `close` safe to call more than once. */
 export function closeOnce(close: () => Promise<void>): () => Promise<void> {
   let closing: Promise<void> | undefined;
   return () => {
@@ -13,14 +13,14 @@ export function closeOnce(close: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** What was opened, to be closed in reverse order by its opener, also when a later step of opening fails. */
+/** Resources that one opener closes in reverse order, also when a later step of opening fails. */
 export type Opened = Closable & {
-  /** @returns the same thing, so that it is opened and added in one line */
+  /** @returns the same thing, so that the caller opens and adds it in one line */
   add<T extends Closable>(thing: T): T;
   onClose(close: () => unknown): void;
 };
 
-/** @param onError takes the error of a thing that did not close; the others are closed all the same */
+/** @param onError receives the error of a resource that failed to close; the others are still closed */
 export function createOpened(onError: (error: unknown) => void): Opened {
   const closers: (() => unknown)[] = [];
   return {

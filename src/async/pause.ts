@@ -1,4 +1,4 @@
-/** Waits. Resolves early, without an error, when the signal fires: a loop then checks its signal once, and not in a catch as well. */
+/** Waits. The signal ends the wait early without an error, so that a loop checks its signal in one place and needs no catch. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

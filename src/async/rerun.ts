@@ -1,12 +1,12 @@
-/** Work that many ask for: it runs once at a time, and once more when somebody asked while it ran. */
+/** Work that many callers request. One run is active at a time. Requests during a run cause exactly one more run. */
 export type Rerun = {
-  /** @returns resolves when a run that began after this call has ended, and no other is wanted */
+  /** @returns resolves when a run that began after this call has ended and no other run is requested */
   ask(): Promise<void>;
-  /** Resolves when nothing runs any more. */
+  /** Resolves when no run is active. */
   idle(): Promise<void>;
 };
 
-/** @param work must not throw: nobody in particular waits for it. @param isOver ends the runs: what is still wanted is dropped */
+/** @param work must not throw, since no single caller owns a run @param isOver ends the runs and drops requests that are left */
 export function createRerun(work: () => Promise<void>, isOver: () => boolean = () => false): Rerun {
   let wanted = false;
   let running: Promise<void> | undefined;
@@ -15,7 +15,7 @@ export function createRerun(work: () => Promise<void>, isOver: () => boolean = (
       wanted = false;
       await work();
     }
-    // In the same turn as the last look at `wanted`: a call is seen either by this loop or by a new run.
+    // In the same turn as the last check of `wanted`, so that either this loop or a new run handles each call.
     running = undefined;
   };
   return {

@@ -1,7 +1,7 @@
-/** Runs one piece of work per key at a time, in the order of asking. A failure is its caller's alone. */
+/** Runs one piece of work per key at a time, in the order of the calls. A failure rejects its own call only. */
 export type Serial = {
   run<T>(key: string, work: () => Promise<T>): Promise<T>;
-  /** Of the key: the one that runs and those that wait. */
+  /** Number of running and waiting pieces of work of the key. */
   size(key: string): number;
 };
 

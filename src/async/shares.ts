@@ -1,12 +1,12 @@
-/** Places that organizations share. */
+/** Places that organizations share fairly. */
 export type Shares = {
-  /** @returns the function that gives the place back; undefined when the organization's share or all places are taken */
+  /** @returns the function that releases the place; undefined when the organization's share or all places are taken */
   take(organizationId: string): (() => void) | undefined;
 };
 
 /**
- * An organization may hold as many places as it leaves free: one alone gets half of them, each of two a third, each of n the (n+1)th part. So there is
- * always a place for one that holds none, however many the others want (the dynamic threshold of Choudhury and Hahne, 1998, with factor 1).
+ * An organization may hold as many places as it leaves free. A single one gets half of them, each of two a third, each of n the (n+1)th part. An
+ * organization without a place therefore always gets one. Source: the dynamic threshold of Choudhury and Hahne, 1998, with factor 1.
  */
 export function openShares(places: number): Shares {
   const takenBy = new Map<string, number>();
@@ -23,10 +23,10 @@ export function openShares(places: number): Shares {
       const its = takenBy.get(organizationId) ?? 0;
       if (free <= 0 || its >= free) return undefined;
       change(organizationId, 1);
-      let isHeld = true;
+      let isTaken = true;
       return () => {
-        if (isHeld) change(organizationId, -1);
-        isHeld = false;
+        if (isTaken) change(organizationId, -1);
+        isTaken = false;
       };
     },
   };

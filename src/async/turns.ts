@@ -1,16 +1,16 @@
 import { LRUCache } from 'lru-cache';
 
 export type TurnOwner = { organizationId: string; id: string };
-/** Fair turns at few places, for work that takes the processor. */
+/** Shares few places fairly, for work that uses the processor. */
 export type Turns = {
-  /** Waits for a turn, as long as it takes, and then runs `work`. */
+  /** Waits for a turn without a time limit, and then runs `work`. */
   run<T>(owner: TurnOwner, work: () => Promise<T>): Promise<T>;
 };
 
-/** A turn that lasts longer makes its organization a heavy one for `HEAVY_FOR_MS`. */
+/** A turn that lasts longer marks its organization as heavy for `HEAVY_FOR_MS`. */
 const HEAVY_MS = 1_000;
 const HEAVY_FOR_MS = 60_000;
-/** So long after its last turn an organization counts as present: the others share with it. */
+/** How long an organization counts as present after its last turn. The others share the places with it. */
 const PRESENT_FOR_MS = 10 * 60_000;
 const MAX_REMEMBERED = 10_000;
 
@@ -19,9 +19,9 @@ type Waiting = { owner: TurnOwner; start(): void };
 type Served = { at: number; heavyAt: number };
 
 /**
- * `places` turns at once, and one more for an organization that has none running, so that a first turn rarely waits. The next turn goes to the organization
- * with the fewest running, among these to the one served longest ago, and within it to the source served longest ago. Beside other organizations, one
- * with heavy work gets one turn at a time.
+ * Runs `places` turns at once, and one more for an organization that has none running, so that a first turn rarely waits. The next turn goes to the
+ * organization with the fewest running turns. A tie goes to the one served longest ago. Within the organization, the source served longest ago is next.
+ * While other organizations are present, one with heavy work gets one turn at a time.
  */
 export function openTurns(places: number, clock: () => number = () => performance.now()): Turns {
   const organizations = new LRUCache<string, Served>({ max: MAX_REMEMBERED });
@@ -79,7 +79,7 @@ export function openTurns(places: number, clock: () => number = () => performanc
   };
 }
 
-/** Lexicographic; `-Infinity` equals itself. */
+/** Lexicographic order in which `-Infinity` equals itself. */
 function compare(a: readonly number[], b: readonly number[]): number {
   for (const [index, value] of a.entries()) {
     const other = b[index] ?? -Infinity;

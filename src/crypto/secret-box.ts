@@ -1,34 +1,34 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { Problem } from '../errors.ts';
 
-/** `key` has 32 bytes; `id` tells which key sealed a text: letters, digits, `_` and `-`, up to 64. */
+/** `key` has 32 bytes. `id` names the key that sealed a text: up to 64 letters, digits, `_` and `-`. */
 export type SecretKey = { id: string; key: Uint8Array };
 
 export type SecretBox = {
   /**
-   * `context` says what the secret is and whose, for example `source:<id>:auth`. It is authenticated, so that a sealed text that was
-   * copied to another row does not open there.
+   * `context` names the secret and its owner, for example `source:<id>:auth`. It is authenticated: a sealed text that was copied to another row
+   * does not open there.
    */
   seal(text: string, context: string): string;
-  /** @throws Problem `secret_unreadable` when the text is damaged, was sealed for another context or with a key that is not here */
+  /** @throws Problem `secret_unreadable` when the text is damaged, or was sealed for another context or with an unknown key */
   open(sealed: string, context: string): string;
-  /** False when an older key sealed it: open it and seal it again, and that key can be retired. */
+  /** False when an older key sealed the text. Once all such texts are sealed again, the older key can be retired. */
   isCurrent(sealed: string): boolean;
 };
 
 const VERSION = 'v1';
 const CIPHER = 'aes-256-gcm';
-/** Sizes that NIST SP 800-38D recommends: 96 random bits are good for 2^32 texts per key. */
+/** Sizes after NIST SP 800-38D: nonces of 96 random bits allow 2^32 texts per key. */
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const SEALED = /^v1\.([\w-]{1,64})\.([\w-]+)$/;
 
 /**
- * AES-256-GCM. The first key seals, all of them open: rotation is to put a new one in front. A sealed text reads
+ * AES-256-GCM. The first key seals and all keys open, so a rotation puts a new key in front. The format of a sealed text is
  * `v1.<key id>.<base64url of nonce, ciphertext, tag>`.
  *
- * `reload` gives the keys as they are now, for those that another process rotates: it is asked before every sealing, so that nothing is sealed
- * with a key that is being retired, and when a text names a key that is not here. Keys that are gone since go on opening.
+ * `reload` returns the present keys, since another process may rotate them. The box calls it before every sealing, so that no text is sealed with a
+ * key that is being retired. It also calls it when a text names an unknown key. Keys that were removed since still open texts.
  *
  * @throws Problem `secret_key_invalid`
  */
@@ -82,7 +82,7 @@ function open(sealed: string, context: string, keyById: ReadonlyMap<string, Uint
   const [, id, encoded] = SEALED.exec(sealed) ?? [];
   if (id === undefined || encoded === undefined) throw unreadable(context, `it is not in the format ${VERSION}.<key id>.<data>`);
   const key = keyById.get(id);
-  if (key === undefined) throw unreadable(context, `it was sealed with key "${id}", the keys here are ${[...keyById.keys()].join(', ')}`);
+  if (key === undefined) throw unreadable(context, `it was sealed with key "${id}", the known keys are ${[...keyById.keys()].join(', ')}`);
   const body = Buffer.from(encoded, 'base64url');
   if (body.length < NONCE_BYTES + TAG_BYTES)
     throw unreadable(context, `it has ${body.length} bytes, must be at least ${NONCE_BYTES + TAG_BYTES}`);
@@ -93,11 +93,11 @@ function open(sealed: string, context: string, keyById: ReadonlyMap<string, Uint
   try {
     return Buffer.concat([decipher.update(body.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]).toString('utf8');
   } catch {
-    throw unreadable(context, 'it was changed, or sealed for something else');
+    throw unreadable(context, 'it was changed, or was sealed for another context');
   }
 }
 
-/** Neither version nor key id can hold a dot, so that no two pairs of id and context give the same bytes. */
+/** Version and key id cannot contain a dot, so no two pairs of id and context give the same bytes. */
 function additionalData(id: string, context: string): Buffer {
   return Buffer.from(`${VERSION}.${id}.${context}`);
 }

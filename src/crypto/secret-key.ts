@@ -8,10 +8,11 @@ import type { SecretKey } from './secret-box.ts';
 export const SECRET_KEY_FILE = 'secret.key';
 
 /**
- * The service's own keys, the one that seals first: `value` (32 bytes in base64, or several with commas between) where it is configured, else
- * the lines of the key file in the data directory, which is made at first use. Any number of processes may start at once: all get the same.
+ * Loads the service's own keys; the first one seals. They come from `value` where it is configured: 32 bytes in base64, or several such keys with
+ * commas between. Otherwise they are the lines of the key file in the data directory, which the first use creates. Processes that start at once
+ * all get the same keys.
  *
- * @throws Problem `secret_key_invalid` when value or file do not hold keys of 32 bytes, or the file can be read by everybody
+ * @throws Problem `secret_key_invalid` when value or file do not hold keys of 32 bytes, or everybody can read the file
  */
 export async function loadSecretKeys(options: { value?: string; dataDir: string }): Promise<SecretKey[]> {
   if (options.value !== undefined) return options.value.split(',').map((text) => parseKey(text, 'the configured secret key'));
@@ -19,14 +20,14 @@ export async function loadSecretKeys(options: { value?: string; dataDir: string 
   return readKeyFile(options.dataDir) ?? (await createKeyFile(options.dataDir));
 }
 
-/** The key file as it is now; a few microseconds. @throws Problem `secret_key_invalid`, also when there is none any more */
+/** Reads the present key file, which takes a few microseconds. @throws Problem `secret_key_invalid`, also when the file no longer exists */
 export function readSecretKeys(dataDir: string): SecretKey[] {
   const keys = readKeyFile(dataDir);
   if (keys !== undefined) return keys;
-  throw new Problem('secret_key_invalid', `Cannot use "${join(dataDir, SECRET_KEY_FILE)}": it is not there any more`);
+  throw new Problem('secret_key_invalid', `Cannot use "${join(dataDir, SECRET_KEY_FILE)}": it no longer exists`);
 }
 
-/** A new key in front of those that the file holds; from then on all that use the file seal with it. @returns the keys, the new one first */
+/** Puts a new key in front of the keys in the file. All processes that use the file then seal with it. @returns the keys, the new one first */
 export async function addSecretKey(dataDir: string): Promise<SecretKey[]> {
   const keys = await loadSecretKeys({ dataDir });
   const added = parseKey(randomBytes(32).toString('base64'), 'a new key');
@@ -34,23 +35,23 @@ export async function addSecretKey(dataDir: string): Promise<SecretKey[]> {
   return [added, ...keys];
 }
 
-/** Leaves `key` alone in the file: what the others sealed is lost from then on to whoever has not read them. */
+/** Removes all other keys from the file. Processes that have not read the removed keys can no longer open the texts of those keys. */
 export async function keepOneSecretKey(dataDir: string, key: SecretKey): Promise<void> {
   await replaceKeyFile(dataDir, [key]);
 }
 
-/** Its id is derived from the key, so that a text sealed with another one is told apart without bookkeeping. */
+/** Derives the id from the key, so that a text sealed with another key is recognized without bookkeeping. */
 function parseKey(text: string, subject: string): SecretKey {
   const encoded = text.trim();
   const key = Buffer.from(encoded, 'base64');
-  // Buffer skips what is not base64; a key that lost characters that way would be another key.
+  // Buffer skips characters that are not base64. A key that lost characters that way would be another key.
   if (
     key.length !== 32 ||
     key.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '').replaceAll('-', '+').replaceAll('_', '/')
   ) {
     throw new Problem(
       'secret_key_invalid',
-      `Cannot use ${subject}: it holds ${key.length} bytes in base64, must be exactly 32 and nothing else`,
+      `Cannot use ${subject}: it has ${key.length} bytes in base64, must have exactly 32 and nothing else`,
     );
   }
   const id = createHash('sha256').update('bellwether secret key id\0').update(key).digest('hex').slice(0, 16);
@@ -66,7 +67,7 @@ function readKeyFile(dataDir: string): SecretKey[] | undefined {
   if ((mode & 0o007) !== 0) {
     throw new Problem(
       'secret_key_invalid',
-      `Cannot use "${path}": its mode is 0${mode.toString(8)}, must be 0600; it may have been read by others`,
+      `Cannot use "${path}": its mode is 0${mode.toString(8)}, must be 0600; others may have read it`,
     );
   }
   return readFileSync(path, 'utf8')
@@ -75,7 +76,7 @@ function readKeyFile(dataDir: string): SecretKey[] | undefined {
     .map((line) => parseKey(line, `"${path}"`));
 }
 
-/** Written aside and linked to its name: the link fails where another process was first, and a reader never sees half a key. */
+/** Writes a temporary file and links it to the name. The link fails where another process was first, and a reader never reads half a key. */
 async function createKeyFile(dataDir: string): Promise<SecretKey[]> {
   const path = join(dataDir, SECRET_KEY_FILE);
   const aside = asideOf(path);
@@ -91,7 +92,7 @@ async function createKeyFile(dataDir: string): Promise<SecretKey[]> {
   return readSecretKeys(dataDir);
 }
 
-/** Swapped as a whole; it stays its owner's, as another account than the service's may do this. */
+/** Swaps the whole file atomically. It keeps the file's owner, since another account than the service's may run this. */
 async function replaceKeyFile(dataDir: string, keys: readonly SecretKey[]): Promise<void> {
   const path = join(dataDir, SECRET_KEY_FILE);
   const { uid, gid } = await stat(path);

@@ -5,20 +5,20 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { connect, type Sql } from './connect.ts';
 
-/** Whether the database answers, as far as this process knows: asked about once a second, over a connection of its own. */
+/** Whether the database answers, as far as this process knows. It probes about once a second over a connection of its own. */
 export type Availability = {
   isUp(): boolean;
-  /** Calls `tell` when the database goes away, until the function that it returns is called. */
-  onLost(tell: () => void): () => void;
+  /** Calls `notify` when the database becomes unavailable. @returns the function that ends the subscription */
+  onLost(notify: () => void): () => void;
   close(): Promise<void>;
 };
 
-const ASK_EVERY_MS = 1_000;
-/** While it is away: that it is back is to be known soon. */
-const ASK_AGAIN_MS = 200;
-/** Longer than a database under load takes for nothing. */
+const CHECK_EVERY_MS = 1_000;
+/** While the database is unavailable, so that its return is detected soon. */
+const CHECK_AGAIN_MS = 200;
+/** A database under load answers an empty query sooner than this. */
 const LATE_MS = 10_000;
-/** A question without an answer for this long is given up with its connection, which may lead nowhere. */
+/** A probe without an answer for this long is dropped with its connection, which may be dead. */
 const GIVE_UP_MS = 10_000;
 
 export function watchDatabase(url: string, log: Log): Availability {
@@ -28,34 +28,34 @@ export function watchDatabase(url: string, log: Log): Availability {
   let lostAt: number | undefined;
   const note = (up: boolean, why: string) => {
     if (up && lostAt !== undefined) {
-      log.info({ awayMs: Math.round(performance.now() - lostAt) }, 'the database is back');
+      log.info({ awayMs: Math.round(performance.now() - lostAt) }, 'database available again');
       lostAt = undefined;
     } else if (!up && lostAt === undefined) {
       lostAt = performance.now();
-      log.error({ why }, 'the database is away: requests are answered 503 until it is back');
-      for (const tell of [...listeners]) tell();
+      log.error({ why }, 'database unavailable; requests are answered 503 until it answers');
+      for (const notify of [...listeners]) notify();
     }
   };
   const watching = (async () => {
     while (!closing.signal.aborted) {
-      const asked = ask(sql);
-      let outcome = await within(LATE_MS, asked, closing.signal);
+      const probed = probe(sql);
+      let outcome = await within(LATE_MS, probed, closing.signal);
       if (outcome === undefined) {
         note(false, `no answer within ${LATE_MS} ms`);
-        outcome = await within(GIVE_UP_MS, asked, closing.signal);
+        outcome = await within(GIVE_UP_MS, probed, closing.signal);
       }
       if (outcome === undefined) {
         void sql.end({ timeout: 0 });
         sql = open(url);
       } else note(outcome.up, outcome.why);
-      await pause(lostAt === undefined ? ASK_EVERY_MS : ASK_AGAIN_MS, closing.signal);
+      await pause(lostAt === undefined ? CHECK_EVERY_MS : CHECK_AGAIN_MS, closing.signal);
     }
   })();
   return {
     isUp: () => lostAt === undefined,
-    onLost: (tell) => {
-      listeners.add(tell);
-      return () => void listeners.delete(tell);
+    onLost: (notify) => {
+      listeners.add(notify);
+      return () => void listeners.delete(notify);
     },
     close: closeOnce(async () => {
       closing.abort();
@@ -71,7 +71,7 @@ function open(url: string): Sql {
 
 type Outcome = { up: boolean; why: string };
 
-function ask(sql: Sql): Promise<Outcome> {
+function probe(sql: Sql): Promise<Outcome> {
   return sql`select 1`.then(
     () => ({ up: true, why: '' }),
     (error: unknown) => ({ up: false, why: messageOf(error) }),

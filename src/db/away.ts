@@ -1,12 +1,12 @@
-/** SQLSTATEs and errors of sockets and clients that mean "the database is away", not "we did wrong". */
+/** SQLSTATEs and errors of sockets and clients that mean "the database is unavailable", not "the statement is wrong". */
 const AWAY = /^(08|57P0|53)|^(ECONNREFUSED|ECONNRESET|EPIPE|ENOENT|CONNECTION_|CONNECT_TIMEOUT)/;
-/** What the queue's own client says, without a code. */
+/** Messages of the queue's own client, which have no code. */
 const TERMINATED = /^(Connection terminated|timeout exceeded when trying to connect)/;
 
-/** Of the codes above, those that only a database gives: a file may be missing, and another host unreachable, as well. */
+/** Codes that only a database gives. The others above also occur for a missing file or another unreachable host. */
 const OUTAGE = /^(08|57P0|53|CONNECTION_|CONNECT_TIMEOUT)/;
 
-/** The database's own outage, and surely no other. */
+/** Whether the error is certainly an outage of the database. */
 export function isDatabaseOutage(error: unknown): boolean {
   return error instanceof Error && 'code' in error && OUTAGE.test(String(error.code));
 }

@@ -3,7 +3,7 @@ import { backoff } from '../async/backoff.ts';
 
 const RECONNECT_SECONDS = { base: 0.02, cap: 1 };
 
-/** A pool, or a transaction of it: what every store function takes first. */
+/** A pool, or a transaction of it. Every store function takes one as its first parameter. */
 export type Sql = postgres.Sql;
 export type Tx = postgres.TransactionSql;
 export type Db = Sql | Tx;
@@ -12,14 +12,14 @@ export type PoolOptions = {
   max?: number;
   applicationName?: string;
   /**
-   * Plans each statement anew, for its own values and the present size of the tables: it costs little, and a plan that is kept from when they were
-   * small reads them whole when they are large. `unprepared`: for a transaction-mode pooler, whose sessions keep neither settings nor statements.
+   * Plans each statement anew, for its own values and the present size of the tables. This costs little. A plan that was kept from small tables
+   * would scan them whole once they are large. `unprepared` is for a transaction-mode pooler, whose sessions keep neither settings nor statements.
    */
   freshPlans?: 'setting' | 'unprepared';
 };
 
 /**
- * Opens a pool. `bigint` columns come back as numbers (ours stay far below 2^53), times as `Date`, bytea as Buffer.
+ * Opens a pool. It returns `bigint` columns as numbers (all values stay far below 2^53), times as `Date`, and bytea as Buffer.
  * The URL may name a Unix socket directory: `postgresql://user@localhost/db?host=/dir`.
  */
 export function connect(url: string, options: PoolOptions = {}): Sql {
@@ -31,7 +31,7 @@ export function connect(url: string, options: PoolOptions = {}): Sql {
     max: options.max ?? 10,
     idle_timeout: 0,
     connect_timeout: 10,
-    // The client's own pauses grow to 20 s, for which a database that is back would still be away.
+    // The client's own pauses grow to 20 s and would prolong an outage by as much.
     backoff: (retries: number) => backoff(RECONNECT_SECONDS, retries + 1),
     onnotice: () => {},
     prepare: options.freshPlans !== 'unprepared',

@@ -23,15 +23,15 @@ import {
 } from './postmaster.ts';
 
 /**
- * A PostgreSQL of our own in a data directory, reached through a Unix socket that only its owner can enter. `ended` resolves when its postmaster
- * ended without `close`: killed, say for want of memory. Its data are safe, and the next start finds them.
+ * A PostgreSQL that the service runs in its data directory. A Unix socket that only the owner can open leads to it. `ended` resolves when its
+ * postmaster ends without `close`, for example because the system ran out of memory. Its data are safe, and the next start uses them.
  */
 export type EmbeddedPostgres = { url: string; pid: number; ended: Promise<void>; close(): Promise<void> };
 
 type Owner = { uid: number; gid: number } | undefined;
 type Binaries = { initdb: string; postgres: string };
 
-/** Held by the service for as long as it uses the directory: the second service finds it taken. */
+/** Advisory lock of the service that uses the directory. A second service cannot take it. */
 const OWNER_LOCK = 7_236_001;
 const READY_TIMEOUT_MS = 60_000;
 const ORPHAN_TIMEOUT_MS = 60_000;
@@ -39,8 +39,8 @@ const OWNER_NAME = 'bellwether owner';
 const SOCKET_DIR_PREFIX = 'bellwether-pg-';
 
 /**
- * Starts the embedded PostgreSQL of `dataDir`, or takes over the one that a killed service left running there. As root it runs under an
- * unprivileged account, since PostgreSQL refuses root.
+ * Starts the embedded PostgreSQL of `dataDir`, or takes over the one that a killed service left running there. A service that runs as root starts it
+ * under an unprivileged account, since PostgreSQL refuses root.
  * @throws Problem `data_dir_in_use` when another live service uses the directory
  */
 export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: Record<string, string> = {}): Promise<EmbeddedPostgres> {
@@ -50,7 +50,7 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
   const pgData = join(home, 'postgres');
   await initialise(pgData, binaries, owner);
   const running = await runningPostmaster(pgData);
-  const postmaster = running ?? (await startPatiently(pgData, binaries, owner, settings));
+  const postmaster = running ?? (await startWithRetries(pgData, binaries, owner, settings));
   if (running !== undefined) log.warn({ pid: running.pid }, 'took over the PostgreSQL that an earlier run left behind');
   try {
     const lock = await takeOwnership(postmaster, dataDir);
@@ -68,7 +68,7 @@ export async function openEmbeddedPostgres(dataDir: string, log: Log, settings: 
   }
 }
 
-/** URL of the PostgreSQL that a live service runs in `dataDir`, for a program beside it; undefined when none answers there. */
+/** Returns the URL of the PostgreSQL that a live service runs in `dataDir`, for another program; undefined when none answers there. */
 export async function runningEmbeddedPostgres(dataDir: string, log: Log): Promise<string | undefined> {
   const home = await reachableHome(dataDir, await unprivilegedOwner(), log);
   const running = await runningPostmaster(join(home, 'postgres'));
@@ -95,14 +95,14 @@ async function unprivilegedOwner(): Promise<Owner> {
   );
 }
 
-/** PostgreSQL must be able to walk to its directory: when it cannot (a root-only parent), the directory stands below /var/lib instead. */
+/** PostgreSQL must be able to enter its directory. Where a parent admits root only, the directory is created below /var/lib instead. */
 async function reachableHome(dataDir: string, owner: Owner, log: Log): Promise<string> {
-  // Others may pass through (the database's account must), not look inside.
+  // The database's account must be able to pass through. Nobody else may list the directory.
   await mkdir(dataDir, { recursive: true, mode: owner === undefined ? 0o700 : 0o711 });
   if (owner === undefined || (await walkable(dataDir))) return dataDir;
   const home = join('/var/lib/bellwether', sha256Hex(dataDir).slice(0, 16));
   await mkdir(home, { recursive: true, mode: 0o755 });
-  log.warn({ dataDir, home }, 'the database account cannot enter the data directory: the database is kept elsewhere');
+  log.warn({ dataDir, home }, 'failed to enter the data directory with the database account; the database is kept in another directory');
   return home;
 }
 
@@ -126,7 +126,7 @@ async function reachableBinaries(home: string, owner: Owner): Promise<Binaries> 
   return { initdb: join(copy, 'bin/initdb'), postgres: join(copy, 'bin/postgres') };
 }
 
-/** Whether any account may walk down to `path`. */
+/** Whether any account may enter `path` and all its parents. */
 async function walkable(path: string): Promise<boolean> {
   for (let at = path; ; at = dirname(at)) {
     if (((await stat(at)).mode & 0o001) === 0) return false;
@@ -134,7 +134,7 @@ async function walkable(path: string): Promise<boolean> {
   }
 }
 
-/** Creates the cluster, or repeats a creation that was cut off: `initdb` runs into an aside directory that is renamed when complete. */
+/** Creates the cluster. A creation that was interrupted lacks the file `bellwether-ready` and is repeated from the beginning. */
 async function initialise(pgData: string, binaries: Binaries, owner: Owner): Promise<void> {
   if (await exists(join(pgData, 'bellwether-ready'))) return;
   await rm(pgData, { recursive: true, force: true });
@@ -154,14 +154,14 @@ async function initialise(pgData: string, binaries: Binaries, owner: Owner): Pro
   await writeFile(join(pgData, 'bellwether-ready'), '');
 }
 
-/** A killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them: try again for a while. */
-async function startPatiently(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
+/** Retries for up to a minute: a killed postmaster's children take a moment to end, and PostgreSQL refuses to start beside them. */
+async function startWithRetries(pgData: string, binaries: Binaries, owner: Owner, settings: Record<string, string>): Promise<Postmaster> {
   const dead = await namedPostmaster(pgData);
   const deadline = performance.now() + ORPHAN_TIMEOUT_MS;
   for (;;) {
     try {
       const started = await start(pgData, binaries, owner, settings);
-      // The socket's directory of one that was killed has no use any more.
+      // Nothing else removes the socket directory of a killed postmaster.
       if (dead !== undefined && basename(dead.socketDir).startsWith(SOCKET_DIR_PREFIX))
         await rm(dead.socketDir, { recursive: true, force: true });
       return started;
@@ -228,7 +228,7 @@ function collectTail(child: ChildProcess): () => string {
 
 async function takeOwnership(postmaster: Postmaster, dataDir: string): Promise<Sql> {
   const sql = connect(urlOf(postmaster, 'postgres'), { max: 1, applicationName: `${OWNER_NAME} ${process.pid}` });
-  // A service that was killed this instant holds the lock until PostgreSQL notices.
+  // A service that was just killed holds the lock until PostgreSQL detects its end.
   const deadline = performance.now() + ORPHAN_TIMEOUT_MS;
   do {
     const [row] = await sql<[{ taken: boolean }]>`select pg_try_advisory_lock(${OWNER_LOCK}) as taken`;
@@ -242,7 +242,7 @@ async function takeOwnership(postmaster: Postmaster, dataDir: string): Promise<S
   );
 }
 
-/** Whether the process that holds the lock lives. */
+/** Whether the process that holds the lock is alive. */
 async function isOwned(sql: Sql): Promise<boolean> {
   const rows = await sql<{ name: string }[]>`
     select a.application_name as name from pg_locks l join pg_stat_activity a on a.pid = l.pid

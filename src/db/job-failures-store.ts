@@ -3,15 +3,15 @@ import { storableText } from '../wire/text/text.ts';
 import type { Db } from './connect.ts';
 import type { QueueName } from './queue.ts';
 
-/** So many failures in a row are shown on the subject of the job. */
+/** The subject of a job shows its failures from this many in a row. */
 export const FAILURES_TO_SHOW = 3;
 const RETRY_SECONDS = { base: 2, cap: 300 };
 const MAX_ERROR_CHARACTERS = 1_000;
 
-/** A job that ended with an error nobody expected, the last time and perhaps before. */
+/** A job whose last run, and perhaps earlier ones, ended with an unexpected error. */
 export type JobFailure = { queue: QueueName; key: string; failures: number; isDue: boolean };
 
-/** Counts a failure. The pause before the next try doubles from 2 s to 5 min, less up to a quarter by `random` in [0, 1). */
+/** Counts a failure. The pause before the next attempt doubles from 2 s to 5 min, less up to a quarter. @param random in [0, 1) */
 export async function noteJobFailure(
   sql: Db,
   { queue, key }: { queue: QueueName; key: string },
@@ -31,18 +31,18 @@ export async function noteJobFailure(
   return { ...row, retryInSeconds: Math.ceil(pause(row.failures)) };
 }
 
-/** @returns how often it had failed */
+/** @returns how often the job had failed */
 export async function clearJobFailure(sql: Db, queue: QueueName, key: string): Promise<number> {
   const [row] = await sql<{ failures: number }[]>`delete from job_failures where queue = ${queue} and key = ${key} returning failures`;
   return row?.failures ?? 0;
 }
 
-/** Those that are due first. */
+/** Lists the jobs that are due first. */
 export async function jobFailures(sql: Db, limit: number): Promise<JobFailure[]> {
   return sql<JobFailure[]>`select queue, key, failures, retry_at <= now() as "isDue" from job_failures order by retry_at limit ${limit}`;
 }
 
-/** Somebody acted on their subjects: they are tried again at once. */
+/** Makes the jobs due at once, since an operator changed their subjects. */
 export async function retryJobsNow(tx: Db, jobs: readonly { queue: QueueName; key: string }[]): Promise<void> {
   if (jobs.length === 0) return;
   await tx`
@@ -53,7 +53,7 @@ export async function retryJobsNow(tx: Db, jobs: readonly { queue: QueueName; ke
 
 export type ShownFailure = { queue: QueueName; error: string; since: Date; retryAt: Date };
 
-/** Of the work for an organization's devices, what fails for this one. */
+/** Lists the failing jobs of the organization that concern this device. */
 export async function failuresForDevice(sql: Db, organizationId: string, deviceId: string): Promise<ShownFailure[]> {
   return sql<ShownFailure[]>`
     select queue, error, since, retry_at as "retryAt" from job_failures
@@ -61,7 +61,7 @@ export async function failuresForDevice(sql: Db, organizationId: string, deviceI
       and (device_ids is null or ${deviceId} = any(device_ids)) order by queue`;
 }
 
-/** Jobs by queue that failed often enough to be shown. */
+/** Counts by queue the jobs that failed often enough to be shown. */
 export async function failingJobCounts(sql: Db): Promise<{ queue: string; count: number }[]> {
   return sql`select queue, count(*)::int as count from job_failures where failures >= ${FAILURES_TO_SHOW} group by queue`;
 }

@@ -5,8 +5,8 @@ import type { Log } from '../log.ts';
 const MIGRATIONS_DIR = fileURLToPath(new URL('migrations', import.meta.url));
 
 /**
- * Brings the schema up to date: the numbered SQL files of `migrations/`, each once, in order, under an advisory lock, so that several
- * instances may start at once. Applied files are never edited; a change is a new file.
+ * Brings the schema up to date. It applies the numbered SQL files of `migrations/` once each, in order. An advisory lock allows several instances to
+ * start at once. Never edit an applied file: a change is a new file.
  */
 export async function migrate(databaseUrl: string, log: Log): Promise<void> {
   const quiet = {

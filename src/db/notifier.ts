@@ -2,19 +2,19 @@ import { type Closable, closeOnce } from '../async/lifecycle.ts';
 import type { Log } from '../log.ts';
 import { connect } from './connect.ts';
 
-/** Neither function may wait. An error of one subscriber is logged, and disturbs no other. */
+/** Neither function may wait. An error of one subscriber is logged and does not affect the others. */
 export type Subscriber = {
   onNotify(payload: string): void;
-  /** Something may have been announced unheard: called at the beginning, and whenever the connection was lost and is back. Read everything again. */
+  /** Called at the beginning and after each reconnect, when notifications may have been missed. Read everything again. */
   onMissed(): void;
 };
 
 /**
- * The one place that listens: NOTIFY of all channels arrives over one connection of this process, which lasts and is opened again when it is lost. It
- * must not lead through a transaction-mode pooler, whose sessions keep no LISTEN.
+ * The only listener of this process. NOTIFY of all channels arrives over one lasting connection, which is reopened when it is lost. The connection
+ * must not go through a transaction-mode pooler, whose sessions keep no LISTEN.
  */
 export type Notifier = Closable & {
-  /** @returns the function that ends the subscription, once the server listens @throws while the database is away */
+  /** @returns the function that ends the subscription, once the connection listens @throws while the database is unavailable */
   subscribe(channel: string, subscriber: Subscriber): Promise<() => void>;
 };
 
@@ -28,14 +28,14 @@ export function openNotifier(databaseUrl: string, log: Log): Notifier {
       try {
         work(subscriber);
       } catch (error) {
-        log.error({ err: error, channel }, 'failed to handle a notification of the database; its subscriber misses it');
+        log.error({ err: error, channel }, 'failed to handle a database notification; its subscriber misses it');
       }
     }
   };
   const open = (name: string): Channel => {
     const subscribers = new Set<Subscriber>();
     const onNotify = (payload: string) => call(name, subscribers, (subscriber) => subscriber.onNotify(payload));
-    // The client calls this after each LISTEN, also after those of a connection that replaces a lost one.
+    // The client calls this after each LISTEN, also on a connection that replaces a lost one.
     const onListen = () => call(name, subscribers, (subscriber) => subscriber.onMissed());
     const channel = { subscribers, listening: sql.listen(name, onNotify, onListen) };
     channels.set(name, channel);
@@ -52,9 +52,9 @@ export function openNotifier(databaseUrl: string, log: Log): Notifier {
         if (channels.get(name) === channel) channels.delete(name);
         throw error;
       }
-      // Whoever joins later was not there when the channel began.
+      // A later subscriber missed the call that the channel made at its beginning.
       if (known !== undefined) call(name, new Set([subscriber]), ({ onMissed }) => onMissed());
-      // LISTEN stays until the connection ends: the channels are few, and an UNLISTEN would wait for a database that is away.
+      // LISTEN stays until the connection ends: the channels are few, and UNLISTEN would wait for an unavailable database.
       return () => void channel.subscribers.delete(subscriber);
     },
     close: closeOnce(async () => {

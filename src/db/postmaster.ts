@@ -6,13 +6,13 @@ import { pause } from '../async/pause.ts';
 import { expecting } from '../errors.ts';
 import { connect } from './connect.ts';
 
-/** The server process of an embedded PostgreSQL, ours or one that an earlier run left behind. */
+/** Server process of an embedded PostgreSQL, started by this run or left by an earlier one. */
 export type Postmaster = { pid: number; socketDir: string; pgData: string };
 
 export const USER = 'bellwether';
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 
-/** The server that `postmaster.pid` names, if that process lives and answers; a stale file is left to PostgreSQL, which knows what to do with it. */
+/** Returns the server that `postmaster.pid` names, if that process is alive and answers. PostgreSQL itself handles a stale file. */
 export async function runningPostmaster(pgData: string): Promise<Postmaster | undefined> {
   const named = await namedPostmaster(pgData);
   return named !== undefined && alive(named.pid) && (await answers(named)) ? named : undefined;
@@ -37,23 +37,23 @@ export async function answers(postmaster: Postmaster): Promise<boolean> {
   }
 }
 
-/** `ended` resolves soon after the process is gone. Looks by its id, since it need not be a child of ours. */
+/** `ended` resolves soon after the process has ended. It polls the process id, since the process may not be a child of this one. */
 export function watchPostmaster({ pid }: Postmaster): { ended: Promise<void> } & Closable {
   const gone = Promise.withResolvers<void>();
   const timer = setInterval(() => {
     if (alive(pid)) return;
     clearInterval(timer);
     gone.resolve();
-  }, LOOK_EVERY_MS);
+  }, CHECK_EVERY_MS);
   timer.unref();
   return { ended: gone.promise, close: async () => clearInterval(timer) };
 }
 
-/** Fast shutdown: open transactions are rolled back, the cluster ends clean. */
+/** Requests a fast shutdown: PostgreSQL rolls back open transactions and ends cleanly. */
 export async function stop(postmaster: Postmaster): Promise<void> {
   if (alive(postmaster.pid)) process.kill(postmaster.pid, 'SIGINT');
   const deadline = Date.now() + 8_000;
-  // Its lock file goes last; the process itself may linger as a zombie where nobody reaps orphans.
+  // PostgreSQL removes its lock file last. The process itself may remain as a zombie where nothing reaps orphans.
   const stopped = async () => !alive(postmaster.pid) || !(await exists(join(postmaster.pgData, 'postmaster.pid')));
   while (!(await stopped()) && Date.now() < deadline) await pause(20);
   if (!(await stopped())) process.kill(postmaster.pid, 'SIGQUIT');
@@ -69,7 +69,7 @@ export function alive(pid: number): boolean {
   return !isZombie(pid);
 }
 
-/** An orphan that nobody reaps has a process id, and no more. */
+/** An orphan that was not reaped keeps its process id although it has ended. */
 function isZombie(pid: number): boolean {
   try {
     return /^\d+ \(.*\) Z /s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

@@ -4,65 +4,67 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { isDatabaseAway } from './away.ts';
 import { connect, type Db, type Sql } from './connect.ts';
-import { type Looks, startLooks } from './looks.ts';
 import type { Notifier } from './notifier.ts';
+import { type Polls, startPolls } from './polls.ts';
 
 /**
- * Queues of keys. A job says "look at this key again", never what to do: its handler loads the truth, decides, acts, records. Per key there is at most one
- * job active and one waiting, so that a wake-up during the work runs it once more and a storm of wake-ups runs it once.
+ * Queues of keys. A job means "check this key again" and carries no instructions: its handler loads the present state, decides, acts and records.
+ * Each key has at most one active and one waiting job. A wake-up during the work runs it once more, and many wake-ups run it once.
  */
 export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace' | 'merge_request' | 'commit_status';
 export const QUEUE_NAMES: readonly QueueName[] = ['source', 'rollout', 'deployment', 'workspace', 'merge_request', 'commit_status'];
 
 export type Queue = {
   /**
-   * Visible to workers when `db`, if it is a transaction, commits.
-   * @returns false when a job of the key waits already: that one may start, and end, before the transaction's commit shows it anything
+   * Adds a job. If `db` is a transaction, workers see the job after its commit.
+   * @returns false when a job of the key waits already; that job may start and end before the transaction's changes are visible to it
    */
   enqueue(db: Db, queue: QueueName, key: string): Promise<boolean>;
-  /** Enqueues once more what was absorbed by a job that may have run before the commit. An error is logged: the transaction has happened. */
+  /** Enqueues a job again after a waiting job, which may have run before the commit, absorbed it. It logs errors, since the transaction is committed. */
   enqueueAgain(queue: QueueName, key: string): Promise<void>;
-  /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for what is expected to fail: it records that itself. */
+  /** Handles keys, at most `concurrency` at once in this process. The handler must not throw for expected failures: it records them itself. */
   work(queue: QueueName, concurrency: number, handler: (key: string) => Promise<void>): Promise<void>;
   depths(): Promise<Record<string, number>>;
-  /** Announces that this process will soon stop its workers. @returns whether another process works on, as far as the database sees their connections */
+  /** Announces that this process will soon stop its workers. @returns whether another process keeps working, judged by its database connections */
   announceShutdown(): Promise<boolean>;
-  /** Takes no more work, waits for what is in flight up to `timeoutMs`; what is left is handed back to the queue. */
+  /** Takes no more work and waits up to `timeoutMs` for jobs in flight. Jobs that are left return to the queue. */
   close(timeoutMs: number): Promise<void>;
 };
 
 export type QueueOptions = {
-  /** Nobody else can be working on this database, so that a job which is active belongs to a dead process and is taken over at once. */
+  /** No other process can use this database. An active job therefore belongs to a dead process and is taken over at once. */
   soleOwner?: boolean;
   /** This process will call `work`. */
   works?: boolean;
 };
 
-/** What connections of processes that work, and of those that are about to stop, are called, followed by a word of each process's own. */
+/** Application names of connections of working and of stopping processes, each followed by a random id of the process. */
 const WORKING = 'bellwether controller ';
-const LEAVING = 'bellwether leaving ';
+const STOPPING = 'bellwether leaving ';
 
-/** What pg-boss tells of a new job, with the queue's name, when its transaction commits: the channel that its own listener takes for its default schema. */
+/** Channel on which pg-boss notifies of a new job when its transaction commits, with the queue's name as payload. pg-boss derives it from its default schema. */
 export const JOBS_CHANNEL = `pgboss_${createHash('sha224').update('pgboss').digest('hex').slice(0, 24)}`;
 
 export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifier, log: Log, options: QueueOptions = {}): Promise<Queue> {
-  const ownWord = randomBytes(6).toString('hex');
-  const workers = new Map<string, Looks>();
+  const processId = randomBytes(6).toString('hex');
+  const workers = new Map<string, Polls>();
   let listening: Promise<() => void> | undefined;
-  let leaving: Sql | undefined;
+  let stopping: Sql | undefined;
   const boss = new PgBoss({
     connectionString: databaseUrl,
-    application_name: options.works ? WORKING + ownWord : 'bellwether queue',
+    application_name: options.works ? WORKING + processId : 'bellwether queue',
     max: 6,
-    // Announcements are listened to here: its own listener would let every idle worker ask.
+    // `polls.ts` handles the notifications: pg-boss's own listener would let every idle worker poll.
     useListenNotify: false,
     schedule: false,
     superviseIntervalSeconds: 5,
     monitorIntervalSeconds: 5,
   });
-  // That the database is away is told once, and not by every worker each second.
-  boss.on('error', (error) => log[isDatabaseAway(error) ? 'debug' : 'error']({ err: error }, 'queue'));
-  boss.on('warning', (warning) => log.debug({ warning }, 'queue'));
+  // `availability.ts` logs an outage of the database once. Here every worker would log it each second.
+  boss.on('error', (error) =>
+    log[isDatabaseAway(error) ? 'debug' : 'error']({ err: error }, 'failed to run the job queue; it retries by itself'),
+  );
+  boss.on('warning', (warning) => log.debug({ warning }, 'job queue warned'));
   await boss.start();
   await createQueues(boss);
   if (options.soleOwner) await takeOverJobs(boss);
@@ -72,7 +74,7 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       { key },
       {
         singletonKey: key,
-        // Prepared, it is one round trip; each lasts as long as the process has other things to do, while the transaction holds its locks.
+        // A prepared statement needs one round trip instead of two. In a busy process each one lasts long, while the transaction holds its locks.
         db: { executeSql: async (text, values) => ({ rows: await db.unsafe(text, (values ?? []) as never[], { prepare: true }) }) },
       },
     );
@@ -87,26 +89,26 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       });
     },
     work: async (queue, concurrency, handler) => {
-      const looks = startLooks((id) => boss.notifyWorker(id));
-      // Known before the first worker starts: also where one does not, closing must end the looks, or they keep the process alive.
-      workers.set(queue, looks);
+      const polls = startPolls((id) => boss.notifyWorker(id));
+      // Registered before the first worker starts: if a worker fails to start, `close` must still end the polls, or they keep the process alive.
+      workers.set(queue, polls);
       listening ??= listen(notifier, workers);
       await listening;
-      await work(boss, looks, queue, concurrency, handler, log);
+      await work(boss, polls, queue, concurrency, handler, log);
     },
     depths: () => depths(sql),
     announceShutdown: async () => {
-      // Stays open until the end: of two processes that stop together, one sees the other.
-      leaving ??= connect(databaseUrl, { max: 1, applicationName: LEAVING + ownWord });
-      return hasOtherWorkers(leaving);
+      // The connection stays open until the end, so that at least one of two processes that stop together detects the other.
+      stopping ??= connect(databaseUrl, { max: 1, applicationName: STOPPING + processId });
+      return hasOtherWorkers(stopping);
     },
     close: async (timeoutMs) => {
-      for (const looks of workers.values()) await looks.close();
+      for (const polls of workers.values()) await polls.close();
       await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
-      // Where listening failed, `work` threw it already.
+      // If listening failed, `work` has already thrown the error.
       const [listened] = await Promise.allSettled([listening]);
       if (listened.status === 'fulfilled') listened.value?.();
-      await leaving?.end({ timeout: 1 });
+      await stopping?.end({ timeout: 1 });
     },
   };
 }
@@ -127,8 +129,8 @@ async function createQueues(boss: PgBoss): Promise<void> {
 }
 
 /**
- * Asked for anew rather than failed: a job counts its attempts, and one whose process died of something else a few times would be given up with its
- * wake-up. The new one is there before the old one goes, so that a crash in between loses nothing either.
+ * Replaces abandoned jobs instead of failing them. pg-boss counts attempts and would drop a job, and its wake-up, after its process died a few times for
+ * other reasons. The new job is sent before the old one is cancelled, so that a crash in between loses no wake-up.
  */
 async function takeOverJobs(boss: PgBoss): Promise<void> {
   for (const name of QUEUE_NAMES) {
@@ -140,17 +142,17 @@ async function takeOverJobs(boss: PgBoss): Promise<void> {
   }
 }
 
-function listen(notifier: Notifier, workers: ReadonlyMap<string, Looks>): Promise<() => void> {
+function listen(notifier: Notifier, workers: ReadonlyMap<string, Polls>): Promise<() => void> {
   const announceAll = () => {
-    for (const looks of workers.values()) looks.announced();
+    for (const polls of workers.values()) polls.announced();
   };
   return notifier.subscribe(JOBS_CHANNEL, { onNotify: (queue) => workers.get(queue)?.announced(), onMissed: announceAll });
 }
 
-/** Each of the workers by itself, so that one that has done a job looks for the next at once; otherwise `looks` says when one asks. */
+/** Starts each worker separately, so that a worker that has finished a job polls for the next one at once. Otherwise `polls` decides when a worker polls. */
 async function work(
   boss: PgBoss,
-  looks: Looks,
+  polls: Polls,
   queue: QueueName,
   concurrency: number,
   handler: (key: string) => Promise<void>,
@@ -160,15 +162,15 @@ async function work(
   for (let worker = 0; worker < concurrency; worker++) {
     let id = '';
     id = await boss.work<{ key: string }>(queue, options, async (jobs) => {
-      looks.busy(id);
+      polls.busy(id);
       try {
         for (const job of jobs) await handle(queue, job.data.key, handler, log);
       } finally {
-        looks.idle(id);
+        polls.idle(id);
         boss.notifyWorker(id);
       }
     });
-    looks.idle(id);
+    polls.idle(id);
   }
 }
 
@@ -178,7 +180,10 @@ async function handle(queue: QueueName, key: string, handler: (key: string) => P
     await handler(key);
     log.debug({ queue, key, durationMs: Math.round(performance.now() - started) }, 'job done');
   } catch (error) {
-    log[isDatabaseAway(error) ? 'debug' : 'error']({ queue, key, err: error }, `job failed: ${messageOf(error)}`);
+    log[isDatabaseAway(error) ? 'debug' : 'error'](
+      { queue, key, err: error },
+      `failed to run a job; the queue retries it: ${messageOf(error)}`,
+    );
     throw error;
   }
 }
@@ -190,12 +195,12 @@ async function depths(sql: Sql): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map((row) => [row.name, row.waiting]));
 }
 
-/** A process that died is gone from there as soon as its connections are. */
+/** PostgreSQL drops the entries of a dead process together with its connections. */
 async function hasOtherWorkers(sql: Sql): Promise<boolean> {
   const [row] = await sql<[{ found: boolean }]>`
     select exists (
       select 1 from pg_stat_activity w where w.datname = current_database() and w.application_name ^@ ${WORKING}
-        and not exists (select 1 from pg_stat_activity l where l.application_name = replace(w.application_name, ${WORKING}, ${LEAVING}))
+        and not exists (select 1 from pg_stat_activity l where l.application_name = replace(w.application_name, ${WORKING}, ${STOPPING}))
     ) as found`;
   return row.found;
 }

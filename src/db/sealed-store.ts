@@ -1,33 +1,33 @@
 import type { Db } from './connect.ts';
 
-/** A column of sealed texts. The noun that owns the table names its columns; `id` and `context` are SQL over a row of it. */
+/** A column of sealed texts. The noun that owns the table lists its columns. `id` and `context` are SQL expressions over a row. */
 export type SealedColumn = {
   table: string;
-  /** Names the row, in an order that batches follow. */
+  /** Identifies the row. Batches follow its order. */
   id: string;
   column: string;
-  /** What the text was sealed as: see who seals it. */
+  /** Context with which the text was sealed; the code that seals it defines it. */
   context: string;
 };
 
 export type SealedText = { id: string; sealed: string; context: string };
 
-/** Held while keys rotate: a second rotation would remove the key that the first one seals with. */
+/** Advisory lock of a key rotation. A second rotation at the same time would remove the key that the first one seals with. */
 const ROTATION_LOCK = 7_236_002;
 
-/** Takes the lock of a rotation for the connection's life. `isMigrated`: the service has started on the database. */
+/** Takes the lock of a rotation until the connection ends. `isMigrated`: the service has started on this database before. */
 export async function takeRotationLock(sql: Db): Promise<{ isMigrated: boolean; isTaken: boolean }> {
   const [row] = await sql<[{ isMigrated: boolean; isTaken: boolean }]>`
     select to_regclass('signing_keys') is not null as "isMigrated", pg_try_advisory_lock(${ROTATION_LOCK}) as "isTaken"`;
   return row;
 }
 
-/** Nobody else writes these tables until the transaction ends. */
+/** Blocks all other writers of these tables until the transaction ends. */
 export async function lockTables(tx: Db, tables: readonly string[]): Promise<void> {
   await tx`lock table ${tx([...tables])} in share row exclusive mode`;
 }
 
-/** Texts of rows after `after` that another key sealed, in the order of their ids. Locks the rows until the transaction ends. */
+/** Reads texts that another key sealed, from rows after `after`, in the order of their ids. It locks the rows until the transaction ends. */
 export async function textsSealedOtherwise(
   tx: Db,
   { table, id, column, context }: SealedColumn,
@@ -52,7 +52,7 @@ export async function replaceSealedTexts(
     where ${tx.unsafe(id)} = new.key`;
 }
 
-/** Matches, for LIKE, what the key sealed. Key ids are hexadecimal: nothing in them means anything to LIKE. */
+/** LIKE pattern of texts that the key sealed. Key ids are hexadecimal and contain no LIKE wildcard. */
 export function sealedWith(keyId: string): string {
   return `v1.${keyId}.%`;
 }

@@ -1,50 +1,50 @@
 import { type DeviceKey, nameOf } from '../device/device.ts';
 
 /**
- * Bounds how many devices work on a change at the same time. A commit to a whole fleet wakes every device. If all of them were answered at once, they
- * would also ask for their bundles and their confirmations at once: a slow machine would confirm the last ones too late, and they would roll back a good
- * commit. The next device is admitted when one has reported the end of its attempt, or has sent no request to this process for `silentMs`. Each process
- * has its own bound.
+ * Limits how many devices work on a change at once. A commit to a whole fleet wakes every device. If all were admitted together, they would also
+ * request their bundles and confirmations together. A slow machine would then confirm the last ones too late, and they would roll back a good commit.
+ * The next device is admitted when another one has reported the end of its attempt, or has sent no request to this process for `idleMs`.
+ * The limit applies per process.
  */
 export type Admission = {
   /**
-   * Whether the device may get its change now. If not, it waits in its queue, and `wake` is called when its turn has come: then it asks again. A device
-   * that asks earlier keeps its place. Queues take turns, so that the device of a small change does not wait for a large fleet.
+   * Whether the device may get its desired state now. If not, it waits in its queue. `wake` is called once its turn has come; then call `admit` again.
+   * Earlier calls keep its place. Queues take turns, so that the device of a small change does not wait for a large fleet.
    */
   admit(device: DeviceKey, queue: string, wake: () => void): boolean;
-  /** The device has no change to get any more. */
+  /** Removes the device from its queue, since its desired state no longer differs. */
   withdraw(device: DeviceKey): void;
-  /** Does something for a device. An admitted device is not silent while that lasts. */
+  /** Runs work for a device. An admitted device does not count as idle meanwhile. */
   serve<T>(device: DeviceKey, work: () => Promise<T>): Promise<T>;
-  /** The attempt of the device has ended: it is the next one's turn. */
-  leave(device: DeviceKey): void;
+  /** Ends the device's turn after its attempt, and admits the next device. */
+  release(device: DeviceKey): void;
   counts(): { atWork: number; waiting: number };
   close(): Promise<void>;
 };
 
-/** `serving`: requests of the device under way. `silent`: checks since its last request. */
-type Place = { serving: number; silent: number };
+/** `serving`: requests of the device in progress. `idleChecks`: checks since its last request. */
+type Place = { serving: number; idleChecks: number };
 
 /**
- * Enough to keep the database's batches full (200 devices' reports each, two at a time), and few enough that a machine which confirms only ten a second
- * does so within the shortest usual confirmation timeout of 60 s, or one that six processes share when it confirms fifty.
+ * Enough to fill the database's batches: two at a time with the reports of 200 devices each. Few enough for a machine that confirms only ten devices a
+ * second: it stays within the shortest usual confirmation timeout of 60 s. So does a machine that six processes share and that confirms fifty a second.
  */
 const AT_WORK = 500;
-const SILENT_MS = 2_000;
+const IDLE_MS = 2_000;
 /**
- * A device is silent after this many checks in a row, not after a time: a process that stood still reads the requests of that time only after its first
- * check. By the clock all devices would be silent at once, just when the process has too much to do.
+ * A device is idle after this many checks in a row, not by the clock. A blocked process reads the requests that arrived meanwhile only after its next
+ * check. By the clock, all devices would then seem idle at once, just when the process is overloaded.
  */
-const CHECKS = 4;
+const IDLE_CHECKS = 4;
 
-export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {}): Admission {
+export function createAdmission({ atWork = AT_WORK, idleMs = IDLE_MS } = {}): Admission {
   const places = new Map<string, Place>();
   const waiting = createLine();
   let timer: NodeJS.Timeout | undefined;
 
   const admit = (name: string) => {
-    places.set(name, { serving: 0, silent: 0 });
-    timer ??= setInterval(releaseSilent, silentMs / CHECKS);
+    places.set(name, { serving: 0, idleChecks: 0 });
+    timer ??= setInterval(releaseIdle, idleMs / IDLE_CHECKS);
   };
   const admitNext = () => {
     while (places.size < atWork) {
@@ -61,11 +61,11 @@ export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {})
     clearInterval(timer);
     timer = undefined;
   };
-  const releaseSilent = () => {
-    for (const place of places.values()) place.silent = place.serving > 0 ? 0 : place.silent + 1;
-    // The first check may have followed at once after the last request.
-    const silent = [...places].filter(([, place]) => place.silent > CHECKS);
-    for (const [name] of silent) release(name);
+  const releaseIdle = () => {
+    for (const place of places.values()) place.idleChecks = place.serving > 0 ? 0 : place.idleChecks + 1;
+    // The first check may have run right after the device's last request, so one more is needed.
+    const idle = [...places].filter(([, place]) => place.idleChecks > IDLE_CHECKS);
+    for (const [name] of idle) release(name);
   };
 
   return {
@@ -88,16 +88,16 @@ export function createAdmission({ atWork = AT_WORK, silentMs = SILENT_MS } = {})
         return await work();
       } finally {
         place.serving -= 1;
-        place.silent = 0;
+        place.idleChecks = 0;
       }
     },
-    leave: (device) => release(nameOf(device)),
+    release: (device) => release(nameOf(device)),
     counts: () => ({ atWork: places.size, waiting: waiting.size() }),
     close: async () => clearInterval(timer),
   };
 }
 
-/** Devices that wait, each in one queue. Queues take turns. */
+/** Waiting devices, each in one queue. Queues take turns. */
 function createLine() {
   const queues = new Map<string, Map<string, () => void>>();
   const queueOf = new Map<string, string>();
@@ -110,7 +110,7 @@ function createLine() {
     if (members?.size === 0) queues.delete(queue);
   };
   return {
-    /** A device that waits already keeps its place. */
+    /** Adds a device. One that waits already keeps its place. */
     add: (name: string, queue: string, wake: () => void) => {
       const kept = queueOf.get(name) ?? queue;
       const members = queues.get(kept) ?? new Map<string, () => void>();
@@ -118,7 +118,7 @@ function createLine() {
       queueOf.set(name, kept);
     },
     remove,
-    /** The first device of the next queue. That queue goes to the end of the line. */
+    /** Removes and returns the first device of the next queue, and moves that queue behind all others. */
     takeNext: (): { name: string; wake: () => void } | undefined => {
       const [next] = queues;
       if (next === undefined) return undefined;

@@ -1,15 +1,15 @@
 import type { Db } from '../db/connect.ts';
-import { type DeviceKey, HEARD_AGAIN_AFTER_SECONDS } from '../device/device.ts';
+import { type DeviceKey, POLL_REPORTS_AFTER_SECONDS } from '../device/device.ts';
 import type { Desired } from './desired.ts';
 
-/** One indexed look-up per device, in one query; unknown devices are absent. */
+/** Loads desired states in one query, with an indexed look-up per device. Unknown devices are absent from the result. */
 export async function loadDesired(sql: Db, keys: readonly DeviceKey[]): Promise<Omit<Desired, 'heartbeatSeconds'>[]> {
   return sql`
     select d.organization_id as "organizationId", d.id as "deviceId", d.sequence, d.source_id as "sourceId", d.deployment_id as "deploymentId",
       case when d.desired_bundle is not null then jsonb_build_object('digest', d.desired_bundle, 'size', coalesce(b.size, 0)) end as bundle,
       (select t.begin_before from deployments t where t.organization_id = d.organization_id and t.id = d.deployment_id) as "beginBefore",
       d.desired_force as force, coalesce(s.drift_policy, 'heal') as "driftPolicy", coalesce(c.commands, '[]') as commands,
-      d.connectivity = 'online' and d.last_seen_at > now() - make_interval(secs => ${HEARD_AGAIN_AFTER_SECONDS}) as "isHeard"
+      d.connectivity = 'online' and d.last_seen_at > now() - make_interval(secs => ${POLL_REPORTS_AFTER_SECONDS}) as "hasRecentReport"
     from unnest(${keys.map((key) => key.organizationId)}::uuid[], ${keys.map((key) => key.deviceId)}::text[]) as k (organization_id, id)
     join devices d on d.organization_id = k.organization_id and d.id = k.id
     left join bundles b on b.organization_id = d.organization_id and b.digest = d.desired_bundle

@@ -2,26 +2,26 @@ import type { DeviceKey } from '../device/device.ts';
 import type { AgentCommand, DesiredState } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 
-/** What one device is to run and do, before it is signed. */
+/** Desired bundle and commands of one device, before signing. */
 export type Desired = DeviceKey & {
   sequence: number;
   sourceId: string | null;
   deploymentId: string | null;
   bundle: { digest: string; size: number } | null;
-  /** Until when the device may put the attempt off. */
+  /** Until when the device may defer the attempt. */
   beginBefore: Date | null;
   force: boolean;
   driftPolicy: 'heal' | 'report';
   commands: AgentCommand[];
-  /** Online, and its last word is not old. */
-  isHeard: boolean;
+  /** The device is online and its last report is recent. */
+  hasRecentReport: boolean;
   heartbeatSeconds: number;
 };
 
-/** How long a signed desired state may be applied. An agent that was away longer asks again. */
+/** How long an agent may apply a signed desired state. After that it must poll again. */
 const VALID_SECONDS = 15 * 60;
 
-/** Changes exactly when something that the device is told changes. */
+/** Changes exactly when the device's desired state changes. */
 export function desiredEtag(desired: Desired): string {
   const commands = desired.commands.length === 0 ? '0' : sha256Hex(desired.commands.map((command) => command.id).join()).slice(0, 12);
   return `"${desired.sequence}-${commands}-${desired.driftPolicy}"`;

@@ -2,23 +2,23 @@ import { LRUCache } from 'lru-cache';
 import type { Db } from '../db/connect.ts';
 import { countDevices } from '../device/store.ts';
 
-/** Between two heartbeats of a device, at least and at most. */
+/** Shortest and longest interval between two heartbeats of a device. */
 export const HEARTBEAT_SECONDS = 30;
 const LONGEST_SECONDS = 600;
-/** Heartbeats of all devices of an organization: what a service takes in beside everything else. */
+/** Heartbeats per second of all devices of an organization, which a service can handle beside its other work. */
 const PER_SECOND = 100;
 const COUNTED_FOR_MS = 60_000;
 const ORGANIZATIONS = 1_000;
 
 /**
- * Seconds between two heartbeats of a device, in a fleet of `devices`: a large one need not say that it is there as often, since polls say so as well.
- * 30 s up to 3,000 devices, 100 s for 10,000, never more than ten minutes.
+ * Returns the seconds between two heartbeats of a device in a fleet of `devices`. They are 30 s up to 3,000 devices, 100 s for 10,000, and never more
+ * than ten minutes. Devices of a large fleet may send them less often, since their polls also show that they are online.
  */
 export function heartbeatSecondsFor(devices: number): number {
   return Math.min(LONGEST_SECONDS, Math.max(HEARTBEAT_SECONDS, Math.ceil(devices / PER_SECOND)));
 }
 
-/** Tells the interval for an organization; its devices are counted once a minute. */
+/** Returns a function that gives the interval for an organization. It counts the organization's devices once a minute. */
 export function createHeartbeatPace(sql: Db): (organizationId: string) => Promise<number> {
   const paces = new LRUCache<string, number>({
     max: ORGANIZATIONS,

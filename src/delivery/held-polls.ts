@@ -32,14 +32,14 @@ export type HeldPoll = {
 };
 
 /**
- * Answers as soon as something else than `known` is desired of the device, and with "unchanged" when the time is over. Nothing but the connection and a
- * few words is kept meanwhile: ten thousand of these wait at a time. What goes wrong later ends the wait as well, and is told by the device's next poll.
- * @throws what went wrong at the first look, when nothing is answered yet; resolves after it
+ * Answers as soon as the desired state differs from `known`, or with "unchanged" when the time is over. It keeps only the connection and a few fields
+ * meanwhile, since ten thousand polls wait at a time. A later error ends the wait as well, and the device's next poll reports it.
+ * @throws an error of the first check, before any answer; resolves after that check
  */
 export async function holdPoll(services: HeldPollDeps, { key, known, waitMs, inlineBytes, requestId, outgoing }: HeldPoll): Promise<void> {
   const { wakeups, admission, metrics } = services;
   const started = performance.now();
-  let looking = false;
+  let checking = false;
   let wokenAgain = false;
   let ended = false;
   let isWoken = false;
@@ -58,14 +58,14 @@ export async function holdPoll(services: HeldPollDeps, { key, known, waitMs, inl
   const endUnchanged = () => end(304, { etag: known });
   const wake = () => {
     isWoken = true;
-    look().catch(endUnchanged);
+    check().catch(endUnchanged);
   };
-  const look = async () => {
+  const check = async () => {
     if (ended) return;
     if (wakeups.closing()) return endUnchanged();
-    wokenAgain = looking;
-    if (looking) return;
-    looking = true;
+    wokenAgain = checking;
+    if (checking) return;
+    checking = true;
     try {
       do {
         wokenAgain = false;
@@ -74,41 +74,41 @@ export async function holdPoll(services: HeldPollDeps, { key, known, waitMs, inl
         const isChanged = desiredEtag(state) !== known;
         const isAttempt = isChanged && state.deploymentId !== null;
         if (!isAttempt) admission.withdraw(key);
-        // Who waits for its turn looks again then: what it is to do may be something else by that time.
+        // A device that waits for its turn checks again then, since its desired state may have changed by that time.
         if (isChanged && (!isAttempt || admission.admit(key, `${key.organizationId} ${state.sourceId}`, wake))) {
           const { body, headers } = await signedAnswer(services, state, inlineBytes);
           return end(200, headers, body);
         }
       } while (wokenAgain && !ended);
     } finally {
-      looking = false;
+      checking = false;
     }
   };
   const timer = setTimeout(endUnchanged, waitMs);
   const stopListening = wakeups.listen(key, wake);
   outgoing.once('close', release);
   try {
-    // Listening came before looking: a change between the two still wakes. Whoever was woken has looked at what is newer, without waiting for company.
+    // The poll listens before it checks, so that a change between the two still wakes it. A woken poll has already checked a newer state, with `load`.
     const state = await presentState(services, key, waitMs < GATHERED_FROM_MS ? wakeups.load : wakeups.loadSoon);
     if (ended || isWoken) return;
     if (desiredEtag(state) === known) admission.withdraw(key);
-    else await look();
+    else await check();
   } catch (error) {
-    // Answered meanwhile, or nobody is there any more.
+    // The poll was answered meanwhile, or the connection is closed.
     if (ended) return;
     release();
     throw error;
   }
 }
 
-/** A poll that waits shorter is not kept waiting for company. */
+/** A poll with a shorter wait is loaded at once instead of with others. */
 const GATHERED_FROM_MS = 1_000;
 
 type Load = Wakeups['load'];
 
 /**
- * What the device is to run and do now. Who asks is there: a rollout may take it from now on, and need not wait for a heartbeat.
- * @throws Problem `unauthorized` when it is not registered any more
+ * Returns the device's present desired state. A poll also shows that the device is online, so that a rollout can include it before its next heartbeat.
+ * @throws Problem `unauthorized` when the device is no longer registered
  */
 export async function presentState(
   { intake, wakeups }: { intake: ReportIntake; wakeups: Wakeups },
@@ -116,20 +116,20 @@ export async function presentState(
   load: Load = wakeups.load,
 ): Promise<Desired> {
   const state = await registered(load, key);
-  if (!state.isHeard) await intake.take(key.organizationId, key.deviceId, []);
+  if (!state.hasRecentReport) await intake.take(key.organizationId, key.deviceId, []);
   return state;
 }
 
 async function registered(load: Load, key: DeviceKey): Promise<Desired> {
   const state = await load(key);
   if (state !== undefined) return state;
-  throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is not registered any more`);
+  throw new Problem('unauthorized', `Cannot answer: device "${key.deviceId}" is no longer registered`);
 }
 
-/** Its own label: durations of polls that wait say how long nothing happened. */
+/** Label of its own in metrics, since the duration of a held poll is idle time. */
 const HELD_ROUTE = '/agent/v1/desired (held)';
 
-/** What the device is told, signed and dated now; with the archive of a bundle that it is to apply and that has at most `inlineBytes`. */
+/** Signs the desired state with the present time. It appends the archive of a bundle to apply if that has at most `inlineBytes`. */
 export async function signedAnswer(
   { signer, archives }: { signer: Signer; archives: Archives },
   state: Desired,
@@ -144,7 +144,7 @@ export async function signedAnswer(
   return { body: withArchive(jws, archive), headers: { 'content-type': DESIRED_WITH_ARCHIVE, ...headers } };
 }
 
-/** null where it is not to be sent along, or cannot be read: the device will ask for it and be told why. */
+/** null where the archive is not sent along or cannot be read. The device's own request for the bundle then gets the error. */
 async function inlineArchive(
   archives: Archives,
   { organizationId, deploymentId, bundle }: Desired,

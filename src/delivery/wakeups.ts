@@ -8,23 +8,23 @@ import { loadDesired } from './desired-store.ts';
 import { createHeartbeatPace, HEARTBEAT_SECONDS } from './heartbeats.ts';
 
 /**
- * The long polls of this process: who waits for a change of what device. A change anywhere arrives by NOTIFY; after a broken connection
- * everybody is woken, since something may have been missed.
+ * The long polls of this process, by device. A change in any process arrives by NOTIFY. After a reconnect all polls are woken, since notifications
+ * may have been missed.
  */
 export type Wakeups = {
   /**
-   * Calls `wake` whenever the device may have changed, and when this process stops, until the returned function is called. Begin before looking at
-   * the state, so that no change slips between.
+   * Calls `wake` whenever the device may have changed, and when this process stops. Call it before loading the state, so that no change is missed in
+   * between. @returns the function that ends it
    */
   listen(key: DeviceKey, wake: () => void): () => void;
-  /** Looks up the desired state; calls of the same moment share a query. */
+  /** Loads the desired state. Simultaneous calls share a query. */
   load(key: DeviceKey): Promise<Desired | undefined>;
-  /** The same for who is not in a hurry: an idle fleet asks one by one, all the time. The query is made a moment after the first of its calls. */
+  /** Does the same with a short delay after the first call, so that the steady single polls of an idle fleet share queries. */
   loadSoon(key: DeviceKey): Promise<Desired | undefined>;
   waiting(): number;
-  /** Whether `close` was called: nobody waits any more. */
+  /** Whether `close` was called. No poll may wait then. */
   closing(): boolean;
-  /** Wakes everybody a last time: the process is stopping. */
+  /** Wakes all polls a last time, since the process stops. */
   close(): Promise<void>;
 };
 
@@ -76,5 +76,5 @@ export async function openWakeups(sql: Sql, notifier: Notifier): Promise<Wakeups
 
 /** Devices per query. */
 const BATCH = 500;
-/** Short beside the seconds that a poll waits; of ten thousand devices that poll once a minute, ten come in this time. */
+/** Short compared with the seconds that a poll waits. Of ten thousand devices that poll once a minute, eight poll in this time. */
 const GATHER_MS = 50;

@@ -1,6 +1,6 @@
 import type { Db } from '../db/connect.ts';
 import type { DeviceStanding } from '../device/events.ts';
-import { assignAttempts, quarantine, stayOnGood } from '../device/store/status.ts';
+import { assignAttempts, keepLastGood, quarantine } from '../device/store/status.ts';
 import { type Attempt, type Closed, closeDeployments, insertDeployments, noteFailures, type Target } from './store.ts';
 
 /** Attempts and their devices, changed together. Callers hold the devices' locks. */
@@ -37,7 +37,7 @@ export async function standDown(
   as: 'superseded' | 'cancelled' = 'cancelled',
 ): Promise<{ closed: Closed[]; devices: DeviceStanding[] }> {
   const closed = await closeDeployments(tx, organizationId, deviceIds, as);
-  const devices = await stayOnGood(
+  const devices = await keepLastGood(
     tx,
     organizationId,
     closed.map((attempt) => attempt.deviceId),

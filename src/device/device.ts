@@ -15,10 +15,10 @@ export const SYNC_STATUSES = [
 
 export type Connectivity = 'online' | 'offline' | 'unknown';
 
-/** A device is online while its last word is younger than this (the rule of the earlier Device API: a heartbeat within 2 minutes). */
+/** A device is online while its last report is younger than this. The legacy API has the same rule: a heartbeat within 2 minutes. */
 export const OFFLINE_AFTER_SECONDS = 120;
-/** A poll of a device whose last word is older than this counts as a word: at the latest after this and one long poll it has been heard again. */
-export const HEARD_AGAIN_AFTER_SECONDS = 40;
+/** A poll counts as a report if the last report is older than this. A polling device therefore reports at least once in this time and one long poll. */
+export const POLL_REPORTS_AFTER_SECONDS = 40;
 
 export type Hold = { at: string; by: string; reason: string; untilNewerRevision: boolean; revisionId: string | null };
 
@@ -67,7 +67,7 @@ export function isDeviceId(text: string): boolean {
   return DeviceId.safeParse(text).success;
 }
 
-/** The status word of the earlier dashboards, which `device_update` carries. */
+/** Returns the device's status in the values of the legacy dashboards, as `device_update` carries it. */
 export function legacyStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>): 'ONLINE' | 'OFFLINE' | 'ERROR' | 'UPDATING' {
   if (device.connectivity === 'offline') return 'OFFLINE';
   if (device.syncStatus === 'updating') return 'UPDATING';
@@ -77,7 +77,7 @@ export function legacyStatus(device: Pick<Device, 'syncStatus' | 'connectivity'>
 
 export type DeviceKey = { organizationId: string; deviceId: string };
 
-/** One word for a device, for maps. */
+/** Returns one string for a device, as a key of maps. */
 export function nameOf({ organizationId, deviceId }: DeviceKey): string {
   return `${organizationId} ${deviceId}`;
 }

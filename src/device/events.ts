@@ -3,10 +3,10 @@ import type { Unit } from '../event/transact.ts';
 import type { EventData, EventType } from '../wire/event/events.ts';
 import { type Device, legacyStatus } from './device.ts';
 
-/** The columns of a device's row that dashboards show. */
+/** Columns of a device's row that dashboards show. */
 export type DeviceStanding = Pick<Device, 'organizationId' | 'id' | 'syncStatus' | 'connectivity'>;
 
-/** Facts that carry how the device stands after them. */
+/** Events that carry the device's standing after them. */
 type StandingEvent = Extract<
   EventType,
   | 'device.status'
@@ -19,8 +19,8 @@ type StandingEvent = Extract<
 >;
 
 /**
- * Emits a fact with the standing of the device. Every such event comes from here, so that none lacks what dashboards need.
- * @param device its row as the transaction leaves it
+ * Emits an event with the standing of the device. This is the only function that emits such events, so that none lacks a field of the dashboards.
+ * @param device its row at the end of the transaction
  */
 export function emitStanding<Type extends StandingEvent>(
   { emit }: Pick<Unit, 'emit'>,
@@ -30,6 +30,6 @@ export function emitStanding<Type extends StandingEvent>(
 ): void {
   const { organizationId, id, syncStatus, connectivity } = device;
   const data = { status: legacyStatus(device), syncStatus, connectivity, ...more };
-  // The compiler cannot see that the standing and the rest make the whole.
+  // The compiler cannot infer that the standing and `more` make the whole event data.
   emit({ organizationId, type, subject: `device:${id}`, data } as NewEvent);
 }

@@ -1,4 +1,4 @@
-/** What is known of a device that its configuration may depend on. */
+/** Facts of a device on which its configuration may depend. */
 export type DeviceFacts = {
   id: string;
   name: string;
@@ -10,13 +10,13 @@ export type DeviceFacts = {
 
 export type Fact = keyof DeviceFacts;
 
-/** For a folder that no device is bound to: as if for one of the folder's name, of which nothing else is known. */
+/** Facts for a folder to which no device is bound: those of a device with the folder's name and defaults for the rest. */
 export function factsOfFolder(path: string): DeviceFacts {
   const name = path.split('/').at(-1) ?? path;
   return { id: name, name, type: 'device', labels: {}, site: null };
 }
 
-/** Facts of which `one` and `other` say different things. */
+/** Returns the facts in which `one` and `other` differ. */
 export function differingFacts(one: DeviceFacts, other: DeviceFacts, facts: Iterable<Fact>): Fact[] {
   return [...facts].filter((fact) => canonical(one[fact]) !== canonical(other[fact]));
 }

@@ -1,8 +1,8 @@
 import type { Db } from '../db/connect.ts';
 
-/** Reads over all devices, for work that goes on beside any one of them. */
+/** Queries over all devices, for background work. */
 
-/** Ids of the devices that follow a source, of all organizations, in groups of at most `size` of one organization each. */
+/** Reads the ids of all devices that follow a source, in groups of at most `size` devices of one organization. */
 export async function followingDevices(sql: Db, size: number): Promise<{ organizationId: string; ids: string[] }[]> {
   return sql<{ organizationId: string; ids: string[] }[]>`
     select organization_id as "organizationId", array_agg(id order by id) as ids
@@ -10,7 +10,7 @@ export async function followingDevices(sql: Db, size: number): Promise<{ organiz
     group by organization_id, chunk`;
 }
 
-/** Names of up to `limit` workspaces that hold a bundle. */
+/** Reads the names of up to `limit` workspaces that hold a bundle. */
 export async function filledWorkspaces(sql: Db, limit: number): Promise<string[]> {
   const rows = await sql<{ workspace: string }[]>`
     select workspace from devices where workspace is not null and workspace_bundle is not null order by organization_id, id limit ${limit}`;

@@ -3,7 +3,7 @@ import type { Candidate, FolderMove, Stranded } from './folders.ts';
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** Devices of a source whose folder its head does not have, in the order of their ids. Looked up folder by folder: see `bound` in rollout/targets.ts. */
+/** Reads the devices whose folder the source's head lacks, in the order of their ids. It looks up folder by folder: see `bound` in rollout/store/fragments.ts. */
 export async function strandedDevices(sql: Db, { organizationId, sourceId }: Owner): Promise<Stranded[]> {
   return sql<Stranded[]>`
     select d.id, d.path from devices d left join lateral (
@@ -13,7 +13,7 @@ export async function strandedDevices(sql: Db, { organizationId, sourceId }: Own
     order by d.id`;
 }
 
-/** Folders of the head with one of these folded names. To be asked in the transaction that stores the head. */
+/** Reads the folders of the head with one of these folded names. Call it in the transaction that stores the head. */
 export async function foldersNamed(sql: Db, { organizationId, sourceId }: Owner, names: readonly string[]): Promise<Candidate[]> {
   return sql<Candidate[]>`
     select p.path, p.appeared_at = now() as "isNew",
@@ -24,20 +24,20 @@ export async function foldersNamed(sql: Db, { organizationId, sourceId }: Owner,
     order by p.path`;
 }
 
-/** Folders to which devices of the source are bound. */
+/** Reads the folders to which devices of the source are bound. */
 export async function boundFolders(sql: Db, { organizationId, sourceId }: Owner): Promise<string[]> {
   const rows = await sql<{ path: string }[]>`
     select distinct path from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path is not null`;
   return rows.map(({ path }) => path);
 }
 
-/** Devices that are bound to one of these folders. */
+/** Reads the devices that are bound to one of these folders. */
 export async function devicesIn(sql: Db, { organizationId, sourceId }: Owner, paths: readonly string[]): Promise<Stranded[]> {
   return sql<Stranded[]>`
     select id, path from devices where organization_id = ${organizationId} and source_id = ${sourceId} and path = any(${[...paths]}::text[]) order by id`;
 }
 
-/** Binds the devices to the folders they move to. The caller holds the locks of the source and of the devices. */
+/** Binds the devices to their new folders. The caller holds the locks of the source and of the devices. */
 export async function moveDevices(tx: Db, { organizationId, sourceId }: Owner, moves: readonly FolderMove[]): Promise<void> {
   await tx`
     update devices d set path = m.new, version = d.version + 1, updated_at = now()

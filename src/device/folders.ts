@@ -1,18 +1,19 @@
 import { isGlob, matchesName } from '../document/glob.ts';
 import { foldName } from '../git/pack/tree-check.ts';
 
-/** Where devices of a fleet find their folders. Pure. */
+/** Chooses the folders of devices in a fleet. Pure. */
 
-/** A device whose folder the head no longer has, or has not yet. */
+/** A device whose folder does not exist in the head: it was removed or is not committed yet. */
 export type Stranded = { id: string; path: string };
-/** A folder of the head. `isNew`: it came with this commit; `isTaken`: another device is bound to it. */
+/** A folder of the head. `isNew`: this commit added it. `isTaken`: another device is bound to it. */
 export type Candidate = { path: string; isNew: boolean; isTaken: boolean };
 export type FolderMove = { id: string; from: string; to: string };
 
 /**
- * The folders to which devices move along: by the name of the folder, which is its last part, never by content. A name in another case is the same. A folder of the device's own name is the
- * device's wherever it stands; one that an operator chose is followed only into a folder that comes with the same commit and is nobody's. Of several, the one
- * whose path has most parts in common with the old one; where two have as many, or two folders would become one, nobody moves.
+ * Decides which devices follow a folder that moved. It matches the folder's name, which is the last part of its path, never the content. Case does not
+ * matter. A device follows a folder of its own name anywhere. It follows a folder that an operator chose only into one that the same commit added and to
+ * which no device is bound. Among several, it takes the path with the most parts in common with the old one. On a tie, or where two folders would
+ * become one, the devices do not move.
  */
 export function followFolders(stranded: readonly Stranded[], candidates: readonly Candidate[]): FolderMove[] {
   const byName = Map.groupBy(candidates, ({ path }) => foldedName(path));
@@ -30,14 +31,14 @@ export function followFolders(stranded: readonly Stranded[], candidates: readonl
   });
 }
 
-/** The folder of a device that names none: the one of its own name, else where `fleet.yaml` puts new ones. */
+/** Returns the folder of a device without a path: the folder of its own name, else the place for new ones in `fleet.yaml`. */
 export function usualFolder(id: string, namesakes: readonly string[], patterns: readonly string[]): string {
   const usual = placeOf(id, patterns) ?? `devices/${id}`;
   const [only] = namesakes;
   return namesakes.length === 1 && only !== undefined ? only : usual;
 }
 
-/** The place of a folder by the first pattern that leaves nothing but its name open; null: there is none. */
+/** Returns the folder's path by the first pattern that leaves only its name open; null without such a pattern. */
 function placeOf(id: string, patterns: readonly string[]): string | null {
   for (const pattern of patterns) {
     const parts = pattern.split('/');
@@ -53,7 +54,7 @@ function closest(from: string, found: readonly string[]): string | null {
   return first === undefined || first.common === second?.common ? null : first.path;
 }
 
-/** Length of the longest common subsequence of two paths' parts. */
+/** Returns the length of the longest common subsequence of two paths' parts. */
 function commonParts(one: string, other: string): number {
   const others = other.split('/');
   let before = new Array<number>(others.length + 1).fill(0);
@@ -66,7 +67,7 @@ function commonParts(one: string, other: string): number {
   return before.at(-1) ?? 0;
 }
 
-/** Of a name that is written anew in another case or Unicode form, which is the same name to people and to some file systems. */
+/** Folds case and Unicode form of the name, since people and some file systems treat such names as the same. */
 export function foldedName(path: string): string {
   return foldName(nameOf(path));
 }

@@ -1,29 +1,29 @@
 import { INSTANCE } from '../wire/agent.ts';
 
-/** Which agent speaks with a device's key, as far as the service knows. */
+/** Agent that uses a device's key, as far as the service knows. */
 export type InstanceState = {
-  /** `<machine>.<start>` of the agent that spoke last; null: none said what it is. */
+  /** `<machine>.<start>` of the agent that sent the last request; null: no agent has sent it. */
   instance: string | null;
   instanceSince: Date | null;
-  /** How often an agent spoke again after another one had. */
+  /** How often an agent sent requests again after another agent had used the key. */
   instanceReturns: number;
   instanceReturnedAt: Date | null;
   clonedSince: Date | null;
 };
 
-/** Requests of an agent that ended may arrive this long after those of its successor. */
+/** Requests of an ended agent may arrive this long after those of its successor. */
 const LATE_MS = 10_000;
-/** So many returns are no accident: of an agent that ended, at most one request is under way. */
+/** This many returns prove a clone, since an ended agent has at most one request in flight. */
 const RETURNS_OF_CLONES = 3;
-/** Two agents that go on in turn return within ten minutes, the longest heartbeat. After this without a return there is one left. */
+/** Two running agents return within ten minutes, the longest heartbeat interval. After this time without a return, only one is left. */
 export const CLONES_FORGOTTEN_AFTER_SECONDS = 3_600;
 
 /**
- * What a word of the agent `incoming` changes; null: nothing. A start of the agent has a new id, also on a new disk or from a backup, and the id before it
- * never speaks again. An id that does speak again belongs to a second agent with the same key. Pure.
- * @param isKnown whether that agent was one of the last to speak
+ * Returns the state after a request of the agent `incoming`; null: unchanged. Each start of an agent has a new id, also on a new disk or from a backup.
+ * The earlier id then sends no more requests. An id that returns belongs to a second agent with the same key. Pure.
+ * @param isKnown whether that agent is one of the last that used the key
  */
-export function heardFrom(state: InstanceState, incoming: string, isKnown: boolean, now: Date): InstanceState | null {
+export function stateAfterRequest(state: InstanceState, incoming: string, isKnown: boolean, now: Date): InstanceState | null {
   if (incoming === state.instance) return null;
   const next = { ...state, instance: incoming, instanceSince: now };
   if (state.instance === null || !isKnown) return next;
@@ -34,12 +34,12 @@ export function heardFrom(state: InstanceState, incoming: string, isKnown: boole
   return { ...next, instanceReturns, instanceReturnedAt: now, clonedSince };
 }
 
-/** The value of the header, where it is one. */
+/** Returns the header's value if it is a valid instance. */
 export function readInstance(header: string | undefined): string | null {
   return header !== undefined && INSTANCE.test(header) ? header : null;
 }
 
-/** The part that stays the same while the agent's machine and root do. */
+/** Returns the part that stays the same while the agent's machine and root directory stay the same. */
 export function machineOf<Instance extends string | null>(instance: Instance): Instance extends null ? null : string;
 export function machineOf(instance: string | null): string | null {
   return instance === null ? null : instance.slice(0, instance.indexOf('.'));

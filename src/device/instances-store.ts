@@ -1,16 +1,16 @@
 import type { Db } from '../db/connect.ts';
 import type { Unit } from '../event/transact.ts';
 import type { Device } from './device.ts';
-import { CLONES_FORGOTTEN_AFTER_SECONDS, heardFrom, type InstanceState, machineOf } from './instance.ts';
+import { CLONES_FORGOTTEN_AFTER_SECONDS, type InstanceState, machineOf, stateAfterRequest } from './instance.ts';
 
-/** Who sent a request with a device's key. */
+/** Agent and address that sent a request with a device's key. */
 export type Sender = { instance: string | null; address: string };
 export type SeenInstance = { instance: string; address: string; lastSeenAt: Date };
 
-/** Of each device: enough to know one of several clones again. */
+/** Agents kept per device: enough to recognize one of several clones. */
 const KEPT = 8;
 
-/** Notes who speaks for these devices, and emits an event once two agents use one key in turn. The caller holds the devices' locks. */
+/** Records which agents use the keys of these devices, and emits an event once two agents use one key in turn. The caller holds the devices' locks. */
 export async function noteInstances(unit: Unit, devices: readonly Device[], senders: ReadonlyMap<string, Sender>): Promise<void> {
   const strangers = devices.flatMap((device) => {
     const sender = senders.get(device.id);
@@ -26,16 +26,16 @@ export async function noteInstances(unit: Unit, devices: readonly Device[], send
     organizationId,
     strangers.map(({ device }) => device.id),
   );
-  const words = strangers.flatMap(({ device, instance, address }) => {
+  const changes = strangers.flatMap(({ device, instance, address }) => {
     const seen = known.get(device.id) ?? [];
     const isKnown = seen.some((other) => other.instance === instance);
-    const next = heardFrom(device, instance, isKnown, now);
+    const next = stateAfterRequest(device, instance, isKnown, now);
     return next === null ? [] : [{ device, next, agent: { instance, address, lastSeenAt: now }, seen }];
   });
-  if (words.length === 0) return;
-  await setStates(unit.tx, organizationId, words);
-  await noteAgents(unit.tx, organizationId, words);
-  for (const { device, next, agent, seen } of words) {
+  if (changes.length === 0) return;
+  await setStates(unit.tx, organizationId, changes);
+  await noteAgents(unit.tx, organizationId, changes);
+  for (const { device, next, agent, seen } of changes) {
     if (next.clonedSince === null || device.clonedSince !== null) continue;
     const agents = [agent, ...seen.filter(({ instance }) => instance !== agent.instance)].slice(0, 2);
     const data = { detail: describeClones(agents), agents: agents.map(({ lastSeenAt: _at, ...shown }) => shown) };
@@ -43,10 +43,10 @@ export async function noteInstances(unit: Unit, devices: readonly Device[], send
   }
 }
 
-type Word = { device: Device; next: InstanceState; agent: SeenInstance };
+type InstanceChange = { device: Device; next: InstanceState; agent: SeenInstance };
 
-async function setStates(tx: Db, organizationId: string, words: readonly Word[]): Promise<void> {
-  const rows = words.map(({ device: { id }, next }) => ({
+async function setStates(tx: Db, organizationId: string, changes: readonly InstanceChange[]): Promise<void> {
+  const rows = changes.map(({ device: { id }, next }) => ({
     id,
     instance: next.instance,
     since: next.instanceSince?.toISOString() ?? null,
@@ -61,14 +61,14 @@ async function setStates(tx: Db, organizationId: string, words: readonly Word[])
     where d.organization_id = ${organizationId} and d.id = w.id`;
 }
 
-/** Keeps the last few of each device. */
-async function noteAgents(tx: Db, organizationId: string, words: readonly Word[]): Promise<void> {
-  const ids = words.map(({ device }) => device.id);
+/** Keeps the last `KEPT` agents of each device. */
+async function noteAgents(tx: Db, organizationId: string, changes: readonly InstanceChange[]): Promise<void> {
+  const ids = changes.map(({ device }) => device.id);
   await tx`
     insert into device_instances (organization_id, device_id, instance, address, last_seen_at)
     select ${organizationId}::uuid, device_id, instance, address, last_seen_at
-    from unnest(${ids}::text[], ${words.map(({ agent }) => agent.instance)}::text[], ${words.map(({ agent }) => agent.address)}::text[],
-                ${words.map(({ agent }) => agent.lastSeenAt.toISOString())}::timestamptz[]) as w (device_id, instance, address, last_seen_at)
+    from unnest(${ids}::text[], ${changes.map(({ agent }) => agent.instance)}::text[], ${changes.map(({ agent }) => agent.address)}::text[],
+                ${changes.map(({ agent }) => agent.lastSeenAt.toISOString())}::timestamptz[]) as w (device_id, instance, address, last_seen_at)
     on conflict (organization_id, device_id, instance) do update set address = excluded.address, last_seen_at = excluded.last_seen_at`;
   await tx`
     delete from device_instances i using (
@@ -77,7 +77,7 @@ async function noteAgents(tx: Db, organizationId: string, words: readonly Word[]
     ) old where old.place > ${KEPT} and i.organization_id = ${organizationId} and i.device_id = old.device_id and i.instance = old.instance`;
 }
 
-/** By device, the last that spoke first. */
+/** Reads the agents by device, the most recent first. */
 export async function instancesOf(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<Map<string, SeenInstance[]>> {
   const rows = await sql<(SeenInstance & { deviceId: string })[]>`
     select device_id as "deviceId", instance, address, last_seen_at as "lastSeenAt" from device_instances
@@ -85,7 +85,7 @@ export async function instancesOf(sql: Db, organizationId: string, deviceIds: re
   return Map.groupBy(rows, (row) => row.deviceId);
 }
 
-/** The agent that has just got the device's key; whoever spoke with an old one does not count. */
+/** Sets the agent that has just received the device's key, and forgets the agents of older keys. */
 export async function setInstance(tx: Db, organizationId: string, deviceId: string, instance: string | null): Promise<void> {
   await tx`delete from device_instances where organization_id = ${organizationId} and device_id = ${deviceId}`;
   await tx`
@@ -93,7 +93,7 @@ export async function setInstance(tx: Db, organizationId: string, deviceId: stri
     where organization_id = ${organizationId} and id = ${deviceId}`;
 }
 
-/** Devices on whose key one agent is left. @returns those that no longer count as cloned */
+/** Clears the mark of devices whose key only one agent still uses. @returns those that no longer count as cloned */
 export async function endClones(tx: Db): Promise<{ organizationId: string; id: string }[]> {
   return tx<{ organizationId: string; id: string }[]>`
     update devices set cloned_since = null, instance_returns = 0

@@ -2,9 +2,9 @@ import type { Db } from '../db/connect.ts';
 import type { DeviceStanding } from './events.ts';
 import { standing, statusAfterSql } from './store/status.ts';
 
-/** A machine that enrols under the id of a registered device, and what was decided about it. */
+/** Request of a machine to enrol under the id of a registered device, and the operator's decision. */
 export type Reenrolment = {
-  /** `machine`: which, null where its agent does not say. */
+  /** Id of the machine; null where its agent does not send one. */
   machine: string | null;
   address: string | null;
   requestedAt: Date | null;
@@ -27,26 +27,26 @@ export async function reenrolmentOf(sql: Db, organizationId: string, deviceId: s
 export type RegisteredDevice = {
   organizationId: string;
   tokenId: string;
-  /** The token made the device: it enrols it again without a use. */
+  /** The token registered this device. Enrolling it again takes no further use of the token. */
   isOwnToken: boolean;
-  /** The token lets it in without an operator. */
-  letsIn: boolean;
+  /** The token admits registered devices without an operator. */
+  admitsRegistered: boolean;
 };
 
-/** The registered device of that id in the organization of a valid token, locked. A token that is used up counts for the device that it made. */
+/** Reads and locks the registered device of that id in the organization of a valid token. A used-up token stays valid for the device that it registered. */
 export async function registeredDevice(tx: Db, hash: Buffer, deviceId: string): Promise<RegisteredDevice | undefined> {
   const [row] = await tx<RegisteredDevice[]>`
     select t.organization_id as "organizationId", t.id as "tokenId", d.enrolment_token_id is not distinct from t.id as "isOwnToken",
-      t.reenrol and (t.source_id is null or t.source_id = d.source_id) and (t.site_id is null or t.site_id = d.site_id) as "letsIn"
+      t.reenrol and (t.source_id is null or t.source_id = d.source_id) and (t.site_id is null or t.site_id = d.site_id) as "admitsRegistered"
     from enrolment_tokens t join devices d on d.organization_id = t.organization_id and d.id = ${deviceId}
     where t.hash = ${hash} and t.expires_at > now() and (t.uses_left > 0 or d.enrolment_token_id = t.id) for update of d`;
   return row;
 }
 
-/** A machine that stopped asking for this long and asks again is a new request. */
+/** A machine that pauses longer than this makes a new request. */
 const SAME_REQUEST_SECONDS = 3_600;
 
-/** @returns whether it is a new request: nobody asked before, another machine did, or it was long ago */
+/** @returns whether the request is new: the first one, one of another machine, or one after a long pause */
 export async function noteRequest(
   tx: Db,
   organizationId: string,
@@ -64,7 +64,7 @@ export async function noteRequest(
   return isNew;
 }
 
-/** Lets the machine in that asked last; any with a valid token where none has asked. */
+/** Admits the machine of the last request. Without a request, it admits any machine with a valid token. */
 export async function allowReenrolment(
   tx: Db,
   organizationId: string,
@@ -78,14 +78,19 @@ export async function allowReenrolment(
       allowed_instance = device_reenrolments.instance`;
 }
 
-/** @returns false when there was nothing to forget */
+/** @returns false when there was no request to delete */
 export async function forgetReenrolment(tx: Db, organizationId: string, deviceId: string): Promise<boolean> {
   const result = await tx`delete from device_reenrolments where organization_id = ${organizationId} and device_id = ${deviceId}`;
   return result.count === 1;
 }
 
-/** A device that begins anew: its keys are gone, nothing is known of what it runs, and it may come again with the same token until it has spoken. */
-export async function beginAnew(tx: Db, organizationId: string, deviceId: string, tokenId: string): Promise<DeviceStanding | undefined> {
+/** Resets a device for its enrolment: it deletes its keys and reported state. The device may enrol again with the same token until its first report. */
+export async function resetForEnrolment(
+  tx: Db,
+  organizationId: string,
+  deviceId: string,
+  tokenId: string,
+): Promise<DeviceStanding | undefined> {
   await tx`delete from device_keys where organization_id = ${organizationId} and device_id = ${deviceId}`;
   const [device] = await tx<DeviceStanding[]>`
     update devices d set enrolment_token_id = ${tokenId}, sync_status = ${statusAfterSql(tx, 'drift_gone')}, reported_bundle = null, reported_at = null, reported_sequence = 0, drifted_paths = null,

@@ -21,7 +21,7 @@ export async function deviceById(sql: Db, organizationId: string, id: string): P
   return row;
 }
 
-/** Locks the row until the transaction ends. */
+/** Reads the device and locks its row until the transaction ends. */
 export async function lockDevice(tx: Db, organizationId: string, id: string): Promise<Device | undefined> {
   const [row] = await tx<
     Device[]
@@ -29,14 +29,14 @@ export async function lockDevice(tx: Db, organizationId: string, id: string): Pr
   return row;
 }
 
-/** Locks the rows in the order of their ids, so that two batches cannot lock each other out. */
+/** Reads the devices and locks their rows in the order of their ids, so that two batches cannot deadlock. */
 export async function lockDevices(tx: Db, organizationId: string, ids: readonly string[]): Promise<Device[]> {
   return tx<
     Device[]
   >`select ${columns(tx)} from devices d where d.organization_id = ${organizationId} and d.id = any(${[...ids]}::text[]) order by d.id for update`;
 }
 
-/** What configuration may depend on, of the devices that are bound to these folders of a source; by folder, there in the order of their ids. */
+/** Reads the facts of the devices that are bound to these folders of a source, by folder and in the order of their ids. */
 export async function factsByFolder(
   sql: Db,
   organizationId: string,
@@ -67,7 +67,7 @@ export type DeviceFilter = {
   q?: string | undefined;
 };
 
-/** In the order of ids, after `afterId`. */
+/** Reads devices after `afterId`, in the order of their ids. */
 export async function listDevices(
   sql: Db,
   organizationId: string,
@@ -104,7 +104,7 @@ export type NewDevice = {
   enrolmentTokenId?: string;
 };
 
-/** @returns false when the organization has a device of that id. */
+/** @returns false when the organization already has a device of that id */
 export async function insertDevice(tx: Db, device: NewDevice): Promise<boolean> {
   const result = await tx`
     insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following, enrolment_token_id)
@@ -114,7 +114,7 @@ export async function insertDevice(tx: Db, device: NewDevice): Promise<boolean> 
   return result.count === 1;
 }
 
-/** In the order of their ids, so that two imports cannot lock each other out. @returns the ids that there were not */
+/** Inserts in the order of the ids, so that two imports cannot deadlock. @returns the ids that did not exist */
 export async function insertDevices(tx: Db, organizationId: string, devices: readonly NewDevice[]): Promise<ReadonlySet<string>> {
   const rows = await tx<{ id: string }[]>`
     insert into devices (organization_id, id, name, type, labels, site_id, adapter, simulated, source_id, path, following)
@@ -156,7 +156,7 @@ export async function setHold(
     where organization_id = ${device.organizationId} and id = ${device.id}`;
 }
 
-/** Devices that have not been heard of within `afterSeconds` and still count as online: they no longer do. */
+/** Marks online devices as offline that have not reported within `afterSeconds`. @returns those devices */
 export async function markSilentDevicesOffline(tx: Db, afterSeconds: number): Promise<Device[]> {
   return tx<Device[]>`
     update devices d set connectivity = 'offline', updated_at = now()

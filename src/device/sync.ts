@@ -1,33 +1,33 @@
 import type { DeviceDeploymentState } from '../wire/agent.ts';
 import type { Device, SyncStatus } from './device.ts';
 
-/** The one table that decides the sync status of a device. SQL only writes its answer (`store/status.ts`). */
+/** The only table that decides the sync status of a device. SQL only stores its result (`store/status.ts`). */
 
 export type SyncCause =
-  /** An attempt was opened for the device, and waits for it. */
+  /** An attempt was opened for the device and waits for it. */
   | 'queued'
-  /** The device reports the state of its present attempt. */
+  /** The device reports the state of its current attempt. */
   | DeviceDeploymentState
-  /** It runs what an aborted rollout leads back to, which is not what Git says. */
+  /** The device runs the bundle to which an aborted rollout was reverted, which is not the one in Git. */
   | 'reverted'
   | 'timed_out'
-  /** Its present attempt was closed before the device ended it. */
+  /** Its current attempt was closed before the device ended it. */
   | 'called_off'
   | 'drift_found'
   | 'drift_gone'
   | 'hold_set'
   | 'hold_ended'
-  /** Its folder was changed back to what it runs well. */
+  /** A commit changed its folder back to its last good bundle. */
   | 'folder_matches'
   | 'source_deleted';
 
 type SyncRule = {
   status: SyncStatus;
-  /** While somebody holds the device, where that makes a difference. */
+  /** The status of a held device, where it differs. */
   held?: SyncStatus;
-  /** While the device has confirmed no bundle yet, where that makes a difference and `held` does not apply. */
+  /** The status of a device that has confirmed no bundle yet, where it differs and `held` does not apply. */
   empty?: SyncStatus;
-  /** The statuses that the cause ends; it leaves all others. */
+  /** Statuses that the cause ends. It leaves all others unchanged. */
   ends?: readonly SyncStatus[];
 };
 
@@ -50,10 +50,10 @@ export const SYNC_RULES: Readonly<Record<SyncCause, SyncRule>> = {
   source_deleted: { status: 'unmanaged' },
 };
 
-/** What the table asks about a device. */
+/** Columns of a device that the table needs. */
 export type SyncFacts = Pick<Device, 'syncStatus' | 'goodBundle'> & { hold: object | null };
 
-/** @returns undefined when the cause leaves the status as it is */
+/** @returns undefined when the cause leaves the status unchanged */
 export function statusAfter(cause: SyncCause, { syncStatus, hold, goodBundle }: SyncFacts): SyncStatus | undefined {
   const { status, held, empty, ends } = SYNC_RULES[cause];
   if (ends?.includes(syncStatus) === false) return undefined;

@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 import type { KitContext } from './kit.ts';
 
-/** The client's address: the connection's, or the one that a trusted proxy in front names. */
+/** Returns the client's address: the connection's, or the one that a trusted proxy names. */
 export function addressOf(c: KitContext, trustProxy: boolean): string {
   return addressOfRequest(c.env.incoming, trustProxy);
 }
 
-/** The same for requests that Hono does not answer, such as those of Socket.IO. */
+/** Does the same for requests that Hono does not answer, such as those of Socket.IO. */
 export function addressOfRequest(request: IncomingMessage, trustProxy: boolean): string {
   const forwarded = trustProxy
     ? String(request.headers['x-forwarded-for'] ?? '')
@@ -15,7 +15,7 @@ export function addressOfRequest(request: IncomingMessage, trustProxy: boolean):
         .map((part) => withoutPort(part.trim()))
         .findLast((part) => part !== '')
     : undefined;
-  // A proxy may append a name. Only an address is a bounded key.
+  // A proxy may append a name. Only addresses have a bounded length and are safe as keys.
   if (forwarded !== undefined && isIP(forwarded) !== 0) return forwarded;
   return request.socket.remoteAddress ?? 'unknown';
 }
@@ -26,7 +26,7 @@ function withoutPort(text: string): string {
   return /^\[([^\]]+)\](?::\d+)?$/.exec(bare)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(bare)?.[1] ?? bare;
 }
 
-/** The sender that limits count: an IPv4 address, or the /64 network of an IPv6 address, since one host chooses freely within it. */
+/** Returns the sender for rate limits: an IPv4 address, or the /64 network of an IPv6 address, within which one host chooses freely. */
 export function senderOf(c: KitContext, trustProxy: boolean): string {
   return networkOf(addressOf(c, trustProxy));
 }
@@ -44,7 +44,7 @@ export function networkOf(address: string): string {
     .join(':')}::/64`;
 }
 
-/** Groups of 16 bits; an IPv4 address at the end stands for two. Their values do not matter: they are outside of the first 64 bits. */
+/** Groups of 16 bits. An IPv4 address at the end counts as two zero groups: its value lies outside of the first 64 bits. */
 function groupsOf(text: string): string[] {
   return text === '' ? [] : text.split(':').flatMap((group) => (group.includes('.') ? ['0', '0'] : [group]));
 }

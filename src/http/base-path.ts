@@ -1,17 +1,17 @@
 import type { IncomingMessage, Server } from 'node:http';
 
 export type BasePaths = {
-  /** Where the service is served, such as `https://host/bw`; undefined: at the root, or behind a proxy that removes the prefix. */
+  /** Public URL of the service, such as `https://host/bw`; undefined: at the root, or behind a proxy that removes the prefix. */
   publicUrl: string | undefined;
-  /** Whether `X-Forwarded-Prefix` is believed. */
+  /** Whether `X-Forwarded-Prefix` is trusted. */
   trustProxy: boolean;
   /** First segments of the service's own paths. */
   roots: ReadonlySet<string>;
 };
 
 /**
- * Serves requests below the base path as if they had come without it, for reverse proxies that pass the path on as it is. Requests whose proxy
- * removed the prefix are left alone. Call it last: it must see requests and upgrades before all other listeners of the server.
+ * Removes the base path from request URLs, for reverse proxies that pass the path on unchanged. Requests whose proxy already removed the prefix
+ * stay unchanged. Call it last, since it must handle requests and upgrades before all other listeners of the server.
  */
 export function serveBelowBasePath(server: Server, paths: BasePaths): void {
   const strip = (request: IncomingMessage): void => {
@@ -27,12 +27,12 @@ export function serveBelowBasePath(server: Server, paths: BasePaths): void {
   server.prependListener('upgrade', strip);
 }
 
-/** Path of a URL without a slash at its end: '' at the root. */
+/** Returns the path of a URL without a slash at its end; '' at the root. */
 export function basePathOf(publicUrl: string | undefined): string {
   return publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/+$/, '');
 }
 
-/** The prefixes that proxies removed or kept, joined where several proxies each name theirs; '' for none and for what is no path. */
+/** Returns the prefix that proxies removed or kept, joined where several proxies each name theirs; '' without one and for an invalid path. */
 export function forwardedPrefix(header: string | undefined): string {
   const parts = (header ?? '').split(',').map((part) => part.trim().replace(/\/+$/, ''));
   const prefix = parts.join('');
@@ -46,8 +46,8 @@ function prefixesOf(request: IncomingMessage, { publicUrl, trustProxy }: BasePat
 }
 
 /**
- * undefined when the URL does not stand below the prefix. The next segment must be one of the service's own: a base path `/api` is not to
- * be taken off `/api/v1/devices`, whose proxy has removed it already.
+ * Returns undefined when the URL is not below the prefix. The next segment must be one of the service's own. A base path `/api` must not be removed
+ * from `/api/v1/devices`, whose proxy has removed it already.
  */
 function withoutPrefix(url: string, prefix: string, roots: ReadonlySet<string>): string | undefined {
   if (!url.startsWith(prefix)) return undefined;

@@ -1,6 +1,6 @@
 import { Problem } from '../errors.ts';
 
-/** The token of an `Authorization: Bearer <token>` header. */
+/** Reads the token of an `Authorization: Bearer <token>` header. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
 }

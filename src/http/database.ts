@@ -6,12 +6,12 @@ import type { KitEnv } from './kit.ts';
 const RETRY_AFTER_SECONDS = 5;
 
 export function databaseAway(cause?: unknown): Problem {
-  return new Problem('unavailable', 'Cannot answer now: the database is away', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
+  return new Problem('unavailable', 'Cannot answer now: the database is unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
 }
 
 /**
- * Answers 503 at once while the database is away, and to the requests that it leaves without an answer, instead of letting them wait for a
- * connection. What such a request had begun may still come to pass. `waits` tells requests that wait for something else.
+ * Answers 503 at once while the database is unavailable, instead of letting requests wait for a connection. Requests in flight get the same answer
+ * when the database is lost; their effects may still be committed. `waits` names the paths whose requests wait for something else.
  */
 export function requireDatabase(database: Availability, waits: (path: string) => boolean): MiddlewareHandler<KitEnv> {
   return async (c, next) => {

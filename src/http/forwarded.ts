@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Log } from '../log.ts';
 
-/** Notices a proxy whose header is not trusted: then all clients behind it share one address, and so the limits of one sender. */
+/** Detects a proxy whose header is not trusted. All clients behind such a proxy share one address, and so the limits of one sender. */
 export type ForwardedNotice = {
   observe(request: IncomingMessage): void;
-  /** For `/health`. Empty until it was noticed. */
+  /** Warnings for `/health`; empty until such a proxy was detected. */
   warnings(): string[];
 };
 

@@ -1,12 +1,12 @@
 import type { Db } from '../db/connect.ts';
 
-/** Whose request it is. Keys of one caller are apart from those of others. */
+/** Caller of a request. Each caller has its own keys. */
 export type Caller = { organizationId: string; actor: string };
 export type Owner = Caller & { key: string };
 
 export type StoredRequest = { requestHash: string; status: number | null; answerSealed: string | null; createdAt: Date };
 
-/** A first request that died without an answer blocks its key this long. */
+/** How long a first request that ended without an answer blocks its key. */
 const ABANDONED_AFTER_MS = 60_000;
 
 /** @returns false when another request has the key */
@@ -31,7 +31,7 @@ export async function storeAnswer(sql: Db, owner: Owner, status: number, sealed:
     where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key}`;
 }
 
-/** Gives up a claim that has no answer, so that the same request may be sent again. */
+/** Releases a claim without an answer, so that the client may send the same request again. */
 export async function releaseKey(sql: Db, owner: Owner): Promise<void> {
   await sql`delete from idempotency_keys where organization_id = ${owner.organizationId} and actor = ${owner.actor} and key = ${owner.key} and status is null`;
 }
@@ -42,7 +42,7 @@ export async function pruneIdempotencyKeys(sql: Db): Promise<number> {
   return result.count;
 }
 
-/** Removes up to `limit` answers that another secret key sealed: they live a day at most and are not worth sealing again. @returns how many */
+/** Removes up to `limit` answers that another secret key sealed. They are kept for a day at most, so sealing them again is not worth it. @returns how many */
 export async function dropAnswersNotSealedWith(sql: Db, sealedWith: string, limit: number): Promise<number> {
   const result = await sql`
     delete from idempotency_keys where ctid = any(array(

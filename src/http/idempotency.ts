@@ -9,8 +9,9 @@ import type { KitEnv } from './kit.ts';
 type StoredAnswer = { status: number; contentType: string; body: string; headers: Record<string, string> };
 
 /**
- * `Idempotency-Key` on mutations: the same key with the same request gets the first answer again, without a second effect; with another
- * request it is refused; while the first is still running the second is told to wait. Kept for a day, sealed.
+ * Handles `Idempotency-Key` on mutations. The same key with the same request gets the first answer again, without a second effect. The same key with
+ * another request is refused. While the first request runs, a second one gets `idempotency_in_progress` and a Retry-After. Answers are kept sealed
+ * for a day.
  */
 export function idempotency<E extends KitEnv>(sql: Sql, box: SecretBox, callerOf: (c: Context<E>) => Caller): MiddlewareHandler<E> {
   return async (c, next) => {
@@ -19,7 +20,7 @@ export function idempotency<E extends KitEnv>(sql: Sql, box: SecretBox, callerOf
     if (!/^[\x21-\x7e]{1,200}$/.test(key))
       throw new Problem('invalid_request', 'Cannot accept the Idempotency-Key: must be 1 to 200 visible ASCII characters');
     const owner = { ...callerOf(c), key };
-    // Without the origin: the same request may come by another name of the service.
+    // Without the origin, since the same request may use another host name of the service.
     const { pathname, search } = new URL(c.req.url);
     const requestHash = sha256Hex(`${c.req.method} ${pathname}${search}\n${await c.req.text()}`);
     const context = `idempotency:${owner.organizationId}:${owner.actor}:${key}`;

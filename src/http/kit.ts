@@ -7,12 +7,12 @@ import { invalid, Problem } from '../errors.ts';
 import { UUID } from '../ids.ts';
 import { endingAfterRequest } from './swallow.ts';
 
-/** The part of a request's context that this kit needs. */
+/** Part of a request's context that this kit needs. */
 export type KitEnv = { Bindings: HttpBindings; Variables: { requestId: string; log: Logger } };
-/** Any request's context that has it. `set` would tie the type to this kit's variables alone. */
+/** Context of any request that has this part. `set` would bind the type to this kit's variables alone. */
 export type KitContext = Omit<Context<KitEnv>, 'set'>;
 
-/** For lines about one request. Made when there is something to say: most requests have nothing, and a logger costs more than many of them. */
+/** Logger for one request. It is made on demand, since most requests log nothing and a logger costs more than many of them. */
 export function logOf(c: KitContext): Logger {
   return c.get('log').child({ requestId: c.get('requestId') });
 }
@@ -48,14 +48,14 @@ export function problemResponse(c: KitContext, problem: Problem): Response {
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer realm="bellwether"';
   const document = JSON.stringify(problemDocument(problem, c.get('requestId') ?? ''));
   if (problem.status !== 413) return new Response(document, { status: problem.status, headers });
-  // The body is not read to its end, so that no other request can follow on this connection.
+  // The body has not been read to its end, so no other request can follow on this connection.
   const closing = { ...headers, connection: 'close', 'content-length': String(Buffer.byteLength(document)) };
   return new Response(endingAfterRequest(document, c.req.raw), { status: problem.status, headers: closing });
 }
 
 const problemContent = { 'application/problem+json': { schema: ProblemSchema } };
 
-/** Answers that any operation may give, for its OpenAPI description. */
+/** Error answers that any operation may give, for its OpenAPI description. */
 export const problems = {
   400: { description: 'The request is malformed or invalid', content: problemContent },
   401: { description: 'No valid credentials', content: problemContent },
@@ -80,7 +80,7 @@ export function body<S extends z.ZodType>(schema: S) {
   return { required: true, content: { 'application/json': { schema } } };
 }
 
-/** Query of every list. Cursors are opaque to clients. */
+/** Query parameters of every list. Cursors are opaque to clients. */
 export const PageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(50),
   cursor: z.string().max(400).optional(),
@@ -90,7 +90,7 @@ export function page<S extends z.ZodType>(item: S) {
   return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 }
 
-/** @param isKey whether a list by such keys could have written it @throws Problem `invalid_request` */
+/** @param isKey whether the text can be a key of the list @throws Problem `invalid_request` */
 export function decodeCursor(cursor: string | undefined, isKey: (text: string) => boolean = () => true): string | null {
   if (cursor === undefined || cursor === '') return null;
   const text = Buffer.from(cursor, 'base64url').toString('utf8');
@@ -99,24 +99,24 @@ export function decodeCursor(cursor: string | undefined, isKey: (text: string) =
   return text;
 }
 
-/** A number in a cursor, as lists by cursor or id use it. */
+/** Decodes a cursor of a list by number. */
 export function decodeNumberCursor(cursor: string | undefined): number | null {
   const text = decodeCursor(cursor, (key) => /^\d{1,15}$/.test(key));
   return text === null ? null : Number(text);
 }
 
-/** A time in a cursor. */
+/** Decodes a cursor of a list by time. */
 export function decodeTimeCursor(cursor: string | undefined): Date | null {
   const text = decodeCursor(cursor, (key) => /^\d{4}-\d{2}-\d{2}T/.test(key) && !Number.isNaN(Date.parse(key)));
   return text === null ? null : new Date(text);
 }
 
-/** A UUID in a cursor. */
+/** Decodes a cursor of a list by UUID. */
 export function decodeIdCursor(cursor: string | undefined): string | null {
   return decodeCursor(cursor, (key) => UUID.test(key));
 }
 
-/** Cuts a list that was read with `limit + 1` rows. */
+/** Makes a page of rows that were read with `limit + 1`; the extra row shows that a next page exists. */
 export function toPage<Row, Item>(
   rows: readonly Row[],
   limit: number,
@@ -129,7 +129,7 @@ export function toPage<Row, Item>(
   return { items: shown.map(view), nextCursor: more ? Buffer.from(String(keyOf(last))).toString('base64url') : null };
 }
 
-/** @throws Problem 412 when `If-Match` is given and names another version */
+/** @throws Problem `version_mismatch` (412) when `If-Match` names another version */
 export function checkIfMatch(c: KitContext, version: number): void {
   const wanted = c.req.header('if-match');
   if (wanted === undefined || wanted === '*') return;

@@ -4,18 +4,18 @@ import { isTooDeep, MAX_JSON_DEPTH } from '../wire/text/json.ts';
 import { storableJson } from '../wire/text/text.ts';
 import type { KitContext } from './kit.ts';
 
-/** Largest body of an API request; hooks, reports and imports have their own bounds. */
+/** Largest body of an API request. Webhooks, reports and imports have their own limits. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-/** Refuses larger bodies, before they are read where their length is announced. */
+/** Refuses larger bodies. Where the request states its length, it refuses before reading. */
 export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler {
   const tooLarge = () => new Problem('too_large', `Cannot take a request of more than ${maxBytes} bytes`);
   return async (c, next) => {
-    // Nobody reads the body of a GET: the server discards it.
+    // The server discards the body of a GET.
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next();
     const announced = c.req.header('content-length');
     if (announced !== undefined && c.req.header('transfer-encoding') === undefined) {
-      // The parser enforces the announced length. Counting here would turn every body into a stream, which costs more than the rest of the request.
+      // The parser enforces the stated length. Counting here would turn every body into a stream, which costs more than the rest of the request.
       if (Number(announced) > maxBytes) throw tooLarge();
     } else if (c.req.raw.body !== null) {
       const bytes = await readBounded(c.req.raw, maxBytes, tooLarge);
@@ -25,7 +25,7 @@ export function limitBody(maxBytes: number = MAX_BODY_BYTES): MiddlewareHandler 
   };
 }
 
-/** Refuses JSON that is nested too deeply, before anything else looks at it. Other kinds of bodies pass. */
+/** Refuses JSON that is nested too deeply, before anything else parses it. Other media types pass. */
 export function limitDepth(): MiddlewareHandler {
   return async (c, next) => {
     if (/^application\/([\w.-]+\+)?json\b/i.test(c.req.header('content-type') ?? '')) refuseDeep(await c.req.text());
@@ -33,7 +33,7 @@ export function limitDepth(): MiddlewareHandler {
   };
 }
 
-/** The body as JSON, whatever its type says. Its texts can be stored. @throws Problem `too_deep`, SyntaxError */
+/** Reads the body as JSON regardless of its media type, with texts that the database can store. @throws Problem `too_deep`, SyntaxError */
 export async function readJson(c: KitContext): Promise<unknown> {
   const text = await c.req.text();
   refuseDeep(text);
@@ -45,8 +45,8 @@ function refuseDeep(json: string): void {
 }
 
 /**
- * The whole body. A larger one is refused as soon as that is known: before the first byte where its length is announced.
- * @throws what `tooLarge` makes; the answer then reads the rest away (`swallow`)
+ * Reads the whole body. It refuses a larger one as early as it can: before the first byte where the request states its length.
+ * @throws the problem of `tooLarge`; the answer then reads and drops the rest (`swallow`)
  */
 export async function readBounded(request: Request, maxBytes: number, tooLarge: () => Problem): Promise<Uint8Array<ArrayBuffer>> {
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge();

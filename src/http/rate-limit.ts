@@ -3,41 +3,41 @@ import type { Config } from '../config.ts';
 import { hashToken } from '../crypto/tokens.ts';
 import { Problem } from '../errors.ts';
 
-/** `perSecond` tokens flow in, `burst` at most stand ready; each request takes one. */
+/** Token bucket: `perSecond` tokens are added, `burst` is its capacity, and each request takes one token. */
 export type Rate = { perSecond: number; burst: number };
 export type Bucket = { tokens: number; atMs: number };
 
-/** Takes a token if there is one. Pure: the bucket after it, and how long to wait when there is none (0: taken). */
+/** Takes a token if one is available. Pure: returns the new bucket and how long to wait without a token (0: taken). */
 export function takeToken(bucket: Bucket | undefined, rate: Rate, nowMs: number): { bucket: Bucket; waitMs: number } {
   const { tokens, atMs } = bucket ?? { tokens: rate.burst, atMs: nowMs };
-  // A clock that steps back brings no tokens and takes none.
+  // A clock that steps back neither adds nor removes tokens.
   const filled = Math.min(rate.burst, tokens + (Math.max(0, nowMs - atMs) * rate.perSecond) / 1000);
   if (filled >= 1) return { bucket: { tokens: filled - 1, atMs: nowMs }, waitMs: 0 };
   return { bucket: { tokens: filled, atMs: nowMs }, waitMs: Math.ceil(((1 - filled) * 1000) / rate.perSecond) };
 }
 
-/** Keys that a limit remembers at once. Beyond it the limit forgets the key that was unused for the longest time, which only helps its owner. */
+/** Keys that a limit keeps at once. Beyond that it drops the least recently used key, which only favours that key's owner. */
 const MAX_KEYS = 20_000;
 /** Longer keys are replaced by their digest. */
 const MAX_KEY_CHARACTERS = 128;
 
 export type RateLimit = {
-  /** @throws Problem `rate_limited` (429) with the seconds after which the next request would pass */
+  /** @throws Problem `rate_limited` (429) with the seconds until the next request passes */
   take(key: string): void;
-  /** Whether `take` would throw. Takes nothing. */
+  /** Whether `take` would throw. It takes no token. */
   isExhausted(key: string): boolean;
-  /** Keys that are remembered. */
+  /** Number of keys that the limit keeps. */
   size(): number;
 };
 
-/** Memory is bounded: `MAX_KEYS` keys of `MAX_KEY_CHARACTERS`, each for as long as its bucket is not full again. */
+/** Bounds memory: it keeps at most `MAX_KEYS` keys of `MAX_KEY_CHARACTERS`, each until its bucket is full again. */
 export function createRateLimit(what: string, wanted: Rate, now: () => number = Date.now): RateLimit {
-  // A bucket of less than one token would refuse everything.
+  // A bucket with a capacity of less than one token would refuse all requests.
   const rate = { ...wanted, burst: Math.max(1, wanted.burst) };
   const buckets = new LRUCache<string, Bucket>({ max: MAX_KEYS });
   const fullAfterMs = (rate.burst / rate.perSecond) * 1000;
   let sweptAtMs = now();
-  // A full bucket is the same as none. Sweeping at most once per `fullAfterMs` costs each request a constant share.
+  // A full bucket equals a missing one. A sweep at most once per `fullAfterMs` costs each request a constant share.
   const sweep = (nowMs: number) => {
     if (nowMs - sweptAtMs < fullAfterMs) return;
     sweptAtMs = nowMs;
@@ -63,32 +63,32 @@ function rateLimited(what: string, { perSecond }: Rate, waitMs: number): Problem
   });
 }
 
-/** A copy: a short piece of a long header or path would keep all of it in memory. */
+/** Copies the key, since a short substring of a long header or path would keep all of it in memory. */
 function boundedKey(key: string): string {
   return key.length > MAX_KEY_CHARACTERS ? hashToken(key).toString('base64') : Buffer.from(key).toString();
 }
 
-/** Bursts are four seconds' worth. */
+/** A burst may use the tokens of four seconds. */
 const BURST_SECONDS = 4;
 
-/** The limits of one process; several processes each have their own. */
+/** Rate limits of one process. Each process has its own. */
 export type RateLimits = {
-  /** By token id. */
+  /** Key: token id. */
   token: RateLimit;
-  /** By organization and device. */
+  /** Key: organization and device. */
   device: RateLimit;
-  /** By source and sender, of webhooks that were verified: somebody who only knows the URL cannot use up the host's share. */
+  /** Key: source and sender. It counts verified webhooks only, so that a sender that only knows the URL cannot use up the host's share. */
   hook: RateLimit;
   /**
-   * By sender, of requests whose credentials were refused, or which named a hook that does not exist. Valid credentials always pass: they are
-   * verified first, and only failures count.
+   * Key: sender. It counts requests whose credentials were refused or whose webhook does not exist. Requests with valid credentials always pass,
+   * since they are verified first and only failures count.
    */
   refusal: RateLimit;
-  /** By sender, of pages that are for everybody: `/docs`, `/openapi.json`, `/metrics`. */
+  /** Key: sender. It counts requests for public pages: `/docs`, `/openapi.json`, `/metrics`. */
   open: RateLimit;
 };
 
-/** Pages for everybody, per sender and second: far more than a person or a scraper needs. */
+/** Requests for public pages per sender and second: far more than a person or a scraper needs. */
 const OPEN_PER_SECOND = 50;
 
 export function createRateLimits(
@@ -104,10 +104,10 @@ export function createRateLimits(
   };
 }
 
-/** The sender of our own look-ups: never refused. */
+/** Sender of the service's own queries, which are never refused. */
 export const OURSELVES = '';
 
-/** Counts a failure of the sender. @throws `problem`; `rate_limited` instead when the sender has used up its failures */
+/** Counts a failure of the sender. @throws `problem`, or `rate_limited` when the sender has used up its failures */
 export function refuse(limits: RateLimits, sender: string, problem: Problem): never {
   limits.refusal.take(sender);
   throw problem;

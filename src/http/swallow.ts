@@ -1,12 +1,12 @@
 import { within } from '../async/deadline.ts';
 
-/** So much of a refused body is still read, and for so long. */
+/** Limits in bytes and time for reading the rest of a refused body. */
 const SWALLOWED_BYTES = 16 * 1024 * 1024;
 const SWALLOW_MS = 1_000;
 
 /**
- * The text as a body that is sent at once and ends when the rest of the request was read away, within bounds. The connection ends with it: a sender
- * that is cut off while it sends often never reads the answer.
+ * Makes a body that sends the text at once. It ends after the rest of the request was read and dropped, within the limits. The connection ends with
+ * it. A sender that is disconnected while it sends often never reads the answer.
  */
 export function endingAfterRequest(text: string, request: Request): ReadableStream<Uint8Array> | string {
   if (request.body === null || request.body.locked) return text;
@@ -29,7 +29,7 @@ async function swallow(reader: ReadableStreamDefaultReader<Uint8Array>): Promise
       swallowed += value.byteLength;
     }
   };
-  // A sender that breaks off ends its request as well as one that ends it.
+  // A sender that disconnects also ends its request.
   await within(
     SWALLOW_MS,
     all().catch(() => undefined),

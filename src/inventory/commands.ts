@@ -12,12 +12,12 @@ import { newId } from '../ids.ts';
 import { callOffDevices, convergeDevice, deploy } from '../rollout/converge.ts';
 import { issueText } from '../wire/names.ts';
 
-/** What an operator does to one device: the work of the routes of every dialect. */
+/** An operator's action on one device. The routes of all API versions share these actions. */
 export type DeviceAction = (unit: Unit, device: Device) => Promise<void>;
 
 /**
- * One act on one locked device, in one transaction with its audit line. @returns the device as it is afterwards
- * @throws Problem `not_found`, and what `work` throws
+ * Runs one action on one locked device, in one transaction with its audit line. @returns the device after the action
+ * @throws Problem `not_found`, and errors of `work`
  */
 export async function actOnDevice(
   caller: Caller,
@@ -37,7 +37,7 @@ export async function actOnDevice(
   return after;
 }
 
-/** It follows its source from now on. @throws Problem `not_bound` */
+/** Makes the device follow its source. @throws Problem `not_bound` */
 export async function startDevice(unit: Unit, device: Device): Promise<void> {
   if (device.sourceId === null) throw conflict('not_bound', `Cannot start device "${device.id}": it is bound to no source`);
   await updateDevice(unit.tx, device, { following: true });
@@ -47,14 +47,14 @@ export async function startDevice(unit: Unit, device: Device): Promise<void> {
   unit.enqueue('workspace', device.organizationId);
 }
 
-/** It no longer follows its source; what is under way to it is called off, what it runs stays. */
+/** Makes the device stop following its source. Its open attempt is cancelled, and its running bundle stays. */
 export async function stopDevice(unit: Unit, device: Device): Promise<void> {
   await updateDevice(unit.tx, device, { following: false });
   await callOff(unit, device);
   emitStanding(unit, 'device.stopped', await present(unit, device));
 }
 
-/** Its source is looked at now. @throws Problem `not_bound` */
+/** Triggers a check of the device's source. @throws Problem `not_bound` */
 export async function refreshDevice(unit: Unit, device: Device): Promise<void> {
   if (device.sourceId === null) throw conflict('not_bound', `Cannot refresh device "${device.id}": it is bound to no source`);
   unit.enqueue('source', device.sourceId);
@@ -63,7 +63,7 @@ export async function refreshDevice(unit: Unit, device: Device): Promise<void> {
 
 export type Hold = { by: string; reason: string; untilNewerRevision: boolean };
 
-/** Automation leaves the device where it is from now on; its open attempt is called off. */
+/** Holds the device: automation no longer changes it. Its open attempt is cancelled. */
 export async function holdDevice(unit: Unit, device: Device, hold: Hold): Promise<void> {
   await callOff(unit, device);
   await setHold(unit.tx, device, { ...hold, revisionId: device.goodRevisionId });
@@ -71,7 +71,7 @@ export async function holdDevice(unit: Unit, device: Device, hold: Hold): Promis
   emitStanding(unit, 'device.held', await present(unit, device));
 }
 
-/** Automation may move the device again, and does at once where its folder holds something else. */
+/** Ends the hold. Automation deploys the folder's bundle at once if the device runs another one. */
 export async function releaseDevice(unit: Unit, device: Device): Promise<void> {
   await setHold(unit.tx, device, null);
   await noteStatus(unit, device, 'hold_ended');
@@ -79,7 +79,7 @@ export async function releaseDevice(unit: Unit, device: Device): Promise<void> {
   await convergeDevice(unit, device);
 }
 
-/** The device is brought to the bundle, and held there. */
+/** Deploys the bundle to the device and holds the device on it. */
 export async function rollBackDevice(
   unit: Unit,
   device: Device,
@@ -97,7 +97,7 @@ async function noteStatus(unit: Unit, device: Device, cause: SyncCause): Promise
   if (status !== undefined) await setSyncStatus(unit.tx, device.organizationId, device.id, status);
 }
 
-/** The device as the transaction has left it so far. */
+/** Reads the device's present row within the transaction. */
 async function present(unit: Unit, { organizationId, id }: Device): Promise<Device> {
   const device = await deviceById(unit.tx, organizationId, id);
   if (device === undefined) throw notFound('device', id);

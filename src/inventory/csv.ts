@@ -2,18 +2,18 @@ import { pipeline } from 'node:stream/promises';
 import { CsvError, parse } from 'csv-parse';
 import { Problem } from '../errors.ts';
 
-/** A line of the table; `line` is where it begins in the text, from 1. */
+/** A record of the table. `line`: the line of the text at which it begins, from 1. */
 export type CsvRecord = { line: number; fields: string[] };
 
-/** Far above the longest row that can be registered: a quote that is not closed must not gather the rest of the text in memory. */
+/** Far above the longest row that can be registered. It prevents an unclosed quote from reading the rest of the text into memory. */
 const MAX_RECORD_CHARACTERS = 1024 * 1024;
 
 /**
- * Records of RFC 4180: CRLF or LF, fields in double quotes where they hold a separator, a quote (doubled) or a line break. The separator is the
- * comma, or the semicolon or tab that stands in the first line instead: spreadsheets write that of their language, some with a line `sep=;` before
- * all others. A byte order mark and empty lines are skipped. A record is given as soon as its end was seen, so that the text need never be in memory as a whole.
+ * Reads records of RFC 4180: CRLF or LF, and fields in double quotes where they contain a separator, a doubled quote or a line break. The separator is
+ * the comma, semicolon or tab of the first line, since spreadsheets write the separator of their language. Some first write a line `sep=;`. It skips a
+ * byte order mark and empty lines. It yields a record as soon as the record ends, so the whole text is never in memory.
  *
- * @throws Problem `malformed_csv` (400) where quotes leave open what is a field, since nothing after such a place can be read; the message names
+ * @throws Problem `malformed_csv` (400) where quotes make the fields ambiguous, since the text after such a place cannot be read; the message names
  *   the line at which the record begins
  */
 export async function* csvRecords(chunks: AsyncIterable<string>): AsyncGenerator<CsvRecord> {
@@ -24,10 +24,10 @@ export async function* csvRecords(chunks: AsyncIterable<string>): AsyncGenerator
   const parser = parse({
     bom: true,
     delimiter: separatorOf(head),
-    // Named, since the library would also take a carriage return alone.
+    // Given explicitly, since the library would also accept a carriage return alone.
     record_delimiter: ['\r\n', '\n'],
     skip_empty_lines: true,
-    // Rows of the wrong length are refused one by one, not with the whole text.
+    // Each row of the wrong length is refused by itself, without the rest of the text.
     relax_column_count: true,
     max_record_size: MAX_RECORD_CHARACTERS,
     on_record: (fields, { empty_lines }) => {
@@ -37,7 +37,7 @@ export async function* csvRecords(chunks: AsyncIterable<string>): AsyncGenerator
       return fields;
     },
   });
-  // The parser is destroyed with an error of the source, and throws it below.
+  // An error of the source destroys the parser, which throws it below.
   pipeline(rest, parser).catch(() => undefined);
   const records: AsyncIterable<string[]> = parser;
   try {
@@ -57,7 +57,7 @@ function lineBreaksIn(field: string): number {
 function whyOf(error: CsvError): string {
   switch (error.code) {
     case 'INVALID_OPENING_QUOTE':
-      return 'a quote stands within a field that does not begin with one';
+      return 'a field contains a quote but does not begin with one';
     case 'CSV_INVALID_CLOSING_QUOTE': {
       const found = /got "([ -~])"/.exec(error.message)?.[1];
       return `${found === undefined ? 'text' : `"${found}"`} follows the quote that ends a field, must be a separator or a line break`;
@@ -71,7 +71,7 @@ function whyOf(error: CsvError): string {
   }
 }
 
-/** The text up to the end of its first line, which names the separator, and all of the text. */
+/** Reads the text up to the end of its first line, which shows the separator. `rest` yields the whole text. */
 async function cutHead(chunks: AsyncIterable<string>): Promise<{ head: string; rest: AsyncIterable<string> }> {
   const reader = chunks[Symbol.asyncIterator]();
   let head = '';
@@ -88,7 +88,7 @@ async function cutHead(chunks: AsyncIterable<string>): Promise<{ head: string; r
   return { head, rest: withoutLastReturn(all()) };
 }
 
-/** A carriage return at the very end is the half of a line break: the text was cut there, and the record before is whole. */
+/** Drops a carriage return at the very end. It is half of a line break of a text that was cut there, and the record before it is complete. */
 async function* withoutLastReturn(chunks: AsyncIterable<string>): AsyncGenerator<string> {
   let held = '';
   for await (const chunk of chunks) {
@@ -98,18 +98,18 @@ async function* withoutLastReturn(chunks: AsyncIterable<string>): AsyncGenerator
   }
 }
 
-/** The first line with anything in it is looked for in this much. */
+/** The first line that is not empty must end within this many characters. */
 const MAX_HEAD_CHARACTERS = 64 * 1024;
 const SEPARATORS = [',', ';', '\t'] as const;
 type Separator = (typeof SEPARATORS)[number];
 const NOTICE = /^\uFEFF?"?sep=([,;\t])"?\r?\n/i;
 
 function hasLine(head: string): boolean {
-  // No pattern: on a long line without an end it would take quadratic time. trimStart() takes a byte order mark along.
+  // A regular expression would take quadratic time on a long line without an end. trimStart() also removes a byte order mark.
   return head.replace(NOTICE, '').trimStart().includes('\n');
 }
 
-/** Without the line that names the separator, whose line break stays, so that lines are counted. */
+/** Removes the `sep=` line but keeps its line break, so that line numbers stay right. */
 function withoutNotice(head: string): string {
   return head.replace(NOTICE, '\n');
 }

@@ -4,12 +4,12 @@ import { emitStanding } from '../device/events.ts';
 import { machineOf } from '../device/instance.ts';
 import { type Sender, setInstance } from '../device/instances-store.ts';
 import {
-  beginAnew,
   forgetReenrolment,
   noteRequest,
   type RegisteredDevice,
   reenrolmentOf,
   registeredDevice,
+  resetForEnrolment,
   takeTokenUse,
 } from '../device/reenrolment-store.ts';
 import { announceEndedKeys, reclaimEnrolment, useEnrolmentToken } from '../device/store/keys.ts';
@@ -22,12 +22,12 @@ import { mintKey, registerDevice } from './register.ts';
 
 type Enrolled = { organizationId: string; apiKey: string };
 
-/** Between two tries of a device that waits to be let in. */
+/** Pause between two requests of a device that waits for admission. */
 const ASK_AGAIN_SECONDS = 15;
 
 /**
- * Makes the device with its first key, or lets one that is registered in again with a new key, where its token or an operator allows that.
- * @throws Problem `unauthorized`; `reenrolment_required` (409), of which operators learn by an event and `why`
+ * Registers the device with its first key. It admits a registered device again with a new key, where its token or an operator allows that.
+ * @throws Problem `unauthorized`; `reenrolment_required` (409), which an event and `why` report to operators
  */
 export async function enrollDevice(store: Store, token: string, wanted: EnrollRequest, sender: Sender): Promise<Enrolled> {
   const enrolled = await transact(store, async (unit) => {
@@ -44,7 +44,7 @@ export async function enrollDevice(store: Store, token: string, wanted: EnrollRe
   const { deviceId: id } = wanted;
   throw new Problem(
     'reenrolment_required',
-    `Cannot enrol "${id}": a device of that id is registered. If this is that device, an operator lets it in with \`devices reenrol ${id}\` (POST /api/v1/devices/${id}/reenrolment); the agent goes on asking until then. If not, choose another id`,
+    `Cannot enrol "${id}": a device of that id is registered. If this is that device, an operator can allow it with \`devices reenrol ${id}\` (POST /api/v1/devices/${id}/reenrolment); the agent retries until then. If not, choose another id`,
     { retryAfterSeconds: ASK_AGAIN_SECONDS },
   );
 }
@@ -57,7 +57,7 @@ async function enrollNew(unit: Unit, hash: Buffer, wanted: EnrollRequest): Promi
     id: wanted.deviceId,
     name: wanted.name ?? wanted.deviceId,
     type: wanted.type ?? 'device',
-    // What the token grants goes before what the device says of itself.
+    // The token's labels take precedence over the device's own.
     labels: { ...wanted.labels, ...grant.labels },
     siteId: grant.siteId,
     adapter: 'agent',
@@ -69,7 +69,7 @@ async function enrollNew(unit: Unit, hash: Buffer, wanted: EnrollRequest): Promi
   return { organizationId: grant.organizationId, apiKey };
 }
 
-/** @returns null when nobody has let it in yet, which is noted and emitted once */
+/** @returns null when neither an operator nor the token allows it; the request is then recorded, and a new one is emitted as an event */
 async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: string, sender: Sender): Promise<Enrolled | null> {
   const { organizationId } = registered;
   const machine = machineOf(sender.instance);
@@ -77,16 +77,16 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
   const isAllowed =
     asked?.allowedUntil != null && asked.allowedUntil > new Date() && (asked.allowedMachine === null || asked.allowedMachine === machine);
   const subject = `device:${deviceId}`;
-  if (!isAllowed && !registered.letsIn) {
+  if (!isAllowed && !registered.admitsRegistered) {
     const isNew = await noteRequest(unit.tx, organizationId, deviceId, { machine, address: sender.address });
     const device = await deviceById(unit.tx, organizationId, deviceId);
-    const detail = `a machine at ${sender.address} enrols as this device and waits to be let in`;
+    const detail = `a machine at ${sender.address} requests to enrol as this device and waits for an operator`;
     const data = { detail, machine, address: sender.address, lastSeenAt: device?.lastSeenAt?.toISOString() ?? null };
     if (isNew) unit.emit({ organizationId, type: 'device.reenrolment_requested', subject, data });
     return null;
   }
   if (!registered.isOwnToken) await takeTokenUse(unit.tx, organizationId, registered.tokenId);
-  const anew = await beginAnew(unit.tx, organizationId, deviceId, registered.tokenId);
+  const anew = await resetForEnrolment(unit.tx, organizationId, deviceId, registered.tokenId);
   if (anew !== undefined) emitStanding(unit, 'device.status', anew);
   await setInstance(unit.tx, organizationId, deviceId, sender.instance);
   await forgetReenrolment(unit.tx, organizationId, deviceId);
@@ -100,7 +100,7 @@ async function enrollAgain(unit: Unit, registered: RegisteredDevice, deviceId: s
   return { organizationId, apiKey };
 }
 
-/** It runs nothing: it gets what it was to run. */
+/** Deploys the desired bundle again, since the device runs none after its enrolment. */
 async function deployAgain(unit: Unit, organizationId: string, deviceId: string): Promise<void> {
   const device = await deviceById(unit.tx, organizationId, deviceId);
   if (device?.desiredBundle == null || !device.following) return;

@@ -11,10 +11,10 @@ export const IMPORT_FORMATS = { 'text/csv': 'csv', 'application/x-ndjson': 'line
 type Format = (typeof IMPORT_FORMATS)[keyof typeof IMPORT_FORMATS];
 
 export type WantedDevice = z.output<typeof NewDevice> & { name: string };
-/** `row` counts devices from 1: a CSV's header and empty lines are none. */
+/** `row` counts devices from 1, without a CSV's header and empty lines. */
 export type Row = { row: number; device: WantedDevice } | { row: number; errors: FieldError[] };
 
-/** Reads and checks row by row what can be checked without the database. @throws Problem for what leaves no rows: format, header, too many */
+/** Reads rows and checks them one by one without the database. @throws Problem for errors of the whole text: format, header, too many rows */
 export async function readRows(text: AsyncIterable<string>, format: Format): Promise<Row[]> {
   const rows: Row[] = [];
   for await (const read of format === 'csv' ? fromCsv(text) : fromLines(text)) {
@@ -64,7 +64,7 @@ async function* fromLines(text: AsyncIterable<string>): AsyncGenerator<Read> {
   for await (const line of lines(text)) {
     if (line.trim() === '') continue;
     if (/^\s*\[/.test(line)) {
-      yield { errors: [{ pointer: '', detail: 'begins a list, must be one JSON object in each line, without brackets around all' }] };
+      yield { errors: [{ pointer: '', detail: 'begins a list, must be one JSON object per line, without brackets around all of them' }] };
       continue;
     }
     if (isTooDeep(line)) {
@@ -74,7 +74,7 @@ async function* fromLines(text: AsyncIterable<string>): AsyncGenerator<Read> {
     try {
       yield { value: JSON.parse(line) };
     } catch {
-      yield { errors: [{ pointer: '', detail: 'is not JSON, must be one JSON object in each line' }] };
+      yield { errors: [{ pointer: '', detail: 'is not JSON, must be one JSON object per line' }] };
     }
   }
 }
@@ -102,7 +102,7 @@ const FLAGS = new Set(['simulated', 'start']);
 async function* fromCsv(text: AsyncIterable<string>): AsyncGenerator<Read> {
   let header: string[] | undefined;
   for await (const { line, fields } of csvRecords(text)) {
-    // Spreadsheets keep rows that were emptied, as separators alone.
+    // Spreadsheets write emptied rows as separators alone.
     if (fields.every((field) => field.trim() === '')) continue;
     if (header === undefined) header = checkHeader(fields.map(columnOf));
     else yield readRow(header, fields, line);
@@ -110,7 +110,7 @@ async function* fromCsv(text: AsyncIterable<string>): AsyncGenerator<Read> {
   if (header === undefined) throw invalid('Cannot import an empty CSV: its first line must name the columns, for example id,name,type');
 }
 
-/** In any case of letters; spaces around it do not count. */
+/** Reads a column name. It ignores case and surrounding spaces. */
 function columnOf(text: string): string {
   const name = text.trim();
   if (name.toLowerCase().startsWith(LABEL_PREFIX)) return LABEL_PREFIX + name.slice(LABEL_PREFIX.length).trim();
@@ -129,7 +129,7 @@ function checkHeader(names: string[]): string[] {
       `Cannot import the column "${unknown}": must be one of ${COLUMNS.join(', ')} or ${LABEL_PREFIX}<key>, separated by commas, semicolons or tabs`,
     );
   const twice = names.find((name, at) => name !== '' && names.indexOf(name) !== at);
-  if (twice !== undefined) throw invalid(`Cannot import the column "${twice}": it is there twice, must be there once`);
+  if (twice !== undefined) throw invalid(`Cannot import the column "${twice}": the header has it twice, must have it once`);
   if (!names.includes('id')) throw invalid('Cannot import without the column "id"');
   return names;
 }
@@ -137,7 +137,7 @@ function checkHeader(names: string[]): string[] {
 function readRow(header: readonly string[], fields: readonly string[], line: number): Read {
   const refuse = (pointer: string, detail: string): Read => ({ errors: [{ pointer, detail }] });
   if (fields.length !== header.length)
-    return refuse('', `line ${line} has ${fields.length} fields, must have ${header.length} as the header`);
+    return refuse('', `line ${line} has ${fields.length} fields, must have ${header.length} like the header`);
   const nameless = header.findIndex((name, at) => name === '' && fields[at]?.trim() !== '');
   if (nameless >= 0) return refuse('', `line ${line} has a value in column ${nameless + 1}, which has no name`);
   const flag = header.findIndex((name, at) => FLAGS.has(name) && typeof flagOf(fields[at] ?? '') === 'string' && fields[at] !== '');
@@ -146,7 +146,7 @@ function readRow(header: readonly string[], fields: readonly string[], line: num
   return { value: deviceOf(header, fields) };
 }
 
-/** An empty field is one that is not given. Spaces around a value count in labels alone. */
+/** Omits empty fields. Spaces around a value are significant only in labels. */
 function deviceOf(header: readonly string[], fields: readonly string[]): unknown {
   const given = header.map((name, at) => [name, fields[at] ?? ''] as const).filter(([name, text]) => name !== '' && text !== '');
   const labels = given.filter(([name]) => name.startsWith(LABEL_PREFIX)).map(([name, text]) => [name.slice(LABEL_PREFIX.length), text]);
@@ -156,7 +156,7 @@ function deviceOf(header: readonly string[], fields: readonly string[]): unknown
   return { ...Object.fromEntries(rest), labels: Object.fromEntries(labels) };
 }
 
-/** What is neither is left as it is. */
+/** Returns the text unchanged when it is neither true nor false. */
 function flagOf(given: string): boolean | string {
   const text = given.trim();
   if (/^(true|1|yes)$/i.test(text)) return true;

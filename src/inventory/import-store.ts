@@ -1,6 +1,6 @@
 import type { Db } from '../db/connect.ts';
 
-/** What an import asks about sources, sites and folders, each for all rows at once. */
+/** Queries of an import about sources, sites and folders, each for all rows at once. */
 
 export type Layouts = ReadonlyMap<string, { layout: 'repo' | 'fleet'; patterns: string[] | null }>;
 
@@ -16,7 +16,7 @@ export async function siteIds(sql: Db, organizationId: string): Promise<Readonly
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Folders of the devices' own names, by source and device; joined on the name, since a comparison of all with all would take minutes. */
+/** Reads the folders that have the devices' names, by source and device. It joins on the name, since comparing all with all would take minutes. */
 export async function folderPaths(
   sql: Db,
   organizationId: string,

@@ -14,7 +14,7 @@ export type RefusedRow = { row: number; errors: FieldError[] };
 export type ImportMode = 'partial' | 'atomic';
 export type Imported = { devices: { row: number; id: string; apiKey: string }[]; refused: RefusedRow[] };
 
-/** Nothing was registered, since some rows are refused. */
+/** No device was registered, since some rows are refused. */
 export class ImportRefused extends Problem {
   readonly refused: RefusedRow[];
 
@@ -28,8 +28,8 @@ type Wanted = { row: number; device: WantedDevice };
 type Rows = { accepted: Wanted[]; refused: RefusedRow[] };
 
 /**
- * Registers the rows that can be, in a fixed number of statements. Devices and keys come back in the order of the rows.
- * @throws ImportRefused in mode `atomic` when a row cannot be; the transaction must then be rolled back
+ * Registers all valid rows in a fixed number of statements. It returns devices and keys in the order of the rows.
+ * @throws ImportRefused in mode `atomic` when a row is refused; the transaction must then be rolled back
  */
 export async function importDevices(
   unit: Unit,
@@ -56,7 +56,7 @@ export async function importDevices(
   });
   const inserted = await insertDevices(unit.tx, organizationId, devices);
   const { accepted, refused } = refuse(bound, ({ device }) =>
-    inserted.has(device.id) ? [] : [{ pointer: '/id', detail: 'there is a device of that id' }],
+    inserted.has(device.id) ? [] : [{ pointer: '/id', detail: 'a device of that id exists' }],
   );
   refused.sort((a, b) => a.row - b.row);
   if (options.mode === 'atomic' && refused.length > 0) throw new ImportRefused(refused, rows.length);
@@ -66,7 +66,7 @@ export async function importDevices(
   return { devices: accepted.map(({ row, device: { id } }) => ({ row, id, apiKey: keys.get(id) ?? '' })), refused };
 }
 
-/** What the rows themselves tell: one is refused, too, when its id was in a row before. */
+/** Checks the rows without the database. It also refuses a row whose id an earlier row has. */
 function sortOut(rows: readonly Row[], adapters: readonly string[]): Rows {
   const [accepted, refused]: [Wanted[], RefusedRow[]] = [[], []];
   for (const row of rows) {
@@ -77,7 +77,7 @@ function sortOut(rows: readonly Row[], adapters: readonly string[]): Rows {
   for (const { row, device } of accepted) if (!rowById.has(device.id)) rowById.set(device.id, row);
   return refuse({ accepted, refused }, ({ row, device: { id, adapter } }) => [
     ...(RESERVED_IDS.has(id) ? [{ pointer: '/id', detail: 'is reserved' }] : []),
-    ...(rowById.get(id) === row ? [] : [{ pointer: '/id', detail: `is the id of row ${rowById.get(id)}, too` }]),
+    ...(rowById.get(id) === row ? [] : [{ pointer: '/id', detail: `is also the id of row ${rowById.get(id)}` }]),
     ...(adapters.includes(adapter) ? [] : [{ pointer: '/adapter', detail: `must be one of ${adapters.join(', ')}` }]),
   ]);
 }
@@ -92,7 +92,7 @@ function refuse({ accepted, refused }: Rows, errorsOf: (wanted: Wanted) => Field
   return next;
 }
 
-/** As for one device that names none. */
+/** The same rule as `defaultPath` of register.ts, with data that was read for all rows. */
 function defaultPath({ id, sourceId }: WantedDevice, layouts: Layouts, folders: ReadonlyMap<string, string[]>): string | null {
   if (sourceId === null) return null;
   const source = layouts.get(sourceId);
@@ -107,7 +107,7 @@ async function mintKeys({ tx }: Unit, organizationId: string, devices: readonly 
   return new Map(keys.map(({ deviceId, apiKey }) => [deviceId, apiKey]));
 }
 
-/** The facts, and the first deployments of those whose folder is known. */
+/** Emits the events, and starts the first deployments of devices whose folder is known. */
 async function announce(unit: Unit, organizationId: string, devices: readonly NewDevice[]): Promise<void> {
   for (const { id, name, type, sourceId, path } of devices) {
     const states = { syncStatus: 'unmanaged', connectivity: 'unknown', status: 'OFFLINE' } as const;

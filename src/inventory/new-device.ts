@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { Labels } from '../wire/agent.ts';
 import { DEVICE_ID_RULE, matching } from '../wire/names.ts';
 
-/** A folder in the repository: relative, no empty, `.` or `..` segment; '' is its root. */
+/** A folder in the repository: relative, without empty, `.` or `..` segments. '' is the root. */
 const RepositoryPath = z
   .string()
   .max(1024)
@@ -20,7 +20,7 @@ export const DEVICE_FIELDS = {
   sourceId: z.uuid().nullable(),
   path: RepositoryPath.nullable().openapi({
     description:
-      "Folder in the source's repository; for layout fleet the default is the folder of the device's id, else where fleet.yaml puts new ones; for layout repo the root",
+      "Folder in the source's repository. Default for layout fleet: the folder of the device's id, else the place for new ones in fleet.yaml; for layout repo: the root",
   }),
 };
 
@@ -38,6 +38,6 @@ export const NewDevice = z
     sourceId: DEVICE_FIELDS.sourceId.default(null),
     path: DEVICE_FIELDS.path.optional(),
     simulated: z.boolean().default(false),
-    start: z.boolean().default(true).openapi({ description: 'Begin to follow the source at once' }),
+    start: z.boolean().default(true).openapi({ description: 'Follow the source at once' }),
   })
   .openapi('NewDevice');

@@ -9,25 +9,25 @@ import { haveTargets } from '../organization/store.ts';
 import { convergeDevice } from '../rollout/converge.ts';
 import { folderRulesOf } from '../source/store.ts';
 
-/** How long the old key of a rotation goes on working. */
+/** How long the old keys still work after a rotation. */
 const KEY_GRACE_SECONDS = 24 * 3600;
 
-/** `GET /devices/pending` answers devices their commands. */
+/** Ids that would collide with a path: `GET /devices/pending` returns a device's commands. */
 export const RESERVED_IDS = new Set(['pending']);
 
 /**
- * Makes a device with its first key and lets it follow its source. @returns the key, which is shown once and stored as a hash
+ * Registers a device with its first key and makes it follow its source. @returns the key, which is shown once and stored as a hash
  * @throws Problem `device_exists`, `invalid_request`
  */
 export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'> & { path?: string | null | undefined }): Promise<string> {
   if (RESERVED_IDS.has(device.id))
-    throw invalid(`Cannot register device "${device.id}": the id is a word of the API`, [{ pointer: '/id', detail: 'is reserved' }]);
+    throw invalid(`Cannot register device "${device.id}": the API reserves this id`, [{ pointer: '/id', detail: 'is reserved' }]);
   await checkSite(unit, device.organizationId, device.siteId);
-  // Asked for even where a path is given: it refuses a source that is not there.
+  // Called even with a given path, since it refuses a source that does not exist.
   const usual = await defaultPath(unit, device.organizationId, device.sourceId, device.id);
   const path = device.path ?? usual;
   if (!(await insertDevice(unit.tx, { ...device, path })))
-    throw conflict('device_exists', `Cannot register device "${device.id}": there is one of that id`);
+    throw conflict('device_exists', `Cannot register device "${device.id}": a device of that id exists`);
   const apiKey = await mintKey(unit, device.organizationId, device.id);
   unit.emit({
     organizationId: device.organizationId,
@@ -47,14 +47,12 @@ export async function registerDevice(unit: Unit, device: Omit<NewDevice, 'path'>
   return apiKey;
 }
 
-/** The folder of a device that names none. @throws Problem `invalid_request` for a source that is not there */
+/** Returns the folder of a device without a path. @throws Problem `invalid_request` for a source that does not exist */
 export async function defaultPath(unit: Unit, organizationId: string, sourceId: string | null, deviceId: string): Promise<string | null> {
   if (sourceId === null) return null;
   const source = await folderRulesOf(unit.tx, organizationId, sourceId);
   if (source === undefined)
-    throw invalid(`Cannot bind device "${deviceId}": there is no source "${sourceId}"`, [
-      { pointer: '/sourceId', detail: 'no such source' },
-    ]);
+    throw invalid(`Cannot bind device "${deviceId}": no source "${sourceId}" exists`, [{ pointer: '/sourceId', detail: 'no such source' }]);
   if (source.layout === 'repo') return '';
   const namesakes = await foldersNamed(unit.tx, { organizationId, sourceId }, [deviceId]);
   return usualFolder(
@@ -68,7 +66,8 @@ export async function defaultPath(unit: Unit, organizationId: string, sourceId: 
 export async function checkSite(unit: Unit, organizationId: string, siteId: string | null): Promise<void> {
   if (siteId === null) return;
   const found = await haveTargets(unit.tx, organizationId, { siteId, sourceId: null });
-  if (!found.site) throw invalid(`Cannot use site "${siteId}": there is none of that id`, [{ pointer: '/siteId', detail: 'no such site' }]);
+  if (!found.site)
+    throw invalid(`Cannot use site "${siteId}": no site of that id exists`, [{ pointer: '/siteId', detail: 'no such site' }]);
 }
 
 export async function mintKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {
@@ -77,7 +76,7 @@ export async function mintKey(unit: Unit, organizationId: string, deviceId: stri
   return apiKey;
 }
 
-/** A new key beside the old ones, which work for another day. */
+/** Adds a new key. The old ones work for another day. */
 export async function rotateKey(unit: Unit, organizationId: string, deviceId: string): Promise<string> {
   await expireOlderKeys(unit.tx, organizationId, deviceId, KEY_GRACE_SECONDS);
   unit.emit({

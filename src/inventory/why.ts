@@ -7,32 +7,32 @@ import type { SourcePath } from '../revision/store.ts';
 import type { Rollout } from '../rollout/rollout.ts';
 import type { Source } from '../source/source.ts';
 
-/** One reason why a device does not run what Git says. `unblockedBy`: who or what can end it. */
+/** One reason why a device does not run its bundle in Git. `unblockedBy`: the person or event that can end it. */
 export type Blocker = { code: string; detail: string; since: Date | null; unblockedBy: string };
 
 export type WhySnapshot = {
   device: Device;
   source: Source | undefined;
   path: SourcePath | undefined;
-  /** The newest attempt. */
+  /** The device's newest attempt. */
   deployment: Deployment | undefined;
   retryAt: Date | null;
-  /** The source's newest. */
+  /** The source's newest rollout. */
   rollout: Rollout | undefined;
-  /** Work of the service for this device that keeps failing. */
+  /** Jobs of the service for this device that keep failing. */
   failures: readonly ShownFailure[];
-  /** Of the site where it stands. */
+  /** Hold of the device's site. */
   siteHold: { name: string; at: Date; by: string; reason: string } | null;
   now: Date;
-  /** Folders of the source's head with the name of the device's folder. */
+  /** Folders of the source's head that have the name of the device's folder. */
   namesakes: readonly string[];
-  /** A machine that enrols as this device. */
+  /** Request of a machine to enrol as this device. */
   reenrolment: Reenrolment | undefined;
-  /** Agents that spoke with the device's key, the last first. */
+  /** Agents that used the device's key, the most recent first. */
   instances: readonly SeenInstance[];
 };
 
-/** The chain of blockers, first one first; empty when the device runs its folder's bundle of the source's head. Pure. */
+/** Returns the blockers in the order in which they must be lifted; empty when the device runs its folder's bundle of the source's head. Pure. */
 export function why(snapshot: WhySnapshot): Blocker[] {
   const blockers = [
     ...identityBlockers(snapshot),
@@ -47,10 +47,10 @@ export function why(snapshot: WhySnapshot): Blocker[] {
   return blockers;
 }
 
-/** A request to enrol again that is older is of a machine that has given up. */
+/** An older request counts as abandoned. */
 const REQUEST_COUNTS_MS = 86_400_000;
 
-/** Who is behind the device's id. */
+/** Blockers about the machine that uses the device's id. */
 function identityBlockers({ device, reenrolment, instances, now }: WhySnapshot): Blocker[] {
   const blockers: Blocker[] = [];
   const asked = reenrolment?.lastRequestedAt;
@@ -62,9 +62,9 @@ function identityBlockers({ device, reenrolment, instances, now }: WhySnapshot):
     const machine = reenrolment?.machine == null ? 'A machine' : `Machine ${reenrolment.machine}`;
     blockers.push({
       code: 'reenrolment_requested',
-      detail: `${machine} at ${reenrolment?.address} enrols as "${device.id}", which is registered, and is not let in`,
+      detail: `${machine} at ${reenrolment?.address} requests to enrol as "${device.id}", which is registered, and is not admitted`,
       since: reenrolment?.requestedAt ?? null,
-      unblockedBy: `an operator: devices reenrol ${device.id} if it is this device flashed again, with --refuse if not`,
+      unblockedBy: `an operator: devices reenrol ${device.id} if this device was flashed again, with --refuse if not`,
     });
   }
   if (device.clonedSince !== null)
@@ -72,7 +72,7 @@ function identityBlockers({ device, reenrolment, instances, now }: WhySnapshot):
       code: 'cloned',
       detail: describeClones(instances),
       since: device.clonedSince,
-      unblockedBy: 'stopping the copy: empty its root (hooks aside) and enrol it under an id of its own',
+      unblockedBy: 'stopping the copy: empty its root directory except for hooks, and enrol it under an id of its own',
     });
   return blockers;
 }
@@ -110,7 +110,7 @@ function sourceBlockers(snapshot: WhySnapshot): Blocker[] {
   } else if (source.status === 'new') {
     blockers.push({
       code: 'source_not_synced',
-      detail: `Source "${source.name}" has not been looked at yet`,
+      detail: `Source "${source.name}" has not been checked yet`,
       since: source.createdAt,
       unblockedBy: 'its first sync',
     });
@@ -125,7 +125,7 @@ function sourceBlockers(snapshot: WhySnapshot): Blocker[] {
   if (path === undefined && source.headCommit !== null && source.status !== 'invalid') {
     blockers.push({
       code: 'folder_missing',
-      detail: `"${device.path}" is no device folder of source "${source.name}"${ofThatName(snapshot)}`,
+      detail: `"${device.path}" is not a device folder of source "${source.name}"${ofThatName(snapshot)}`,
       since: source.lastSyncedAt,
       unblockedBy: `a commit that adds it, or another path: devices bind ${device.id} --path <folder>`,
     });
@@ -133,7 +133,7 @@ function sourceBlockers(snapshot: WhySnapshot): Blocker[] {
   return [...blockers, ...verdictBlockers(snapshot, source)];
 }
 
-/** Why the device did not follow: nobody chooses between several. */
+/** Lists the folders of that name: with several, the device follows none of them. */
 function ofThatName({ namesakes }: WhySnapshot): string {
   if (namesakes.length === 0) return '';
   const shown = namesakes.slice(0, 5).join(', ');
@@ -144,9 +144,9 @@ function sourceRemedy(code: string): string {
   if (code === 'git_auth') return 'valid credentials: PATCH the source with auth';
   if (code === 'ref_missing' || code === 'repository_empty') return 'a push that creates the ref, or another ref';
   if (code === 'git_not_found' || code === 'invalid_url' || code === 'git_redirect') return 'the right URL: PATCH the source with url';
-  if (code === 'git_rate_limited') return 'the git host, when it takes requests again';
-  if (code === 'internal_error') return 'the operators of this service; it is tried again by itself';
-  return 'the git host; it is tried again by itself';
+  if (code === 'git_rate_limited') return 'the git host, when it accepts requests again';
+  if (code === 'internal_error') return 'the operators of this service; the service retries by itself';
+  return 'the git host; the service retries by itself';
 }
 
 function verdictBlockers(snapshot: WhySnapshot, source: Source): Blocker[] {
@@ -155,9 +155,9 @@ function verdictBlockers(snapshot: WhySnapshot, source: Source): Blocker[] {
     return [
       {
         code: 'being_evaluated',
-        detail: `A device of "${path.path}" changed: what the folder gives it is worked out again`,
+        detail: `A device of "${path.path}" changed: the folder is evaluated again for it`,
         since: path.updatedAt,
-        unblockedBy: source.heldAt === null ? 'the next look at the source' : 'releasing the source',
+        unblockedBy: source.heldAt === null ? 'the next check of the source' : 'releasing the source',
       },
     ];
   }
@@ -165,7 +165,7 @@ function verdictBlockers(snapshot: WhySnapshot, source: Source): Blocker[] {
     return [
       {
         code: 'folder_removed',
-        detail: `The head of "${source.name}" no longer has "${path.path}"; the device keeps what it runs${ofThatName(snapshot)}`,
+        detail: `The head of "${source.name}" no longer has "${path.path}"; the device keeps its bundle${ofThatName(snapshot)}`,
         since: path.updatedAt,
         unblockedBy: `a commit that restores it, or another binding: devices bind ${device.id} --path <folder>`,
       },
@@ -173,7 +173,7 @@ function verdictBlockers(snapshot: WhySnapshot, source: Source): Blocker[] {
   }
   if (path?.verdict === 'invalid') {
     const first = path.errors[0]?.message ?? 'it is invalid';
-    return [{ code: 'validation_failed', detail: first, since: path.updatedAt, unblockedBy: 'a commit that mends it' }];
+    return [{ code: 'validation_failed', detail: first, since: path.updatedAt, unblockedBy: 'a commit that fixes it' }];
   }
   if (source.status === 'invalid') {
     return [
@@ -181,7 +181,7 @@ function verdictBlockers(snapshot: WhySnapshot, source: Source): Blocker[] {
         code: 'revision_rejected',
         detail: `The head of "${source.name}" (${source.headCommit?.slice(0, 12)}) does not validate`,
         since: source.lastSyncedAt,
-        unblockedBy: 'a commit that mends it',
+        unblockedBy: 'a commit that fixes it',
       },
     ];
   }
@@ -205,7 +205,7 @@ function holdBlockers({ device: { hold }, siteHold, source }: WhySnapshot): Bloc
   return blockers;
 }
 
-/** Lifting a source's hold starts no revision whose rollout was aborted. */
+/** Lifting a source's hold does not start a revision whose rollout was aborted. */
 function withheldBlockers({ source, path }: WhySnapshot): Blocker[] {
   if (source === undefined || path === undefined || source.heldAt !== null || source.status === 'invalid') return [];
   if (path.verdict !== 'valid' || path.candidate === path.bundle) return [];
@@ -213,7 +213,7 @@ function withheldBlockers({ source, path }: WhySnapshot): Blocker[] {
   return [{ code: 'not_started', detail, since: path.updatedAt, unblockedBy: 'a newer commit, or `rollouts start`' }];
 }
 
-/** Why the source's rollout has not brought the device its folder's bundle. */
+/** Explains why the source's rollout has not deployed the folder's bundle to the device. */
 function rolloutBlocker({ rollout, path }: WhySnapshot): Blocker[] {
   const since = rollout?.startedAt ?? path?.updatedAt ?? null;
   if (rollout === undefined || rollout.state === 'completed' || rollout.state === 'superseded') {
@@ -224,14 +224,14 @@ function rolloutBlocker({ rollout, path }: WhySnapshot): Blocker[] {
     const detail = `Rollout ${rollout.id} was aborted: ${rollout.endDetail ?? rollout.endCode}`;
     return [{ code: 'rollout_aborted', detail, since: rollout.finishedAt, unblockedBy: 'a newer commit, or a new rollout of this one' }];
   }
-  // That it is paused is known at once; what it waits for is noted at its next turn, and until then says what it waited for before.
+  // The state is `paused` at once, but `waiting` names the earlier reason until the rollout's next run.
   const waiting = rollout.state === 'paused' && rollout.waiting?.code !== 'paused' ? null : rollout.waiting;
   const code = ROLLOUT_CODES[waiting?.code ?? rollout.state] ?? 'awaiting_rollout';
   const detail = `Rollout ${rollout.id} is ${rollout.state}${waiting === null ? '' : `: ${waiting.detail}`}`;
   return [{ code, detail, since, unblockedBy: ROLLOUT_REMEDIES[code] ?? 'the rollout' }];
 }
 
-/** What a rollout waits for that somebody, or something else, must end. */
+/** Reasons of a waiting rollout that an operator or another event must end. */
 const ROLLOUT_CODES: Readonly<Record<string, string>> = {
   paused: 'rollout_paused',
   awaiting_approval: 'awaiting_approval',
@@ -245,8 +245,8 @@ const ROLLOUT_REMEDIES: Readonly<Record<string, string>> = {
   rollout_paused: 'resuming the rollout',
   awaiting_approval: 'an approval',
   window_closed: 'the next window, or an admin who overrides it',
-  dependency: 'the rollout that comes first',
-  internal_error: 'the operators of this service; it is tried again by itself',
+  dependency: 'the rollout that must complete first',
+  internal_error: 'the operators of this service; the service retries by itself',
   no_success: 'a success in the wave, a newer commit, or an operator who skips the wave',
   gate: 'more successes in the wave, a newer commit, or an operator who skips the wave',
 };
@@ -260,7 +260,7 @@ function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
     const since = device.lastSeenAt;
     blockers.push({
       code: since === null ? 'never_seen' : 'offline',
-      detail: since === null ? 'The device has never been heard of' : `Not heard of since ${since.toISOString()}`,
+      detail: since === null ? 'The device has never connected' : `The device has not connected since ${since.toISOString()}`,
       since,
       unblockedBy: 'the device, when it connects',
     });
@@ -300,12 +300,12 @@ function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
 
 const FAILING: Readonly<Record<string, string>> = { deployment: 'delivery_failing', workspace: 'workspace_failing' };
 
-/** Deliveries are for devices that are pushed to. */
+/** Failures of delivery jobs concern only devices with an adapter that pushes. */
 function failureBlockers({ device, failures }: WhySnapshot): Blocker[] {
   const own = failures.filter(({ queue }) => queue !== 'deployment' || device.adapter !== 'agent');
   return own.map(({ queue, error, since, retryAt }) => {
     const what = queue === 'deployment' ? 'deliver to the device' : 'update its workspace';
-    const detail = `Cannot ${what}: unexpected error of this service, "${error}"; the next try is at ${retryAt.toISOString()}`;
+    const detail = `Cannot ${what}: unexpected error of this service, "${error}"; the next attempt is at ${retryAt.toISOString()}`;
     return { code: FAILING[queue] ?? 'job_failing', detail, since, unblockedBy: 'the operators of this service' };
   });
 }

@@ -10,36 +10,36 @@ import type { Log } from '../log.ts';
 import { REPORT_GATHER_MS, type Report } from '../wire/agent.ts';
 import type { ReportIntake } from './intake.ts';
 
-type Held = { key: DeviceKey; reports: Report[]; timer: NodeJS.Timeout };
+type PendingSteps = { key: DeviceKey; reports: Report[]; timer: NodeJS.Timeout };
 
-/** Attempts per question. */
+/** Attempts per query. */
 const BATCH = 200;
 
 /**
- * Answers a device that has applied its bundle and asks whether it may keep it, without writing anything yet: such a device says in the next moment that it
- * has, and both are one write then. Steps that take longer are written within a second, so that they can be watched. A crash between loses the news of
- * a step: the device's next word tells more than that, and without one the attempt times out as before.
+ * Confirms a device's applied bundle without writing first. Such a device reports success a moment later, and one write then stores both. Longer steps
+ * are written within a second, so that operators can watch them. A crash in between loses one step. The device's next report replaces it; without one,
+ * the attempt times out as before.
  * @param gatherMs how long a step waits for the next one
  */
 export function confirmEarly(sql: Db, intake: ReportIntake, log: Log, gatherMs = REPORT_GATHER_MS): ReportIntake & Closable {
-  const held = new Map<string, Held>();
+  const pending = new Map<string, PendingSteps>();
   const isWanted = batched(BATCH, (keys: readonly AttemptKey[]) => attemptsIn(sql, keys, WANTED));
   const release = (key: DeviceKey): Report[] => {
-    const steps = held.get(nameOf(key));
+    const steps = pending.get(nameOf(key));
     if (steps === undefined) return [];
     clearTimeout(steps.timer);
-    held.delete(nameOf(key));
+    pending.delete(nameOf(key));
     return steps.reports;
   };
   const writing = new Set<Promise<void>>();
   const write = async (key: DeviceKey) => {
-    // No request waits for this write any more.
+    // No request waits for this write, so the log is the only place for its error.
     await intake.take(key.organizationId, key.deviceId, release(key)).catch((error: unknown) => {
       const level = isDatabaseAway(error) ? 'debug' : 'error';
       log[level]({ ...key, err: error }, 'failed to write steps of a deployment; the next report of the device replaces them');
     });
   };
-  const writeHeld = (key: DeviceKey) => {
+  const writePending = (key: DeviceKey) => {
     const done: Promise<void> = write(key).finally(() => writing.delete(done));
     writing.add(done);
   };
@@ -50,22 +50,22 @@ export function confirmEarly(sql: Db, intake: ReportIntake, log: Log, gatherMs =
       const isEarly = deploymentId !== null && (await isWanted({ ...key, deploymentId }));
       const all = [...release(key), ...reports];
       if (!isEarly) return intake.take(organizationId, deviceId, all, sender);
-      held.set(nameOf(key), { key, reports: all, timer: setTimeout(writeHeld, gatherMs, key) });
+      pending.set(nameOf(key), { key, reports: all, timer: setTimeout(writePending, gatherMs, key) });
       return [deploymentId];
     },
     close: async () => {
-      for (const { key } of [...held.values()]) writeHeld(key);
+      for (const { key } of [...pending.values()]) writePending(key);
       await Promise.all(writing);
     },
   };
 }
 
-/** The attempt that these steps, and nothing else, bring to `confirming`. */
+/** Returns the attempt that these reports bring to `confirming`; null when they contain anything else. */
 function confirmingOnly(reports: readonly Report[]): string | null {
   const last = reports.at(-1);
   if (last?.kind !== 'deployment' || last.state !== 'confirming' || !UUID.test(last.deploymentId)) return null;
   return reports.every((report) => report.kind === 'deployment' && report.deploymentId === last.deploymentId) ? last.deploymentId : null;
 }
 
-/** Those that a device may confirm, and those that it has: as `decideReports` has it. */
+/** States in which a device may confirm or has confirmed. They must match `decideReports`. */
 const WANTED: readonly DeploymentState[] = [...statesBefore('confirming'), 'confirming', 'succeeded'];

@@ -6,7 +6,7 @@ import { type DeviceStanding, emitStanding } from '../device/events.ts';
 import { noteInstances, type Sender } from '../device/instances-store.ts';
 import { insertLogLines } from '../device/store/logs.ts';
 import { healTargets, noteReports } from '../device/store/reports.ts';
-import { returnToGood } from '../device/store/status.ts';
+import { rollBackToGood } from '../device/store/status.ts';
 import { lockDevices } from '../device/store.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
 import { UUID } from '../ids.ts';
@@ -18,7 +18,7 @@ import { decideReports, type ReportOutcome } from './reports.ts';
 
 export type ReportBatch = { deviceId: string; reports: Report[]; sender?: Sender | undefined };
 
-/** An attempt that came to its end, for logs and metrics. `durationMs`: since it was opened. */
+/** An ended attempt, for logs and metrics. `durationMs`: time since it was opened. */
 export type Ended = { deviceId: string; deploymentId: string; state: 'succeeded' | 'failed'; code: string | null; durationMs: number };
 
 export type Ingested = {
@@ -28,8 +28,8 @@ export type Ingested = {
 };
 
 /**
- * Takes the reports of many devices of one organization in one transaction, a handful of statements in all. Idempotent: what is reported
- * twice has the effect of once.
+ * Stores the reports of many devices of one organization in one transaction with a fixed number of statements. Idempotent: a report that arrives twice
+ * has its effect once.
  */
 export async function ingestReports(store: Store, organizationId: string, batches: readonly ReportBatch[]): Promise<Ingested> {
   return transact(store, async (unit) => {
@@ -59,7 +59,7 @@ export async function ingestReports(store: Store, organizationId: string, batche
       const data = { deploymentId: id, until: until.toISOString(), reason };
       unit.emit({ organizationId, type: 'deployment.deferred', subject: `device:${deviceId}`, data });
     }
-    await returnToGood(
+    await rollBackToGood(
       unit.tx,
       organizationId,
       outcomes.flatMap((outcome) => outcome.failed ?? []),
@@ -71,7 +71,7 @@ export async function ingestReports(store: Store, organizationId: string, batche
     const late = outcomes.filter(({ good }) => good?.isLate).map(({ deviceId }) => deviceId);
     if (late.length > 0) unit.wakeDevices(organizationId, late);
     await wakeRolloutsFor(unit, organizationId, devices);
-    // A retry that an operator asked for is no attempt of a rollout, but one may wait for its success.
+    // A retry by an operator does not belong to a rollout, but a rollout may wait for its success.
     const retried = [...deployments.values()].filter(
       ({ id, kind, rolloutId }) => kind === 'retry' && rolloutId === null && endedIds.has(id),
     );
@@ -100,12 +100,12 @@ function mergeBatches(batches: readonly ReportBatch[]): Map<string, Report[]> {
   return new Map([...merged].map(([deviceId, reports]) => [deviceId, withinTime(reports, now)]));
 }
 
-/** What clocks may be ahead without doubt about them. */
+/** How far ahead a device's clock may be before its times are corrected. */
 const CLOCK_AHEAD_MS = 60_000;
 
 /**
- * Reports of a device whose clock is years ahead, moved back so that the newest is from now and their distances stay: dates in the future would
- * stand before all later ones, and are never pruned. Times before 1970 are those of devices without a clock; PostgreSQL has no year 0.
+ * Corrects the reports of a device whose clock is ahead: the newest gets the present time, and the distances stay. Dates in the future would sort
+ * before all later ones and would never be pruned. Devices without a clock send times before 1970, which become 1970, since PostgreSQL has no year 0.
  */
 function withinTime(reports: readonly Report[], now: number): Report[] {
   const newest = Math.max(...reports.map(({ at }) => Date.parse(at)));
@@ -124,7 +124,7 @@ function deploymentIdsIn(batches: readonly ReportBatch[]): string[] {
   return [...new Set(ids)].filter((id) => UUID.test(id));
 }
 
-/** Steps of one attempt that came in one batch are one move, but a failure, what led to it and the way back are several. */
+/** Steps of one attempt in one batch become one move. A failure, the step before it and the rollback stay separate moves. */
 const MOVE_ORDER = ['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back'];
 
 async function applyMoves(
@@ -174,7 +174,7 @@ function collapse(moves: readonly Move[]): Move[] {
   });
 }
 
-/** Devices that come back are taken by the rollout that passed them over. */
+/** Wakes the rollouts that skipped these devices while they were offline. */
 async function wakeRolloutsFor(unit: Unit, organizationId: string, devices: readonly Device[]): Promise<void> {
   const returned = devices.filter((device) => device.connectivity !== 'online' && device.following);
   if (returned.length === 0) return;
@@ -220,7 +220,7 @@ async function applyCommands(unit: Unit, organizationId: string, reportsByDevice
   }
 }
 
-/** A device that runs something else than it was told gets the desired bundle again, where its source's policy is to heal. */
+/** Deploys the desired bundle again to diverged devices, where the source has the drift policy `heal`. */
 async function healDiverged(
   unit: Unit,
   organizationId: string,
@@ -240,7 +240,7 @@ async function healDiverged(
   }
 }
 
-/** One event per device whose shown status changed; `device_update` is made of it. What opens attempts afterwards has events of its own. */
+/** Emits one event per device whose shown status changed; `device_update` is made of it. Attempts that are opened afterwards emit their own events. */
 function emitChanges(unit: Unit, devices: readonly Device[], standings: readonly DeviceStanding[]): void {
   const before = new Map(devices.map((device) => [device.id, device]));
   for (const device of standings) {

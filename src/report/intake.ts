@@ -6,12 +6,12 @@ import { type Report, UNATTENDED } from '../wire/agent.ts';
 import { type Ended, ingestReports } from './ingest.ts';
 
 /**
- * Takes reports of devices as they come and writes those of the same moment together: while one transaction runs, the next batch gathers. One
- * device alone waits for nobody; ten thousand share a few hundred transactions. What nobody waits for (a heartbeat, telemetry, log lines) waits for
- * company: devices that only say that they are there come one by one, all the time.
+ * Writes simultaneous reports of devices together: while one transaction runs, the next batch gathers. A single device does not wait for others, and
+ * ten thousand share a few hundred transactions. Reports without a waiting agent (heartbeats, telemetry, log lines) are delayed for a batch, since they
+ * arrive one by one all the time.
  */
 export type ReportIntake = {
-  /** No reports at all still say that the device is there. @returns ids of the attempts whose `confirming` was accepted; resolves once everything is committed */
+  /** An empty list still shows that the device is online. @returns ids of the attempts whose `confirming` was accepted, once all reports are committed */
   take(organizationId: string, deviceId: string, reports: Report[], sender?: Sender): Promise<string[]>;
 };
 
@@ -29,9 +29,9 @@ type Queue = { waiting: Waiting[]; inWork: Set<string>; running: number; timer: 
 
 /** Devices per transaction. */
 const BATCH = 200;
-/** Transactions at once per organization: they would wait for each other's event lock anyway. */
-const LANES = 2;
-/** How long that which is not urgent may wait for company. */
+/** Concurrent transactions per organization. More would wait for each other's event lock. */
+const CONCURRENCY = 2;
+/** How long reports that are not urgent wait for a batch. */
 const GATHER_MS = 100;
 
 export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => void): ReportIntake {
@@ -42,7 +42,7 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
     try {
       for (let due = all || isDue(queue); due; due = isDue(queue)) {
         const batch = takeBatch(queue);
-        // What is left is of devices that the other transaction is about: it goes on with it.
+        // All waiting reports belong to devices of the other transaction, which continues with them.
         if (batch.length === 0) return;
         for (const { deviceId } of batch) queue.inWork.add(deviceId);
         try {
@@ -67,7 +67,7 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
     }, GATHER_MS);
   };
   const start = (organizationId: string, queue: Queue, all: boolean) => {
-    if (queue.running < LANES) void drain(organizationId, queue, all);
+    if (queue.running < CONCURRENCY) void drain(organizationId, queue, all);
     else if (all) arm(organizationId, queue);
   };
   return {
@@ -78,14 +78,14 @@ export function createReportIntake(store: Store, onEnded: (ended: Ended[]) => vo
         const urgent = reports.some((report) => !UNATTENDED.includes(report.kind));
         queue.waiting.push({ deviceId, reports, sender, urgent, resolve, reject });
         if (!isDue(queue)) arm(organizationId, queue);
-        else if (queue.running < LANES) setImmediate(() => start(organizationId, queue, false));
+        else if (queue.running < CONCURRENCY) setImmediate(() => start(organizationId, queue, false));
       }),
   };
 }
 
 /**
- * At most one entry per device, and none of a device that is in work, so that a device's batches stay in order and each gets its own answer; besides, one
- * heartbeat would have a whole batch wait for the other's locks.
+ * Takes at most one entry per device, and none of a device that is being written. This keeps a device's batches in order, and each gets its own answer.
+ * Otherwise one heartbeat would also make a whole batch wait for the other's locks.
  */
 function takeBatch({ waiting, inWork }: Queue): Waiting[] {
   const batch = new Map<string, Waiting>();
@@ -110,7 +110,7 @@ async function write(store: Store, organizationId: string, batch: readonly Waiti
       for (const { reject } of batch) reject(error);
       return;
     }
-    // One device's reports must not fail those of the others: each again by itself.
+    // One device's reports must not fail those of the others, so each device is retried by itself.
     for (const entry of batch) await write(store, organizationId, [entry], onEnded);
   }
 }

@@ -6,16 +6,16 @@ import type { FailedAttempt } from '../device/store/status.ts';
 import { type SyncCause, statusAfter } from '../device/sync.ts';
 import type { Report } from '../wire/agent.ts';
 
-/** What a batch of reports of one device changes: data, executed in sets by `ingest`. */
+/** Changes that a batch of reports of one device causes. It is plain data, which `ingest` writes in sets. */
 export type ReportOutcome = ReportedChange & {
   moves: Move[];
-  /** Attempts that the device puts off because it is busy. */
+  /** Attempts that the device defers because it is busy. */
   deferrals: Deferral[];
-  /** Attempts that failed on the device although something else has taken their place. */
+  /** Attempts that failed on the device after another attempt had replaced them. */
   lateFailures: { id: string; code: string; detail: string }[];
-  /** Attempts that failed in this batch, for good or for now. */
+  /** The attempt that failed in this batch, with or without a retry. */
   failed: FailedAttempt | null;
-  /** The device runs something else than it was told, and nothing is under way: a heal is due. */
+  /** The device runs another bundle than the desired one and has no open attempt, so a heal is due. */
   diverged: boolean;
   /** Attempts whose `confirming` the server accepts: the agent makes them permanent. */
   confirmed: string[];
@@ -24,8 +24,8 @@ export type ReportOutcome = ReportedChange & {
 type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
 
 /**
- * Decides what the reports of one device, oldest first, change. Pure; reports that come twice or too late change nothing.
- * @param stillWanted attempts that timed out and may still succeed: on all others the device was told to go back meanwhile
+ * Decides the changes that the reports of one device cause, oldest first. Pure. Repeated or late reports change nothing.
+ * @param stillWanted attempts that timed out and may still succeed; the desired state of all others already requires a rollback
  */
 export function decideReports(
   device: Device,
@@ -105,7 +105,7 @@ function takeStep(
       bundle: deployment.bundle,
       code: failure.code,
       detail: failure.detail,
-      isWayBack: isWayBack(deployment),
+      isRevert: isWayBack(deployment),
     };
 }
 
@@ -145,7 +145,7 @@ function takeHeartbeat(device: Device, report: Extract<Report, { kind: 'heartbea
   outcome.reportedSequence = Math.max(report.sequence, outcome.reportedSequence ?? 0);
 }
 
-/** A heartbeat waits in memory while a deployment's reports overtake it. One that is hours behind is no old one: the device's clock was set back. */
+/** A heartbeat may wait in memory while a deployment's reports overtake it. One that is an hour or more behind is not old: the device's clock was set back. */
 const CLOCK_STEP_MS = 3_600_000;
 
 function isOutdated(at: string, latest: string | undefined): boolean {
@@ -168,7 +168,7 @@ function noteStatus(device: Device, outcome: ReportOutcome, cause: SyncCause): v
   if (next !== undefined) outcome.syncStatus = next;
 }
 
-/** Only a device that has seen the present desired state can diverge from it; one that is being moved, or failed, has not. */
+/** Only a device that has received the present desired state can diverge from it. A device with an open or failed attempt does not count. */
 function hasDiverged(device: Device, outcome: ReportOutcome): boolean {
   if (outcome.reportedBundle === undefined || outcome.failed !== null || outcome.moves.length > 0) return false;
   if (outcome.reportedSequence === undefined || outcome.reportedSequence < device.sequence) return false;

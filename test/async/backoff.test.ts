@@ -7,7 +7,7 @@ test('each failure doubles the pause, up to the cap, however many there are', ()
   expect(doubled({ base: 400 }, 3)).toBe(1_600);
 });
 
-test('the upper half of a back-off is random, from half of the pause to all of it', () => {
+test('a back-off is random between half of the pause and all of it', () => {
   const limits = { base: 100, cap: 1_000 };
   expect(backoff(limits, 2, 0)).toBe(100);
   expect(backoff(limits, 2, 1)).toBe(200);
@@ -15,17 +15,17 @@ test('the upper half of a back-off is random, from half of the pause to all of i
   expect(jittered(80, 0.5)).toBe(60);
 });
 
-test('a linear back-off grows by its base, from half to one and a half of it', () => {
+test('a linear back-off grows by its base, times 0.5 to 1.5', () => {
   expect([1, 2, 3].map((failures) => linearBackoff(10, failures, 0.5))).toEqual([10, 20, 30]);
   expect([linearBackoff(10, 1, 0), linearBackoff(10, 1, 1)]).toEqual([5, 15]);
 });
 
-test('a period spreads by 10 % to both sides, a pause that somebody asked for only upwards', () => {
+test('a period spreads by 10 % in both directions, a requested pause only upwards', () => {
   expect([around(100, 0), around(100, 0.5), around(100, 1)].map(Math.round)).toEqual([90, 100, 110]);
   expect([atLeast(100, 0), atLeast(100, 1)].map(Math.round)).toEqual([100, 110]);
 });
 
-test('without a given random, no two of many pauses need be the same, and all stay within bounds', () => {
+test('without a given random, pauses differ and stay within bounds', () => {
   const pauses = Array.from({ length: 200 }, () => backoff({ base: 8, cap: 8 }, 1));
   expect(new Set(pauses).size).toBeGreaterThan(100);
   expect(Math.min(...pauses)).toBeGreaterThanOrEqual(4);

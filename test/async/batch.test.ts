@@ -6,7 +6,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('each question gets its own answer, and no batch is larger than allowed', async () => {
+test('each call gets its own answer, and no batch exceeds the size', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(20), { maxLength: 60 }), fc.integer({ min: 1, max: 9 }), async (keys, size) => {
       const sizes: number[] = [];
@@ -22,7 +22,7 @@ test('each question gets its own answer, and no batch is larger than allowed', a
   );
 });
 
-test('a batch that fails fails its own questions alone', async () => {
+test('a failed batch rejects only its own calls', async () => {
   const ask = batched(2, async (keys: readonly string[]) => {
     if (keys.includes('bad')) throw new Error('no answer');
     return keys.map((key) => key.toUpperCase());
@@ -38,7 +38,7 @@ test('a batch that fails fails its own questions alone', async () => {
   expect(await ask('e')).toBe('E');
 });
 
-test('questions that come one by one share a query when the first of them waits for others', async () => {
+test('single calls share a query when the first one waits for others', async () => {
   vi.useFakeTimers();
   const batches: (readonly number[])[] = [];
   const ask = batched(

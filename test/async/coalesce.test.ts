@@ -12,7 +12,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('for any offers: per key at most one in the interval, in order, and the last one always arrives within an interval', () => {
+test('each key sends at most one value per interval, in order, and its last value within an interval', () => {
   const offers = fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c'), waitMs: fc.integer({ min: 0, max: 150 }) }), {
     minLength: 1,
     maxLength: 60,
@@ -44,7 +44,7 @@ test('for any offers: per key at most one in the interval, in order, and the las
   );
 });
 
-test('flush() sends at once what waits', () => {
+test('flush() sends waiting values at once', () => {
   const sent: number[] = [];
   const coalescer = createCoalescer<number>(INTERVAL_MS, (value) => sent.push(value));
   for (const value of [1, 2, 3]) coalescer.offer('a', value);

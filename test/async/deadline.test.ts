@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 describe('a deadline', () => {
-  test('fires its signal when the time is over, with a TimeoutError', () => {
+  test('fires its signal with a TimeoutError when the time is over', () => {
     const deadline = startDeadline(100);
     vi.advanceTimersByTime(99);
     expect([deadline.signal.aborted, deadline.isOver()]).toEqual([false, false]);
@@ -18,21 +18,21 @@ describe('a deadline', () => {
     expect(deadline.signal.reason).toMatchObject({ name: 'TimeoutError', message: 'not done within 100 ms' });
   });
 
-  test('has the reason that it was given', () => {
+  test('uses the given reason', () => {
     const late = new Error('late');
     const { signal } = startDeadline(100, undefined, late);
     vi.advanceTimersByTime(100);
     expect(signal.reason).toBe(late);
   });
 
-  test('fires with its caller, and is not over then', () => {
+  test("fires with its caller's signal, and does not count as over then", () => {
     const caller = new AbortController();
     const deadline = startDeadline(100, caller.signal);
     caller.abort('stopped');
     expect([deadline.signal.reason, deadline.isOver()]).toEqual(['stopped', false]);
   });
 
-  test('that is cleared never fires, and leaves no timer', () => {
+  test('never fires and leaves no timer once it is cleared', () => {
     const deadline = startDeadline(100);
     deadline.clear();
     expect(vi.getTimerCount()).toBe(0);
@@ -41,22 +41,22 @@ describe('a deadline', () => {
   });
 });
 
-describe('within a time', () => {
+describe('within()', () => {
   const never = new Promise<string>(() => undefined);
 
-  test('the answer of the work is the answer, and its error the error', async () => {
+  test('returns the result of the work, or throws its error', async () => {
     await expect(within(100, Promise.resolve('done'))).resolves.toBe('done');
     await expect(within(100, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('nothing answers when the time is over', async () => {
+  test('returns undefined when the time is over', async () => {
     const outcome = within(100, never);
     await vi.advanceTimersByTimeAsync(101);
     await expect(outcome).resolves.toBeUndefined();
   });
 
-  test('nothing answers after the signal, also when it fired before', async () => {
+  test('returns undefined after the signal, also if it fired before the call', async () => {
     const stop = new AbortController();
     const outcome = within(100, never, stop.signal);
     stop.abort();
@@ -66,7 +66,7 @@ describe('within a time', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('work that fails after the time disturbs nobody', async () => {
+  test('ignores work that fails after the time', async () => {
     const { promise, reject } = Promise.withResolvers<string>();
     const outcome = within(100, promise);
     await vi.advanceTimersByTimeAsync(101);
@@ -76,11 +76,11 @@ describe('within a time', () => {
   });
 });
 
-test('an answer that arrived while the process was busy counts, although the time is over', async () => {
+test('an answer that arrived while the process was busy counts although the time is over', async () => {
   vi.useRealTimers();
   const answer = new Promise<string>((resolve) => setTimeout(resolve, 2, 'there'));
   const outcome = within(1, answer);
-  // Both timers are due when the loop looks at them next.
+  // Both timers are due when the event loop checks them next.
   const until = performance.now() + 10;
   while (performance.now() < until);
   await expect(outcome).resolves.toBe('there');

@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('of a burst the last work runs, once the key was quiet for the time; other keys are apart', async () => {
+test('the last work of a burst runs after a quiet period, separately for each key', async () => {
   const debounce = createDebounce(100);
   const ran: string[] = [];
   const work = (name: string) => async () => void ran.push(name);
@@ -23,7 +23,7 @@ test('of a burst the last work runs, once the key was quiet for the time; other 
   await debounce.close();
 });
 
-test('close() drops what has not begun, and waits for what has', async () => {
+test('close() drops work that has not begun, and waits for running work', async () => {
   const debounce = createDebounce(100);
   const gate = Promise.withResolvers<void>();
   const [dropped, ended] = [vi.fn(), vi.fn()];

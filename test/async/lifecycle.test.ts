@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { closeOnce, createOpened } from '../../src/async/lifecycle.ts';
 
-test('a thing that is closed twice closes once, and both wait for its end', async () => {
+test('two calls of close() close once, and both wait for the end', async () => {
   const gate = Promise.withResolvers<void>();
   let times = 0;
   const close = closeOnce(() => {
@@ -14,7 +14,7 @@ test('a thing that is closed twice closes once, and both wait for its end', asyn
   expect(times).toBe(1);
 });
 
-test('what was opened closes in reverse order, one after the other, also past one that fails', async () => {
+test('opened resources close in reverse order, one after the other, also after one fails', async () => {
   const [seen, errors]: [string[], unknown[]] = [[], []];
   const opened = createOpened((error) => errors.push(error));
   const thing = (name: string) => ({

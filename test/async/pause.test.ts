@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a pause lasts as long as it is told', async () => {
+test('a pause lasts for the given time', async () => {
   const over = vi.fn();
   void pause(100).then(over);
   await vi.advanceTimersByTimeAsync(99);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRerun } from '../../src/async/rerun.ts';
 
-/** A rerun whose work waits for `release`. */
+/** Makes a rerun whose work waits for `release`. */
 function gated(isOver?: () => boolean) {
   const gates: PromiseWithResolvers<void>[] = [];
   const rerun = createRerun(async () => {
@@ -16,7 +16,7 @@ function gated(isOver?: () => boolean) {
   return { rerun, release, runs: () => gates.length };
 }
 
-test('many who ask while work runs get one more run, and all wait for it', async () => {
+test('requests during a run cause one more run, and all wait for it', async () => {
   const { rerun, release, runs } = gated();
   let isDone = false;
   const first = rerun.ask();
@@ -31,7 +31,7 @@ test('many who ask while work runs get one more run, and all wait for it', async
   expect(runs()).toBe(2);
 });
 
-test('who asks after all is done starts anew', async () => {
+test('a request after the last run starts a new run', async () => {
   const { rerun, release, runs } = gated();
   void rerun.ask();
   await release();
@@ -41,7 +41,7 @@ test('who asks after all is done starts anew', async () => {
   await rerun.idle();
 });
 
-test('once it is over, what is wanted is dropped, and idle() waits only for what runs', async () => {
+test('once it is over, it drops requests, and idle() waits only for the active run', async () => {
   let over = false;
   const { rerun, release, runs } = gated(() => over);
   void rerun.ask();

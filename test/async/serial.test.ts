@@ -3,7 +3,7 @@ import { createSerial } from '../../src/async/serial.ts';
 
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 
-test('work of one key runs one at a time, in the order of asking; other keys do not wait', async () => {
+test('work of one key runs one at a time in the order of the calls; other keys do not wait', async () => {
   const serial = createSerial();
   const seen: string[] = [];
   const gate = Promise.withResolvers<void>();
@@ -21,7 +21,7 @@ test('work of one key runs one at a time, in the order of asking; other keys do 
   expect(seen).toEqual(['a1 begins', 'b1', 'a1 ends', 'a2']);
 });
 
-test('a failure is its caller’s alone: the next one runs, and nothing is kept', async () => {
+test('a failure rejects only its own call; the next one runs, and no entry is kept', async () => {
   const serial = createSerial();
   const failing = serial.run('a', () => Promise.reject(new Error('broken')));
   const next = serial.run('a', () => Promise.resolve('fine'));
@@ -31,7 +31,7 @@ test('a failure is its caller’s alone: the next one runs, and nothing is kept'
   expect(serial.size('a')).toBe(0);
 });
 
-test('work that throws at once is a failure like any other', async () => {
+test('work that throws synchronously fails like any other', async () => {
   const serial = createSerial();
   const failing = serial.run('a', () => {
     throw new Error('at once');

@@ -8,7 +8,7 @@ const takeAll = (shares: ReturnType<typeof openShares>, organizationId: string) 
   return taken;
 };
 
-test('one organization gets half of the places, the next one half of the rest, and no place is given twice', () => {
+test('one organization gets half of the places, the next one half of the rest, and no place is assigned twice', () => {
   const shares = openShares(12);
   expect(takeAll(shares, 'a')).toBe(6);
   expect(takeAll(shares, 'b')).toBe(3);
@@ -18,17 +18,17 @@ test('one organization gets half of the places, the next one half of the rest, a
   expect(takeAll(shares, 'e')).toBe(0);
 });
 
-test('a single place goes to whoever asks first, and a place that is given back twice counts once', () => {
+test('a single place goes to the first caller, and a second release of it has no effect', () => {
   const shares = openShares(1);
-  const giveBack = shares.take('a');
+  const release = shares.take('a');
   expect(shares.take('b')).toBeUndefined();
-  giveBack?.();
-  giveBack?.();
+  release?.();
+  release?.();
   expect(shares.take('b')).toBeDefined();
   expect(shares.take('a')).toBeUndefined();
 });
 
-test('an organization without a place gets one as long as any is free; places never run over', () => {
+test('an organization without a place gets one while any is free, and places never exceed the limit', () => {
   const act = fc.record({ organizationId: fc.constantFrom('a', 'b', 'c'), gives: fc.boolean() });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 16 }), fc.array(act, { maxLength: 60 }), (places, acts) => {

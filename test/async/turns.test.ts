@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { openTurns } from '../../src/async/turns.ts';
 
-/** Turns on a clock that is set by hand, with a log of who started. */
+/** Opens turns on a manual clock, with a log of the started work. */
 function openScene(places: number) {
   let now = 0;
   const turns = openTurns(places, () => now);
@@ -14,13 +14,13 @@ function openScene(places: number) {
     });
   const end = async (name: string) => {
     ends.get(name)?.();
-    // The turn ends some promises later.
+    // The turn ends a few promises later.
     await new Promise((resolve) => setImmediate(resolve));
   };
   return { ask, end, started, pass: (ms: number) => (now += ms) };
 }
 
-test('an organization alone uses all places, and the further one is for another', async () => {
+test('a single organization uses all places, and the extra place goes to another one', async () => {
   const { ask, started } = openScene(2);
   for (const name of ['a1', 'a2', 'a3']) ask(name);
   expect(started).toEqual(['a1', 'a2']);
@@ -30,7 +30,7 @@ test('an organization alone uses all places, and the further one is for another'
   expect(started).toHaveLength(3);
 });
 
-test('organizations take turns, whatever the length of their queues', async () => {
+test('organizations take turns regardless of the length of their queues', async () => {
   const { ask, end, started } = openScene(1);
   for (const name of ['a1', 'a2', 'a3', 'a4']) ask(name);
   for (const name of ['b1', 'b2', 'c1']) ask(name);
@@ -53,7 +53,7 @@ test('within an organization, the source served longest ago is next', async () =
   expect(started).toEqual(['first', 'other']);
 });
 
-test('beside others, an organization with heavy work gets one turn at a time; alone it gets all', async () => {
+test('an organization with heavy work gets one turn at a time beside others, and all turns alone', async () => {
   const { ask, end, started, pass } = openScene(2);
   ask('a1');
   pass(5_000);
@@ -73,7 +73,7 @@ test('beside others, an organization with heavy work gets one turn at a time; al
   expect(started.slice(4)).toEqual(['a4']);
 });
 
-test('what the work returns or throws reaches its caller, and its place is free again', async () => {
+test('the caller gets the result or error of the work, and the place is free again', async () => {
   const turns = openTurns(1);
   const owner = { organizationId: 'a', id: 's' };
   await expect(turns.run(owner, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');

@@ -1,7 +1,7 @@
 import { cp } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { instanceOf } from '../../agent/disk/instance.ts';
-import { heardFrom, type InstanceState } from '../../src/device/instance.ts';
+import { type InstanceState, stateAfterRequest } from '../../src/device/instance.ts';
 import { runSimulation } from '../../src/simulate/run.ts';
 import { createDevice, type Device } from '../agent/device.ts';
 import { folder, openScene } from '../support/scene.ts';
@@ -15,7 +15,7 @@ function hear(words: string): InstanceState {
   let state = NEW;
   for (const word of words.split(' ')) {
     const [seconds = '', agent = ''] = word.split(':');
-    const next = heardFrom(state, agent, seen.has(agent), new Date(Number(seconds) * 1000));
+    const next = stateAfterRequest(state, agent, seen.has(agent), new Date(Number(seconds) * 1000));
     if (next === null) continue;
     state = next;
     seen.add(agent);

@@ -126,7 +126,7 @@ describe('lists of devices as spreadsheets write them', () => {
       ['t-2', 't-2', {}],
     ]);
     const [first] = devices(await read('[{"id":"t-1"},{"id":"t-2"}]', 'lines'));
-    expect(first).toEqual([{ pointer: '', detail: expect.stringMatching(/^begins a list, must be one JSON object in each line/) }]);
+    expect(first).toEqual([{ pointer: '', detail: expect.stringMatching(/^begins a list, must be one JSON object per line/) }]);
   });
 });
 

@@ -225,12 +225,12 @@ test('deliveries show why they were not taken', async () => {
       ref: null,
       commit: null,
       verdict: 'unauthorized',
-      detail: 'its token is not the configured one',
+      detail: 'its token does not match the configured one',
       receivedAt: '2026-03-01T11:59:30Z',
     },
   ];
   expect((await bellwether(['sources', 'deliveries', 's'], () => ({ body: { items, nextCursor: null } }))).out).toBe(
-    'ID   VERDICT       EVENT  REF  COMMIT  RECEIVED  DETAIL\nd-2  unauthorized  -      -    -       30 s ago  its token is not the configured one\n',
+    'ID   VERDICT       EVENT  REF  COMMIT  RECEIVED  DETAIL\nd-2  unauthorized  -      -    -       30 s ago  its token does not match the configured one\n',
   );
 });
 

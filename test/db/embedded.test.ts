@@ -23,8 +23,8 @@ beforeAll(async () => {
 
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
-test('the database keeps its data over a stop and a start, and a half-made directory is made anew', async () => {
-  // What a start that was cut off in the middle of creating the cluster leaves.
+test('the database keeps its data over a restart, and an incomplete directory is created again', async () => {
+  // A start that was interrupted while it created the cluster leaves this.
   await mkdir(join(dataDir, 'postgres', 'base'), { recursive: true });
   await writeFile(join(dataDir, 'postgres', 'PG_VERSION'), '18\n');
   const first = await openEmbeddedPostgres(dataDir, log);
@@ -39,7 +39,7 @@ test('the database keeps its data over a stop and a start, and a half-made direc
   await second.close();
 });
 
-test('a killed postmaster is replaced, and the directory of its socket goes', async () => {
+test('a killed postmaster is replaced, and its socket directory is removed', async () => {
   const sockets = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('bellwether-pg-')).sort();
   const before = await sockets();
   const first = await openEmbeddedPostgres(dataDir, log);
@@ -51,13 +51,13 @@ test('a killed postmaster is replaced, and the directory of its socket goes', as
   await second.close();
 });
 
-test('a second owner of the directory is refused while the first lives', async () => {
+test('a second owner of the directory is refused while the first one is alive', async () => {
   const first = await openEmbeddedPostgres(dataDir, log);
   await expect(openEmbeddedPostgres(dataDir, log)).rejects.toMatchObject({ code: 'data_dir_in_use' });
   await first.close();
 });
 
-test('migrations that several instances start at once run once', async () => {
+test('migrations run once when several instances start at once', async () => {
   const database = await openTestDatabase();
   await database.sql`drop schema public cascade`;
   await database.sql`create schema public`;
@@ -65,7 +65,7 @@ test('migrations that several instances start at once run once', async () => {
   const names = await database.sql<{ name: string }[]>`select name from migrations order by name`;
   expect(new Set(names.map((row) => row.name)).size).toBe(names.length);
   expect(names.length).toBeGreaterThanOrEqual(3);
-  // Their client does not wait for its connections to end, and one that is cut off while it ends throws.
+  // Their client does not wait for its connections to end, and an interrupted one throws.
   await eventually(
     'their connections are gone',
     async () =>
@@ -76,7 +76,7 @@ test('migrations that several instances start at once run once', async () => {
   await database.close();
 });
 
-test('a wake-up that a waiting job absorbs is not lost when that job runs before the commit', async () => {
+test('a wake-up that a waiting job absorbed is not lost when that job runs before the commit', async () => {
   const database = await openTestDatabase();
   const queue = await openQueue(database.url, database.sql, database.notifier, log);
   const store = { sql: database.sql, queue };
@@ -85,7 +85,7 @@ test('a wake-up that a waiting job absorbs is not lost when that job runs before
   await sql`create table fact (x int)`;
   const seen: number[] = [];
   await queue.enqueue(sql, 'source', 'key');
-  // Events wait for this lock: it holds the transaction open after its wake-up was absorbed by the job that waits.
+  // Events wait for this lock. It keeps the transaction open after the waiting job absorbed its wake-up.
   const blocker = await sql.reserve();
   await blocker`select pg_advisory_lock(hashtextextended(${`events:${organizationId}`}, 0))`;
   const writing = transact(store, async ({ tx, enqueue, emit }) => {
@@ -106,7 +106,7 @@ test('a wake-up that a waiting job absorbs is not lost when that job runs before
   await blocker`select pg_advisory_unlock(hashtextextended(${`events:${organizationId}`}, 0))`;
   blocker.release();
   await writing;
-  await eventually('a look after the commit', async () => seen.includes(1));
+  await eventually('a check after the commit', async () => seen.includes(1));
   await queue.close(1_000);
   await database.close();
 });

@@ -24,7 +24,7 @@ const answers = async () => expect(await sql`select 1 as one`).toEqual([{ one: 1
 const fails = (work: Promise<unknown>) =>
   expect(work).rejects.toMatchObject({ code: expect.stringMatching(/^(CONNECTION_CLOSED|ECONNRESET|57P01)$/) });
 
-test('a transaction whose connection is lost fails, and the next query is answered over a new one', async () => {
+test('a transaction whose connection is lost fails, and the next query uses a new connection', async () => {
   for (let round = 0; round < 10; round += 1) {
     await fails(
       sql.begin(async (tx) => {
@@ -45,7 +45,7 @@ test('a transaction that the server ends fails, and the next query is answered',
   }
 });
 
-test('a transaction does not go on in the connection that replaces its own', async () => {
+test('a transaction does not continue on the connection that replaces its own', async () => {
   const replaced = Promise.withResolvers<void>();
   const work = sql.begin(async (tx) => {
     await tx`insert into marks values (2)`;
@@ -61,13 +61,13 @@ test('a transaction does not go on in the connection that replaces its own', asy
   expect(await sql`select mark from marks`).toEqual([]);
 });
 
-test('what was written while the connection went away keeps no later query waiting', async () => {
+test('writes during the loss of a connection do not block later queries', async () => {
   const backend = async () => (await sql<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]?.pid;
   for (let round = 0; round < 20; round += 1) {
     const pid = await backend();
     const terminated = database.sql`select pg_terminate_backend(${pid!})`.execute();
     const asked: Promise<unknown>[] = [];
-    // Each turn of the loop may be the one in which the connection ends.
+    // The connection may end in any turn of the event loop.
     for (let turn = 0; turn < 40; turn += 1) {
       asked.push(backend().catch(() => undefined));
       await new Promise((done) => setImmediate(done));
@@ -80,7 +80,7 @@ test('what was written while the connection went away keeps no later query waiti
   }
 });
 
-test('a new connection that is lost while it asks for types is replaced, and its loss rejects nothing that nobody waits for', async () => {
+test('a new connection that is lost while it queries types is replaced, without an unhandled rejection', async () => {
   const url = new URL(database.url);
   let cuts = 3;
   const cutting = await openRelay(

@@ -36,7 +36,7 @@ const notify = (channel: string, payload: string) => database.sql`select pg_noti
 const connections = () =>
   database.sql`select 1 from pg_stat_activity where application_name = 'bellwether listen' and datname = current_database()`;
 
-test('all subscribers of all channels share one connection, and each hears its own channel', async () => {
+test('all subscribers share one connection, and each gets the notifications of its own channel', async () => {
   const [a, alsoA, b] = [await subscribe('a'), await subscribe('a'), await subscribe('b')];
   await notify('a', 'one');
   await notify('b', 'two');
@@ -45,7 +45,7 @@ test('all subscribers of all channels share one connection, and each hears its o
   expect(await connections()).toHaveLength(1);
 });
 
-test('each subscriber reads again at its beginning, and after a lost connection, and then hears what follows', async () => {
+test('each subscriber reads again at the beginning and after a reconnect, and then gets notifications', async () => {
   const [a, alsoA, b] = [await subscribe('a'), await subscribe('a'), await subscribe('b')];
   const all = [a, alsoA, b];
   for (const { missed } of all) expect(missed()).toBeGreaterThan(0);
@@ -60,7 +60,7 @@ test('each subscriber reads again at its beginning, and after a lost connection,
   expect(b.heard).toEqual([]);
 });
 
-test('an error of one subscriber disturbs no other', async () => {
+test('an error of one subscriber does not affect the others', async () => {
   const fail = () => {
     throw new Error('broken');
   };
@@ -70,7 +70,7 @@ test('an error of one subscriber disturbs no other', async () => {
   await eventually('it is heard', async () => a.heard.length === 1);
 });
 
-test('who has unsubscribed hears nothing more', async () => {
+test('an ended subscription gets no more notifications', async () => {
   const [a, alsoA] = [await subscribe('a'), await subscribe('a')];
   a.unsubscribe();
   await notify('a', 'one');
@@ -81,8 +81,8 @@ test('who has unsubscribed hears nothing more', async () => {
 test('a subscription while the database refuses connections fails, and a later one succeeds', async () => {
   const { port } = relay;
   await relay.close();
-  const nobody = openNotifier(`postgresql://nobody@127.0.0.1:${port}/none`, createLog('silent'));
+  const unreachable = openNotifier(`postgresql://nobody@127.0.0.1:${port}/none`, createLog('silent'));
   const silent = { onNotify: () => undefined, onMissed: () => undefined };
-  await expect(nobody.subscribe('a', silent)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-  await nobody.close();
+  await expect(unreachable.subscribe('a', silent)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  await unreachable.close();
 });

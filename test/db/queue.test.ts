@@ -18,7 +18,7 @@ afterEach(async () => {
   await database.close();
 });
 
-/** Handles the queue `source`; jobs of the key `held` wait for `release`. */
+/** Handles the queue `source`. Jobs of the key `held` wait for `release`. */
 async function startWork(concurrency: number) {
   const begun: string[] = [];
   let release = () => {};
@@ -51,9 +51,9 @@ test('a job is announced when its transaction commits', async () => {
   await listener.unlisten();
 });
 
-test('a wake-up waits for no record of what was active some seconds ago', async () => {
+test('a wake-up does not wait for statistics about jobs that were active some seconds ago', async () => {
   await queue.close(5_000);
-  // As the library's own census leaves it when it happens to be taken during the work; it is taken every five seconds.
+  // pg-boss counts jobs every five seconds and leaves this state when it counts during the work.
   await database.sql`update pgboss.queue set singletons_active = '{key}', monitor_on = pgboss.job_now(), monitor_claim_on = pgboss.job_now()`;
   queue = await openQueue(database.url, database.sql, database.notifier, log);
   const onRecord = Promise.withResolvers<string[]>();
@@ -62,7 +62,7 @@ test('a wake-up waits for no record of what was active some seconds ago', async 
   expect(await onRecord.promise).toEqual(['key']);
 });
 
-test('of a key one job is active and one waits, which begins when the first ends; the keys behind it are handled meanwhile', async () => {
+test('one job of a key is active and one waits for its end, while jobs of other keys run', async () => {
   const { begun, release, most } = await startWork(2);
   await queue.enqueue(database.sql, 'source', 'held');
   await eventually('the job is active', async () => begun.length === 1);
@@ -77,7 +77,7 @@ test('of a key one job is active and one waits, which begins when the first ends
   await eventually('nothing is left', async () => Object.keys(await queue.depths()).length === 0);
 });
 
-test('a job that cannot be enqueued again after its commit is logged, and its caller goes on', async () => {
+test('a failure to enqueue a job again after its commit is logged, and the caller continues', async () => {
   const logged: { level: string; msg: string }[] = [];
   const note = (level: string) => (_fields: object, msg: string) => logged.push({ level, msg });
   const recording = { ...log, debug: note('debug'), error: note('error'), warn: note('warn') } as unknown as typeof log;

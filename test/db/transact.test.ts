@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => close());
 
-test('of two transactions that wait for each other both take effect, once', async () => {
+test('two transactions that deadlock both take effect once', async () => {
   let [arrived, runs] = [0, 0];
   const both = Promise.withResolvers<void>();
   const rename =
@@ -36,7 +36,7 @@ test('of two transactions that wait for each other both take effect, once', asyn
   expect(events.map(({ subject }) => subject)).toEqual(['device:a', 'device:b']);
 });
 
-test('any other fault ends it at the first try, and leaves nothing', async () => {
+test('any other error ends a transaction at the first attempt and leaves no change', async () => {
   let runs = 0;
   const work = async ({ tx }: Unit) => {
     runs += 1;
@@ -47,7 +47,7 @@ test('any other fault ends it at the first try, and leaves nothing', async () =>
   expect([runs, await database.sql`select 1 from sites where name = 'c'`]).toEqual([1, []]);
 });
 
-test('what a transaction had in its hands is let go after it, although its statements were the first of their kind', async () => {
+test('memory of a transaction is released after it, although its statements were the first of their kind', async () => {
   const { collect } = openHeap();
   const used = async () => {
     const revision = { folders: Array.from({ length: 100 }, (_, n) => ({ n })) };
@@ -57,7 +57,7 @@ test('what a transaction had in its hands is let go after it, although its state
     return new WeakRef(revision);
   };
   const revision = await used();
-  await eventually('it to be let go', async () => {
+  await eventually('its memory is released', async () => {
     collect();
     return revision.deref() === undefined || undefined;
   });

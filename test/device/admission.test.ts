@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Admission, createAdmission } from '../../src/delivery/admission.ts';
 import type { DeviceKey } from '../../src/device/device.ts';
 
-const SILENT_MS = 2_000;
+const IDLE_MS = 2_000;
 const device = (deviceId: string, organizationId = 'o'): DeviceKey => ({ organizationId, deviceId });
 
 let woken: string[] = [];
@@ -21,37 +21,37 @@ afterEach(() => {
 
 const ask = (id: string, queue = 'a source') => admission.admit(device(id), queue, () => woken.push(id));
 
-test('as many as the bound are told, the next one when one of them is through', () => {
+test('as many devices as the limit are admitted, and the next one when one of them is released', () => {
   admission = createAdmission({ atWork: 2 });
   expect([ask('a'), ask('b'), ask('c'), ask('d')]).toEqual([true, true, false, false]);
   expect(admission.counts()).toEqual({ atWork: 2, waiting: 2 });
-  admission.leave(device('b'));
+  admission.release(device('b'));
   expect(woken).toEqual(['c']);
-  // Its turn has come: told now, and also when it asks again.
+  // Its turn has come, and it stays admitted when it asks again.
   expect([ask('c'), ask('c'), ask('e')]).toEqual([true, true, false]);
   expect(admission.counts()).toEqual({ atWork: 2, waiting: 2 });
 });
 
-test('who asks again while it waits keeps its place', () => {
+test('a waiting device that asks again keeps its place', () => {
   admission = createAdmission({ atWork: 1 });
   ask('a');
   for (const id of ['b', 'c', 'b']) expect(ask(id)).toBe(false);
-  admission.leave(device('a'));
+  admission.release(device('a'));
   expect(woken).toEqual(['b']);
 });
 
-test('a device that asks nothing for the time of silence works by itself: the next one is told', async () => {
-  admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
+test('a device without requests for the idle time is released, and the next one is admitted', async () => {
+  admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
-  await vi.advanceTimersByTimeAsync(SILENT_MS - 1);
+  await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
   expect(woken).toEqual([]);
-  await vi.advanceTimersByTimeAsync(SILENT_MS);
+  await vi.advanceTimersByTimeAsync(IDLE_MS);
   expect(woken).toEqual(['b']);
 });
 
-test('a device whose request is being answered is not silent, however long that takes', async () => {
-  admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
+test('a device does not count as idle while its request is answered, however long that takes', async () => {
+  admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -60,29 +60,29 @@ test('a device whose request is being answered is not silent, however long that 
   expect(woken).toEqual([]);
   resolve('answer');
   expect(await served).toBe('answer');
-  await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
+  await vi.advanceTimersByTimeAsync(2 * IDLE_MS);
   expect(woken).toEqual(['b']);
 });
 
-test('while the process stands still nobody is silent: what was asked meanwhile is read first', async () => {
+test('a blocked process releases no device before it reads the requests that arrived meanwhile', async () => {
   vi.useRealTimers();
-  admission = createAdmission({ atWork: 1, silentMs: 40 });
+  admission = createAdmission({ atWork: 1, idleMs: 40 });
   ask('a');
   ask('b');
   const standUntil = performance.now() + 400;
   while (performance.now() < standUntil);
-  // The timers that are due, and then what came in.
+  // The event loop runs the due timers first, and then reads requests.
   await new Promise(setImmediate);
   await admission.serve(device('a'), async () => expect(woken).toEqual([]));
   await expect.poll(() => woken).toEqual(['b']);
 });
 
-test('what fails while a device is served fails as it is, and ends the serving', async () => {
-  admission = createAdmission({ atWork: 1, silentMs: SILENT_MS });
+test('an error of the work reaches the caller unchanged and ends the serving', async () => {
+  admission = createAdmission({ atWork: 1, idleMs: IDLE_MS });
   ask('a');
   ask('b');
   await expect(admission.serve(device('a'), () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
-  await vi.advanceTimersByTimeAsync(2 * SILENT_MS);
+  await vi.advanceTimersByTimeAsync(2 * IDLE_MS);
   expect(woken).toEqual(['b']);
 });
 
@@ -91,16 +91,16 @@ test('a device of another queue does not wait behind a large one', () => {
   ask('first');
   for (const id of ['x1', 'x2', 'x3']) ask(id, 'large');
   ask('y', 'small');
-  for (const id of ['first', 'x1', 'y', 'x2']) admission.leave(device(id));
+  for (const id of ['first', 'x1', 'y', 'x2']) admission.release(device(id));
   expect(woken).toEqual(['x1', 'y', 'x2', 'x3']);
 });
 
-test('who has nothing to be told any more gives up its place in the queue', () => {
+test('a device that is withdrawn loses its place in the queue', () => {
   admission = createAdmission({ atWork: 1 });
   for (const id of ['a', 'b', 'c']) ask(id);
   admission.withdraw(device('b'));
   admission.withdraw(device('never asked'));
-  admission.leave(device('a'));
+  admission.release(device('a'));
   expect([woken, admission.counts()]).toEqual([['c'], { atWork: 1, waiting: 0 }]);
 });
 
@@ -110,33 +110,33 @@ test('the same id in two organizations is two devices', () => {
   expect(admission.admit(device('a', 'another'), 'q', () => woken.push('another'))).toBe(false);
 });
 
-test('whatever devices do, never more than the bound are told, and each that stays has its turn once', () => {
-  const act = fc.record({ what: fc.constantFrom('ask', 'leave', 'withdraw'), id: fc.nat(12), queue: fc.nat(2) });
+test('no sequence of calls admits more devices than the limit, and each waiting one gets its turn once', () => {
+  const act = fc.record({ what: fc.constantFrom('ask', 'release', 'withdraw'), id: fc.nat(12), queue: fc.nat(2) });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), fc.array(act, { maxLength: 80 }), (atWork, acts) => {
       admission = createAdmission({ atWork });
-      const told = new Set<number>();
+      const admitted = new Set<number>();
       const waiting = new Set<number>();
       const turn = (id: number) => () => {
         expect(waiting.delete(id)).toBe(true);
-        told.add(id);
+        admitted.add(id);
       };
       for (const { what, id, queue } of acts) {
         const key = device(String(id));
         if (what === 'ask') {
           const isAdmitted = admission.admit(key, String(queue), turn(id));
-          expect(isAdmitted).toBe(told.has(id) || (told.size < atWork && !waiting.has(id)));
-          (isAdmitted ? told : waiting).add(id);
-        } else if (what === 'leave') {
-          told.delete(id);
-          admission.leave(key);
+          expect(isAdmitted).toBe(admitted.has(id) || (admitted.size < atWork && !waiting.has(id)));
+          (isAdmitted ? admitted : waiting).add(id);
+        } else if (what === 'release') {
+          admitted.delete(id);
+          admission.release(key);
         } else {
           waiting.delete(id);
           admission.withdraw(key);
         }
-        expect(admission.counts()).toEqual({ atWork: told.size, waiting: waiting.size });
-        expect(told.size).toBeLessThanOrEqual(atWork);
-        expect(told.size === atWork || waiting.size === 0).toBe(true);
+        expect(admission.counts()).toEqual({ atWork: admitted.size, waiting: waiting.size });
+        expect(admitted.size).toBeLessThanOrEqual(atWork);
+        expect(admitted.size === atWork || waiting.size === 0).toBe(true);
       }
       admission.close();
     }),

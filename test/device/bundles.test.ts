@@ -12,7 +12,7 @@ files:
   - from: large.txt
   - from: last.txt
 `;
-/** The one larger than what is sent out of memory. */
+/** Larger than the bundles that are sent from memory. */
 const CONTENT = { big: Array.from({ length: 30_000 }, (_, line) => `line ${line}\n`).join(''), little: 'not so large' };
 
 let scene: Awaited<ReturnType<typeof openScene>>;
@@ -41,7 +41,7 @@ const fetchBundle = (id: Id, headers: Record<string, string> = {}) => {
 };
 const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer());
 
-test.each(IDS)('the %s bundle is whole, says its length, and every range of it is that part of it', async (id) => {
+test.each(IDS)('the %s bundle arrives complete with its length, and every range of it is correct', async (id) => {
   const response = await fetchBundle(id);
   const whole = await bytesOf(response);
   expect([response.status, Number(response.headers.get('content-length'))]).toEqual([200, whole.length]);
@@ -71,7 +71,7 @@ test.each(IDS)('the %s bundle is whole, says its length, and every range of it i
   expect((await fetchBundle(id, { 'if-none-match': `"${devices[id].digest}"` })).status).toBe(304);
 });
 
-test('a small bundle comes with what is desired to who asks for that, signed state first; a larger one and to others it does not', async () => {
+test('a small bundle follows the signed state on request; a larger one does not, nor without the request', async () => {
   const desired = (id: Id, query: string) =>
     fetch(`${scene.service.url}/agent/v1/desired${query}`, { headers: { ...devices[id].headers, 'if-none-match': '"0"' } });
   const together = await desired('little', `?inline=${INLINE_BYTES}&wait=5`);
@@ -99,7 +99,7 @@ test('many devices at once get the same bytes', async () => {
   expect(new Set(all.map((bytes) => bytes.length)).size).toBe(2);
 });
 
-test('who goes away in the midst of a download keeps nobody else from theirs', async () => {
+test('a device that disconnects during a download does not affect the downloads of others', async () => {
   const { digest, headers } = devices.big;
   const { hostname, port } = new URL(scene.service.url);
   const lines = [`GET /agent/v1/bundles/${digest} HTTP/1.1`, 'host: x', ...Object.entries(headers).map((pair) => pair.join(': ')), '', ''];
@@ -112,7 +112,7 @@ test('who goes away in the midst of a download keeps nobody else from theirs', a
   expect((await bytesOf(whole)).length).toBe(Number(whole.headers.get('content-length')));
 });
 
-test('a bundle that nobody has is not found', async () => {
+test('a bundle that does not exist is not found', async () => {
   const response = await fetch(`${scene.service.url}/agent/v1/bundles/${'0'.repeat(64)}`, { headers: devices.big.headers });
   expect([response.status, await response.json()]).toMatchObject([404, { code: 'bundle_missing' }]);
 });

@@ -27,8 +27,8 @@ test.each([
   ['empty fields at either end', ',x,\n', [['', 'x', '']]],
   ['quotes, commas and line breaks in quotes', '"a ""b""","c,d","e\r\nf"\n', [['a "b"', 'c,d', 'e\r\nf']]],
   ['an empty quoted field is a field', '""\n', [['']]],
-  ['empty lines are none', '\n\na\n\r\n\nb\n\n', [['a'], ['b']]],
-  ['a byte order mark is no part of the first name', '\uFEFFid,name\n', [['id', 'name']]],
+  ['empty lines are skipped', '\n\na\n\r\n\nb\n\n', [['a'], ['b']]],
+  ['a byte order mark is not part of the first name', '\uFEFFid,name\n', [['id', 'name']]],
   ['spaces belong to fields', ' a , b\n', [[' a ', ' b']]],
   ['a carriage return alone is text', 'a\rb,c\n', [['a\rb', 'c']]],
   ['nothing', '', []],
@@ -36,7 +36,7 @@ test.each([
   for (const size of [1, 2, 1000]) expect(await fieldsOf(text, size)).toEqual(expected);
 });
 
-test('whatever is written as RFC 4180 demands comes back, however it is cut into chunks', async () => {
+test('any text after RFC 4180 is read back, regardless of its chunks', async () => {
   const field = fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r', ' ', 'ü', '😀') });
   const table = fc.array(fc.array(field, { minLength: 1, maxLength: 4 }), { maxLength: 5 });
   await fc.assert(
@@ -47,14 +47,14 @@ test('whatever is written as RFC 4180 demands comes back, however it is cut into
   );
 });
 
-test('a record says the line at which it begins', async () => {
+test('a record has the line at which it begins', async () => {
   const lines: number[] = [];
   for await (const { line } of csvRecords(chunksOf('a\n\n"b\nc",d\ne\n', 3))) lines.push(line);
   expect(lines).toEqual([1, 3, 5]);
 });
 
 test.each([
-  ['a quote within a plain field', 'a,b\n1,2"3\n', /line 2: a quote stands within/],
+  ['a quote within a plain field', 'a,b\n1,2"3\n', /line 2: a field contains a quote/],
   ['text behind a closing quote', 'a\n"1"2\n', /line 2: "2" follows the quote/],
   ['a quote that never closes', 'a\nb\n"1,2\n3\n', /line 3: a quoted field of this record does not end/],
 ])('%s is refused by its line', async (_what, text, message) => {
@@ -92,7 +92,7 @@ test.each([
   await expect(fieldsOf(text, 64 * 1024)).rejects.toThrow(message);
 });
 
-test('a carriage return at the end of a text that was cut there belongs to no field', async () => {
+test('a carriage return at the end of a cut text belongs to no field', async () => {
   for (const size of [1, 2, 1000])
     expect(await fieldsOf('a,b\r\n1,"2"\r', size)).toEqual([
       ['a', 'b'],
@@ -100,7 +100,7 @@ test('a carriage return at the end of a text that was cut there belongs to no fi
     ]);
 });
 
-test('an error of the text comes through as it is', async () => {
+test('an error of the text reaches the caller unchanged', async () => {
   async function* broken(): AsyncGenerator<string> {
     yield 'a\n1\n';
     throw new Problem('malformed_text', 'no UTF-8');
@@ -111,7 +111,7 @@ test('an error of the text comes through as it is', async () => {
   await expect(read()).rejects.toMatchObject({ code: 'malformed_text', message: 'no UTF-8' });
 });
 
-test('a reader that stops early ends the text as well', async () => {
+test('a reader that stops early also ends the text', async () => {
   let ended = false;
   let given = 0;
   async function* endless(): AsyncGenerator<string> {

@@ -15,7 +15,7 @@ test('a small fleet sends a heartbeat every 30 s, a large one less often, and no
   expect([0, 1, 3_000, 10_000, 50_000, 1_000_000].map(heartbeatSecondsFor)).toEqual([30, 30, 30, 100, 500, 600]);
 });
 
-test('up to 60,000 devices send 100 heartbeats a second at most, and more devices never send them more often', () => {
+test('up to 60,000 devices send at most 100 heartbeats a second, and a larger fleet never shortens the interval', () => {
   fc.assert(
     fc.property(fc.nat(60_000), fc.nat(60_000), (some, more) => {
       expect(some / heartbeatSecondsFor(some)).toBeLessThanOrEqual(100);
@@ -24,7 +24,7 @@ test('up to 60,000 devices send 100 heartbeats a second at most, and more device
   );
 });
 
-test('devices are told how often, and a poll of one that was not heard of for a while counts as a word', async () => {
+test('the desired state has the interval, and a poll counts as a report if the last report is old', async () => {
   const { apiKey } = (await service.api('POST', '/devices', { id: 'quiet' })).body;
   const poll = async () => {
     const answer = await fetch(`${service.url}/agent/v1/desired`, { headers: { 'x-device-id': 'quiet', 'x-api-key': apiKey } });
@@ -47,7 +47,7 @@ test('devices are told how often, and a poll of one that was not heard of for a 
   expect(await isSeenNow()).toBe(true);
 });
 
-test('that a device was heard touches its row and no index', async () => {
+test('a report changes only the row of a device and no index', async () => {
   await service.api('POST', '/devices', { id: 'lively' });
   const counts = await service.database.sql.begin(async (tx) => {
     const count = async () => {

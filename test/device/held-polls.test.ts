@@ -16,7 +16,7 @@ afterAll(() => service.close());
 
 const waiting = () => service.app.services.wakeups.waiting();
 
-/** A device that knows its present state. */
+/** Makes a device that knows its present state. */
 async function device(id: string) {
   const { apiKey } = (await service.api('POST', '/devices', { id })).body;
   const headers = { 'x-device-id': id, 'x-api-key': apiKey };
@@ -34,13 +34,13 @@ async function device(id: string) {
   };
 }
 
-test('a poll is answered at once when the state is another than the device knows, also when it may wait', async () => {
+test('a poll is answered at once when the state differs from the known one, also if it may wait', async () => {
   const { ask } = await device('new');
   const answer = await ask('"0-another"', 55);
   expect([answer.status, answer.headers.get('content-type'), waiting()]).toEqual([200, 'application/jose', 0]);
 });
 
-test('a poll that waits is answered with the new state when it changes, to each of a device’s connections', async () => {
+test('a change answers every waiting poll of the device with the new state', async () => {
   const { ask, known, ping } = await device('patient');
   const polls = [ask(known, 55), ask(known, 55)];
   await eventually('a device waits', async () => waiting() === 1);
@@ -54,19 +54,19 @@ test('a poll that waits is answered with the new state when it changes, to each 
   expect(waiting()).toBe(0);
 });
 
-test('when the time is over without a change, the poll is answered with the tag that the device knows', async () => {
+test('a poll without a change in its time is answered with the known tag', async () => {
   const { ask, known } = await device('idle');
   const answer = await ask(known, 0.05);
   expect([answer.status, answer.headers.get('etag'), waiting()]).toEqual([304, known, 0]);
 });
 
-test('a wake-up that changes nothing lets the poll wait on; a change after it still comes', async () => {
+test('a wake-up without a change lets the poll wait, and a later change still answers it', async () => {
   const { ask, known, ping } = await device('woken');
   const poll = ask(known, 55);
   await eventually('it waits', async () => waiting() === 1);
   const { organizationId } = (await service.api('GET', '/events?type=device.registered&subject=device:woken')).body.items[0];
   await service.database.sql`select pg_notify(${DEVICES_CHANNEL}, ${`${organizationId} woken`})`;
-  // Wake-ups come in their order: this one, too, has been heard when the next is.
+  // Wake-ups arrive in order, so this one has been handled when the next one is.
   await ping();
   expect((await poll).status).toBe(200);
 });
@@ -80,17 +80,17 @@ test('a connection that breaks while its poll waits is forgotten', async () => {
   await eventually('it is forgotten', async () => waiting() === 0);
 });
 
-test('a device that is deleted while its poll waits learns it by the next one at the latest', async () => {
+test('a device that is deleted while its poll waits is refused at its next poll at the latest', async () => {
   const { ask, known } = await device('deleted');
   const poll = ask(known, 55);
   await eventually('it waits', async () => waiting() === 1);
   await service.api('DELETE', '/devices/deleted');
-  // Refused where it had not looked for the first time yet.
+  // The poll itself is refused if it had not done its first check yet.
   expect([304, 401]).toContain((await poll).status);
   await eventually('the key is forgotten', async () => (await ask(known, 55)).status === 401);
 });
 
-test('a service that stops answers the polls that wait', async () => {
+test('a service that stops answers waiting polls', async () => {
   const ending = await openService();
   const { apiKey } = (await ending.api('POST', '/devices', { id: 'last' })).body;
   const headers = { 'x-device-id': 'last', 'x-api-key': apiKey };
@@ -104,7 +104,7 @@ test('a service that stops answers the polls that wait', async () => {
   expect((await poll).status).toBe(304);
 });
 
-test('whose turn is to come keeps its place when a first look from before the change is answered late', async () => {
+test('a waiting device keeps its place when a first check from before the change is answered late', async () => {
   const { known } = await device('early');
   const { services } = service.app;
   const { organizationId } = (await service.api('GET', '/events?type=device.registered&subject=device:early')).body.items[0];
@@ -116,7 +116,7 @@ test('whose turn is to come keeps its place when a first look from before the ch
     await answered.promise;
     return state;
   };
-  const admission = createAdmission({ atWork: 1, silentMs: 3_600_000 });
+  const admission = createAdmission({ atWork: 1, idleMs: 3_600_000 });
   admission.admit({ organizationId, deviceId: 'another' }, 'q', () => undefined);
   const held = Promise.withResolvers<void>();
   const server = createServer((_request, outgoing) => {
@@ -132,7 +132,7 @@ test('whose turn is to come keeps its place when a first look from before the ch
   await eventually('it waits for its turn', async () => admission.counts().waiting === 1);
   answered.resolve();
   await held.promise;
-  admission.leave({ organizationId, deviceId: 'another' });
+  admission.release({ organizationId, deviceId: 'another' });
   expect((await answer).status).toBe(200);
   admission.close();
   server.close();

@@ -31,7 +31,7 @@ const count = async (like: string): Promise<number> => {
   return row.count;
 };
 
-/** The device's own question, with its key. */
+/** Polls with the device's key. */
 const knows = async (id: string, apiKey: string): Promise<boolean> =>
   (await fetch(`${scene.service.url}/agent/v1/desired?wait=0`, { headers: { 'x-device-id': id, 'x-api-key': apiKey } })).status < 400;
 
@@ -63,7 +63,7 @@ test('CSV: devices are registered in the order of the rows, each with a key that
   expect(await knows('csv-a', answer.body.devices[0].apiKey)).toBe(false);
 });
 
-test('partial: every refused row tells why, the others are registered', async () => {
+test('partial: every refused row has its errors, and the others are registered', async () => {
   await scene.api('POST', '/devices', { id: 'part-there' });
   const answer = await send(
     `${lines([{ id: 'part-1' }, { id: 'UPPER', labels: { 'a~b': 1 } }, { id: 'part-1', name: 'again' }, { id: 'pending' }])}\n{"id":\n\n${lines(
@@ -96,27 +96,27 @@ test('partial: every refused row tells why, the others are registered', async ()
     [8, '/sourceId', '/siteId'],
     [9, ''],
   ]);
-  expect(answer.body.refused[1].errors).toEqual([{ pointer: '/id', detail: 'is the id of row 1, too' }]);
+  expect(answer.body.refused[1].errors).toEqual([{ pointer: '/id', detail: 'is also the id of row 1' }]);
   expect(await count('part-%')).toBe(3);
 });
 
-test('atomic: one refused row, and none is registered; without any, all are', async () => {
+test('atomic: one refused row prevents all registrations; without one, all rows are registered', async () => {
   const csv = 'id,start\natom-1,\natom-2,maybe\natom-3\n';
   const refused = await send(csv, { query: '?mode=atomic' });
   expect(refused.headers.get('content-type')).toBe('application/problem+json');
   expect([refused.status, refused.body.code]).toEqual([422, 'import_refused']);
   expect(refused.body.refused).toEqual([
     { row: 2, errors: [{ pointer: '/start', detail: expect.any(String) }] },
-    { row: 3, errors: [{ pointer: '', detail: 'line 4 has 1 fields, must have 2 as the header' }] },
+    { row: 3, errors: [{ pointer: '', detail: 'line 4 has 1 fields, must have 2 like the header' }] },
   ]);
   expect(await count('atom-%')).toBe(0);
   expect((await send('id\natom-1\natom-2\n', { query: '?mode=atomic' })).body.registered).toBe(2);
-  // What only the database tells rolls back, too.
+  // Errors that only the database can find also roll back.
   expect((await send('id\natom-3\natom-2\n', { query: '?mode=atomic' })).body.refused).toMatchObject([{ row: 2 }]);
   expect(await count('atom-%')).toBe(2);
 });
 
-test('devices of a fleet find their folders and are deployed to at once; others of the source are left alone', async () => {
+test('devices of a fleet get their folders and a deployment at once; other devices of the source do not change', async () => {
   const files = {
     'fleet.yaml': 'apiVersion: bellwether/v1\nkind: Fleet\ndevices: "sites/*/*"\n',
     ...folder({ vlan: 7 }, 'sites/bern/imp-1/'),
@@ -129,7 +129,7 @@ test('devices of a fleet find their folders and are deployed to at once; others 
   await scene.api('POST', `/sources/${source.id}/sync`);
   await eventually('the source is read', async () => (await scene.sourceNow(source.id)).headCommit === commit);
   await eventually(
-    'its rollout is through',
+    'its rollout is complete',
     async () => (await scene.api('GET', `/rollouts?sourceId=${source.id}`)).body.items[0]?.state === 'completed',
   );
   const rows = [
@@ -137,7 +137,7 @@ test('devices of a fleet find their folders and are deployed to at once; others 
     { id: 'imp-2', sourceId: source.id },
     { id: 'imp-3', sourceId: source.id, start: false },
   ];
-  // One that may be moved, but has not been told so: that is its rollout's business, not the import's.
+  // Another device of the source lacks its bundle. Its rollout has to deploy that, not the import.
   await scene.api('POST', '/devices', { id: 'imp-0', sourceId: source.id, start: false });
   await scene.service.database.sql`update devices set following = true where id = 'imp-0'`;
   expect((await send(lines(rows), { type: JSON_LINES })).body.registered).toBe(3);
@@ -152,7 +152,7 @@ test('devices of a fleet find their folders and are deployed to at once; others 
   expect((await scene.api('GET', '/devices/imp-0')).body).toMatchObject({ path: 'sites/bern/imp-0', following: true, desired: null });
 });
 
-test('what is no table of devices is refused as a whole', async () => {
+test('a text that is not a table of devices is refused as a whole', async () => {
   const long = `id\n${Array.from({ length: 10_001 }, (_, at) => `many-${at}`).join('\n')}`;
   const cases: [Promise<Answer>, number, string][] = [
     [send('id,nmae\na,b\n'), 400, 'invalid_request'],
@@ -178,7 +178,7 @@ test('only operators and admins import', async () => {
   expect(await count('look-%')).toBe(0);
 });
 
-test("another organization's site and source are none, and its devices' ids are free", async () => {
+test("another organization's site and source do not exist, and ids of its devices are free", async () => {
   const { sql } = scene.service.database;
   const [stranger, site, source] = [await ensureOrganization(sql, newId(), 'strangers'), newId(), newId()];
   await sql`insert into sites (organization_id, id, name) values (${stranger}, ${site}, 'theirs')`;
@@ -192,7 +192,7 @@ test("another organization's site and source are none, and its devices' ids are 
   expect((await send(`id,sourceId\nboth-3,${source}\n`)).body.refused).toMatchObject([{ errors: [{ pointer: '/sourceId' }] }]);
 });
 
-test('with an Idempotency-Key the same import again gives the same keys and no second devices', async () => {
+test('the same import with the same Idempotency-Key returns the same keys and registers no second devices', async () => {
   const headers = { 'idempotency-key': 'import-once' };
   const first = await send('id\nonce-1\nonce-2\n', { headers });
   const second = await send('id\nonce-1\nonce-2\n', { headers });
@@ -201,7 +201,7 @@ test('with an Idempotency-Key the same import again gives the same keys and no s
   expect(second.headers.get('idempotent-replayed')).toBe('true');
 });
 
-test('each device has its line in the audit log and its event, as if registered alone', async () => {
+test('each device has an audit line and an event, as with a single registration', async () => {
   await send('id\ntold-1\ntold-2\n');
   const audit = (await scene.api('GET', '/audit?subject=device:told-2')).body.items;
   expect(audit).toMatchObject([{ action: 'device.register', actor: 'token:admin' }]);
@@ -211,7 +211,7 @@ test('each device has its line in the audit log and its event, as if registered 
   expect(event).toEqual({ type: 'device.registered' });
 });
 
-test('10,000 devices come in one request, in a stream that is larger than other requests may be', async () => {
+test('one request can register 10,000 devices in a stream above the size limit of other requests', async () => {
   const rows = Array.from({ length: 10_000 }, (_, at) => ({
     id: `mass-${String(at).padStart(5, '0')}`,
     labels: { note: 'x'.repeat(200) },

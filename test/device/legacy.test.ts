@@ -18,7 +18,7 @@ afterAll(() => service.close());
 
 let count = 0;
 
-/** A device as the older protocol registers it, with a client that speaks for it. */
+/** Registers a device with the legacy protocol and returns a client with its credentials. */
 async function register(fields: Record<string, unknown> = {}) {
   count += 1;
   const device_id = `pos-${count}`;
@@ -64,7 +64,7 @@ test('a device is registered below a site, by its id or name, and gets its key o
   expect((await api('POST', `/devices/sites/${site}/devices`, { device_id: device.id })).status).toBe(409);
 });
 
-test('a command goes from pending over sent to completed, told to operators in the words they used', async () => {
+test('a command passes from pending over sent to completed, and operators get it in the terms of their own API', async () => {
   const device = await register();
   const queued = await api('POST', `/devices/${device.id}/commands`, { command_type: 'run_command', payload: { command: 'ls' } });
   expect(queued.status).toBe(201);
@@ -94,7 +94,7 @@ test('a command goes from pending over sent to completed, told to operators in t
   expect(types).toEqual(expect.arrayContaining(['command.queued', 'command.state']));
 });
 
-test('a command body names its type once, in one dialect or the other', async () => {
+test('a command body names its type once, in either API version', async () => {
   const device = await register();
   for (const body of [{}, { type: 'ping', command_type: 'ping' }, { type: 'ping', extra: 1 }]) {
     expect((await api('POST', `/devices/${device.id}/commands`, body)).status).toBe(400);
@@ -103,7 +103,7 @@ test('a command body names its type once, in one dialect or the other', async ()
   expect(unknown.body.code).toBe('invalid_request');
 });
 
-test('an expired command is not pending any more and cannot be acknowledged', async () => {
+test('an expired command is no longer pending and cannot be acknowledged', async () => {
   const device = await register();
   const { command_id } = (await api('POST', `/devices/${device.id}/commands`, { command_type: 'ping' })).body;
   await service.database.sql`update commands set expires_at = now() - interval '1 second', state = 'expired' where id = ${command_id}`;
@@ -111,7 +111,7 @@ test('an expired command is not pending any more and cannot be acknowledged', as
   expect((await device.as('POST', `/devices/${device.id}/commands/${command_id}/ack`)).status).toBe(409);
 });
 
-test('a device sees and touches only its own commands', async () => {
+test('a device can read and change only its own commands', async () => {
   const [one, other] = [await register(), await register()];
   const { command_id } = (await api('POST', `/devices/${one.id}/commands`, { command_type: 'ping' })).body;
   expect((await other.as('GET', '/devices/pending')).body).toEqual([]);
@@ -125,7 +125,7 @@ test('a device sees and touches only its own commands', async () => {
   expect((await api('GET', `/devices/${one.id}`)).body.connectivity).toBe('unknown');
 });
 
-test('wrong device credentials are refused, and a bearer token is none', async () => {
+test('wrong device credentials are refused, and so is a bearer token', async () => {
   const [one, other] = [await register(), await register()];
   const call = service.apiAs(undefined);
   const attempts: Record<string, string>[] = [
@@ -143,7 +143,7 @@ test('wrong device credentials are refused, and a bearer token is none', async (
   expect((await api('POST', '/devices', { id: 'pending' })).status).toBe(400);
 });
 
-test('a heartbeat makes a device online and says nothing about the bundle that it runs', async () => {
+test('a heartbeat marks a device as online and does not change its reported bundle', async () => {
   const device = await register();
   const digest = 'a'.repeat(64);
   await service.database.sql`update devices set reported_bundle = ${digest}, sync_status = 'in_sync' where id = ${device.id}`;
@@ -171,14 +171,14 @@ test('measurements become telemetry: numbers only, extra ones flattened, arrays 
   expect((await device.as('POST', '/analytics/device-metrics', [])).status).toBe(400);
 });
 
-test('a result with a character that no database holds is refused, not a fault of the service', async () => {
+test('a result with a character that the database cannot store is refused as an error of the request', async () => {
   const device = await register();
   const { command_id } = (await api('POST', `/devices/${device.id}/commands`, { command_type: 'ping' })).body;
   const answer = await device.as('PUT', `/devices/${device.id}/commands/${command_id}/status`, { status: 'completed', result: 'a\u0000b' });
   expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
 });
 
-test('dashboards list, start, stop and refresh devices and see the older status words', async () => {
+test('dashboards list, start, stop and refresh devices and get the legacy status values', async () => {
   const source = await api('POST', '/sources', {
     name: 'seed',
     url: 'http://127.0.0.1:9/none.git',
@@ -203,7 +203,7 @@ test('dashboards list, start, stop and refresh devices and see the older status 
   expect(actions).toEqual(['device.stop', 'device.refresh', 'device.start', 'device.change', 'device.register']);
 });
 
-test('dashboards need a token whose role suffices; what is not there is a problem document', async () => {
+test('dashboards need a token with a sufficient role, and a missing device gives a problem document', async () => {
   const device = await register();
   expect((await dashboard('GET', '/devices', { authorization: '' })).status).toBe(401);
   const { token } = (await api('POST', '/tokens', { name: 'wall', role: 'viewer' })).body;
@@ -243,7 +243,7 @@ test('the operations below /api/v1 are in the OpenAPI document, those of devices
   expect(found('/devices/sites/{site_id}/devices')).toBeDefined();
 });
 
-test('samples have their device’s time where it can be believed, and never two at one moment', () => {
+test('samples have the device’s time if it is plausible, and never two at the same time', () => {
   const now = new Date('2026-05-01T12:00:00Z');
   const at = (timestamp: string | number | null) => sampledAt({ timestamp }, now).toISOString();
   expect(at('2026-05-01T11:00:00.123456')).toBe('2026-05-01T11:00:00.123Z');
@@ -254,7 +254,7 @@ test('samples have their device’s time where it can be believed, and never two
   expect(times).toEqual(['2026-05-01T11:59:59.998Z', '2026-05-01T11:59:59.999Z', '2026-05-01T12:00:00.000Z']);
 });
 
-test('whatever a device sends as measurements, only finite numbers under short names are kept', () => {
+test('only finite numbers under short names are kept of any measurements', () => {
   fc.assert(
     fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (extra) => {
       const metrics = metricsOf({ cpu_percent: 5, extra_metrics: extra });

@@ -41,7 +41,7 @@ function folder(config: unknown, marks: Record<string, unknown> = {}, prefix = '
 
 let count = 0;
 
-/** A repository, its source and a device that follows it; `files` is its first commit. */
+/** Creates a repository, its source and a device that follows it. `files` is the first commit. */
 async function follow(files: Record<string, string | Buffer>, settings: { layout?: 'repo' | 'fleet'; path?: string } = {}) {
   count += 1;
   const name = `preview-${count}`;
@@ -71,7 +71,7 @@ async function follow(files: Record<string, string | Buffer>, settings: { layout
   };
 }
 
-test('without a ref it is the prepared head: files with text, binaries without, all added for a device that runs nothing', async () => {
+test('without a ref it shows the prepared head: texts with content, binaries without, all added for a device without a bundle', async () => {
   const device = await follow(folder({ vlan: 7 }));
   const { status, body, headers } = await device.preview();
   expect([status, headers.get('content-type')]).toEqual([200, 'application/json']);
@@ -96,7 +96,7 @@ test('without a ref it is the prepared head: files with text, binaries without, 
   ]);
 });
 
-test('with a branch, tag or commit it is that commit against what the device runs, and nothing is stored', async () => {
+test('with a branch, tag or commit it compares that commit with the running bundle, and stores nothing', async () => {
   const device = await follow(folder({ vlan: 7 }));
   const head = (await device.preview()).body;
   await device.runs(head.bundle);
@@ -132,7 +132,7 @@ test('a commit that does not validate gives its errors and no files', async () =
   expect((await device.preview()).body.errors[0]).toMatchObject({ pointer: '/vlan', actual: 6000 });
 });
 
-test('in a fleet only the device’s own folder is read, also when another one is broken or the folder is not there', async () => {
+test('in a fleet only the device’s own folder is read, also if another one is invalid or the folder does not exist', async () => {
   const fleet = { 'fleet.yaml': 'apiVersion: bellwether/v1\nkind: Fleet\ndevices: ["devices/*"]\n' };
   const device = await follow(
     { ...fleet, ...folder({ vlan: 1 }, {}, 'devices/a/'), ...folder({ vlan: 1 }, {}, 'devices/b/') },
@@ -164,16 +164,16 @@ test('a value that only the old or only the new schema marks secret is shown on 
     await device.runs((await device.preview()).body.bundle);
     await device.commit(folder({ vlan: 8, code: 'osprey-98', note: 'was kestrel-41' }, newMarks), 'next');
     const { body } = await device.preview('next');
-    const told = JSON.stringify(body);
+    const shown = JSON.stringify(body);
     expect(body.diff[0].patch).toContain('"vlan": 8');
-    expect(told).not.toContain('kestrel-41');
-    expect(told).not.toContain('osprey-98');
+    expect(shown).not.toContain('kestrel-41');
+    expect(shown).not.toContain('osprey-98');
     await device.commit(folder({ vlan: 8, code: 77 }, { code: { type: 'string' } }), 'next');
     expect((await device.preview('next')).body.verdict).toBe('invalid');
   }
 });
 
-test('an error does not tell a value that the schema of the running version marks secret', async () => {
+test('an error does not reveal a value that the schema of the running version marks secret', async () => {
   const device = await follow(folder({ code: 'kestrel-41' }, { code: { type: 'string', writeOnly: true } }));
   await device.runs((await device.preview()).body.bundle);
   await device.commit(folder({ code: 'osprey-98' }, { code: { type: 'string', maxLength: 3 } }), 'next');
@@ -182,7 +182,7 @@ test('an error does not tell a value that the schema of the running version mark
   expect(JSON.stringify(body)).not.toContain('osprey-98');
 });
 
-test('what is missing is 404, a bad ref 400, a fault of the host 502, an unbound device 409', async () => {
+test('a missing device or commit is 404, an invalid ref 400, an error of the host 502, an unbound device 409', async () => {
   const device = await follow(folder({ vlan: 7 }));
   const outcome = async (ref: string) => {
     const { status, body } = await device.preview(ref);
@@ -208,7 +208,7 @@ test('previews of one source at once all get their own answer', async () => {
   expect(answers.map(({ body }) => JSON.parse(body.files[0].text).vlan)).toEqual([2, 3, 4, 5]);
 });
 
-test('repository content that looks like a page is answered as JSON that no browser takes for one', async () => {
+test('repository content that resembles a page is answered as JSON that no browser renders as one', async () => {
   const device = await follow({ 'index.html': '<script>alert(1)</script>' });
   const { headers, body } = await device.preview();
   expect(headers.get('content-type')).toMatch(/^application\/json/);
@@ -216,7 +216,7 @@ test('repository content that looks like a page is answered as JSON that no brow
   expect(body.files[0].text).toBe('<script>alert(1)</script>');
 });
 
-/** A side of a comparison, and the bytes of its files. */
+/** One side of a comparison, and the bytes of its files. */
 function side(files: Record<string, string | Buffer>, secretPointers: Record<string, string[]> = {}) {
   const contents = new Map<string, Uint8Array>();
   const listed = Object.entries(files).map(([path, content]) => {
@@ -261,7 +261,7 @@ test.each([
   expect((await compare(side(files), null)).files).toHaveLength(3);
 });
 
-test('all texts together are bounded', async () => {
+test('the total size of all texts is limited', async () => {
   const comparison = await compare(
     side(Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`f${index}`, `${index}${'x'.repeat(250_000)}`]))),
     null,
@@ -271,12 +271,12 @@ test('all texts together are bounded', async () => {
   expect(comparison.files.length).toBeGreaterThan(10);
 });
 
-test('a file whose hidden value alone changed is listed as changed, without a patch', async () => {
+test('a file in which only a hidden value changed is listed as changed, without a patch', async () => {
   const comparison = await compare(side({ 'a.json': '{"password":"new-value-1"}' }), side({ 'a.json': '{"password":"old-value-1"}' }));
   expect(comparison.diff).toEqual([{ path: 'a.json', change: 'changed', patch: null, note: 'only values that are not shown differ' }]);
 });
 
-test('a text file that is marked as a whole is not shown on either side', async () => {
+test('a text file that is marked secret as a whole is shown on neither side', async () => {
   const [next, old] = [side({ 'a.conf': 'join net 4711\n' }, { 'a.conf': [''] }), side({ 'a.conf': 'join net 4712\n' })];
   const comparison = await compare(next, old);
   expect(comparison.diff).toEqual([{ path: 'a.conf', change: 'changed', patch: null, note: 'only values that are not shown differ' }]);
@@ -285,11 +285,11 @@ test('a text file that is marked as a whole is not shown on either side', async 
 
 test('a marked item of a list stays hidden when it moves in the version that does not mark it', async () => {
   const old = side({ 'a.json': '{"users":[{"x":"1234"},{"x":"5678"}]}' }, { 'a.json': ['/users/0/x', '/users/1/x'] });
-  const told = JSON.stringify(await compare(side({ 'a.json': '{"users":[{"x":"0000"},{"x":"1234"},{"x":"5678"}]}' }), old));
-  for (const secret of ['1234', '5678', '0000']) expect(told).not.toContain(secret);
+  const shown = JSON.stringify(await compare(side({ 'a.json': '{"users":[{"x":"0000"},{"x":"1234"},{"x":"5678"}]}' }), old));
+  for (const secret of ['1234', '5678', '0000']) expect(shown).not.toContain(secret);
 });
 
-test('a secret is found wherever it stands: in another file, another place, a plain text, a removed file', async () => {
+test('a secret is hidden everywhere: in another file, another place, a plain text, a removed file', async () => {
   const secret = 'hunter2-hunter2';
   const next = side({ 'a.json': `{"password":"${secret}"}`, 'b.yaml': `motd: "log in with ${secret}"\n`, 'c.txt': `try ${secret}\n` });
   const old = side({ 'd.conf': `x ${secret}\n`, 'b.yaml': 'motd: hello\n' });
@@ -298,7 +298,7 @@ test('a secret is found wherever it stands: in another file, another place, a pl
   expect(JSON.stringify(comparison)).not.toContain(secret);
 });
 
-test('whatever a schema marks in either version never shows, in files or diffs', async () => {
+test('no value that the schema of either version marks secret appears in files or diffs', async () => {
   const word = fc.stringMatching(/^[A-Za-z0-9"\\ ]{0,12}$/).map((tail) => `S3cr3t~~${tail}`);
   const version = fc.record({ value: word, marked: fc.boolean(), other: fc.string(), nested: fc.boolean() });
   const build = ({ value, other, nested }: { value: string; other: string; nested: boolean }) =>
@@ -309,9 +309,9 @@ test('whatever a schema marks in either version never shows, in files or diffs',
       fc.pre(before.marked || after.marked);
       const marks = (one: typeof before): Record<string, string[]> => (one.marked ? { 'a.json': [pointer(one)] } : {});
       const comparison = await compare(side({ 'a.json': build(after) }, marks(after)), side({ 'a.json': build(before) }, marks(before)));
-      const told = [...comparison.files.map(({ text }) => text), ...comparison.diff.map(({ patch }) => patch)].join('\n');
+      const shown = [...comparison.files.map(({ text }) => text), ...comparison.diff.map(({ patch }) => patch)].join('\n');
       const hidden = [before, after].filter((one) => one.marked || one.nested === [before, after].find((other) => other !== one)?.nested);
-      for (const { value } of hidden) expect(told).not.toContain(JSON.stringify(value).slice(1, -1));
+      for (const { value } of hidden) expect(shown).not.toContain(JSON.stringify(value).slice(1, -1));
     }),
     { numRuns: 200 },
   );

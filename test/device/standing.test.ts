@@ -20,7 +20,7 @@ import type { Report } from '../../src/wire/agent.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';
 import { openService } from '../support/service.ts';
 
-/** Events and live updates show a device as its row is, whatever changed it. */
+/** Events and live updates match the device's row after any change. */
 
 let database: TestDatabase;
 let store: Store;
@@ -33,7 +33,7 @@ afterAll(() => close());
 
 const [OLD, NEW] = ['a'.repeat(64), 'b'.repeat(64)];
 
-/** A device that follows folder `f` of its own source, runs what that holds well, and is online. */
+/** An online device that follows folder `f` of its own source and runs its bundle. */
 async function openDevice(over: Record<string, unknown> = {}) {
   const { sql } = database;
   const [sourceId, revisionId, id] = [newId(), newId(), `d-${newId()}`];
@@ -77,7 +77,7 @@ async function openDevice(over: Record<string, unknown> = {}) {
       ingestReports(store, organizationId, [
         { deviceId: id, reports: reports.map((report) => ({ id: newId(), at: new Date().toISOString(), ...report }) as Report) },
       ]),
-    /** What a dashboard shows that was open all the time. */
+    /** Status that a continuously open dashboard shows. */
     shown: async () => (await deviceUpdates(await events(), (ids) => shownDevices(sql, organizationId, ids))).at(-1),
   };
 }
@@ -96,14 +96,14 @@ const start = async (unit: Unit, { owner, revisionId }: Scene) => {
 describe('an open dashboard shows the status of the row after', () => {
   test.each<[string, Record<string, unknown>, (scene: Scene) => Promise<unknown>, string, string]>([
     [
-      'a revert to what a device runs',
+      'a revert to the running bundle of a device',
       { sync_status: 'rolled_back' },
       ({ act, owner }) => act((unit) => acceptReverts(unit, owner)),
       'in_sync',
       'ONLINE',
     ],
     [
-      'a revert to what an offline device runs',
+      'a revert to the running bundle of an offline device',
       { sync_status: 'failed', connectivity: 'offline' },
       ({ act, owner }) => act((unit) => acceptReverts(unit, owner)),
       'in_sync',
@@ -138,7 +138,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'ONLINE',
     ],
     [
-      'a stop that calls off an attempt',
+      'a stop that cancels an attempt',
       {},
       async ({ attempt, act }) => {
         await attempt();
@@ -148,7 +148,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'ONLINE',
     ],
     [
-      'an attempt that a rollout calls off',
+      'an attempt that a rollout cancels',
       {},
       async ({ attempt, act, id }) => {
         await attempt();
@@ -158,7 +158,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'ONLINE',
     ],
     [
-      'an attempt of a held device that is called off',
+      'a cancelled attempt of a held device',
       { ...HELD, sync_status: 'held' },
       async ({ attempt, act }) => {
         await attempt('rollback');
@@ -179,7 +179,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'ERROR',
     ],
     [
-      'an enrolment of a stopped device anew',
+      'another enrolment of a stopped device',
       { following: false, sync_status: 'drifted' },
       async ({ id }) => {
         const token = newId();
@@ -193,7 +193,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'OFFLINE',
     ],
     [
-      'the silence of a device that was updating',
+      'a missing report of a device that was updating',
       { sync_status: 'updating', last_seen_at: new Date(Date.now() - 300_000) },
       () => offline.run({ store } as never),
       'updating',
@@ -217,7 +217,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'ONLINE',
     ],
     [
-      'a failure and the return to the last good bundle',
+      'a failure and the rollback to the last good bundle',
       {},
       async ({ attempt, report }) => {
         const deploymentId = await attempt();
@@ -230,7 +230,7 @@ describe('an open dashboard shows the status of the row after', () => {
       'ERROR',
     ],
     [
-      'the return of a device that has to be healed',
+      'the reconnect of a device that has to be healed',
       { connectivity: 'offline', sequence: 3 },
       ({ report }) => report({ kind: 'heartbeat', runningDigest: OLD, sequence: 3, agentVersion: '1' }),
       'pending',
@@ -243,7 +243,7 @@ describe('an open dashboard shows the status of the row after', () => {
     const { connectivity } = await scene.present();
     expect((await scene.present()).syncStatus).toBe(syncStatus);
     expect(await scene.shown()).toMatchObject({ device_id: scene.id, sync_status: syncStatus, status, connectivity });
-    // Every event that carries a status carries all that an update needs.
+    // Every event with a status has all fields that an update needs.
     for (const { data } of await scene.events())
       if (data.syncStatus !== undefined) expect(data).toMatchObject({ status: expect.any(String), connectivity: expect.any(String) });
   });
@@ -260,14 +260,14 @@ test('a hold "until a newer revision" ends with an event and an audit line that 
   expect([...audit]).toEqual([{ actor: 'controller', action: 'device.release', outcome: 'ok', detail }]);
 });
 
-test('a hold without an end of its own outlasts a newer revision, without an event', async () => {
+test('a hold without "until a newer revision" stays after a newer revision, without an event', async () => {
   const scene = await openDevice({ ...HELD, sync_status: 'held' });
   await scene.act((unit) => start(unit, scene));
   expect((await scene.present()).hold).not.toBeNull();
   expect(await scene.events()).toEqual([]);
 });
 
-test('the announcement of a rollback names the status that the device has, and so does that of a release', async () => {
+test('the events of a rollback and of a release have the present status of the device', async () => {
   const scene = await openDevice();
   await scene.act((unit, device) => rollBackDevice(unit, device, target, HOLD));
   await scene.act(releaseDevice);

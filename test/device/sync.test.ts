@@ -27,17 +27,17 @@ describe('the status of a device', () => {
     ['is failed after a failure', ['queued', 'applying', 'failed'], {}, 'failed'],
     ['is failed when no report comes in time', ['queued', 'applying', 'timed_out'], {}, 'failed'],
     ['is rolled back once it reports so after a failure', ['queued', 'applying', 'failed', 'rolled_back'], {}, 'rolled_back'],
-    ['is rolled back on the way back of an aborted rollout', ['queued', 'applying', 'reverted'], {}, 'rolled_back'],
+    ['is rolled back on the revert of an aborted rollout', ['queued', 'applying', 'reverted'], {}, 'rolled_back'],
     ['is pending while a rollback of a held device waits for it', ['queued'], { hold: HOLD, syncStatus: 'held' }, 'pending'],
     ['is held once that rollback succeeds', ['queued', 'applying', 'succeeded'], { hold: HOLD }, 'held'],
     ['is in sync when its attempt is called off', ['queued', 'called_off'], {}, 'in_sync'],
     ['is held when the attempt of a held device is called off', ['queued', 'called_off'], { hold: HOLD }, 'held'],
     ['is unmanaged when its first attempt is called off', ['queued', 'called_off'], { goodBundle: null }, 'unmanaged'],
-    ['is held once somebody holds it', ['hold_set'], { syncStatus: 'failed' }, 'held'],
+    ['is held once an operator holds it', ['hold_set'], { syncStatus: 'failed' }, 'held'],
     ['is in sync once a hold ends', ['hold_ended'], { hold: HOLD, syncStatus: 'held' }, 'in_sync'],
     ['is unmanaged once the hold of a new device ends', ['hold_ended'], { syncStatus: 'held', goodBundle: null }, 'unmanaged'],
     ['stays pending when a hold ends during a rollback', ['queued', 'hold_ended'], { hold: HOLD }, 'pending'],
-    ['is drifted while somebody has changed its files', ['drift_found'], {}, 'drifted'],
+    ['is drifted while its files are changed by hand', ['drift_found'], {}, 'drifted'],
     ['is in sync once the drift is gone', ['drift_found', 'drift_gone'], {}, 'in_sync'],
     ['is held once the drift of a held device is gone', ['drift_found', 'drift_gone'], { hold: HOLD }, 'held'],
     ['stays failed when there is no drift to end', ['drift_gone'], { syncStatus: 'failed' }, 'failed'],
@@ -48,7 +48,7 @@ describe('the status of a device', () => {
     expect(after(causes, over)).toBe(expected);
   });
 
-  test('is never in sync while somebody holds the device and the hold goes on', () => {
+  test('is never in sync while the device is held', () => {
     fc.assert(
       fc.property(anyFacts, anyCause, (facts, cause) => {
         fc.pre(cause !== 'hold_ended');
@@ -57,7 +57,7 @@ describe('the status of a device', () => {
     );
   });
 
-  test('is the same after a cause that comes twice', () => {
+  test('is the same after a repeated cause', () => {
     fc.assert(
       fc.property(anyFacts, anyCause, (facts, cause) => {
         const once = statusAfter(cause, facts) ?? facts.syncStatus;
@@ -74,7 +74,7 @@ describe('the expression for statements about many devices', () => {
   });
   afterAll(() => database.close());
 
-  test('gives the answer of the table for every cause, status, hold and bundle', async () => {
+  test('matches the table for every cause, status, hold and bundle', async () => {
     const { sql } = database;
     for (const cause of CAUSES) {
       const rows = await sql<(SyncFacts & { next: SyncStatus })[]>`

@@ -143,14 +143,14 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
       ];
     },
   ],
-  ['flashed again, and waiting to be let in', ['reenrolment_requested'], (s) => void Object.assign(s, { reenrolment: asked(NOW) })],
+  ['flashed again, and waiting for an operator', ['reenrolment_requested'], (s) => void Object.assign(s, { reenrolment: asked(NOW) })],
   [
-    'flashed again, and let in',
+    'flashed again, and allowed by an operator',
     [],
     (s) => void Object.assign(s, { reenrolment: { ...asked(NOW), allowedUntil: new Date(NOW.getTime() + 1_000) } }),
   ],
   [
-    'asked for by a machine that gave up days ago',
+    'requested by a machine that stopped days ago',
     [],
     (s) => void Object.assign(s, { reenrolment: asked(new Date(NOW.getTime() - 3 * 86_400_000)) }),
   ],
@@ -160,7 +160,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     (s) => void Object.assign(s.source ?? {}, { status: 'failing', errorCode: 'git_auth', errorDetail: '401' }),
   ],
   [
-    'of a source not looked at yet',
+    'of a source that has not been checked yet',
     ['source_not_synced'],
     (s) => {
       Object.assign(s.source ?? {}, { status: 'new', headCommit: null });
@@ -190,7 +190,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     },
   ],
   [
-    'away with something to apply',
+    'offline with a bundle to apply',
     ['offline', 'deploying'],
     (s) => {
       Object.assign(s.path ?? {}, { bundle: B, candidate: B });
@@ -198,7 +198,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     },
   ],
   [
-    'never heard of',
+    'that never connected',
     ['never_seen', 'deploying'],
     (s) => {
       Object.assign(s.path ?? {}, { bundle: B, candidate: B });
@@ -233,7 +233,7 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
   ],
   ['of a head that was aborted, then rolled back and released', ['not_started'], (s) => void Object.assign(s.path ?? {}, { candidate: B })],
   [
-    'of a wave that nobody passes',
+    'of a wave without a success',
     ['no_success'],
     (s) => {
       Object.assign(s.path ?? {}, { bundle: B, candidate: B });
@@ -241,15 +241,15 @@ test.each<[string, string[], (snapshot: WhySnapshot) => void]>([
     },
   ],
   ['changed by hand', ['drifted'], (s) => void Object.assign(s.device, { syncStatus: 'drifted', driftedPaths: ['app.json'] })],
-])('a device that is %s is told %j', (_what, expected, change) => {
+])('a device that is %s has the blockers %j', (_what, expected, change) => {
   expect(codes(change)).toEqual(expected);
 });
 
-test('several blockers come in the order in which they must be lifted', () => {
-  const told = codes((s) => {
+test('several blockers are listed in the order in which they must be lifted', () => {
+  const found = codes((s) => {
     s.device.following = false;
     Object.assign(s.source ?? {}, { status: 'failing', errorCode: 'git_timeout' });
     s.device.hold = { at: NOW.toISOString(), by: 'ada', reason: 'audit', untilNewerRevision: false, revisionId: null };
   });
-  expect(told).toEqual(['stopped', 'source_git_timeout', 'held']);
+  expect(found).toEqual(['stopped', 'source_git_timeout', 'held']);
 });

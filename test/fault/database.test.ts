@@ -41,7 +41,7 @@ test.each<Outage>(['stopped', 'frozen'])(
       await eventually(`the device follows to ${vlan}`, () => scene.runs(vlan));
     }
     const told = (message: string) => scene.lines.filter(({ msg }) => String(msg).startsWith(message)).length;
-    expect([told('the database is away'), told('the database is back')]).toEqual([1, 1]);
+    expect([told('database unavailable; requests are answered 503 until it answers'), told('database available again')]).toEqual([1, 1]);
     const complaints = scene.lines.filter(({ level }) => level === 'error' || level === 'fatal').map(({ msg }) => msg);
     expect(complaints.length, JSON.stringify(complaints)).toBeLessThan(10);
     process.kill(service.pid, 'SIGTERM');

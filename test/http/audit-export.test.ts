@@ -47,7 +47,7 @@ async function tokenOf(organization: string, role: 'viewer' | 'operator' | 'admi
 }
 
 describe('GET /audit/export', () => {
-  test('gives every entry once, oldest first, and says so itself', async () => {
+  test('returns every entry once, oldest first, and audits itself', async () => {
     const { response, text } = await download('');
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toBe('application/x-ndjson');
@@ -65,7 +65,7 @@ describe('GET /audit/export', () => {
     expect(entriesOf(text).find(({ id }) => id === newest.id)).toEqual(newest);
   });
 
-  test('of a span: from `after` on, up to but without `before`; of one subject', async () => {
+  test('returns the entries from `after` until before `before`, and those of one subject', async () => {
     const numbers = async (query: string) => entriesOf((await download(query)).text).map(({ detail }) => detail.n);
     expect(await numbers('?after=2026-01-01T00:03:00Z&before=2026-01-01T00:06:00Z')).toEqual([3, 4, 5]);
     expect(await numbers('?after=2026-01-01T01:03:00%2B01:00&before=2026-01-01T00:05:00Z')).toEqual([3, 4]);
@@ -73,7 +73,7 @@ describe('GET /audit/export', () => {
     expect((await download('?before=2025-01-01')).text).toBe('');
   });
 
-  test('as CSV, with a line of names', async () => {
+  test('returns CSV with a header', async () => {
     const { response, text } = await download('?format=csv&before=2026-06-01');
     expect(response.headers.get('content-type')).toBe('text/csv; charset=utf-8');
     const records = [];
@@ -83,7 +83,7 @@ describe('GET /audit/export', () => {
     expect(records[2]?.slice(1)).toEqual(['2026-01-01T00:01:00.000Z', 'token:old', 'device.change', 'device:d1', 'ok', '', '{"n":1}']);
   });
 
-  test('is for admins, and each sees their own organization', async () => {
+  test('is for admins, and shows each their own organization', async () => {
     for (const role of ['viewer', 'operator'] as const) {
       const { response, text } = await download('', await tokenOf('default', role));
       expect([response.status, JSON.parse(text).code]).toEqual([403, 'forbidden']);
@@ -92,7 +92,7 @@ describe('GET /audit/export', () => {
     expect(entriesOf(text).map(({ action }) => action)).toEqual(['audit.export']);
   });
 
-  test('what is no time or format is refused before anything is sent', async () => {
+  test('refuses an invalid time or format before it sends anything', async () => {
     for (const query of ['?after=yesterday', '?before=2026-13-01', '?format=xml', '?after=0000-01-01T00:00:00Z']) {
       const { response, text } = await download(query);
       expect([query, response.status, JSON.parse(text).code]).toEqual([query, 400, 'invalid_request']);
@@ -120,7 +120,7 @@ describe('exportText', () => {
     ...over,
   });
 
-  test('asks for a batch when the last one was taken, and for none after the reader has gone', async () => {
+  test('loads a batch when the last one was read, and none after the reader disconnects', async () => {
     const asked: number[] = [];
     const endless = async (afterId: number) => {
       asked.push(afterId);
@@ -135,7 +135,7 @@ describe('exportText', () => {
     expect(asked.length).toBeLessThanOrEqual(before + 1);
   });
 
-  test('a fault on the way ends the text as broken, never as whole', async () => {
+  test('ends the text as broken when an error occurs, never as complete', async () => {
     const failing = async (afterId: number) => {
       if (afterId > 0) throw new Error('the database is away');
       return [entry(1)];
@@ -143,7 +143,7 @@ describe('exportText', () => {
     await expect(new Response(await exportText('jsonl', failing)).text()).rejects.toThrow();
   });
 
-  test('in CSV, what holds separators is quoted, and what a spreadsheet would take for a formula is not one', async () => {
+  test('quotes CSV fields with separators, and escapes texts that a spreadsheet would run as a formula', async () => {
     const actors = ['=1+1', '+1', '-1', '@x', '\tx', 'a,"b"\n', 'plain'];
     const once = async (afterId: number) => (afterId === 0 ? actors.map((actor, at) => entry(at + 1, { actor })) : []);
     const text = await new Response(await exportText('csv', once)).text();
@@ -156,7 +156,7 @@ describe('exportText', () => {
 describe('bellwether audit export', () => {
   const env = () => ({ BELLWETHER_SERVER: service.url, BELLWETHER_TOKEN: ADMIN_TOKEN });
 
-  test('writes to stdout, or into a file that only its owner reads', async () => {
+  test('writes to stdout, or into a file that only its owner can read', async () => {
     const span = ['--from', '2026-01-01T00:03:00Z', '--to', '2026-01-01T00:05:00Z'];
     const shown = await run(['audit', 'export', ...span], env());
     expect(entriesOf(shown.out).map(({ detail }) => detail.n)).toEqual([3, 4]);
@@ -169,7 +169,7 @@ describe('bellwether audit export', () => {
     await rm(folder, { recursive: true });
   });
 
-  test('a refusal is told, and leaves no file', async () => {
+  test('reports a refusal, and leaves no file', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bellwether-audit-'));
     const refused = await run(['audit', 'export', '--from', 'yesterday', '-o', join(folder, 'audit')], env());
     expect(refused.code).toBe(1);
@@ -178,7 +178,7 @@ describe('bellwether audit export', () => {
     await rm(folder, { recursive: true });
   });
 
-  test('an export that breaks off on the way is told, and leaves no file that looks whole', async () => {
+  test('reports an interrupted export, and leaves no file that seems complete', async () => {
     const server = createServer((_request, response) => {
       response.writeHead(200, { 'content-type': 'application/x-ndjson' }).write('{"id":1}\n', () => response.destroy());
     });
@@ -192,7 +192,7 @@ describe('bellwether audit export', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  test('the list is still what `audit` alone shows', async () => {
+  test('`audit` without a subcommand still shows the list', async () => {
     await using server = Object.assign(await openServer(() => ({ body: { items: [], nextCursor: null } })), {
       async [Symbol.asyncDispose]() {
         await server.close();
@@ -207,7 +207,7 @@ describe('bellwether audit export', () => {
   });
 });
 
-test('the database itself refuses to change or remove an entry', async () => {
+test('the database refuses to change or remove an entry', async () => {
   const { sql } = service.database;
   const before = await sql`select count(*) from audit`;
   await expect(sql`update audit set actor = 'somebody else'`).rejects.toThrow('audit is append-only');

@@ -36,7 +36,7 @@ describe('pages of other origins', () => {
     });
 
   test.each(['/api/v1/devices', '/api/v1/devices/till', '/api/v1/devices/pending', '/api/devices', '/api/devices/till/start'])(
-    'the allowed ones may ask %s, without credentials for the question itself; others may not',
+    'allowed origins may call %s, with a preflight that needs no credentials; others may not',
     async (path) => {
       for (const origin of ALLOWED.split(',')) {
         const { status, headers } = await preflight(path, origin, 'DELETE');
@@ -58,7 +58,7 @@ describe('pages of other origins', () => {
     },
   );
 
-  test('answers and refusals alike can be read by the allowed ones alone, and no cache mixes them up', async () => {
+  test('only allowed origins can read answers and refusals, and caches keep them apart', async () => {
     const answers: [string, RequestInit, number][] = [
       ['/api/v1/devices', { headers: bearer }, 200],
       ['/api/v1/devices', {}, 401],
@@ -76,12 +76,12 @@ describe('pages of other origins', () => {
     }
   });
 
-  test('what is not for dashboards is for no other origin', async () => {
+  test('paths that are not for dashboards admit no other origin', async () => {
     for (const path of ['/agent/v1/time', '/health', '/metrics', '/openapi.json', '/docs'])
       expect((await ask(path, ORIGIN)).headers.get('access-control-allow-origin')).toBeNull();
   });
 
-  test('`*` allows all, never with credentials; nothing configured allows none', async () => {
+  test('`*` allows all origins, never with credentials; an empty setting allows none', async () => {
     await using open = await openService({ ROLE: 'api', CORS_ORIGINS: '*' });
     const { headers } = await fetch(`${open.url}/api/v1/devices`, { headers: { origin: 'https://any.example', ...bearer } });
     expect([headers.get('access-control-allow-origin'), headers.get('access-control-allow-credentials')]).toEqual(['*', null]);
@@ -93,14 +93,14 @@ describe('pages of other origins', () => {
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([401, null]);
   });
 
-  test('an origin that no browser would send is refused at the start', () => {
+  test('the start fails with an origin that no browser sends', () => {
     for (const origin of ['fleet.example.com', `${ORIGIN}/`, `${ORIGIN}/app`, 'https://u:p@fleet.example.com', 'https://*.example.com '])
       expect(() => readConfig({ CORS_ORIGINS: `${ALLOWED},${origin}` }), origin).toThrow(/CORS_ORIGINS: must be/);
     expect(readConfig({ CORS_ORIGINS: ` ${ALLOWED} , http://localhost:3000,` }).CORS_ORIGINS).toHaveLength(3);
   });
 });
 
-test('every kind of answer tells browsers to keep their hands off', async () => {
+test('every kind of answer has the security headers for browsers', async () => {
   const answers: [string, RequestInit][] = [
     ['/api/v1/devices', { headers: bearer }],
     ['/api/v1/devices', {}],

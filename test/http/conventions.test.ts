@@ -43,14 +43,14 @@ test('every refusal is a problem document with a stable code', async () => {
   expect(problemOf(await raw('/api/v1/devices/taken', { method: 'PUT', body: '{}' }))).toEqual([404, 'not_found']);
 });
 
-test('invalid input is told by JSON pointer, all of it at once', async () => {
+test('one answer reports all invalid input by JSON pointer', async () => {
   const answer = await api('POST', '/devices', { id: 'UPPER', labels: { 'a~b/c': 1 }, unknown: true });
   expect(problemOf(answer)).toEqual([400, 'invalid_request']);
   const pointers = answer.body.errors.map((error: { pointer: string }) => error.pointer);
   expect(pointers).toEqual(expect.arrayContaining(['/id', '/labels/a~0b~1c']));
 });
 
-test('a body of more than a mebibyte is refused before it is read', async () => {
+test('a body above one mebibyte is refused before it is read', async () => {
   const body = JSON.stringify({ id: 'big', name: 'x'.repeat(1024 * 1024) });
   expect(problemOf(await raw('/api/v1/devices', { method: 'POST', body }))).toEqual([413, 'too_large']);
   const device = (await api('POST', '/devices', { id: 'talker' })).body;
@@ -58,7 +58,7 @@ test('a body of more than a mebibyte is refused before it is read', async () => 
   expect(problemOf(await raw('/api/v1/analytics/device-metrics', { method: 'POST', body, headers }))).toEqual([413, 'too_large']);
 });
 
-test('characters that no database holds are a fault of the request', async () => {
+test('characters that the database cannot store are an error of the request', async () => {
   for (const [method, path, body] of [
     ['POST', '/sites', { name: 'a\u0000b' }],
     ['GET', '/devices?q=%00', undefined],
@@ -71,7 +71,7 @@ test('characters that no database holds are a fault of the request', async () =>
   }
 });
 
-test('If-Match with another version changes nothing; with the present one it does', async () => {
+test('If-Match changes a resource only with the present version', async () => {
   const created = await api('POST', '/devices', { id: 'versioned' });
   const etag = created.headers.get('etag') ?? '';
   expect((await api('GET', '/devices/versioned')).headers.get('etag')).toBe(etag);
@@ -84,7 +84,7 @@ test('If-Match with another version changes nothing; with the present one it doe
   expect((await api('DELETE', '/devices/versioned', undefined, { 'if-match': '*' })).status).toBe(204);
 });
 
-test('a registration that is sent twice with one Idempotency-Key registers once and gives the same key', async () => {
+test('a registration that is sent twice with one Idempotency-Key registers once and returns the same key', async () => {
   const headers = { 'idempotency-key': 'register-1' };
   const first = await api('POST', '/devices', { id: 'once' }, headers);
   const second = await api('POST', '/devices', { id: 'once' }, headers);
@@ -120,12 +120,12 @@ test('a double submit at the same moment has one effect', async () => {
   expect((await api('GET', '/devices/once/commands')).body.items).toHaveLength(1);
 });
 
-test('a refused Idempotency-Key says what it must be', async () => {
+test('the refusal of an Idempotency-Key states the allowed format', async () => {
   expect(problemOf(await api('POST', '/sites', { name: 'x' }, { 'idempotency-key': 'with space' }))).toEqual([400, 'invalid_request']);
   expect(problemOf(await api('POST', '/sites', { name: 'x' }, { 'idempotency-key': 'x'.repeat(201) }))).toEqual([400, 'invalid_request']);
 });
 
-test('pages over 120 devices give each of them once, in order, while others come and go', async () => {
+test('pages over 120 devices contain each of them once, in order, while others are added and deleted', async () => {
   const wanted = Array.from({ length: 120 }, (_, index) => `page-${String(index).padStart(3, '0')}`);
   for (const id of wanted) expect((await api('POST', '/devices', { id, type: 'paged' })).status).toBe(201);
   const seen: string[] = [];
@@ -152,7 +152,7 @@ test('malformed cursors and limits are refused on every list', async () => {
   const lists = operations
     .filter(({ method, operation }) => method === 'GET' && operation.parameters.some(({ name }) => name === 'cursor'))
     .map(({ path }) => path.replace('/api/v1', '').replace('{id}', path.includes('/sources/') ? source : 'once'))
-    // Organizations are the root token's.
+    // Only the root token may list organizations.
     .filter((path) => !path.endsWith('/backups') && path !== '/organizations');
   expect(lists.length).toBeGreaterThan(8);
   const cursors = [

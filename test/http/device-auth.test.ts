@@ -25,7 +25,7 @@ async function deviceWithKey(id: string): Promise<{ id: string; key: string }> {
   return { id, key };
 }
 
-test('keys that are in use are looked up again every minute, all in one query; one that works no more is refused', async () => {
+test('keys in use are queried again every minute in one query, and a key that no longer works is refused', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const { sql } = context.database;
   let queries = 0;
@@ -45,10 +45,10 @@ test('keys that are in use are looked up again every minute, all in one query; o
   expect(await Promise.all(devices.map(isKnown))).toEqual([true, true, true, true]);
   expect(queries).toBe(1);
   vi.advanceTimersByTime(60_000);
-  await eventually('all are looked up again', async () => queries === 2);
+  await eventually('all are queried again', async () => queries === 2);
   expect(await Promise.all([a, b, c].map(isKnown))).toEqual([true, true, true]);
   expect(queries).toBe(2);
-  // Nothing tells of it: no NOTIFY.
+  // Without a NOTIFY.
   await sql`update device_keys set expires_at = now() where device_id = 'a'`;
   vi.advanceTimersByTime(60_000);
   await eventually('it is refused', async () => !(await isKnown(a)));

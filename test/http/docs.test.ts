@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-test('the page at /docs loads its parts from our own origin only, and the browser is told so', async () => {
+test("the page at /docs loads its parts from the service's own origin only, and its policy enforces that", async () => {
   const page = await fetch(`${service.url}/docs`);
   expect(page.status).toBe(200);
   expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -19,11 +19,11 @@ test('the page at /docs loads its parts from our own origin only, and the browse
   const parts = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] ?? '');
   expect(parts).toEqual(expect.arrayContaining(['docs/app.js', 'docs/style.css', 'openapi.json']));
   for (const part of parts) expect((await fetch(new URL(part, `${service.url}/docs`))).status, part).toBe(200);
-  // Nothing inline, which the policy would keep from running.
+  // The policy would block inline scripts.
   expect(html).not.toMatch(/<script>|<style|\son\w+=|style="/);
 });
 
-test('the script is JavaScript that parses and writes no markup', async () => {
+test('the script is valid JavaScript and writes no markup', async () => {
   const answer = await fetch(`${service.url}/docs/app.js`);
   expect(answer.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
   const script = await answer.text();
@@ -31,7 +31,7 @@ test('the script is JavaScript that parses and writes no markup', async () => {
   expect(script).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/);
 });
 
-test('every operation of the document names its tag, its credentials and its answers', async () => {
+test('every operation of the document has a tag, credentials and answers', async () => {
   const document = await readOpenApi(service.url);
   expect(document.openapi).toBe('3.1.0');
   expect(document.operations.length).toBeGreaterThan(40);

@@ -7,7 +7,7 @@ import { append, collect, connected, database, restart, status, subscribe, tenan
 useLive();
 
 describe('replay', () => {
-  test('what was missed comes first, then what is new: no gap, nothing twice, while many write', async () => {
+  test('missed events arrive before new ones, without gaps or duplicates, during many writes', async () => {
     const one = await tenant();
     await append(one, [{ subject: 'device:start' }]);
     const { last: start } = await eventBounds(database.sql, one.id);
@@ -37,7 +37,7 @@ describe('replay', () => {
     expect(all).toHaveLength(480);
   });
 
-  test('only the missed events of the topics are sent, and what another topic already brought is not sent again', async () => {
+  test('only missed events of the topics are sent, and an event of two topics is sent once', async () => {
     const one = await tenant();
     await append(one, [{ subject: 'device:a' }]);
     const { last: start } = await eventBounds(database.sql, one.id);
@@ -56,7 +56,7 @@ describe('replay', () => {
     expect(events.map((event) => event.data.fields)).toEqual([['1'], ['3'], ['2']]);
   });
 
-  test('missed device updates come as the last state of each device', async () => {
+  test('missed device updates arrive as the last state of each device', async () => {
     const one = await tenant();
     await append(one, [{ subject: 'source:s', type: 'source.synced' }]);
     const { last: start } = await eventBounds(database.sql, one.id);
@@ -76,7 +76,7 @@ describe('replay', () => {
     ]);
   });
 
-  test('a cursor older than what is kept, or of another database, is answered with what is kept', async () => {
+  test('a cursor that is too old, or from another database, gets all kept events', async () => {
     const own = await openTestDatabase();
     await restart({ database: own });
     try {
@@ -110,7 +110,7 @@ describe('replay', () => {
     expect(await subscribe(client, ['device:d3'], start)).toMatchObject({ ok: true, replayed: 1_429 });
   });
 
-  test('after the listening connection broke, what was missed meanwhile is delivered', async () => {
+  test('events that were missed while the listening connection was lost are delivered', async () => {
     const one = await tenant();
     const client = await connected(one);
     const events = collect<LiveEvent>(client, 'event');

@@ -18,7 +18,7 @@ import { eventWith } from '../support/events.ts';
 
 export type Tenant = { id: string; token: string; tokenId: string };
 
-/** Live bindings: each test has a service of its own, the tests of a file share a database. */
+/** Live bindings: each test has its own service, and the tests of a file share a database. */
 export let database: TestDatabase;
 export let live: Live;
 let server: Server;
@@ -141,7 +141,7 @@ export async function until(condition: () => boolean): Promise<void> {
   await vi.waitFor(() => expect(condition()).toBe(true), { timeout: 60_000, interval: 10 });
 }
 
-/** Stops the client's TCP socket from taking in anything. */
+/** Stops the client's TCP socket from reading. */
 export function pauseReading(client: Socket): void {
   const webSocket: unknown = Reflect.get(client.io.engine.transport, 'ws');
   const tcp: unknown = typeof webSocket === 'object' && webSocket !== null ? Reflect.get(webSocket, '_socket') : undefined;

@@ -5,7 +5,7 @@ import { append, collect, connected, database, live, next, restart, status, subs
 useLive();
 
 describe('device_update', () => {
-  test('a storm of status changes is thinned to 10 a second, and the last state arrives', async () => {
+  test('many status changes are reduced to 10 a second, and the last state arrives', async () => {
     const one = await tenant();
     const client = await connected(one);
     const updates: (DeviceUpdate & { atMs: number })[] = [];
@@ -31,7 +31,7 @@ describe('device_update', () => {
     expect(updates.map((update) => update.cursor)).toEqual(updates.map((update) => update.cursor).toSorted((a, b) => a - b));
   });
 
-  test('facts that do not name the status come with the state that the device has now', async () => {
+  test('events without a status arrive with the present state of the device', async () => {
     const one = await tenant();
     await database.sql`
       insert into devices (organization_id, id, name, type, adapter, sync_status, connectivity)
@@ -53,7 +53,7 @@ describe('device_update', () => {
     ]);
   });
 
-  test('a service that stops tells its dashboards, before it closes, that its devices are offline', async () => {
+  test('a service that stops reports its devices as offline to dashboards before it closes', async () => {
     const one = await tenant();
     await database.sql`
       insert into devices (organization_id, id, name, type, adapter, sync_status, connectivity)

@@ -27,7 +27,7 @@ import {
 useLive();
 
 describe('handshake', () => {
-  test('a connection without a token, or with a bad one, is refused as unauthorized', async () => {
+  test('a connection without a token, or with an invalid one, is refused as unauthorized', async () => {
     for (const auth of [{}, { token: '' }, { token: 'bwt_wrong' }, { token: 7 }, { token: mintToken('token') }]) {
       const client = open(auth);
       const error = await next<Error>(client, 'connect_error');
@@ -36,7 +36,7 @@ describe('handshake', () => {
     expect(live.connections()).toBe(0);
   });
 
-  test('the default namespace admits nobody', async () => {
+  test('the default namespace admits no connection', async () => {
     const client = track(io(address(), { transports: ['websocket'], reconnection: false, auth: { token: (await tenant()).token } }));
     const error = await next<Error>(client, 'connect_error');
     expect(error.message).toContain('/live');
@@ -55,7 +55,7 @@ describe('handshake', () => {
 });
 
 describe('subscribe', () => {
-  test('bad input is answered with a code and a detail, never with a broken connection', async () => {
+  test('invalid input gets a code and a detail, and the connection stays open', async () => {
     const client = await connected(await tenant());
     const tooMany = Array.from({ length: 201 }, (_, i) => `device:d${i}`);
     for (const input of [
@@ -82,18 +82,18 @@ describe('subscribe', () => {
     expect(await request(client, 'subscribe', { topics: ['events'] })).toMatchObject({ ok: true });
   });
 
-  test('input of any depth is refused, and ends neither the connection nor the service', async () => {
+  test('deeply nested input is refused and ends neither the connection nor the service', async () => {
     const client = await connected(await tenant());
     for (const name of ['subscribe', 'unsubscribe']) {
       const deep = JSON.parse(`${'['.repeat(65)}${']'.repeat(65)}`);
       expect(await request(client, name, { topics: { length: deep } })).toMatchObject({ ok: false, code: 'invalid_request' });
-      // Past the client, which would run out of stack itself. Validation that did would throw where nobody catches.
+      // Sent without the client, which would run out of stack itself. Validation that ran out of stack would throw an uncaught error.
       client.io.engine.write(`2/live,["${name}",{"topics":{"length":${'['.repeat(40_000)}${']'.repeat(40_000)}}}]`);
     }
     expect(await request(client, 'subscribe', { topics: ['events'] })).toMatchObject({ ok: true });
   });
 
-  test('a socket holds at most 200 topics in all', async () => {
+  test('a socket has at most 200 topics in all', async () => {
     const client = await connected(await tenant());
     const topics = Array.from({ length: 200 }, (_, i) => `device:d${i}`);
     expect(await subscribe(client, topics)).toMatchObject({ ok: true });
@@ -102,7 +102,7 @@ describe('subscribe', () => {
     expect(await subscribe(client, ['events'])).toMatchObject({ ok: true });
   });
 
-  test('an event comes once, in order, with all its fields, also when several topics of the socket match', async () => {
+  test('an event arrives once, in order, with all its fields, also if several topics of the socket match', async () => {
     const one = await tenant();
     const [rolloutId, deploymentId] = [newId(), newId()];
     const data = { deploymentId, rolloutId, state: 'applying', bundle: 'sha256:1' };
@@ -126,7 +126,7 @@ describe('subscribe', () => {
     });
   });
 
-  test('a topic gives its own events only, and none after unsubscribe', async () => {
+  test('a topic sends its own events only, and none after unsubscribe', async () => {
     const one = await tenant();
     const client = await connected(one);
     const witness = await connected(one);
@@ -146,7 +146,7 @@ describe('subscribe', () => {
     expect(events.map((event) => event.subject)).toEqual(['device:a', 'rollout:r1', 'rollout:r1']);
   });
 
-  test('nothing of one organization reaches another, not even for a device of the same id', async () => {
+  test('no event of one organization reaches another, not even for a device of the same id', async () => {
     const [one, two] = [await tenant(), await tenant()];
     const [client, stranger] = [await connected(one), await connected(two)];
     const [seen, strange] = [collect<LiveEvent>(client, 'event'), collect<LiveEvent>(stranger, 'event')];
@@ -167,7 +167,7 @@ describe('subscribe', () => {
 });
 
 describe('limits', () => {
-  test('a socket that does not read is dropped, and the others go on', async () => {
+  test('a socket that does not read is disconnected, and the others continue', async () => {
     await restart({ limits: { checkIntervalMs: 20, maxWaitingBytes: 4_000_000 } });
     const one = await tenant();
     const [reader, idler] = [await connected(one), await connected(one)];
@@ -175,7 +175,7 @@ describe('limits', () => {
     for (const client of [reader, idler]) await subscribe(client, ['events']);
     pauseReading(idler);
     const bulk = Array.from({ length: 100 }, () => ({ subject: 'device:a', data: { fields: ['x'.repeat(20_000)] } }));
-    // The system's own buffers take some megabytes before anything waits here.
+    // The system's own buffers hold some megabytes before the service has to queue.
     for (let sent = 100; live.connections() === 2 && sent <= 4_000; sent += 100) {
       await append(one, bulk);
       await until(() => events.length === sent);

@@ -5,7 +5,7 @@ import { openService } from '../support/service.ts';
 
 const rates = fc.record({ perSecond: fc.integer({ min: 1, max: 1000 }), burst: fc.integer({ min: 1, max: 1000 }) });
 
-test('in any stretch of time no more pass than the burst and what flowed in; a wait that is named is enough', () => {
+test('in any period at most the burst and the added tokens pass, and the stated wait suffices', () => {
   fc.assert(
     fc.property(rates, fc.array(fc.nat(200), { maxLength: 300 }), (rate, gapsMs) => {
       let bucket: Bucket | undefined;
@@ -23,7 +23,7 @@ test('in any stretch of time no more pass than the burst and what flowed in; a w
   );
 });
 
-test('a clock that steps back locks nobody out', () => {
+test('a clock that steps back locks no client out', () => {
   const rate = { perSecond: 10, burst: 2 };
   const { bucket } = takeToken({ tokens: 1, atMs: 10_000 }, rate, 5_000);
   expect(takeToken(bucket, rate, 5_100).waitMs).toBe(0);
@@ -45,7 +45,7 @@ test('too many requests of one token, device or hook, and wrong credentials of o
   expect((await service.apiAs(token)('GET', '/devices')).status).toBe(200);
   const device = { headers: { 'x-device-id': 'till-1', 'x-api-key': apiKey } };
   expectLimited(await many(() => fetch(`${service.url}/agent/v1/desired`, device)), 200);
-  // Hooks of no source count as wrong credentials of their address, of which there were too many already.
+  // Webhooks without a source count as wrong credentials of their address, whose limit is exceeded already.
   const strangers = await many(() => fetch(`${service.url}/hooks/00000000-0000-7000-8000-000000000000`, { method: 'POST' }));
   expect(strangers.filter((answer) => answer.status !== 404 && answer.status !== 429)).toEqual([]);
   const webhook = { provider: 'gitlab', secret: 'a-secret-token-of-gitlab' };

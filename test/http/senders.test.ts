@@ -24,10 +24,10 @@ const bearer = { authorization: `Bearer ${ADMIN_TOKEN}` };
 const json = { 'content-type': 'application/json' };
 const WEBHOOK = { provider: 'generic', secret: SIGNING_TOKEN };
 
-type Told = { status: number; headers: IncomingHttpHeaders; code: string };
+type Answer = { status: number; headers: IncomingHttpHeaders; code: string };
 
-/** Sends a body of `bytes` zeros, with its length or in chunks, all of it whatever comes back. */
-function post(path: string, headers: Record<string, string>, bytes: number, chunked: boolean): Promise<Told> {
+/** Sends a whole body of `bytes` zeros, with its length or in chunks, regardless of the answer. */
+function post(path: string, headers: Record<string, string>, bytes: number, chunked: boolean): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const length = chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(bytes) };
     const request = httpRequest(service.url + path, { method: 'POST', headers: { ...headers, ...length } });
@@ -57,7 +57,7 @@ describe('bodies', () => {
   const MIB = 1024 * 1024;
   const bounds: [string, () => string, Record<string, string>, number, string][] = [
     ['the API', () => '/api/v1/devices', { ...bearer, ...json }, MIB, 'too_large'],
-    ['the API, before it asks who it is', () => '/api/v1/devices', json, MIB, 'too_large'],
+    ['the API, without credentials', () => '/api/v1/devices', json, MIB, 'too_large'],
     ['an operation without a body', () => '/api/v1/devices/till/start', bearer, MIB, 'too_large'],
     ['the older dashboards', () => '/api/devices/till/start', bearer, MIB, 'too_large'],
     ['an import', () => '/api/v1/devices:import', { ...bearer, 'content-type': 'text/csv' }, 10 * MIB, 'too_large'],
@@ -67,28 +67,30 @@ describe('bodies', () => {
     ['older metrics', () => '/api/v1/analytics/device-metrics', { ...json }, MIB, 'too_large'],
   ];
 
-  test.each(bounds)(
-    'of %s, a byte too many is told as 413 to who sends it all, announced or in chunks',
-    async (what, path, headers, most, code) => {
-      const key = what === 'reports' || what === 'older metrics' ? device : {};
-      for (const chunked of [false, true]) {
-        const told = await post(path(), { ...headers, ...key }, most + 1, chunked);
-        expect([chunked, told.status, told.code, told.headers['content-type']]).toEqual([chunked, 413, code, 'application/problem+json']);
-        expect(told.headers.connection).toBe('close');
-      }
-      // As much as may be is read, and refused for what it says.
-      expect((await post(path(), { ...headers, ...key }, most, true)).status).not.toBe(413);
-    },
-  );
+  test.each(bounds)('%s: a body of one byte too many gets 413, with a length or in chunks', async (what, path, headers, most, code) => {
+    const key = what === 'reports' || what === 'older metrics' ? device : {};
+    for (const chunked of [false, true]) {
+      const answer = await post(path(), { ...headers, ...key }, most + 1, chunked);
+      expect([chunked, answer.status, answer.code, answer.headers['content-type']]).toEqual([
+        chunked,
+        413,
+        code,
+        'application/problem+json',
+      ]);
+      expect(answer.headers.connection).toBe('close');
+    }
+    // A body of the largest size is read, and refused for its content.
+    expect((await post(path(), { ...headers, ...key }, most, true)).status).not.toBe(413);
+  });
 
   test.each([
     ['the API', '/api/v1/devices', bearer, 'name'],
     ['the API, repeated', '/api/v1/devices', { ...bearer, 'idempotency-key': 'deep' }, 'name'],
-    ['an enrolment, from anybody', '/agent/v1/enroll', {}, 'name'],
+    ['an enrolment, without credentials', '/agent/v1/enroll', {}, 'name'],
     ['reports', '/agent/v1/reports', {}, 'reports'],
     ['older metrics', '/api/v1/analytics/device-metrics', {}, 'length'],
     ['a command', '/api/v1/devices/till/commands', bearer, 'payload'],
-  ])('of %s, JSON that is deeper than anything needs to be is refused before it is looked at', async (_what, path, headers, field) => {
+  ])('%s: JSON that is nested too deeply is refused before it is parsed', async (_what, path, headers, field) => {
     for (const inner of [`${'['.repeat(200_000)}${']'.repeat(200_000)}`, `${'{"length":'.repeat(65)}1${'}'.repeat(65)}`]) {
       const body = `{"type":"run_command","${field}":{"length":${inner}}}`;
       const response = await fetch(service.url + path, { method: 'POST', headers: { ...json, ...device, ...headers }, body });
@@ -96,14 +98,14 @@ describe('bodies', () => {
     }
   });
 
-  test('of an import, only the row is refused', async () => {
+  test('an import refuses only the row that is nested too deeply', async () => {
     const deep = `{"id":{"length":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`;
     const headers = { ...bearer, 'content-type': 'application/x-ndjson' };
     const response = await fetch(`${service.url}/api/v1/devices:import`, { method: 'POST', headers, body: `${deep}\n{"id":"sound"}` });
     expect(await response.json()).toMatchObject({ registered: 1, devices: [{ row: 2, id: 'sound' }], refused: [{ row: 1 }] });
   });
 
-  test('of a webhook, it is malformed as other nonsense is', async () => {
+  test('a webhook that is nested too deeply is malformed', async () => {
     const source = (
       await service.api('POST', '/sources', { name: 'deep', url: 'https://example.com/b.git', layout: 'repo', webhook: WEBHOOK })
     ).body;
@@ -116,7 +118,7 @@ describe('bodies', () => {
     expect([response.status, (await response.json()) as object]).toMatchObject([400, { code: 'hook_malformed' }]);
   });
 
-  test('a body whose length is a lie is refused, and what was hidden in it is no request', async () => {
+  test('a body with a false length is refused, and a request hidden in it is not run', async () => {
     const hidden = 'GET /api/v1/devices HTTP/1.1\r\nHost: x\r\n\r\n';
     const both = `POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${hidden}`;
     const twice = `POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n${hidden}`;
@@ -127,7 +129,7 @@ describe('bodies', () => {
   });
 });
 
-/** What comes back until the other side closes. */
+/** Returns all bytes that arrive until the other side closes. */
 function exchange(url: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
@@ -150,31 +152,31 @@ function problemIn(answer: string): [number, string] {
   return [status, code];
 }
 
-describe('what is not even a request', () => {
+describe('malformed requests', () => {
   const cases: [string, string, number, string][] = [
     ['headers of more than 16 KiB', `GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(17_000)}\r\n\r\n`, 431, 'headers_too_large'],
     ['a path of more than 16 KiB', `GET /${'a'.repeat(17_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431, 'headers_too_large'],
     ['no HTTP at all', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400, 'malformed_request'],
-    ['a host that is none', 'GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n', 400, 'malformed_request'],
+    ['an invalid host', 'GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n', 400, 'malformed_request'],
     ['a backslash for a path', 'GET /a\\b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n', 400, 'malformed_request'],
     ['a header without a name', 'GET /health HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n', 400, 'malformed_request'],
     ['a chunk of no size', 'POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', 400, 'malformed_request'],
   ];
   test.each(cases)('%s', async (_what, text, status, code) => {
     const answer = await exchange(service.url, text);
-    // Of a body that is broken, the answer may have come before the body.
+    // The answer may have arrived before a broken body.
     const last = answer.split(/(?=HTTP\/1\.1 )/).at(-1) ?? '';
     expect(problemIn(last)).toEqual([status, code]);
     const [, requestId] = /^x-request-id: (\S+)\r$/im.exec(last) ?? [];
     expect(last).toContain(`"instance":"urn:request:${requestId}"`);
   });
 
-  test('the service goes on', async () => {
+  test('do not end the service', async () => {
     expect((await fetch(`${service.url}/health`)).status).toBe(200);
   });
 });
 
-describe('senders that take their time', () => {
+describe('slow senders', () => {
   const slow = { headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 };
   const opened = async () => {
     const app = new Hono();
@@ -195,17 +197,17 @@ describe('senders that take their time', () => {
     ['headers that never end', 'POST / HTTP/1.1\r\nHost: x\r\nX-A: '],
     ['a body that never ends', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc'],
     ['chunks that never end', 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'],
-  ])('%s are told so, and the connection ends', async (_what, text) => {
+  ])('%s get 408, and the connection ends', async (_what, text) => {
     await using server = await opened();
     expect(problemIn(await exchange(server.url, text))).toEqual([408, 'request_timeout']);
   });
 
-  test('a connection that says nothing is closed', async () => {
+  test('a connection that sends nothing is closed', async () => {
     await using server = await opened();
     expect(await exchange(server.url, '')).toMatch(/^$|408/);
   });
 
-  test('the limits are for the request: an answer may take longer', async () => {
+  test('the limits apply to the request, and an answer may take longer', async () => {
     await using server = await opened();
     const { hostname, port } = new URL(server.url);
     const waiting = connect({ host: hostname, port: Number(port) }, () => waiting.write('GET /wait HTTP/1.1\r\nHost: x\r\n\r\n'));
@@ -213,14 +215,14 @@ describe('senders that take their time', () => {
     waiting.once('close', () => {
       closed = true;
     });
-    // Others that come later are ended by the very looks that leave this one alone.
+    // The checks that end these later requests leave the waiting one open.
     for (let n = 0; n < 3; n += 1) expect(await exchange(server.url, 'POST / HTTP/1.1\r\n')).toContain('408');
     expect(closed).toBe(false);
     waiting.destroy();
   });
 });
 
-test('a request that breaks off is no fault of ours', async () => {
+test('an interrupted request does not count as an internal error', async () => {
   const { hostname, port } = new URL(service.url);
   const counted = async (status: string) => {
     const lines = (await (await fetch(`${service.url}/metrics`)).text()).split('\n');

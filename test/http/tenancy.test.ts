@@ -9,7 +9,7 @@ import { eventually, openService, type TestService } from '../support/service.ts
 let service: TestService;
 let host: TestGitHost;
 let operations: Operation[];
-/** What of ours a stranger names: by the path's first segment (or two), what stands in its parameters. */
+/** Ids of our organization for the parameters of each path, by the path's first segment or two. */
 let ours: Record<string, Record<string, string>>;
 
 type Operation = { method: string; path: string; isDevices: boolean; body: unknown };
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 async function readOperations(): Promise<Operation[]> {
   const { operations, components } = await readOpenApi(service.url);
-  // Operations with the root token are outside of all organizations.
+  // Operations with the root token belong to no organization.
   const isRoot = (security: unknown) => JSON.stringify(security ?? []).includes('rootToken');
   const below = operations.filter(({ path, operation }) => path.startsWith('/api/v1/') && !isRoot(operation.security));
   return below.map(({ method, path, operation: { security, requestBody } }) => ({
@@ -37,7 +37,7 @@ async function readOperations(): Promise<Operation[]> {
   }));
 }
 
-/** The smallest value that the schema takes. */
+/** Returns the smallest value that the schema accepts. */
 function sample(schema: Schema, all: Record<string, Schema>): unknown {
   if (schema.$ref !== undefined) return sample(all[schema.$ref.split('/').pop() ?? ''] ?? {}, all);
   const [choice] = schema.anyOf ?? schema.oneOf ?? [];
@@ -56,7 +56,7 @@ function sample(schema: Schema, all: Record<string, Schema>): unknown {
   return 'x'.repeat(Math.max(1, schema.minLength ?? 1));
 }
 
-/** One of everything in our organization. */
+/** Creates one resource of each kind in our organization. */
 async function populate(): Promise<typeof ours> {
   const { api } = service;
   const url = await host.createRepository('ours');
@@ -88,7 +88,7 @@ async function populate(): Promise<typeof ours> {
   };
 }
 
-/** Posted to nobody: an address of this machine that no one listens at. */
+/** An address of this machine without a listener. */
 async function postNotification(): Promise<{ id: string; deliveryId: string }> {
   const settings = { name: 'our-notification', url: 'http://127.0.0.1:9/our-receiver', events: ['notification.created'] };
   const { id } = (await service.api('POST', '/notifications', settings)).body;
@@ -107,22 +107,22 @@ async function tokenOf(organization: string, role: 'viewer' | 'admin'): Promise<
   return token;
 }
 
-/** Parameters that nobody has told us a value for are left as they are, so that the test below fails. */
+/** Leaves parameters without a known value unchanged, so that the test below fails. */
 function filled(path: string): string {
   const prefixes = Object.keys(ours).filter((prefix) => path.startsWith(`${prefix}/`));
   const values = ours[prefixes.sort((a, b) => b.length - a.length)[0] ?? ''] ?? {};
   return path.replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
-/** A plan is asked for by POST, since it costs something, and changes nothing. */
+/** A plan is requested by POST since it is expensive, but it changes nothing. */
 const changes = ({ method, path }: Operation) => method !== 'GET' && path !== '/sources/{id}/plan';
 
-test('for every parameter of every operation there is something of ours to name', () => {
+test('every parameter of every operation has a value of our organization', () => {
   expect(operations.length).toBeGreaterThan(40);
   expect(operations.map(({ path }) => filled(path)).filter((path) => path.includes('{'))).toEqual([]);
 });
 
-test('no operation answers without credentials', async () => {
+test('every operation refuses requests without credentials', async () => {
   const stranger = service.apiAs(undefined);
   for (const { method, path, body } of operations) {
     const answer = await stranger(method, filled(path), body);
@@ -140,7 +140,7 @@ test('a viewer changes nothing', async () => {
   }
 });
 
-test('to another organization nothing of ours is there, and all that it does leaves ours as it was', async () => {
+test('another organization cannot read our resources, and its requests change none of them', async () => {
   const snapshot = async () => {
     const read = [
       '/devices',
@@ -152,7 +152,7 @@ test('to another organization nothing of ours is there, and all that it does lea
     ];
     return JSON.stringify(await Promise.all(read.map(async (path) => (await service.api('GET', path)).body)));
   };
-  await eventually('our source has settled', async () => {
+  await eventually('our source is synced', async () => {
     const first = await snapshot();
     return first === (await snapshot()) ? first : undefined;
   });
@@ -173,7 +173,7 @@ test('to another organization nothing of ours is there, and all that it does lea
   expect(await snapshot()).toBe(before);
 });
 
-test('what is named in a body must be of the same organization too', async () => {
+test('ids in a body must belong to the same organization', async () => {
   const other = service.apiAs(await tokenOf('others', 'admin'));
   const sourceId = ours['/sources']?.id;
   const siteId = ours['/devices/sites']?.site_id;
@@ -198,7 +198,7 @@ test('what is named in a body must be of the same organization too', async () =>
   }
 });
 
-test('a device key opens nothing of another device or organization', async () => {
+test('a device key gives no access to another device or organization', async () => {
   const other = service.apiAs(await tokenOf('others', 'admin'));
   const { apiKey } = (await other('POST', '/devices', { id: 'our-device' })).body;
   const thief = service.apiAs(undefined);

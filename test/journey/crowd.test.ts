@@ -59,7 +59,7 @@ test('while as many devices are at work as may be, the next waits for its turn, 
   expect((await pinged).desired).toMatchObject({ deploymentId: null });
 
   // One makes room for the other that waited before, and one for the till.
-  for (const device of crowd.slice(0, 2)) admission.leave(device);
+  for (const device of crowd.slice(0, 2)) admission.release(device);
   const { desired } = await told;
   expect(desired?.deploymentId).toEqual(expect.any(String));
   const atWork = admission.counts();

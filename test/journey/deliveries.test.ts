@@ -38,7 +38,7 @@ test('deliveries are listed with their verdicts, newest first, page by page', as
   });
   expect(all.slice(0, 4).map(({ detail }) => detail)).toEqual([
     'Cannot read the hook: the body is not JSON',
-    expect.stringContaining('away from this clock'),
+    expect.stringContaining('differs from this clock'),
     expect.stringContaining('signature'),
     'Delivery "d-1" came before',
   ]);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findDiverged } from '../../controller/sweep/chores.ts';
 import { openDeployments, standDown } from '../../src/deployment/attempts.ts';
-import { returnToGood } from '../../src/device/store/status.ts';
+import { rollBackToGood } from '../../src/device/store/status.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { forgetBundles } from '../../src/revision/stale-paths-store.ts';
@@ -109,7 +109,7 @@ async function perform(unit: Unit, { owner, revisionId, device, present }: Fleet
       await tx`update devices set good_bundle = desired_bundle, deployment_id = null where source_id = ${owner.sourceId}`;
       return;
     case 'go_back':
-      await returnToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isWayBack: false }]);
+      await rollBackToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isRevert: false }]);
       return;
     case 'call_off':
       await standDown(tx, organizationId, [device(act.device)]);

@@ -98,7 +98,7 @@ async function reports({ admission, intake, config }: Deps, c: Context<Env>): Pr
   const { reports: sent } = parseReports(await readJson(c));
   const sender = agentOf(config, c);
   const confirmed = await admission.serve(device, () => intake.take(device.organizationId, device.deviceId, sent, sender));
-  if (sent.some(endsAttempt)) admission.leave(device);
+  if (sent.some(endsAttempt)) admission.release(device);
   return c.json({ accepted: sent.length, confirmed } satisfies ReportsResponse);
 }
 

@@ -1,14 +1,14 @@
 import type { Db } from '../../db/connect.ts';
 
-/** Channel on which every process hears that device keys stopped working. */
+/** Channel that notifies every process that device keys stopped working. */
 export const KEYS_CHANNEL = 'bellwether_keys';
 
-/** Announces at commit that keys stopped working. */
+/** Notifies all processes at commit that keys stopped working. */
 export async function announceEndedKeys(tx: Db): Promise<void> {
   await tx`select pg_notify(${KEYS_CHANNEL}, '')`;
 }
 
-/** Whose key each of these hashes is, in their order; undefined for keys that are unknown, expired or deleted. */
+/** Reads the device of each key by its hash, in the order of the hashes; undefined for keys that are unknown, expired or deleted. */
 export async function devicesOfKeys(
   sql: Db,
   hashes: readonly Buffer[],
@@ -32,7 +32,7 @@ export async function insertDeviceKey(
   await tx`insert into device_keys (organization_id, device_id, hash, last4) values (${organizationId}, ${deviceId}, ${key.hash}, ${key.last4})`;
 }
 
-/** The first keys of many devices. */
+/** Inserts the first keys of many devices. */
 export async function insertDeviceKeys(
   tx: Db,
   organizationId: string,
@@ -45,7 +45,7 @@ export async function insertDeviceKeys(
          as new (id, hash, last4)`;
 }
 
-/** The keys of before go on working for `graceSeconds`, so that a rotation needs no outage; then only the newest does. */
+/** Lets the present keys expire after `graceSeconds`, so that a rotation needs no outage. After that only the newest key works. */
 export async function expireOlderKeys(tx: Db, organizationId: string, deviceId: string, graceSeconds: number): Promise<void> {
   await tx`
     update device_keys set expires_at = least(expires_at, now() + make_interval(secs => ${graceSeconds}))
@@ -65,11 +65,11 @@ type NewEnrolmentToken = EnrolmentToken & {
   last4: string;
   uses: number;
   expiresAt: Date;
-  /** Lets devices in again that are registered already. */
+  /** The token also admits devices that are registered already. */
   reenrol: boolean;
 };
 
-/** Whether each of these hashes, in their order, is of an enrolment token that has not expired. It may be used up. */
+/** Whether each hash, in their order, belongs to an enrolment token that has not expired. The token may be used up. */
 export async function enrolmentTokensAmong(sql: Db, hashes: readonly Buffer[]): Promise<boolean[]> {
   const names = hashes.map((hash) => hash.toString('hex'));
   const rows = await sql<{ name: string }[]>`
@@ -80,8 +80,8 @@ export async function enrolmentTokensAmong(sql: Db, hashes: readonly Buffer[]): 
 }
 
 /**
- * Whether the token made this device and nobody has used the device's key since: the device was cut off before it could keep the key. Its keys
- * stop working, as nobody has them. Where the agent that enrolled said on which machine it runs, another machine does not take its place.
+ * Handles a device that lost its connection before it could store its first key. The token registered the device, and no request has used its key
+ * since. Its keys stop working, since no device has them. If the enrolling agent sent its machine, another machine cannot take the device's place.
  */
 export async function reclaimEnrolment(
   tx: Db,
@@ -98,7 +98,7 @@ export async function reclaimEnrolment(
   return row;
 }
 
-/** Takes one use of a valid token; undefined when it is unknown, used up or expired. */
+/** Takes one use of a valid token; undefined when the token is unknown, used up or expired. */
 export async function useEnrolmentToken(tx: Db, hash: Buffer): Promise<EnrolmentToken | undefined> {
   const [row] = await tx<EnrolmentToken[]>`
     update enrolment_tokens set uses_left = uses_left - 1 where hash = ${hash} and uses_left > 0 and expires_at > now()

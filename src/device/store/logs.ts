@@ -12,7 +12,7 @@ export type LogLine = {
 /** Lines kept per device. */
 const LINES_KEPT = 1_000;
 
-/** A line that is reported twice is kept once. */
+/** Stores log lines. A line that is reported twice is stored once. */
 export async function insertLogLines(tx: Db, organizationId: string, lines: readonly LogLine[]): Promise<void> {
   if (lines.length === 0) return;
   await tx`
@@ -26,7 +26,7 @@ export async function insertLogLines(tx: Db, organizationId: string, lines: read
 
 export type StoredLine = { id: number; at: Date; level: string; message: string; deploymentId: string | null };
 
-/** Newest first. */
+/** Reads log lines, the newest first. */
 export async function listLogLines(
   sql: Db,
   organizationId: string,

@@ -3,10 +3,10 @@ import type { SyncStatus } from '../device.ts';
 import type { DeviceStanding } from '../events.ts';
 import { standing } from './status.ts';
 
-/** What the reports of a device change in its row. */
+/** Changes that the reports of a device make in its row. */
 export type ReportedChange = {
   deviceId: string;
-  /** Bundle and revision that the device has made permanent; `isLate` when it had been given up on, and is to stay on it all the same. */
+  /** Bundle and revision that the device has made permanent. `isLate`: its attempt had timed out, but the device shall keep the bundle. */
   good: { bundle: string; revisionId: string | null; isLate: boolean } | null;
   /** undefined: not reported. */
   reportedBundle: string | null | undefined;
@@ -18,7 +18,7 @@ export type ReportedChange = {
   driftedPaths: string[] | null | undefined;
 };
 
-/** Stores the changes of many devices in one statement. The caller holds their locks. @returns how each device stands after it */
+/** Stores the changes of many devices in one statement. The caller holds their locks. @returns the standing of each device afterwards */
 export async function noteReports(tx: Db, organizationId: string, changes: readonly ReportedChange[]): Promise<DeviceStanding[]> {
   const rows = changes.map((change) => ({
     id: change.deviceId,
@@ -57,7 +57,7 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
     returning ${standing(tx)}`;
 }
 
-/** Of devices that run something else than they were told, those whose source's policy is to heal, with what they are to run. */
+/** Of these diverged devices, reads those whose source has the drift policy `heal`, with their desired bundle. */
 export async function healTargets(
   sql: Db,
   organizationId: string,

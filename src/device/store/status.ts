@@ -3,11 +3,11 @@ import type { SyncStatus } from '../device.ts';
 import type { DeviceStanding } from '../events.ts';
 import { SYNC_RULES, type SyncCause } from '../sync.ts';
 
-/** The statements that change what devices are to run, and how they stand. */
+/** Statements that change the desired bundle and the sync status of devices. */
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** `statusAfter` as an expression over a row `d` of devices as it was before the statement, for statements about many devices. */
+/** `statusAfter` as an SQL expression over a row `d` of devices, with its values before the statement. For statements about many devices. */
 export function statusAfterSql(sql: Db, cause: SyncCause) {
   const { status, held, empty, ends } = SYNC_RULES[cause];
   if (held === undefined && empty === undefined && ends === undefined) return sql`${status}`;
@@ -16,7 +16,7 @@ export function statusAfterSql(sql: Db, cause: SyncCause) {
     ${empty === undefined ? sql`` : sql`when d.good_bundle is null then ${empty}`} else ${status} end`;
 }
 
-/** The columns of a row `d` of devices that events carry. */
+/** Columns of a row `d` of devices that events carry. */
 export const standing = (sql: Db) => sql`d.organization_id as "organizationId", d.id, d.sync_status as "syncStatus", d.connectivity`;
 
 export async function setSyncStatus(tx: Db, organizationId: string, id: string, status: SyncStatus): Promise<void> {
@@ -28,8 +28,8 @@ export async function setSyncStatus(tx: Db, organizationId: string, id: string, 
 export type OpenedAttempt = { id: string; deviceId: string; bundle: string; revisionId: string | null };
 
 /**
- * Makes each attempt the present one of its device. The caller holds the devices' locks.
- * @param options `forgets`: the devices may try what they keep in quarantine
+ * Makes each attempt the current one of its device. The caller holds the devices' locks.
+ * @param options `forgets`: the devices may try a quarantined bundle again
  */
 export async function assignAttempts(
   tx: Db,
@@ -46,28 +46,28 @@ export async function assignAttempts(
     where d.organization_id = ${organizationId} and d.id = o.device_id`;
 }
 
-/** `isWayBack`: an aborted rollout leads the device back; what it ran before is what failed. */
-export type FailedAttempt = { deviceId: string; bundle: string; code: string; detail: string; isWayBack: boolean };
+/** `isRevert`: the attempt belongs to the revert of an aborted rollout. The bundle that failed is the one that the device ran before. */
+export type FailedAttempt = { deviceId: string; bundle: string; code: string; detail: string; isRevert: boolean };
 
 /**
- * After failed attempts: each device is to run its last good bundle again, and keeps the failed one in quarantine. Rollouts leave that alone
- * until the folder changes; a retry that is due, or an operator, may still try it. A way back that failed stays what is wanted.
+ * After failed attempts, makes the last good bundle of each device the desired one and quarantines the failed bundle. Rollouts do not deploy that
+ * bundle until the folder changes. A scheduled retry or an operator may still deploy it. A failed revert keeps its desired bundle.
  */
-export async function returnToGood(tx: Db, organizationId: string, failed: readonly FailedAttempt[]): Promise<DeviceStanding[]> {
+export async function rollBackToGood(tx: Db, organizationId: string, failed: readonly FailedAttempt[]): Promise<DeviceStanding[]> {
   if (failed.length === 0) return [];
   return tx<DeviceStanding[]>`
-    update devices d set desired_bundle = case when f.way_back = 'true' then desired_bundle else good_bundle end,
-      desired_revision_id = case when f.way_back = 'true' then desired_revision_id else good_revision_id end, desired_force = false, deployment_id = null,
+    update devices d set desired_bundle = case when f.is_revert = 'true' then desired_bundle else good_bundle end,
+      desired_revision_id = case when f.is_revert = 'true' then desired_revision_id else good_revision_id end, desired_force = false, deployment_id = null,
       sequence = sequence + 1, sync_status = ${statusAfterSql(tx, 'failed')}, sync_since = now(), error_code = f.code, error_detail = f.detail,
-      quarantined_bundle = case when f.way_back = 'true' then quarantined_bundle else f.bundle end, updated_at = now()
+      quarantined_bundle = case when f.is_revert = 'true' then quarantined_bundle else f.bundle end, updated_at = now()
     from unnest(${failed.map((f) => f.deviceId)}::text[], ${failed.map((f) => f.bundle)}::text[], ${failed.map((f) => f.code)}::text[],
-                ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isWayBack))}::text[]) as f (device_id, bundle, code, detail, way_back)
+                ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isRevert))}::text[]) as f (device_id, bundle, code, detail, is_revert)
     where d.organization_id = ${organizationId} and d.id = f.device_id
     returning ${standing(tx)}`;
 }
 
-/** Devices whose attempt was closed stay on, or return to, their last good bundle. */
-export async function stayOnGood(tx: Db, organizationId: string, ids: readonly string[]): Promise<DeviceStanding[]> {
+/** After their attempts were closed, makes the last good bundle of each device the desired one. */
+export async function keepLastGood(tx: Db, organizationId: string, ids: readonly string[]): Promise<DeviceStanding[]> {
   if (ids.length === 0) return [];
   return tx<DeviceStanding[]>`
     update devices d set desired_bundle = good_bundle, desired_revision_id = good_revision_id, desired_force = false, deployment_id = null,
@@ -76,7 +76,7 @@ export async function stayOnGood(tx: Db, organizationId: string, ids: readonly s
     returning ${standing(tx)}`;
 }
 
-/** Devices on which a bundle failed keep it in quarantine, unless they are to run it or run it well. */
+/** Quarantines a bundle on the devices on which it failed, unless it is their desired or last good bundle. */
 export async function quarantine(tx: Db, organizationId: string, failures: readonly { deviceId: string; bundle: string }[]): Promise<void> {
   if (failures.length === 0) return;
   await tx`
@@ -96,7 +96,7 @@ export async function endHoldsUntilNewer(tx: Db, owner: Owner, paths: readonly s
     returning ${standing(tx)}`;
 }
 
-/** Devices whose folder now holds what they run well are in sync: a revert is no change for those that rolled back. */
+/** Marks devices as in sync whose folder now has their last good bundle. For devices that rolled back, a revert in Git is no change. */
 export async function acceptMatching(tx: Db, owner: Owner): Promise<DeviceStanding[]> {
   return tx<DeviceStanding[]>`
     update devices d set sync_status = ${statusAfterSql(tx, 'folder_matches')}, sync_since = now(), quarantined_bundle = null,
@@ -108,7 +108,7 @@ export async function acceptMatching(tx: Db, owner: Owner): Promise<DeviceStandi
     returning ${standing(tx)}`;
 }
 
-/** Devices of a source that is about to be deleted keep what they run, without a binding; its enrolment tokens bind to no source. */
+/** Unbinds the devices and enrolment tokens of a source before its deletion. The devices keep their bundle. */
 export async function unbindSource(tx: Db, { organizationId, sourceId }: Owner): Promise<DeviceStanding[]> {
   await tx`update enrolment_tokens set source_id = null where organization_id = ${organizationId} and source_id = ${sourceId}`;
   return tx<DeviceStanding[]>`
@@ -119,8 +119,8 @@ export async function unbindSource(tx: Db, { organizationId, sourceId }: Owner):
 }
 
 /**
- * Marks which devices of folders that were just released still run something else, so that the next check finds them. It skips all others.
- * Looked up folder by folder: see `bound` in rollout/store/fragments.ts.
+ * Marks the devices of just released folders whose desired bundle is another one, so that the next check finds them. It skips all others.
+ * It looks up folder by folder: see `bound` in rollout/store/fragments.ts.
  */
 export async function markDiverged(tx: Db, owner: Owner, folders: readonly { path: string; bundle: string | null }[]): Promise<void> {
   if (folders.length === 0) return;
@@ -135,7 +135,7 @@ export async function markDiverged(tx: Db, owner: Owner, folders: readonly { pat
     ) b where d.organization_id = ${owner.organizationId} and d.id = b.id`;
 }
 
-/** Corrects which devices of released folders count as diverged. It reads all devices. @returns those that did not count as diverged and are */
+/** Corrects the `diverged` mark of devices in released folders. It reads all devices. @returns devices that are newly marked */
 export function correctDiverged(tx: Db): Promise<{ organizationId: string; id: string }[]> {
   return tx<{ organizationId: string; id: string }[]>`
     with marked as (

@@ -1,9 +1,9 @@
 import type { Db } from '../../db/connect.ts';
 
-/** A device, its workspace on the controller, and the bundle that this is to hold. */
+/** A device, its workspace on the controller, and the desired bundle of that workspace. */
 export type WorkspaceDevice = { organizationId: string; deviceId: string; workspace: string | null; bundle: string };
 
-/** Devices whose workspace does not hold what they confirmed, in the order of their ids. */
+/** Reads the devices whose workspace does not hold their confirmed bundle, in the order of their ids. */
 export async function workspacesBehind(sql: Db, organizationId: string, limit: number): Promise<WorkspaceDevice[]> {
   return sql<WorkspaceDevice[]>`
     select organization_id as "organizationId", id as "deviceId", workspace, good_bundle as bundle from devices
@@ -22,7 +22,7 @@ export async function noteWorkspaces(
     where d.organization_id = ${organizationId} and d.id = f.id`;
 }
 
-/** The device of a workspace that holds a bundle, with the drift policy of its source. */
+/** Reads the device of a workspace that holds a bundle, with the drift policy of its source. */
 export async function deviceOfWorkspace(
   sql: Db,
   workspace: string,
@@ -34,7 +34,7 @@ export async function deviceOfWorkspace(
   return device;
 }
 
-/** The workspaces that devices name. */
+/** Reads the names of all workspaces that belong to devices. */
 export async function namedWorkspaces(sql: Db): Promise<Set<string>> {
   const rows = await sql<{ workspace: string }[]>`select workspace from devices where workspace is not null`;
   return new Set(rows.map((row) => row.workspace));

@@ -1,61 +1,61 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Looks, startLooks } from '../../src/db/looks.ts';
+import { type Polls, startPolls } from '../../src/db/polls.ts';
 
 let woken: string[] = [];
-let looks: Looks;
+let polls: Polls;
 
 beforeEach(() => {
   vi.useFakeTimers();
   woken = [];
-  looks = startLooks((worker) => woken.push(worker));
+  polls = startPolls((worker) => woken.push(worker));
 });
 
 afterEach(() => {
-  void looks.close();
+  void polls.close();
   vi.useRealTimers();
 });
 
 const names = Array.from({ length: 12 }, (_, n) => `w${n}`);
 
-test('of many workers with nothing to do one looks, every two seconds', async () => {
-  for (const name of names) looks.idle(name);
+test('one of many idle workers polls every two seconds', async () => {
+  for (const name of names) polls.idle(name);
   await vi.advanceTimersByTimeAsync(10_000);
   woken = [];
   await vi.advanceTimersByTimeAsync(60_000);
   expect(woken).toHaveLength(30);
-  // In turn: one whose question gets no answer does not keep the others from asking.
+  // They poll in turn, so that a worker whose poll gets no answer does not block the others.
   expect(new Set(woken).size).toBe(names.length);
 });
 
-test('a busy worker is not asked to look: another one is, and nobody while all are busy', async () => {
-  for (const name of names) looks.idle(name);
-  looks.busy('w0');
+test('an idle worker polls instead of a busy one, and none polls while all are busy', async () => {
+  for (const name of names) polls.idle(name);
+  polls.busy('w0');
   await vi.advanceTimersByTimeAsync(10_000);
   expect(woken.length).toBeGreaterThan(0);
   expect(woken).not.toContain('w0');
-  for (const name of names) looks.busy(name);
+  for (const name of names) polls.busy(name);
   woken = [];
   await vi.advanceTimersByTimeAsync(60_000);
   expect(woken).toEqual([]);
 });
 
-test('what is announced wakes one worker, and one that found a job the next', () => {
-  for (const name of names) looks.idle(name);
-  looks.announced();
+test('an announcement wakes one worker, and a worker that found a job wakes the next', () => {
+  for (const name of names) polls.idle(name);
+  polls.announced();
   expect(woken).toEqual(['w0']);
-  looks.busy('w0');
+  polls.busy('w0');
   expect(woken).toEqual(['w0', 'w1']);
-  looks.announced();
+  polls.announced();
   expect(woken).toEqual(['w0', 'w1', 'w2']);
 });
 
-test('a job that ends after the stop begins no look, and keeps no process alive', async () => {
-  looks.idle('a');
+test('a job that ends after close() starts no poll and leaves no timer', async () => {
+  polls.idle('a');
   await vi.advanceTimersByTimeAsync(10_000);
-  looks.busy('a');
-  void looks.close();
+  polls.busy('a');
+  void polls.close();
   woken = [];
-  looks.idle('a');
+  polls.idle('a');
   expect(vi.getTimerCount()).toBe(0);
   await vi.advanceTimersByTimeAsync(10_000);
   expect(woken).toEqual([]);
