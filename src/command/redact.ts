@@ -15,10 +15,10 @@ function redacted(value: unknown): unknown {
 }
 
 function redactedFields(value: object): [string, unknown][] {
-  return Object.entries(value).map(([name, inner]) => [name, isSecretName(name) && isTelling(inner) ? REDACTED : redacted(inner)]);
+  return Object.entries(value).map(([name, inner]) => [name, isSecretName(name) && isRevealing(inner) ? REDACTED : redacted(inner)]);
 }
 
 /** Switches such as `passwordLogin: true` tell nothing. */
-function isTelling(value: unknown): boolean {
+function isRevealing(value: unknown): boolean {
   return typeof value !== 'boolean' && value !== null && value !== '';
 }

@@ -10,7 +10,7 @@ import { appendEvents } from './store.ts';
  * For facts whose rows are committed already and which are only to be told: their caller does not wait for the lock that orders events. Those of one moment
  * share a transaction. A crash loses the telling, never the fact.
  */
-export type EventBuffer = { tell(event: NewEvent): void; close(): Promise<void> };
+export type EventBuffer = { emit(event: NewEvent): void; close(): Promise<void> };
 
 export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
   let waiting: NewEvent[] = [];
@@ -20,7 +20,7 @@ export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
     await writeOrSplit(sql, batch, log);
   });
   return {
-    tell: (event) => {
+    emit: (event) => {
       waiting.push(event);
       void writing.ask();
     },

@@ -153,9 +153,9 @@ function refusal(
   text: string,
 ): Problem {
   const { host } = connection.apiUrl;
-  const told = toldBy(connection, text);
-  const answer = `"${host}" answered ${status}${told === '' ? '' : ` (${told})`}`;
-  const waitSeconds = waitOf(status, headers, told);
+  const message = messageFrom(connection, text);
+  const answer = `"${host}" answered ${status}${message === '' ? '' : ` (${message})`}`;
+  const waitSeconds = waitOf(status, headers, message);
   if (waitSeconds !== undefined)
     return forgeProblem('forge_rate_limited', `Cannot ${call.doing} now: ${answer}`, { retryAfterSeconds: waitSeconds });
   if (status >= 300 && status < 400)
@@ -178,11 +178,11 @@ function refusal(
 }
 
 /** Seconds until the host takes requests again; undefined: it is not about their number. GitHub says 403 for that, too. */
-function waitOf(status: number, headers: Answer['headers'], told: string): number | undefined {
+function waitOf(status: number, headers: Answer['headers'], message: string): number | undefined {
   if (status !== 429 && status !== 403) return undefined;
   const asked = retryAfter(headers['retry-after']);
   const isSpent = headers['x-ratelimit-remaining'] === '0';
-  if (status === 403 && asked === undefined && !isSpent && !/rate limit/i.test(told)) return undefined;
+  if (status === 403 && asked === undefined && !isSpent && !/rate limit/i.test(message)) return undefined;
   if (asked !== undefined) return asked;
   const untilReset = Math.ceil(Number(headers['x-ratelimit-reset']) - Date.now() / 1000);
   return isSpent && untilReset > 0 ? Math.min(untilReset, 3600) : DEFAULT_WAIT_SECONDS;
@@ -191,14 +191,14 @@ function waitOf(status: number, headers: Answer['headers'], told: string): numbe
 /** As GitHub asks for where it does not say how long. */
 const DEFAULT_WAIT_SECONDS = 60;
 
-const Told = z.object({ message: z.unknown(), error: z.unknown(), errors: z.unknown() }).partial();
+const HostError = z.object({ message: z.unknown(), error: z.unknown(), errors: z.unknown() }).partial();
 
 /** Hosts write `message` as text or, by field, as an object; `error`, and in `errors` what is wrong in particular. */
-function toldBy({ secrets }: ForgeConnection, text: string): string {
-  const { message, error, errors } = Told.safeParse(jsonOrNull(text)).data ?? {};
+function messageFrom({ secrets }: ForgeConnection, text: string): string {
+  const { message, error, errors } = HostError.safeParse(jsonOrNull(text)).data ?? {};
   const parts = [message ?? error, errors].filter((part) => part !== undefined && part !== null && part !== '');
-  const told = parts.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' ');
-  return foreignText(secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), told));
+  const joined = parts.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' ');
+  return foreignText(secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), joined));
 }
 
 function jsonOrNull(text: string): unknown {

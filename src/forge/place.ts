@@ -9,14 +9,14 @@ import { forgeProblem } from './problems.ts';
 /** Where a source's repository is found in the API of its host. */
 export type ForgePlace = { host: ForgeHost; apiUrl: URL; repository: Repository };
 
-type Located = Pick<Source, 'name' | 'url' | 'forge' | 'webhookProvider'>;
+type PlacedSource = Pick<Source, 'name' | 'url' | 'forge' | 'webhookProvider'>;
 type Rules = Pick<Config, 'ALLOW_HTTP_GIT_HOSTS' | 'ALLOW_LOCAL_SOURCES'>;
 
 /**
  * From the source's settings and URL alone, nothing is asked. Without `forge` the kind is that of the source's webhook, else what the host's name says.
  * @throws Problem `forge_unsupported` for a path on this machine, a host of no known kind, or a URL that is no repository there
  */
-export function placeOf(source: Located, hosts: Readonly<Record<ForgeKind, ForgeHost>>, rules: Rules): ForgePlace {
+export function placeOf(source: PlacedSource, hosts: Readonly<Record<ForgeKind, ForgeHost>>, rules: Rules): ForgePlace {
   const remote = parseRemote(source.url, { allowHttp: rules.ALLOW_HTTP_GIT_HOSTS, allowLocal: rules.ALLOW_LOCAL_SOURCES });
   if (remote.kind === 'local') throw unsupported(source, 'it is a path on this machine');
   const kind = kindOf(source, remote.url.hostname);
@@ -45,7 +45,7 @@ export function leavesOrigin(source: Pick<Source, 'url' | 'forge'>): boolean {
   return forge?.apiUrl !== undefined && URL.parse(url)?.origin !== new URL(forge.apiUrl).origin;
 }
 
-function kindOf(source: Located, hostname: string): ForgeKind {
+function kindOf(source: PlacedSource, hostname: string): ForgeKind {
   const known = source.forge?.kind ?? FORGE_KINDS.find((kind) => kind === source.webhookProvider) ?? kindOfName(hostname);
   if (known !== undefined) return known;
   const kinds = FORGE_KINDS.map((kind) => `"${kind}"`).join(', ');
@@ -81,6 +81,6 @@ function isRepositoryPath(path: string, { min, max }: { min: number; max: number
   return segments.length >= min && segments.length <= max && !segments.some((segment) => ['', '.', '..'].includes(segment));
 }
 
-function unsupported({ name }: Located, why: string) {
+function unsupported({ name }: PlacedSource, why: string) {
   return forgeProblem('forge_unsupported', `Cannot call the API of the git host of source "${name}": ${why}`);
 }

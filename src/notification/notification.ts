@@ -62,7 +62,7 @@ export const MAX_BACKLOG = 100_000;
 /** So long the secret that was replaced signs too. */
 export const SECRET_GRACE_HOURS = 24;
 /** So many attempts in a row fail before the organization is told that the notification is failing. */
-export const FAILURES_TO_TELL = 3;
+export const FAILURES_TO_REPORT = 3;
 
 type NotificationEventType = EventType & `notification.${string}`;
 

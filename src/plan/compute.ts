@@ -78,11 +78,11 @@ export async function computePlan(
   const digests = [...changing, ...faulty.map(({ released }) => released)].filter((digest) => digest !== null);
   const sides = await loadSides(sql, organizationId, digests, prepared);
   const diffs = await diffsOf(result.devices, sides);
-  const told = new Map<string, ConfigError[]>();
-  for (const folder of faulty) told.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
+  const errorsByPath = new Map<string, ConfigError[]>();
+  for (const folder of faulty) errorsByPath.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
   const all = result.faulty.map(({ path, after }) => ({ path, errors: after.errors }));
   const ofFolders = sharedErrors(
-    [...told].map(([path, errors]) => ({ path, errors })),
+    [...errorsByPath].map(([path, errors]) => ({ path, errors })),
     all.slice(MAX_FAULTY),
   );
   const waves = checkWaves(policy, place, devices);
@@ -101,7 +101,7 @@ export async function computePlan(
     summary: result.summary,
     devices: shown.map(({ from: _from, to: _to, ...device }) => ({
       ...device,
-      errors: told.get(device.path) ?? [],
+      errors: errorsByPath.get(device.path) ?? [],
       diff: diffs.byDevice.get(device.id) ?? null,
     })),
     moreDevices: result.devices.length - shown.length,

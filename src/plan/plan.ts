@@ -164,7 +164,7 @@ function targetOf({ after, candidate, released }: PlanFolder, verdict: PlanVerdi
 }
 
 /** `changed`: the folder holds something else than the last completed rollout established. */
-type Outlook = { to: string | null; starts: boolean; released: boolean; changed: boolean; refused: boolean };
+type FolderOutcome = { to: string | null; starts: boolean; released: boolean; changed: boolean; refused: boolean };
 type Judged = {
   device: PlanDevice;
   planned: Omit<PlannedDevice, 'wave'>;
@@ -175,8 +175,8 @@ type Judged = {
   changed: boolean;
 };
 
-function judge(device: PlanDevice, folder: PlanFolder | undefined, outlook: Outlook): Judged {
-  const { to, starts, released, changed, refused } = outlook;
+function judge(device: PlanDevice, folder: PlanFolder | undefined, outcome: FolderOutcome): Judged {
+  const { to, starts, released, changed, refused } = outcome;
   const { id, path } = device;
   const verdict = folder?.after.verdict ?? 'missing';
   const from = device.desiredBundle ?? device.runningBundle;

@@ -141,9 +141,9 @@ function hide(text: string, secrets: readonly string[]): string {
 
 /** A version whose schema lost a mark would tell in its errors what the one that runs keeps secret. */
 function withoutSecrets(error: ConfigError, secrets: readonly string[], marked: ReadonlySet<string>): ConfigError {
-  const told = JSON.stringify(error);
+  const text = JSON.stringify(error);
   const isMarked = error.pointer !== '' && isBelow(anyItem(error.pointer), marked);
-  if (!isMarked && !secrets.some((secret) => told.includes(JSON.stringify(secret).slice(1, -1)))) return error;
+  if (!isMarked && !secrets.some((secret) => text.includes(JSON.stringify(secret).slice(1, -1)))) return error;
   return withoutValue(error);
 }
 

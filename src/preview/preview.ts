@@ -56,7 +56,7 @@ export type Previews = {
 };
 
 /** What a commit makes of the device's folder, wherever that was found out. */
-type Outlook = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
+type Candidate = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
   side: BundleSide | null;
   errors: ConfigError[];
   readContents(digests: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
@@ -73,9 +73,9 @@ export function createPreviews(services: PrepareDeps): Previews {
       const head = ref === undefined ? await atHead(services, source, path) : null;
       if (head !== null && (!provenance || head.bundle === null)) return compose(services, device, { sourceId, path }, head);
       // What is stored does not tell where it came from.
-      const look = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
-      const outlook = await atRef(services, alone, source, look);
-      return compose(services, device, { sourceId, path }, head === null ? outlook : { ...outlook, ref: head.ref });
+      const target = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
+      const candidate = await atRef(services, alone, source, target);
+      return compose(services, device, { sourceId, path }, head === null ? candidate : { ...candidate, ref: head.ref });
     },
   };
 }
@@ -84,14 +84,14 @@ async function compose(
   { store: { sql } }: { store: Store },
   device: Device,
   binding: { sourceId: string; path: string },
-  outlook: Outlook,
+  candidate: Candidate,
 ): Promise<Preview> {
-  const { ref, commit, verdict, bundle, side, errors, provenance } = outlook;
+  const { ref, commit, verdict, bundle, side, errors, provenance } = candidate;
   const running = device.reportedBundle ?? device.goodBundle;
   const present = running === null ? null : await storedSide(sql, device.organizationId, running);
   const selection = selectFiles(side, present);
   const stored = await readBlobs(sql, device.organizationId, present === null ? [] : selection.contents);
-  const coming = side === null ? [] : await outlook.readContents(selection.contents.filter((digest) => !stored.has(digest)));
+  const coming = side === null ? [] : await candidate.readContents(selection.contents.filter((digest) => !stored.has(digest)));
   const sides = { next: side, running: present, errors };
   const comparison = await compareBundles(sides, selection, new Map([...stored, ...coming]), () => setImmediate());
   const applyChanged = side !== null && present !== null && JSON.stringify(side.manifest.apply) !== JSON.stringify(present.manifest.apply);
@@ -104,7 +104,7 @@ async function storedSide(sql: Sql, organizationId: string, digest: string): Pro
   return manifest === undefined ? null : { manifest, secretPointers: await bundleSecrets(sql, organizationId, digest) };
 }
 
-async function atHead({ store: { sql } }: { store: Store }, source: Source, path: string): Promise<Outlook> {
+async function atHead({ store: { sql } }: { store: Store }, source: Source, path: string): Promise<Candidate> {
   const { organizationId, ref } = source;
   const readContents = (digests: readonly string[]) => readBlobs(sql, organizationId, digests);
   if (source.headCommit !== null && source.headCommit !== source.preparedCommit && source.revisionId !== null) {
@@ -134,14 +134,15 @@ async function atHead({ store: { sql } }: { store: Store }, source: Source, path
 }
 
 /** A commit of the remote that is looked at for one folder. */
-type Look = { path: string; ref: string; provenance: boolean };
+type Target = { path: string; ref: string; provenance: boolean };
 
-async function atRef(services: PrepareDeps, alone: OneAtATime, source: Source, look: Look): Promise<Outlook> {
+async function atRef(services: PrepareDeps, alone: OneAtATime, source: Source, target: Target): Promise<Candidate> {
   try {
-    const head = await resolveAtRemote(services, source, look.ref);
-    if (head.oid === source.preparedCommit && !look.provenance) return { ...(await atHead(services, source, look.path)), ref: head.name };
-    const prepared = await alone(source.id, () => prepareAt(services, source, look, head));
-    return outlookOf(prepared, look.path, head);
+    const head = await resolveAtRemote(services, source, target.ref);
+    if (head.oid === source.preparedCommit && !target.provenance)
+      return { ...(await atHead(services, source, target.path)), ref: head.name };
+    const prepared = await alone(source.id, () => prepareAt(services, source, target, head));
+    return candidateOf(prepared, target.path, head);
   } catch (error) {
     throw error instanceof Problem ? asAnswer(error) : error;
   }
@@ -164,7 +165,7 @@ export async function resolveAtRemote(
 async function prepareAt(
   services: PrepareDeps,
   source: Source,
-  { path, provenance }: Look,
+  { path, provenance }: Target,
   head: { name: string; oid: string },
 ): Promise<PreparedRevision> {
   const task = { ref: head.name, commit: head.oid, previous: null, only: path, provenance };
@@ -173,7 +174,7 @@ async function prepareAt(
   return (await prepareCommit(services, source, task, options)).prepared;
 }
 
-function outlookOf(prepared: PreparedRevision, path: string, head: { name: string; oid: string }): Outlook {
+function candidateOf(prepared: PreparedRevision, path: string, head: { name: string; oid: string }): Candidate {
   const found = prepared.paths.find((candidate) => candidate.path === path);
   const broken = prepared.errors.length > 0;
   const bundle = found?.bundle ?? null;

@@ -13,7 +13,7 @@ test('an open merge request is planned again when its target moves, and when its
   await eventually('the first commit', async () => (await api('GET', `/sources/${source.id}`)).body.headCommit === first);
   await scene.branch('topic');
   const head = await scene.propose({ 'note.txt': 'of the topic' });
-  await scene.tell({ head });
+  await scene.sendHook({ head });
   const planned = await scene.request('the plan is posted', ({ posting, verdict }) => posting === 'posted' && verdict === 'valid');
   expect(planned).toMatchObject({ base: first, commit: head });
   // Each is planned again at most once a minute: this one was planned long ago.
@@ -30,7 +30,7 @@ test('an open merge request is planned again when its target moves, and when its
 
   // The repository moves, and the request cannot be read meanwhile.
   await api('PATCH', `/sources/${source.id}`, { url: forge.repositoryUrl.replace('tills', 'gone'), auth: { token: 'x-unknown' } });
-  await scene.tell({ head, action: 'push' });
+  await scene.sendHook({ head, action: 'push' });
   await sql`update merge_requests set failures = 10, due_at = now()`;
   await scene.request('the plan is not computed', ({ verdict }) => verdict === 'error');
   await api('PATCH', `/sources/${source.id}`, { url: forge.repositoryUrl, auth: { token: TOKEN } });

@@ -98,7 +98,7 @@ test('one address of several is enough, a path is where there is none, and the i
 test('Bitbucket Data Center writes "scm" into addresses of HTTP alone', () => {
   const body = fixture('bitbucket-data-center-push').toString().replace('https://bitbucket.example.com/scm/fleet/terminals.git', '');
   const parsed = bitbucketDataCenter.parse(hook({ 'x-event-key': 'repo:refs_changed' }, body));
-  if (parsed.kind !== 'poke') throw new Error(parsed.kind);
+  if (parsed.kind !== 'change') throw new Error(parsed.kind);
   const judge = (url: string) => compareRepository({ url, id: null }, parsed.repository);
   expect(judge('https://bitbucket.example.com/scm/FLEET/terminals.git')).toBe('same');
   expect(judge('https://bitbucket.example.com/scm/fleet/gates.git')).toBe('other');

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { decideHook } from '../../src/hook/decide.ts';
-import type { Poke } from '../../src/source/webhook/provider.ts';
+import type { ChangeHook } from '../../src/source/webhook/provider.ts';
 
 const SOURCE = { url: 'https://git.example.com/fleet/tills.git', ref: 'main', hookRepositoryId: 'gitlab:7' };
 const [BEFORE, AFTER] = ['a'.repeat(40), 'b'.repeat(40)];
 
-const poke = (change: Partial<Poke> = {}): Poke => ({
-  kind: 'poke',
+const poke = (change: Partial<ChangeHook> = {}): ChangeHook => ({
+  kind: 'change',
   event: 'push',
   ref: 'refs/heads/main',
   before: BEFORE,
@@ -15,12 +15,12 @@ const poke = (change: Partial<Poke> = {}): Poke => ({
   repeats: 'always',
   ...change,
 });
-const request = (target: string): Partial<Poke> => ({
+const request = (target: string): Partial<ChangeHook> => ({
   event: 'merge_request',
   ref: 'refs/merge-requests/7/head',
   mergeRequest: { number: 7, state: 'open', target, title: null, url: null },
 });
-const decide = (hook: Poke, source: Partial<typeof SOURCE> = {}, heads: string[] = []) =>
+const decide = (hook: ChangeHook, source: Partial<typeof SOURCE> = {}, heads: string[] = []) =>
   decideHook({ ...SOURCE, ...source }, 'gitlab', hook, heads);
 
 test('a push of the followed ref expects its commit', () => {

@@ -19,11 +19,11 @@ test.each(Object.entries(SAMPLES))(
   (name, { headers, file, moved, closed }) => {
     const body = fixture(file).toString();
     const parse = (text: string) => webhookProvider(name).parse(hook({ ...headers }, text));
-    expect(parse(body)).toMatchObject({ kind: 'poke', mergeRequest: { number: 7, state: 'open', target: 'main', title: 'Spring menu' } });
+    expect(parse(body)).toMatchObject({ kind: 'change', mergeRequest: { number: 7, state: 'open', target: 'main', title: 'Spring menu' } });
     for (const action of closed) {
       const ended = body.replace(`"action": ${moved}`, `"action": ${action}`);
       expect(ended).not.toBe(body);
-      expect(parse(ended)).toMatchObject({ kind: 'poke', mergeRequest: { number: 7, state: 'closed', target: 'main' } });
+      expect(parse(ended)).toMatchObject({ kind: 'change', mergeRequest: { number: 7, state: 'closed', target: 'main' } });
     }
   },
 );
@@ -31,6 +31,6 @@ test.each(Object.entries(SAMPLES))(
 test('a merge request whose branch is not said pokes, and is planned by nobody', () => {
   const body = fixture('gitlab-merge-request').toString().replace('"target_branch"', '"other"');
   const parsed = webhookProvider('gitlab').parse(hook({ 'x-gitlab-event': 'Merge Request Hook' }, body));
-  expect(parsed).toMatchObject({ kind: 'poke', event: 'merge_request' });
+  expect(parsed).toMatchObject({ kind: 'change', event: 'merge_request' });
   expect(parsed).not.toHaveProperty('mergeRequest');
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Problem } from '../../src/errors.ts';
 import { headlineOf, planStatus } from '../../src/plan/merge-request.ts';
-import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/post/retry.ts';
+import { postRetrySeconds, readRetrySeconds } from '../../src/plan/post/retry.ts';
 import { rolloutStatus } from '../../src/plan/post/rollout-status.ts';
 import type { RolloutSnapshot, WaveSnapshot } from '../../src/rollout/decide/snapshot.ts';
 import { ROLLOUT_STATES, type Rollout } from '../../src/rollout/rollout.ts';
@@ -87,13 +87,13 @@ test('a plan that is refused says its first error', () => {
 
 test('what passes is tried again, ever later and not for ever; what a person must mend is not', () => {
   const problem = (code: ErrorCode, retryAfterSeconds?: number) => new Problem(code, code, { retryAfterSeconds });
-  expect(tellAgainSeconds(problem('forge_server_error'), 1, 1)).toBe(5);
-  expect(tellAgainSeconds(problem('forge_timeout'), 4, 1)).toBe(40);
-  expect(tellAgainSeconds(problem('forge_rate_limited', 900), 1, 0)).toBe(900);
-  expect(tellAgainSeconds(problem('forge_rate_limited', 900_000), 1, 0)).toBe(3600);
-  expect(tellAgainSeconds(problem('forge_forbidden'), 1, 1)).toBeNull();
-  expect(tellAgainSeconds(problem('forge_server_error'), 15, 1)).toBeNull();
-  expect(readAgainSeconds(problem('git_timeout'), 5, 1)).toBe(80);
-  expect(readAgainSeconds(problem('git_timeout'), 6, 1)).toBeNull();
-  expect(readAgainSeconds(new Problem('git_auth', 'no'), 1, 1)).toBeNull();
+  expect(postRetrySeconds(problem('forge_server_error'), 1, 1)).toBe(5);
+  expect(postRetrySeconds(problem('forge_timeout'), 4, 1)).toBe(40);
+  expect(postRetrySeconds(problem('forge_rate_limited', 900), 1, 0)).toBe(900);
+  expect(postRetrySeconds(problem('forge_rate_limited', 900_000), 1, 0)).toBe(3600);
+  expect(postRetrySeconds(problem('forge_forbidden'), 1, 1)).toBeNull();
+  expect(postRetrySeconds(problem('forge_server_error'), 15, 1)).toBeNull();
+  expect(readRetrySeconds(problem('git_timeout'), 5, 1)).toBe(80);
+  expect(readRetrySeconds(problem('git_timeout'), 6, 1)).toBeNull();
+  expect(readRetrySeconds(new Problem('git_auth', 'no'), 1, 1)).toBeNull();
 });

@@ -9,12 +9,12 @@ import { eventually } from '../support/service.ts';
 const SECRET = 'a-secret-of-the-hook';
 const REPOSITORY = 'fleet/tills';
 
-export type Told = { number?: number; action?: 'open' | 'push' | 'close'; head: string; target?: string };
+export type MergeRequestHook = { number?: number; action?: 'open' | 'push' | 'close'; head: string; target?: string };
 
-/** The request with which a kind of host tells of a merge request. */
+/** The request that a kind of host sends for a merge request. */
 function hookOf(
   kind: ForgeKind,
-  { number = 1, action = 'open', head, target = 'main' }: Told,
+  { number = 1, action = 'open', head, target = 'main' }: MergeRequestHook,
 ): { headers: Record<string, string>; body: string } {
   if (kind === 'gitlab') {
     const oldrev = action === 'push' ? { oldrev: 'b'.repeat(40) } : {};
@@ -102,9 +102,9 @@ export async function openPlanScene(kind: ForgeKind, settings: Record<string, un
       return commit;
     },
     merge: (commit: string) => git(host.pathOf(REPOSITORY), ['update-ref', 'refs/heads/main', commit]),
-    /** Tells of it as the host does. @returns the hook's answer */
-    tell: async (told: Told) => {
-      const { headers, body } = hookOf(kind, told);
+    /** Posts the webhook as the host does. @returns the hook's answer */
+    sendHook: async (change: MergeRequestHook) => {
+      const { headers, body } = hookOf(kind, change);
       const response = await fetch(source.hookUrl, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
       return { status: response.status, ...((await response.json()) as { outcome?: string }) };
     },

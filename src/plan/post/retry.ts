@@ -3,20 +3,20 @@ import { type Problem, retryOf } from '../../errors.ts';
 import { backoffSeconds } from '../../source/source.ts';
 
 /** With the pauses between them: some hours of posting, some minutes of reading. After that, the plan says that it could not be computed. */
-const MAX_FAILURES = { tell: 15, read: 6 };
+const MAX_FAILURES = { post: 15, read: 6 };
 const MAX_WAIT_SECONDS = 3_600;
 
 /** Seconds until the git host is told again after so many failures in a row, this one included; null: not again. */
-export function tellAgainSeconds(error: Problem, failures: number, random: number): number | null {
-  return againSeconds(error, MAX_FAILURES.tell, failures, random);
+export function postRetrySeconds(error: Problem, failures: number, random: number): number | null {
+  return retrySeconds(error, MAX_FAILURES.post, failures, random);
 }
 
 /** The same for reading from it. */
-export function readAgainSeconds(error: Problem, failures: number, random: number): number | null {
-  return againSeconds(error, MAX_FAILURES.read, failures, random);
+export function readRetrySeconds(error: Problem, failures: number, random: number): number | null {
+  return retrySeconds(error, MAX_FAILURES.read, failures, random);
 }
 
-function againSeconds(error: Problem, max: number, failures: number, random: number): number | null {
+function retrySeconds(error: Problem, max: number, failures: number, random: number): number | null {
   if (retryOf(error) === 'never' || failures >= max) return null;
   const { retryAfterSeconds = 0 } = error;
   const asked = atLeast(Math.min(MAX_WAIT_SECONDS, retryAfterSeconds), random);

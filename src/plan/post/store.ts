@@ -3,7 +3,7 @@ import type { CommitState } from '../../forge/forge.ts';
 import type { Rollout } from '../../rollout/rollout.ts';
 
 /** What the git host was told last of a rollout. */
-export type ToldStatus = {
+export type PostedStatus = {
   state: CommitState | null;
   description: string | null;
   postedAt: Date | null;
@@ -15,8 +15,8 @@ export type ToldStatus = {
 
 type Key = Pick<Rollout, 'organizationId' | 'id'>;
 
-export async function toldStatus(sql: Db, { organizationId, id }: Key): Promise<ToldStatus | undefined> {
-  const [row] = await sql<ToldStatus[]>`
+export async function postedStatus(sql: Db, { organizationId, id }: Key): Promise<PostedStatus | undefined> {
+  const [row] = await sql<PostedStatus[]>`
     select state, description, posted_at as "postedAt", failures, error_code as "errorCode", retry_at as "retryAt" from rollout_statuses
     where organization_id = ${organizationId} and rollout_id = ${id}`;
   return row;
@@ -42,22 +42,22 @@ export async function isOutdone(sql: Db, { organizationId, id }: Key): Promise<b
   return rows.length > 0;
 }
 
-/** @param lookInSeconds until it is looked at again; null: when something happens */
-export async function noteTold(
+/** @param checkInSeconds until it is looked at again; null: when something happens */
+export async function recordPostedStatus(
   tx: Db,
   { organizationId, id }: Key,
-  told: { state: CommitState; description: string },
-  lookInSeconds: number | null,
+  status: { state: CommitState; description: string },
+  checkInSeconds: number | null,
 ): Promise<void> {
   await tx`
     insert into rollout_statuses (organization_id, rollout_id, state, description, posted_at, posts, due_at)
-    values (${organizationId}, ${id}, ${told.state}, ${told.description}, now(), 1, now() + make_interval(secs => ${lookInSeconds}))
+    values (${organizationId}, ${id}, ${status.state}, ${status.description}, now(), 1, now() + make_interval(secs => ${checkInSeconds}))
     on conflict (organization_id, rollout_id) do update set state = excluded.state, description = excluded.description, posted_at = now(),
       posts = rollout_statuses.posts + 1, failures = 0, error_code = null, error_detail = null, retry_at = null, due_at = excluded.due_at`;
 }
 
 /** @param retryInSeconds null: given up until something happens */
-export async function noteUntold(
+export async function recordStatusFailure(
   tx: Db,
   { organizationId, id }: Key,
   error: { code: string; detail: string },

@@ -15,6 +15,7 @@ import type { HookOptions } from './options.ts';
 import {
   branchRef,
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   eventOf,
@@ -24,7 +25,6 @@ import {
   Numbered,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -112,7 +112,7 @@ function parse(request: HookRequest): ParsedHook {
     const changes = refUpdates?.map(({ name: ref, oldObjectId: before, newObjectId: after }) => ({
       ...{ event: eventOf(ref), ref, before, after },
     }));
-    return pokeOf(key, changes ?? null, { repository: repositoryOf(repository), pusher: pushedBy.displayName });
+    return changeHookOf(key, changes ?? null, { repository: repositoryOf(repository), pusher: pushedBy.displayName });
   }
   if (eventType === undefined || !PULL_REQUESTS.includes(eventType))
     return ignored(key, eventType === undefined ? 'it names no event' : `event ${quoted(eventType)}`);
@@ -120,7 +120,7 @@ function parse(request: HookRequest): ParsedHook {
   if (pullRequestId === undefined) return ignored(key, `event ${quoted(eventType)} names no pull request`);
   return {
     // The one ref that is there for forks, too; its commit is the trial merge of this head.
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${pullRequestId}/merge`, before: null },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull/${pullRequestId}/merge`, before: null },
     after: lastMergeSourceCommit.commitId,
     repository: repositoryOf(repository),
     pusher: createdBy.displayName,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkSecret, type HookRequest, type SecretKind, verifyHubSignature } from '../../crypto/signature.ts';
 import {
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   FullRef,
@@ -9,7 +10,6 @@ import {
   keyOf,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -56,7 +56,7 @@ function parse(request: HookRequest): ParsedHook {
   if (event === 'repo:push') {
     const push = read(body, Push);
     const changes = push.push.changes?.map(changeOf).filter((change) => change !== null) ?? null;
-    return pokeOf(key, changes, aboutOf(push));
+    return changeHookOf(key, changes, aboutOf(push));
   }
   if (event === undefined || !PULL_REQUESTS.includes(event))
     return ignored(key, event === undefined ? 'header X-Event-Key is missing' : `event ${quoted(event)}`);
@@ -64,7 +64,7 @@ function parse(request: HookRequest): ParsedHook {
   const { branch, commit } = pullrequest.source;
   // There is no ref for the pull request itself.
   const ref = fullRef('heads', branch.name);
-  return { kind: 'poke', ...key, event: 'merge_request', ref, before: null, after: commit.hash, ...aboutOf(about) };
+  return { kind: 'change', ...key, event: 'merge_request', ref, before: null, after: commit.hash, ...aboutOf(about) };
 }
 
 /** null: neither side of the change can be read. */

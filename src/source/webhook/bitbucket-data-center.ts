@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkSecret, type HookRequest, type SecretKind, verifyHubSignature } from '../../crypto/signature.ts';
 import {
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   eventOf,
@@ -11,7 +12,6 @@ import {
   Numbered,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -69,14 +69,14 @@ function parse(request: HookRequest): ParsedHook {
 
 function refsChanged(key: DeliveryKey, { changes, repository, actor }: z.output<typeof RefsChanged>): ParsedHook {
   const moved = changes?.map(({ ref: { id: ref }, fromHash: before, toHash: after }) => ({ event: eventOf(ref), ref, before, after }));
-  return pokeOf(key, moved ?? null, { repository: repositoryOf(repository), pusher: actor.name });
+  return changeHookOf(key, moved ?? null, { repository: repositoryOf(repository), pusher: actor.name });
 }
 
 function pullRequestMoved(key: DeliveryKey, event: string, body: z.output<typeof PullRequest>): ParsedHook {
   const { pullRequest, previousFromHash: before, actor } = body;
   if (pullRequest.id === undefined) return ignored(key, `event ${quoted(event)} names no pull request`);
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull-requests/${pullRequest.id}/from`, before },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull-requests/${pullRequest.id}/from`, before },
     after: pullRequest.fromRef.latestCommit,
     repository: repositoryOf(pullRequest.toRef.repository),
     pusher: actor.name,

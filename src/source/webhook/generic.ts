@@ -114,7 +114,7 @@ function parse(request: HookRequest, key: DeliveryKey): ParsedHook {
   // Any branch, where the sender does not say which one it means.
   const ref = named === 'HEAD' ? (repository.defaultBranch ?? null) : named;
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before, after },
     repository,
     pusher: typeof pusher === 'string' ? pusher : (pusher?.name ?? pusher?.login),
   };

@@ -95,7 +95,7 @@ function parse(request: HookRequest, name: string): ParsedHook {
 
 function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before, after },
     repository: repositoryOf(repository),
     pusher: pusher.login,
   };
@@ -107,7 +107,7 @@ function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): Pars
   if (number === undefined || !(isRetargeted || ['opened', 'reopened', 'synchronized', 'closed'].includes(action)))
     return ignored(key, `pull request action ${quoted(action)} moves no commit`);
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: null, after: pull.head.sha },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: null, after: pull.head.sha },
     repository: repositoryOf(body.repository),
     pusher: body.sender.login,
     ...pullRequestHint(action, number, pull),

@@ -83,7 +83,7 @@ function parse(request: HookRequest): ParsedHook {
 
 function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before, after },
     repository: repositoryOf(repository),
     pusher: pusher.name,
   };
@@ -96,7 +96,7 @@ function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): Pars
   if (number === undefined || !(isRetargeted || ['opened', 'reopened', 'synchronize', 'closed'].includes(action)))
     return ignored(key, `pull request action ${quoted(action)} moves no commit`);
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: body.before, after: pull.head.sha },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: body.before, after: pull.head.sha },
     repository: repositoryOf(body.repository),
     pusher: body.sender.login,
     ...pullRequestHint(action, number, pull),
@@ -109,5 +109,5 @@ function repositoryEvent(key: DeliveryKey, { action, changes, repository, sender
   if (action !== 'edited' || changes.default_branch.from === undefined || about.defaultBranch === undefined)
     return ignored(key, `repository action ${quoted(action)}`);
   const change = { event: 'push', ref: about.defaultBranch, before: null, after: null } as const;
-  return { kind: 'poke', ...key, ...change, repository: about, pusher: sender.login };
+  return { kind: 'change', ...key, ...change, repository: about, pusher: sender.login };
 }

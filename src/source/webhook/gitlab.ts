@@ -13,6 +13,7 @@ import {
 import {
   branchRef,
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   DisplayUrl,
@@ -24,7 +25,6 @@ import {
   Numbered,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -118,13 +118,13 @@ function parse(request: HookRequest): ParsedHook {
 function push(key: DeliveryKey, kind: 'push' | 'tag_push', body: z.output<typeof Push>): ParsedHook {
   const { ref, before, after, project_id: id, project, repository, user_username: pusher } = body;
   const event = kind === 'tag_push' ? 'tag' : eventOf(ref);
-  return { ...{ kind: 'poke', ...key, event, ref, before, after }, repository: repositoryOf(id, project, repository), pusher };
+  return { ...{ kind: 'change', ...key, event, ref, before, after }, repository: repositoryOf(id, project, repository), pusher };
 }
 
 /** A hook of the whole installation lists all refs of a push. */
 function repositoryUpdate(key: DeliveryKey, { changes, project_id: id, project }: z.output<typeof Update>): ParsedHook {
   const moved = changes?.map((change) => ({ event: eventOf(change.ref), ...change })) ?? null;
-  return pokeOf(key, moved, { repository: repositoryOf(id, project) });
+  return changeHookOf(key, moved, { repository: repositoryOf(id, project) });
 }
 
 function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): ParsedHook {
@@ -135,7 +135,7 @@ function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): Pa
   if (number === undefined || !isMoved) return ignored(key, `merge request action ${quoted(action)} moves no commit`);
   const state = ['merge', 'close'].includes(action) ? 'closed' : 'open';
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/merge-requests/${number}/head` },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/merge-requests/${number}/head` },
     ...{
       before: oldrev,
       after: request.last_commit.id,

@@ -4,7 +4,7 @@ import type { HookRequest } from '../../crypto/signature.ts';
 import { Problem } from '../../errors.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/text/json.ts';
 import { storableText } from '../../wire/text/text.ts';
-import type { DeliveryKey, HookRepository, Ignored, ParsedHook, Poke, RefChange } from './provider.ts';
+import type { ChangeHook, DeliveryKey, HookRepository, Ignored, ParsedHook, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
 const MAX_URL_LENGTH = 2048;
@@ -174,7 +174,7 @@ export function refEvent(key: DeliveryKey, event: 'create' | 'delete', body: z.o
   if (body.ref === null || (type !== 'branch' && type !== 'tag')) return ignored(key, `event "${event}" names no branch or tag`);
   const ref = body.ref.startsWith('refs/') ? body.ref : `refs/${type === 'tag' ? 'tags' : 'heads'}/${body.ref}`;
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before: null, after: event === 'create' ? sha : null },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before: null, after: event === 'create' ? sha : null },
     repository: repositoryOf(repository),
     pusher: sender.login,
   };
@@ -195,11 +195,15 @@ export function present(urls: readonly (string | undefined)[]): string[] {
 }
 
 /** For hosts that list the changes of a push. `null`: they are not listed, and any ref may have moved. */
-export function pokeOf(key: DeliveryKey, changes: readonly RefChange[] | null, about: Pick<Poke, 'repository' | 'pusher'>): ParsedHook {
-  if (changes === null) return { kind: 'poke', ...key, event: 'push', ref: null, before: null, after: null, ...about };
+export function changeHookOf(
+  key: DeliveryKey,
+  changes: readonly RefChange[] | null,
+  about: Pick<ChangeHook, 'repository' | 'pusher'>,
+): ParsedHook {
+  if (changes === null) return { kind: 'change', ...key, event: 'push', ref: null, before: null, after: null, ...about };
   const [first, ...others] = changes;
   if (first === undefined) return ignored(key, 'it changes no ref');
-  return { kind: 'poke', ...key, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
+  return { kind: 'change', ...key, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
 }
 
 export function ignored(key: DeliveryKey, reason: string): Ignored {

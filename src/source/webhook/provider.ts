@@ -27,7 +27,7 @@ export type WebhookProvider = {
   parse(request: HookRequest): ParsedHook;
 };
 
-export type ParsedHook = Poke | Ping | Ignored;
+export type ParsedHook = ChangeHook | Ping | Ignored;
 
 /** What moved. */
 export type RefChange = {
@@ -80,9 +80,9 @@ export type HookRepository = {
 };
 
 /** Something moved at the remote, so that a check is due. Only a hint, all of it comes from outside; Git says what really changed. */
-export type Poke = RefChange &
+export type ChangeHook = RefChange &
   DeliveryKey & {
-    kind: 'poke';
+    kind: 'change';
     /** The other changes, where one hook lists several. */
     alsoRefs?: readonly RefChange[];
     repository?: HookRepository | undefined;

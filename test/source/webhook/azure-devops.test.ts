@@ -52,8 +52,8 @@ test('a secret that no request could match, and options that are for others, are
 });
 
 test('a push becomes a poke whose id is of the body; a replay under another header id is the same delivery', () => {
-  const poke = {
-    kind: 'poke',
+  const change = {
+    kind: 'change',
     deliveryId: '03c164c2-8912-4d5e-8009-3707d5f83734',
     repeats: 'always',
     event: 'push',
@@ -63,8 +63,8 @@ test('a push becomes a poke whose id is of the body; a replay under another head
     repository: expect.objectContaining({ urls: ['https://dev.azure.com/fleet/Fleet/_git/terminals'] }),
     pusher: 'Ana Costa',
   };
-  expect(azureDevOps.parse(hook({}, PUSH))).toEqual(poke);
-  expect(azureDevOps.parse(hook({ id: 'other', 'x-request-id': 'other', 'x-vss-activityid': 'other' }, PUSH))).toEqual(poke);
+  expect(azureDevOps.parse(hook({}, PUSH))).toEqual(change);
+  expect(azureDevOps.parse(hook({ id: 'other', 'x-request-id': 'other', 'x-vss-activityid': 'other' }, PUSH))).toEqual(change);
 });
 
 test('one push of several refs tells of each of them', () => {

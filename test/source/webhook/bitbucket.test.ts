@@ -16,7 +16,7 @@ test('Cloud: a push is recognised, accepted and becomes a poke', () => {
   expect(recogniseProvider(request.headers)).toBe(bitbucketCloud);
   expect(bitbucketCloud.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(bitbucketCloud.parse(request)).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'r-1',
     repeats: 'always',
     event: 'push',
@@ -47,10 +47,10 @@ test('Cloud: one push of several refs tells of each of them', () => {
 
 test('Cloud: a pull request pokes without a commit, because it names only the first 12 digits', () => {
   const body = fixture('bitbucket-cloud-pull-request');
-  const poke = { event: 'merge_request', ref: 'refs/heads/spring-menu', after: null };
-  expect(bitbucketCloud.parse(cloud(body, 'pullrequest:updated'))).toMatchObject(poke);
+  const change = { event: 'merge_request', ref: 'refs/heads/spring-menu', after: null };
+  expect(bitbucketCloud.parse(cloud(body, 'pullrequest:updated'))).toMatchObject(change);
   const whole = body.toString().replace(AFTER.slice(0, 12), AFTER);
-  expect(bitbucketCloud.parse(cloud(whole, 'pullrequest:fulfilled'))).toMatchObject({ ...poke, after: AFTER });
+  expect(bitbucketCloud.parse(cloud(whole, 'pullrequest:fulfilled'))).toMatchObject({ ...change, after: AFTER });
   expect(bitbucketCloud.parse(cloud(body, 'pullrequest:comment_created')).kind).toBe('ignored');
   const long = body.toString().replace('"name": "spring-menu"', `"name": "${'x'.repeat(2000)}"`);
   expect(bitbucketCloud.parse(cloud(long, 'pullrequest:updated'))).toMatchObject({ event: 'merge_request', ref: null });
@@ -61,7 +61,7 @@ test('Data Center: a push is recognised, accepted and becomes a poke', () => {
   expect(recogniseProvider(request.headers)).toBe(bitbucketDataCenter);
   expect(bitbucketDataCenter.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(bitbucketDataCenter.parse(request)).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'r-1',
     repeats: 'always',
     event: 'push',

@@ -71,16 +71,16 @@ test('the id is made of what is signed: no header makes a repetition look new, a
 });
 
 test('a push becomes a poke; GitHub and Gitea bodies are read as well, and little is enough', () => {
-  const poke = { kind: 'poke', event: 'push', ref: 'refs/heads/main', before: BEFORE, after: AFTER };
+  const change = { kind: 'change', event: 'push', ref: 'refs/heads/main', before: BEFORE, after: AFTER };
   const headers = { 'webhook-id': 'msg-1' };
   expect(generic.parse(hook(headers, PUSH))).toEqual({
-    ...poke,
+    ...change,
     deliveryId: 'msg-1',
     repeats: 'always',
     repository: expect.objectContaining({ urls: ['https://git.example.com/fleet/terminals.git'] }),
     pusher: 'ana',
   });
-  for (const name of ['github-push', 'gitea-push']) expect(generic.parse(hook(headers, fixture(name)))).toMatchObject(poke);
+  for (const name of ['github-push', 'gitea-push']) expect(generic.parse(hook(headers, fixture(name)))).toMatchObject(change);
   expect(generic.parse(hook(headers, '{"ref":"refs/tags/v1"}'))).toMatchObject({ event: 'tag', before: null, after: null });
   expect(generic.parse(hook(headers, JSON.stringify({ ref: 'refs/heads/main', pusher: 'x'.repeat(201) })))).toMatchObject({
     pusher: undefined,

@@ -35,7 +35,7 @@ test.each([
   expect(recogniseProvider(request.headers)).toBe(provider);
   expect(provider.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(provider.parse(request)).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'd-1',
     repeats: 'always',
     event: 'push',
@@ -63,7 +63,7 @@ test('the empty signature of a host without a secret is none, whatever the copie
 test('the id is not signed: a replay under another one is genuine, and only pokes again', () => {
   const replay = hook(sent('Gitea', 'push', PUSH, digest(PUSH), 'd-2'), PUSH);
   expect(gitea.verify(replay, SECRET, NOW).ok).toBe(true);
-  expect(gitea.parse(replay)).toMatchObject({ kind: 'poke', deliveryId: 'd-2', after: AFTER });
+  expect(gitea.parse(replay)).toMatchObject({ kind: 'change', deliveryId: 'd-2', after: AFTER });
 });
 
 test('a form-encoded push is signed over the JSON inside, not over its raw bytes, and parses to the same poke', () => {

@@ -24,7 +24,7 @@ test("GitHub's published vector is accepted", () => {
 test('a push is accepted and becomes a poke', () => {
   expect(github.verify(signed(PUSH), SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(github.parse(signed(PUSH))).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'd-1',
     repeats: 'always',
     event: 'push',

@@ -119,8 +119,8 @@ test('signing tokens that no request could match are refused where they are ente
 });
 
 test('a push becomes a poke, whose id is the signed one before the unsigned one', () => {
-  const poke = {
-    kind: 'poke',
+  const change = {
+    kind: 'change',
     event: 'push',
     ref: 'refs/heads/main',
     before: BEFORE,
@@ -129,11 +129,11 @@ test('a push becomes a poke, whose id is the signed one before the unsigned one'
     pusher: 'ana',
   };
   expect(gitlab.parse(hook({ 'idempotency-key': 'i-1', 'webhook-id': 'w-1' }, PUSH))).toEqual({
-    ...poke,
+    ...change,
     deliveryId: 'w-1',
     repeats: 'always',
   });
-  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1' }, PUSH))).toEqual({ ...poke, deliveryId: 'i-1', repeats: 'always' });
+  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1' }, PUSH))).toEqual({ ...change, deliveryId: 'i-1', repeats: 'always' });
   const uuidOnly = gitlab.parse(hook({ 'x-gitlab-event-uuid': 'shared by recursive hooks' }, PUSH));
   expect(uuidOnly.deliveryId).toMatch(/^sha256:[0-9a-f]{64}$/);
 });

@@ -93,7 +93,7 @@ test.each([...webhookProviders])(
   '$name: its sample push is a poke, and so the broken variants below are broken by what was changed',
   (provider) => {
     const { headers, body } = pushOf(provider);
-    expect(receive(provider, hook(headers, body))).toBe('poke');
+    expect(receive(provider, hook(headers, body))).toBe('change');
   },
 );
 
@@ -113,7 +113,7 @@ test.each([...webhookProviders])('$name: every field of a wrong type gives a pok
     }),
     { numRuns: 500 },
   );
-  expect(kinds).toContain('poke');
+  expect(kinds).toContain('change');
   expect(kinds).not.toContain('malformed');
 });
 
@@ -151,7 +151,7 @@ test.each([...webhookProviders])('$name: JSON that is too deep or not UTF-8 is m
   const { headers } = pushOf(provider);
   const bodies = ['['.repeat(1_000_000), `${'['.repeat(100_000)}${']'.repeat(100_000)}`, Buffer.from([0x22, 0xff, 0x22])];
   for (const body of bodies) expect(() => provider.parse(hook(headers, body))).toThrow(malformed);
-  for (const body of ['null', '[]', '7', '"push"', '{}']) expect(['poke', 'ignored']).toContain(provider.parse(hook(headers, body)).kind);
+  for (const body of ['null', '[]', '7', '"push"', '{}']) expect(['change', 'ignored']).toContain(provider.parse(hook(headers, body)).kind);
 });
 
 test.each([...webhookProviders])('$name: refs that are none, and ids that are no commit, are left out', (provider) => {
@@ -175,7 +175,7 @@ test.each([...webhookProviders])('$name: refs that are none, and ids that are no
   expect(tried.length).toBeGreaterThan(6);
   for (const ref of tried) expect(parse(sample.ref, spelled(ref)), ref).not.toMatchObject({ ref: expect.any(String) });
   for (const after of ['', 'HEAD', 'A'.repeat(40), 'a'.repeat(39), 'a'.repeat(41), 7, null])
-    expect(parse(sample.after, after)).toMatchObject({ kind: 'poke', ref: 'refs/heads/main', after: null });
+    expect(parse(sample.after, after)).toMatchObject({ kind: 'change', ref: 'refs/heads/main', after: null });
   expect(parse(sample.ref, spelled('refs/heads/feature/über-1'))).toMatchObject({ ref: 'refs/heads/feature/über-1' });
   expect(parse(sample.after, 'a'.repeat(64))).toMatchObject({ after: 'a'.repeat(64) });
 });
@@ -188,7 +188,7 @@ test.each([...webhookProviders])('$name: a repository URL of any kind is only co
       .replaceAll(/"(git_http_url|clone_url|href|remoteUrl|repository_url)": "[^"]*"/g, (_all, key) => `"${key}": ${JSON.stringify(url)}`);
     const parsed = provider.parse(hook(headers, moved));
     expect(moved).not.toBe(body.toString());
-    if (parsed.kind !== 'poke') throw new Error(parsed.kind);
+    if (parsed.kind !== 'change') throw new Error(parsed.kind);
     const known = { url: 'https://git.example.com/fleet/tills.git', id: null };
     expect(['other', 'unknown']).toContain(compareRepository(known, parsed.repository));
   }
@@ -226,5 +226,5 @@ test.each(SEVERAL)('%s: one hook may tell of several refs, of none, and not of a
   expect(parse(0)).toMatchObject({ kind: 'ignored' });
   expect(parse(1)).not.toHaveProperty('alsoRefs');
   expect(parse(3)).toMatchObject({ ...main, alsoRefs: [main, main] });
-  expect(parse(10_001)).toMatchObject({ kind: 'poke', ref: null });
+  expect(parse(10_001)).toMatchObject({ kind: 'change', ref: null });
 });
