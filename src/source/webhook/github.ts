@@ -42,7 +42,7 @@ export const github: WebhookProvider = {
   parse,
 };
 
-/** `X-Hub-Signature`, the SHA-1 copy that GitHub still sends, is never looked at. */
+/** `X-Hub-Signature`, the SHA-1 copy that GitHub still sends, is never checked. */
 function verify(request: HookRequest, secret: string | null): Verdict {
   if (secret === null) return accepted('none');
   if (secret === '') return unauthorized('the configured secret is empty');
@@ -89,7 +89,7 @@ function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.ou
   };
 }
 
-/** `edited` stands for another title, too: only another base moves something. */
+/** GitHub sends `edited` for another title, too; only another base matters. */
 function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): ParsedHook {
   const { action = '', number, changes, pull_request: pull } = body;
   const isRetargeted = action === 'edited' && changes.base.ref.from !== undefined;
@@ -103,7 +103,7 @@ function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): Pars
   };
 }
 
-/** `HEAD` stands for another branch now. */
+/** Reads a change of the default branch, which moves `HEAD`. */
 function repositoryEvent(key: DeliveryKey, { action, changes, repository, sender }: z.output<typeof RepositoryEvent>): ParsedHook {
   const about = repositoryOf(repository);
   if (action !== 'edited' || changes.default_branch.from === undefined || about.defaultBranch === undefined)
