@@ -23,9 +23,9 @@ type ForgeSource = Pick<Source, 'organizationId' | 'id' | 'name' | 'url' | 'forg
 type ForgeDeps = { box: SecretBox; config: Config; guard: AddressGuard; forgeHosts: GitHosts };
 
 /**
- * The git host of a source's repository, to be called with the source's own token. Nothing is asked yet.
- * @throws Problem `forge_unsupported` or `forge_token_missing` where the source has no host that could be called: nothing is wrong then, and there is
- * nothing to be told anywhere
+ * Opens the API of the source's git host with the source's own token. Sends no request yet.
+ * @throws Problem `forge_unsupported` or `forge_token_missing` if the source has no host with an API. This is no fault: nothing can be reported
+ * there
  */
 export function forgeFor(source: ForgeSource, services: ForgeDeps, limits: ForgeLimits = DEFAULT_LIMITS): Forge {
   const { host, apiUrl, repository } = placeOf(source, HOSTS, services.config);
@@ -76,7 +76,7 @@ export function forgeFor(source: ForgeSource, services: ForgeDeps, limits: Forge
   };
 }
 
-/** `secrets`: besides the token, what must stand in no error. */
+/** `secrets`: masked in errors, in addition to the token. */
 type Call = { purpose: Purpose; what: string; caller: AbortSignal | undefined; secrets?: readonly string[] };
 
 function oneLine(text: string): string {
