@@ -9,7 +9,15 @@ import { code } from '../../src/plan/post/markdown.ts';
 import { renderMarkdown } from '../../src/plan/post/render.ts';
 import { postRetrySeconds, readRetrySeconds } from '../../src/plan/post/retry.ts';
 import { viewPlan } from '../../src/plan/post/view.ts';
-import { closeMergeRequest, mergeRequestById, notePlan, notePosted, noteTrouble, type Planned, setDue } from '../../src/plan/store.ts';
+import {
+  closeMergeRequest,
+  mergeRequestById,
+  notePlan,
+  notePosted,
+  type Planned,
+  recordRequestFailure,
+  setDue,
+} from '../../src/plan/store.ts';
 import { resolveAtRemote } from '../../src/preview/preview.ts';
 import { followsRef, type Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
@@ -90,7 +98,7 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
     const retryInSeconds = readRetrySeconds(error, request.failures + 1, Math.random());
     log.warn({ mergeRequestId: request.id, code: errorCode, retryInSeconds }, `a merge request is not planned: ${detail}`);
     if (retryInSeconds !== null) {
-      await noteTrouble(store.sql, request.id, { code: errorCode, detail }, retryInSeconds);
+      await recordRequestFailure(store.sql, request.id, { code: errorCode, detail }, retryInSeconds);
       return false;
     }
     const markdown = `### Bellwether plan: not computed\n\n${code(detail)}`;
@@ -145,7 +153,7 @@ async function post(controller: Controller, source: Source, request: MergeReques
     const retryInSeconds = postRetrySeconds(error, request.failures + 1, Math.random());
     log.warn({ mergeRequestId: id, code: error.code, retryInSeconds }, `a plan is not posted: ${messageOf(error)}`);
     await transact(store, async ({ tx, emit }) => {
-      await noteTrouble(tx, id, told, retryInSeconds);
+      await recordRequestFailure(tx, id, told, retryInSeconds);
       if (retryInSeconds !== null) return;
       emit({ organizationId, type: 'merge_request.not_posted', subject: `source:${sourceId}`, data: { number, ...told } });
     });

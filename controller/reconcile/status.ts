@@ -7,7 +7,7 @@ import { postRetrySeconds } from '../../src/plan/post/retry.ts';
 import { isMoving, postPauseSeconds, progressPauseSeconds, rolloutStatus } from '../../src/plan/post/rollout-status.ts';
 import {
   failedBefore,
-  isOutdone,
+  isSuperseded,
   type PostedStatus,
   postedStatus,
   postsOfCommit,
@@ -33,7 +33,7 @@ export async function reconcileStatus(controller: Controller, shares: Shares, id
   const source = rollout && (await sourceById(sql, rollout.sourceId));
   if (rollout === undefined || source === undefined) return;
   const forge = forgeForReports(controller, source);
-  if (forge === undefined || (await isOutdone(sql, rollout))) return forget(controller, rollout);
+  if (forge === undefined || (await isSuperseded(sql, rollout))) return forget(controller, rollout);
   const told = await postedStatus(sql, rollout);
   const now = Date.now();
   const retryInSeconds = ((told?.retryAt?.getTime() ?? 0) - now) / 1000;

@@ -24,38 +24,38 @@ export type Preview = Comparison & {
   sourceId: string;
   ref: string;
   commit: string;
-  /** Folder in the repository. */
+  /** The device's folder in the repository. */
   path: string;
-  /** `missing`: the commit has no such folder; the device would keep what it runs. */
+  /** `missing`: the commit has no such folder, and the device would keep its current bundle. */
   verdict: 'valid' | 'invalid' | 'missing';
   bundle: string | null;
-  /** What the device runs: what it reports, else what it last confirmed. */
+  /** The bundle that the device reports, else the one that it last confirmed. */
   running: string | null;
   /** Hooks, health check or confirm timeout differ. */
   applyChanged: boolean;
   /** Not all files are shown. */
   truncated: boolean;
-  /** null when not asked for, and where nothing valid is coming. */
+  /** null if not requested, or if there is no valid bundle. */
   provenance: FolderProvenance | null;
 };
 
 export type PreviewOptions = {
-  /** Branch, tag or commit; without it the source's prepared head. */
+  /** Branch, tag or commit. Default: the source's prepared head. */
   ref?: string | undefined;
-  /** Tell where everything came from. */
+  /** Include the origin of every value. */
   provenance?: boolean;
 };
 
 export type Previews = {
   /**
-   * What the device would get, with what is known of it now. Stores nothing.
+   * Computes the bundle that the device would receive with its current properties. Stores nothing.
    * @throws Problem `not_bound`, `source_not_synced`, `preview_busy`; `ref_missing`, `repository_empty` and `commit_missing` as 404, `invalid_ref` as
    * 400, other faults of Git as 502
    */
   show(device: Device, options?: PreviewOptions): Promise<Preview>;
 };
 
-/** What a commit makes of the device's folder, wherever that was found out. */
+/** The result of a commit for the device's folder, either stored or prepared for this preview. */
 type Candidate = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
   side: BundleSide | null;
   errors: ConfigError[];
@@ -72,7 +72,7 @@ export function createPreviews(services: PrepareDeps): Previews {
       if (source === undefined) throw notFound('source', sourceId);
       const head = ref === undefined ? await atHead(services, source, path) : null;
       if (head !== null && (!provenance || head.bundle === null)) return compose(services, device, { sourceId, path }, head);
-      // What is stored does not tell where it came from.
+      // Stored bundles have no provenance.
       const target = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
       const candidate = await atRef(services, alone, source, target);
       return compose(services, device, { sourceId, path }, head === null ? candidate : { ...candidate, ref: head.ref });
@@ -133,7 +133,7 @@ async function atHead({ store: { sql } }: { store: Store }, source: Source, path
   return { ref, commit, verdict, bundle, side, errors, provenance: null, readContents };
 }
 
-/** A commit of the remote that is looked at for one folder. */
+/** The ref and folder to preview. */
 type Target = { path: string; ref: string; provenance: boolean };
 
 async function atRef(services: PrepareDeps, alone: OneAtATime, source: Source, target: Target): Promise<Candidate> {
@@ -169,7 +169,7 @@ async function prepareAt(
   head: { name: string; oid: string },
 ): Promise<PreparedRevision> {
   const task = { ref: head.name, commit: head.oid, previous: null, only: path, provenance };
-  // The source's own mirror has one writer, the controller.
+  // Only the controller may write to the source's own mirror.
   const options = { mirror: `${source.id}.preview`, deadlineMs: services.config.GIT_TIMEOUT_SECONDS * 1000 };
   return (await prepareCommit(services, source, task, options)).prepared;
 }
@@ -194,7 +194,7 @@ function pairOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8Ar
   return bytes === undefined ? [] : [[digest, bytes]];
 }
 
-/** What is wrong at the remote is no fault of the request. */
+/** Maps a fault of the remote to 404 or 502, since the request is not at fault. */
 export function asAnswer(problem: Problem): Problem {
   if (isAbout(problem, 'request')) return problem;
   const { code, message, retry, cause } = problem;
@@ -203,10 +203,10 @@ export function asAnswer(problem: Problem): Problem {
 
 export type OneAtATime = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
-/** Previews of one source that wait for the one that runs. */
+/** Limit of waiting previews per source. */
 const MAX_WAITING = 8;
 
-/** A mirror has one writer; more than a few that wait are sent away. */
+/** Runs one preview per source at a time, since a mirror has one writer. Rejects a preview if `MAX_WAITING` others wait. */
 export function oneAtATime(): OneAtATime {
   const serial = createSerial();
   return async (key, work) => {

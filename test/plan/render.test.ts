@@ -40,7 +40,7 @@ test('says the verdict, the counts and the difference', () => {
     [
       '### Bellwether plan: valid',
       '`topic` at `cccccccccccc`, compared with `bbbbbbbbbbbb`: 1 of 1 device changes.',
-      '<details><summary>What changes on 1 device</summary>\n\n`till`\n\n`app.json` changed\n\n```diff\n-1\n+2\n```\n\n</details>',
+      '<details><summary>Changes on 1 device</summary>\n\n`till`\n\n`app.json` changed\n\n```diff\n-1\n+2\n```\n\n</details>',
     ].join('\n\n'),
   );
   expect(renderText(aPlan())).toContain('app.json changed\n\n-1\n+2\n');

@@ -65,7 +65,7 @@ test('a rollout shows with its numbers, its wave and what it waits for', () => {
 });
 
 test('a rollout that ended shows how', () => {
-  expect(told({ state: 'completed' }, { succeeded: 9, failed: 0, open: 0, offline: 1 })).toBe('success completed: 9 devices, 1 away');
+  expect(told({ state: 'completed' }, { succeeded: 9, failed: 0, open: 0, offline: 1 })).toBe('success completed: 9 devices, 1 offline');
   expect(told({ state: 'reverted', endCode: 'error_budget', endDetail: '2 of 4 failed' })).toBe('failure reverted: 2 of 4 failed');
   expect(told({ state: 'superseded' })).toMatch(/^success superseded/);
   for (const state of ROLLOUT_STATES) expect(told({ state })).not.toBe('');
