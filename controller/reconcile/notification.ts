@@ -57,7 +57,7 @@ async function deliver(
   const { status, error, durationMs } = sent;
   metrics.notification(notification.format, error === null ? 'delivered' : 'failed', durationMs);
   log.debug({ notificationId: claim.id, deliveryId: delivery.id, status, durationMs, verdict: verdict.do, error }, 'notification posted');
-  if (verdict.do !== 'settle') {
+  if (verdict.do !== 'finish') {
     await transact(store, (unit) => recordMiss(unit, claim, notification, delivery, sent, verdict));
     return undefined;
   }
@@ -77,7 +77,7 @@ async function recordMiss(
   notification: Notification,
   delivery: PendingDelivery,
   sent: Sent,
-  verdict: Exclude<Verdict, { do: 'settle' }>,
+  verdict: Exclude<Verdict, { do: 'finish' }>,
 ): Promise<void> {
   const { tx } = unit;
   const { organizationId } = notification;

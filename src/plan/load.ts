@@ -44,7 +44,7 @@ export function bindAfter(devices: readonly PlanDevice[], folders: readonly Plan
   return devices.map((device) => ({ ...device, path: targets.get(device.id) ?? device.path }));
 }
 
-/** A folder whose result depends on devices that do not exist yet has no errors. */
+/** A tentative error depends on a device that does not exist yet. Such a folder counts as missing, without errors. */
 function outcomeOf(path: PreparedPath): PlanFolder['after'] {
   const { verdict, bundle, errors } = path;
   if (verdict === 'invalid' && !isBlamed(path)) return { verdict: 'missing', bundle: null, errors: [] };

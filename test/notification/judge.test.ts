@@ -12,7 +12,7 @@ function judged(status: number | null, over: { attempts?: number; failures?: num
 }
 
 test('any 2xx settles; 410 disables; everything else is tried again', () => {
-  for (const status of [200, 201, 202, 204, 299]) expect(judged(status)).toEqual({ do: 'settle' });
+  for (const status of [200, 201, 202, 204, 299]) expect(judged(status)).toEqual({ do: 'finish' });
   expect(judged(410)).toEqual({ do: 'disable' });
   for (const status of [null, 100, 301, 307, 400, 401, 403, 404, 408, 422, 425, 429, 500, 503, 599])
     expect(judged(status).do).toBe('retry');
