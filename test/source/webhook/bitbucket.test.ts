@@ -11,7 +11,7 @@ const cloud = (body: Uint8Array | string, event = 'repo:push', id = 'r-1') =>
 const dataCenter = (body: Uint8Array | string, event = 'repo:refs_changed', id = 'r-1') =>
   hook({ 'X-Event-Key': event, 'X-Request-Id': id, 'X-Hub-Signature': githubSignature(SECRET, body) }, body);
 
-test('Cloud: a push is recognised, accepted and becomes a poke', () => {
+test('Cloud: a push is recognised, accepted and parsed as a change', () => {
   const request = cloud(fixture('bitbucket-cloud-push'));
   expect(recogniseProvider(request.headers)).toBe(bitbucketCloud);
   expect(bitbucketCloud.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
@@ -28,7 +28,7 @@ test('Cloud: a push is recognised, accepted and becomes a poke', () => {
   });
 });
 
-test('Cloud: one push of several refs tells of each of them', () => {
+test('Cloud: a push of several refs lists each of them', () => {
   expect(bitbucketCloud.parse(cloud(fixture('bitbucket-cloud-several')))).toMatchObject({
     ref: 'refs/heads/spring-menu',
     before: null,
@@ -45,7 +45,7 @@ test('Cloud: one push of several refs tells of each of them', () => {
   expect(bitbucketCloud.parse(cloud(neither)).kind).toBe('ignored');
 });
 
-test('Cloud: a pull request pokes without a commit, because it names only the first 12 digits', () => {
+test('Cloud: a pull request is a change without a commit, because it names only the first 12 digits', () => {
   const body = fixture('bitbucket-cloud-pull-request');
   const change = { event: 'merge_request', ref: 'refs/heads/spring-menu', after: null };
   expect(bitbucketCloud.parse(cloud(body, 'pullrequest:updated'))).toMatchObject(change);
@@ -56,7 +56,7 @@ test('Cloud: a pull request pokes without a commit, because it names only the fi
   expect(bitbucketCloud.parse(cloud(long, 'pullrequest:updated'))).toMatchObject({ event: 'merge_request', ref: null });
 });
 
-test('Data Center: a push is recognised, accepted and becomes a poke', () => {
+test('Data Center: a push is recognised, accepted and parsed as a change', () => {
   const request = dataCenter(fixture('bitbucket-data-center-push'));
   expect(recogniseProvider(request.headers)).toBe(bitbucketDataCenter);
   expect(bitbucketDataCenter.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
@@ -73,7 +73,7 @@ test('Data Center: a push is recognised, accepted and becomes a poke', () => {
   });
 });
 
-test('Data Center: one push of several refs tells of each of them', () => {
+test('Data Center: a push of several refs lists each of them', () => {
   expect(bitbucketDataCenter.parse(dataCenter(fixture('bitbucket-data-center-several')))).toMatchObject({
     ref: 'refs/heads/spring-menu',
     after: null,
@@ -84,7 +84,7 @@ test('Data Center: one push of several refs tells of each of them', () => {
   });
 });
 
-test('Data Center: its ping is one, a pull request pokes the ref that the host keeps for it', () => {
+test('Data Center: a ping is recognised, and a pull request is a change of the ref that the host publishes for it', () => {
   expect(bitbucketDataCenter.parse(dataCenter('{"test": true}', 'diagnostics:ping'))).toMatchObject({ kind: 'ping', deliveryId: 'r-1' });
   const body = fixture('bitbucket-data-center-pull-request');
   expect(bitbucketDataCenter.parse(dataCenter(body, 'pr:from_ref_updated'))).toMatchObject({
@@ -101,7 +101,7 @@ test.each([
   { provider: bitbucketCloud, request: cloud, push: fixture('bitbucket-cloud-push') },
   { provider: bitbucketDataCenter, request: dataCenter, push: fixture('bitbucket-data-center-push') },
 ])(
-  '$provider.name: the id is not signed, so that a replay under another one only pokes again; no event is ignored',
+  '$provider.name: the id is not signed, so that a replay under another one triggers another check; a hook without an event is ignored',
   ({ provider, request, push }) => {
     const replay = request(push, undefined, 'r-2');
     expect(provider.verify(replay, SECRET, NOW).ok).toBe(true);
