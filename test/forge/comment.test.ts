@@ -112,13 +112,16 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
   });
 });
 
-test.each(['github', 'gitea'] as const)('a token of %s without access to its account identifies the comment by the marker', async (kind) => {
-  await using host = await openForge(kind);
-  host.state.tokens.installation = { accountId: ACCOUNT, may: ['comment'] };
-  const forge = host.connect({ credentials: { token: 'installation' } });
-  const quote = aComment(host.state, { body: `> ${host.marker}\n> what is this?` });
-  const before = structuredClone(quote);
-  const { id } = await forge.upsertComment(1, 'one');
-  expect(await forge.upsertComment(1, 'two')).toMatchObject({ id, posted: 'updated' });
-  expect(host.state.comments).toEqual([before, expect.objectContaining({ id: Number(id), body: `${host.marker}\n\ntwo` })]);
-});
+test.each(['github', 'gitea'] as const)(
+  'a token of %s without access to its account identifies the comment by the marker',
+  async (kind) => {
+    await using host = await openForge(kind);
+    host.state.tokens.installation = { accountId: ACCOUNT, may: ['comment'] };
+    const forge = host.connect({ credentials: { token: 'installation' } });
+    const quote = aComment(host.state, { body: `> ${host.marker}\n> what is this?` });
+    const before = structuredClone(quote);
+    const { id } = await forge.upsertComment(1, 'one');
+    expect(await forge.upsertComment(1, 'two')).toMatchObject({ id, posted: 'updated' });
+    expect(host.state.comments).toEqual([before, expect.objectContaining({ id: Number(id), body: `${host.marker}\n\ntwo` })]);
+  },
+);

@@ -46,7 +46,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     expect(host.server.requests).toHaveLength(1);
   });
 
-  test('that hangs is abandoned at the attempt's limit, at the deadline, and at the caller's abort', async () => {
+  test('that hangs is abandoned at the attempt’s limit, at the deadline, and at the caller’s abort', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'hang', count: 1 });
     await set(host.connect({ limits: { attemptTimeoutMs: 250 } }));

@@ -93,8 +93,8 @@ describe('the route', () => {
     const secret = await secretOf(none.id);
     expect(secret).toMatch(/^[\w-]{43}$/);
     expect(hooksOf(none).map((hook) => hook.secret)).toEqual([secret]);
-    const told = (await service.api('GET', `/sources/${none.id}`)).body;
-    expect(told.webhook).toEqual({ provider: 'gitlab', secret: `…${secret?.slice(-4)}`, options: null });
+    const shown = (await service.api('GET', `/sources/${none.id}`)).body;
+    expect(shown.webhook).toEqual({ provider: 'gitlab', secret: `…${secret?.slice(-4)}`, options: null });
   });
 
   test('writes an audit line and an event, without the secret', async () => {
