@@ -8,7 +8,7 @@ import { transact } from '../src/event/transact.ts';
 import { foreignText } from '../src/git/problems.ts';
 import { newId } from '../src/ids.ts';
 import { type Claim, claimDue, dropClaims, noteFailure, yieldClaim } from '../src/notification/delivery/claim-store.ts';
-import { eventOf, FAILURES_TO_TELL } from '../src/notification/notification.ts';
+import { eventOf, FAILURES_TO_REPORT } from '../src/notification/notification.ts';
 import { lockNotification } from '../src/notification/store.ts';
 import { wakeWanting } from '../src/notification/wake.ts';
 import { backoffSeconds } from '../src/source/source.ts';
@@ -94,7 +94,7 @@ async function noteUnexpected({ store, metrics }: Controller, claim: Claim, erro
     const failures = notification.failures + 1;
     const inSeconds = Math.min(MAX_REST_SECONDS, backoffSeconds(failures, Math.random()));
     if (!(await noteFailure(tx, claim, lastError, inSeconds))) return;
-    if (failures === FAILURES_TO_TELL) emit(eventOf(notification, 'notification.failing', { failures, lastError }));
+    if (failures === FAILURES_TO_REPORT) emit(eventOf(notification, 'notification.failing', { failures, lastError }));
   });
 }
 

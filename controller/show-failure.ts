@@ -6,8 +6,8 @@ import type { NewEvent } from '../src/event/event.ts';
 import { transact } from '../src/event/transact.ts';
 import { foreignText } from '../src/git/problems.ts';
 import { withoutCredentials } from '../src/git/protocol/scrub.ts';
-import { noteUntold } from '../src/plan/post/store.ts';
-import { mergeRequestById, noteTrouble } from '../src/plan/store.ts';
+import { recordStatusFailure } from '../src/plan/post/store.ts';
+import { mergeRequestById, recordRequestFailure } from '../src/plan/store.ts';
 import { clearWaiting, noteWaiting, rolloutById } from '../src/rollout/store/store.ts';
 import { openCredentials } from '../src/source/credentials.ts';
 import type { Source } from '../src/source/source.ts';
@@ -85,7 +85,7 @@ async function showOnMergeRequest({ store }: Controller, id: string, failing: Fa
   if (request === undefined) return;
   const error = { code: INTERNAL_ERROR, detail: detailOf(failing, 'plan the merge request') };
   await transact(store, async ({ tx, emit }) => {
-    await noteTrouble(tx, id, error, failing.retryInSeconds);
+    await recordRequestFailure(tx, id, error, failing.retryInSeconds);
     if (failing.failures !== FAILURES_TO_SHOW) return;
     const { organizationId, sourceId, number } = request;
     emit({ organizationId, type: 'merge_request.not_posted', subject: `source:${sourceId}`, data: { number, ...error } });
@@ -97,7 +97,7 @@ async function showOnStatus({ store }: Controller, id: string, failing: Failing)
   if (rollout === undefined) return;
   const error = { code: INTERNAL_ERROR, detail: detailOf(failing, 'post the commit status') };
   await transact(store, async ({ tx, emit }) => {
-    await noteUntold(tx, rollout, error, failing.retryInSeconds);
+    await recordStatusFailure(tx, rollout, error, failing.retryInSeconds);
     if (failing.failures !== FAILURES_TO_SHOW) return;
     const { organizationId, sourceId, revisionId } = rollout;
     emit({ organizationId, type: 'rollout.not_reported', subject: `rollout:${id}`, data: { sourceId, revisionId, ...error } });

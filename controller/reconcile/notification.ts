@@ -8,7 +8,7 @@ import { giveUpPending, type PendingDelivery, pendingDeliveries, recordFailure }
 import { judge, type Verdict } from '../../src/notification/delivery/judge.ts';
 import type { Sent } from '../../src/notification/delivery/send.ts';
 import { takeEvents } from '../../src/notification/delivery/take.ts';
-import { eventOf, FAILURES_TO_TELL, type Notification } from '../../src/notification/notification.ts';
+import { eventOf, FAILURES_TO_REPORT, type Notification } from '../../src/notification/notification.ts';
 import type { Controller } from '../context.ts';
 
 /** Deliveries read at once. */
@@ -57,11 +57,11 @@ async function deliver(
   const { status, error, durationMs } = sent;
   metrics.notification(notification.format, error === null ? 'delivered' : 'failed', durationMs);
   log.debug({ notificationId: claim.id, deliveryId: delivery.id, status, durationMs, verdict: verdict.do, error }, 'notification posted');
-  if (verdict.do !== 'settle') {
+  if (verdict.do !== 'finish') {
     await transact(store, (unit) => recordMiss(unit, claim, notification, delivery, sent, verdict));
     return undefined;
   }
-  if (notification.failures < FAILURES_TO_TELL) return noteTaken(store.sql, claim, delivery, sent);
+  if (notification.failures < FAILURES_TO_REPORT) return noteTaken(store.sql, claim, delivery, sent);
   return transact(store, async ({ tx, emit }) => {
     const { failures } = notification;
     const now = await noteTaken(tx, claim, delivery, sent);
@@ -77,7 +77,7 @@ async function recordMiss(
   notification: Notification,
   delivery: PendingDelivery,
   sent: Sent,
-  verdict: Exclude<Verdict, { do: 'settle' }>,
+  verdict: Exclude<Verdict, { do: 'finish' }>,
 ): Promise<void> {
   const { tx } = unit;
   const { organizationId } = notification;
@@ -88,7 +88,7 @@ async function recordMiss(
       const failures = notification.failures + 1;
       if (!(await noteFailure(tx, claim, lastError, verdict.inSeconds))) return;
       await recordFailure(tx, organizationId, delivery, verdict.do === 'retry' ? 'pending' : 'failed', sent);
-      if (failures === FAILURES_TO_TELL) unit.emit(eventOf(notification, 'notification.failing', { failures, lastError }));
+      if (failures === FAILURES_TO_REPORT) unit.emit(eventOf(notification, 'notification.failing', { failures, lastError }));
       return;
     }
     case 'disable':

@@ -7,14 +7,22 @@ import { EXPECT_HEAD_SECONDS, EXPECT_RETRY_SECONDS, headlineOf, type MergeReques
 import { isRefused } from '../../src/plan/plan.ts';
 import { code } from '../../src/plan/post/markdown.ts';
 import { renderMarkdown } from '../../src/plan/post/render.ts';
-import { readAgainSeconds, tellAgainSeconds } from '../../src/plan/post/retry.ts';
+import { postRetrySeconds, readRetrySeconds } from '../../src/plan/post/retry.ts';
 import { viewPlan } from '../../src/plan/post/view.ts';
-import { closeMergeRequest, mergeRequestById, notePlan, notePosted, noteTrouble, type Planned, setDue } from '../../src/plan/store.ts';
+import {
+  closeMergeRequest,
+  mergeRequestById,
+  notePlan,
+  notePosted,
+  type Planned,
+  recordRequestFailure,
+  setDue,
+} from '../../src/plan/store.ts';
 import { resolveAtRemote } from '../../src/preview/preview.ts';
 import { followsRef, type Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
-import { forgeToTell } from './status.ts';
+import { forgeForReports } from './status.ts';
 
 /** What is planned in this process. `sources`: a mirror has one writer. `shares`: of the workers, by organization. */
 export type Planning = { sources: Set<string>; shares: Shares };
@@ -87,10 +95,10 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const { code: errorCode, message: detail } = error;
-    const retryInSeconds = readAgainSeconds(error, request.failures + 1, Math.random());
+    const retryInSeconds = readRetrySeconds(error, request.failures + 1, Math.random());
     log.warn({ mergeRequestId: request.id, code: errorCode, retryInSeconds }, `a merge request is not planned: ${detail}`);
     if (retryInSeconds !== null) {
-      await noteTrouble(store.sql, request.id, { code: errorCode, detail }, retryInSeconds);
+      await recordRequestFailure(store.sql, request.id, { code: errorCode, detail }, retryInSeconds);
       return false;
     }
     const markdown = `### Bellwether plan: not computed\n\n${code(detail)}`;
@@ -136,16 +144,16 @@ async function post(controller: Controller, source: Source, request: MergeReques
   const { store, log } = controller;
   const { organizationId, sourceId, number, id } = request;
   try {
-    const forge = forgeToTell(controller, source);
+    const forge = forgeForReports(controller, source);
     await notePosted(store.sql, id, forge === undefined ? null : await postTo(forge, request));
     return true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const told = { code: error.code, detail: error.message };
-    const retryInSeconds = tellAgainSeconds(error, request.failures + 1, Math.random());
+    const retryInSeconds = postRetrySeconds(error, request.failures + 1, Math.random());
     log.warn({ mergeRequestId: id, code: error.code, retryInSeconds }, `a plan is not posted: ${messageOf(error)}`);
     await transact(store, async ({ tx, emit }) => {
-      await noteTrouble(tx, id, told, retryInSeconds);
+      await recordRequestFailure(tx, id, told, retryInSeconds);
       if (retryInSeconds !== null) return;
       emit({ organizationId, type: 'merge_request.not_posted', subject: `source:${sourceId}`, data: { number, ...told } });
     });

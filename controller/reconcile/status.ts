@@ -3,17 +3,17 @@ import { isProblem, Problem } from '../../src/errors.ts';
 import { transact } from '../../src/event/transact.ts';
 import type { CommitStatus, Forge } from '../../src/forge/forge.ts';
 import { forgeFor } from '../../src/forge/registry.ts';
-import { tellAgainSeconds } from '../../src/plan/post/retry.ts';
+import { postRetrySeconds } from '../../src/plan/post/retry.ts';
 import { isMoving, postPauseSeconds, progressPauseSeconds, rolloutStatus } from '../../src/plan/post/rollout-status.ts';
 import {
   failedBefore,
-  isOutdone,
-  noteTold,
-  noteUntold,
+  isSuperseded,
+  type PostedStatus,
+  postedStatus,
   postsOfCommit,
+  recordPostedStatus,
+  recordStatusFailure,
   setStatusDue,
-  type ToldStatus,
-  toldStatus,
 } from '../../src/plan/post/store.ts';
 import { revisionOf } from '../../src/revision/store.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
@@ -32,28 +32,28 @@ export async function reconcileStatus(controller: Controller, shares: Shares, id
   const rollout = await rolloutById(sql, id);
   const source = rollout && (await sourceById(sql, rollout.sourceId));
   if (rollout === undefined || source === undefined) return;
-  const forge = forgeToTell(controller, source);
-  if (forge === undefined || (await isOutdone(sql, rollout))) return forget(controller, rollout);
-  const told = await toldStatus(sql, rollout);
+  const forge = forgeForReports(controller, source);
+  if (forge === undefined || (await isSuperseded(sql, rollout))) return forget(controller, rollout);
+  const told = await postedStatus(sql, rollout);
   const now = Date.now();
   const retryInSeconds = ((told?.retryAt?.getTime() ?? 0) - now) / 1000;
   if (retryInSeconds > 0) return setStatusDue(sql, rollout, retryInSeconds);
   const status = rolloutStatus(rollout, await loadSnapshot(sql, rollout));
   const posts = await postsOfCommit(sql, rollout);
   // Devices' reports wake nobody here: the numbers of a rollout that moves are read again when they may be posted.
-  const lookInSeconds = isMoving(rollout) ? progressPauseSeconds(posts) : null;
+  const checkInSeconds = isMoving(rollout) ? progressPauseSeconds(posts) : null;
   if (told?.state === status.state && told.description === status.description && told.failures === 0)
-    return setStatusDue(sql, rollout, lookInSeconds);
+    return setStatusDue(sql, rollout, checkInSeconds);
   const sinceSeconds = (now - (told?.postedAt?.getTime() ?? 0)) / 1000;
   const waitSeconds = postPauseSeconds(rollout, status, told, posts) - sinceSeconds;
   if (waitSeconds > 0) return setStatusDue(sql, rollout, waitSeconds);
   const giveBack = shares.take(rollout.organizationId);
   if (giveBack === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
-  await tell(controller, rollout, { forge, status, told, lookInSeconds }).finally(giveBack);
+  await tell(controller, rollout, { forge, status, told, checkInSeconds }).finally(giveBack);
 }
 
 /** undefined: the source has no host that could be told, or wants none told. */
-export function forgeToTell(controller: Controller, source: Source): Forge | undefined {
+export function forgeForReports(controller: Controller, source: Source): Forge | undefined {
   if (!source.reportStatus) return undefined;
   try {
     return forgeFor(source, controller);
@@ -65,28 +65,28 @@ export function forgeToTell(controller: Controller, source: Source): Forge | und
 
 /** Nobody is told any more. */
 async function forget(controller: Controller, rollout: Rollout): Promise<void> {
-  if ((await toldStatus(controller.store.sql, rollout)) !== undefined) await setStatusDue(controller.store.sql, rollout, null);
+  if ((await postedStatus(controller.store.sql, rollout)) !== undefined) await setStatusDue(controller.store.sql, rollout, null);
 }
 
-type Telling = { forge: Forge; status: CommitStatus; told: ToldStatus | undefined; lookInSeconds: number | null };
+type Telling = { forge: Forge; status: CommitStatus; told: PostedStatus | undefined; checkInSeconds: number | null };
 
-async function tell(controller: Controller, rollout: Rollout, { forge, status, told, lookInSeconds }: Telling): Promise<void> {
+async function tell(controller: Controller, rollout: Rollout, { forge, status, told, checkInSeconds }: Telling): Promise<void> {
   const { store, log } = controller;
   const revision = await revisionOf(store.sql, rollout.organizationId, rollout.revisionId);
   if (revision === undefined) return;
   try {
     await forge.setCommitStatus(revision.commit, status);
-    await noteTold(store.sql, rollout, status, lookInSeconds);
+    await recordPostedStatus(store.sql, rollout, status, checkInSeconds);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const { code, message: detail } = error;
     const failures = (told?.failures ?? 0) + 1;
-    const retryInSeconds = tellAgainSeconds(error, failures, Math.random());
+    const retryInSeconds = postRetrySeconds(error, failures, Math.random());
     log.warn({ rolloutId: rollout.id, code, failures, retryInSeconds }, `a rollout is not told to its git host: ${detail}`);
     await transact(store, async ({ tx, emit }) => {
       const isNew = retryInSeconds === null && told?.errorCode !== code && !(await failedBefore(tx, rollout, code));
       const gaveUp = retryInSeconds === null && (isNew || (told?.retryAt ?? null) !== null);
-      await noteUntold(tx, rollout, { code, detail }, retryInSeconds);
+      await recordStatusFailure(tx, rollout, { code, detail }, retryInSeconds);
       const { organizationId, id, sourceId, revisionId } = rollout;
       const data = { sourceId, revisionId, commit: revision.commit, code, detail };
       if (gaveUp) emit({ organizationId, type: 'rollout.not_reported', subject: `rollout:${id}`, data });

@@ -1,18 +1,18 @@
 import type { BundleManifest } from '../wire/bundle.ts';
 
-/** How configuration reaches a device. One file per adapter and one line in the registry; nothing else knows a vendor. */
+/** The way in which configuration reaches a device. Each adapter is one file and one line in the registry; no other code knows a vendor. */
 export type Adapter = PullAdapter | PushAdapter;
 
-/** The device asks for its desired state by itself, over the agent protocol. */
+/** The device requests its desired state over the agent protocol. */
 export type PullAdapter = { readonly name: string; readonly delivery: 'pull' };
 
-/** Bellwether brings the bundle to the device. */
+/** The service delivers the bundle to the device. */
 export type PushAdapter = {
   readonly name: string;
   readonly delivery: 'push';
   /**
-   * Brings one device to the bundle, or leaves it as it was. Idempotent: the same bundle again succeeds without a change.
-   * @throws Problem; `retry: 'backoff'` when another try may succeed
+   * Delivers the bundle to one device completely, or leaves the device unchanged. Idempotent: the same bundle again succeeds without a change.
+   * @throws Problem; `retry: 'backoff'` if another attempt may succeed
    */
   deliver(request: Delivery): Promise<void>;
 };

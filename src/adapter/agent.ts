@@ -1,4 +1,4 @@
 import type { PullAdapter } from './adapter.ts';
 
-/** Devices that run an agent of ours, or another client of the agent protocol. */
+/** For devices with Bellwether's agent or another client of the agent protocol. */
 export const agentAdapter: PullAdapter = { name: 'agent', delivery: 'pull' };

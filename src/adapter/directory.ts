@@ -5,8 +5,8 @@ import { openWorkspaces, type Workspaces } from '../workspace/workspace.ts';
 import type { PushAdapter } from './adapter.ts';
 
 /**
- * Devices that read their configuration from a share: each delivered bundle stands in `<root>/<organization>/<device>/`, which is swapped as
- * a whole, so that a reader sees the old state or the new one. For TFTP and HTTP boot servers, network shares, and trying things out.
+ * For devices that read their configuration from a share. Each delivered bundle is in `<root>/<organization>/<device>/`. The adapter swaps this folder
+ * atomically, so that a reader finds the old state or the new one. Uses: TFTP and HTTP boot servers, network shares, trials.
  */
 export function createDirectoryAdapter(root: string): PushAdapter {
   let opening: Promise<Workspaces> | undefined;
@@ -24,7 +24,7 @@ export function createDirectoryAdapter(root: string): PushAdapter {
         await workspaces.applyRelease(name, { manifest, readFile }, { reason: 'delivered', signal });
         await point(share, join('..', '.store', name, 'current'));
       } catch (error) {
-        // What could not be opened, on a full disk say, is opened anew the next time.
+        // After a failure to open, for example on a full disk, the next delivery opens the store again.
         opening = undefined;
         throw diskProblem(`deliver to "${share}"`, error);
       }
@@ -32,7 +32,7 @@ export function createDirectoryAdapter(root: string): PushAdapter {
   };
 }
 
-/** Name of the store directory that a share points into. */
+/** Returns the name of the store directory that a share links to. */
 async function storeOf(share: string): Promise<string | undefined> {
   const target = await readlink(share).catch(() => '');
   return /\.store\/([0-9a-f]{32})\/current$/.exec(target)?.[1];

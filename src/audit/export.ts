@@ -1,10 +1,10 @@
 import type { AuditEntry } from './store.ts';
 
-/** The forms in which the audit log leaves the service. */
+/** Formats of the audit log's export. */
 export const EXPORT_FORMATS = { jsonl: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' } as const;
 export type ExportFormat = keyof typeof EXPORT_FORMATS;
 
-/** An entry as it is shown: in lists and, as a line of JSON, in exports. */
+/** An entry as it appears in lists and, as a line of JSON, in exports. */
 export function viewEntry({ id, at, actor, action, subject, outcome, commitOid, detail }: AuditEntry) {
   return { id, at: at.toISOString(), actor, action, subject, outcome, commit: commitOid, detail };
 }
@@ -12,9 +12,9 @@ export function viewEntry({ id, at, actor, action, subject, outcome, commitOid, 
 const COLUMNS = ['id', 'at', 'actor', 'action', 'subject', 'outcome', 'commit', 'detail'] as const;
 
 /**
- * The text of an export, a batch at a time: the next one is asked for when the reader has taken the last, so that neither the log's length nor a
- * slow reader costs memory.
- * @param nextBatch entries after that id, in the order of their ids; none at the end
+ * Streams an export batch by batch. It reads the next batch when the reader has consumed the last one, so that memory does not grow with the log's
+ * length or with a slow reader.
+ * @param nextBatch returns entries after an id, ordered by id; none at the end
  */
 export async function exportText(
   format: ExportFormat,
@@ -23,7 +23,7 @@ export async function exportText(
   const encoder = new TextEncoder();
   const textOf = format === 'csv' ? csvLine : jsonLine;
   let head = format === 'csv' ? `${COLUMNS.join(',')}\r\n` : '';
-  // Before the answer begins: what is wrong with the request or the database can still be said.
+  // The first batch precedes the response, which can then still report a fault of the request or the database.
   let batch = await nextBatch(0);
   return new ReadableStream<Uint8Array>(
     {
@@ -51,7 +51,7 @@ function csvLine(entry: AuditEntry): string {
   return `${COLUMNS.map((name) => csvField(String(row[name] ?? ''))).join(',')}\r\n`;
 }
 
-/** A spreadsheet would run what begins like a formula, and people choose names: such a field gets an apostrophe in front. */
+/** Spreadsheets run text that begins like a formula, and users choose names. Such a field gets an apostrophe in front. */
 function csvField(text: string): string {
   const harmless = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;

@@ -4,7 +4,7 @@ export type NewAuditEntry = {
   organizationId: string;
   /** `token:<name>`, `device:<id>`, `controller`, `hook:<provider>`. */
   actor: string;
-  /** Route's operation or the controller's act, for example `source.create`. */
+  /** The operation of a route or of the controller, for example `source.create`. */
   action: string;
   subject: string;
   outcome: 'ok' | 'refused' | 'failed';
@@ -20,7 +20,7 @@ export async function audit(tx: Db, entry: NewAuditEntry): Promise<void> {
     values (${entry.organizationId}, ${entry.actor}, ${entry.action}, ${entry.subject}, ${entry.outcome}, ${entry.commitOid ?? null}, ${tx.json((entry.detail ?? {}) as never)})`;
 }
 
-/** The same line for each of the devices. */
+/** Writes the same line for each of the devices. */
 export async function auditDevices(
   tx: Db,
   entry: Omit<NewAuditEntry, 'subject' | 'commitOid'>,
@@ -32,7 +32,7 @@ export async function auditDevices(
     from unnest(${[...deviceIds]}::text[]) as id`;
 }
 
-/** One line for each of the devices, each with a detail of its own. */
+/** Writes one line for each of the devices, with individual details. */
 export async function auditEachDevice(
   tx: Db,
   entry: Omit<NewAuditEntry, 'subject' | 'detail'>,
@@ -67,11 +67,11 @@ export type AuditSpan = {
   /** Exclusive. */
   before: Date | null;
   subject?: string | undefined;
-  /** The newest entry of the span, at most. */
+  /** The newest entry of the span; later ones are not exported. */
   upToId: number;
 };
 
-/** A batch of an export, oldest first. */
+/** Returns one batch of an export, oldest first. */
 export async function auditBatch(sql: Db, organizationId: string, span: AuditSpan, afterId: number, limit: number): Promise<AuditEntry[]> {
   return sql<AuditEntry[]>`
     select ${columns(sql)} from audit
@@ -81,7 +81,7 @@ export async function auditBatch(sql: Db, organizationId: string, span: AuditSpa
     order by id limit ${limit}`;
 }
 
-/** 0 when there is none. */
+/** Returns 0 if there is none. */
 export async function lastAuditId(sql: Db, organizationId: string): Promise<number> {
   const [row] = await sql<[{ id: number }]>`select coalesce(max(id), 0)::bigint as id from audit where organization_id = ${organizationId}`;
   return row.id;

@@ -1,6 +1,6 @@
 import type { Db } from '../db/connect.ts';
 
-/** What a device ran before a change: a row that pins the bundle, whose bytes content addressing keeps. */
+/** The bundle of a device before a change. The row pins the bundle, so that its bytes are kept. */
 export type Backup = {
   id: string;
   deviceId: string;

@@ -4,19 +4,19 @@ import { Problem } from '../errors.ts';
 import { archivePart, archiveSize } from '../wire/archive.ts';
 import { type BundleKey, blobsOf, bundleManifests } from './store.ts';
 
-/** What a device downloads: the same bytes every time. */
+/** The archive that a device downloads. Its bytes are the same every time. */
 export type Archive = {
-  /** Bytes. */
+  /** Size in bytes. */
   size: number;
-  /** From `start` to `end`, both inclusive. Holds one file at a time, and reads those only that are asked for. @throws Problem `bundle_missing` */
+  /** Reads bytes from `start` to `end`, both inclusive. Reads only the files in this range and keeps one in memory. @throws Problem `bundle_missing` */
   read(start: number, end: number): AsyncGenerator<Buffer>;
 };
 
 export type Archives = { open(key: BundleKey): Promise<Archive | undefined> };
 
-/** Bundles per query, and small files per query: when a commit reaches a fleet, all its devices ask at once. */
+/** Bundles, or small files, per query: after a commit, all devices of a fleet download at once. */
 const AT_ONCE = 200;
-/** Larger files are read one by one, so that a query never holds much. */
+/** Larger files are read one by one, which bounds the memory of a query. */
 const SMALL_BYTES = 64 * 1024;
 
 export function createArchives(sql: Db): Archives {

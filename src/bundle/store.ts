@@ -31,7 +31,7 @@ export async function blobsOf(sql: Db, keys: readonly BundleKey[]): Promise<(Buf
   return keys.map((key) => found.get(nameOf(key)));
 }
 
-/** Each once, however many ask for it. */
+/** Selects each key once, even if it occurs several times. */
 function wanted(sql: Db, keys: readonly BundleKey[]) {
   return sql`(
     select distinct * from unnest(${keys.map((key) => key.organizationId)}::uuid[], ${keys.map((key) => key.digest)}::text[]) as k (organization_id, digest))`;
@@ -41,7 +41,7 @@ function nameOf({ organizationId, digest }: BundleKey): string {
   return `${organizationId} ${digest}`;
 }
 
-/** JSON pointers of the values that a schema marks secret, by the file's path on the device. */
+/** Returns the JSON pointers of values that a schema marks secret, by the file's path on the device. */
 export async function bundleSecrets(sql: Db, organizationId: string, digest: string): Promise<Record<string, string[]>> {
   const [row] = await sql<{ pointers: Record<string, string[]> }[]>`
     select secret_pointers as pointers from bundles where organization_id = ${organizationId} and digest = ${digest}`;
@@ -57,7 +57,7 @@ export async function readBlobs(sql: Db, organizationId: string, digests: readon
   return new Map(digests.flatMap((digest, index) => (contents[index] === undefined ? [] : [[digest, contents[index]]])));
 }
 
-/** A bundle ready to be written somewhere: its manifest, and its files out of memory. @throws Problem `bundle_missing` */
+/** Loads a bundle's manifest and all its files into memory. @throws Problem `bundle_missing` */
 export async function loadBundle(
   sql: Db,
   organizationId: string,
@@ -78,7 +78,7 @@ export async function loadBundle(
   return { manifest, readFile };
 }
 
-/** Manifests and secrets (as `bundleSecrets`) of those of these bundles that are stored. */
+/** Returns manifests and secrets (as `bundleSecrets`) of these bundles, as far as they are stored. */
 export async function bundlesWithSecrets(
   sql: Db,
   organizationId: string,
@@ -90,7 +90,7 @@ export async function bundlesWithSecrets(
   return rows.map((row) => ({ ...row, manifest: BundleManifest.parse(row.manifest) }));
 }
 
-/** Stores the bytes and bundles that the organization does not have yet. */
+/** Stores the file contents and bundles that the organization does not have yet. */
 export async function storeBundles(tx: Db, organizationId: string, prepared: PreparedRevision): Promise<void> {
   const digests = [...prepared.blobs.keys()];
   const known = new Set(

@@ -16,7 +16,7 @@ export function commandStatesBefore(to: CommandState): CommandState[] {
   return (Object.keys(COMMAND_TRANSITIONS) as CommandState[]).filter((from) => COMMAND_TRANSITIONS[from].includes(to));
 }
 
-/** A command older than this expires (the default of the earlier Device API). */
+/** A command older than this expires. The legacy Device API has the same default. */
 export const COMMAND_TTL_SECONDS = 300;
 
 export type Command = {
@@ -34,7 +34,7 @@ export type Command = {
   finishedAt: Date | null;
 };
 
-/** A kind of command: what its payload must look like. To add one: an entry here, and a file in `agent/commands/` with its registry line. */
+/** Kinds of commands with the schema of their payload. To add one: an entry here, and a file in `agent/commands/` with its registry line. */
 export const COMMAND_TYPES = {
   ping: z.strictObject({}),
   health_check: z.strictObject({}),
@@ -42,7 +42,7 @@ export const COMMAND_TYPES = {
   update_config: z.strictObject({}),
   restart: z.strictObject({}),
   run_hook: z.strictObject({ hook: HookName }),
-  // For clients of the earlier protocol, which execute them themselves. Our agent answers "failed: not supported".
+  // For clients of the legacy Device API, which execute these themselves. Bellwether's agent responds "failed: not supported".
   restart_pos_app: z.record(z.string(), z.unknown()),
   run_command: z.record(z.string(), z.unknown()),
   run_script: z.record(z.string(), z.unknown()),

@@ -2,12 +2,12 @@ import { isSecretName, REDACTED } from '../revision/secret/secret.ts';
 import { holdsSecret } from '../revision/secret/text.ts';
 import type { Command } from './command.ts';
 
-/** What people may see of a command; the device gets all of it. */
+/** Returns a command for users, without secrets; the device receives all of it. */
 export function shownCommand(command: Command): Command {
   return { ...command, payload: Object.fromEntries(redactedFields(command.payload)), result: redacted(command.result) };
 }
 
-/** Without the values that their name, or they themselves, give away as secret. */
+/** Replaces values whose name or form reveals a secret. */
 function redacted(value: unknown): unknown {
   if (holdsSecret(value)) return REDACTED;
   if (Array.isArray(value)) return value.map(redacted);
@@ -15,10 +15,10 @@ function redacted(value: unknown): unknown {
 }
 
 function redactedFields(value: object): [string, unknown][] {
-  return Object.entries(value).map(([name, inner]) => [name, isSecretName(name) && isTelling(inner) ? REDACTED : redacted(inner)]);
+  return Object.entries(value).map(([name, inner]) => [name, isSecretName(name) && isRevealing(inner) ? REDACTED : redacted(inner)]);
 }
 
-/** Switches such as `passwordLogin: true` tell nothing. */
-function isTelling(value: unknown): boolean {
+/** Switches such as `passwordLogin: true` are no secrets. */
+function isRevealing(value: unknown): boolean {
   return typeof value !== 'boolean' && value !== null && value !== '';
 }

@@ -48,7 +48,7 @@ export async function commandOf(sql: Db, organizationId: string, deviceId: strin
   return row;
 }
 
-/** Not yet told to the device and not expired, oldest first, at most 50. */
+/** Lists commands that were not sent to the device and have not expired, oldest first, at most 50. */
 export async function pendingCommands(sql: Db, organizationId: string, deviceId: string): Promise<Command[]> {
   return sql<Command[]>`
     select ${columns(sql)} from commands
@@ -58,7 +58,7 @@ export async function pendingCommands(sql: Db, organizationId: string, deviceId:
 
 export type CommandMove = { deviceId: string; commandId: string; to: CommandState; result: unknown };
 
-/** Makes the moves that are still possible. @returns the commands that moved, as people may see them */
+/** Applies the transitions that are still allowed. @returns the changed commands, without secrets */
 export async function moveCommands(tx: Db, organizationId: string, moves: readonly CommandMove[]): Promise<Command[]> {
   const moved: Command[] = [];
   for (const to of new Set(moves.map((move) => move.to))) {

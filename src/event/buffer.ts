@@ -7,10 +7,10 @@ import type { NewEvent } from './event.ts';
 import { appendEvents } from './store.ts';
 
 /**
- * For facts whose rows are committed already and which are only to be told: their caller does not wait for the lock that orders events. Those of one moment
- * share a transaction. A crash loses the telling, never the fact.
+ * Emits events about rows that are already committed, so that the caller does not wait for the lock that orders events. Events of one moment
+ * share a transaction. A crash loses such events, never the rows.
  */
-export type EventBuffer = { tell(event: NewEvent): void; close(): Promise<void> };
+export type EventBuffer = { emit(event: NewEvent): void; close(): Promise<void> };
 
 export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
   let waiting: NewEvent[] = [];
@@ -20,7 +20,7 @@ export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
     await writeOrSplit(sql, batch, log);
   });
   return {
-    tell: (event) => {
+    emit: (event) => {
       waiting.push(event);
       void writing.ask();
     },
@@ -28,7 +28,7 @@ export function createEventBuffer(sql: Sql, log: Log): EventBuffer {
   };
 }
 
-/** One event that cannot be written must not lose those of others: a batch that fails is written one by one. */
+/** Writes a failed batch event by event, so that one event that cannot be written does not lose the others. */
 async function writeOrSplit(sql: Sql, batch: readonly NewEvent[], log: Log): Promise<void> {
   try {
     await sql.begin((tx) => appendEvents(tx, batch));

@@ -1,6 +1,6 @@
 import type { EventData, EventType } from '../wire/event/events.ts';
 
-/** A fact that happened. Append-only, numbered per organization, broadcast live. Its type says what its data are. */
+/** A fact that happened. Append-only, numbered per organization, broadcast live. Its type determines the schema of its data. */
 export type NewEvent<Type extends EventType = EventType> = {
   [Each in Type]: {
     organizationId: string;
@@ -12,7 +12,7 @@ export type NewEvent<Type extends EventType = EventType> = {
   };
 }[Type];
 
-/** An event as it was stored, perhaps by an earlier version: readers of its data check what they read. */
+/** A stored event. An earlier version may have written it, so that readers must check its data. */
 export type Event = { organizationId: string; type: EventType; subject: string; data: Record<string, unknown>; cursor: number; at: Date };
 
 /** An event as JSON, for the API, live updates and webhooks alike. */

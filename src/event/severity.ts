@@ -8,10 +8,10 @@ export function severityOf({ type, data }: { type: EventType; data: Record<strin
   return (Object.hasOwn(rule.raised, value) ? rule.raised[value] : undefined) ?? rule.otherwise;
 }
 
-/** Events of `type`; where `field` is not null only those whose data has the text `value` there. */
+/** Selects events of `type`. If `field` is not null, only those whose data has the text `value` in that field. */
 export type Selector = { type: EventType; field: string | null; value: string | null };
 
-/** What selects exactly the events of `type` that are at least `minimum`. */
+/** Returns selectors for exactly the events of `type` whose severity is at least `minimum`. */
 export function selectorsOf(type: EventType, minimum: Severity): Selector[] {
   const rule = kindOf(type).severity;
   const enough = (severity: Severity) => SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(minimum);

@@ -7,7 +7,7 @@ export const DEVICES_CHANNEL = 'bellwether_devices';
 
 let check: ((event: NewEvent) => void) | undefined;
 
-/** Tests have every event checked before it is stored. Production parses none: the compiler checked whoever emits. */
+/** Lets tests check every event before it is stored. Production checks none, since the compiler has checked the emitting code. */
 export function checkEventsWith(checker: (event: NewEvent) => void): void {
   check = checker;
 }
@@ -56,7 +56,7 @@ export async function eventsOfSubject(
     order by cursor desc limit ${limit}`;
 }
 
-/** Smallest and largest cursor that is still kept; zeros when there is none. */
+/** Returns the smallest and largest stored cursor; zeros if there is none. */
 export async function eventBounds(sql: Db, organizationId: string): Promise<{ first: number; last: number }> {
   const [row] = await sql<[{ first: number; last: number }]>`
     select coalesce(min(cursor), 0)::bigint as first, coalesce(max(cursor), 0)::bigint as last from events where organization_id = ${organizationId}`;

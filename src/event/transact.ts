@@ -9,7 +9,7 @@ import { appendEvents, notifyDevices } from './store.ts';
 /** PostgreSQL's limit is 8,000 bytes for a notification's payload. */
 const NOTIFY_PAYLOAD_BYTES = 7_900;
 
-/** What one transaction says besides its rows. All of it takes effect at commit, or not at all. */
+/** The effects of one transaction besides its rows. All of them take effect at commit, or none. */
 export type Unit = {
   tx: Tx;
   emit(event: NewEvent): void;
@@ -22,14 +22,14 @@ export type Store = { sql: Sql; queue: Queue };
 
 type Job = { queue: QueueName; key: string };
 
-/** Two transactions wait for each other: PostgreSQL ends one of them, of which nothing is left. */
+/** Two transactions wait for each other, and PostgreSQL rolls one of them back. */
 const DEADLOCK = '40P01';
 const TRIES = 4;
 const RETRY_BASE_MS = 10;
 
 /**
- * Runs `work` in a transaction. Jobs, wake-ups and, last (they take a lock until the commit), events are written at its end. After a deadlock all of it
- * is done again, so that `work` has no effect but through its unit.
+ * Runs `work` in a transaction. It writes jobs and wake-ups at the end, and events last, since they take a lock until the commit. After a deadlock
+ * it runs `work` again, so that `work` must have no effects but through its unit.
  */
 export async function transact<T>(store: Store, work: (unit: Unit) => Promise<T>): Promise<T> {
   for (let tried = 1; ; tried += 1) {
@@ -66,8 +66,8 @@ async function transactOnce<T>(store: Store, work: (unit: Unit) => Promise<T>): 
   });
   faultPoint('after_commit');
   const { value, absorbed } = result as { value: T; absorbed: Job[] };
-  // A job that waited already may have run before the commit without its rows: enqueued again now, it starts later or gets a successor. A crash in between
-  // costs the time until the next resync.
+  // A job that was already queued may have run before the commit, without these rows. Enqueued again now, it starts later or gets a successor.
+  // After a crash in between, the next resync runs it.
   for (const job of absorbed) await store.queue.enqueueAgain(job.queue, job.key);
   return value;
 }
@@ -77,7 +77,7 @@ async function wakeDevices(tx: Tx, organizationId: string, ids: string[]): Promi
   if (payloads.length > 0) await notifyDevices(tx, payloads);
 }
 
-/** `<organization> <id> <id> …`, as few as the payload limit allows. */
+/** Returns payloads `<organization> <id> <id> …`, as few as the payload limit allows. */
 export function devicePayloads(organizationId: string, ids: readonly string[]): string[] {
   const payloads: string[] = [];
   let current = organizationId;

@@ -5,12 +5,12 @@ import { keepOne } from './one.ts';
 
 type WantedComment = { sourceId: string; mergeRequest: number; markdown: string };
 
-/** The source's one comment on a merge request, which a first line that nobody sees tells from all others. */
+/** Posts or updates the source's single comment on a merge request. A hidden first line identifies the comment. */
 export async function postComment(operations: HostOperations, { sourceId, mergeRequest, markdown }: WantedComment): Promise<PostedComment> {
   const marker = `<!-- bellwether:${sourceId} -->`;
   const body = shorten(`${marker}\n\n${markdown}`, operations.maxCommentCharacters);
   const accountId = await accountOf(operations);
-  // Anybody can copy the marker: what others wrote is not ours to change.
+  // Anybody can copy the marker, so that the author must match, too.
   const isOurs = (comment: HostComment) => comment.body.startsWith(marker) && (accountId === null || comment.authorId === accountId);
   const { item, before } = await keepOne({
     find: async () => (await operations.listComments(mergeRequest)).filter(isOurs).sort((a, b) => a.id - b.id),
@@ -22,7 +22,7 @@ export async function postComment(operations: HostOperations, { sourceId, mergeR
   return { id: String(item.id), url: item.url, posted };
 }
 
-/** null for tokens that stand for no account, or may not ask: then the marker alone decides. */
+/** Returns null for a token without an account or without the permission to query it. Then the marker alone identifies the comment. */
 async function accountOf(operations: HostOperations): Promise<number | null> {
   return operations.accountId().catch((error: unknown) => {
     if (isProblem(error, 'forge_forbidden', 'forge_not_found')) return null;
@@ -30,7 +30,7 @@ async function accountOf(operations: HostOperations): Promise<number | null> {
   });
 }
 
-/** Hosts may write line ends and what stands at the end in a way of their own. */
+/** Hosts may change line ends and trailing white space. */
 function isSame(a: string, b: string): boolean {
   const plain = (text: string) => text.replaceAll('\r\n', '\n').trimEnd();
   return plain(a) === plain(b);

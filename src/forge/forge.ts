@@ -1,32 +1,32 @@
 import type { ForgeKind } from '../source/forge-settings.ts';
 
 /**
- * What the product asks of a git host, for one source's repository. Every call may be repeated: it leads to the same state. Temporary faults are
- * tried again a few times within the call's deadline.
+ * The operations of a git host's API on one source's repository. Every call is idempotent. Each one retries temporary faults a few times within
+ * its deadline.
  *
- * @throws Problem `forge_…` (see problems.ts), `address_refused`, `git_host_unavailable` while the host is left alone after repeated faults
+ * @throws Problem `forge_…` (see problems.ts), `address_refused`, `git_host_unavailable` while the host's circuit is open after repeated faults
  */
 export type Forge = {
   readonly kind: ForgeKind;
-  /** Makes the repository's webhook what it should be: found by its URL, else made; doubles are removed. */
+  /** Creates the repository's webhook or updates the one with its URL, and removes duplicates. */
   installWebhook(hook: WantedHook, signal?: AbortSignal): Promise<InstalledHook>;
-  /** Lets the host send a delivery of the webhook now, a ping or a push that repeats the last one. @param id as `installWebhook` says */
+  /** Requests a delivery of the webhook now: a ping, or the last push again. @param id as `installWebhook` returns it */
   testWebhook(id: string, signal?: AbortSignal): Promise<void>;
   /** The host's id of the repository, as its hooks name it. It survives a rename. */
   repositoryId(signal?: AbortSignal): Promise<string>;
   /**
-   * The source's one comment on a merge request: found again by a hidden marker, changed in place. Also of calls at the same moment one comment is
-   * left. Markdown that is too long for the host is shortened.
+   * Posts the source's single comment on a merge request, or updates it in place; a hidden marker identifies it. Concurrent calls leave one
+   * comment, too. Markdown that is too long for the host is shortened.
    * @param mergeRequest its number in the repository, as in the host's URLs
    */
   upsertComment(mergeRequest: number, markdown: string, signal?: AbortSignal): Promise<PostedComment>;
-  /** The source's status (`bellwether/<name>`, with a context `bellwether/<context>`) on a commit; the last one of a name counts. @param commit 40 hex digits */
+  /** Sets the source's status (`bellwether/<name>`, with a context `bellwether/<context>`) on a commit; the last one of a name counts. @param commit 40 hex digits */
   setCommitStatus(commit: string, status: CommitStatus, signal?: AbortSignal): Promise<void>;
-  /** Those that are to be merged into the branch, oldest first. */
+  /** Lists the open merge requests into the branch, oldest first. */
   openMergeRequests(targetBranch: string, signal?: AbortSignal): Promise<MergeRequest[]>;
 };
 
-/** `knownId`: the host's id of the hook that already has this secret, as an earlier call said; hosts never show secrets. */
+/** `knownId`: the host's id of the hook that has this secret, as an earlier call returned it. Hosts never show secrets. */
 export type WantedHook = { url: string; secret: string; knownId: string | null };
 export type InstalledHook = { id: string; installed: 'created' | 'updated' | 'unchanged'; settingsUrl: string };
 
@@ -34,7 +34,7 @@ export type PostedComment = { id: string; url: string; posted: 'created' | 'upda
 
 export const COMMIT_STATES = ['pending', 'running', 'success', 'failure', 'error'] as const;
 export type CommitState = (typeof COMMIT_STATES)[number];
-/** `description` becomes one line and is shortened to what the host takes; `targetUrl` is where its link leads. */
+/** `description` becomes one line and is shortened to the host's limit; `targetUrl` is the target of the status's link. */
 export type CommitStatus = { state: CommitState; description: string; targetUrl?: string; context?: 'plan' };
 
 export type MergeRequest = {
@@ -47,7 +47,7 @@ export type MergeRequest = {
   url: string;
 };
 
-/** At most `maxCharacters`, the last of them `…` where something is missing; never half of a surrogate pair. */
+/** Shortens a text to at most `maxCharacters`, with `…` as the last one. Never splits a surrogate pair. */
 export function shorten(text: string, maxCharacters: number): string {
   if (text.length <= maxCharacters) return text;
   return `${text.slice(0, maxCharacters - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;

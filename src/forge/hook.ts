@@ -3,8 +3,9 @@ import type { HostOperations } from './host.ts';
 import { keepOne } from './one.ts';
 
 /**
- * The one webhook of the repository that posts to us. Hosts do not show the secret, and somebody may have changed it there: it is written in any case
- * where an edit can, and else the hook is made anew unless it is known to have it. `unchanged` says that everything was right as far as anybody can see.
+ * Creates or updates the repository's single webhook for the source. Hosts do not show the secret, and somebody may have changed it there, so that
+ * every update writes it. If the host's edits keep the secret, the hook is replaced instead, unless it is known to have the current one.
+ * `unchanged`: every visible setting was correct.
  */
 export async function ensureWebhook(operations: HostOperations, wanted: WantedHook): Promise<InstalledHook> {
   const { item, before } = await keepOne({
@@ -23,7 +24,7 @@ export async function ensureWebhook(operations: HostOperations, wanted: WantedHo
   return { id, installed, settingsUrl: operations.hookSettingsUrl(item.id) };
 }
 
-/** Also at an address that the service had before: the path ends with the source's id, which nobody else has. */
+/** Also recognises a hook with a former address of the service: its path ends with the source's id, which is unique. */
 function isOurs(url: string, wanted: string): boolean {
   if (url === wanted) return true;
   const path = /\/hooks\/[^/]+$/.exec(new URL(wanted).pathname)?.[0];

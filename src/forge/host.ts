@@ -3,23 +3,23 @@ import type { ForgeKind } from '../source/forge-settings.ts';
 import type { Credentials } from '../source/source.ts';
 import type { CommitStatus, MergeRequest, WantedHook } from './forge.ts';
 
-/** What a call is for: decides which permission an error names. */
+/** The purpose of a call; it selects the permission that an error names. */
 export type Purpose = 'webhook' | 'comment' | 'status' | 'merge_requests';
 
 /**
- * A kind of git host: how its API is reached, and its endpoints as simple operations on one repository. One file per kind and one line in the registry;
- * what is alike everywhere (finding again, doubles, retries) is not done here.
+ * A kind of git host: the address of its API, and its endpoints as simple operations on one repository. One file per kind and one line in the
+ * registry. The common parts (lookup, duplicates, retries) stand in `hook.ts`, `comment.ts`, `one.ts` and `retry.ts`.
  */
 export type ForgeHost = {
-  /** How the API's path ends; what stands before it is where the installation begins. */
+  /** The end of the API's path; the part before it is the path of the installation. */
   readonly apiPath: string;
-  /** Of a host whose API has an origin of its own. */
+  /** API addresses of hosts whose API has another origin than their repositories. */
   readonly knownApis?: Readonly<Record<string, string>>;
-  /** Segments of a repository's path. */
+  /** Number of segments in a repository's path. */
   readonly pathSegments: { min: number; max: number };
   /** The query parameter for the size of a page. */
   readonly pageSizeParameter: string;
-  /** What the token must be allowed, in the host's own words. */
+  /** The permission that the token needs, in the host's terms. */
   readonly permissions: Readonly<Record<Purpose, string>>;
   headers(credentials: Credentials): Record<string, string>;
   open(api: ForgeApi, repository: Repository): HostOperations;
@@ -28,14 +28,14 @@ export type ForgeHost = {
 export type Repository = {
   /** `group/name`. */
   path: string;
-  /** Its page, without a slash at the end. */
+  /** Address of its page, without a trailing slash. */
   webUrl: string;
   kind: ForgeKind;
 };
 
-/** JSON requests below the API's address; every answer is checked against its shape. */
+/** JSON requests below the API's address. Every response is checked against its schema. */
 export type ForgeApi = {
-  /** All pages, each item once. */
+  /** Reads all pages; returns each item once. */
   list<T extends { id: number }>(path: string, query: Record<string, string>, item: z.ZodType<T>): Promise<T[]>;
   send<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body: unknown, shape: z.ZodType<T>): Promise<T>;
 };
@@ -43,24 +43,24 @@ export type ForgeApi = {
 export type HostHook = {
   id: number;
   url: string;
-  /** All that the host shows of it is as wanted. */
+  /** Every setting that the host shows is as wanted. */
   asWanted: boolean;
-  /** No change makes it deliver again: it must be made anew. */
+  /** No edit makes it deliver again: it must be replaced. */
   dead: boolean;
 };
 
 export type HostComment = { id: number; body: string; authorId: number | null; url: string };
 
 export type HostOperations = {
-  /** The account that the token speaks for; null where the host does not tell. */
+  /** The account of the token; null if the host does not return it. */
   accountId(): Promise<number | null>;
   listHooks(wanted: WantedHook): Promise<HostHook[]>;
   createHook(wanted: WantedHook): Promise<HostHook>;
   updateHook(id: number, wanted: WantedHook): Promise<HostHook>;
   removeHook(id: number): Promise<void>;
-  /** An edit does not change the secret of a hook, whatever it answers. */
+  /** The host's edits never change the secret of a hook. */
   readonly keepsSecret?: true;
-  /** Lets the host send a delivery now. */
+  /** Requests a delivery now. */
   testHook(id: number): Promise<void>;
   /** The host's id of the repository, as its hooks name it. */
   repositoryId(): Promise<number>;
@@ -74,7 +74,7 @@ export type HostOperations = {
   openMergeRequests(targetBranch: string): Promise<MergeRequest[]>;
 };
 
-/** TLS certificates are checked unless there are none. */
+/** The host verifies the certificate of an https URL; an http URL has none. */
 export function verifiesTls(hook: WantedHook): boolean {
   return hook.url.startsWith('https:');
 }

@@ -13,15 +13,15 @@ import { isTooDeep, MAX_JSON_DEPTH } from '../wire/text/json.ts';
 import type { ForgeApi } from './host.ts';
 import { forgeProblem } from './problems.ts';
 
-/** How the API of one source's host is reached. */
+/** Address, credentials and limits for the API of one source's host. */
 export type ForgeConnection = {
   apiUrl: URL;
   headers: Record<string, string>;
-  /** Must stand in no error, whatever the host writes. */
+  /** Masked in every error, since the host may echo them. */
   secrets: readonly string[];
   pageSizeParameter: string;
   guard: AddressGuard;
-  /** Slots and circuit of the organization at each origin. */
+  /** The organization's slots and circuit per origin. */
   hosts: GitHosts;
   caller: HostCaller;
   attemptTimeoutMs: number;
@@ -39,7 +39,7 @@ const MAX_PAGES = 100;
 /** A hundred comments of 64 KiB, GitHub's largest, and what stands around them. */
 const MAX_BYTES = 8 * 1024 * 1024;
 
-/** The API for one call: requests go to its own origin only, redirects are not followed, nothing is tried again. */
+/** The API for one call. It sends requests to its own origin only, follows no redirects and retries nothing. */
 export function forgeApi(connection: ForgeConnection, call: ForgeCall): ForgeApi {
   const shaped = <T>({ body }: Answer, shape: z.ZodType<T>): T => {
     const parsed = shape.safeParse(body);
@@ -57,18 +57,15 @@ export function forgeApi(connection: ForgeConnection, call: ForgeCall): ForgeApi
         const before = found.size;
         // Go writes an empty list as null.
         for (const one of shaped(answer, z.array(item).nullable()) ?? []) found.set(one.id, one);
-        // A host that does not page here gives the same again.
+        // A host without paging here returns the same items again.
         if (found.size === before || !hasMore(answer.headers, found.size)) return [...found.values()];
       }
-      throw forgeProblem(
-        'forge_too_large',
-        `Cannot ${call.doing}: there are more than ${MAX_PAGES * PAGE_SIZE}, which are not all looked at`,
-      );
+      throw forgeProblem('forge_too_large', `Cannot ${call.doing}: there are more than ${MAX_PAGES * PAGE_SIZE}, the limit`);
     },
   };
 }
 
-/** GitHub and GitLab link to the next page, GitLab also names it; Gitea tells the number of all. The address of a link is never used. */
+/** GitHub and GitLab link to the next page, GitLab also sends its number; Gitea sends the total count. The address of a link is never used. */
 function hasMore(headers: Answer['headers'], found: number): boolean {
   if (/;\s*rel="?next"?/i.test(String(headers.link ?? ''))) return true;
   if (String(headers['x-next-page'] ?? '') !== '') return true;
@@ -110,7 +107,7 @@ async function once(connection: ForgeConnection, call: ForgeCall, ask: Ask, sign
     if (response.statusCode >= 200 && response.statusCode < 300) return { body: parse(connection, call, text), headers: response.headers };
     throw refusal(connection, call, response, text);
   } finally {
-    // A body that was not read to its end would hold its connection until the other side gives up.
+    // Without this, a partly read body would occupy its connection until the host closes it.
     response.body.on('error', () => {}).destroy();
   }
 }
@@ -145,7 +142,7 @@ function parse({ apiUrl }: ForgeConnection, call: ForgeCall, text: string): unkn
   }
 }
 
-/** What the host's status means for whoever asked. */
+/** Translates the host's status into a Problem. */
 function refusal(
   connection: ForgeConnection,
   call: ForgeCall,
@@ -153,15 +150,15 @@ function refusal(
   text: string,
 ): Problem {
   const { host } = connection.apiUrl;
-  const told = toldBy(connection, text);
-  const answer = `"${host}" answered ${status}${told === '' ? '' : ` (${told})`}`;
-  const waitSeconds = waitOf(status, headers, told);
+  const message = messageFrom(connection, text);
+  const answer = `"${host}" answered ${status}${message === '' ? '' : ` (${message})`}`;
+  const waitSeconds = waitOf(status, headers, message);
   if (waitSeconds !== undefined)
     return forgeProblem('forge_rate_limited', `Cannot ${call.doing} now: ${answer}`, { retryAfterSeconds: waitSeconds });
   if (status >= 300 && status < 400)
     return forgeProblem(
       'forge_redirect',
-      `Cannot ${call.doing}: ${answer}, a redirect, which is not followed; if the repository or the API moved, ask its owner for the new address`,
+      `Cannot ${call.doing}: ${answer}, and redirects are not followed; if the repository or the API moved, ask its owner for the new address`,
     );
   if (status === 401)
     return forgeProblem('forge_unauthorized', `Cannot ${call.doing}: ${answer}; set a valid token in the source's "apiToken" or "auth"`);
@@ -169,7 +166,7 @@ function refusal(
   if (status === 404 || status === 410)
     return forgeProblem(
       'forge_not_found',
-      `Cannot ${call.doing}: ${answer}; what a token may not see looks missing, it needs ${call.permission}`,
+      `Cannot ${call.doing}: ${answer}; a host also answers this if the token lacks ${call.permission}`,
     );
   if (status === 409) return forgeProblem('forge_conflict', `Cannot ${call.doing} now: ${answer}`);
   if (status >= 500)
@@ -177,28 +174,28 @@ function refusal(
   return forgeProblem('forge_rejected', `Cannot ${call.doing}: ${answer}`);
 }
 
-/** Seconds until the host takes requests again; undefined: it is not about their number. GitHub says 403 for that, too. */
-function waitOf(status: number, headers: Answer['headers'], told: string): number | undefined {
+/** Seconds until the host accepts requests again; undefined: the status is no rate limit. GitHub also uses 403 for rate limits. */
+function waitOf(status: number, headers: Answer['headers'], message: string): number | undefined {
   if (status !== 429 && status !== 403) return undefined;
   const asked = retryAfter(headers['retry-after']);
   const isSpent = headers['x-ratelimit-remaining'] === '0';
-  if (status === 403 && asked === undefined && !isSpent && !/rate limit/i.test(told)) return undefined;
+  if (status === 403 && asked === undefined && !isSpent && !/rate limit/i.test(message)) return undefined;
   if (asked !== undefined) return asked;
   const untilReset = Math.ceil(Number(headers['x-ratelimit-reset']) - Date.now() / 1000);
   return isSpent && untilReset > 0 ? Math.min(untilReset, 3600) : DEFAULT_WAIT_SECONDS;
 }
 
-/** As GitHub asks for where it does not say how long. */
+/** GitHub asks for this pause after a rate limit without a time. */
 const DEFAULT_WAIT_SECONDS = 60;
 
-const Told = z.object({ message: z.unknown(), error: z.unknown(), errors: z.unknown() }).partial();
+const HostError = z.object({ message: z.unknown(), error: z.unknown(), errors: z.unknown() }).partial();
 
-/** Hosts write `message` as text or, by field, as an object; `error`, and in `errors` what is wrong in particular. */
-function toldBy({ secrets }: ForgeConnection, text: string): string {
-  const { message, error, errors } = Told.safeParse(jsonOrNull(text)).data ?? {};
+/** Hosts send `message` as text or as an object by field, or `error`. Some add details in `errors`. */
+function messageFrom({ secrets }: ForgeConnection, text: string): string {
+  const { message, error, errors } = HostError.safeParse(jsonOrNull(text)).data ?? {};
   const parts = [message ?? error, errors].filter((part) => part !== undefined && part !== null && part !== '');
-  const told = parts.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' ');
-  return foreignText(secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), told));
+  const joined = parts.map((part) => (typeof part === 'string' ? part : JSON.stringify(part))).join(' ');
+  return foreignText(secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), joined));
 }
 
 function jsonOrNull(text: string): unknown {
@@ -212,7 +209,7 @@ function jsonOrNull(text: string): unknown {
 function unreachable({ apiUrl, attemptTimeoutMs, guard }: ForgeConnection, { doing }: ForgeCall, cause: unknown, late: boolean): Problem {
   const { host } = apiUrl;
   const code = codeOf(cause);
-  // Nothing was sent, so that it says nothing about the host.
+  // No request was sent, so that this is no fault of the host.
   if (code === 'UND_ERR_INVALID_ARG')
     return forgeProblem('forge_unauthorized', `Cannot ${doing}: the source's token has characters that no header can carry`, { cause });
   if (late || code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT')

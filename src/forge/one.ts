@@ -1,37 +1,37 @@
 import { isProblem } from '../errors.ts';
 
 type OneOf<Item> = {
-  /** Those that are ours, oldest first. */
+  /** Finds the items of this source, oldest first. */
   find(): Promise<Item[]>;
   create(): Promise<Item>;
-  /** @param isRaced somebody else made it since `find` found none, as it is wanted as far as the host shows */
+  /** @param isRaced another caller created it after `find` found none, with the wanted visible settings */
   update(item: Item, isRaced: boolean): Promise<Item>;
   remove(item: Item): Promise<void>;
 };
 
-/** Somebody who goes on making and removing the same thing is not outwaited. */
+/** After this many conflicts with another caller, the call fails. */
 const MAX_TURNS = 3;
 
 /**
- * Leaves exactly one of its kind at the host, as wanted: the oldest is updated, or one is made; doubles are removed. Hosts have no "create unless it is
- * there", so that two callers may both find nothing and both create: each looks again afterwards, and both keep the oldest. The same heals a creation
- * whose answer was lost.
+ * Ensures exactly one item at the host: updates the oldest or creates one, and removes duplicates. Hosts have no atomic "create unless it exists",
+ * so that two callers may both create. Each one lists the items again afterwards, and both keep the oldest. This also repairs a creation whose
+ * response was lost.
  *
- * @returns what is left, and what was there before (undefined: it is new)
+ * @returns the item, and the one that existed before (undefined: the item is new)
  */
 export async function keepOne<Item extends { id: number }>(kind: OneOf<Item>): Promise<{ item: Item; before: Item | undefined }> {
   for (let turn = 1; ; turn++) {
     const found = await kind.find();
     try {
-      return await settle(kind, found, turn > 1);
+      return await ensureOnce(kind, found, turn > 1);
     } catch (error) {
-      // Made, or removed, by somebody else since it was looked for.
+      // Another caller created or removed it after `find`.
       if (turn === MAX_TURNS || !isProblem(error, 'forge_conflict', 'forge_not_found')) throw error;
     }
   }
 }
 
-async function settle<Item extends { id: number }>(
+async function ensureOnce<Item extends { id: number }>(
   kind: OneOf<Item>,
   [before, ...doubles]: readonly Item[],
   isRaced: boolean,
@@ -48,7 +48,7 @@ async function settle<Item extends { id: number }>(
   return { item, before: undefined };
 }
 
-/** Both callers remove: whoever comes second finds it gone. */
+/** Both callers remove duplicates, so that the second one may get a 404. */
 async function removeAll<Item>(kind: OneOf<Item>, items: readonly Item[]): Promise<void> {
   for (const item of items) {
     await kind.remove(item).catch((error: unknown) => {

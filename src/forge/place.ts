@@ -6,17 +6,18 @@ import type { Source } from '../source/source.ts';
 import type { ForgeHost, Repository } from './host.ts';
 import { forgeProblem } from './problems.ts';
 
-/** Where a source's repository is found in the API of its host. */
+/** The location of a source's repository in its host's API. */
 export type ForgePlace = { host: ForgeHost; apiUrl: URL; repository: Repository };
 
-type Located = Pick<Source, 'name' | 'url' | 'forge' | 'webhookProvider'>;
+type PlacedSource = Pick<Source, 'name' | 'url' | 'forge' | 'webhookProvider'>;
 type Rules = Pick<Config, 'ALLOW_HTTP_GIT_HOSTS' | 'ALLOW_LOCAL_SOURCES'>;
 
 /**
- * From the source's settings and URL alone, nothing is asked. Without `forge` the kind is that of the source's webhook, else what the host's name says.
- * @throws Problem `forge_unsupported` for a path on this machine, a host of no known kind, or a URL that is no repository there
+ * Derives the location from the source's settings and URL, without a request. Without `forge`, the kind is that of the source's webhook, else the
+ * one in the host's name.
+ * @throws Problem `forge_unsupported` for a path on this machine, a host of an unknown kind, or a URL that is no repository there
  */
-export function placeOf(source: Located, hosts: Readonly<Record<ForgeKind, ForgeHost>>, rules: Rules): ForgePlace {
+export function placeOf(source: PlacedSource, hosts: Readonly<Record<ForgeKind, ForgeHost>>, rules: Rules): ForgePlace {
   const remote = parseRemote(source.url, { allowHttp: rules.ALLOW_HTTP_GIT_HOSTS, allowLocal: rules.ALLOW_LOCAL_SOURCES });
   if (remote.kind === 'local') throw unsupported(source, 'it is a path on this machine');
   const kind = kindOf(source, remote.url.hostname);
@@ -28,24 +29,24 @@ export function placeOf(source: Located, hosts: Readonly<Record<ForgeKind, Forge
   return { host, apiUrl, repository: { path, webUrl: remote.url.href.replace(/\/+$/, '').replace(/\.git$/, ''), kind } };
 }
 
-/** @throws Problem `invalid_request` for an address of which requests cannot be sent, or must not be */
+/** @throws Problem `invalid_request` for an address to which the service cannot or must not send requests */
 export function checkApiUrl(settings: ForgeSettings, rules: Rules): void {
   if (settings.apiUrl === undefined) return;
   const url = new URL(settings.apiUrl);
   const refuse = (why: string) => invalid(`Cannot use this forge.apiUrl: ${why}`, [{ pointer: '/forge/apiUrl', detail: why }]);
-  if (url.username || url.password) throw refuse('it holds credentials, which belong in "apiToken"');
+  if (url.username || url.password) throw refuse('it contains credentials; set them in "apiToken"');
   if (url.search || url.hash) throw refuse('it has a query string or a fragment');
   if (url.protocol === 'http:' && !rules.ALLOW_HTTP_GIT_HOSTS)
     throw refuse(`the scheme is "http", must be "https"; ${allowedBy('ALLOW_HTTP_GIT_HOSTS')}`);
 }
 
-/** Whether the source's credentials would go to another origin than its repository's. */
+/** Whether the service would send the source's credentials to another origin than its repository's. */
 export function leavesOrigin(source: Pick<Source, 'url' | 'forge'>): boolean {
   const { forge, url } = source;
   return forge?.apiUrl !== undefined && URL.parse(url)?.origin !== new URL(forge.apiUrl).origin;
 }
 
-function kindOf(source: Located, hostname: string): ForgeKind {
+function kindOf(source: PlacedSource, hostname: string): ForgeKind {
   const known = source.forge?.kind ?? FORGE_KINDS.find((kind) => kind === source.webhookProvider) ?? kindOfName(hostname);
   if (known !== undefined) return known;
   const kinds = FORGE_KINDS.map((kind) => `"${kind}"`).join(', ');
@@ -54,18 +55,18 @@ function kindOf(source: Located, hostname: string): ForgeKind {
 
 const PUBLIC_HOSTS: Readonly<Record<string, ForgeKind>> = { 'codeberg.org': 'forgejo' };
 
-/** Most installations are named for what they are: gitlab.example.com, git-gitea.example.com. */
+/** Most host names contain the kind: gitlab.example.com, git-gitea.example.com. */
 function kindOfName(hostname: string): ForgeKind | undefined {
   return PUBLIC_HOSTS[hostname] ?? FORGE_KINDS.find((kind) => hostname.split(/[.-]/).includes(kind));
 }
 
-/** The path at which the host is installed, '' for its root. Said by the API's address, where that stands on the repository's origin. */
+/** The path at which the host is installed, '' for its root. Derived from the API's address if that has the repository's origin. */
 function installationPath(apiUrl: URL, apiPath: string, origin: string): string {
   const path = apiUrl.pathname.replace(/\/+$/, '');
   return apiUrl.origin === origin && path.endsWith(apiPath) ? path.slice(0, -apiPath.length) : '';
 }
 
-/** As people write it: not encoded, '' where that cannot be read. */
+/** Returns the decoded path; '' if it cannot be decoded. */
 function repositoryPath(url: URL, installation: string): string {
   const path = url.pathname.startsWith(`${installation}/`) ? url.pathname.slice(installation.length) : url.pathname;
   try {
@@ -81,6 +82,6 @@ function isRepositoryPath(path: string, { min, max }: { min: number; max: number
   return segments.length >= min && segments.length <= max && !segments.some((segment) => ['', '.', '..'].includes(segment));
 }
 
-function unsupported({ name }: Located, why: string) {
+function unsupported({ name }: PlacedSource, why: string) {
   return forgeProblem('forge_unsupported', `Cannot call the API of the git host of source "${name}": ${why}`);
 }

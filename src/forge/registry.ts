@@ -19,15 +19,15 @@ import { DEFAULT_LIMITS, type ForgeLimits, withinDeadline } from './retry.ts';
 
 const HOSTS: Readonly<Record<ForgeKind, ForgeHost>> = { gitlab, github, gitea, forgejo: gitea };
 
-type Located = Pick<Source, 'organizationId' | 'id' | 'name' | 'url' | 'forge' | 'webhookProvider' | 'authSealed' | 'apiTokenSealed'>;
-type Reach = { box: SecretBox; config: Config; guard: AddressGuard; forgeHosts: GitHosts };
+type ForgeSource = Pick<Source, 'organizationId' | 'id' | 'name' | 'url' | 'forge' | 'webhookProvider' | 'authSealed' | 'apiTokenSealed'>;
+type ForgeDeps = { box: SecretBox; config: Config; guard: AddressGuard; forgeHosts: GitHosts };
 
 /**
- * The git host of a source's repository, to be called with the source's own token. Nothing is asked yet.
- * @throws Problem `forge_unsupported` or `forge_token_missing` where the source has no host that could be called: nothing is wrong then, and there is
- * nothing to be told anywhere
+ * Opens the API of the source's git host with the source's own token. Sends no request yet.
+ * @throws Problem `forge_unsupported` or `forge_token_missing` if the source has no host with an API. This is no fault: nothing can be reported
+ * there
  */
-export function forgeFor(source: Located, services: Reach, limits: ForgeLimits = DEFAULT_LIMITS): Forge {
+export function forgeFor(source: ForgeSource, services: ForgeDeps, limits: ForgeLimits = DEFAULT_LIMITS): Forge {
   const { host, apiUrl, repository } = placeOf(source, HOSTS, services.config);
   const credentials = credentialsOf(source, services);
   const connection: ForgeConnection = {
@@ -43,8 +43,10 @@ export function forgeFor(source: Located, services: Reach, limits: ForgeLimits =
   const call = <T>({ purpose, what, caller, secrets = [] }: Call, work: (operations: HostOperations) => Promise<T>): Promise<T> => {
     const doing = `${what} of ${repository.path}`;
     const permission = host.permissions[purpose];
-    const reach = { ...connection, secrets: [...connection.secrets, ...secrets] };
-    return withinDeadline(doing, limits, caller, (signal) => work(host.open(forgeApi(reach, { doing, permission, signal }), repository)));
+    const withSecrets = { ...connection, secrets: [...connection.secrets, ...secrets] };
+    return withinDeadline(doing, limits, caller, (signal) =>
+      work(host.open(forgeApi(withSecrets, { doing, permission, signal }), repository)),
+    );
   };
   return {
     kind: repository.kind,
@@ -74,14 +76,14 @@ export function forgeFor(source: Located, services: Reach, limits: ForgeLimits =
   };
 }
 
-/** `secrets`: besides the token, what must stand in no error. */
+/** `secrets`: masked in errors, in addition to the token. */
 type Call = { purpose: Purpose; what: string; caller: AbortSignal | undefined; secrets?: readonly string[] };
 
 function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();
 }
 
-function credentialsOf(source: Located, { box }: Reach): Credentials {
+function credentialsOf(source: ForgeSource, { box }: ForgeDeps): Credentials {
   const apiToken = openApiToken(box, source);
   const credentials = apiToken === undefined ? openCredentials(box, source) : { token: apiToken };
   if (credentials !== undefined) return credentials;

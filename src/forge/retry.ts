@@ -4,17 +4,17 @@ import { startDeadline } from '../async/deadline.ts';
 import { Problem, retryOf } from '../errors.ts';
 import { forgeProblem } from './problems.ts';
 
-/** `deadlineMs` is for a whole call, with all its requests and repetitions; `attemptTimeoutMs` for one request. */
+/** `deadlineMs` limits a whole call with all its requests and retries; `attemptTimeoutMs` limits one request. */
 export type ForgeLimits = { deadlineMs: number; attemptTimeoutMs: number; retryBaseMs: number };
 
-/** Whoever waits for the answer over HTTP gives up after 30 s. */
+/** A client of the HTTP API gives up after 30 s. */
 export const DEFAULT_LIMITS: ForgeLimits = { deadlineMs: 25_000, attemptTimeoutMs: 10_000, retryBaseMs: 500 };
 
 const TRIES = 3;
 
 /**
- * Runs `work`, again after a temporary fault of the host: from its beginning, so that what it finds there, and not what was sent before, decides what
- * it does. Waits as long as the host asks for, doubling otherwise, and somewhat longer at random; not at all when that would be past the deadline.
+ * Runs `work`, and after a temporary fault of the host runs it again from its beginning, so that it acts on the host's current state. The pause is
+ * the one that the host asks for, else it doubles; a random part is added. Fails at once if the pause would end after the deadline.
  *
  * @throws Problem `forge_timeout` at the deadline, `forge_cancelled` at the caller's abort, and what `work` throws
  */
@@ -39,7 +39,7 @@ export async function withinDeadline<T>(
       }
     }
   } catch (error) {
-    if (caller?.aborted) throw forgeProblem('forge_cancelled', `Cannot ${doing}: it was given up`, { cause: error });
+    if (caller?.aborted) throw forgeProblem('forge_cancelled', `Cannot ${doing}: the caller cancelled it`, { cause: error });
     if (deadline.isOver()) throw forgeProblem('forge_timeout', `Cannot ${doing}: not done within ${deadlineMs} ms`, { cause: error });
     throw error;
   } finally {

@@ -1,7 +1,7 @@
 import { foreignText } from '../git/problems.ts';
 import { isOid } from '../git/remote.ts';
 import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from '../source/source.ts';
-import type { HookRepository, MergeRequestHint, Poke, RefChange } from '../source/webhook/provider.ts';
+import type { ChangeHook, HookRepository, MergeRequestHint, RefChange } from '../source/webhook/provider.ts';
 import { compareRepository, type RepositoryVerdict } from '../source/webhook/repository.ts';
 
 /** What a verified hook means for its source. Pure: nothing is recorded yet. */
@@ -20,19 +20,19 @@ type Known = { newHostId: string | null; detail: string | null };
 export type MergeRequestChange = RefChange & { ref: string; mergeRequest: MergeRequestHint };
 
 /** Decides by the repository, then by the ref. @param heads refs that `HEAD` stands for, the hook's own first */
-export function decideHook(source: FollowedSource, provider: string, poke: Poke, heads: readonly string[]): HookDecision {
-  const repository = judgeRepository(source, provider, poke.repository);
+export function decideHook(source: FollowedSource, provider: string, hook: ChangeHook, heads: readonly string[]): HookDecision {
+  const repository = judgeRepository(source, provider, hook.repository);
   if (repository.verdict === 'other') return { kind: 'other_repository', detail: repository.detail };
   const isNewId = repository.verdict === 'same' && repository.hostId !== source.hookRepositoryId;
   const known = {
     newHostId: isNewId ? repository.hostId : null,
     detail: repository.verdict === 'renamed' ? repository.detail : null,
   };
-  const changes: readonly RefChange[] = [poke, ...(poke.alsoRefs ?? [])];
+  const changes: readonly RefChange[] = [hook, ...(hook.alsoRefs ?? [])];
   const followed = changes.find((change) => change.event !== 'merge_request' && isFollowed(source, change, heads));
   if (followed !== undefined) return { kind: 'push', ...known, change: followed, expect: expectation(source, followed, heads) };
   const request = changes.find(isMergeRequest);
-  if (request === undefined) return { kind: 'other_ref', ...known, change: poke };
+  if (request === undefined) return { kind: 'other_ref', ...known, change: hook };
   const isInto = followsRef(source.ref, `refs/heads/${request.mergeRequest.target}`, heads);
   return { kind: 'merge_request', ...known, change: request, isInto };
 }

@@ -5,20 +5,20 @@ import type { Forge } from '../forge/forge.ts';
 import { type Delivery, deliveriesAfter, isVerified, NOTED_AGAIN_SECONDS } from '../source/deliveries-store.ts';
 import type { Source } from '../source/source.ts';
 
-/** What a test delivery showed. `reason`: why it proves nothing. */
+/** The result of a test delivery. `reason`: why the webhook is not verified. */
 export type HookProof =
   | { verified: true }
   | { verified: false; reason: 'unauthorized' | 'other_repository' | 'not_sent' | 'not_received'; detail: string };
 
-/** Hosts queue deliveries: most come within a second. */
+/** Hosts queue deliveries; most arrive within a second. */
 const WAIT_MS = 8_000;
-/** After one that failed: the right one may follow, as anybody can send a wrong one. */
+/** Wait after a refused delivery: anybody can send one, so that the genuine one may follow. */
 const WAIT_MORE_MS = 1_500;
 const ASK_EVERY_MS = 150;
 
 /**
- * Lets the host send a delivery and waits until it was received and verified, here or in another process.
- * @param since position of the last delivery before
+ * Requests a test delivery from the host and waits until this process or another one has received and verified it.
+ * @param since position of the last delivery before the test
  */
 export async function proveWebhook(
   sql: Db,
@@ -28,7 +28,7 @@ export async function proveWebhook(
   since: number,
   signal: AbortSignal,
 ): Promise<HookProof> {
-  // A refusal that comes sooner after another one is not noted, and the test would seem not to have been received.
+  // A refusal within this time after another one is not recorded, and the test would count as not received.
   await pause(2_000 * NOTED_AGAIN_SECONDS, signal);
   const failed = await forge.testWebhook(hookId, signal).then(
     () => undefined,
@@ -38,7 +38,7 @@ export async function proveWebhook(
     },
   );
   const startedAt = performance.now();
-  // A host that answers with an error has sent the delivery before, if it sent one.
+  // If a host responds with an error, it has sent the delivery before that or never does.
   let endsAt = startedAt + (failed === undefined ? WAIT_MS : WAIT_MORE_MS);
   for (;;) {
     const received = await deliveriesAfter(sql, source, since);
@@ -52,7 +52,7 @@ export async function proveWebhook(
 
 type Received = Pick<Delivery, 'verdict' | 'detail'>;
 
-/** undefined: nothing came. One that is verified outweighs all others. */
+/** Returns undefined if no delivery arrived. A verified delivery outweighs all others. */
 function proofOf(received: readonly Received[]): HookProof | undefined {
   const other = received.find(({ verdict }) => verdict === 'other_repository');
   if (received.some(({ verdict }) => isVerified(verdict) && verdict !== 'other_repository')) return { verified: true };

@@ -2,31 +2,31 @@ import { LRUCache } from 'lru-cache';
 import { hashToken } from '../crypto/tokens.ts';
 
 /**
- * A body that names a commit: sent again, it is most likely a captured request. After a force-push a genuine one may be equal to one of before, so the
- * source is checked all the same, when this time is over.
+ * A repeated body that names a commit is most likely a captured request. After a force-push a genuine body may equal an earlier one, so that the
+ * source is still checked when this time has passed.
  */
 const NAMED_SECONDS = 10;
-/** A body that names no commit is the same for each push. */
+/** A body that names no commit is identical for every push. */
 const UNNAMED_SECONDS = 5;
-/** Some 150 bytes each. */
+/** Each takes some 150 bytes. */
 const MAX_BODIES = 10_000;
 
 export type Repetition =
   | { kind: 'first' }
   /**
-   * Worth a check within `dueInSeconds`, each time: another check may have come in between, before the remote had what this body stands for. Only the
-   * first repetition is worth a note.
+   * Each repetition needs a check within `dueInSeconds`: an earlier check may have run before the remote served the announced commit. Only the
+   * first repetition is recorded (`isNew`).
    */
   | { kind: 'again'; dueInSeconds: number; isNew: boolean };
 
-/** Remembers verified bodies for a moment. Hosts that sign only the body let anybody who captured it send it again under another delivery id. */
+/** Remembers verified bodies for some seconds. If a host signs only the body, anybody who captured it can send it again under another delivery id. */
 export type RepeatedBodies = {
   note(sourceId: string, delivery: Repeatable, namesCommit: boolean): Repetition;
-  /** The body was not taken after all: the host will send it again. */
+  /** Forgets a body whose processing failed, since the host will send it again. */
   forget(sourceId: string, delivery: Repeatable): void;
 };
 
-/** `meaning`: what was read from the body with the event's name, which some hosts put into an unsigned header alone. */
+/** `meaning`: the event as it was parsed; some hosts name it only in an unsigned header. */
 export type Repeatable = { body: Uint8Array; meaning: string };
 
 export function createRepeatedBodies(now: () => number = Date.now): RepeatedBodies {

@@ -7,14 +7,14 @@ import { revisionOf } from '../revision/store.ts';
 import { type HookRecord, noteDelivery, recordHook } from '../source/deliveries-store.ts';
 import type { Source } from '../source/source.ts';
 import { checkSourceWithin, noteHookRepository } from '../source/store.ts';
-import type { HookRepository, Poke } from '../source/webhook/provider.ts';
+import type { ChangeHook, HookRepository } from '../source/webhook/provider.ts';
 import { decideHook, type HookDecision } from './decide.ts';
 import type { RepeatedBodies } from './repeated-bodies.ts';
 
 export type HookOutcome = 'accepted' | 'duplicate' | 'other_ref' | 'other_repository';
 export type TakeDeps = { store: Store; events: EventBuffer; log: Log; repeats: RepeatedBodies; wake(sourceId: string): void };
 /** `body`: null where the signature covers the delivery's id, so that nobody else can send the body again. */
-export type VerifiedHook = Poke & { provider: string; body: Uint8Array | null };
+export type VerifiedHook = ChangeHook & { provider: string; body: Uint8Array | null };
 
 type Recorded = Exclude<HookDecision, { kind: 'other_repository' }>;
 
@@ -91,7 +91,7 @@ function announcePush(deps: TakeDeps, { organizationId, id }: Source, hook: Veri
   const { provider, deliveryId, pusher } = hook;
   deps.wake(id);
   const data = { provider, ref: change.ref, commit: change.after, deliveryId, pusher };
-  deps.events.tell({ organizationId, type: 'hook.received', subject: `source:${id}`, data });
+  deps.events.emit({ organizationId, type: 'hook.received', subject: `source:${id}`, data });
 }
 
 /**

@@ -3,27 +3,27 @@ import { type Selector, selectorsOf } from '../event/severity.ts';
 import { EVENT_TYPES, type EventType } from '../wire/event/events.ts';
 import type { Severity } from '../wire/event/kind.ts';
 
-/** Which events a notification is about. What is null or empty does not narrow. */
+/** Selects the events of a notification. A field that is null or empty selects all. */
 export type Filter = {
   /** Types, by name (`rollout.aborted`), by group (`rollout.*`), or all (`*`). */
   events: readonly string[];
   minimumSeverity: Severity;
-  /** Events of this source, of its rollouts, and of devices that are bound to it when the event is looked at. */
+  /** Events of this source, of its rollouts, and of devices that are bound to it when the event is processed. */
   sourceId: string | null;
-  /** Events of devices that stand there when the event is looked at; of nothing but devices. */
+  /** Only events of devices that belong to this site when the event is processed. */
   siteId: string | null;
-  /** Events of devices that have all of these labels when the event is looked at; of nothing but devices. */
+  /** Only events of devices that have all of these labels when the event is processed. */
   labels: Readonly<Record<string, string>>;
 };
 
-/** What selects the events that the filter's types and severity let through. */
+/** Returns selectors for the events that match the filter's types and severity. */
 export function selectorsFor({ events, minimumSeverity }: Pick<Filter, 'events' | 'minimumSeverity'>): Selector[] {
   return EVENT_TYPES.filter((type) => events.some((pattern) => matches(pattern, type))).flatMap((type) =>
     selectorsOf(type, minimumSeverity),
   );
 }
 
-/** @throws Problem `invalid_request` for a pattern that names no type, and for a filter that lets nothing through */
+/** @throws Problem `invalid_request` for a pattern that names no type, and for a filter that matches nothing */
 export function checkEvents(filter: Pick<Filter, 'events' | 'minimumSeverity'>): void {
   const unknown = filter.events.flatMap((pattern, index) =>
     EVENT_TYPES.some((type) => matches(pattern, type)) ? [] : [{ pointer: `/events/${index}`, detail: `no event type is "${pattern}"` }],

@@ -5,31 +5,31 @@ import type { Filter } from './filter.ts';
 export const FORMATS = ['cloudevents', 'json', 'slack'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** A webhook of ours: the events that its filter lets through are posted to its URL, each until it is taken or given up, in their order. */
+/** An outgoing webhook. The service posts the events that match its filter to its URL, in their order, each until it succeeds or expires. */
 export type Notification = Filter & {
   organizationId: string;
   id: string;
   name: string;
-  /** The URL may be a credential by itself, as those of chat services are. */
+  /** The URL may be a credential by itself, as for chat services. */
   urlSealed: string;
-  /** What is shown of it: its origin, and the last characters behind that. */
+  /** A hint for display: its origin, and the last characters of the rest. */
   urlHint: string;
   format: Format;
   enabled: boolean;
-  /** Why the service itself disabled it. */
+  /** Why the service disabled it; null: a user did, or it is enabled. */
   disabledReason: string | null;
   secretSealed: string;
   secretLast4: string;
-  /** Signs beside the present one until then. */
+  /** The previous secret signs in addition to the current one until this time. */
   previousSecretSealed: string | null;
   previousSecretUntil: Date | null;
-  /** Events up to it are decided: each is a delivery, was let through by no filter, or is counted in `dropped`. */
+  /** All events up to this one are processed: each is a delivery, did not match the filter, or is counted in `dropped`. */
   cursor: number;
-  /** Events that were wanted and never tried: too old or too many when their turn came. */
+  /** Number of wanted events without any attempt, because they were too old or too many. */
   dropped: number;
-  /** When it is to be worked at; null while nothing is known to wait. */
+  /** Time of the next processing; null while no event waits. */
   dueAt: Date | null;
-  /** Attempts since the last one that was taken. */
+  /** Number of failed attempts since the last success. */
   failures: number;
   lastError: string | null;
   lastDeliveredAt: Date | null;
@@ -40,7 +40,7 @@ export type Notification = Filter & {
 
 /** An event on its way to a notification's URL. */
 export type Delivery = {
-  /** Stays the same however often it is sent: the `webhook-id` by which receivers know repetitions. */
+  /** The same for every attempt. It is the `webhook-id` by which receivers recognise repetitions. */
   id: string;
   notificationId: string;
   eventCursor: number;
@@ -48,21 +48,21 @@ export type Delivery = {
   subject: string;
   state: 'pending' | 'delivered' | 'failed';
   attempts: number;
-  /** Past it, it is given up. */
+  /** After this time the delivery fails. */
   expiresAt: Date;
   createdAt: Date;
   finishedAt: Date | null;
 };
 
 export const MAX_PER_ORGANIZATION = 100;
-/** An event that could not be delivered within this is given up. */
+/** A delivery fails if no attempt succeeds within this time. */
 export const DELIVER_WITHIN_HOURS = 24;
-/** Wanted events that may wait behind the cursor; of more, the oldest are dropped. */
+/** Limit of wanted events that wait after the cursor. If there are more, the oldest are dropped. */
 export const MAX_BACKLOG = 100_000;
-/** So long the secret that was replaced signs too. */
+/** A replaced secret keeps signing for this long. */
 export const SECRET_GRACE_HOURS = 24;
-/** So many attempts in a row fail before the organization is told that the notification is failing. */
-export const FAILURES_TO_TELL = 3;
+/** After this many failures in a row, the service emits `notification.failing`. */
+export const FAILURES_TO_REPORT = 3;
 
 type NotificationEventType = EventType & `notification.${string}`;
 
@@ -72,11 +72,11 @@ export function eventOf<Type extends NotificationEventType>(
   data: Omit<EventData<Type>, 'name'>,
 ): NewEvent {
   const { organizationId, id, name } = notification;
-  // The compiler cannot see that the name and the rest make the whole.
+  // The compiler cannot infer that the name and the rest form the whole type.
   return { organizationId, type, subject: `notification:${id}`, data: { name, ...data } } as NewEvent;
 }
 
-/** What a notification is tried with: an event that is not in the log. */
+/** The event of a test delivery, which is not in the event log. */
 export function testEvent(notification: Pick<Notification, 'organizationId' | 'id' | 'name'>, now: Date): Event {
   return { ...eventOf(notification, 'notification.test', {}), cursor: 0, at: now };
 }

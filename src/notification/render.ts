@@ -7,10 +7,10 @@ import { sentenceOf } from './sentence.ts';
 
 export type Message = { contentType: string; body: string };
 
-/** What a message is made of besides the event. `id`: of the delivery. */
+/** The parts of a message besides the event. `id`: of the delivery. */
 export type Rendering = { id: string; publicUrl: string; sourceName: string | undefined };
 
-/** The same event gives the same bytes, so that a repetition is one. */
+/** Renders an event. The result is deterministic, so that every attempt sends the same bytes. */
 export function render(format: Format, event: Event, rendering: Rendering): Message {
   switch (format) {
     case 'cloudevents':
@@ -24,16 +24,16 @@ export function render(format: Format, event: Event, rendering: Rendering): Mess
   }
 }
 
-/** OpenTelemetry's words and numbers, as the CloudEvents severity extension has them. */
+/** Texts and numbers of OpenTelemetry, as in the CloudEvents severity extension. */
 const CLOUD_SEVERITIES: Record<Severity, { severitytext: string; severitynumber: number }> = {
   info: { severitytext: 'INFO', severitynumber: 9 },
   warning: { severitytext: 'WARN', severitynumber: 13 },
   error: { severitytext: 'ERROR', severitynumber: 17 },
 };
-/** Digits of 2^53: what is compared as text is to compare as numbers. */
+/** Number of digits of 2^53. Padded numbers compare as text in numeric order. */
 const SEQUENCE_DIGITS = 16;
 
-/** CloudEvents 1.0, structured mode. The organization is the source: cursors are its own. An event of no log has its delivery's id. */
+/** CloudEvents 1.0, structured mode. The organization is the source, since cursors are per organization. A test event has its delivery's id. */
 function cloudEvent(event: Event, { id }: Rendering) {
   return {
     specversion: '1.0',
@@ -51,7 +51,7 @@ function cloudEvent(event: Event, { id }: Rendering) {
 
 const SIGNS: Record<Severity, string> = { info: ':large_blue_circle:', warning: ':warning:', error: ':red_circle:' };
 
-/** `text` for notifications and for those who know no blocks (Mattermost, Rocket.Chat). */
+/** `text` is for push notifications and for services without blocks (Mattermost, Rocket.Chat). */
 function slackMessage(event: Event, { publicUrl, sourceName }: Rendering) {
   const sentence = escapeMarkup(sentenceOf(event, sourceName));
   const link = `<${linkOf(publicUrl, event.subject)}|${escapeMarkup(event.subject)}>`;
@@ -65,7 +65,7 @@ function slackMessage(event: Event, { publicUrl, sourceName }: Rendering) {
   };
 }
 
-/** Collections of the API whose members are subjects of events. */
+/** API collections of the nouns that occur as subjects of events. */
 const COLLECTIONS: Readonly<Record<string, string>> = {
   device: 'devices',
   source: 'sources',
@@ -73,14 +73,14 @@ const COLLECTIONS: Readonly<Record<string, string>> = {
   notification: 'notifications',
 };
 
-/** Where more is to be read of a subject; the service itself where it has no page of its own. */
+/** Returns the API address of a subject; the service's address for a subject without one. */
 function linkOf(publicUrl: string, subject: string): string {
   const [noun = '', id = ''] = subject.split(':', 2);
   const collection = COLLECTIONS[noun];
   return collection === undefined ? publicUrl : `${publicUrl}/api/v1/${collection}/${encodeURIComponent(id)}`;
 }
 
-/** Slack's own three: nothing in a text becomes a link or calls a channel. */
+/** Escapes Slack's three control characters, so that no text becomes a link or a channel mention. */
 function escapeMarkup(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -10,12 +10,11 @@ import type { SealedSecret } from './store.ts';
 type Keyed = Pick<Notification, 'id'>;
 
 const urlContext = ({ id }: Keyed) => `notification:${id}:url`;
-/** The same for the present and the previous secret: what is replaced is moved as it is. */
+/** One context for the current and the previous secret, since a replaced secret is moved without resealing. */
 const secretContext = ({ id }: Keyed) => `notification:${id}:secret`;
 
 /**
- * A URL that a user gave, sealed, with what may be shown of it. Addresses that are written in it are checked at once, those of names when they are
- * connected to.
+ * Seals a user's URL and derives a hint for display. An IP address in the URL is checked at once, the addresses of a host name at every connection.
  * @throws Problem `invalid_request`, `address_refused`
  */
 export function sealUrl(
@@ -26,7 +25,7 @@ export function sealUrl(
   const refuse = (detail: string) => invalid(`Cannot notify this URL: ${detail}`, [{ pointer: '/url', detail }]);
   const url = URL.parse(text);
   if (url === null) throw refuse('it is not a URL');
-  // In one's own network receivers often have no certificate; past it nothing is told in the clear.
+  // Receivers in a private network often have no certificate. Outside it, the service sends nothing in plain text.
   const [isOpen, scheme] = [config.ALLOW_PRIVATE_NOTIFICATION_HOSTS, url.protocol.slice(0, -1)];
   if (scheme === 'http' && !isOpen) throw refuse(`its scheme is "http", must be "https"; ${allowedBy('ALLOW_PRIVATE_NOTIFICATION_HOSTS')}`);
   if (scheme !== 'https' && scheme !== 'http') throw refuse(`its scheme is "${scheme}", must be "https"${isOpen ? ' or "http"' : ''}`);
@@ -47,7 +46,7 @@ export function sealSecret(box: SecretBox, id: string, secret: string): SealedSe
   return { secretSealed: box.seal(secret, secretContext({ id })), secretLast4: last4(secret) };
 }
 
-/** Those that sign now: the present one first. @throws Problem `secret_unreadable` */
+/** Returns the secrets that sign now, the current one first. @throws Problem `secret_unreadable` */
 export function openSecrets(
   box: SecretBox,
   notification: Pick<Notification, 'id' | 'secretSealed' | 'previousSecretSealed' | 'previousSecretUntil'>,

@@ -2,11 +2,11 @@ import type { Event } from '../event/event.ts';
 import { foreignText } from '../git/problems.ts';
 import { kindOf } from '../wire/event/events.ts';
 
-/** Fields that say why, the first that is there. */
+/** Fields with a reason; the first one present is used. */
 const REASONS = ['detail', 'reason', 'why', 'errors', 'lastError'];
 const COUNTS = ['succeeded', 'failed', 'offline'];
 
-/** One line for people, at most about 300 characters. `sourceName`: of the source that the event is about. */
+/** Writes one line for users, at most about 300 characters. `sourceName`: the name of the event's source. */
 export function sentenceOf(event: Event, sourceName: string | undefined): string {
   const said = kindOf(event.type).sentence.replace(/\{(\w+)\}/g, (_all, field: string) => wordOf(event.data[field]));
   const counts = COUNTS.filter((field) => typeof event.data[field] === 'number').map((field) => `${event.data[field]} ${field}`);
@@ -15,7 +15,7 @@ export function sentenceOf(event: Event, sourceName: string | undefined): string
   return foreignText(`${whoOf(event, sourceName)} ${said}${tail}`);
 }
 
-/** The id of the source that the event is about, where it is about one. */
+/** Returns the id of the event's source, if it has one. */
 export function sourceIdOf({ subject, data }: Event): string | undefined {
   if (subject.startsWith('source:')) return idOf(subject);
   return typeof data.sourceId === 'string' ? data.sourceId : undefined;
@@ -54,7 +54,7 @@ function wordOf(value: unknown): string {
     .replace(/^[A-Z]+$/, (word) => word.toLowerCase());
 }
 
-/** '' for what cannot be said in a line; of a list, its first. */
+/** Returns '' for values that do not fit in a line; for a list, its first item. */
 function textOf(value: unknown): string {
   if (Array.isArray(value)) return textOf(value[0]);
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';

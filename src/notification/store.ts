@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { Notification } from './notification.ts';
 
-/** Of a `Notification`. */
+/** Columns of a `Notification`. */
 export const columns = (sql: Db) => sql`
   organization_id as "organizationId", id, name, url_sealed as "urlSealed", url_hint as "urlHint", format, events,
   minimum_severity as "minimumSeverity", source_id as "sourceId", site_id as "siteId", labels, enabled, disabled_reason as "disabledReason",
@@ -45,7 +45,7 @@ export type NotificationSettings = Pick<
 >;
 export type SealedSecret = { secretSealed: string; secretLast4: string };
 
-/** The organization's newest cursor: from it on, events are to come. */
+/** Returns the organization's newest cursor; later events have greater ones. */
 const present = (sql: Db, organizationId: string) =>
   sql`(select coalesce(max(cursor), 0) from events where organization_id = ${organizationId})`;
 
@@ -65,7 +65,7 @@ export async function countNotifications(sql: Db, organizationId: string): Promi
   return row.count;
 }
 
-/** Writes the settings. What failed before says nothing about them: it is looked at anew. What happened while it was disabled is not made up for. */
+/** Writes the settings and resets the failures, since they belong to the old settings. Events from a disabled period are not delivered later. */
 export async function updateNotification(tx: Db, s: NotificationSettings): Promise<void> {
   await tx`
     update notifications set name = ${s.name}, url_sealed = ${s.urlSealed}, url_hint = ${s.urlHint}, format = ${s.format}, events = ${[...s.events]},
@@ -75,7 +75,7 @@ export async function updateNotification(tx: Db, s: NotificationSettings): Promi
     where organization_id = ${s.organizationId} and id = ${s.id}`;
 }
 
-/** The secret until now becomes the previous one; what was that signs no longer. @returns until when it signs */
+/** Replaces the secret. The current one becomes the previous one, and the previous one stops signing. @returns until when the replaced one signs */
 export async function replaceSecret(
   tx: Db,
   { organizationId, id }: Pick<Notification, 'organizationId' | 'id'>,
@@ -93,7 +93,7 @@ export async function deleteNotification(tx: Db, organizationId: string, id: str
   await tx`delete from notifications where organization_id = ${organizationId} and id = ${id}`;
 }
 
-/** Has it worked at now, whatever it waits for. */
+/** Makes the notification due now, whatever its pause. */
 export async function makeDue(tx: Db, organizationId: string, ids: readonly string[]): Promise<void> {
   await tx`
     update notifications set due_at = now()
@@ -102,14 +102,14 @@ export async function makeDue(tx: Db, organizationId: string, ids: readonly stri
 
 export type IdleNotification = Pick<Notification, 'organizationId' | 'id' | 'cursor' | 'events' | 'minimumSeverity' | 'version'>;
 
-/** Those that wait for events, of these organizations or of all. */
+/** Lists the notifications without pending work, of these organizations or of all. */
 export async function idleNotifications(sql: Db, organizationIds: readonly string[] | 'all'): Promise<IdleNotification[]> {
   return sql<IdleNotification[]>`
     select organization_id as "organizationId", id, cursor, events, minimum_severity as "minimumSeverity", version from notifications
     where enabled and due_at is null ${organizationIds === 'all' ? sql`` : sql`and organization_id = any(${[...organizationIds]}::uuid[])`}`;
 }
 
-/** No event up to `cursor` concerns these. One that was changed or began to work meanwhile knows better. */
+/** Skips events up to `cursor` for these notifications, except for those that changed or became due meanwhile. */
 export async function skipTo(sql: Db, cursor: number, idle: readonly IdleNotification[]): Promise<void> {
   if (idle.length === 0) return;
   await sql`

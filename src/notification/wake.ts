@@ -5,8 +5,8 @@ import { type IdleNotification, idleNotifications, makeDue, skipTo } from './sto
 import { newestBySelector, spanAfter } from './wanted-store.ts';
 
 /**
- * Makes those notifications of the organizations due that events wait for, as far as their types and severities tell; the others skip what nobody
- * wants. However many notifications an organization has, its new events are read once.
+ * Makes the notifications due that new events match by type and severity; the cursors of all others skip these events. It reads an organization's
+ * new events once, however many notifications it has.
  */
 export async function wakeWanting(sql: Sql, organizationIds: readonly string[] | 'all'): Promise<void> {
   const idle = await idleNotifications(sql, organizationIds);

@@ -3,10 +3,10 @@ import type { Selector } from '../event/severity.ts';
 import { type Filter, selectorsFor } from './filter.ts';
 import { DELIVER_WITHIN_HOURS, MAX_BACKLOG } from './notification.ts';
 
-/** Reading the event log behind a cursor. Cursors of an organization become visible in their order: what is behind an end that was seen is complete. */
+/** A range of an organization's event log. Cursors become visible in their order, so that no event can still appear within the range. */
 export type Span = { organizationId: string; after: number; upTo: number };
 
-/** Up to where to look at once, and whether there is more behind; undefined when there is nothing. Reads the index only. */
+/** Returns the next range to process, and whether more events may follow (`full`); undefined if there is none. Reads the index only. */
 export async function spanAfter(sql: Db, organizationId: string, after: number): Promise<(Span & { full: boolean }) | undefined> {
   const [row] = await sql<[{ upTo: number | null; count: number }]>`
     select max(cursor) as "upTo", count(*)::int as count
@@ -23,7 +23,7 @@ export type WantedEvent = {
   late: boolean;
 };
 
-/** Those of a span that the filter lets through, oldest first. */
+/** Lists the events of a span that match the filter, oldest first. */
 export async function wantedEvents(sql: Db, { organizationId, after, upTo }: Span, filter: Filter, limit: number): Promise<WantedEvent[]> {
   return sql<WantedEvent[]>`
     select cursor, type, subject, at + make_interval(hours => ${DELIVER_WITHIN_HOURS}) as "expiresAt",
@@ -32,7 +32,7 @@ export async function wantedEvents(sql: Db, { organizationId, after, upTo }: Spa
     order by cursor limit ${limit}`;
 }
 
-/** Where more than `MAX_BACKLOG` wanted events are behind `after`: the last of those that are too many, and how many they are. */
+/** If more than `MAX_BACKLOG` wanted events follow `after`, returns the number of excess events and the cursor of the last one. */
 export async function excessAfter(
   sql: Db,
   organizationId: string,
@@ -46,7 +46,7 @@ export async function excessAfter(
   return { upTo: last.cursor, count: row.count };
 }
 
-/** The newest event of each selector within a span, by the selector's place in the list; absent where there is none. One pass over the span. */
+/** Returns each selector's newest event in a span, by the selector's index; absent if there is none. One pass over the span. */
 export async function newestBySelector(
   sql: Db,
   { organizationId, after, upTo }: Span,

@@ -1,4 +1,4 @@
-/** What a bearer token may do; each role may do what those before it may. */
+/** Roles of bearer tokens. Each role includes the permissions of those before it. */
 export const ROLES = ['viewer', 'operator', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -6,13 +6,13 @@ export function mayActAs(held: Role, needed: Role): boolean {
   return ROLES.indexOf(held) >= ROLES.indexOf(needed);
 }
 
-/** Who acts, as every route and the audit log know it. */
+/** The caller, for routes and the audit log. */
 export type Actor = {
   organizationId: string;
   role: Role;
   tokenId: string;
   name: string;
-  /** Of the person whose token it is, as commits name authors; null: not said. */
+  /** Email of the token's user, to match authors of commits; null: unknown. */
   email: string | null;
 };
 

@@ -5,8 +5,8 @@ import { hashToken, mintToken } from '../crypto/tokens.ts';
 export const ROOT_TOKEN_FILE = 'root-token';
 
 /**
- * SHA-256 of the root token, which makes and disables organizations: the configured one, or the one in the data folder, which is minted at the first
- * start. Processes that share a folder share the token.
+ * Returns the SHA-256 of the root token, which may create and disable organizations. It is the configured one, or else the one in the data folder,
+ * which the first start creates. Processes that share a folder share the token.
  */
 export async function loadRootTokenHash(options: { value: string | undefined; dataDir: string }): Promise<Buffer> {
   if (options.value !== undefined) return hashToken(options.value);

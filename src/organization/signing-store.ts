@@ -3,7 +3,7 @@ import type { PublicKeyJwk } from '../wire/agent.ts';
 
 export type StoredSigningKey = { kid: string; publicJwk: unknown; privateSealed: string };
 
-/** The organization's signing key: the first one that was stored. */
+/** Returns the organization's signing key: the first one that was stored. */
 export async function signingKeyOf(sql: Db, organizationId: string): Promise<StoredSigningKey | undefined> {
   const [row] = await sql<StoredSigningKey[]>`
     select kid, public_jwk as "publicJwk", private_sealed as "privateSealed" from signing_keys
@@ -11,7 +11,7 @@ export async function signingKeyOf(sql: Db, organizationId: string): Promise<Sto
   return row;
 }
 
-/** Stores the key unless the organization has one. Safe across processes: the first key to be stored is everybody's. */
+/** Stores the key unless the organization has one. Safe across processes: all of them use the first stored key. */
 export async function insertFirstSigningKey(
   sql: Db,
   organizationId: string,

@@ -5,7 +5,7 @@ import { PublicKeyJwk } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
 import { insertFirstSigningKey, signingKeyOf } from './signing-store.ts';
 
-/** Signs what devices are told to run, with a key per organization whose private half is sealed in the database. */
+/** Signs the desired state of devices with one key per organization. The private key is sealed in the database. */
 export type Signer = {
   /** Compact JWS, EdDSA, typ `bellwether-desired+jwt`. */
   sign(organizationId: string, payload: unknown): Promise<string>;

@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { Actor, Role } from './organization.ts';
 
-/** Id of the organization of that name, which is made if there is none. Safe across processes. */
+/** Returns the id of the organization with that name; creates it if there is none. Safe across processes. */
 export async function ensureOrganization(tx: Db, id: string, name: string): Promise<string> {
   await tx`insert into organizations (id, name) values (${id}, ${name}) on conflict (name) do nothing`;
   const [row] = await tx<{ id: string }[]>`select id from organizations where name = ${name}`;
@@ -13,14 +13,14 @@ export type Organization = { id: string; name: string; createdAt: Date; disabled
 
 const organizationColumns = (sql: Db) => sql`id, name, created_at as "createdAt", disabled_at as "disabledAt"`;
 
-/** @returns undefined when there is one of that name */
+/** @returns undefined if there is an organization with that name */
 export async function insertOrganization(tx: Db, id: string, name: string): Promise<Organization | undefined> {
   const [row] = await tx<Organization[]>`
     insert into organizations (id, name) values (${id}, ${name}) on conflict (name) do nothing returning ${organizationColumns(tx)}`;
   return row;
 }
 
-/** By name. */
+/** Ordered by name. */
 export async function listOrganizations(sql: Db, afterName: string, limit: number): Promise<Organization[]> {
   return sql<Organization[]>`
     select ${organizationColumns(sql)} from organizations where name > ${afterName} collate "C" order by name collate "C" limit ${limit}`;
@@ -31,7 +31,7 @@ export async function organizationNamed(sql: Db, name: string): Promise<Organiza
   return row;
 }
 
-/** Disabled: tokens, device keys, enrolment tokens and webhooks are refused, and its sources are not polled. Its rows stay. */
+/** Disables or enables an organization. While disabled, its tokens, device keys, enrolment tokens and webhooks are refused, and its sources are not polled. Its rows stay. */
 export async function setDisabled(tx: Db, id: string, isDisabled: boolean): Promise<Organization> {
   const [row] = await tx<Organization[]>`
     update organizations set disabled_at = case when ${isDisabled} then coalesce(disabled_at, now()) end
@@ -58,8 +58,8 @@ export async function insertToken(
 }
 
 /**
- * Whom these tokens speak for, in the order of their hashes; undefined for unknown and revoked ones, and those of disabled organizations. Notes
- * their use, at most once a minute.
+ * Returns the owner of each token, in the order of the hashes; undefined for unknown and revoked tokens, and those of disabled organizations.
+ * Records their use, at most once a minute.
  */
 export async function actorsOfTokens(sql: Db, hashes: readonly Buffer[]): Promise<(Actor | undefined)[]> {
   const names = hashes.map((hash) => hash.toString('hex'));
@@ -80,17 +80,17 @@ export async function listTokens(sql: Db, organizationId: string, afterId: strin
     select ${columns(sql)} from tokens where organization_id = ${organizationId} and revoked_at is null and id > ${afterId} order by id limit ${limit}`;
 }
 
-/** Channel on which every process hears that a token stopped working. */
+/** Channel that notifies every process of revoked tokens. */
 export const TOKENS_CHANNEL = 'bellwether_tokens';
 
-/** Locks the admin tokens until the transaction ends, so that of two that are revoked at once one stays. */
+/** Locks the admin tokens until the transaction ends, so that two concurrent revocations cannot remove the last one. */
 export async function isLastAdmin(tx: Db, organizationId: string, id: string): Promise<boolean> {
   const admins = await tx<{ id: string }[]>`
     select id from tokens where organization_id = ${organizationId} and role = 'admin' and revoked_at is null order by id for update`;
   return admins.length === 1 && admins[0]?.id === id;
 }
 
-/** @returns false when there is no such token, or it was revoked before */
+/** @returns false if there is no such token, or it was already revoked */
 export async function revokeToken(tx: Db, organizationId: string, id: string): Promise<boolean> {
   const result =
     await tx`update tokens set revoked_at = now() where organization_id = ${organizationId} and id = ${id} and revoked_at is null`;
@@ -98,7 +98,7 @@ export async function revokeToken(tx: Db, organizationId: string, id: string): P
   return result.count === 1;
 }
 
-/** The site of that id, else of that name. */
+/** Returns the site with that id, else the one with that name. */
 export async function siteOf(sql: Db, organizationId: string, idOrName: string): Promise<{ id: string; name: string } | undefined> {
   const [row] = await sql<{ id: string; name: string }[]>`
     select id, name from sites where organization_id = ${organizationId} and (id::text = ${idOrName} or name = ${idOrName})
@@ -106,10 +106,10 @@ export async function siteOf(sql: Db, organizationId: string, idOrName: string):
   return row;
 }
 
-/** A hold as it is stored: of several in a row, the first one's time and the last one's words. */
+/** A hold as it is stored. Several holds in a row keep the time of the first and the user and reason of the last. */
 export type SiteHold = { at: Date; by: string; reason: string };
 
-/** Automation leaves the devices at the site where they are. @returns the stored hold; undefined when there is no such site */
+/** Holds the site, so that automation changes none of its devices. @returns the stored hold; undefined if there is no such site */
 export async function holdSite(
   tx: Db,
   organizationId: string,
@@ -122,7 +122,7 @@ export async function holdSite(
   return row;
 }
 
-/** @returns false when there is no such site */
+/** @returns false if there is no such site */
 export async function releaseSite(tx: Db, organizationId: string, id: string): Promise<boolean> {
   const result = await tx`
     update sites set held_at = null, held_by = null, hold_reason = null where organization_id = ${organizationId} and id = ${id}`;
@@ -140,15 +140,15 @@ export async function siteHoldOf(
   return row ?? null;
 }
 
-/** Ids of all organizations, disabled ones among them. */
+/** Ids of all organizations, including disabled ones. */
 export async function organizationIds(sql: Db): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`select id from organizations`;
   return rows.map((row) => row.id);
 }
 
 /**
- * Stores the token as an admin token unless there is one already: any admin token, or with `isConfigured` this very token, even a revoked one.
- * Processes that start together on an empty database make one token: a lock lasts until the transaction ends.
+ * Stores the token as an admin token unless there is one: any admin token, or with `isConfigured` this very token, even if revoked. A lock until the
+ * transaction ends ensures that processes that start together on an empty database create one token.
  * @returns whether it was stored
  */
 export async function ensureAdminToken(
@@ -169,7 +169,7 @@ export type Site = { id: string; name: string; createdAt: Date };
 
 const siteColumns = (sql: Db) => sql`id, name, created_at as "createdAt"`;
 
-/** @returns the stored row; undefined when the organization has a site of that name */
+/** @returns the stored row; undefined if the organization has a site with that name */
 export async function insertSite(tx: Db, organizationId: string, site: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
   const [row] = await tx<Site[]>`
     insert into sites (organization_id, id, name) values (${organizationId}, ${site.id}, ${site.name})
@@ -177,13 +177,13 @@ export async function insertSite(tx: Db, organizationId: string, site: Pick<Site
   return row;
 }
 
-/** In the order of ids, after `afterId`. */
+/** Ordered by id, after `afterId`. */
 export async function listSites(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Site[]> {
   return sql<Site[]>`
     select ${siteColumns(sql)} from sites where organization_id = ${organizationId} and id > ${afterId} order by id limit ${limit}`;
 }
 
-/** Whether the organization has this site and this source; null counts as there. */
+/** Whether the organization has this site and this source; null counts as present. */
 export async function haveTargets(
   sql: Db,
   organizationId: string,

@@ -2,7 +2,7 @@ import type { Db } from '../db/connect.ts';
 import { invalid } from '../errors.ts';
 import { haveTargets } from './store.ts';
 
-/** @throws Problem `invalid_request` for a site or source that is not the organization's */
+/** @throws Problem `invalid_request` for a site or source that the organization does not have */
 export async function checkTargets(
   tx: Db,
   organizationId: string,

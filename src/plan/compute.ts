@@ -15,21 +15,21 @@ import { devicesOf, knownFolders } from './fleet-store.ts';
 import { bindAfter, foldersAfter } from './load.ts';
 import { type Outline, outline, type PlannedDevice } from './plan.ts';
 
-/** What would become of a source's devices if a commit became its head. Nothing in it is secret. */
+/** The effect on a source's devices if a commit became its head. It contains no secret. */
 export type Plan = Pick<Outline, 'verdict' | 'waves' | 'blockers' | 'summary'> & {
   sourceId: string;
   ref: string;
   commit: string;
-  /** The prepared head, with which it is compared. */
+  /** The prepared head that the commit is compared with. */
   base: string | null;
   errors: ConfigError[];
-  /** What its waves probably do not mean. */
+  /** Likely mistakes in its waves. */
   warnings: PolicyWarning[];
-  /** Errors that are not shown. */
+  /** Number of errors that are not shown. */
   moreErrors: number;
   rolloutPolicy: RolloutPolicy;
   devices: (Omit<PlannedDevice, 'from' | 'to'> & { errors: ConfigError[]; diff: number | null })[];
-  /** Devices that do not change and are not shown. */
+  /** Number of unchanged devices that are not shown. */
   moreDevices: number;
   diffs: PlanDiff[];
   moreDiffs: number;
@@ -42,14 +42,14 @@ export type PlanOptions = {
   signal?: AbortSignal | undefined;
 };
 
-/** Folders whose errors are shown, and errors of each. */
+/** Limits of folders whose errors are shown, and of errors per folder. */
 const MAX_FAULTY = 50;
 const MAX_ERRORS = 10;
-/** Shown; of more, those that change and those that are blocked go first. */
+/** Limit of shown devices. Changed and blocked ones come first. */
 const MAX_DEVICES = 20_000;
 
 /**
- * Prepares a commit and works out what it would do. Cost grows with what it changes. Stores nothing.
+ * Prepares a commit and computes its plan. The cost grows with the number of changes. Stores nothing.
  * @throws Problem as `prepareCommit`
  */
 export async function computePlan(
@@ -78,11 +78,11 @@ export async function computePlan(
   const digests = [...changing, ...faulty.map(({ released }) => released)].filter((digest) => digest !== null);
   const sides = await loadSides(sql, organizationId, digests, prepared);
   const diffs = await diffsOf(result.devices, sides);
-  const told = new Map<string, ConfigError[]>();
-  for (const folder of faulty) told.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
+  const errorsByPath = new Map<string, ConfigError[]>();
+  for (const folder of faulty) errorsByPath.set(folder.path, (await errorsToShow(folder, sides)).slice(0, MAX_ERRORS));
   const all = result.faulty.map(({ path, after }) => ({ path, errors: after.errors }));
   const ofFolders = sharedErrors(
-    [...told].map(([path, errors]) => ({ path, errors })),
+    [...errorsByPath].map(([path, errors]) => ({ path, errors })),
     all.slice(MAX_FAULTY),
   );
   const waves = checkWaves(policy, place, devices);
@@ -101,7 +101,7 @@ export async function computePlan(
     summary: result.summary,
     devices: shown.map(({ from: _from, to: _to, ...device }) => ({
       ...device,
-      errors: told.get(device.path) ?? [],
+      errors: errorsByPath.get(device.path) ?? [],
       diff: diffs.byDevice.get(device.id) ?? null,
     })),
     moreDevices: result.devices.length - shown.length,
@@ -123,7 +123,7 @@ function devicesToShow(devices: readonly PlannedDevice[]): readonly PlannedDevic
   return concerned.slice(0, MAX_DEVICES);
 }
 
-/** Of a fleet only what differs from the prepared head is read. */
+/** For a fleet, only the folders that differ from the prepared head are read. */
 async function prepareAgainst(
   means: PrepareDeps,
   source: Source,
@@ -138,7 +138,7 @@ async function prepareAgainst(
   const isThere = await prepare({ commit: base, previous: null, only: NO_FOLDER }, source.ref).then(
     () => true,
     (error: unknown) => {
-      // The branch was rewritten, and the host has forgotten what it was.
+      // The branch was rewritten, and the host no longer serves the old commit.
       if (isAbout(error, 'missing')) return false;
       throw error;
     },
@@ -152,5 +152,5 @@ async function prepareAgainst(
   return prepare({ commit: head.oid, previous, stale: stale.paths.map(({ path }) => path) }, head.name);
 }
 
-/** Has the name of none: the mirror gets the commit, and nothing of it is read. */
+/** A path that no folder has: the mirror fetches the commit, but no folder is read. */
 const NO_FOLDER = '/';

@@ -5,9 +5,9 @@ import { type BundleSide, compareBundles, type PreviewChange, selectFiles } from
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
 import type { PlanFolder, PlannedDevice } from './plan.ts';
 
-/** What changes in the same way on all these devices. */
+/** A difference that several devices share. */
 export type PlanDiff = {
-  /** How many devices. */
+  /** Number of devices. */
   devices: number;
   files: PreviewChange[];
   /** Hooks, health check or confirm timeout differ. */
@@ -18,23 +18,23 @@ export type PlanDiff = {
 
 export type Diffs = {
   shown: PlanDiff[];
-  /** Index in `shown` by device; of other devices that change the difference is not shown. */
+  /** Index in `shown` by device. Missing: the device changes, but its difference is not shown. */
   byDevice: Map<string, number>;
-  /** Different differences that are not shown. */
+  /** Number of distinct differences that are not shown. */
   more: number;
 };
 
 const MAX_DIFFS = 30;
-/** Of patches in one plan. */
+/** Limit of all patches in one plan. */
 const MAX_PATCH_CHARACTERS = 400_000;
 
-/** Bundles that may be compared: stored ones, and those that the planned commit gives. */
+/** Bundles to compare: stored ones, and those of the planned commit. */
 export type Sides = {
   side(digest: string): BundleSide | undefined;
   contents(digests: readonly string[]): Promise<Map<string, Uint8Array>>;
 };
 
-/** Loads what is known of these bundles, a few hundred at a time. */
+/** Loads these bundles, a few hundred at a time. */
 export async function loadSides(sql: Db, organizationId: string, digests: readonly string[], prepared: PreparedRevision): Promise<Sides> {
   const sides = new Map<string, BundleSide>();
   for (const { bundle, secretPointers = {} } of prepared.paths)
@@ -63,7 +63,7 @@ function entryOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8A
   return bytes === undefined ? [] : [[digest, bytes]];
 }
 
-/** What changes on which devices: each difference once, those of most devices first, without any secret. */
+/** Returns each distinct difference once, with its devices and without any secret. Those of most devices come first. */
 export async function diffsOf(devices: readonly PlannedDevice[], sides: Sides): Promise<Diffs> {
   const changing = devices.filter(({ from, to }) => from !== to);
   const groups = [...Map.groupBy(changing, (device) => signatureOf(device, sides)).values()].sort((a, b) => b.length - a.length);
@@ -83,7 +83,7 @@ export async function diffsOf(devices: readonly PlannedDevice[], sides: Sides): 
   return diffs;
 }
 
-/** Equal where the same files change from the same contents to the same contents, whatever else is in the bundles. */
+/** A key that is equal if the same files change from the same contents to the same contents, whatever else the bundles contain. */
 function signatureOf({ from, to }: PlannedDevice, sides: Sides): string {
   const [before, after] = [sideOf(sides, from), sideOf(sides, to)];
   if (before === null || after === null) return `${from} ${to}`;
@@ -122,7 +122,7 @@ async function compare({ from, to }: PlannedDevice, sides: Sides, room: number):
   };
 }
 
-/** What is wrong with a folder, told without what its devices or the commit keep secret. */
+/** Returns a folder's errors without any secret of its devices or of the commit. */
 export async function errorsToShow(folder: PlanFolder, sides: Sides): Promise<ConfigError[]> {
   const running = sideOf(sides, folder.released);
   const selection = selectFiles(null, running);

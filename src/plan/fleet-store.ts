@@ -3,7 +3,7 @@ import type { FolderVerdict, PlanDevice } from './plan.ts';
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** Every device that is bound to the source, in the order of ids. */
+/** Lists every device that is bound to the source, ordered by id. */
 export async function devicesOf(sql: Db, { organizationId, sourceId }: Owner): Promise<PlanDevice[]> {
   return sql<PlanDevice[]>`
     select d.id, d.path, d.labels, d.site_id as "siteId", d.following, d.held_at is not null as held,
@@ -14,14 +14,14 @@ export async function devicesOf(sql: Db, { organizationId, sourceId }: Owner): P
     from devices d where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.path is not null order by d.id`;
 }
 
-/** What the prepared head makes of a folder, and what devices are to run of it. */
+/** The verdict and bundle of a folder in the prepared head, and the bundle that its devices should run. */
 export type KnownFolder = {
   path: string;
   released: string | null;
   candidate: string | null;
   verdict: FolderVerdict;
   messages: string[];
-  /** The last completed rollout brought its devices what it holds. */
+  /** The last completed rollout delivered the folder's current content. */
   isReleased: boolean;
 };
 

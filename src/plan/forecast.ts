@@ -5,24 +5,24 @@ import type { Evidence, OutReason, RolloutSnapshot } from '../rollout/decide/sna
 import type { Waiting } from '../rollout/rollout.ts';
 import { type Assignment, type Candidate, namesOf } from './waves.ts';
 
-/** A device of the source, as far as its wave counts on it. */
+/** A device of the source, with the facts that decide about its wave. */
 export type Member = {
   device: Candidate;
   isEligible: boolean;
   isQuarantined: boolean;
-  /** null: it runs what it is to run. */
+  /** null: it runs the desired bundle. */
   why: OutReason | null;
-  /** Its folder holds something else than the last completed rollout established. */
+  /** Its folder differs from what the last completed rollout delivered. */
   changed: boolean;
 };
 
-/** Devices that a sentence names. */
+/** Limit of devices named in a sentence. */
 const NAMED = 10;
 const KEPT: ReadonlySet<OutReason> = new Set(['stopped', 'held', 'site_held', 'being_evaluated', 'joined_late']);
 
 /**
- * For each wave, why the rollout would stop or end there although every attempt goes well; the judgement is that of rollouts. Waves after the first such
- * one would not be reached. Pure.
+ * Returns for each wave why the rollout would stop or end there even if every attempt succeeds, by the rollout's own rules. The rollout would not
+ * reach the waves after the first such one. Pure.
  */
 export function forecast(
   policy: RolloutPolicy,
@@ -44,12 +44,12 @@ export function forecast(
   return found;
 }
 
-/** @param isNamed by the wave: others that joined late wait for the end of the rollout, which does not wait for them */
+/** @param isNamed the wave names the device. Other devices that joined late wait for the end of the rollout, and it does not wait for them */
 function isKept({ why, changed }: Pick<Member, 'why' | 'changed'>, isNamed: boolean): boolean {
   return why === 'invalid' || (why !== null && changed && KEPT.has(why) && (isNamed || why !== 'joined_late'));
 }
 
-/** As the rollout would stand once all of the waves up to this one ended well. */
+/** The snapshot of the rollout after all waves up to this one succeeded. */
 function snapshotAt(
   policy: RolloutPolicy,
   members: readonly Member[],
@@ -90,7 +90,7 @@ function evidenceOf(policy: RolloutPolicy, members: readonly Member[], wave: num
   return {
     members: mine.length + unknown.length,
     same: mine.filter(({ why }) => why === null).length,
-    // How long they are watched stops no rollout for good.
+    // The bake time only delays a rollout.
     ...{ carried: 0, carriedAt: null, fleet: members.length, elsewhere: 0 },
     kept: mine.filter((member) => isKept(member, isNaming(policy, wave))).length,
     out: out.slice(0, NAMED),
@@ -105,7 +105,7 @@ function membersIn(policy: RolloutPolicy, members: readonly Member[], wave: numb
   return members.filter(({ device }) => (names === undefined ? !named.some((other) => other?.has(device) === true) : names.has(device)));
 }
 
-/** Devices of the wave that would be taken if they answered. */
+/** Counts offline devices that the wave would take if they were online. */
 function awayIn(snapshot: RolloutSnapshot, policy: RolloutPolicy, members: readonly Member[], wave: number): number {
   const away = membersIn(policy, members, wave).filter(({ isEligible, device }) => isEligible && !device.reachable).length;
   return Math.min(away, quota(snapshot, wave));

@@ -3,7 +3,7 @@ import { isBlamed, type PreparedPath, type PreparedRevision } from '../revision/
 import type { KnownFolder } from './fleet-store.ts';
 import type { PlanDevice, PlanFolder } from './plan.ts';
 
-/** All folders that there are, before or after. Those that the commit leaves alone stay as they are. */
+/** Returns all folders that exist before or after the commit. Untouched folders keep their current result. */
 export function foldersAfter(known: readonly KnownFolder[], prepared: PreparedRevision): PlanFolder[] {
   const isBroken = prepared.errors.length > 0;
   const found = new Map(prepared.paths.map((path) => [path.path, path]));
@@ -28,7 +28,7 @@ export function foldersAfter(known: readonly KnownFolder[], prepared: PreparedRe
   ];
 }
 
-/** The devices with the folders that they would be bound to: they follow those that the commit moves. */
+/** Returns the devices with the folders that they would be bound to. A device follows its folder if the commit moves it. */
 export function bindAfter(devices: readonly PlanDevice[], folders: readonly PlanFolder[], prepared: PreparedRevision): PlanDevice[] {
   if (prepared.errors.length > 0) return [...devices];
   const read = new Set(prepared.paths.map(({ path }) => path));
@@ -44,7 +44,7 @@ export function bindAfter(devices: readonly PlanDevice[], folders: readonly Plan
   return devices.map((device) => ({ ...device, path: targets.get(device.id) ?? device.path }));
 }
 
-/** Of what depends on a device that is not there yet nobody says that it is wrong. */
+/** A tentative error depends on a device that does not exist yet. Such a folder counts as missing, without errors. */
 function outcomeOf(path: PreparedPath): PlanFolder['after'] {
   const { verdict, bundle, errors } = path;
   if (verdict === 'invalid' && !isBlamed(path)) return { verdict: 'missing', bundle: null, errors: [] };

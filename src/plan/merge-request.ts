@@ -5,11 +5,11 @@ import { isRefused, type Outline, type PlanSummary } from './plan.ts';
 export const MERGE_REQUEST_VERDICTS = ['valid', 'partial', 'invalid', 'error'] as const;
 export type MergeRequestVerdict = (typeof MERGE_REQUEST_VERDICTS)[number];
 
-/** `pending`: to be posted, or to be posted again. `failed`: given up until something is new. */
+/** `pending`: the first or next attempt to post is due. `failed`: no attempt before the next change. */
 export const POSTINGS = ['none', 'pending', 'posted', 'failed'] as const;
 export type Posting = (typeof POSTINGS)[number];
 
-/** A merge request into the branch that a source follows, its last plan, and whether the git host was told of it. */
+/** A merge request into the branch that a source follows, its last plan, and the state of posting it at the git host. */
 export type MergeRequest = {
   organizationId: string;
   id: string;
@@ -19,14 +19,14 @@ export type MergeRequest = {
   title: string | null;
   url: string | null;
   headRef: string;
-  /** Name of the branch that it is to be merged into; null: no hook has said so yet. */
+  /** Name of the target branch; null: no hook has named it yet. */
   target: string | null;
   hookedCommit: string | null;
   noticedAt: Date;
   headCommit: string | null;
   baseCommit: string | null;
   verdict: MergeRequestVerdict | null;
-  /** Its author must change it. */
+  /** Its author must change it before it can roll out. */
   isRefused: boolean;
   summary: PlanSummary | null;
   headline: string | null;
@@ -42,11 +42,11 @@ export type MergeRequest = {
   closedAt: Date | null;
 };
 
-/** A hook comes sooner than its host shows the commit, at times: it is looked for again within this, in these steps. */
+/** A hook may arrive before its host serves the commit. The service then queries the host again for this long, at this interval. */
 export const EXPECT_HEAD_SECONDS = 30;
 export const EXPECT_RETRY_SECONDS = 3;
 
-/** The plan in one line: of one that is refused the first error. */
+/** The plan in one line. For a refused plan, this is the first error. */
 export function headlineOf(plan: Pick<Outline, 'verdict' | 'summary' | 'blockers'> & { errors: readonly ConfigError[] }): string {
   const { errors, summary, blockers } = plan;
   const [first] = errors;
@@ -58,7 +58,7 @@ export function headlineOf(plan: Pick<Outline, 'verdict' | 'summary' | 'blockers
   return `${summary.changed} of ${summary.devices} ${summary.devices === 1 ? 'device changes' : 'devices change'}${blocked}${waits}`;
 }
 
-/** What stands beside the commit at the host. */
+/** The commit status of the plan. */
 export function planStatus({
   verdict,
   isRefused: refused,

@@ -9,7 +9,7 @@ import { type Assignment, assignWaves } from './waves.ts';
 export type PlanVerdict = 'valid' | 'partial' | 'invalid';
 export type FolderVerdict = 'valid' | 'invalid' | 'missing';
 
-/** A device that is bound to the source, and what keeps it where it is. */
+/** A device that is bound to the source, and the facts that may block its change. */
 export type PlanDevice = {
   id: string;
   path: string;
@@ -22,21 +22,21 @@ export type PlanDevice = {
   siteHeld: boolean;
   reachable: boolean;
   desiredBundle: string | null;
-  /** What it reports, else what it last confirmed. */
+  /** The bundle that it reports, else the one that it last confirmed. */
   runningBundle: string | null;
   quarantinedBundle: string | null;
 };
 
-/** A device folder, as it is now and as the planned commit makes it. */
+/** A device folder in its current state and in the planned commit. */
 export type PlanFolder = {
   path: string;
-  /** What devices are to run now. */
+  /** The bundle that its devices should run now. */
   released: string | null;
-  /** The last bundle that was valid; goes out with the next rollout. */
+  /** The last valid bundle; the next rollout delivers it. */
   candidate: string | null;
-  /** The last completed rollout brought its devices what it holds. */
+  /** The last completed rollout delivered the folder's current content. */
   isReleased: boolean;
-  /** Of the prepared head; null: it has no such folder. */
+  /** The folder in the prepared head; null: it has no such folder. */
   before: { verdict: FolderVerdict; messages: readonly string[] } | null;
   after: { verdict: FolderVerdict; bundle: string | null; errors: readonly ConfigError[] };
 };
@@ -44,16 +44,16 @@ export type PlanFolder = {
 export type PlanFacts = {
   layout: 'repo' | 'fleet';
   allOrNothing: boolean;
-  /** Of the commit as a whole. */
+  /** Errors of the commit as a whole. */
   errors: readonly ConfigError[];
   folders: readonly PlanFolder[];
   devices: readonly PlanDevice[];
   policy: RolloutPolicy;
-  /** Holds and sources that must come first. */
+  /** Holds, and sources that this one depends on. */
   blockers: readonly PlanBlocker[];
 };
 
-/** `until`: when it ends by itself. */
+/** `until`: the time at which the blocker ends by itself. */
 export type PlanBlocker = { code: string; detail: string; until: Date | null };
 
 export const DEVICE_BLOCKERS = ['held', 'site_held', 'offline', 'stopped', 'quarantined', 'validation'] as const;
@@ -65,15 +65,15 @@ export type PlannedDevice = {
   path: string;
   change: DeviceChange;
   verdict: FolderVerdict;
-  /** null: no wave takes it as things are. */
+  /** null: no wave takes the device in its current state. */
   wave: number | null;
   blockers: DeviceBlocker[];
-  /** What it runs and what it would run; the same when it does not change. */
+  /** The bundles before and after; equal if the device does not change. */
   from: string | null;
   to: string | null;
 };
 
-/** `stop`: why the rollout would stop at the wave, or end there. */
+/** `stop`: the reason for which the rollout would stop or end at the wave. */
 export type PlannedWave = {
   wave: number;
   name: string;
@@ -89,7 +89,7 @@ export type PlanSummary = { devices: number; changed: number; blocked: number; i
 
 export type Outline = {
   verdict: PlanVerdict;
-  /** Folders whose errors the commit brings: those that are invalid and were not so, for the same reasons, before. */
+  /** Folders with errors that the commit introduces: they are invalid, and were not invalid before for the same reasons. */
   faulty: PlanFolder[];
   devices: PlannedDevice[];
   waves: PlannedWave[];
@@ -97,13 +97,13 @@ export type Outline = {
   summary: PlanSummary;
 };
 
-/** What would become of every device if the commit became the source's head. Pure. */
+/** Computes the effect on every device if the commit became the source's head. Pure. */
 export function outline(facts: PlanFacts, now: Date): Outline {
   const verdict = verdictOf(facts);
   const targets = new Map(facts.folders.map((folder) => [folder.path, targetOf(folder, verdict)]));
   const byPath = new Map(facts.folders.map((folder) => [folder.path, folder]));
   const isReleased = (folder: PlanFolder) => targets.get(folder.path) !== folder.released;
-  // A commit that changes no folder starts no rollout, whoever is not up to date.
+  // A commit that changes no folder starts no rollout, even if some devices are out of date.
   const starts = facts.folders.some(isReleased);
   const seen = facts.devices.map((device) => {
     const folder = byPath.get(device.path);
@@ -137,12 +137,12 @@ export function outline(facts: PlanFacts, now: Date): Outline {
   };
 }
 
-/** Whether whoever proposed the commit must change it. */
+/** Whether the author must change the commit. */
 export function isRefused({ verdict, errors }: { verdict: PlanVerdict; errors: readonly unknown[] }): boolean {
   return verdict === 'invalid' || errors.length > 0;
 }
 
-/** As the controller judges a revision: what is invalid in a fleet holds up its own devices only, unless the source wants all or nothing. */
+/** Applies the controller's rule for revisions: an invalid folder in a fleet blocks only its own devices, unless the source is set to all or nothing. */
 function verdictOf({ errors, folders, layout, allOrNothing }: PlanFacts): PlanVerdict {
   if (errors.length > 0) return 'invalid';
   const present = folders.filter(({ after }) => after.verdict !== 'missing');
@@ -157,26 +157,26 @@ function isNew({ before, after }: PlanFolder): boolean {
   return after.errors.some(({ message }) => !known.has(message));
 }
 
-/** The bundle that devices of the folder would be told to run: of what is invalid or gone the last that was good. */
+/** Returns the desired bundle of the folder's devices. For an invalid or removed folder, this is the last valid one. */
 function targetOf({ after, candidate, released }: PlanFolder, verdict: PlanVerdict): string | null {
   if (verdict === 'invalid') return released;
   return after.verdict === 'valid' ? after.bundle : candidate;
 }
 
-/** `changed`: the folder holds something else than the last completed rollout established. */
-type Outlook = { to: string | null; starts: boolean; released: boolean; changed: boolean; refused: boolean };
+/** `changed`: the folder differs from what the last completed rollout delivered. */
+type FolderOutcome = { to: string | null; starts: boolean; released: boolean; changed: boolean; refused: boolean };
 type Judged = {
   device: PlanDevice;
   planned: Omit<PlannedDevice, 'wave'>;
   isEligible: boolean;
-  /** It counts as failed, without an attempt. */
+  /** The device counts as failed, without an attempt. */
   isQuarantined: boolean;
   why: OutReason | null;
   changed: boolean;
 };
 
-function judge(device: PlanDevice, folder: PlanFolder | undefined, outlook: Outlook): Judged {
-  const { to, starts, released, changed, refused } = outlook;
+function judge(device: PlanDevice, folder: PlanFolder | undefined, outcome: FolderOutcome): Judged {
+  const { to, starts, released, changed, refused } = outcome;
   const { id, path } = device;
   const verdict = folder?.after.verdict ?? 'missing';
   const from = device.desiredBundle ?? device.runningBundle;
@@ -204,7 +204,7 @@ function judge(device: PlanDevice, folder: PlanFolder | undefined, outlook: Outl
   return { device, planned, isEligible, isQuarantined: isRolledBack && changed, why, changed };
 }
 
-/** Why the device does not give its wave a success; null: it runs what it is to run. */
+/** Why the device does not count as a success of its wave; null: it runs the desired bundle. */
 function whyOut(device: PlanDevice, to: string, lasting: readonly DeviceBlocker[]): OutReason | null {
   if (to === device.desiredBundle && to === device.runningBundle) return null;
   const [first] = lasting.toSorted((a, b) => Number(b === 'quarantined') - Number(a === 'quarantined'));
@@ -239,11 +239,11 @@ function blockersOf({ policy, blockers }: PlanFacts, now: Date): PlanBlocker[] {
   const window = policy.windows === undefined ? undefined : windowState(policy.windows, now);
   const closed = window?.open === false ? [{ code: 'window_closed', detail: window.why, until: window.opensAt }] : [];
   const asks = policy.approval?.beforeRollout === true;
-  const approval = asks ? [{ code: 'approval', detail: 'somebody must approve it before it begins', until: null }] : [];
+  const approval = asks ? [{ code: 'approval', detail: 'the rollout needs an approval before it starts', until: null }] : [];
   return [...blockers, ...closed, ...approval];
 }
 
-/** `blocked`: would change and does not, for whatever reason but being away. */
+/** `blocked`: devices that would change but for a blocker other than `offline`. */
 function summaryOf(devices: readonly PlannedDevice[], folders: number): PlanSummary {
   const count = (wanted: (device: PlannedDevice) => boolean) => devices.filter(wanted).length;
   return {

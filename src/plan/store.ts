@@ -10,10 +10,10 @@ const columns = (sql: Db) => sql`
 
 type Key = Pick<MergeRequest, 'organizationId' | 'sourceId'>;
 
-/** What a hook says. */
+/** The facts about a merge request that a hook sends. */
 export type Noticed = Key & Pick<MergeRequest, 'number' | 'state' | 'title' | 'url' | 'headRef' | 'target' | 'hookedCommit'>;
 
-/** Keeps what a hook says and makes it due. What was given up is tried anew. @returns its id; undefined for one that was closed before it was known */
+/** Stores the facts of a hook and makes the merge request due, also after failures. @returns its id; undefined for an unknown one that is closed */
 export async function noteMergeRequest(tx: Db, noticed: Noticed): Promise<string | undefined> {
   const { organizationId, sourceId, number, state, title, url, headRef, target, hookedCommit } = noticed;
   if (state === 'closed') {
@@ -33,7 +33,7 @@ export async function noteMergeRequest(tx: Db, noticed: Noticed): Promise<string
   return row?.id;
 }
 
-/** Its branch is not the one that the source follows any more. */
+/** Closes a merge request whose target is no longer the branch that the source follows. */
 export async function closeMergeRequest(tx: Db, { id, target }: Pick<MergeRequest, 'id' | 'target'>): Promise<void> {
   await tx`
     update merge_requests set state = 'closed', closed_at = coalesce(closed_at, now()), due_at = null where id = ${id} and target is not distinct from ${target}`;
@@ -49,7 +49,7 @@ export async function hasOpenMergeRequest(
   return rows.length > 0;
 }
 
-/** For the controller, which is told ids only. */
+/** For the controller, whose jobs carry ids only. */
 export async function mergeRequestById(sql: Db, id: string): Promise<MergeRequest | undefined> {
   const [row] = await sql<MergeRequest[]>`select ${columns(sql)} from merge_requests where id = ${id}`;
   return row;
@@ -70,7 +70,7 @@ export async function listMergeRequests(
 
 export type Planned = Pick<MergeRequest, 'headCommit' | 'baseCommit' | 'verdict' | 'isRefused' | 'summary' | 'headline' | 'markdown'>;
 
-/** A new plan, which is to be posted. */
+/** Stores a new plan and makes its post pending. */
 export async function notePlan(tx: Db, id: string, plan: Planned): Promise<void> {
   await tx`
     update merge_requests set head_commit = ${plan.headCommit}, base_commit = ${plan.baseCommit}, verdict = ${plan.verdict}, is_refused = ${plan.isRefused},
@@ -79,7 +79,7 @@ export async function notePlan(tx: Db, id: string, plan: Planned): Promise<void>
     where id = ${id}`;
 }
 
-/** @param commentUrl null: nobody is told */
+/** @param commentUrl null: the source has no host to post to */
 export async function notePosted(tx: Db, id: string, commentUrl: string | null): Promise<void> {
   await tx`
     update merge_requests set posting = ${commentUrl === null ? 'none' : 'posted'}, comment_url = coalesce(${commentUrl}, comment_url),
@@ -87,8 +87,8 @@ export async function notePosted(tx: Db, id: string, commentUrl: string | null):
     where id = ${id}`;
 }
 
-/** @param retryInSeconds null: given up */
-export async function noteTrouble(
+/** @param retryInSeconds null: no further attempt */
+export async function recordRequestFailure(
   tx: Db,
   id: string,
   error: { code: string; detail: string },
@@ -101,12 +101,12 @@ export async function noteTrouble(
     where id = ${id}`;
 }
 
-/** When it is looked at again, unless a hook came since it was read; null: when one comes. */
+/** Sets the next check, unless a hook arrived after the row was read. @param seconds null: at the next hook */
 export async function setDue(tx: Db, { id, noticedAt }: Pick<MergeRequest, 'id' | 'noticedAt'>, seconds: number | null): Promise<void> {
   await tx`update merge_requests set due_at = now() + make_interval(secs => ${seconds}) where id = ${id} and date_trunc('milliseconds', noticed_at) <= ${noticedAt}`;
 }
 
-/** A claim that dies is made again after this. */
+/** If the claiming process dies, another claim follows after this time. */
 const CLAIM_SECONDS = 120;
 
 export async function takeDueMergeRequests(tx: Db): Promise<string[]> {
@@ -115,23 +115,23 @@ export async function takeDueMergeRequests(tx: Db): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
-/** It is planned and posted anew. @returns its id */
-export async function wakeMergeRequest(tx: Db, { organizationId, sourceId }: Key, headRef: string): Promise<string | undefined> {
+/** Has the merge request planned and posted again. @returns its id */
+export async function replanMergeRequest(tx: Db, { organizationId, sourceId }: Key, headRef: string): Promise<string | undefined> {
   const [row] = await tx<{ id: string }[]>`
     update merge_requests set due_at = now(), noticed_at = now(), failures = 0, head_commit = null
     where organization_id = ${organizationId} and source_id = ${sourceId} and head_ref = ${headRef} and state = 'open' returning id`;
   return row?.id;
 }
 
-/** Of one source, so many are planned again when its head moves, those that were last heard of first; each at most once in this many seconds. */
+/** When a source's head moves, this many of its merge requests are planned again, the most recent first. Each one has at least this pause, seconds. */
 const REPLANNED_AT_ONCE = 50;
 const REPLAN_PAUSE_SECONDS = 60;
-/** Pushes come in bursts, and one that merges a request is followed by the hook that closes it. */
+/** Pushes arrive in bursts, and the push of a merge comes before the hook that closes its request. */
 const REPLAN_DELAY_SECONDS = 3;
 
 /**
- * Open merge requests whose plan is of another base are due, and those that failed: the source's head moved. `noticed_at` keeps one that is being
- * planned at this moment from losing that.
+ * After the source's head moved, makes open merge requests due whose plan has another base or whose post failed. The new `noticed_at` keeps a running
+ * job from clearing `due_at`.
  */
 export async function replanMergeRequests(tx: Db, { organizationId, sourceId }: Key, base: string | null): Promise<void> {
   await tx`
@@ -143,7 +143,7 @@ export async function replanMergeRequests(tx: Db, { organizationId, sourceId }: 
         and (base_commit is distinct from ${base} or posting = 'failed') order by noticed_at desc limit ${REPLANNED_AT_ONCE})`;
 }
 
-/** Open merge requests whose plan or post failed are due: the source can be read again. */
+/** Makes open merge requests due whose plan or post failed, since the source is readable again. */
 export async function retryMergeRequests(tx: Db, { organizationId, sourceId }: Key): Promise<void> {
   await tx`
     update merge_requests set noticed_at = clock_timestamp(), failures = 0, posting = case when posting = 'failed' then 'pending' else posting end,

@@ -1,21 +1,21 @@
 import { amountOf, isNaming, type RolloutPolicy, shareOf, type Wave, waveCount } from '../policy/policy.ts';
 import { takesAway } from '../rollout/decide/capacity.ts';
 
-/** A device that the rollout may move, as far as waves go. */
+/** A device that the rollout may change, with the facts that decide its wave. */
 export type Candidate = {
   id: string;
   labels: Readonly<Record<string, string>>;
   siteId: string | null;
-  /** It answers, or is pushed to. */
+  /** It is online, or it receives bundles by push. */
   reachable: boolean;
 };
 
-/** Which wave takes each device, and how many devices in quarantine each wave has. */
+/** The wave of each device, and the number of quarantined devices in each wave. */
 export type Assignment = { waves: Map<string, number>; quarantined: number[] };
 
 /**
- * The wave that takes each device, if all attempts go well and nothing else changes: what `targets.ts` and `plan.ts` of rollouts do step by step, in
- * advance. Devices that are in no wave are away and must come back first. Pure.
+ * Computes the wave of each device if all attempts succeed and nothing else changes. It predicts the steps of `targets.ts` and `plan.ts` of rollouts.
+ * A device in no wave is offline and must come online first. Pure.
  * @param quarantined devices that the rollout would count as failed without an attempt; they fill the places of a share first
  */
 export function assignWaves(policy: RolloutPolicy, devices: readonly Candidate[], quarantined: readonly Candidate[] = []): Assignment {
@@ -43,7 +43,7 @@ export function assignWaves(policy: RolloutPolicy, devices: readonly Candidate[]
 
 type Names = { has(device: Candidate): boolean } | undefined;
 
-/** undefined: the wave takes anybody. */
+/** undefined: the wave takes any device. */
 export function namesOf({ devices, selector }: Wave): Names {
   if (devices !== undefined) {
     const ids = new Set(devices);
@@ -54,7 +54,7 @@ export function namesOf({ devices, selector }: Wave): Names {
   return { has: ({ labels }) => wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value) };
 }
 
-/** As `inWave` of rollouts says it in SQL. */
+/** The same condition as `inWave` of rollouts, which is in SQL. */
 function isInWave(named: readonly Names[], device: Candidate, wave: number): boolean {
   const isNamed = (names: readonly Names[]) => names.some((name) => name?.has(device) === true);
   return named[wave] === undefined ? !isNamed(named.slice(wave + 1)) : isNamed(named.slice(0, wave + 1));
@@ -67,7 +67,8 @@ function quotaOf(wave: Wave | undefined, size: number, taken: number): number {
 }
 
 /**
- * The first by id; a limit per site lets the first of the other sites go before the rest of one. Then turns are taken as if all devices took equally long.
+ * Picks the first devices by id. With a limit per site, the first devices of the other sites precede the rest of one site. It assumes that all
+ * devices need the same time.
  */
 function firstOf(policy: RolloutPolicy, candidates: readonly Candidate[], quota: number, size: number): readonly Candidate[] {
   const perSite = policy.maxParallelPerSite;
@@ -85,7 +86,7 @@ function firstOf(policy: RolloutPolicy, candidates: readonly Candidate[], quota:
   return taken;
 }
 
-/** At most so many of each site. */
+/** Picks at most `perSite` devices of each site. */
 function turnOf(devices: readonly Candidate[], perSite: number): Candidate[] {
   const counts = new Map<string, number>();
   return devices.filter(({ siteId }) => {

@@ -19,10 +19,10 @@ export type Comparison = { files: PreviewFile[]; diff: PreviewChange[]; errors: 
 const MAX_FILES = 200;
 /** A larger file is listed without its text. */
 const MAX_TEXT_BYTES = 256 * 1024;
-/** Sum over both sides: what one answer may cost to parse, redact and compare. */
+/** Sum over both sides; it bounds the work to parse, redact and compare for one response. */
 const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
 
-/** Paths that one preview shows, and the digests of the contents that it needs. Files that change go before those that stay. */
+/** Paths that one preview shows, and the digests of the contents that it needs. Changed files come before unchanged ones. */
 export type Selection = { paths: string[]; contents: string[]; truncated: boolean };
 
 export function selectFiles(next: BundleSide | null, running: BundleSide | null): Selection {
@@ -45,10 +45,10 @@ export function selectFiles(next: BundleSide | null, running: BundleSide | null)
 }
 
 /**
- * The selected files of `next` and how they differ from `running`, without any secret: what a schema marks in either version, what a name or
- * the value itself gives away, and every other place where such a value stands, in any of the files.
+ * Compares the selected files of `next` with those of `running`, without any secret. Secrets are values that a schema marks in either version, that
+ * their name or form reveals, and every other occurrence of such a value in any of the files.
  * @param contents bytes by SHA-256 of the selection's files
- * @param breathe awaited between two files, so that the caller's event loop gets its turn
+ * @param breathe awaited between two files, so that the event loop can run other work
  */
 export async function compareBundles(
   sides: { next: BundleSide | null; running: BundleSide | null; errors: readonly ConfigError[] },
@@ -65,11 +65,11 @@ export async function compareBundles(
     for (const file of [pair.before, pair.after]) collectSecrets(bytesOf(file), pair, values);
     await breathe();
   }
-  // Longest first: one value may be the beginning of another.
+  // Longest first, since one value may be a prefix of another.
   const secrets = [...values].sort((a, b) => b.length - a.length).slice(0, MAX_SECRETS);
   const marked = new Set(pairs.flatMap((pair) => [...pair.pointers]));
   const comparison: Comparison = { files: [], diff: [], errors: sides.errors.map((error) => withoutSecrets(error, secrets, marked)) };
-  // Where nothing valid is coming the device keeps what it runs: there is nothing to compare.
+  // Without a valid bundle the device keeps its current one, so that there is nothing to compare.
   if (sides.next === null) return comparison;
   for (const pair of pairs) {
     const before = pair.before && { file: pair.before, ...render(bytesOf(pair.before), pair, secrets) };
@@ -82,7 +82,7 @@ export async function compareBundles(
   return comparison;
 }
 
-/** One path on both sides. `pointers`: what either version's schema marks, list positions aside, since items move. */
+/** One path on both sides. `pointers`: places that either version's schema marks, with `*` for list positions, since items move. */
 type Pair = { path: string; before: BundleFile | undefined; after: BundleFile | undefined; pointers: ReadonlySet<string> };
 
 function pairsOf(next: BundleSide | null, running: BundleSide | null): Pair[] {
@@ -102,7 +102,7 @@ function anyItem(pointer: string): string {
   return pointer.replace(/\/\d+(?=\/|$)/g, '/*');
 }
 
-/** A shorter value is not looked for elsewhere: it would be found in ordinary words. */
+/** Shorter values are not searched elsewhere, since they occur in ordinary words. */
 const MIN_SECRET_CHARS = 8;
 const MAX_SECRETS = 500;
 
@@ -139,15 +139,15 @@ function hide(text: string, secrets: readonly string[]): string {
   return secrets.reduce((shown, secret) => shown.replaceAll(secret, REDACTED), text);
 }
 
-/** A version whose schema lost a mark would tell in its errors what the one that runs keeps secret. */
+/** If the new schema no longer marks a secret, its errors could reveal the value that the running version protects. */
 function withoutSecrets(error: ConfigError, secrets: readonly string[], marked: ReadonlySet<string>): ConfigError {
-  const told = JSON.stringify(error);
+  const text = JSON.stringify(error);
   const isMarked = error.pointer !== '' && isBelow(anyItem(error.pointer), marked);
-  if (!isMarked && !secrets.some((secret) => told.includes(JSON.stringify(secret).slice(1, -1)))) return error;
+  if (!isMarked && !secrets.some((secret) => text.includes(JSON.stringify(secret).slice(1, -1)))) return error;
   return withoutValue(error);
 }
 
-/** Lines that differ; past this many the comparison would take longer than it is worth. */
+/** Limit of differing lines, which bounds the time of a comparison. */
 const MAX_EDITS = 2_000;
 
 type Version = Rendered & { file: BundleFile };

@@ -24,39 +24,39 @@ export type Preview = Comparison & {
   sourceId: string;
   ref: string;
   commit: string;
-  /** Folder in the repository. */
+  /** The device's folder in the repository. */
   path: string;
-  /** `missing`: the commit has no such folder; the device would keep what it runs. */
+  /** `missing`: the commit has no such folder, and the device would keep its current bundle. */
   verdict: 'valid' | 'invalid' | 'missing';
   bundle: string | null;
-  /** What the device runs: what it reports, else what it last confirmed. */
+  /** The bundle that the device reports, else the one that it last confirmed. */
   running: string | null;
   /** Hooks, health check or confirm timeout differ. */
   applyChanged: boolean;
   /** Not all files are shown. */
   truncated: boolean;
-  /** null when not asked for, and where nothing valid is coming. */
+  /** null if not requested, or if there is no valid bundle. */
   provenance: FolderProvenance | null;
 };
 
 export type PreviewOptions = {
-  /** Branch, tag or commit; without it the source's prepared head. */
+  /** Branch, tag or commit. Default: the source's prepared head. */
   ref?: string | undefined;
-  /** Tell where everything came from. */
+  /** Include the origin of every value. */
   provenance?: boolean;
 };
 
 export type Previews = {
   /**
-   * What the device would get, with what is known of it now. Stores nothing.
+   * Computes the bundle that the device would receive with its current properties. Stores nothing.
    * @throws Problem `not_bound`, `source_not_synced`, `preview_busy`; `ref_missing`, `repository_empty` and `commit_missing` as 404, `invalid_ref` as
    * 400, other faults of Git as 502
    */
   show(device: Device, options?: PreviewOptions): Promise<Preview>;
 };
 
-/** What a commit makes of the device's folder, wherever that was found out. */
-type Outlook = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
+/** The result of a commit for the device's folder, either stored or prepared for this preview. */
+type Candidate = Pick<Preview, 'ref' | 'commit' | 'verdict' | 'bundle' | 'provenance'> & {
   side: BundleSide | null;
   errors: ConfigError[];
   readContents(digests: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>>;
@@ -72,10 +72,10 @@ export function createPreviews(services: PrepareDeps): Previews {
       if (source === undefined) throw notFound('source', sourceId);
       const head = ref === undefined ? await atHead(services, source, path) : null;
       if (head !== null && (!provenance || head.bundle === null)) return compose(services, device, { sourceId, path }, head);
-      // What is stored does not tell where it came from.
-      const look = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
-      const outlook = await atRef(services, alone, source, look);
-      return compose(services, device, { sourceId, path }, head === null ? outlook : { ...outlook, ref: head.ref });
+      // Stored bundles have no provenance.
+      const target = { path, ref: ref ?? head?.commit ?? source.ref, provenance };
+      const candidate = await atRef(services, alone, source, target);
+      return compose(services, device, { sourceId, path }, head === null ? candidate : { ...candidate, ref: head.ref });
     },
   };
 }
@@ -84,14 +84,14 @@ async function compose(
   { store: { sql } }: { store: Store },
   device: Device,
   binding: { sourceId: string; path: string },
-  outlook: Outlook,
+  candidate: Candidate,
 ): Promise<Preview> {
-  const { ref, commit, verdict, bundle, side, errors, provenance } = outlook;
+  const { ref, commit, verdict, bundle, side, errors, provenance } = candidate;
   const running = device.reportedBundle ?? device.goodBundle;
   const present = running === null ? null : await storedSide(sql, device.organizationId, running);
   const selection = selectFiles(side, present);
   const stored = await readBlobs(sql, device.organizationId, present === null ? [] : selection.contents);
-  const coming = side === null ? [] : await outlook.readContents(selection.contents.filter((digest) => !stored.has(digest)));
+  const coming = side === null ? [] : await candidate.readContents(selection.contents.filter((digest) => !stored.has(digest)));
   const sides = { next: side, running: present, errors };
   const comparison = await compareBundles(sides, selection, new Map([...stored, ...coming]), () => setImmediate());
   const applyChanged = side !== null && present !== null && JSON.stringify(side.manifest.apply) !== JSON.stringify(present.manifest.apply);
@@ -104,7 +104,7 @@ async function storedSide(sql: Sql, organizationId: string, digest: string): Pro
   return manifest === undefined ? null : { manifest, secretPointers: await bundleSecrets(sql, organizationId, digest) };
 }
 
-async function atHead({ store: { sql } }: { store: Store }, source: Source, path: string): Promise<Outlook> {
+async function atHead({ store: { sql } }: { store: Store }, source: Source, path: string): Promise<Candidate> {
   const { organizationId, ref } = source;
   const readContents = (digests: readonly string[]) => readBlobs(sql, organizationId, digests);
   if (source.headCommit !== null && source.headCommit !== source.preparedCommit && source.revisionId !== null) {
@@ -133,15 +133,16 @@ async function atHead({ store: { sql } }: { store: Store }, source: Source, path
   return { ref, commit, verdict, bundle, side, errors, provenance: null, readContents };
 }
 
-/** A commit of the remote that is looked at for one folder. */
-type Look = { path: string; ref: string; provenance: boolean };
+/** The ref and folder to preview. */
+type Target = { path: string; ref: string; provenance: boolean };
 
-async function atRef(services: PrepareDeps, alone: OneAtATime, source: Source, look: Look): Promise<Outlook> {
+async function atRef(services: PrepareDeps, alone: OneAtATime, source: Source, target: Target): Promise<Candidate> {
   try {
-    const head = await resolveAtRemote(services, source, look.ref);
-    if (head.oid === source.preparedCommit && !look.provenance) return { ...(await atHead(services, source, look.path)), ref: head.name };
-    const prepared = await alone(source.id, () => prepareAt(services, source, look, head));
-    return outlookOf(prepared, look.path, head);
+    const head = await resolveAtRemote(services, source, target.ref);
+    if (head.oid === source.preparedCommit && !target.provenance)
+      return { ...(await atHead(services, source, target.path)), ref: head.name };
+    const prepared = await alone(source.id, () => prepareAt(services, source, target, head));
+    return candidateOf(prepared, target.path, head);
   } catch (error) {
     throw error instanceof Problem ? asAnswer(error) : error;
   }
@@ -164,16 +165,16 @@ export async function resolveAtRemote(
 async function prepareAt(
   services: PrepareDeps,
   source: Source,
-  { path, provenance }: Look,
+  { path, provenance }: Target,
   head: { name: string; oid: string },
 ): Promise<PreparedRevision> {
   const task = { ref: head.name, commit: head.oid, previous: null, only: path, provenance };
-  // The source's own mirror has one writer, the controller.
+  // Only the controller may write to the source's own mirror.
   const options = { mirror: `${source.id}.preview`, deadlineMs: services.config.GIT_TIMEOUT_SECONDS * 1000 };
   return (await prepareCommit(services, source, task, options)).prepared;
 }
 
-function outlookOf(prepared: PreparedRevision, path: string, head: { name: string; oid: string }): Outlook {
+function candidateOf(prepared: PreparedRevision, path: string, head: { name: string; oid: string }): Candidate {
   const found = prepared.paths.find((candidate) => candidate.path === path);
   const broken = prepared.errors.length > 0;
   const bundle = found?.bundle ?? null;
@@ -193,7 +194,7 @@ function pairOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8Ar
   return bytes === undefined ? [] : [[digest, bytes]];
 }
 
-/** What is wrong at the remote is no fault of the request. */
+/** Maps a fault of the remote to 404 or 502, since the request is not at fault. */
 export function asAnswer(problem: Problem): Problem {
   if (isAbout(problem, 'request')) return problem;
   const { code, message, retry, cause } = problem;
@@ -202,10 +203,10 @@ export function asAnswer(problem: Problem): Problem {
 
 export type OneAtATime = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
-/** Previews of one source that wait for the one that runs. */
+/** Limit of waiting previews per source. */
 const MAX_WAITING = 8;
 
-/** A mirror has one writer; more than a few that wait are sent away. */
+/** Runs one preview per source at a time, since a mirror has one writer. Rejects a preview if `MAX_WAITING` others wait. */
 export function oneAtATime(): OneAtATime {
   const serial = createSerial();
   return async (key, work) => {

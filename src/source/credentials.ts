@@ -9,7 +9,7 @@ export const CredentialsInput = z.union([
   z.strictObject({ token: tokenText({ min: 1, max: 4000 }) }),
 ]);
 
-/** What an earlier version stored was not judged: it is read as it is. */
+/** Earlier versions stored credentials without validation, so that these are read as they are. */
 const StoredCredentials = z.union([z.object({ username: z.string(), password: z.string() }), z.object({ token: z.string() })]);
 
 export function sealCredentials(box: SecretBox, sourceId: string, credentials: Credentials): { authSealed: string; authHint: string } {
@@ -30,7 +30,7 @@ export function openHookSecret(box: SecretBox, source: Pick<Source, 'id' | 'webh
   return source.webhookSecretSealed === null ? null : box.open(source.webhookSecretSealed, `source:${source.id}:webhook`);
 }
 
-/** A token for the host's API alone, for sources whose credentials are not for that. */
+/** Seals a token for the host's API, for sources whose Git credentials have no access to it. */
 export function sealApiToken(box: SecretBox, sourceId: string, token: string): { apiTokenSealed: string; apiTokenHint: string } {
   return { apiTokenSealed: box.seal(token, `source:${sourceId}:api-token`), apiTokenHint: tokenHint(token) };
 }

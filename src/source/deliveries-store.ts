@@ -3,8 +3,8 @@ import type { Source } from './source.ts';
 import type { DeliveryKey } from './webhook/provider.ts';
 
 /**
- * What became of a delivery. `other_ref`: genuine, and about a ref that its source does not follow; `other_repository`: about another repository;
- * `ignored`: of an event that means nothing here; `ping`: the host tried the connection.
+ * The outcome of a delivery. `other_ref`: it is genuine, but its source does not follow the ref. `other_repository`: it names another repository.
+ * `ignored`: no source needs events of this kind. `ping`: the host tested the connection.
  */
 export const DELIVERY_VERDICTS = [
   'accepted',
@@ -19,7 +19,7 @@ export const DELIVERY_VERDICTS = [
 ] as const;
 export type DeliveryVerdict = (typeof DELIVERY_VERDICTS)[number];
 
-/** Verdicts of deliveries that were not taken: anybody can cause them, so that their number is bounded. */
+/** Verdicts of deliveries that were not accepted. Anybody can cause them, so that their number is bounded. */
 export type NotedVerdict = Exclude<DeliveryVerdict, 'accepted' | 'other_ref'>;
 
 /** Whether a delivery with this verdict proves that the host has the source's secret. */
@@ -34,22 +34,22 @@ export type Delivery = {
   ref: string | null;
   commitOid: string | null;
   verdict: DeliveryVerdict;
-  /** Why it was not taken. */
+  /** Why it was not accepted. */
   detail: string | null;
   receivedAt: Date;
   /** Grows with every delivery. */
   position: number;
 };
 
-/** Of each source, the newest ones stay. */
+/** The newest ones of each source are kept. */
 const NOTED_KEPT = 1000;
 const MAX_DETAIL_CHARACTERS = 500;
-/** Within a second and verdict the newest delivery is kept, and the row written this often at most. */
+/** Each second and verdict has one row, with the newest delivery. It is written at most once in this time. */
 export const NOTED_AGAIN_SECONDS = 0.1;
 
 /**
- * Notes a delivery that was not taken, at most one per second, source and verdict: the second is the row's key, so that this holds under any load.
- * The sender's own id is never the key, or a forged delivery could make the genuine one of that id look like its repetition.
+ * Records a delivery that was not accepted, at most one per second, source and verdict. The second is the row's key, which enforces this limit.
+ * The sender's id is never the key: otherwise a forged delivery could make the genuine one of that id count as its repetition.
  */
 export async function noteDelivery(
   sql: Db,
@@ -96,14 +96,14 @@ export async function deliveryOf(
   return row;
 }
 
-/** The newest position of a source's deliveries; later ones are greater. */
+/** Returns the position of the source's newest delivery; later positions are greater. */
 export async function lastPosition(sql: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>): Promise<number> {
   const [row] = await sql<[{ last: number }]>`
     select coalesce(max(position), 0)::float8 as last from hook_deliveries where organization_id = ${organizationId} and source_id = ${id}`;
   return row.last;
 }
 
-/** What was received after a position, oldest first. */
+/** Lists the deliveries received after a position, oldest first. */
 export async function deliveriesAfter(
   sql: Db,
   { organizationId, id }: Pick<Source, 'organizationId' | 'id'>,
@@ -124,12 +124,12 @@ export type HookRecord = Pick<Delivery, 'deliveryId' | 'provider' | 'event' | 'r
   detail: string | null;
 };
 
-/** A body without an id of its own is a repetition for so long, unless another delivery came in between. */
+/** A second delivery without an id counts as a repetition for this long, unless another delivery arrived in between. */
 const REPEAT_SECONDS = 10;
 
 /**
- * Records a delivery and, with `expect`, makes its source due at once, with the commit to wait for (null: the hook names none). A commit that another
- * hook replaced is not waited for. One statement: a hook's answer waits for it.
+ * Records a delivery and, with `expect`, makes its source due at once. `expect.commit` is the commit to wait for; null: the hook names none.
+ * The source does not wait for a commit that another hook replaced. One statement, since the hook's response waits for it.
  * @returns false when this delivery was recorded before; then nothing changes
  */
 export async function recordHook(tx: Db, hook: HookRecord, expect: { commit: string | null; seconds: number } | null): Promise<boolean> {
@@ -148,7 +148,7 @@ export async function recordHook(tx: Db, hook: HookRecord, expect: { commit: str
     ), expected as (
       select ${commit}::text as commit_oid where ${commit}::text is not null
         and not ${isReplaced(tx, { organizationId, id: sourceId }, commit, hook.beforeOid)}
-    ), woken as (
+    ), triggered as (
       update sources s set hook_received_at = now(), next_check_at = greatest(now(), s.quiet_until),
         expected_commit = coalesce((select commit_oid from expected), s.expected_commit),
         expected_before = case when exists (select 1 from expected) then ${hook.beforeOid} else s.expected_before end,
@@ -161,7 +161,7 @@ export async function recordHook(tx: Db, hook: HookRecord, expect: { commit: str
   return row.fresh;
 }
 
-/** Whether the remote has left behind the commit that a hook named: another hook replaced it. */
+/** Whether another hook replaced the commit that the source waits for, so that the remote no longer has it as its head. */
 export async function expectedIsReplaced(
   sql: Db,
   source: Pick<Source, 'organizationId' | 'id' | 'expectedCommit' | 'expectedBefore'>,
@@ -172,19 +172,19 @@ export async function expectedIsReplaced(
   return row.replaced;
 }
 
-/** A hook replaced `commit`, and `commit` did not come back in that one's place. */
+/** Whether a hook replaced `commit` by one that is neither `commit` again nor the one before it. */
 function isReplaced(sql: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>, commit: string | null, before: string | null) {
   return sql`exists (
     select 1 from hook_deliveries d where d.organization_id = ${organizationId} and d.source_id = ${id} and d.before_oid = ${commit}
       and d.verdict = 'accepted' and d.commit_oid is distinct from ${commit} and d.commit_oid is distinct from ${before})`;
 }
 
-/** Genuine deliveries per statement: other work gets its turn in between. */
+/** Genuine deliveries per statement, so that other work can run in between. */
 const PRUNE_BATCH = 1_000;
 
 /**
- * Removes genuine deliveries older than `keepDays`, but of each source's newest `keepLast` none. Those that were not taken are bounded as they come.
- * @returns how many
+ * Removes genuine deliveries older than `keepDays`, except each source's newest `keepLast`. `noteDelivery` bounds those that were not accepted.
+ * @returns the number of removed deliveries
  */
 export async function pruneHookDeliveries(sql: Db, keepDays: number, keepLast: number): Promise<number> {
   let removed = 0;

@@ -6,13 +6,13 @@ import type { ForgeSettings } from './forge-settings.ts';
 import type { HookOptions } from './webhook/options.ts';
 
 /**
- * What the last look at a source found. `new`: not looked at yet. `ok`: its head is prepared. `partial`: some of its device folders are
- * blocked by errors. `invalid`: its head goes nowhere. `empty`, `ref_missing`: the remote has no commit to follow. `waiting`: a hook named a
- * commit that the remote does not show yet. `failing`: the remote cannot be read.
+ * The result of the last check of a source. `new`: not checked yet. `ok`: its head is prepared. `partial`: errors block some of its device
+ * folders. `invalid`: errors block its whole head. `empty`, `ref_missing`: the remote has no commit to follow. `waiting`: a hook named a
+ * commit that the remote does not serve yet. `failing`: the remote cannot be read.
  */
 export type SourceStatus = 'new' | 'ok' | 'partial' | 'invalid' | 'empty' | 'ref_missing' | 'waiting' | 'failing';
 
-/** Whether the head is prepared, well or not, and nothing is awaited. */
+/** Whether the head is prepared, with or without errors, and the source waits for no commit. */
 export function isSteady(status: SourceStatus): boolean {
   return status === 'ok' || status === 'partial' || status === 'invalid';
 }
@@ -28,29 +28,29 @@ export type Source = {
   ref: string;
   layout: Layout;
   authSealed: string | null;
-  /** What may be shown of the credentials: `user alice`, `token …x9Qf`. */
+  /** A hint that reveals no secret: `user alice`, `token …x9Qf`. */
   authHint: string | null;
   webhookProvider: string | null;
   webhookSecretSealed: string | null;
   webhookSecretLast4: string | null;
   webhookOptions: HookOptions | null;
-  /** The host's id of the webhook that was installed there with the present secret. */
+  /** The host's id of the webhook that was installed there with the current secret. */
   webhookHookId: string | null;
-  /** The host's id of the repository, by which a hook is known to be about it after a rename. */
+  /** The host's id of the repository. It identifies the repository in hooks after a rename. */
   hookRepositoryId: string | null;
   forge: ForgeSettings | null;
   apiTokenSealed: string | null;
-  /** What may be shown of it: `token …x9Qf`. */
+  /** A hint that reveals no secret: `token …x9Qf`. */
   apiTokenHint: string | null;
   pollIntervalSeconds: number;
   allOrNothing: boolean;
   driftPolicy: DriftPolicy;
   rolloutPolicy: RolloutPolicy;
-  /** Whether plans and rollouts are told at its git host, where its kind and token are known. */
+  /** Whether plans and rollouts are reported at its git host, if its kind and token are known. */
   reportStatus: boolean;
-  /** Whether a `rollout:` in the repository goes before `rolloutPolicy`. */
+  /** Whether a `rollout:` in the repository overrides `rolloutPolicy`. */
   policyFrom: 'git' | 'source';
-  /** Since when automation leaves everything of it where it is. */
+  /** Start of the hold; while it lasts, automation changes no device of this source. */
   heldAt: Date | null;
   heldBy: string | null;
   holdReason: string | null;
@@ -60,15 +60,15 @@ export type Source = {
   revisionId: string | null;
   lastCheckedAt: Date | null;
   lastSyncedAt: Date | null;
-  /** Where the host redirects `url`, and the repository is read. */
+  /** The address to which the host redirects `url`; the repository is read there. */
   movedTo: string | null;
-  /** The host named a time before which it takes no more requests, which is still to come. */
+  /** Whether the host asked for no more requests until a time that is still in the future. */
   isQuiet: boolean;
   errorCode: string | null;
   errorDetail: string | null;
   failures: number;
   expectedCommit: string | null;
-  /** The commit that `expectedCommit` replaced, as the hook says. */
+  /** The commit that `expectedCommit` replaced, according to the hook. */
   expectedBefore: string | null;
   expectedUntil: Date | null;
   nextCheckAt: Date;
@@ -84,33 +84,33 @@ export const DEFAULT_POLL_SECONDS = 60;
 
 const BACKOFF_SECONDS = { base: 5, cap: 30 * 60 };
 
-/** Seconds until a source that has failed `failures` times in a row is looked at again: doubling, capped, the upper half jittered by `random` in [0, 1). */
+/** Seconds until the next check of a source after `failures` in a row: doubling, capped, the upper half jittered by `random` in [0, 1). */
 export function backoffSeconds(failures: number, random: number): number {
   return backoff(BACKOFF_SECONDS, failures, random);
 }
 
-/** Seconds until the next regular look: the interval, give or take 10 %, so that sources made together do not stay together. */
+/** Seconds until the next regular check: the interval ± 10 %, so that the checks of sources created together spread out. */
 export function pollSeconds(intervalSeconds: number, random: number): number {
   return around(intervalSeconds, random);
 }
 
-/** Seconds until a source that found no free place to wait for its host is looked at again, by `random` in [0, 1). */
+/** Seconds until the next check of a source whose host had no free slot, not even to wait. `random` is in [0, 1). */
 export function putOffSeconds(random: number): number {
   return 2 + random * 2;
 }
 
-/** A commit that a hook named is waited for this long; then the source counts as it is. */
+/** A source waits this long for the commit that a hook named. Afterwards it follows the head that the remote serves. */
 export const EXPECT_COMMIT_SECONDS = 60;
-/** While waiting, the remote is asked this often. */
+/** While a source waits, its remote is queried this often. */
 export const EXPECT_RETRY_SECONDS = 1;
 
 /**
  * Whether a change of `changed` concerns a source that follows `ref`. Both may be short or full; null: any ref may have changed.
- * @param heads full refs that `HEAD` stands for, as far as they are known
+ * @param heads known full refs that `HEAD` may stand for
  */
 export function followsRef(ref: string, changed: string | null, heads: readonly string[] = []): boolean {
   if (changed === null) return true;
-  // Nobody knows which branch it is: a check costs less than a missed push.
+  // With no known head any branch may be it: a check costs less than a missed push.
   if (ref === 'HEAD')
     return changed.startsWith('refs/tags/') ? false : heads.length === 0 || namesOf(changed).some((name) => heads.includes(name));
   const names = namesOf(changed);

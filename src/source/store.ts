@@ -26,13 +26,13 @@ function parse(row: Row): Source {
   };
 }
 
-/** For the controller, which is told ids only; routes use `sourceOf`. */
+/** For the controller, whose jobs carry ids only. Routes use `sourceOf`. */
 export async function sourceById(sql: Db, id: string): Promise<Source | undefined> {
   const [row] = await sql<Row[]>`select ${columns(sql)} from sources where id = ${id}`;
   return row === undefined ? undefined : parse(row);
 }
 
-/** Of organizations that are not disabled, in the order of the ids: for hooks, which name a source only. */
+/** Reads sources of enabled organizations, in the order of the ids. For hooks, whose URL names a source only. */
 export async function enabledSources(sql: Db, ids: readonly string[]): Promise<(Source | undefined)[]> {
   const rows = await sql<Row[]>`
     select ${columns(sql)} from sources where id = any(${[...new Set(ids)]}::uuid[])
@@ -109,8 +109,8 @@ export async function insertSource(tx: Db, s: SourceSettings): Promise<boolean> 
 }
 
 /**
- * Writes the settings. Where another repository, ref or layout is followed, what was known of the old one no longer counts; nor does it where the
- * name changes and templates may have put it into files.
+ * Writes the settings. With another repository, ref or layout, the old head is forgotten. A new name does the same if templates may have
+ * rendered the old one into files.
  */
 export async function updateSource(tx: Db, s: SourceSettings, followsAnother: boolean): Promise<void> {
   await tx`
@@ -129,12 +129,12 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
     where organization_id = ${s.organizationId} and id = ${s.id}`;
 }
 
-/** Notes which webhook at the host has the present secret. */
+/** Records which webhook at the host has the current secret. */
 export async function noteWebhook(tx: Db, { organizationId, id }: Pick<Source, 'organizationId' | 'id'>, hookId: string): Promise<void> {
   await tx`update sources set webhook_hook_id = ${hookId} where organization_id = ${organizationId} and id = ${id}`;
 }
 
-/** Notes the host's id of the repository that hooks are about. */
+/** Records the host's id of the repository that hooks name. */
 export async function noteHookRepository(
   sql: Db,
   { organizationId, id }: Pick<Source, 'organizationId' | 'id'>,
@@ -143,12 +143,12 @@ export async function noteHookRepository(
   await sql`update sources set hook_repository_id = ${hostId} where organization_id = ${organizationId} and id = ${id}`;
 }
 
-/** Nothing is bound to it any more: see `unbindSource` of devices. */
+/** The caller has unbound its devices before: see `unbindSource` of devices. */
 export async function deleteSource(tx: Db, organizationId: string, id: string): Promise<void> {
   await tx`delete from sources where organization_id = ${organizationId} and id = ${id}`;
 }
 
-/** Notes that the remote still shows what is prepared: one statement for many sources. */
+/** Records that the remote still serves the prepared commit. One statement for many sources. */
 export async function noteUnchanged(sql: Db, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await sql`update sources set last_checked_at = now(), failures = 0 where id = any(${[...ids]}::uuid[])`;
@@ -160,7 +160,7 @@ export type CheckOutcome = {
   error: { code: string; detail: string } | null;
   failures: number;
   nextCheckInSeconds: number;
-  /** The host takes no more requests for so long. */
+  /** The host accepts no more requests for this long. */
   quietSeconds?: number | undefined;
   /** The head is prepared and stored. */
   synced?: { commit: string | null; revisionId: string };
@@ -168,7 +168,7 @@ export type CheckOutcome = {
   arrived: boolean;
 };
 
-/** A hook that came in meanwhile and expects another commit is not forgotten: the source is due at once. */
+/** Records a check. If a hook arrived meanwhile and names another commit, the source is due at once. */
 export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedCommit'>, outcome: CheckOutcome): Promise<void> {
   const synced = outcome.synced;
   const quietUntil = tx`now() + make_interval(secs => ${outcome.quietSeconds ?? null})`;
@@ -186,8 +186,8 @@ export async function recordCheck(tx: Db, source: Pick<Source, 'id' | 'expectedC
 }
 
 /**
- * Writes that a look failed. What was under way while another look came to its end, as a poll may be while a hook is followed, says nothing against
- * the newer outcome: the source is only due again as soon.
+ * Records that a check failed. If another check ended while this one ran, its newer outcome stays, and this failure only makes the source due
+ * earlier. This happens when a poll runs while a hook triggers a check.
  *
  * @returns whether the failure counts
  */
@@ -196,7 +196,7 @@ export async function recordFailedCheck(
   source: Pick<Source, 'id' | 'expectedCommit' | 'lastCheckedAt'>,
   outcome: CheckOutcome,
 ): Promise<boolean> {
-  // A Date has milliseconds.
+  // A Date has milliseconds, PostgreSQL microseconds.
   const [newer] = await tx`
     update sources set next_check_at = least(next_check_at, now() + make_interval(secs => ${outcome.nextCheckInSeconds}))
     where id = ${source.id} and date_trunc('milliseconds', last_checked_at) is distinct from ${source.lastCheckedAt} returning 1`;
@@ -204,17 +204,17 @@ export async function recordFailedCheck(
   return newer === undefined;
 }
 
-/** The source is due within `seconds`. */
+/** Makes the source due within `seconds`. */
 export async function checkSourceWithin(sql: Db, id: string, seconds: number): Promise<void> {
   await sql`update sources set next_check_at = least(next_check_at, now() + make_interval(secs => ${seconds})) where id = ${id}`;
 }
 
-/** Nothing was found out: the source is due again after `seconds`. */
+/** Makes the source due after `seconds`, since the check had no result. */
 export async function putOffCheck(sql: Db, id: string, seconds: number): Promise<void> {
   await sql`update sources set next_check_at = now() + make_interval(secs => ${seconds}) where id = ${id}`;
 }
 
-/** Sources that failed for want of this host are due within some seconds, however long they were to be left alone. */
+/** Makes the sources that failed because of this host due within some seconds, whatever their back-off. */
 export async function recheckSourcesOf(sql: Db, organizationId: string, origin: string): Promise<void> {
   await sql`
     update sources set next_check_at = least(next_check_at, greatest(quiet_until, now() + random() * interval '5 seconds'))
@@ -222,22 +222,22 @@ export async function recheckSourcesOf(sql: Db, organizationId: string, origin: 
       and error_code in ('git_unreachable', 'git_timeout', 'git_server_error', 'git_host_unavailable')`;
 }
 
-/** Notes where the host redirects the source's URL; null: it does not. */
+/** Records the address to which the host redirects the source's URL; null: there is none. */
 export async function noteMoved(sql: Db, id: string, movedTo: string | null): Promise<void> {
   await sql`update sources set moved_to = ${movedTo} where id = ${id}`;
 }
 
-/** A person wants the host asked, whatever it said. */
+/** Lifts the pause that the host asked for, since a user demands a check. */
 export async function endQuiet(tx: Db, id: string): Promise<void> {
   await tx`update sources set quiet_until = null where id = ${id}`;
 }
 
-/** Of a source whose head is prepared, and of which nothing else is to be told first. */
+/** Sets the status unless the source waits for a commit or its check failed: those states take precedence. */
 export async function setSteadyStatus(tx: Db, id: string, status: SourceStatus): Promise<void> {
   await tx`update sources set status = ${status} where id = ${id} and status in ('ok', 'partial', 'invalid')`;
 }
 
-/** Whether what its folders give may depend on the devices that are bound to them. */
+/** Records whether the bundles of the source's folders may depend on the bound devices. */
 export async function noteFleet(
   tx: Db,
   id: string,
@@ -248,12 +248,12 @@ export async function noteFleet(
     where id = ${id} and (per_device <> ${perDevice} or device_patterns is distinct from ${devicePatterns}::text[])`;
 }
 
-/** A look that a hook asked for is claimed again after this long unless its outcome has been recorded: its claim died, whatever the interval. */
+/** A check that a hook triggered is claimed again after this long, unless its outcome has been recorded: the process that claimed it died. */
 const HOOK_CLAIM_SECONDS = 30;
 
 /**
- * Claims up to `limit` sources that are due, oldest first, and postpones each by its interval (give or take 10 %), so that a claim that dies is made
- * again later. Safe across processes (SKIP LOCKED).
+ * Claims up to `limit` sources that are due, oldest first, and postpones each by its interval ± 10 %. If the claiming process dies, the source
+ * becomes due again after that. Safe across processes (SKIP LOCKED).
  */
 export async function claimDueSources(sql: Db, limit: number): Promise<Source[]> {
   const rows = await sql<Row[]>`
@@ -270,10 +270,10 @@ export async function sourceCounts(sql: Db): Promise<{ status: SourceStatus; cou
   return sql`select status, count(*)::int as count from sources group by status`;
 }
 
-/** A hold as it is stored: of several in a row, the first one's time and the last one's words. */
+/** A hold as it is stored. Several holds in a row keep the time of the first and the user and reason of the last. */
 export type Hold = { at: Date; by: string; reason: string };
 
-/** Automation leaves everything of the source where it is; null lifts the hold. @returns the stored hold */
+/** Holds the source, so that automation changes none of its devices; null lifts the hold. @returns the stored hold */
 export async function holdSource(tx: Db, id: string, hold: Pick<Hold, 'by' | 'reason'> | null): Promise<Hold | undefined> {
   const [row] = await tx<Hold[]>`
     update sources set held_at = ${hold === null ? null : tx`coalesce(held_at, now())`}, held_by = ${hold?.by ?? null}, hold_reason = ${hold?.reason ?? null},
@@ -308,13 +308,13 @@ export async function isSourceNameTaken(
   return rows.length > 0;
 }
 
-/** `id` is text of an event: it need not be an id. */
+/** `id` comes from an event's text and need not be a valid id. */
 export async function sourceNameOf(sql: Db, organizationId: string, id: string): Promise<string | undefined> {
   const [row] = await sql<{ name: string }[]>`select name from sources where organization_id = ${organizationId} and id::text = ${id}`;
   return row?.name;
 }
 
-/** How the source's folders are laid out, and what its head says of where folders of devices stand. */
+/** Returns the layout of the source's folders, and the patterns of device folders that its head declares. */
 export async function folderRulesOf(
   sql: Db,
   organizationId: string,

@@ -2,7 +2,7 @@ import type { Db } from '../db/connect.ts';
 
 export type Sample = { deviceId: string; at: string; metrics: Record<string, number> };
 
-/** A sample that is sent twice is kept once. */
+/** Inserts samples; a repeated sample is stored once. */
 export async function insertTelemetry(tx: Db, organizationId: string, samples: readonly Sample[]): Promise<void> {
   if (samples.length === 0) return;
   await tx`

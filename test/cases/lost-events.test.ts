@@ -78,7 +78,7 @@ test('of a batch that cannot be written, every event that can be is', async () =
   });
   const before = (await service.api('GET', '/events?limit=500')).body.items.length;
   // The first is written by itself; the rest waits and makes one batch.
-  for (let n = 0; n < 10; n += 1) buffer.tell(event(n % 3 === 1 ? randomUUID() : (organization?.id ?? ''), n));
+  for (let n = 0; n < 10; n += 1) buffer.emit(event(n % 3 === 1 ? randomUUID() : (organization?.id ?? ''), n));
   await buffer.close();
   const events: EventJson[] = (await service.api('GET', '/events?limit=500')).body.items.slice(before);
   expect(events.map(({ data }) => data.commit)).toEqual(['0', '2', '3', '5', '6', '8', '9']);

@@ -7,7 +7,7 @@ import { gitlabCase } from './webhook-gitlab.ts';
 import { azureCase, bitbucketCloudCase, bitbucketDataCenterCase, genericCase } from './webhook-others.ts';
 import { type HostCase, newId, OTHER, SECRET, sample, ZEROS } from './webhook-rows.ts';
 
-/** What hosts and people send beside the events of the table: odd shapes, old forms, other spellings. */
+/** Requests of hosts and users beyond the table of events: odd shapes, old formats, other spellings. */
 
 let service: TestService;
 beforeAll(async () => {
@@ -26,15 +26,15 @@ async function create(host: HostCase, settings: Settings, secret = SECRET) {
   return answer.body as { id: string; hookUrl: string };
 }
 
-/** A source of its own, and what sends it a delivery that is signed as that host signs. */
+/** A separate source, and a function that sends it deliveries with the host's signature. */
 async function sourceOf(host: HostCase, settings: Settings = {}) {
   const { id, hookUrl } = await create(host, settings);
   const send: Send = async (event, body, more = {}) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const headers = { 'content-type': 'application/json', ...host.headers(event, text), ...more };
     const response = await fetch(hookUrl, { method: 'POST', body: text, headers });
-    const told = (await response.json()) as { outcome?: string; reason?: string; code?: string };
-    return [response.status, told.outcome ?? told.reason ?? told.code];
+    const answer = (await response.json()) as { outcome?: string; reason?: string; code?: string };
+    return [response.status, answer.outcome ?? answer.reason ?? answer.code];
   };
   return {
     send,
@@ -52,7 +52,7 @@ const [gitea, forgejo] = giteaCases as [HostCase, HostCase];
 const FORM = 'application/x-www-form-urlencoded';
 
 describe('GitLab', () => {
-  test('a hook of the installation has the id of the project beside it, which outlives a rename', async () => {
+  test('a system hook has the project’s id outside the project, and it survives a rename', async () => {
     const { send } = await sourceOf(gitlabCase);
     expect(await send('Push Hook', sample('gitlab-push'))).toEqual(ACCEPTED);
     const named = (path: string) => ({
@@ -69,13 +69,13 @@ describe('GitLab', () => {
     expect(await send('System Hook', request)).toEqual(ACCEPTED);
   });
 
-  test('a tag that is deleted concerns who follows it', async () => {
+  test('a deleted tag concerns the sources that follow it', async () => {
     const gone = sample('gitlab-tag-push', { ref: 'refs/tags/v1.0.0', after: ZEROS, checkout_sha: null });
     expect(await (await sourceOf(gitlabCase)).send('Tag Push Hook', gone)).toEqual([202, 'other_ref']);
     expect(await (await sourceOf(gitlabCase, { ref: 'v1.0.0' })).send('Tag Push Hook', gone)).toEqual(ACCEPTED);
   });
 
-  test('a draft from a fork is planned, and that it is ready moves nothing', async () => {
+  test('a draft from a fork is planned, and marking it ready moves no commit', async () => {
     const { send, requests } = await sourceOf(gitlabCase);
     const fork = {
       'object_attributes/source': { git_http_url: 'https://gitlab.example.com/ben/terminals.git' },
@@ -90,7 +90,7 @@ describe('GitLab', () => {
     expect(await requests()).toMatchObject([{ number: 7, state: 'open' }]);
   });
 
-  test('a signature is never passed over for a token, and a token may have any letters', async () => {
+  test('a signature takes precedence over a token, and a token may have any characters', async () => {
     const signed = { 'webhook-id': 'a', 'webhook-timestamp': String(Math.floor(Date.now() / 1000)), 'webhook-signature': 'v1,AAAA' };
     expect(await (await sourceOf(gitlabCase)).send('Push Hook', sample('gitlab-push'), signed)).toEqual([401, 'hook_unauthorized']);
 
@@ -98,7 +98,7 @@ describe('GitLab', () => {
     const { hookUrl } = await create(gitlabCase, {}, secret);
     const post = (token: string) =>
       new Promise<number | undefined>((resolve, reject) => {
-        // As GitLab does: the bytes of UTF-8.
+        // GitLab sends the bytes of UTF-8.
         const headers = { 'x-gitlab-event': 'Push Hook', 'x-gitlab-token': Buffer.from(token).toString('latin1') };
         const sent = request(hookUrl, { method: 'POST', headers }, (response) => resolve(response.resume().statusCode));
         sent.on('error', reject).end(Buffer.from(JSON.stringify(sample('gitlab-push'))));
@@ -108,7 +108,7 @@ describe('GitLab', () => {
 });
 
 describe('GitHub', () => {
-  test('a new branch of 3,000 commits, of which 2,048 are listed', async () => {
+  test('a new branch of 3,000 commits is accepted, although 2,048 are listed', async () => {
     const commits = Array.from({ length: 2_048 }, (_, n) => ({
       id: n.toString(16).padStart(40, '0'),
       message: `m${n}`,
@@ -118,7 +118,7 @@ describe('GitHub', () => {
     expect(await (await sourceOf(githubCase)).send('push', body)).toEqual(ACCEPTED);
   });
 
-  test('hooks of an organization and of an app are about many repositories, and merge queues have branches of their own', async () => {
+  test('hooks of organizations and apps name many repositories, and merge queues have their own branches', async () => {
     const { send } = await sourceOf(githubCase);
     const target = { 'x-github-hook-installation-target-type': 'organization', 'x-github-hook-installation-target-id': '4' };
     const gates = { 'repository/id': 99, 'repository/full_name': 'fleet/gates', 'repository/ssh_url': 'git@github.com:fleet/gates.git' };
@@ -131,7 +131,7 @@ describe('GitHub', () => {
     expect(await send('push', queued, target)).toEqual([202, 'other_ref']);
   });
 
-  test('a long title is cut, and a pull request ends although its fork is gone', async () => {
+  test('a long title is shortened, and a pull request closes even if its fork was deleted', async () => {
     const { send, requests } = await sourceOf(githubCase);
     const title = '🧾'.repeat(240);
     await send('pull_request', sample('github-pull-request', { action: 'opened', 'pull_request/title': title }));
@@ -141,14 +141,14 @@ describe('GitHub', () => {
     expect(await requests()).toMatchObject([{ state: 'closed' }]);
   });
 
-  test('a form is known by its media type in any spelling', async () => {
+  test('a form is recognised by its media type in any spelling', async () => {
     const form = new URLSearchParams({ payload: JSON.stringify(sample('github-push')) }).toString();
     const type = { 'content-type': 'Application/X-WWW-Form-URLencoded; charset=UTF-8' };
     expect(await (await sourceOf(githubCase)).send('push', form, type)).toEqual(ACCEPTED);
   });
 });
 
-test('a ping is answered whatever its body holds, and an empty body is none of another event', async () => {
+test('a ping with any body is accepted, and an empty body of another event is malformed', async () => {
   const ping = [200, 'ping'];
   const github = await sourceOf(githubCase);
   expect(await github.send('ping', '')).toEqual(ping);
@@ -176,12 +176,12 @@ describe('the address of a repository', () => {
       'repository/ssh_url': ssh_url,
     });
 
-  test('is that of SSH alone, of a host in capitals and with ports', async () => {
+  test('may be an SSH address only, with capitals in the host and with ports', async () => {
     const { send } = await sourceOf(gitea, { url: 'https://GIT.example.com:3000/Fleet/Terminals/' });
     expect(await send('push', sshOnly('ssh://git@GIT.EXAMPLE.COM:2222/fleet/terminals.git'))).toEqual(ACCEPTED);
   });
 
-  test('has a host or a path in letters beyond ASCII, encoded or not, composed or not', async () => {
+  test('may have non-ASCII characters in host and path, encoded or not, composed or not', async () => {
     const { send } = await sourceOf(gitea, { url: 'https://git.käse.example/fleet/süd.git' });
     for (const url of ['git@git.käse.example:fleet/süd.git', 'ssh://git@git.xn--kse-qla.example:2222/fleet/s%C3%BCd.git'])
       expect(await send('push', sshOnly(url)), url).toEqual(ACCEPTED);
@@ -198,13 +198,13 @@ describe('the address of a repository', () => {
       remoteUrl,
     });
 
-  test('has spaces and umlauts at Azure DevOps, as a person and as the host writes them', async () => {
+  test('may have spaces and umlauts at Azure DevOps, encoded or not', async () => {
     const { send } = await sourceOf(azureCase, { url: 'https://dev.azure.com/contoso/Filialen%20S%C3%BCd/_git/Kassen' });
     expect(await send('', azurePush('https://contoso@dev.azure.com/contoso/Filialen%20S%C3%BCd/_git/Kassen'))).toEqual(ACCEPTED);
     expect(await send('', azurePush('https://dev.azure.com/contoso/Filialen Süd/_git/Kassen'))).toEqual(ACCEPTED);
   });
 
-  test('leaves out the project of its first repository at Azure DevOps Server, too', async () => {
+  test('may omit the project of its first repository at Azure DevOps Server, too', async () => {
     const long = 'https://tfs.example.com/tfs/DefaultCollection/Fleet/_git/Fleet';
     const short = 'https://tfs.example.com/tfs/DefaultCollection/_git/Fleet';
     for (const [ours, theirs] of [
@@ -217,7 +217,7 @@ describe('the address of a repository', () => {
       expect(await send('', azurePush(`https://tfs.example.com/tfs/DefaultCollection/${other}`)), other).toEqual([202, 'other_repository']);
   });
 
-  test('is missing: the id of the host is enough, and nothing was renamed', async () => {
+  test('may be missing: the host’s id is enough, and the repository does not count as renamed', async () => {
     const cloud = await sourceOf(bitbucketCloudCase);
     await cloud.send('repo:push', sample('bitbucket-cloud-push'));
     const bare = sample('bitbucket-cloud-push', { 'repository/full_name': undefined, 'repository/links': undefined, again: true });
@@ -230,7 +230,7 @@ describe('the address of a repository', () => {
     expect([...(await cloud.details()), ...(await azure.details())]).toEqual([null, null, null, null]);
   });
 
-  test('is owner and name, as CI jobs have it in a variable, in JSON or in a form', async () => {
+  test('may be owner and name, as in CI variables, in JSON or in a form', async () => {
     const { send } = await sourceOf(genericCase);
     const other = [202, 'other_repository'];
     expect(await send('', { ref: 'main', repository: 'fleet/terminals' })).toEqual(ACCEPTED);
@@ -240,7 +240,7 @@ describe('the address of a repository', () => {
     expect(await send('', { ref: 'main', repository_url: 'fleet/gates' })).toEqual(other);
     expect(await send('', { ref: 'main', repository_url: 'git.example.org/fleet/terminals' })).toEqual(other);
     expect(await send('', 'ref=main&repository=fleet%2Fgates', { 'content-type': FORM })).toEqual(other);
-    // One word names no repository.
+    // A single word names no repository.
     expect(await send('', { ref: 'main', repository: 'terminals' })).toEqual(ACCEPTED);
   });
 });
@@ -250,7 +250,7 @@ function azureWhole() {
 }
 
 describe('the ref', () => {
-  test('is a tag that was deleted, at Azure DevOps and Bitbucket Cloud', async () => {
+  test('may be a deleted tag, at Azure DevOps and Bitbucket Cloud', async () => {
     const refUpdates = [{ name: 'refs/tags/v1', oldObjectId: AFTER, newObjectId: ZEROS }];
     const azure = sample('azure-devops-push', { id: newId(), 'resource/refUpdates': refUpdates });
     expect(await (await sourceOf(azureCase)).send('', azure)).toEqual([202, 'other_ref']);
@@ -259,7 +259,7 @@ describe('the ref', () => {
     expect(await (await sourceOf(bitbucketCloudCase)).send('repo:push', cloud)).toEqual([202, 'other_ref']);
   });
 
-  test('is HEAD: the default branch, or any where the sender does not name that', async () => {
+  test('may be HEAD: the default branch, or any branch if the sender does not name it', async () => {
     const repository = { clone_url: genericCase.url, default_branch: 'main' };
     const head = await sourceOf(genericCase, { ref: 'HEAD' });
     expect(await head.send('', { ref: 'HEAD', repository })).toEqual(ACCEPTED);
@@ -270,7 +270,7 @@ describe('the ref', () => {
     expect(await main.send('', { ref: 'HEAD', repository: { ...repository, default_branch: 'trunk' } })).toEqual([202, 'other_ref']);
   });
 
-  test('is the new default branch of a repository at Forgejo, for who follows HEAD', async () => {
+  test('may be the new default branch of a repository at Forgejo, for a source that follows HEAD', async () => {
     const { send } = await sourceOf(forgejo, { ref: 'HEAD' });
     const { repository } = sample('gitea-push', { 'repository/default_branch': 'trunk' }) as { repository: unknown };
     expect(await send('create', { ref: 'trunk', ref_type: 'branch', sha: AFTER, repository })).toEqual(ACCEPTED);

@@ -4,7 +4,7 @@ import { type HostCase, hmac, newId, OTHER, type Row, sample, ZEROS } from './we
 type Edits = Record<string, unknown>;
 type Style = 'github' | 'gitea';
 
-/** GitHub's events, of which Gitea took over many. */
+/** GitHub's events; Gitea shares many of them. */
 function rowsOf(style: Style): Row[] {
   const push = (edits: Edits = {}) => sample(`${style}-push`, edits);
   const request = (action: string, edits: Edits = {}) => sample(`${style}-pull-request`, { action, ...edits });
@@ -143,7 +143,7 @@ function giteaCase(provider: 'gitea' | 'forgejo'): HostCase {
     }),
     rows: [
       ...rowsOf('gitea'),
-      // A branch that goes, or gets another name, is never a push.
+      // A deletion or rename of a branch is never a push.
       { what: 'branch deleted', event: 'delete', body: refEvent('main', 'branch', { pusher_type: 'user' }), outcome: 'accepted' },
       { what: 'branch made', event: 'create', body: refEvent('main', 'branch', { sha: AFTER }), outcome: 'accepted' },
       { what: 'another branch deleted', event: 'delete', body: refEvent('topic', 'branch', { pusher_type: 'user' }), outcome: 'other_ref' },

@@ -7,7 +7,7 @@ const cloudPush = (edits: Edits = {}) => sample('bitbucket-cloud-push', edits);
 const cloudRequest = (event: string, edits: Edits = {}): Pick<Row, 'event' | 'body' | 'outcome'> => ({
   event,
   body: sample('bitbucket-cloud-pull-request', edits),
-  // Its API is not spoken here: nobody plans.
+  // Its API is not supported, so that there is no plan.
   outcome: 'other_ref',
 });
 const cloudBranch = (name: string, hash: string) => ({ type: 'branch', name, target: { type: 'commit', hash } });

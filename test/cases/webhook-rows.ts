@@ -5,20 +5,20 @@ export const ZEROS = '0'.repeat(40);
 export const OTHER = 'eef717f69257a6333f221566c1c987dc94cc0d72';
 export const SECRET = 'bellwether:the secret of the hook';
 
-/** What a host sends when something happens, and what it is answered. The source follows `main` of fleet/terminals. */
+/** A request of a host for an event, and the expected response. The source follows `main` of fleet/terminals. */
 export type Row = {
   what: string;
-  /** As the host names it in a header. */
+  /** The event's name in the host's header. */
   event: string;
   body: unknown;
   outcome: 'accepted' | 'other_ref' | 'other_repository' | 'ignored' | 'ping';
-  /** State of merge request 7 after it. */
+  /** State of merge request 7 afterwards. */
   request?: 'open' | 'closed';
 };
 
 export type HostCase = {
   provider: string;
-  /** Of the source. */
+  /** Options of the source. */
   url: string;
   options?: Record<string, unknown>;
   headers(event: string, body: string): Record<string, string>;
@@ -28,7 +28,7 @@ export type HostCase = {
 export const hmac = (body: string) => createHmac('sha256', SECRET).update(body).digest('hex');
 export const newId = () => randomUUID();
 
-/** A fixture with other values at paths; JSON leaves out what is undefined. */
+/** A fixture with other values at paths. An undefined value removes the field. */
 export function sample(name: string, edits: Record<string, unknown> = {}): unknown {
   const whole: unknown = JSON.parse(fixture(name).toString());
   for (const [path, value] of Object.entries(edits)) set(whole, path.split('/'), value);

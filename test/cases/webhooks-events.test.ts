@@ -26,8 +26,8 @@ describe.each(CASES)('$provider', ({ provider, url, options, headers, rows }) =>
     const text = JSON.stringify(body);
     const signed = { 'content-type': 'application/json', ...headers(event, text) };
     const response = await fetch(source.hookUrl, { method: 'POST', body: text, headers: signed });
-    const told = (await response.json()) as { outcome?: string; reason?: string };
-    expect([response.status, told.outcome ?? told.reason]).toEqual([outcome === 'ping' ? 200 : 202, outcome]);
+    const answer = (await response.json()) as { outcome?: string; reason?: string };
+    expect([response.status, answer.outcome ?? answer.reason]).toEqual([outcome === 'ping' ? 200 : 202, outcome]);
     const deliveries = (await service.api('GET', `/sources/${source.id}/deliveries?limit=100`)).body.items;
     expect(deliveries.map(({ verdict }: { verdict: string }) => verdict)).toContain(outcome);
     if (request === undefined) return;
@@ -35,7 +35,7 @@ describe.each(CASES)('$provider', ({ provider, url, options, headers, rows }) =>
     expect(items.map(({ number, state }: { number: number; state: string }) => [number, state])).toEqual([[7, request]]);
   });
 
-  test('what is not verified is 401, what is no JSON and no form 400, whatever the event', async () => {
+  test('an unverified request gets 401, and a body that is neither JSON nor a form gets 400, for every event', async () => {
     const post = async (body: string, signed: Record<string, string>) =>
       (await fetch(source.hookUrl, { method: 'POST', body, headers: { 'content-type': 'text/plain', ...signed } })).status;
     const { event } = rows[0] ?? { event: '' };
@@ -46,7 +46,7 @@ describe.each(CASES)('$provider', ({ provider, url, options, headers, rows }) =>
   });
 });
 
-test.each([githubCase, ...giteaCases])('$provider signs a form in its own way', async ({ provider, url, headers, rows }) => {
+test.each([githubCase, ...giteaCases])('$provider: a signed form is verified', async ({ provider, url, headers, rows }) => {
   const webhook = { provider, secret: SECRET };
   const source = (await service.api('POST', '/sources', { name: `${provider} form`, url, layout: 'repo', webhook })).body;
   const json = JSON.stringify(rows[0]?.body);
@@ -55,11 +55,11 @@ test.each([githubCase, ...giteaCases])('$provider signs a form in its own way', 
     const sent = { 'content-type': 'application/x-www-form-urlencoded', ...headers('push', signed) };
     return (await fetch(source.hookUrl, { method: 'POST', body: form, headers: sent })).status;
   };
-  // GitHub: what is sent. Gitea and Forgejo: the JSON inside.
+  // GitHub signs the form as sent, Gitea and Forgejo sign the JSON inside.
   expect([await post(form), await post(json)]).toEqual(provider === 'github' ? [202, 401] : [401, 202]);
 });
 
-test('what the database cannot hold, and what may be secret, is left out of what is kept', async () => {
+test('characters that the database cannot store and possible secrets are not stored', async () => {
   const webhook = { provider: 'generic', secret: SECRET, options: genericCase.options };
   const source = (await service.api('POST', '/sources', { name: 'text', url: genericCase.url, layout: 'repo', webhook })).body;
   const post = async (body: unknown) => {

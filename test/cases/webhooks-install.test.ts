@@ -31,14 +31,14 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('%s', (kind) =>
   const verdicts = async ({ id }: { id: string }) =>
     (await service.api('GET', `/sources/${id}/deliveries`)).body.items.map(({ verdict }: { verdict: string }) => verdict);
 
-  test('an installed webhook is proven by a test delivery, and so is one that is there already', async () => {
+  test('a test delivery verifies a new webhook and an existing one', async () => {
     const source = await create();
     expect(await install(source)).toMatchObject({ installed: 'created', verified: true, detail: null });
     expect(await install(source)).toMatchObject({ installed: 'unchanged', verified: true, detail: null });
     expect(await verdicts(source)).toContain(kind === 'github' ? 'ping' : 'accepted');
   });
 
-  test('a hook that somebody made by hand, with another secret, is repaired', async () => {
+  test('a manually created hook with another secret is repaired', async () => {
     const source = await create();
     aHook(forge.state, { url: source.hookUrl, secret: 'made by hand' });
     expect(await install(source)).toMatchObject({ installed: 'updated', verified: true });
@@ -46,7 +46,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('%s', (kind) =>
     expect(await install(source)).toMatchObject({ installed: 'unchanged', verified: true });
   });
 
-  test('a secret that somebody changes at the host later is found by the test, and repaired', async () => {
+  test('the test detects a secret that was changed at the host, and repairs it', async () => {
     const source = await create();
     await install(source);
     for (const hook of hooksOf(source)) hook.secret = 'changed by hand';
@@ -54,7 +54,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('%s', (kind) =>
     expect(hooksOf(source)).toEqual([expect.objectContaining({ secret: SECRET })]);
   });
 
-  test('where the host knows the repository by another address, its hooks are taken all the same', async () => {
+  test('hooks are accepted if the host names the repository by another address', async () => {
     forge.state.publicUrl = 'https://code.example.com';
     const source = await create();
     expect(await install(source)).toMatchObject({ verified: true });
@@ -65,18 +65,22 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('%s', (kind) =>
     expect(await verdicts(source)).not.toContain('other_repository');
   });
 
-  test.skipIf(kind === 'gitea' || kind === 'forgejo')('a host that cannot reach the service is said to', { timeout: 120_000 }, async () => {
-    forge.state.isCutOff = true;
-    const source = await create();
-    const installed = await install(source);
-    forge.state.isCutOff = false;
-    expect(installed).toMatchObject({ installed: 'created', verified: false });
-    expect(installed.detail).toMatch(
-      kind === 'gitlab' ? /^Cannot test the webhook .* answered 422 \(Failed to open TCP/ : /^No test delivery was received within 8 s/,
-    );
-  });
+  test.skipIf(kind === 'gitea' || kind === 'forgejo')(
+    'a host that cannot reach the service is reported',
+    { timeout: 120_000 },
+    async () => {
+      forge.state.isCutOff = true;
+      const source = await create();
+      const installed = await install(source);
+      forge.state.isCutOff = false;
+      expect(installed).toMatchObject({ installed: 'created', verified: false });
+      expect(installed.detail).toMatch(
+        kind === 'gitlab' ? /^Cannot test the webhook .* answered 422 \(Failed to open TCP/ : /^No test delivery was received within 8 s/,
+      );
+    },
+  );
 
-  test('a test that the host refuses leaves the webhook installed, with what it says', async () => {
+  test('a webhook stays installed if the host refuses its test, and the refusal is reported', async () => {
     const source = await create();
     forge.fault({ kind: 'answer', status: 404, body: '{"message":"404 Not Found"}', path: /\/(test|tests|pings)(\/|$)/, count: 1 });
     const installed = await install(source);

@@ -36,7 +36,7 @@ const headIs = (source: Source, commit: string) =>
     return headCommit === commit && status === 'ok';
   });
 
-/** Nothing is waited for any more. */
+/** Waits until the source expects no commit. */
 const isSettled = (source: Source) =>
   eventually('the late hook is through', async () => {
     const [row] = await scene.service.database.sql`select expected_commit from sources where id = ${source.id}`;
@@ -52,7 +52,7 @@ async function waited(source: Source): Promise<boolean> {
 
 const never = { pollIntervalSeconds: 86_400 };
 
-test('the hook of a commit that a force-push replaced comes last: the source stays ok', async () => {
+test('the hook of a commit that a force-push replaced arrives last: the source stays ok', async () => {
   const source = await scene.source('replaced', never);
   const a = await scene.host.commit('replaced', folder({ vlan: 1 }));
   expect(await post(source, { after: a })).toBe('accepted');
@@ -65,14 +65,14 @@ test('the hook of a commit that a force-push replaced comes last: the source sta
   await isSettled(source);
   await headIs(source, c);
   expect(await waited(source)).toBe(false);
-  // It comes back, and the host shows it a moment later: then it is waited for.
+  // The commit returns, and the host serves it a moment later, so that the source waits for it.
   expect(await post(source, { before: c, after: b })).toBe('accepted');
   await eventually('the source waits', async () => (await scene.sourceNow(source.id)).status === 'waiting');
   await git(scene.host.pathOf('replaced'), ['update-ref', 'refs/heads/main', b]);
   await headIs(source, b);
 });
 
-test('the same where the hook of the force-push is lost, and where both come before the first check', async () => {
+test('the same if the hook of the force-push is lost, and if both hooks arrive before the first check', async () => {
   const source = await scene.source('lost', never);
   const a = await scene.host.commit('lost', folder({ vlan: 1 }));
   await post(source, { after: a });
@@ -93,7 +93,7 @@ test('the same where the hook of the force-push is lost, and where both come bef
   expect(await waited(source)).toBe(false);
 });
 
-test('HEAD stands for the default branch, whatever its name is by now', async () => {
+test('HEAD is the default branch, even after a rename', async () => {
   const source = await scene.source('head', { ...never, ref: 'HEAD' });
   const a = await scene.host.commit('head', folder({ vlan: 1 }));
   expect(await post(source, { after: a })).toBe('accepted');
@@ -107,14 +107,14 @@ test('HEAD stands for the default branch, whatever its name is by now', async ()
   expect((await scene.api('GET', `/sources/${source.id}/revisions`)).body.items[0].ref).toBe('refs/heads/trunk');
 });
 
-test('a source that is pinned to a commit is checked when that is pushed', async () => {
+test('a source that is pinned to a commit is checked when that commit is pushed', async () => {
   const a = 'a'.repeat(40);
   const source = await scene.source('pinned', { ...never, ref: a });
   expect(await post(source, { after: 'b'.repeat(40) })).toBe('other_ref');
   expect(await post(source, { after: a, ref: 'refs/heads/topic' })).toBe('accepted');
 });
 
-test('a body without an id of its own repeats an earlier one for ten seconds, after which the source is checked all the same', async () => {
+test('a body without an id counts as a repetition for ten seconds, and then the source is checked', async () => {
   const secret = 'the secret of the hook';
   const options = { scheme: 'hmac', header: 'x-sum' };
   const source = await scene.source('untimed', { ...never, webhook: { provider: 'generic', secret, options } });
@@ -130,7 +130,7 @@ test('a body without an id of its own repeats an earlier one for ten seconds, af
   await git(scene.host.pathOf('untimed'), ['update-ref', 'refs/heads/main', a]);
   expect(await push(a)).toBe('duplicate');
   await headIs(source, a);
-  // A check of another cause may have found the commit before the ten seconds were over.
+  // Another check may have found the commit within the ten seconds.
   await eventually('the body is taken again', async () => (await push(a)) === 'accepted');
   expect(await push(a)).toBe('duplicate');
   const { items } = (await scene.api('GET', `/sources/${source.id}/deliveries`)).body;

@@ -3,7 +3,7 @@ import { folder, openPlanScene } from '../plan/support.ts';
 import { TOKEN } from '../support/forge-server.ts';
 import { eventually } from '../support/service.ts';
 
-test('an open merge request is planned again when its target moves, and when its source can be read again', async () => {
+test('an open merge request is planned again when its target moves, and when its source is readable again', async () => {
   await using scene = await openPlanScene('gitlab', { pollIntervalSeconds: 86_400 });
   const { host, source, fleet, api, forge } = scene;
   const { sql } = fleet.service.database;
@@ -13,10 +13,10 @@ test('an open merge request is planned again when its target moves, and when its
   await eventually('the first commit', async () => (await api('GET', `/sources/${source.id}`)).body.headCommit === first);
   await scene.branch('topic');
   const head = await scene.propose({ 'note.txt': 'of the topic' });
-  await scene.tell({ head });
+  await scene.sendHook({ head });
   const planned = await scene.request('the plan is posted', ({ posting, verdict }) => posting === 'posted' && verdict === 'valid');
   expect(planned).toMatchObject({ base: first, commit: head });
-  // Each is planned again at most once a minute: this one was planned long ago.
+  // A request is planned again at most once a minute; this one was planned long ago.
   await sql`update merge_requests set planned_at = now() - interval '2 minutes'`;
   const second = await host.commit('fleet/tills', folder({ vlan: 2 }));
   await sync();
@@ -28,9 +28,9 @@ test('an open merge request is planned again when its target moves, and when its
   expect(forge.state.comments).toHaveLength(1);
   expect(forge.state.comments[0]?.body).toContain(second.slice(0, 12));
 
-  // The repository moves, and the request cannot be read meanwhile.
+  // The repository moves, so that the request is unreadable for a while.
   await api('PATCH', `/sources/${source.id}`, { url: forge.repositoryUrl.replace('tills', 'gone'), auth: { token: 'x-unknown' } });
-  await scene.tell({ head, action: 'push' });
+  await scene.sendHook({ head, action: 'push' });
   await sql`update merge_requests set failures = 10, due_at = now()`;
   await scene.request('the plan is not computed', ({ verdict }) => verdict === 'error');
   await api('PATCH', `/sources/${source.id}`, { url: forge.repositoryUrl, auth: { token: TOKEN } });
@@ -40,14 +40,14 @@ test('an open merge request is planned again when its target moves, and when its
   );
   expect(back).toMatchObject({ commit: head, base: second, lastError: null });
 
-  // The source follows another branch: the request goes elsewhere.
+  // The source now follows another branch than the request's target.
   await scene.branch('release');
   await host.commit('fleet/tills', folder({ vlan: 3 }), { branch: 'release' });
   await api('PATCH', `/sources/${source.id}`, { ref: 'release' });
   await scene.request('it is closed', ({ state }) => state === 'closed');
 });
 
-test('of many open merge requests the newest are planned again, each at most once a minute, and closed ones never', async () => {
+test('the newest of many open merge requests are planned again, each at most once a minute, and closed ones never', async () => {
   await using scene = await openPlanScene('gitlab', { pollIntervalSeconds: 86_400, reportStatus: false });
   const { host, source, fleet, api } = scene;
   const { sql } = fleet.service.database;

@@ -49,19 +49,19 @@ test.each([
 });
 
 test.each(['', 'tills', '/srv/git/tills.git', 'file:///srv/git/tills.git', 'ext::sh', 'https://', 'x'.repeat(3000), '\u0000'])(
-  '%j is no address to compare: the hook is not refused for it',
+  '%j is no address to compare, and the hook is accepted',
   (url) => {
     expect(compare(url)).toBe('unknown');
   },
 );
 
-test('an own port, a sub-path and a local host are compared as they are', () => {
+test('a port, a sub-path and a local host are compared literally', () => {
   expect(compare('https://git.example.com:3000/a/b', 'https://git.example.com:3000/a/b.git')).toBe('same');
   expect(compare('ssh://git@git.example.com:2222/a/b', 'https://git.example.com:3000/a/b.git')).toBe('same');
   expect(compare('https://git.example.com/gitea/a/b', 'https://git.example.com/gitea/a/b.git')).toBe('same');
   expect(compare('http://localhost:3000/a/b', 'http://127.0.0.1:3000/a/b')).toBe('same');
   expect(compare('http://localhost:3001/a/b', 'http://127.0.0.1:3000/a/b')).toBe('other');
-  // A source on this machine has no address that a host could name.
+  // A local source has no address that a host could name.
   expect(compare('https://git.example.com/a/b', '/srv/git/b.git')).toBe('unknown');
 });
 
@@ -80,7 +80,7 @@ test('the three forms of Azure DevOps are one repository', () => {
   expect(compare('https://dev.azure.com/fleet/The%20Fleet/_git/tills', 'https://fleet.visualstudio.com/The Fleet/_git/tills')).toBe('same');
 });
 
-test('one address of several is enough, a path is where there is none, and the id of the host outlives a rename', () => {
+test('one matching address is enough, a path without an address too, and the host’s id survives a rename', () => {
   const known = { url: SOURCE, id: 'github:7' };
   const judge = (repository: Partial<HookRepository>) => compareRepository(known, { urls: [], ...repository });
   expect(judge({ urls: ['http://internal:3000/fleet/tills.git', 'git@git.example.com:fleet/tills.git'] })).toBe('same');
@@ -89,22 +89,22 @@ test('one address of several is enough, a path is where there is none, and the i
   expect(judge({ path: 'leet/tills' })).toBe('other');
   expect(judge({ urls: ['https://git.example.com/fleet/shops.git'], id: 'github:7' })).toBe('renamed');
   expect(judge({ urls: ['https://git.example.com/fleet/shops.git'], id: 'github:8' })).toBe('other');
-  // Another repository under the old name.
+  // The old name now belongs to another repository.
   expect(judge({ urls: [SOURCE], id: 'github:8' })).toBe('same');
   expect(judge({})).toBe('unknown');
   expect(compareRepository(known, undefined)).toBe('unknown');
 });
 
-test('Bitbucket Data Center writes "scm" into addresses of HTTP alone', () => {
+test('Bitbucket Data Center writes "scm" only into HTTP addresses', () => {
   const body = fixture('bitbucket-data-center-push').toString().replace('https://bitbucket.example.com/scm/fleet/terminals.git', '');
   const parsed = bitbucketDataCenter.parse(hook({ 'x-event-key': 'repo:refs_changed' }, body));
-  if (parsed.kind !== 'poke') throw new Error(parsed.kind);
+  if (parsed.kind !== 'change') throw new Error(parsed.kind);
   const judge = (url: string) => compareRepository({ url, id: null }, parsed.repository);
   expect(judge('https://bitbucket.example.com/scm/FLEET/terminals.git')).toBe('same');
   expect(judge('https://bitbucket.example.com/scm/fleet/gates.git')).toBe('other');
 });
 
-test('a ref is compared with what it stands for', () => {
+test('a ref is compared with its full name', () => {
   for (const [ref, changed] of [
     ['main', 'refs/heads/main'],
     ['main', 'main'],
@@ -126,7 +126,7 @@ test('a ref is compared with what it stands for', () => {
   expect(followsRef('HEAD', 'refs/heads/trunk', ['refs/heads/trunk'])).toBe(true);
   expect(followsRef('HEAD', 'trunk', ['refs/heads/trunk'])).toBe(true);
   expect(followsRef('HEAD', 'refs/heads/topic', ['refs/heads/trunk', 'refs/heads/main'])).toBe(false);
-  // Nobody knows yet what it stands for.
+  // The default branch is not known yet.
   expect(followsRef('HEAD', 'refs/heads/topic', [])).toBe(true);
   expect(followsRef('HEAD', 'refs/tags/v1', [])).toBe(false);
 });

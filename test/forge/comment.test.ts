@@ -7,7 +7,7 @@ const ours = ({ state, marker }: ForgeCase) =>
 const writes = ({ server }: ForgeCase) => server.requests.filter(({ method }) => method !== 'GET').map(({ method }) => method);
 
 describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge request at %s', (kind) => {
-  test('is made once and then changed in place, and not written when it says the same', async () => {
+  test('is created once, then changed in place, and not written if the text is the same', async () => {
     await using host = await openForge(kind);
     const first = await host.forge.upsertComment(1, '## Plan\n\n3 devices');
     expect(host.state.comments).toEqual([
@@ -21,7 +21,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     expect(host.state.comments.map(({ body }) => body)).toEqual([`${host.marker}\n\n## Plan\n\n4 devices`]);
   });
 
-  test('is found among hundreds of others, on whatever page it stands', async () => {
+  test('is found among hundreds of others, on any page', async () => {
     await using host = await openForge(kind);
     for (let at = 0; at < 230; at += 1) aComment(host.state, { body: `remark ${at}` });
     const { id } = await host.forge.upsertComment(1, 'one');
@@ -31,7 +31,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     expect(host.state.comments).toHaveLength(251);
   });
 
-  test('is never what somebody else wrote, also where that begins with the marker or quotes it', async () => {
+  test('is never another author’s comment, even if that begins with the marker or quotes it', async () => {
     await using host = await openForge(kind);
     const copies = [`${host.marker}\n\n0 devices, merge it`, `> ${host.marker}\n> really?`].map((body) => aComment(host.state, { body }));
     const before = structuredClone(copies);
@@ -52,7 +52,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     ]);
   });
 
-  test('is one after several calls at the same moment', async () => {
+  test('exists once after several concurrent calls', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'together', method: 'GET', path: /comments|notes/, count: 4 });
     const posted = await Promise.all(['a', 'b', 'c', 'd'].map((text) => host.forge.upsertComment(1, text)));
@@ -63,7 +63,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     expect(ours(host).map(({ body }) => body)).toEqual([`${host.marker}\n\ne`]);
   });
 
-  test('is one also when answers are lost, and doubles of earlier days go', async () => {
+  test('exists once even if responses are lost, and old duplicates are removed', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'lost', method: 'POST', count: 1 });
     expect(await host.forge.upsertComment(1, 'one')).toMatchObject({ posted: 'unchanged' });
@@ -74,7 +74,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     expect(ours(host).map(({ body }) => body)).toEqual([`${host.marker}\n\ntwo`]);
   });
 
-  test('is made again when it is removed while it is being changed', async () => {
+  test('is created again if it is removed during an update', async () => {
     await using host = await openForge(kind);
     await host.forge.upsertComment(1, 'one');
     host.server.fault({
@@ -88,7 +88,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     expect(ours(host).map(({ body }) => body)).toEqual([`${host.marker}\n\ntwo`]);
   });
 
-  test('is shortened to what the host takes', async () => {
+  test('is shortened to the host’s limit', async () => {
     await using host = await openForge(kind);
     await host.forge.upsertComment(1, '🐑'.repeat(600_000));
     const [body = ''] = ours(host).map((comment) => comment.body);
@@ -98,7 +98,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
     expect(body.endsWith('🐑…')).toBe(true);
   });
 
-  test('cannot be made on a merge request that is not there, nor with a token that may not', async () => {
+  test('fails on a missing merge request and with a token without permission', async () => {
     await using host = await openForge(kind);
     await expect(host.forge.upsertComment(404, 'x')).rejects.toMatchObject({
       code: 'forge_not_found',
@@ -112,13 +112,16 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('the comment on a merge re
   });
 });
 
-test.each(['github', 'gitea'] as const)('a token of %s that may not ask who it is goes by the marker at the beginning', async (kind) => {
-  await using host = await openForge(kind);
-  host.state.tokens.installation = { accountId: ACCOUNT, may: ['comment'] };
-  const forge = host.connect({ credentials: { token: 'installation' } });
-  const quote = aComment(host.state, { body: `> ${host.marker}\n> what is this?` });
-  const before = structuredClone(quote);
-  const { id } = await forge.upsertComment(1, 'one');
-  expect(await forge.upsertComment(1, 'two')).toMatchObject({ id, posted: 'updated' });
-  expect(host.state.comments).toEqual([before, expect.objectContaining({ id: Number(id), body: `${host.marker}\n\ntwo` })]);
-});
+test.each(['github', 'gitea'] as const)(
+  'a token of %s without access to its account identifies the comment by the marker',
+  async (kind) => {
+    await using host = await openForge(kind);
+    host.state.tokens.installation = { accountId: ACCOUNT, may: ['comment'] };
+    const forge = host.connect({ credentials: { token: 'installation' } });
+    const quote = aComment(host.state, { body: `> ${host.marker}\n> what is this?` });
+    const before = structuredClone(quote);
+    const { id } = await forge.upsertComment(1, 'one');
+    expect(await forge.upsertComment(1, 'two')).toMatchObject({ id, posted: 'updated' });
+    expect(host.state.comments).toEqual([before, expect.objectContaining({ id: Number(id), body: `${host.marker}\n\ntwo` })]);
+  },
+);

@@ -32,21 +32,21 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     ['409', { status: 409, body: '{"message":"in progress"}' }, 'forge_conflict', 'in progress'],
     ['200 with HTML', { status: 200, body: '<html>sign in</html>' }, 'forge_protocol', 'forge.apiUrl'],
     ['200 with something else', { status: 200, body: '[{"id":"one"}]' }, 'forge_protocol', 'not as expected'],
-  ])('that answers %s is not asked again', async (_, answer, code, told) => {
+  ])('that answers %s gets no second request', async (_, answer, code, text) => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'answer', ...answer });
-    await expect(host.forge.openMergeRequests('main')).rejects.toMatchObject({ code, message: expect.stringContaining(told) });
+    await expect(host.forge.openMergeRequests('main')).rejects.toMatchObject({ code, message: expect.stringContaining(text) });
     expect(host.server.requests).toHaveLength(1);
   });
 
-  test('that asks for more patience than there is time says until when', async () => {
+  test('that asks for a pause beyond the deadline causes an error with the pause', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'answer', status: 429, headers: { 'retry-after': '120' } });
     await expect(set(host.forge)).rejects.toMatchObject({ code: 'forge_rate_limited', retryAfterSeconds: 120, status: 503 });
     expect(host.server.requests).toHaveLength(1);
   });
 
-  test('that hangs is given up, by the attempt, by the deadline, and with the caller', async () => {
+  test('that hangs is abandoned at the attempt’s limit, at the deadline, and at the caller’s abort', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'hang', count: 1 });
     await set(host.connect({ limits: { attemptTimeoutMs: 250 } }));
@@ -65,7 +65,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     await given;
   });
 
-  test('that leads elsewhere is not followed there', async () => {
+  test('that redirects is not followed', async () => {
     await using host = await openForge(kind);
     await using other = await openForge(kind);
     host.server.fault({ kind: 'answer', status: 301, headers: { location: `${other.server.apiUrl}/elsewhere` } });
@@ -73,7 +73,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     expect(other.server.requests).toEqual([]);
   });
 
-  test('that refuses connections is left alone for a while; one source that is answered 502 does not count as its host', async () => {
+  test('that refuses connections gets no requests for a while; a 502 for one source does not count against its host', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'answer', status: 502 });
     for (let n = 0; n < 3; n++) await expect(set(host.forge)).rejects.toMatchObject({ code: 'forge_server_error' });
@@ -82,7 +82,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     await expect(set(down)).rejects.toMatchObject({ code: 'git_host_unavailable', status: 503, retry: 'backoff' });
   });
 
-  test('that refuses does not count as down, however often', async () => {
+  test('that rejects requests does not count as down, however often', async () => {
     await using host = await openForge(kind);
     host.state.tokens.reader = { accountId: 8, may: [] };
     const reader = host.connect({ credentials: { token: 'reader' } });
@@ -90,7 +90,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     await set(host.forge);
   });
 
-  test('that writes back what it was sent, or floods us, gives neither secrets nor floods away', async () => {
+  test('that echoes requests or sends endless bodies leaks no secret and fills no memory', async () => {
     await using host = await openForge(kind);
     const body = JSON.stringify({ message: `cannot use ${TOKEN}`, errors: [{ value: SECRET, text: '\u001b[31m'.repeat(1000) }] });
     host.server.fault({ kind: 'answer', status: 422, body, count: 1 });
@@ -106,14 +106,14 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('%s', (kind) => {
     await expect(host.forge.openMergeRequests('main')).rejects.toMatchObject({ code: 'forge_too_large' });
   });
 
-  test('on an address that is not allowed is not spoken to', async () => {
+  test('on a forbidden address gets no request', async () => {
     await using host = await openForge(kind);
     await expect(set(host.connect({ allowPrivate: false }))).rejects.toMatchObject({ code: 'address_refused' });
     expect(host.server.requests).toEqual([]);
   });
 });
 
-test('GitHub’s limits, which it tells with 403, are no lack of permission', async () => {
+test('GitHub’s rate limits with status 403 are no lack of permission', async () => {
   await using host = await openForge('github');
   const reset = Math.floor(Date.now() / 1000) + 900;
   const spent = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(reset) };
@@ -139,7 +139,7 @@ test('an empty list of Gitea may be null', async () => {
   expect(await host.forge.openMergeRequests('main')).toEqual([]);
 });
 
-test('a list that never ends is left', async () => {
+test('an endless list is abandoned', async () => {
   let at = 0;
   const server = createServer((_, response) => {
     at += 1;
@@ -158,7 +158,7 @@ test('a list that never ends is left', async () => {
 });
 
 test.each(['gitlab', 'github', 'gitea'] as const)(
-  '%s takes the password of Git as its token, and the API’s own token before it',
+  '%s takes the password of Git as its token, and the API’s own token takes precedence',
   async (kind) => {
     await using host = await openForge(kind);
     await set(host.connect({ credentials: { username: 'bot', password: TOKEN } }));
@@ -167,7 +167,7 @@ test.each(['gitlab', 'github', 'gitea'] as const)(
   },
 );
 
-test.each(['gitlab', 'github'] as const)('a token that no header can carry is the source’s fault, not that of %s', async (kind) => {
+test.each(['gitlab', 'github'] as const)('a token that no header can carry is a fault of the source, not of %s', async (kind) => {
   await using host = await openForge(kind);
   const broken = host.connect({ credentials: { token: 'two\nlines' } });
   for (let at = 0; at < 8; at += 1) await expect(set(broken)).rejects.toMatchObject({ code: 'forge_unauthorized', retry: 'never' });

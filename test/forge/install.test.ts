@@ -23,7 +23,7 @@ test('a source without a webhook gets one installed, and from then on a push rea
   await scene.converged('till-7', after);
 });
 
-test('each kind of host posts what its source takes, until somebody changes the secret there; installing again repairs that', async () => {
+test('each kind of host posts hooks that its source accepts; a changed secret is repaired by another installation', async () => {
   await using scene = await openScene();
   await scene.host.createRepository('fleet/tills', { user: 'oauth2', password: TOKEN });
   for (const kind of ['gitlab', 'github', 'gitea', 'forgejo'] as const) {
@@ -42,7 +42,7 @@ test('each kind of host posts what its source takes, until somebody changes the 
     expect(delivery).toMatchObject({ verdict: 'accepted', provider: kind, commit: after });
     forge.state.hooks[0]!.secret = 'changed by hand';
     expect(await push()).toEqual([401]);
-    // The test delivery shows it; at Gitea, where an edit leaves the secret, the hook is made anew then.
+    // The test delivery reveals the other secret. At Gitea, where an edit keeps the secret, the hook is then replaced.
     expect(await install()).toMatchObject({ installed: kind === 'gitlab' || kind === 'github' ? 'unchanged' : 'updated', verified: true });
     expect(await push()).toEqual([202]);
     expect(forge.state.hooks).toHaveLength(1);
@@ -84,7 +84,7 @@ describe('the route', () => {
     return source && openHookSecret(service.app.services.box, source);
   };
 
-  test('uses the secret that the source has, and makes and keeps one where there is none', async () => {
+  test('uses the source’s secret, or creates and stores one', async () => {
     const given = await create({ webhook: { provider: 'gitlab', secret: 'a-secret-of-mine' } });
     await install(given.id);
     expect(hooksOf(given).map(({ secret }) => secret)).toEqual(['a-secret-of-mine']);
@@ -93,11 +93,11 @@ describe('the route', () => {
     const secret = await secretOf(none.id);
     expect(secret).toMatch(/^[\w-]{43}$/);
     expect(hooksOf(none).map((hook) => hook.secret)).toEqual([secret]);
-    const told = (await service.api('GET', `/sources/${none.id}`)).body;
-    expect(told.webhook).toEqual({ provider: 'gitlab', secret: `…${secret?.slice(-4)}`, options: null });
+    const shown = (await service.api('GET', `/sources/${none.id}`)).body;
+    expect(shown.webhook).toEqual({ provider: 'gitlab', secret: `…${secret?.slice(-4)}`, options: null });
   });
 
-  test('tells the audit log and the events, without the secret', async () => {
+  test('writes an audit line and an event, without the secret', async () => {
     const source = await create();
     await install(source.id);
     const acts = (await service.api('GET', `/audit?subject=source:${source.id}`)).body.items;
@@ -112,7 +112,7 @@ describe('the route', () => {
     expect(JSON.stringify([acts, events])).not.toContain(secret);
   });
 
-  test('says what it did: a changed secret is written anew, and so is one that was never ours', async () => {
+  test('reports its change: it rewrites a changed secret and a foreign one', async () => {
     const source = await create();
     aHook(forge.state, { url: source.hookUrl, secret: 'of somebody else' });
     expect((await install(source.id)).body.installed).toBe('updated');
@@ -122,7 +122,7 @@ describe('the route', () => {
     expect(hooksOf(source).map(({ secret }) => secret)).toEqual(['the-second-secret']);
   });
 
-  test('with one Idempotency-Key asks the host once', async () => {
+  test('with one Idempotency-Key calls the host once', async () => {
     const source = await create();
     const first = await install(source.id, { 'idempotency-key': 'install' });
     const asked = forge.requests.length;
@@ -130,7 +130,7 @@ describe('the route', () => {
     expect(forge.requests).toHaveLength(asked);
   });
 
-  test('asked several times at once makes one secret and one hook', async () => {
+  test('called several times at once creates one secret and one hook', async () => {
     const source = await create();
     forge.fault({ kind: 'together', method: 'GET', count: 3 });
     const answers = await Promise.all([install(source.id), install(source.id), install(source.id)]);
@@ -138,7 +138,7 @@ describe('the route', () => {
     expect(hooksOf(source).map(({ secret }) => secret)).toEqual([await secretOf(source.id)]);
   });
 
-  test('that fails after the host did its part is finished by the next', async () => {
+  test('that fails after the host’s change is completed by the next call', async () => {
     const source = await create();
     const { sql } = service.database;
     await sql`create function fail() returns trigger language plpgsql as 'begin raise exception ''no''; end'`;
@@ -150,7 +150,7 @@ describe('the route', () => {
     expect(hooksOf(source).map(({ secret }) => secret)).toEqual([await secretOf(source.id)]);
   });
 
-  test('does not call it done when the secret changed while the host was asked', async () => {
+  test('reports a conflict if the secret changed during the call to the host', async () => {
     const source = await create();
     forge.fault({ kind: 'together', method: 'POST', count: 2 });
     const installing = install(source.id);
@@ -162,7 +162,7 @@ describe('the route', () => {
     expect(hooksOf(source).map(({ secret }) => secret)).toEqual(['the-second-secret']);
   });
 
-  test('tells what the host says against it, and leaves its faults to be tried again', async () => {
+  test('reports the host’s refusal, and marks its faults as retryable', async () => {
     forge.state.tokens.reader = { accountId: 8, may: [] };
     const reader = await create({ auth: { token: 'reader' } });
     expect(await install(reader.id)).toMatchObject({
@@ -176,7 +176,7 @@ describe('the route', () => {
     expect(await install(source.id, { 'idempotency-key': 'busy' })).toMatchObject({ status: 200, body: { installed: 'created' } });
   });
 
-  test('is given up when nobody waits for its answer any more', async () => {
+  test('is cancelled when its client disconnects', async () => {
     const source = await create();
     forge.fault({ kind: 'hang', count: 1 });
     const before = forge.requests.length;
@@ -190,7 +190,7 @@ describe('the route', () => {
     void forge.requests.at(-1)?.over.then(() => {
       isOver = true;
     });
-    // Sooner than the attempt itself would be given up.
+    // Sooner than the attempt's own limit.
     await expect.poll(() => isOver, { timeout: 60_000 }).toBe(true);
     expect((await install(source.id)).body.installed).toBe('created');
   });
@@ -223,7 +223,7 @@ describe('the route', () => {
     expect((await (await tokenOf('operator'))('POST', `/sources/${source.id}/webhook`)).status).toBe(200);
   });
 
-  test('credentials leave the repository’s origin only where an admin says so, and never follow to another', async () => {
+  test('only an admin may send credentials to another origin, and a new repository needs a new approval', async () => {
     const { token } = (await service.api('POST', '/tokens', { name: 'op', role: 'operator' })).body;
     const operator = service.apiAs(token);
     const elsewhere = { kind: 'gitlab', apiUrl: 'https://collector.example/api/v4' };
@@ -235,7 +235,7 @@ describe('the route', () => {
     expect((await operator('PATCH', path, { forge: { kind: 'gitlab', apiUrl: forge.apiUrl } })).status).toBe(200);
     const changed = await service.api('PATCH', path, { forge: elsewhere });
     expect(changed.body).toMatchObject({ forge: elsewhere, apiToken: 'token …abcd' });
-    // What an admin said stands, as long as the repository is where it was.
+    // An admin's approval remains valid while the repository's address stays the same.
     expect((await operator('PATCH', path, { name: 'renamed' })).body.forge).toEqual(elsewhere);
     expect((await operator('PATCH', path, { url: 'https://other.example/fleet/tills.git', forge: elsewhere })).status).toBe(403);
     const moved = (await operator('PATCH', path, { url: 'https://other.example/fleet/tills.git' })).body;
@@ -243,7 +243,7 @@ describe('the route', () => {
     expect((await operator('PATCH', path, { forge: { kind: 'gitlab', apiUrl: 'https://user:pw@other.example/' } })).status).toBe(400);
   });
 
-  test('of another repository the host’s hook is not taken for the one before', async () => {
+  test('for another repository does not reuse the previous repository’s hook id', async () => {
     const source = await create();
     await install(source.id);
     await service.api('PATCH', `/sources/${source.id}`, { url: forge.repositoryUrl.replace('tills', 'gates') });

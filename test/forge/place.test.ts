@@ -21,21 +21,21 @@ test.each<[string, ForgeKind, string, string]>([
   ['https://my-gitlab.example.com:8443/fleet/tills.git', 'gitlab', 'https://my-gitlab.example.com:8443/api/v4', 'fleet/tills'],
   ['https://gitea.com/fleet/t%C3%A4ills', 'gitea', 'https://gitea.com/api/v1', 'fleet/täills'],
   ['https://codeberg.org/fleet/tills.git', 'forgejo', 'https://codeberg.org/api/v1', 'fleet/tills'],
-])('%s is found by its name', (url, kind, apiUrl, path) => {
+])('the kind and API of %s are derived from its name', (url, kind, apiUrl, path) => {
   expect(place(url)).toEqual([kind, apiUrl, path, url.replace(/\/$/, '').replace(/\.git$/, '')]);
 });
 
-test('what the source says of its forge comes first, then its webhook, then the name', () => {
+test('the source’s forge setting takes precedence, then its webhook, then the host name', () => {
   const url = 'https://gitlab.example.com/fleet/tills.git';
   expect(place(url, { provider: 'gitea' })[0]).toBe('gitea');
   expect(place(url, { provider: 'generic' })[0]).toBe('gitlab');
   expect(place(url, { provider: 'gitea', forge: { kind: 'github' } }).slice(0, 2)).toEqual(['github', 'https://gitlab.example.com/api/v3']);
 });
 
-test('an installation below a path is known by the address of its API', () => {
+test('the API’s address determines the path of an installation', () => {
   const forge: ForgeSettings = { kind: 'gitlab', apiUrl: 'https://example.com/git/api/v4/' };
   expect(place('https://example.com/git/fleet/tills.git', { forge })[2]).toBe('fleet/tills');
-  // Elsewhere, it says nothing about the repository's path.
+  // On another origin, the API's address does not determine the repository's path.
   expect(
     place('https://example.com/git/fleet/tills.git', { forge: { kind: 'gitlab', apiUrl: 'https://api.example.com/git/api/v4' } })[2],
   ).toBe('git/fleet/tills');
@@ -52,13 +52,13 @@ test.each([
   ['https://github.com/fleet/...git', 'not the path of a repository'],
   ['https://gitea.com/fleet/.git', 'not the path of a repository'],
   ['https://gitea.com/fleet/%E0%A4%A', 'not the path of a repository'],
-])('%s has no API that could be called', (url, why) => {
+])('%s has no supported API', (url, why) => {
   expect(() => place(url)).toThrow(
     expect.objectContaining({ code: 'forge_unsupported', status: 422, message: expect.stringContaining(why) }),
   );
 });
 
-test('the address of an API holds no credentials, and is encrypted where that is asked for', () => {
+test('an API address must contain no credentials and use https if the settings require it', () => {
   const check =
     (apiUrl: string, env = {}) =>
     () =>
@@ -71,7 +71,7 @@ test('the address of an API holds no credentials, and is encrypted where that is
   expect(check('http://example.com/api', { ALLOW_HTTP_GIT_HOSTS: '0' })).toThrow('must be "https"');
 });
 
-test('an API on another scheme, host or port is on another origin', () => {
+test('an API with another scheme, host or port has another origin', () => {
   const leaves = (apiUrl: string) => leavesOrigin({ url: 'https://git.example.com/a/b.git', forge: { kind: 'gitea', apiUrl } });
   expect(leaves('https://git.example.com/api/v1')).toBe(false);
   for (const apiUrl of ['http://git.example.com/api/v1', 'https://api.example.com/', 'https://git.example.com:8443/api/v1'])

@@ -10,7 +10,7 @@ const SHOWN = {
 };
 
 describe.each(['gitlab', 'github', 'gitea'] as const)('at %s', (kind) => {
-  test('a commit has the status of the source, in the host’s words, and the last one counts', async () => {
+  test('a commit has the source’s status in the host’s terms, and the last one counts', async () => {
     await using host = await openForge(kind);
     for (const state of COMMIT_STATES) {
       await host.forge.setCommitStatus(COMMIT, { state, description: `now\n${state}`, targetUrl: 'http://bellwether.example/rollouts/1' });
@@ -25,19 +25,19 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('at %s', (kind) => {
     }
   });
 
-  test('the same status may be set again, and every state may follow every other', async () => {
+  test('a status may be repeated, and every state may follow every other', async () => {
     await using host = await openForge(kind);
     for (const before of COMMIT_STATES)
       for (const after of COMMIT_STATES) {
         await host.forge.setCommitStatus(COMMIT, { state: before, description: '' });
         await host.forge.setCommitStatus(COMMIT, { state: after, description: '' });
         const shown = host.statusesOf(COMMIT)[0]?.state;
-        // What runs at GitLab does not begin to wait again.
+        // A running status cannot become pending again at GitLab.
         expect(shown).toBe(kind === 'gitlab' && before === 'running' && after === 'pending' ? 'running' : SHOWN[kind][after]);
       }
   });
 
-  test('a description is shortened to what the host takes', async () => {
+  test('a description is shortened to the host’s limit', async () => {
     await using host = await openForge(kind);
     await host.forge.setCommitStatus(COMMIT, { state: 'failure', description: 'too long '.repeat(100) });
     const shown = host.statusesOf(COMMIT)[0]?.description ?? '';
@@ -45,7 +45,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('at %s', (kind) => {
     expect(shown.endsWith('…')).toBe(true);
   });
 
-  test('a commit that is not there, and a token that may not, are told', async () => {
+  test('a missing commit and a token without permission cause distinct errors', async () => {
     await using host = await openForge(kind);
     await expect(host.forge.setCommitStatus('0'.repeat(40), { state: 'success', description: '' })).rejects.toMatchObject({
       code: kind === 'github' ? 'forge_rejected' : 'forge_not_found',
@@ -56,7 +56,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('at %s', (kind) => {
     await expect(forge.setCommitStatus(COMMIT, { state: 'success', description: '' })).rejects.toMatchObject({ code: 'forge_forbidden' });
   });
 
-  test('merge requests into a branch are those that are open, all pages of them, with the ref that Git can fetch', async () => {
+  test('all pages of open merge requests into a branch are listed, with the ref that Git can fetch', async () => {
     await using host = await openForge(kind);
     host.state.mergeRequests = Array.from({ length: 260 }, (_, at) => ({
       number: at + 1,
@@ -79,7 +79,7 @@ describe.each(['gitlab', 'github', 'gitea'] as const)('at %s', (kind) => {
   });
 });
 
-test('GitLab, whose links have a bound, is given none rather than half of one', async () => {
+test('GitLab gets no link if it exceeds the length limit', async () => {
   await using host = await openForge('gitlab');
   await host.forge.setCommitStatus(COMMIT, {
     state: 'success',
@@ -89,7 +89,7 @@ test('GitLab, whose links have a bound, is given none rather than half of one', 
   expect(host.statusesOf(COMMIT)).toEqual([expect.objectContaining({ targetUrl: null })]);
 });
 
-test('a text is shortened at a whole character', () => {
+test('a shortened text ends with a whole character', () => {
   expect(shorten('abc', 3)).toBe('abc');
   expect(shorten('abcd', 3)).toBe('ab…');
   expect(shorten('a🐑b', 3)).toBe('a…');

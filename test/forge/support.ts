@@ -17,7 +17,7 @@ import { openForgeServer, TOKEN } from '../support/forge-server.ts';
 
 export const SERVERS = { gitlab: gitlabServer, github: githubServer, gitea: giteaServer, forgejo: forgejoServer } as const;
 
-/** Faults are gone through fast. */
+/** Short limits, so that faults take little time. */
 const LIMITS: ForgeLimits = { deadlineMs: 20_000, attemptTimeoutMs: 10_000, retryBaseMs: 5 };
 
 export type ForgeCase = Awaited<ReturnType<typeof openForge>>;
@@ -31,7 +31,7 @@ type Given = {
   url?: string;
 };
 
-/** A git host of a kind, and what speaks to it for a source of the repository there. */
+/** A git host of one kind, and the API client for a source with a repository there. */
 export async function openForge(kind: ForgeKind) {
   const server = await openForgeServer(SERVERS[kind]);
   const guards: ReturnType<typeof addressGuard>[] = [];
@@ -65,7 +65,7 @@ export async function openForge(kind: ForgeKind) {
     hookUrl: `http://bellwether.example/hooks/${sourceId}`,
     connect,
     forge: connect(),
-    /** Of the last status of each context on the commit. */
+    /** The last status of each context on the commit. */
     statusesOf: (commit: string) => [
       ...new Map(server.state.statuses.filter((one) => one.commit === commit).map((one) => [one.context, one])).values(),
     ],

@@ -5,7 +5,7 @@ import { openForge } from './support.ts';
 const SECRET = 'a-secret-of-the-source';
 
 describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at %s', (kind) => {
-  test('is made with the secret, for pushes, tags and merge requests; a second time nothing changes', async () => {
+  test('is created with the secret, for pushes, tags and merge requests; a second call changes nothing', async () => {
     await using host = await openForge(kind);
     const first = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
     const [hook] = host.state.hooks;
@@ -28,21 +28,21 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(host.state.hooks).toEqual([hook]);
   });
 
-  test('checks certificates where there are any', async () => {
+  test('verifies certificates of https URLs', async () => {
     await using host = await openForge(kind);
     const url = host.hookUrl.replace('http:', 'https:');
     await host.forge.installWebhook({ url, secret: SECRET, knownId: null });
-    // Gitea has no such setting of a hook: it always does.
+    // Gitea has no such setting per hook and always verifies.
     if (kind === 'gitlab' || kind === 'github') expect(host.state.hooks[0]?.verifiesTls).toBe(true);
     expect((await host.forge.installWebhook({ url, secret: SECRET, knownId: String(host.state.hooks[0]?.id) })).installed).toBe(
       'unchanged',
     );
   });
 
-  // An edit at Gitea leaves the secret: such a hook is made anew.
+  // An edit at Gitea keeps the secret, so that such a hook is replaced.
   const isEdited = kind === 'gitlab' || kind === 'github';
 
-  test('that has another secret gets ours, and is repaired where somebody changed it', async () => {
+  test('with another secret gets the current one, and a changed setting is repaired', async () => {
     await using host = await openForge(kind);
     const hook = aHook(host.state, { url: host.hookUrl, secret: 'of somebody else', push: false, mergeRequests: false });
     const installed = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
@@ -52,7 +52,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(host.state.hooks[0]).toMatchObject({ secret: SECRET, push: true, mergeRequests: true });
   });
 
-  test('is not known to have our secret unless it was installed with it, though nothing else differs', async () => {
+  test('counts as having the current secret only after an installation with it', async () => {
     await using host = await openForge(kind);
     const { id } = await host.forge.installWebhook({ url: host.hookUrl, secret: 'the-old-secret', knownId: null });
     const second = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
@@ -60,18 +60,18 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(host.state.hooks.map(({ secret }) => secret)).toEqual([SECRET]);
   });
 
-  test('that does not deliver any more delivers again', async () => {
+  test('that stopped delivering is repaired', async () => {
     await using host = await openForge(kind);
     const { id } = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
     host.state.hooks[0]!.active = false;
     const repaired = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: id });
     expect(repaired.installed).toBe('updated');
     expect(host.state.hooks).toEqual([expect.objectContaining({ id: Number(repaired.id), active: true, secret: SECRET })]);
-    // An edit does not revive one that GitLab has given up on.
+    // An edit does not revive a hook that GitLab disabled.
     expect(repaired.id === id).toBe(kind === 'github');
   });
 
-  test('follows the service to another address; hooks of others stay as they are', async () => {
+  test('changes with the service’s address; hooks of other services do not change', async () => {
     await using host = await openForge(kind);
     const others = [
       aHook(host.state, { url: 'http://ci.example/hooks/00000000-0000-7000-8000-000000000000', secret: 'theirs', type: 'slack' }),
@@ -84,7 +84,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(host.state.hooks).toEqual([...before, expect.objectContaining({ id: Number(installed.id), url: host.hookUrl })]);
   });
 
-  test('is found behind more than a page of others', async () => {
+  test('is found after more than a page of others', async () => {
     await using host = await openForge(kind);
     for (let at = 0; at < 130; at += 1) aHook(host.state, { url: `http://ci.example/${at}` });
     const hook = aHook(host.state, { url: host.hookUrl });
@@ -94,7 +94,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(host.state.hooks).toHaveLength(131);
   });
 
-  test('is one, also when the answer to its creation is lost, or several calls make it at once', async () => {
+  test('exists once, even if the response to its creation is lost or several calls create it at once', async () => {
     await using host = await openForge(kind);
     host.server.fault({ kind: 'lost', method: 'POST', count: 1 });
     const install = () => host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
@@ -107,7 +107,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
     expect(new Set(ids)).toEqual(new Set([String(host.state.hooks[0]?.id)]));
   });
 
-  test('needs a token that may make it', async () => {
+  test('needs a token with the permission to create it', async () => {
     await using host = await openForge(kind);
     host.state.tokens.reader = { accountId: 8, may: [] };
     const install = (token: string) =>
@@ -129,7 +129,7 @@ describe.each(['gitlab', 'github', 'gitea', 'forgejo'] as const)('the webhook at
 
 const SIGNING = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-test('GitLab is given a signing token as such, and gets a new hook when it is to be a plain one again', async () => {
+test('GitLab gets a signing token as such, and a new hook for a change back to a plain token', async () => {
   await using host = await openForge('gitlab');
   const first = await host.forge.installWebhook({ url: host.hookUrl, secret: SIGNING, knownId: null });
   expect(host.state.hooks[0]).toMatchObject({ secret: SIGNING, signs: true });
@@ -141,7 +141,7 @@ test('GitLab is given a signing token as such, and gets a new hook when it is to
   expect(host.state.hooks[0]?.signs).toBeUndefined();
 });
 
-test('a GitLab that does not know signing tokens is not taken to have stored one', async () => {
+test('a GitLab without signing tokens causes an error instead of a hook without a secret', async () => {
   await using host = await openForge('gitlab');
   host.state.storesSigningTokens = false;
   await expect(host.forge.installWebhook({ url: host.hookUrl, secret: SIGNING, knownId: null })).rejects.toMatchObject({
@@ -152,7 +152,7 @@ test('a GitLab that does not know signing tokens is not taken to have stored one
   expect(host.state.hooks).toEqual([expect.objectContaining({ secret: SECRET })]);
 });
 
-test.each(['gitlab', 'gitea'] as const)('a filter of branches is a difference at %s, as pushes are lost by it', async (kind) => {
+test.each(['gitlab', 'gitea'] as const)('a branch filter is removed at %s, since it would lose pushes', async (kind) => {
   await using host = await openForge(kind);
   const { id } = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });
   host.state.hooks[0]!.branchFilter = 'release/*';
@@ -162,7 +162,7 @@ test.each(['gitlab', 'gitea'] as const)('a filter of branches is a difference at
   expect(again).toMatchObject({ id: first.id, installed: 'unchanged' });
 });
 
-test('a hook of Gitea that posts in the form of another service is made anew', async () => {
+test('a hook of Gitea with the format of another service is replaced', async () => {
   await using host = await openForge('gitea');
   const slack = aHook(host.state, { url: host.hookUrl, type: 'slack' });
   const { id } = await host.forge.installWebhook({ url: host.hookUrl, secret: SECRET, knownId: null });

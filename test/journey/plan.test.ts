@@ -25,7 +25,7 @@ test('a merge request is planned before it is merged, with every push anew, and 
 
   await scene.branch('topic');
   const good = await scene.propose(folder({ vlan: 7, code: 'osprey-98' }));
-  expect(await scene.tell({ head: good })).toMatchObject({ status: 202, outcome: 'accepted' });
+  expect(await scene.sendHook({ head: good })).toMatchObject({ status: 202, outcome: 'accepted' });
   const opened = await scene.request('the plan is posted', posted(good));
   expect(opened).toMatchObject({ number: 1, state: 'open', title: 'VLAN 7', verdict: 'valid', base: first, lastError: null, failures: 0 });
   expect(opened.summary).toEqual({ devices: 3, changed: 3, blocked: 0, invalid: 0, unchanged: 0, folders: 1 });
@@ -38,14 +38,14 @@ test('a merge request is planned before it is merged, with every push anew, and 
   expect(scene.statuses(good)).toEqual({ plan: { state: 'success', description: '3 of 3 devices change' } });
 
   const bad = await scene.propose({ 'app.json': '{\n  "vlan": 5000\n}' });
-  await scene.tell({ head: bad, action: 'push' });
+  await scene.sendHook({ head: bad, action: 'push' });
   await scene.request('the next plan is posted', posted(bad));
   expect(scene.statuses(bad).plan).toEqual({ state: 'failed', description: expect.stringMatching(/^app\.json:2\b.*\/vlan/) });
   expect(forge.state.comments.map(({ id }) => id)).toEqual([comment?.id]);
   expect(forge.state.comments[0]?.body).toContain('/vlan');
 
   await scene.merge(good);
-  await scene.tell({ head: good, action: 'close' });
+  await scene.sendHook({ head: good, action: 'close' });
   await fleet.api('POST', `/sources/${source.id}/sync`);
   await rolloutStatus(scene, good, 'success');
   const states = forge.requests.filter(({ path }) => path.endsWith(`/statuses/${good}`)).map(({ body }) => [body.name, body.state]);
@@ -81,8 +81,8 @@ test.each(['github', 'gitea'] as const)('a pull request at %s is planned, unless
   await scene.host.commit('fleet/tills', folder({ vlan: 6 }));
   await scene.branch('topic');
   const head = await scene.propose(folder({ vlan: 7 }));
-  expect(await scene.tell({ number: 2, head, target: 'release' })).toMatchObject({ outcome: 'other_ref' });
-  await scene.tell({ head });
+  expect(await scene.sendHook({ number: 2, head, target: 'release' })).toMatchObject({ outcome: 'other_ref' });
+  await scene.sendHook({ head });
   await scene.request('the plan is posted', posted(head));
   expect(scene.statuses(head).plan).toMatchObject({ state: 'success' });
   expect(scene.forge.state.comments).toHaveLength(1);
@@ -95,7 +95,7 @@ test('what counts is what the repository shows, whatever hooks say in whatever o
   await scene.branch('topic');
   const old = await scene.propose(folder({ vlan: 7 }));
   const head = await scene.propose(folder({ vlan: 8 }));
-  await Promise.all([head, old, head, old].map((commit) => scene.tell({ head: commit, action: 'push' })));
+  await Promise.all([head, old, head, old].map((commit) => scene.sendHook({ head: commit, action: 'push' })));
   await scene.request('the newest is posted', posted(head));
   expect(scene.statuses(old)).toEqual({});
   const planned = await scene.fleet.service.database.sql`select data->>'commit' as commit from events where type = 'merge_request.planned'`;
@@ -111,7 +111,7 @@ test('while the host fails a plan waits, and is then posted once; a token that m
   await scene.branch('topic');
   const head = await scene.propose(folder({ vlan: 7 }));
   forge.fault({ kind: 'answer', status: 503, path: /notes/ });
-  await scene.tell({ head });
+  await scene.sendHook({ head });
   const waiting = await scene.request('the failure', ({ failures }) => failures > 0);
   expect(waiting).toMatchObject({ posting: 'pending', verdict: 'valid', lastError: { code: 'forge_server_error' } });
   expect(Date.parse(waiting.nextTryAt ?? '')).not.toBeNaN();
@@ -122,7 +122,7 @@ test('while the host fails a plan waits, and is then posted once; a token that m
 
   forge.state.tokens[TOKEN] = { accountId: 7, may: ['account'] };
   const next = await scene.propose(folder({ vlan: 8 }));
-  await scene.tell({ head: next, action: 'push' });
+  await scene.sendHook({ head: next, action: 'push' });
   const refused = await scene.request('the refusal', ({ posting }) => posting === 'failed');
   expect(refused).toMatchObject({
     nextTryAt: null,
@@ -144,7 +144,7 @@ test('a source that wants nothing told is planned for its own people only', asyn
   await scene.host.commit('fleet/tills', folder({ vlan: 6 }));
   await scene.branch('topic');
   const head = await scene.propose(folder({ vlan: 7 }));
-  await scene.tell({ head });
+  await scene.sendHook({ head });
   const request = await scene.request('the plan', ({ plannedAt, posting }) => plannedAt !== null && posting === 'none');
   expect(request).toMatchObject({ verdict: 'valid', commit: head, lastError: null });
   expect(scene.forge.requests).toEqual([]);

@@ -28,11 +28,11 @@ const isGenuine = ({ headers, body }: Posted, secret: string) => {
 const cursorsOf = (posts: readonly Posted[]) => posts.map(({ body }) => JSON.parse(body).cursor as number);
 const arrived = (posts: readonly Posted[], count: number) => eventually(`${count} posts`, async () => posts.length >= count);
 
-test('wanted events arrive in their order, each once, signed; others do not', async () => {
+test('wanted events arrive in their order, each once and signed; others do not arrive', async () => {
   await using receiver = await openReceiver();
   const { id, secret } = await tenant.notify(receiver, { events: ['rollout.*', 'source.failed'] });
   const types: EventType[] = ['rollout.planned', 'device.status', 'source.failed', 'hook.received'];
-  // More than are made deliveries of at once, by several transactions at the same moment.
+  // More events than one batch of deliveries, from several concurrent transactions.
   await Promise.all(
     Array.from({ length: 12 }, () => tenant.emitAll(Array.from({ length: 24 }, (_, n) => [types[n % 4] ?? 'hook.received']))),
   );
@@ -49,7 +49,7 @@ test('wanted events arrive in their order, each once, signed; others do not', as
   expect(wanted.count).toBe(144);
 });
 
-test('what is not taken is tried again under the same id, and those behind it wait for it', async () => {
+test('a failed delivery is retried under the same id, and later ones wait for it', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.next({ status: 500, body: 'oh no' }, 'cut', { status: 302, headers: { location: receiver.url } });
@@ -70,7 +70,7 @@ test('what is not taken is tried again under the same id, and those behind it wa
   expect(await tenant.get(id)).toMatchObject({ status: 'ok', failures: 0, lastError: null, nextTryAt: null });
 });
 
-test('three failures in a row are told, once, and so is that it works again', async () => {
+test('three failures in a row emit one event, and so does the recovery', async () => {
   await using receiver = await openReceiver();
   await using observer = await openReceiver();
   const { id } = await tenant.notify(receiver);
@@ -85,15 +85,15 @@ test('three failures in a row are told, once, and so is that it works again', as
     await tenant.hurry(id);
   }
   await tenant.settled(watching.id, 3);
-  const told = observer.posts.map(({ body }) => JSON.parse(body)).map(({ type, subject, severity }) => [type, subject, severity]);
-  expect(told).toEqual([
+  const observed = observer.posts.map(({ body }) => JSON.parse(body)).map(({ type, subject, severity }) => [type, subject, severity]);
+  expect(observed).toEqual([
     ['notification.created', `notification:${watching.id}`, 'info'],
     ['notification.failing', `notification:${id}`, 'warning'],
     ['notification.recovered', `notification:${id}`, 'info'],
   ]);
 });
 
-test('a receiver that asks for a pause gets it', async () => {
+test('a pause that the receiver asks for is observed', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.next({ status: 429, headers: { 'retry-after': '3600' } });
@@ -104,7 +104,7 @@ test('a receiver that asks for a pause gets it', async () => {
   expect(pauseMs).toBeGreaterThanOrEqual(3_600_000);
 });
 
-test('a receiver that is gone for good is left alone until a person enables it again, and what happened meanwhile is not made up for', async () => {
+test('a receiver that answers 410 gets no requests until a user enables it again; events of the time between are not delivered', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.next({ status: 410 });
@@ -128,7 +128,7 @@ test('a receiver that is gone for good is left alone until a person enables it a
   expect(receiver.posts.map(({ body }) => JSON.parse(body).type)).toEqual(['rollout.planned', 'rollout.completed']);
 });
 
-test('a message that is refused for what it is makes room for the next after five attempts', async () => {
+test('after five attempts of a rejected message the next one follows', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.next({ status: 422 }, { status: 422 });
@@ -145,7 +145,7 @@ test('a message that is refused for what it is makes room for the next after fiv
   ]);
 });
 
-test('a receiver that hangs holds up no other, and neither do twenty', async () => {
+test('a receiver that hangs delays no other, and neither do twenty of them', async () => {
   await using stuck = await openReceiver();
   await using well = await openReceiver();
   stuck.always('hang');
@@ -159,7 +159,7 @@ test('a receiver that hangs holds up no other, and neither do twenty', async () 
   for (const { id } of hanging) expect((await tenant.get(id)).lastDeliveredAt).toBeNull();
 });
 
-test('what nobody wants is passed over, and leaves nothing behind', async () => {
+test('unwanted events are skipped without any row', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver, { events: ['rollout.aborted'] });
   await tenant.emitAll(Array.from({ length: 300 }, () => ['device.status', 'device:d', { status: 'OFFLINE' }]));
@@ -172,13 +172,13 @@ test('what nobody wants is passed over, and leaves nothing behind', async () => 
   expect(row).toEqual({ due_at: null, claim: null });
 });
 
-/** Events that nobody has looked at yet: of what was inserted like this, nothing is told. */
+/** Inserts events without a notification, so that no process has processed them. */
 const happened = (count: number, age: string) => tenant.sql`
   insert into events (organization_id, type, subject, data, at)
   select ${tenant.organizationId}, 'rollout.aborted', 'rollout:r', '{}', now() - ${age}::interval from generate_series(1, ${count})`;
 const look = (id: string) => tenant.sql`update notifications set due_at = now() where id = ${id}`;
 
-test('an event that could not be delivered within a day is given up: counted, or failed where it was on its way', async () => {
+test('an event that could not be delivered within a day is counted as dropped, or its delivery fails', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.next({ status: 500 });
@@ -194,7 +194,7 @@ test('an event that could not be delivered within a day is given up: counted, or
   expect(await tenant.get(id)).toMatchObject({ dropped: 150, status: 'ok' });
 });
 
-test('of a backlog that is too long the oldest events are dropped, and counted', async () => {
+test('the oldest events of a backlog beyond the limit are dropped and counted', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.always({ status: 500 });
@@ -208,7 +208,7 @@ test('of a backlog that is too long the oldest events are dropped, and counted',
   expect((await tenant.deliveries(id)).at(-1)?.eventCursor).toBe(oldest.cursor + 250);
 });
 
-test('who holds the claim of a notification is left alone until it shows no sign of life', async () => {
+test('a claim of a notification lasts until it expires without a renewal', async () => {
   await using receiver = await openReceiver();
   await using other = await openReceiver();
   const { id } = await tenant.notify(receiver);
@@ -224,7 +224,7 @@ test('who holds the claim of a notification is left alone until it shows no sign
   expect(receiver.posts).toHaveLength(1);
 });
 
-test('however many look for work at the same moment, each notification is claimed once', async () => {
+test('concurrent workers claim each notification once', async () => {
   await using idle = await openService({ ROLE: 'api' });
   const beside = await openTenant(idle);
   const wanted = await Promise.all(Array.from({ length: 12 }, () => beside.notify({ url: 'http://127.0.0.1:9/' })));
@@ -237,14 +237,14 @@ test('however many look for work at the same moment, each notification is claime
   await beside.sql`update notifications set claimed_until = now()`;
   const [taken] = (await claimDue(sql, newId(), 100)).filter(({ id }) => id === claim?.id);
   expect(taken?.claim).not.toBe(claim?.claim);
-  // Whose claim was taken over writes nothing any more.
+  // A worker whose claim was taken over writes nothing more.
   if (claim === undefined || taken === undefined) throw new Error('nothing was claimed');
   expect(await takeEvents(sql, claim)).toEqual({ outcome: 'lost', dropped: 0 });
   expect(await noteFailure(sql, claim, 'x', 1)).toBe(false);
   expect(await renewClaim(sql, taken)).toMatchObject({ id: claim.id, failures: 0 });
 });
 
-/** A notification with one delivery that was taken, whose worker has ended. */
+/** A notification with one successful delivery, whose worker has ended. */
 async function delivered(receiver: Receiver) {
   const { id } = await tenant.notify(receiver);
   await tenant.emit('rollout.planned');
@@ -257,7 +257,7 @@ async function delivered(receiver: Receiver) {
   return { id, redeliver: () => tenant.api('POST', `/notifications/${id}/deliveries/${delivery?.id}/redeliver`) };
 }
 
-test('a delivery that is asked for again while a worker finds nothing left to do is not forgotten', async () => {
+test('a redelivery requested while a worker ends its claim is not lost', async () => {
   await using receiver = await openReceiver();
   const { id, redeliver } = await delivered(receiver);
   const claim = { organizationId: tenant.organizationId, id, claim: newId() };
@@ -267,7 +267,7 @@ test('a delivery that is asked for again while a worker finds nothing left to do
   await eventually('it is sent again', async () => receiver.posts.length === 2);
 });
 
-test('who asks for a delivery again while a worker ends its claim waits for that', async () => {
+test('a request for a redelivery waits for a worker that ends its claim', async () => {
   await using receiver = await openReceiver();
   const { id, redeliver } = await delivered(receiver);
   const { sql } = tenant;

@@ -4,7 +4,7 @@ import { checkEvents, selectorsFor } from '../../src/notification/filter.ts';
 import { EVENT_TYPES } from '../../src/wire/event/events.ts';
 import { SEVERITIES } from '../../src/wire/event/kind.ts';
 
-/** Texts that a field which decides the severity may have, and one that says nothing. */
+/** Values of a field that determines the severity, and one without effect. */
 const VALUES = [
   'OFFLINE',
   'ERROR',
@@ -22,7 +22,7 @@ const VALUES = [
 const selects = (selectors: readonly Selector[], type: string, data: Record<string, unknown>) =>
   selectors.some((selector) => selector.type === type && (selector.field === null || data[selector.field] === selector.value));
 
-test('what selects events in the database agrees with their severity, for every type, minimum and value', () => {
+test('the database’s selectors agree with the severity for every type, minimum and value', () => {
   for (const type of EVENT_TYPES) {
     for (const minimum of SEVERITIES) {
       for (const value of VALUES) {
@@ -34,7 +34,7 @@ test('what selects events in the database agrees with their severity, for every 
   }
 });
 
-test('failures are errors, what wants a look is a warning, the rest is told for information', () => {
+test('failures are errors, events that need attention are warnings, the rest is information', () => {
   expect(severityOf({ type: 'rollout.aborted', data: {} })).toBe('error');
   expect(severityOf({ type: 'rollout.awaiting_approval', data: {} })).toBe('warning');
   expect(severityOf({ type: 'rollout.completed', data: {} })).toBe('info');
@@ -45,7 +45,7 @@ test('failures are errors, what wants a look is a warning, the rest is told for 
   expect(severityOf({ type: 'revision.rejected', data: { verdict: 'invalid' } })).toBe('error');
 });
 
-test('a type is named by itself, by its group, or with all', () => {
+test('a type matches by its name, by its group, or by "all"', () => {
   const typesOf = (events: string[]) => [...new Set(selectorsFor({ events, minimumSeverity: 'info' }).map(({ type }) => type))];
   expect(typesOf(['*'])).toEqual(EVENT_TYPES);
   expect(typesOf(['rollout.*'])).toEqual(EVENT_TYPES.filter((type) => type.startsWith('rollout.')));
@@ -57,7 +57,7 @@ test('a type is named by itself, by its group, or with all', () => {
   expect(typesOf(['device.*'])).not.toContain('deployment.state');
 });
 
-test('a pattern that names nothing, or a severity that nothing reaches, is refused', () => {
+test('a pattern without a type and a severity that no event reaches are refused', () => {
   const refused = (events: string[], minimumSeverity: (typeof SEVERITIES)[number], pointer: string) =>
     expect(() => checkEvents({ events, minimumSeverity })).toThrow(
       expect.objectContaining({ code: 'invalid_request', errors: [expect.objectContaining({ pointer })] }),

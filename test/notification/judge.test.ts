@@ -11,14 +11,14 @@ function judged(status: number | null, over: { attempts?: number; failures?: num
   return judge(sent, { attempts, expiresAt }, failures, NOW, 0.999_999);
 }
 
-test('any 2xx settles; 410 disables; everything else is tried again', () => {
-  for (const status of [200, 201, 202, 204, 299]) expect(judged(status)).toEqual({ do: 'settle' });
+test('any 2xx finishes the delivery, 410 disables the notification, everything else is retried', () => {
+  for (const status of [200, 201, 202, 204, 299]) expect(judged(status)).toEqual({ do: 'finish' });
   expect(judged(410)).toEqual({ do: 'disable' });
   for (const status of [null, 100, 301, 307, 400, 401, 403, 404, 408, 422, 425, 429, 500, 503, 599])
     expect(judged(status).do).toBe('retry');
 });
 
-test('pauses double with every failure in a row, to a bound, and never end before what Retry-After asks', () => {
+test('pauses double with every failure in a row up to a limit, and are never shorter than Retry-After', () => {
   const pause = (failures: number, retryAfterSeconds?: number) => {
     const verdict = judged(503, { failures, retryAfterSeconds });
     return verdict.do === 'retry' ? verdict.inSeconds : undefined;
@@ -29,13 +29,13 @@ test('pauses double with every failure in a row, to a bound, and never end befor
   expect(Math.round(pause(5, 1) ?? 0)).toBe(160);
 });
 
-test('a delivery is given up when its time would be over before the next attempt', () => {
+test('a delivery fails if it would expire before the next attempt', () => {
   expect(judged(500, { failures: 100, expiresAt: hours(0.4) }).do).toBe('give_up');
   expect(judged(500, { failures: 100, expiresAt: hours(0.6) }).do).toBe('retry');
   expect(judged(429, { retryAfterSeconds: 86_400, expiresAt: hours(23) }).do).toBe('give_up');
 });
 
-test('a message that is refused for what it is does not hold up the others for a day', () => {
+test('a rejected message does not delay the others for a day', () => {
   for (const status of [400, 413, 415, 422]) {
     expect(judged(status, { attempts: 3 }).do).toBe('retry');
     expect(judged(status, { attempts: 4 }).do).toBe('give_up');

@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net';
 
 export type Posted = { path: string; headers: IncomingHttpHeaders; body: string };
 
-/** What a post gets: an answer, a connection that breaks, none at all, or a head whose body never ends. */
+/** The reaction to a post: a response, a broken connection, no response, or a head with an endless body. */
 export type Reply = { status: number; headers?: Record<string, string>; body?: string } | 'cut' | 'hang' | 'endless';
 
-/** A server on 127.0.0.1 that is posted to. Answers 200 until told otherwise. */
+/** A server on 127.0.0.1 that receives posts. It responds 200 by default. */
 export async function openReceiver() {
   const posts: Posted[] = [];
   let script: Reply[] = [];
@@ -25,7 +25,7 @@ export async function openReceiver() {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
     posts,
-    /** The next posts get these; those behind them what is usual. */
+    /** The reactions to the next posts; later ones get the default. */
     next: (...replies: Reply[]) => {
       script = replies;
     },

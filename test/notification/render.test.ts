@@ -30,7 +30,7 @@ function anEvent(over: Partial<Event> = {}): Event {
 const rendering = { id: 'delivery-1', publicUrl: 'https://bellwether.example.com', sourceName: 'tills' };
 const parsed = ({ body }: Message) => JSON.parse(body);
 
-test('CloudEvents: every required attribute is there, each named and typed as the specification wants, of every type of event', () => {
+test('CloudEvents: every type of event has all required attributes, with names and types as specified', () => {
   for (const type of EVENT_TYPES) {
     const message = render('cloudevents', anEvent({ type }), rendering);
     expect(message.contentType).toBe('application/cloudevents+json; charset=utf-8');
@@ -47,7 +47,7 @@ test('CloudEvents: every required attribute is there, each named and typed as th
   }
 });
 
-test('CloudEvents: the sequence compares as text like the cursors do, and an event of no log has an id of its own', () => {
+test('CloudEvents: the sequence compares as text in the order of cursors, and a test event has its own id', () => {
   const sequences = [1, 9, 10, 99_999, Number.MAX_SAFE_INTEGER].map(
     (cursor) => parsed(render('cloudevents', anEvent({ cursor }), rendering)).sequence,
   );
@@ -56,7 +56,7 @@ test('CloudEvents: the sequence compares as text like the cursors do, and an eve
   expect(parsed(render('cloudevents', anEvent(), rendering))).toMatchObject({ severitytext: 'ERROR', severitynumber: 17 });
 });
 
-test('json: the event as the API shows it, with its severity', () => {
+test('json: the event as the API returns it, with its severity', () => {
   expect(parsed(render('json', anEvent(), rendering))).toEqual({
     cursor: 42,
     type: 'rollout.aborted',
@@ -68,7 +68,7 @@ test('json: the event as the API shows it, with its severity', () => {
   });
 });
 
-test('slack: a sentence with a link, for those who know blocks and those who do not', () => {
+test('slack: a sentence with a link, as text and as blocks', () => {
   const message = parsed(render('slack', anEvent(), rendering));
   const link = `<https://bellwether.example.com/api/v1/rollouts/${ROLLOUT}|rollout:${ROLLOUT}>`;
   const line =
@@ -82,7 +82,7 @@ test('slack: a sentence with a link, for those who know blocks and those who do 
   });
 });
 
-test('slack: nothing in a text becomes a link, calls a channel or outgrows a block', () => {
+test('slack: no text becomes a link or a channel mention, or exceeds a block', () => {
   const data = { commit: 'abc', errors: [`<!channel> & <https://evil.example|click>\u0000\n${'<'.repeat(5000)}`] };
   const message = parsed(render('slack', anEvent({ type: 'revision.rejected', subject: 'source:<x|y>', data }), rendering));
   const all = [message.text, message.blocks[0].text.text, message.blocks[1].elements[0].text];
@@ -94,7 +94,7 @@ test('slack: nothing in a text becomes a link, calls a channel or outgrows a blo
   expect(message.text).toContain('&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;');
 });
 
-test('every type of event has a sentence, with nothing left to fill in, also when its data is empty', () => {
+test('every type of event has a complete sentence, even with empty data', () => {
   for (const type of EVENT_TYPES) {
     for (const data of [
       {},
@@ -107,22 +107,24 @@ test('every type of event has a sentence, with nothing left to fill in, also whe
   }
 });
 
-test('sentences read as people speak', () => {
-  const told = (type: Event['type'], subject: string, data: Record<string, unknown>) =>
+test('sentences are plain English', () => {
+  const sentence = (type: Event['type'], subject: string, data: Record<string, unknown>) =>
     sentenceOf(anEvent({ type, subject, data }), 'tills');
-  expect(told('device.status', 'device:till-7', { status: 'OFFLINE' })).toBe('Device till-7 is offline');
-  expect(told('deployment.state', 'device:till-7', { state: 'rolled_back', detail: 'health check failed' })).toBe(
+  expect(sentence('device.status', 'device:till-7', { status: 'OFFLINE' })).toBe('Device till-7 is offline');
+  expect(sentence('deployment.state', 'device:till-7', { state: 'rolled_back', detail: 'health check failed' })).toBe(
     'Device till-7 has a deployment that is rolled back: health check failed',
   );
-  expect(told('revision.rejected', 'source:1', { commit: 'a1b2c3d4e5f6', verdict: 'invalid', errors: ['app.json:3 /vlan is 5000'] })).toBe(
-    'Commit a1b2c3d4e5 of tills is invalid: app.json:3 /vlan is 5000',
+  expect(
+    sentence('revision.rejected', 'source:1', { commit: 'a1b2c3d4e5f6', verdict: 'invalid', errors: ['app.json:3 /vlan is 5000'] }),
+  ).toBe('Commit a1b2c3d4e5 of tills is invalid: app.json:3 /vlan is 5000');
+  expect(sentence('source.failed', 'source:1', { detail: 'the host answered 500' })).toBe(
+    'Source tills cannot be read: the host answered 500',
   );
-  expect(told('source.failed', 'source:1', { detail: 'the host answered 500' })).toBe('Source tills cannot be read: the host answered 500');
   expect(sentenceOf(anEvent({ type: 'source.deleted', subject: 'source:1', data: { name: 'old' } }), undefined)).toBe(
     'Source old was deleted',
   );
 });
 
-test('the same event gives the same bytes', () => {
+test('the same event is rendered to the same bytes', () => {
   for (const format of FORMATS) expect(render(format, anEvent(), rendering)).toEqual(render(format, anEvent(), rendering));
 });

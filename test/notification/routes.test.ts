@@ -20,7 +20,7 @@ afterAll(() => service.close());
 
 const NOWHERE = 'http://127.0.0.1:9/path-of-nobody';
 
-test('a notification is shown without its secret and without the part of its URL that may be one', async () => {
+test('a notification is shown without its secret and without the part of its URL that may be secret', async () => {
   const url = 'https://hooks.chat.example.com/services/T0123/B0456/XyZ-secret-path?token=topsecret';
   const created = await tenant.api('POST', '/notifications', {
     name: 'chat',
@@ -50,7 +50,7 @@ test('a notification is shown without its secret and without the part of its URL
   expect((await tenant.api('GET', `/notifications/${created.body.id}`)).body.secret).toBeUndefined();
 });
 
-test('what cannot be notified is refused with the field that is wrong', async () => {
+test('an invalid notification is refused with the name of the field', async () => {
   const refused = async (over: Record<string, unknown>, pointer: string) => {
     const answer = await tenant.api('POST', '/notifications', { name: 'n', url: NOWHERE, events: ['*'], ...over });
     expect([over, answer.status, answer.body.errors?.map((error: { pointer: string }) => error.pointer)]).toEqual([over, 400, [pointer]]);
@@ -67,7 +67,7 @@ test('what cannot be notified is refused with the field that is wrong', async ()
   expect([metadata.status, metadata.body.code]).toEqual([422, 'address_refused']);
 });
 
-test('where it is not allowed, neither private addresses nor plain HTTP are notified', async () => {
+test('private addresses and plain HTTP are refused unless they are allowed', async () => {
   await using strict = await openService({ ROLE: 'api', ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'false' });
   await using receiver = await openReceiver();
   const post = (url: string) => strict.api('POST', '/notifications', { name: url, url, events: ['*'] });
@@ -75,7 +75,7 @@ test('where it is not allowed, neither private addresses nor plain HTTP are noti
     'its scheme is "http", must be "https"; whoever runs this service can allow it with ALLOW_PRIVATE_NOTIFICATION_HOSTS=true',
   );
   expect((await post('https://127.0.0.1/')).body.code).toBe('address_refused');
-  // What a name stands for shows when it is connected to.
+  // A host name is resolved at the connection.
   const { id } = (await post(`https://localhost:${new URL(receiver.url).port}/`)).body;
   expect((await strict.api('POST', `/notifications/${id}/test`)).body).toMatchObject({
     ok: false,
@@ -85,7 +85,7 @@ test('where it is not allowed, neither private addresses nor plain HTTP are noti
   expect(receiver.posts).toEqual([]);
 });
 
-test('a test posts a signed event at once, and tells what the receiver answered, without what is secret', async () => {
+test('a test posts a signed event at once and returns the receiver’s response, without secrets', async () => {
   await using receiver = await openReceiver();
   const { id, secret } = await tenant.notify({ url: `${receiver.url}/path-that-is-secret` }, { format: 'cloudevents', name: 'on call' });
   const signature = () => String(receiver.posts.at(-1)?.headers['webhook-signature']);
@@ -104,12 +104,12 @@ test('a test posts a signed event at once, and tells what the receiver answered,
     error: 'the answer is 500',
     response: 'broken',
   });
-  // It says nothing about the deliveries.
+  // A test does not change the state of the deliveries.
   expect(await tenant.get(id)).toMatchObject({ status: 'ok', failures: 0 });
   expect(await tenant.deliveries(id)).toEqual([]);
 });
 
-test('a new secret signs beside the old one for a day, then alone', async () => {
+test('a new secret signs in addition to the old one for a day, then alone', async () => {
   await using receiver = await openReceiver();
   const { id, secret } = await tenant.notify(receiver);
   const replaced = await tenant.api('POST', `/notifications/${id}/secret`);
@@ -129,7 +129,7 @@ test('a new secret signs beside the old one for a day, then alone', async () => 
   expect(await genuineFor()).toEqual([false, true]);
 });
 
-test("a rotation of the service's key seals the URL and both secrets anew, and what is posted stays genuine", async () => {
+test("a rotation of the service's key reseals the URL and both secrets, and posts are still verified", async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   await tenant.api('POST', `/notifications/${id}/secret`);
@@ -148,7 +148,7 @@ test("a rotation of the service's key seals the URL and both secrets anew, and w
   expect(String(receiver.posts[0]?.headers['webhook-signature']).split(' ')).toHaveLength(2);
 });
 
-test('source, site and labels narrow to what concerns them', async () => {
+test('source, site and labels restrict the events', async () => {
   const url = 'http://127.0.0.1:9/none.git';
   const source = (await tenant.api('POST', '/sources', { name: 'tills', url, layout: 'repo', pollIntervalSeconds: 86_400 })).body.id;
   const site = (await tenant.api('POST', '/sites', { name: 'Berlin' })).body.id;
@@ -185,7 +185,7 @@ test('source, site and labels narrow to what concerns them', async () => {
   expect(subjectsAt('both')).toEqual([]);
 });
 
-test('a delivery is posted again under its id; one that is on its way, unknown or of a forgotten event is not', async () => {
+test('a delivery is posted again under its id; one that is pending, unknown or without its event is not', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   await tenant.emit('rollout.planned');
@@ -209,7 +209,7 @@ test('a delivery is posted again under its id; one that is on its way, unknown o
   expect(acts.filter(({ action }) => action === 'notification.redeliver')).toHaveLength(1);
 });
 
-test('names are unique, versions are checked, and there is an end to how many there may be', async () => {
+test('names are unique, versions are checked, and the number of notifications is limited', async () => {
   const { id } = await tenant.notify({ url: NOWHERE }, { name: 'one' });
   await tenant.notify({ url: NOWHERE }, { name: 'two' });
   const taken = await tenant.api('POST', '/notifications', { name: 'one', url: NOWHERE, events: ['*'] });
@@ -237,7 +237,7 @@ test('names are unique, versions are checked, and there is an end to how many th
   expect((await tenant.api('GET', `/notifications/${id}`)).status).toBe(404);
 });
 
-test('a notification that is disabled or deleted while its receiver hangs is posted to no more', async () => {
+test('a notification that is disabled or deleted while its receiver hangs gets no more posts', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   const other = await tenant.notify(receiver);
@@ -253,7 +253,7 @@ test('a notification that is disabled or deleted while its receiver hangs is pos
   ]);
 });
 
-test('a notification that is disabled in the midst of its deliveries and enabled again goes on at once', async () => {
+test('a notification that is disabled during its deliveries and enabled again continues at once', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   receiver.next({ status: 500 });
@@ -265,7 +265,7 @@ test('a notification that is disabled in the midst of its deliveries and enabled
   expect((await tenant.settled(id, 2)).map(({ state }) => state)).toEqual(['delivered', 'failed']);
 });
 
-test('deliveries of a month ago are pruned, with their attempts', async () => {
+test('deliveries older than a month are deleted with their attempts', async () => {
   await using receiver = await openReceiver();
   const { id } = await tenant.notify(receiver);
   await tenant.emitAll([['rollout.planned'], ['rollout.running']]);

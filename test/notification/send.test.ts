@@ -18,7 +18,7 @@ afterEach(async () => {
 const post = (url = receiver.url, signal = new AbortController().signal) =>
   sender.post({ url, headers: { 'x-a': 'b' }, body: '{"a":"ä"}' }, signal);
 
-test('the body arrives as it was, and a 2xx is taken with the beginning of its answer', async () => {
+test('the body arrives unchanged, and a 2xx is a success with the beginning of its response', async () => {
   receiver.next({ status: 202, body: 'x'.repeat(5000) });
   expect(await post()).toMatchObject({ status: 202, error: null, response: 'x'.repeat(1024), retryAfterSeconds: null });
   expect(receiver.posts).toMatchObject([{ path: '/hook', body: '{"a":"ä"}', headers: { 'x-a': 'b', 'user-agent': 'bellwether' } }]);
@@ -31,7 +31,7 @@ test('redirects are not followed', async () => {
   expect(elsewhere.posts).toEqual([]);
 });
 
-test('a receiver that hangs, breaks off or is not there is an answer, within the time limit', async () => {
+test('a receiver that hangs, disconnects or is missing gives a result within the time limit', async () => {
   receiver.next('hang', 'cut');
   expect(await post()).toMatchObject({ status: null, error: 'no answer within 300 ms', response: '' });
   expect(await post()).toMatchObject({ status: null, error: 'other side closed' });
@@ -40,12 +40,12 @@ test('a receiver that hangs, breaks off or is not there is an answer, within the
   expect(await post(gone.url)).toMatchObject({ status: null, error: expect.stringContaining('ECONNREFUSED') });
 });
 
-test('the head of an answer decides, whatever its body does', async () => {
+test('the head of a response decides, whatever its body', async () => {
   receiver.next('endless');
   expect(await post()).toMatchObject({ status: 200, error: null, response: 'beginning' });
 });
 
-test('Retry-After is understood as seconds and as a date, up to a day', async () => {
+test('Retry-After is read as seconds or as a date, up to a day', async () => {
   const asked = async (value: string) => {
     receiver.next({ status: 429, headers: { 'retry-after': value } });
     return (await post()).retryAfterSeconds;
@@ -59,7 +59,7 @@ test('Retry-After is understood as seconds and as a date, up to a day', async ()
   expect(inAnHour).toBeLessThanOrEqual(3_600);
 });
 
-test('private addresses are refused, written or resolved, unless they are allowed', async () => {
+test('private addresses are refused, literal or resolved, unless they are allowed', async () => {
   const strict = createSender(addressGuard({ allowPrivate: false }));
   const { port } = new URL(receiver.url);
   for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]', '169.254.169.254']) {
@@ -71,7 +71,7 @@ test('private addresses are refused, written or resolved, unless they are allowe
   expect(receiver.posts).toEqual([]);
 });
 
-test("the caller's abort is thrown, and is no fault of the receiver", async () => {
+test("the caller's abort is thrown and is no fault of the receiver", async () => {
   receiver.next('hang');
   const stop = new AbortController();
   const sent = post(receiver.url, stop.signal);
@@ -85,7 +85,7 @@ const ID = 'msg_p5jXN8AQM9LWM0D4loKWxJek';
 const AT = new Date(1_614_265_330_000);
 const BODY = '{"test": 2432232314}';
 
-test('messages are signed as Standard Webhooks publishes it', () => {
+test('messages are signed as Standard Webhooks specifies', () => {
   expect(signStandardWebhooks([SECRET], ID, AT, BODY)).toEqual({
     'webhook-id': ID,
     'webhook-timestamp': '1614265330',
@@ -93,7 +93,7 @@ test('messages are signed as Standard Webhooks publishes it', () => {
   });
 });
 
-test('while a secret changes, who knows either of them finds the message genuine', () => {
+test('during a change of the secret, both secrets verify the message', () => {
   const other = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
   const headers = new Headers(signStandardWebhooks([other, SECRET], ID, AT, BODY));
   expect(headers.get('webhook-signature')?.split(' ')).toHaveLength(2);
@@ -101,6 +101,6 @@ test('while a secret changes, who knows either of them finds the message genuine
   expect([other, SECRET, `whsec_${Buffer.alloc(32, 8).toString('base64')}`].map(verdict)).toEqual([true, true, false]);
 });
 
-test('a secret that is none signs nothing', () => {
+test('an invalid secret signs nothing', () => {
   expect(() => signStandardWebhooks(['topsecret'], ID, AT, BODY)).toThrow(expect.objectContaining({ code: 'hook_secret_invalid' }));
 });

@@ -19,7 +19,7 @@ export type Listed = {
   tries: { at: string; status: number | null; error: string | null; response: string }[];
 };
 
-/** An organization of its own in a service that others use too, so that nobody else's events are among its. */
+/** A separate organization in a shared service, so that it has only its own events. */
 export async function openTenant({ app, database: { sql }, apiAs }: TestService) {
   const name = `tenant-${newId()}`;
   const organizationId = await ensureOrganization(sql, newId(), name);
@@ -33,7 +33,7 @@ export async function openTenant({ app, database: { sql }, apiAs }: TestService)
     sql,
     ...events,
     ...notificationsOf(api),
-    /** As if the pause after a failure were over; an event has it noticed at once. */
+    /** Ends the pause after a failure; an event makes the service notice it at once. */
     hurry: async (id: string) => {
       await sql`update notifications set due_at = now() where id = ${id} and due_at is not null`;
       await events.emit('service.watching');
@@ -47,7 +47,7 @@ function eventsOf(store: Store, organizationId: string) {
       for (const [type, subject = 'device:d', data = {}] of events) emit(eventWith({ organizationId, type, subject, data }));
     });
   return {
-    /** All in one transaction. */
+    /** Emits all events in one transaction. */
     emitAll,
     emit: (type: EventType, subject?: string, data?: Record<string, unknown>) => emitAll([[type, subject, data]]),
   };
@@ -59,16 +59,16 @@ function notificationsOf(api: Api) {
   return {
     get,
     deliveries,
-    /** A notification to `receiver`; about rollouts, if nothing else is said. */
+    /** Creates a notification to `receiver`; by default about rollouts. */
     async notify(receiver: Pick<Receiver, 'url'>, settings: Record<string, unknown> = {}): Promise<{ id: string; secret: string }> {
       const wanted = { name: `n-${newId()}`, url: receiver.url, events: ['rollout.*'], format: 'json', ...settings };
       const answer = await api('POST', '/notifications', wanted);
       if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
       return answer.body;
     },
-    /** Until that many attempts in a row have failed and are written. */
+    /** Waits until that many failed attempts in a row are recorded. */
     failed: (id: string, failures: number) => eventually(`${failures} failures`, async () => (await get(id)).failures >= failures),
-    /** Until nothing is on its way. */
+    /** Waits until no delivery is pending. */
     settled: (id: string, count: number) =>
       eventually(`${count} deliveries have ended`, async () => {
         const all = await deliveries(id);

@@ -15,22 +15,22 @@ const SAMPLES = {
 } as const;
 
 test.each(Object.entries(SAMPLES))(
-  '%s says into which branch a merge request goes, and whether it is open',
+  'a hook of %s names the target branch and state of a merge request',
   (name, { headers, file, moved, closed }) => {
     const body = fixture(file).toString();
     const parse = (text: string) => webhookProvider(name).parse(hook({ ...headers }, text));
-    expect(parse(body)).toMatchObject({ kind: 'poke', mergeRequest: { number: 7, state: 'open', target: 'main', title: 'Spring menu' } });
+    expect(parse(body)).toMatchObject({ kind: 'change', mergeRequest: { number: 7, state: 'open', target: 'main', title: 'Spring menu' } });
     for (const action of closed) {
       const ended = body.replace(`"action": ${moved}`, `"action": ${action}`);
       expect(ended).not.toBe(body);
-      expect(parse(ended)).toMatchObject({ kind: 'poke', mergeRequest: { number: 7, state: 'closed', target: 'main' } });
+      expect(parse(ended)).toMatchObject({ kind: 'change', mergeRequest: { number: 7, state: 'closed', target: 'main' } });
     }
   },
 );
 
-test('a merge request whose branch is not said pokes, and is planned by nobody', () => {
+test('a merge request without a target branch triggers a check, but no plan', () => {
   const body = fixture('gitlab-merge-request').toString().replace('"target_branch"', '"other"');
   const parsed = webhookProvider('gitlab').parse(hook({ 'x-gitlab-event': 'Merge Request Hook' }, body));
-  expect(parsed).toMatchObject({ kind: 'poke', event: 'merge_request' });
+  expect(parsed).toMatchObject({ kind: 'change', event: 'merge_request' });
   expect(parsed).not.toHaveProperty('mergeRequest');
 });

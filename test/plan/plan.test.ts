@@ -40,13 +40,13 @@ function seen(facts: Partial<PlanFacts>) {
 
 const only = (facts: Partial<PlanFacts>) => seen(facts).devices[0];
 
-test('a device whose folder changes is in the wave that would take it', () => {
+test('a device with a changed folder is in its wave', () => {
   expect(only({})).toMatchObject({ change: 'changed', verdict: 'valid', wave: 0, blockers: [], from: 'old', to: 'new' });
   expect(only({ devices: [aDevice({ desiredBundle: null, runningBundle: null })] })).toMatchObject({ change: 'added', wave: 0 });
   expect(only({ folders: [aFolder({ bundle: 'old' })] })).toMatchObject({ change: 'unchanged', wave: null, from: 'old', to: 'old' });
 });
 
-test('a commit that changes no folder starts nothing, whoever is not up to date', () => {
+test('a commit that changes no folder starts no rollout, even if devices are out of date', () => {
   const behind = aDevice({ desiredBundle: 'older', runningBundle: 'older' });
   expect(only({ folders: [aFolder({ bundle: 'old' })], devices: [behind] })).toMatchObject({ change: 'unchanged', wave: null });
   const other = aFolder({}, { path: 'other' });
@@ -69,19 +69,19 @@ test.each([
   });
 });
 
-test('a hold until a newer revision ends with one', () => {
+test('a hold until a newer revision ends with the next revision', () => {
   const held = aDevice({ held: true, heldUntilNewer: true });
   expect(only({ devices: [held] })).toMatchObject({ wave: 0, blockers: [] });
 });
 
-test('a device that is away is told to change all the same', () => {
+test('an offline device counts as changed', () => {
   expect(seen({ devices: [aDevice({ reachable: false })] })).toMatchObject({
     devices: [{ wave: 0, blockers: ['offline'] }],
     summary: { blocked: 0 },
   });
 });
 
-test('a folder that is gone leaves its device what it runs', () => {
+test('a device of a removed folder keeps its bundle', () => {
   expect(only({ folders: [aFolder({ verdict: 'missing', bundle: null })] })).toMatchObject({
     change: 'removed',
     verdict: 'missing',
@@ -91,11 +91,11 @@ test('a folder that is gone leaves its device what it runs', () => {
   expect(only({ folders: [long] })).toMatchObject({ change: 'unchanged' });
 });
 
-describe('what does not validate', () => {
+describe('an invalid folder', () => {
   const bad = aFolder({ verdict: 'invalid', bundle: null, errors: [fault('too much')] });
   const good = aFolder({}, { path: 'other' });
 
-  test('keeps its own devices where they are, and lets the others go', () => {
+  test('blocks its own devices, and no others', () => {
     const found = seen({ folders: [bad, good], devices: [aDevice(), aDevice({ id: 'other', path: 'other' })] });
     expect(found.verdict).toBe('partial');
     expect(found.devices).toMatchObject([
@@ -105,20 +105,20 @@ describe('what does not validate', () => {
     expect(found.faulty).toEqual([bad]);
   });
 
-  test('keeps all where they are, where the source wants all or nothing', () => {
+  test('blocks all devices, if the source is set to all or nothing', () => {
     const found = seen({ allOrNothing: true, folders: [bad, good], devices: [aDevice({ id: 'other', path: 'other' })] });
     expect(found.verdict).toBe('invalid');
     expect(found.devices).toMatchObject([{ change: 'unchanged', wave: null, blockers: ['validation'] }]);
   });
 
-  test('and did not before, for the same reasons, is not the commit’s fault', () => {
+  test('with the same errors as before does not count against the commit', () => {
     const known = { ...bad, before: { verdict: 'invalid' as const, messages: ['too much'] } };
     expect(seen({ folders: [known, good] })).toMatchObject({ verdict: 'partial', faulty: [] });
     const worse = { ...bad, before: { verdict: 'invalid' as const, messages: ['something else'] } };
     expect(seen({ folders: [worse, good] }).faulty).toEqual([worse]);
   });
 
-  test('as a whole, changes nothing', () => {
+  test('does not matter if the whole commit is invalid: no device changes', () => {
     const folders = [aFolder({ verdict: 'invalid', bundle: null })];
     expect(seen({ errors: [fault('no fleet')], folders })).toMatchObject({
       verdict: 'invalid',
@@ -127,7 +127,7 @@ describe('what does not validate', () => {
   });
 });
 
-test('what would hold the rollout up is said, and nothing of it where none would start', () => {
+test('the plan lists the blockers of its rollout, and none if no rollout would start', () => {
   const policy = {
     windows: { timeZone: 'UTC', notBefore: '2026-07-01T00:00:00Z' },
     approval: { beforeRollout: true, fourEyes: false },

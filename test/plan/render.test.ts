@@ -35,18 +35,18 @@ function aPlan(over: Partial<PlanView> = {}): PlanView {
   };
 }
 
-test('says the verdict, the counts and the difference', () => {
+test('shows the verdict, the counts and the difference', () => {
   expect(renderMarkdown(aPlan())).toBe(
     [
       '### Bellwether plan: valid',
       '`topic` at `cccccccccccc`, compared with `bbbbbbbbbbbb`: 1 of 1 device changes.',
-      '<details><summary>What changes on 1 device</summary>\n\n`till`\n\n`app.json` changed\n\n```diff\n-1\n+2\n```\n\n</details>',
+      '<details><summary>Changes on 1 device</summary>\n\n`till`\n\n`app.json` changed\n\n```diff\n-1\n+2\n```\n\n</details>',
     ].join('\n\n'),
   );
   expect(renderText(aPlan())).toContain('app.json changed\n\n-1\n+2\n');
 });
 
-/** What of it stands outside of code, for hosts to obey. */
+/** The part outside of code, which hosts interpret. */
 function outsideOfCode(markdown: string): string {
   const lines: string[] = [];
   let fence: string | undefined;
@@ -60,7 +60,7 @@ function outsideOfCode(markdown: string): string {
   return lines.join('\n').replace(/(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)/g, '');
 }
 
-test('nothing that a repository holds leaves its code', () => {
+test('no text from a repository appears outside of code', () => {
   const error = { code: 'schema', file: 'a', pointer: '', rule: 'x', message: HOSTILE };
   const plan = aPlan({
     ref: HOSTILE,
@@ -81,14 +81,14 @@ test('nothing that a repository holds leaves its code', () => {
       },
     ],
   });
-  const told = outsideOfCode(renderMarkdown(plan));
-  for (const forbidden of ['@everyone', '<img', 'onerror', '/close', '#2', '!1', 'reversed']) expect(told).not.toContain(forbidden);
-  expect(told.match(/<\/details>/g)).toHaveLength(1);
+  const outside = outsideOfCode(renderMarkdown(plan));
+  for (const forbidden of ['@everyone', '<img', 'onerror', '/close', '#2', '!1', 'reversed']) expect(outside).not.toContain(forbidden);
+  expect(outside.match(/<\/details>/g)).toHaveLength(1);
   for (const text of [renderMarkdown(plan), renderText(plan)])
     for (const obeyed of ['\u202E', '\u0007', '\r']) expect(text).not.toContain(obeyed);
 });
 
-test('any text stays in its code', () => {
+test('any text stays inside its code', () => {
   const text = fc.string({ unit: fc.constantFrom('`', '``', '\n', '\r', '~', 'a', ' ', '@', '<', '\\', '\u2028'), maxLength: 40 });
   fc.assert(
     fc.property(text, (content) => {
@@ -98,7 +98,7 @@ test('any text stays in its code', () => {
   );
 });
 
-test('what hosts would cut is left out, and counted', () => {
+test('differences beyond the size limit are left out and counted', () => {
   const diff = (size: number) => ({
     devices: 1,
     applyChanged: false,

@@ -22,7 +22,7 @@ const IDS = ['a', 'b', 'c'];
 
 let made = 0;
 
-/** A fleet of three, all told to run the first commit. */
+/** A fleet of three devices, all with the first commit as their desired state. */
 async function follow(config: unknown = { vlan: 6 }) {
   made += 1;
   const name = `plan-${made}`;
@@ -30,7 +30,7 @@ async function follow(config: unknown = { vlan: 6 }) {
   const first = await host.commit(name, { ...FLEET, ...Object.assign({}, ...IDS.map((id) => folder(config, `devices/${id}/`))) });
   const source = (await api('POST', '/sources', { name, url, layout: 'fleet' })).body;
   for (const id of IDS) await api('POST', '/devices', { id: `${name}-${id}`, sourceId: source.id, path: `devices/${id}` });
-  await eventually('the devices are told', async () => {
+  await eventually('the devices are text', async () => {
     const { items } = (await api('GET', `/devices?source=${source.id}`)).body;
     return items.every((device: { desired: { bundle: string } | null }) => device.desired?.bundle);
   });
@@ -62,7 +62,7 @@ const stored = async () =>
       .sql`select (select count(*) from bundles) as bundles, (select count(*) from revisions) as revisions, (select count(*) from rollouts) as rollouts`
   )[0];
 
-test('names the devices that change, each difference once, and stores nothing', async () => {
+test('lists the devices that change and each difference once, and stores nothing', async () => {
   const fleet = await follow();
   const changed = Object.fromEntries(['a', 'b'].map((id) => [`devices/${id}/app.json`, JSON.stringify({ vlan: 7 }, null, 2)]));
   const commit = await fleet.commit({ ...changed, ...folder({ vlan: 9 }, 'devices/d/') }, 'topic');
@@ -91,12 +91,12 @@ test('names the devices that change, each difference once, and stores nothing', 
   expect(await stored()).toEqual(before);
 });
 
-test('what the head is already changes nothing', async () => {
+test('the current head changes nothing', async () => {
   const fleet = await follow();
   expect((await fleet.plan('main')).body).toMatchObject({ commit: fleet.first, verdict: 'valid', summary: { changed: 0 }, diffs: [] });
 });
 
-test('a folder that does not validate keeps its device, one that is gone leaves it what it runs', async () => {
+test('an invalid folder blocks its device, and a device of a removed folder keeps its bundle', async () => {
   const fleet = await follow();
   await fleet.commit({ 'devices/a/app.json': '{"vlan": 5000}', 'devices/b': null, 'devices/c/app.json': '{"vlan": 8}' }, 'topic');
   const { body } = await fleet.plan('topic');
@@ -109,7 +109,7 @@ test('a folder that does not validate keeps its device, one that is gone leaves 
   ]);
 });
 
-test('a commit that is wrong as a whole changes no device', async () => {
+test('a commit with an error in fleet.yaml changes no device', async () => {
   const fleet = await follow();
   await fleet.commit({ 'fleet.yaml': 'kind: [' }, 'topic');
   const { body } = await fleet.plan('topic');
@@ -117,7 +117,7 @@ test('a commit that is wrong as a whole changes no device', async () => {
   expect(body.errors[0].file).toBe('fleet.yaml');
 });
 
-test('no secret is shown, in whatever form, also where the commit takes its mark away', async () => {
+test('no secret is shown in any format, even if the commit removes its mark', async () => {
   const fleet = await follow({ vlan: 6, code: 'kestrel-41' });
   const unmarked = JSON.stringify({ type: 'object', properties: { code: { type: 'string', maxLength: 3 } } });
   await fleet.commit(
@@ -125,14 +125,14 @@ test('no secret is shown, in whatever form, also where the commit takes its mark
     'topic',
   );
   for (const format of ['json', 'text', 'markdown']) {
-    const told = await (await fleet.raw(`ref=topic&format=${format}`)).text();
-    expect(told).toContain('vlan');
-    expect(told).toContain('devices/b/app.json');
-    expect(told).not.toMatch(/kestrel|osprey/);
+    const text = await (await fleet.raw(`ref=topic&format=${format}`)).text();
+    expect(text).toContain('vlan');
+    expect(text).toContain('devices/b/app.json');
+    expect(text).not.toMatch(/kestrel|osprey/);
   }
 });
 
-test('in a fleet of layers a change of one reaches the devices that carry its label', async () => {
+test('in a fleet with layers, a change of one layer reaches the devices with its label', async () => {
   const layered = {
     'fleet.yaml':
       'apiVersion: bellwether/v1\nkind: Fleet\ndevices: ["devices/*"]\nlayers:\n  labels:\n    - { match: { ring: canary }, from: layers/canary }\n',
@@ -150,7 +150,7 @@ test('in a fleet of layers a change of one reaches the devices that carry its la
       path: `devices/${name}`,
       labels: name === 'c' ? {} : { ring: 'canary' },
     });
-  await eventually('the devices are told', async () => {
+  await eventually('the devices are text', async () => {
     const { items } = (await api('GET', `/devices?source=${id}`)).body;
     return items.every((device: { desired: { bundle: string } | null }) => device.desired?.bundle);
   });
@@ -166,7 +166,7 @@ test('in a fleet of layers a change of one reaches the devices that carry its la
   for (const { files } of body.diffs) expect(files[0].patch).toContain('level');
 });
 
-test('is written as the request wants it', async () => {
+test('has the format that the request asks for', async () => {
   const fleet = await follow();
   await fleet.commit({ 'devices/a/app.json': '{"vlan": 7}' }, 'topic');
   const of = async (query: string, accept?: string) => {
@@ -186,7 +186,7 @@ test('is written as the request wants it', async () => {
 });
 
 describe('is refused', () => {
-  test('for refs that are not there, and to nobody of another organization is anything said', async () => {
+  test('for missing refs, and for callers of another organization as if the source did not exist', async () => {
     const fleet = await follow();
     expect(await fleet.plan('nowhere')).toMatchObject({ status: 404, body: { code: 'ref_missing' } });
     expect(await fleet.plan('f'.repeat(40))).toMatchObject({ status: 404, body: { code: 'commit_missing' } });
@@ -196,7 +196,7 @@ describe('is refused', () => {
     expect((await api('POST', `/sources/${'0'.repeat(8)}-0000-7000-8000-000000000000/plan?ref=main`)).status).toBe(404);
   });
 
-  test('when too many wait', async () => {
+  test('when too many plans wait', async () => {
     const fleet = await follow();
     const answers = await Promise.all(Array.from({ length: 14 }, () => fleet.plan('main')));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
@@ -204,7 +204,7 @@ describe('is refused', () => {
   });
 });
 
-test('the command line writes it, and ends with 1 when the ref does not validate', async () => {
+test('the command line prints the plan, and exits with 1 if the ref is invalid', async () => {
   const fleet = await follow();
   await fleet.commit({ 'devices/a/app.json': '{"vlan": 7}' }, 'good');
   await fleet.commit({ 'devices/a/app.json': '{"vlan": 5000}' }, 'bad');

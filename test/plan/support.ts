@@ -9,12 +9,12 @@ import { eventually } from '../support/service.ts';
 const SECRET = 'a-secret-of-the-hook';
 const REPOSITORY = 'fleet/tills';
 
-export type Told = { number?: number; action?: 'open' | 'push' | 'close'; head: string; target?: string };
+export type MergeRequestHook = { number?: number; action?: 'open' | 'push' | 'close'; head: string; target?: string };
 
-/** The request with which a kind of host tells of a merge request. */
+/** The request that a kind of host sends for a merge request. */
 function hookOf(
   kind: ForgeKind,
-  { number = 1, action = 'open', head, target = 'main' }: Told,
+  { number = 1, action = 'open', head, target = 'main' }: MergeRequestHook,
 ): { headers: Record<string, string>; body: string } {
   if (kind === 'gitlab') {
     const oldrev = action === 'push' ? { oldrev: 'b'.repeat(40) } : {};
@@ -66,7 +66,7 @@ type Request = {
 
 export type PlanScene = Awaited<ReturnType<typeof openPlanScene>>;
 
-/** A service with a source whose repository has an API beside it, as at a real host. */
+/** A service with a source whose repository has a host API, as at a real host. */
 export async function openPlanScene(kind: ForgeKind, settings: Record<string, unknown> = {}) {
   const opened = new AsyncDisposableStack();
   const fleet = opened.use(await openFleet());
@@ -92,9 +92,9 @@ export async function openPlanScene(kind: ForgeKind, settings: Record<string, un
     api,
     forge,
     source,
-    /** Begins a branch where main is. */
+    /** Creates a branch at the head of main. */
     branch: (name: string) => git(host.pathOf(REPOSITORY), ['update-ref', `refs/heads/${name}`, 'refs/heads/main']),
-    /** Commits to a branch, which is what the merge request shows from now on. */
+    /** Commits to a branch, as the new head of the merge request. */
     propose: async (files: Record<string, string | null>, { branch = 'topic', number = 1 } = {}): Promise<string> => {
       const commit = await host.commit(REPOSITORY, files, { branch });
       const folder = kind === 'gitlab' ? 'merge-requests' : 'pull';
@@ -102,20 +102,20 @@ export async function openPlanScene(kind: ForgeKind, settings: Record<string, un
       return commit;
     },
     merge: (commit: string) => git(host.pathOf(REPOSITORY), ['update-ref', 'refs/heads/main', commit]),
-    /** Tells of it as the host does. @returns the hook's answer */
-    tell: async (told: Told) => {
-      const { headers, body } = hookOf(kind, told);
+    /** Posts the webhook as the host does. @returns the hook's answer */
+    sendHook: async (change: MergeRequestHook) => {
+      const { headers, body } = hookOf(kind, change);
       const response = await fetch(source.hookUrl, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
       return { status: response.status, ...((await response.json()) as { outcome?: string }) };
     },
-    /** The record of a merge request, once it is as wanted. */
+    /** Waits until a merge request's record has the wanted state. @returns the record */
     request: (what: string, isWanted: (request: Request) => boolean, number = 1) =>
       eventually(what, async () => {
         const { items } = (await api('GET', `/sources/${source.id}/merge-requests`)).body;
         const found: Request | undefined = items.find((item: Request) => item.number === number);
         return found !== undefined && isWanted(found) ? found : undefined;
       }),
-    /** What the host shows beside a commit now, by context. */
+    /** The current statuses of a commit at the host, by context. */
     statuses: (commit: string): Record<string, { state: string; description: string }> =>
       Object.fromEntries(
         forge.state.statuses
@@ -133,7 +133,7 @@ export const SCHEMA = JSON.stringify({
   properties: { vlan: { type: 'integer', maximum: 4094 }, code: { type: 'string', 'x-secret': true } },
 });
 
-/** A device's folder whose configuration is checked. */
+/** A device's folder with a schema. */
 export function folder(config: unknown, prefix = ''): Record<string, string> {
   return {
     [`${prefix}bellwether.yaml`]: MANIFEST,

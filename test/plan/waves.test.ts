@@ -10,33 +10,33 @@ function waves(policy: unknown, devices: readonly Candidate[]): Record<string, n
   return Object.fromEntries([...assignWaves(RolloutPolicy.parse(policy), devices).waves].sort());
 }
 
-test('without waves all go at once, those that are away too', () => {
+test('without waves all devices are in one wave, offline ones too', () => {
   expect(waves({}, [device('a'), device('b', { reachable: false })])).toEqual({ a: 0, b: 0 });
 });
 
-test('a device that a later wave names is left for it', () => {
+test('a device that a later wave names is in that wave', () => {
   const policy = { waves: [{ count: 2 }, { devices: ['a'] }, { selector: { ring: 'late' } }] };
   const devices = [device('a'), device('b', { labels: { ring: 'late' } }), device('c'), device('d'), device('e')];
   expect(waves(policy, devices)).toEqual({ a: 1, b: 2, c: 0, d: 0, e: 3 });
 });
 
-test('a share is of all devices, and counts those that were taken before', () => {
+test('a share refers to all devices and includes those of earlier waves', () => {
   expect(waves({ waves: [{ count: 1 }, { upToPercent: 50 }, { upToPercent: 40 }] }, five)).toEqual({ a: 0, b: 1, c: 1, d: 3, e: 3 });
 });
 
-test('a device that is away is taken by the last wave, and by none where that looks at what is under way', () => {
+test('an offline device is in the last wave, and in none if that wave limits devices in progress', () => {
   const devices = [device('a', { reachable: false }), device('b')];
   expect(waves({ waves: [{ devices: ['a', 'b'] }] }, devices)).toEqual({ a: 1, b: 0 });
   expect(waves({ waves: [{ devices: ['a', 'b'] }], maxParallel: 5 }, devices)).toEqual({ b: 0 });
 });
 
-test('with a limit per site, a wave of so many takes the first of each site', () => {
+test('with a limit per site, a wave of a fixed size takes the first devices of each site', () => {
   const devices = ['a', 'b', 'c', 'd'].map((id, index) => device(id, { siteId: index < 3 ? 'north' : 'south' }));
   expect(waves({ waves: [{ count: 2 }], maxParallelPerSite: 1 }, devices)).toEqual({ a: 0, b: 1, c: 1, d: 0 });
   expect(waves({ waves: [{ count: 2 }], maxParallelPerSite: 1, maxParallel: 1 }, devices)).toEqual({ a: 0, b: 0, c: 1, d: 1 });
 });
 
-test('every device that answers is in exactly one wave, in whatever order they come', () => {
+test('every online device is in exactly one wave, whatever the order of devices', () => {
   const wave = fc.oneof(
     fc.record({ count: fc.integer({ min: 1, max: 4 }) }),
     fc.record({ upToPercent: fc.integer({ min: 1, max: 100 }) }),

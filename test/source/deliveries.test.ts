@@ -34,7 +34,7 @@ async function left(sourceId: string): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map((row) => [row.what, row.count]));
 }
 
-test('genuine deliveries of more than a month ago go, in batches, except the last ones of each source', async () => {
+test('genuine deliveries older than a month are deleted in batches, except the last ones of each source', async () => {
   const busy = await sourceWithDeliveries([
     { count: 1_500, verdict: 'accepted', daysAgo: 40 },
     { count: 1_500, verdict: 'other_ref', daysAgo: 35 },

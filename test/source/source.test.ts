@@ -6,7 +6,7 @@ import { backoffSeconds, followsRef, pollSeconds } from '../../src/source/source
 
 const random = fc.double({ min: 0, max: 0.999999, noNaN: true });
 
-test('backoff doubles from 2.5 to 5 s up to half an hour, and is never the same for all', () => {
+test('backoff doubles from 2.5 to 5 s up to half an hour, with jitter', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 1000 }), random, (failures, draw) => {
       const whole = Math.min(1800, 5 * 2 ** Math.min(failures - 1, 20));
@@ -17,7 +17,7 @@ test('backoff doubles from 2.5 to 5 s up to half an hour, and is never the same 
   expect(backoffSeconds(3, 0.1)).not.toBe(backoffSeconds(3, 0.9));
 });
 
-test('a poll comes at its interval, give or take a tenth', () => {
+test('a poll follows after its interval ± 10 %', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 5, max: 86_400 }),
@@ -27,7 +27,7 @@ test('a poll comes at its interval, give or take a tenth', () => {
   );
 });
 
-test('a push concerns a source that follows its branch or tag, by short or full name', () => {
+test('a push concerns a source that follows its branch or tag, under its short or full name', () => {
   expect(followsRef('main', 'refs/heads/main')).toBe(true);
   expect(followsRef('v1', 'refs/tags/v1')).toBe(true);
   expect(followsRef('refs/heads/main', 'refs/heads/main')).toBe(true);
@@ -35,7 +35,7 @@ test('a push concerns a source that follows its branch or tag, by short or full 
   expect(followsRef('main', 'refs/heads/feature/main')).toBe(false);
 });
 
-test('wake-ups of any number of devices fit into notifications, none lost or doubled', () => {
+test('wake-ups of any number of devices fit into notifications, without loss or repetition', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.stringMatching(/^[a-z0-9]{1,63}$/), { maxLength: 600 }), (ids) => {
       const payloads = devicePayloads('0190-org', ids);
@@ -45,7 +45,7 @@ test('wake-ups of any number of devices fit into notifications, none lost or dou
   );
 });
 
-test('every problem of the environment is told at once, by the variable’s name', () => {
+test('all faults of the environment are reported at once, with the variable’s name', () => {
   const wrong = () => readConfig({ PORT: '99999', ROLE: 'boss', BELLWETHER_SECRET_KEY: 'short', DATABASE_URL: 'mysql://x' });
   expect(wrong).toThrow(/PORT[\s\S]*ROLE|ROLE[\s\S]*PORT/);
   expect(wrong).toThrow(/BELLWETHER_SECRET_KEY: must be 32 bytes in base64/);

@@ -3,7 +3,7 @@ import { audited } from '../../audit/audited.ts';
 import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { decodeNumberCursor, json, PageQuery, problems } from '../../http/kit.ts';
-import { wakeMergeRequest } from '../../plan/store.ts';
+import { replanMergeRequest } from '../../plan/store.ts';
 import { DELIVERY_VERDICTS, type Delivery, deliveryOf, listDeliveries } from '../../source/deliveries-store.ts';
 import type { Source } from '../../source/source.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
@@ -76,7 +76,7 @@ const redeliver = ({ store }: Deps) =>
       await audited(callerOf(c), store, entry, async ({ tx, emit, enqueue }) => {
         // Nothing waits for that commit: the remote may have replaced it long ago.
         const isMergeRequest = event === 'merge_request' && ref !== null;
-        const requestId = isMergeRequest ? await wakeMergeRequest(tx, { organizationId, sourceId: id }, ref) : undefined;
+        const requestId = isMergeRequest ? await replanMergeRequest(tx, { organizationId, sourceId: id }, ref) : undefined;
         if (requestId === undefined) enqueue('source', id);
         else enqueue('merge_request', requestId);
         const data = { provider, ref, commit, deliveryId, redelivered: true };

@@ -3,7 +3,7 @@ import type { WantedHook } from '../forge.ts';
 import type { ForgeApi, ForgeHost, HostHook, HostOperations, Repository } from '../host.ts';
 import { issueComments, mergeRequestOf, PullRequest, repositoryApi, repositoryId, setCommitStatus } from './github-style.ts';
 
-/** Its databases take more; so much is read by people. */
+/** Its databases store more; longer comments are hard to read. */
 const MAX_COMMENT_CHARACTERS = 65_536;
 const MAX_DESCRIPTION_CHARACTERS = 255;
 
@@ -34,11 +34,11 @@ export const gitea: ForgeHost = {
 };
 
 /**
- * A branch that goes or gets another name is sent as `delete` and `create`, never as `push`. `pull_request_only`: opened, closed and so on; plain
- * `pull_request` would stand for labels, assignees and reviews, too.
+ * A deleted or renamed branch is sent as `delete` and `create`, never as `push`. `pull_request_only`: opened, closed and so on; plain
+ * `pull_request` would add labels, assignees and reviews.
  */
 const EVENTS = ['create', 'delete', 'push', 'pull_request_only', 'pull_request_sync'];
-/** As the host shows them. */
+/** The same events as the host lists them. */
 const SHOWN_EVENTS = ['create', 'delete', 'push', 'pull_request', 'pull_request_sync'];
 
 const Hook = z.object({
@@ -60,7 +60,7 @@ function hooks(api: ForgeApi, repository: Repository): HookOperations {
   return {
     listHooks: async (wanted) => (await api.list(path, {}, Hook)).map((hook) => hookOf(hook, wanted)),
     createHook: async (wanted) => hookOf(await api.send('POST', path, { type: 'gitea', ...hookBody(wanted) }, Hook), wanted),
-    // An edit changes everything but the secret (seen in Gitea 1.25 and Forgejo 1.21), so that only what is right already is kept.
+    // An edit changes everything but the secret (measured with Gitea 1.25 and Forgejo 1.21), so that only a correct hook is kept.
     keepsSecret: true,
     updateHook: async (id, wanted) => hookOf(await api.send('GET', `${path}/${id}`, undefined, Hook), wanted),
     testHook: async (id) => void (await api.send('POST', `${path}/${id}/tests`, undefined, z.unknown())),
@@ -69,7 +69,7 @@ function hooks(api: ForgeApi, repository: Repository): HookOperations {
   };
 }
 
-/** Certificates are checked unless the host's administrator turned that off for all hooks. */
+/** The host verifies certificates unless its administrator turned that off for all hooks. */
 function hookBody({ url, secret }: WantedHook) {
   return { active: true, events: EVENTS, branch_filter: '*', config: { url, secret, content_type: 'json' } };
 }
@@ -81,7 +81,7 @@ function hookOf({ id, type, active, events, branch_filter: filter, config }: z.o
     config.content_type === 'json' &&
     ['', '*'].includes(filter ?? '') &&
     SHOWN_EVENTS.every((event) => events?.includes(event));
-  // The type, which says how the payload is written (slack, discord, …), cannot be changed.
+  // The type selects the payload's format (slack, discord, …), and no edit changes it.
   return { id, url: config.url, asWanted, dead: !['gitea', 'forgejo', 'gogs'].includes(type) };
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type CommitState, type CommitStatus, type MergeRequest, shorten } from '../forge.ts';
 import type { ForgeApi, HostOperations, Repository } from '../host.ts';
 
-/** What Gitea's API took over from GitHub's. */
+/** The parts that the APIs of GitHub and Gitea share. */
 
 export function repositoryApi({ path }: Repository): string {
   return `/repos/${path.split('/').map(encodeURIComponent).join('/')}`;
@@ -24,7 +24,7 @@ type CommentOperations = Pick<
   'accountId' | 'maxCommentCharacters' | 'listComments' | 'createComment' | 'updateComment' | 'removeComment'
 >;
 
-/** Pull requests are issues, as far as comments go. */
+/** For comments, pull requests are issues. */
 export function issueComments(api: ForgeApi, repository: Repository, maxCommentCharacters: number): CommentOperations {
   const path = repositoryApi(repository);
   const pathOf = (mergeRequest: number) => `${path}/issues/${mergeRequest}/comments`;
@@ -59,7 +59,7 @@ export function setCommitStatus(api: ForgeApi, repository: Repository, maxDescri
   };
 }
 
-/** `id` is its number: that is unique in a list of one repository. */
+/** `id` is its number, which is unique within one repository. */
 export const PullRequest = z
   .object({
     number: z.number().int(),

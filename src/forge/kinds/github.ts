@@ -43,7 +43,7 @@ const Hook = z.object({
   config: z.object({
     url: z.string().default(''),
     content_type: z.string().optional(),
-    /** Old hooks have it as a number. */
+    /** Old hooks have a number here. */
     insecure_ssl: z.union([z.string(), z.number()]).optional(),
   }),
 });
@@ -60,13 +60,13 @@ function hooks(api: ForgeApi, repository: Repository): HookOperations {
     },
     updateHook: async (id, wanted) => hookOf(await api.send('PATCH', `${path}/${id}`, hookBody(wanted), Hook), wanted),
     removeHook: async (id) => void (await api.send('DELETE', `${path}/${id}`, undefined, z.unknown())),
-    // A test of a push repeats the last one, and sends nothing where there was none: a ping always comes.
+    // A push test repeats the last push and sends nothing without one, while a ping is always sent.
     testHook: async (id) => void (await api.send('POST', `${path}/${id}/pings`, undefined, z.unknown())),
     hookSettingsUrl: (id) => `${repository.webUrl}/settings/hooks/${id}`,
   };
 }
 
-/** `config` replaces what was there as a whole: a secret that is not in it would be gone. */
+/** `config` replaces the stored one as a whole: without the secret in it, the hook would lose it. */
 function hookBody({ url, secret }: WantedHook) {
   return { active: true, events: EVENTS, config: { url, secret, content_type: 'json', insecure_ssl: '0' } };
 }
@@ -82,7 +82,7 @@ function hookOf({ id, active, events, config }: z.output<typeof Hook>, wanted: W
   return { id, url: config.url, asWanted, dead: false };
 }
 
-/** GitHub keeps no two hooks of one address whose events overlap. */
+/** GitHub rejects a second hook of the same address with overlapping events. */
 function rethrowConflict(error: unknown): never {
   if (!isProblem(error, 'forge_rejected') || !error.message.includes('Hook already exists')) throw error;
   throw forgeProblem('forge_conflict', error.message, { cause: error });

@@ -57,7 +57,7 @@ function hooks(api: ForgeApi, repository: Repository): HookOperations {
     createHook: (wanted) => write('POST', path, wanted),
     updateHook: (id, wanted) => write('PUT', `${path}/${id}`, wanted),
     removeHook: async (id) => void (await api.send('DELETE', `${path}/${id}`, undefined, z.unknown())),
-    // Answered when the delivery was: 422 tells what came of it. Since 16.11.
+    // The response follows the delivery; 422 means that the delivery failed. Since 16.11.
     testHook: async (id) => void (await api.send('POST', `${path}/${id}/test/push_events`, undefined, z.unknown())),
     repositoryId: async () => (await api.send('GET', projectOf(repository), undefined, Account)).id,
     hookSettingsUrl: (id) => `${repository.webUrl}/-/hooks/${id}/edit`,
@@ -84,7 +84,7 @@ function hookOf(hook: z.output<typeof Hook>, wanted: WantedHook): HostHook {
     hook.merge_requests_events &&
     hook.enable_ssl_verification === verifiesTls(wanted) &&
     !hook.push_events_branch_filter;
-  // Of one that GitLab has given up on, an edit does not revive it. A signing token cannot be taken away, and is what a receiver goes by.
+  // No edit revives a hook that GitLab disabled after failures. No edit removes a signing token either, and the receiver verifies by it.
   const dead =
     (hook.alert_status ?? 'executable') !== 'executable' || (hook.signing_token_present === true && !isSigningToken(wanted.secret));
   return { id: hook.id, url: hook.url, asWanted, dead };
@@ -127,7 +127,7 @@ const STATES: Record<CommitState, string> = {
   failure: 'failed',
   error: 'failed',
 };
-/** Of columns of GitLab's database. */
+/** The limit of the columns in GitLab's database. */
 const MAX_STATUS_CHARACTERS = 255;
 
 const MergeRequest = z
@@ -166,7 +166,7 @@ function statusBody(name: string, { state, description, targetUrl }: CommitStatu
   };
 }
 
-/** A status is a job to GitLab, which cannot begin to wait, or to run, twice. */
+/** GitLab models a status as a job, which cannot enter the state pending or running twice. */
 function isAlreadyThere(error: unknown): boolean {
   return (
     isProblem(error, 'forge_rejected') && /Cannot transition status via :(?:enqueue|run) from :(?:pending|running)/.test(error.message)

@@ -14,8 +14,8 @@ import type { Sender, Sent } from './send.ts';
 export type Post = { sql: Sql; box: SecretBox; sender: Sender; publicUrl: string };
 
 /**
- * Sends an event to a notification's URL, once, signed by its secrets. `id` is the delivery's.
- * @returns what came of it, without secrets. @throws the signal's reason when it aborts
+ * Sends an event to a notification's URL once, signed with its secrets. `id` is the delivery's.
+ * @returns the result, without secrets. @throws the signal's reason when it aborts
  */
 export async function attempt(post: Post, notification: Notification, event: Event, id: string, signal?: AbortSignal): Promise<Sent> {
   const at = new Date();
@@ -30,21 +30,21 @@ export async function attempt(post: Post, notification: Notification, event: Eve
     const clean = (text: string) => withoutSecrets(text, url, secrets);
     return { ...sent, error: sent.error === null ? null : clean(sent.error), response: clean(foreignLines(sent.response)) };
   } catch (error) {
-    // A secret that no key opens is mended by entering it anew: the notification must say so, and be tried again.
+    // A user repairs an unreadable secret by entering it again. Until then the notification must show the error and stay due.
     if (!(error instanceof Problem)) throw error;
     return { at, durationMs: 0, status: null, error: foreignText(messageOf(error)), response: '', retryAfterSeconds: null };
   }
 }
 
-/** Text that a receiver chose, fit to be stored and shown: without control characters but line feeds. */
+/** Makes a receiver's text safe to store and show: removes control characters except line feeds. */
 function foreignLines(text: string): string {
   return text.replace(/[^\P{C}\n]/gu, ' ').trim();
 }
 
-/** Shorter parts of a URL are no secrets, and are found in many words. */
+/** Shorter parts of a URL are no secrets and occur in ordinary words. */
 const MIN_SECRET_CHARACTERS = 8;
 
-/** Receivers may tell back what they were sent: the URL's credentials, the secrets, tokens of ours. */
+/** A receiver may echo the request: the URL's credentials, the secrets, or tokens of this service. */
 function withoutSecrets(text: string, url: string, secrets: readonly string[]): string {
   const { pathname, search } = new URL(url);
   const known = [url, pathname + search, ...(search === '' ? [] : [pathname, search]), ...secrets].filter(

@@ -6,15 +6,15 @@ import type { WantedEvent } from '../wanted-store.ts';
 
 type Owner = Pick<Notification, 'organizationId' | 'id'>;
 
-/** One request for a delivery, and what came of it. */
+/** One request for a delivery, with its result. */
 export type Attempt = {
   at: Date;
   durationMs: number;
-  /** Of the answer; null when there was none. */
+  /** Status of the response; null if there was none. */
   status: number | null;
-  /** Why it does not count as taken. */
+  /** Why the attempt failed; null: it succeeded. */
   error: string | null;
-  /** The beginning of the answer's body, without secrets. */
+  /** The beginning of the response's body, without secrets. */
   response: string;
 };
 
@@ -34,7 +34,7 @@ export async function insertDeliveries(tx: Db, { organizationId, id }: Owner, ev
 
 export type PendingDelivery = Delivery & { event: Event };
 
-/** The next to be sent, in the order of their events. Those whose time is over, or whose event is no longer kept, are given up first. */
+/** Returns the next deliveries in the order of their events. Before that, it marks as failed those that expired or whose event was deleted. */
 export async function pendingDeliveries(sql: Db, { organizationId, id }: Owner, limit: number): Promise<PendingDelivery[]> {
   await sql`
     update notification_deliveries d set state = 'failed', finished_at = now()
@@ -50,7 +50,7 @@ export async function pendingDeliveries(sql: Db, { organizationId, id }: Owner, 
   });
 }
 
-/** Notes an attempt that was not taken, and whether there will be another. */
+/** Records a failed attempt. @param state `pending`: another attempt follows */
 export async function recordFailure(
   tx: Db,
   organizationId: string,
@@ -67,17 +67,17 @@ export async function recordFailure(
     values (${organizationId}, ${delivery.id}, ${attempt}, ${at}, ${durationMs}, ${status}, ${error}, ${response})`;
 }
 
-/** What has not been delivered will not be. */
+/** Marks all pending deliveries as failed. */
 export async function giveUpPending(tx: Db, { organizationId, id }: Owner): Promise<void> {
   await tx`
     update notification_deliveries set state = 'failed', finished_at = now()
     where organization_id = ${organizationId} and notification_id = ${id} and state = 'pending'`;
 }
 
-/** Attempts of a delivery that lists show: the last ones. */
+/** Lists show this many attempts of a delivery, the last ones. */
 const SHOWN_ATTEMPTS = 10;
 
-/** `isNext`: no other is sent before it. */
+/** `isNext`: it is the next delivery to send. */
 export type ListedDelivery = Delivery & { isNext: boolean; tries: (Omit<Attempt, 'at'> & { at: string })[] };
 
 /** Newest event first. @param before an event's cursor */
@@ -107,7 +107,7 @@ export async function lockDelivery(
   return row;
 }
 
-/** Puts a delivery that has ended among those to be sent again, for another `hours`. */
+/** Makes an ended delivery pending again for another `hours`. */
 export async function reopenDelivery(tx: Db, organizationId: string, id: string, hours: number): Promise<void> {
   await tx`
     update notification_deliveries set state = 'pending', finished_at = null, expires_at = now() + make_interval(hours => ${hours})

@@ -7,26 +7,26 @@ import { foreignText } from '../../git/problems.ts';
 import { withProxy } from '../../wire/proxies.ts';
 import type { Attempt } from './deliveries-store.ts';
 
-/** What came of an attempt. `error` is null for a message that was taken: any 2xx. */
+/** The result of an attempt. `error` is null for any 2xx status. */
 export type Sent = Attempt & { retryAfterSeconds: number | null };
 
 export type Posting = { url: string; headers: Record<string, string>; body: string };
 
-/** Posts to URLs that users chose: only to addresses that the guard allows, redirects are not followed, answers are cut. */
+/** Posts to URLs that users chose. It connects only to addresses that the guard allows, follows no redirects and truncates responses. */
 export type Sender = {
   readonly guard: AddressGuard;
-  /** Faults of the other side are an answer. @throws the signal's reason when it aborts */
+  /** Returns faults of the receiver as a result. @throws the signal's reason when it aborts */
   post(posting: Posting, signal?: AbortSignal): Promise<Sent>;
   /** Ends the pooled connections. */
   close(): Promise<void>;
 };
 
 const TIMEOUT_MS = 10_000;
-/** After the head of the answer, which decides. */
+/** Time limit for the body, after the response's head, which decides about success. */
 const BODY_TIMEOUT_MS = 1_000;
-/** Bytes of the answer's body that are kept. */
+/** Bytes of the response's body that are kept. */
 const MAX_RESPONSE_BYTES = 1024;
-/** A longer pause than a delivery lives is the same as this. */
+/** Cap of the receiver's pause: a longer one would outlast the delivery. */
 const MAX_RETRY_AFTER_SECONDS = 86_400;
 
 export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS): Sender {
@@ -76,7 +76,7 @@ export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS
   };
 }
 
-/** Whatever came of it in time: a body that stalls, breaks or does not end says nothing about the message. */
+/** Returns the part of the body that arrived in time. A stalled, broken or endless body does not change the result. */
 async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<string> {
   const pieces: AsyncIterable<Buffer> = body;
   const chunks: Buffer[] = [];
@@ -88,7 +88,7 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
       if (size >= MAX_RESPONSE_BYTES) return;
     }
   };
-  // The head of the answer decides: a body that breaks off is kept as far as it came.
+  // The head of the response decides, so that a truncated body is kept as received.
   await within(
     BODY_TIMEOUT_MS,
     read().catch(() => undefined),
@@ -97,7 +97,7 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
   return Buffer.concat(chunks).subarray(0, MAX_RESPONSE_BYTES).toString('utf8');
 }
 
-/** Seconds or a date (RFC 9110); null when it is neither. */
+/** Parses seconds or a date (RFC 9110); null for any other text. */
 function retryAfter(header: string | string[] | undefined, now: Date): number | null {
   if (typeof header !== 'string') return null;
   const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - now.getTime()) / 1000;

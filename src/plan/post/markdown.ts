@@ -1,8 +1,8 @@
-/** Text of others in Markdown: shown as it is, and nothing of it obeyed, linked or notified, at any of the hosts. */
+/** Untrusted text in Markdown. Every host shows it as it is and interprets no command, link or mention in it. */
 
 const MAX_CODE_CHARACTERS = 300;
 
-/** One line as code: there, hosts know no mentions, references, HTML or commands. */
+/** Formats one line as code, in which hosts interpret no mentions, references, HTML or commands. */
 export function code(text: string): string {
   const line = plainLine(text) || ' ';
   const shown = line.length > MAX_CODE_CHARACTERS ? `${line.slice(0, MAX_CODE_CHARACTERS - 1).replace(/[\uD800-\uDBFF]$/, '')}…` : line;
@@ -11,7 +11,7 @@ export function code(text: string): string {
   return `${ticks}${space}${shown}${space}${ticks}`;
 }
 
-/** Several lines, between fences that are longer than any in them. */
+/** Formats several lines between fences that are longer than any in the text. */
 export function fenced(text: string, language: string): string {
   const shown = plainLines(text);
   const fence = '`'.repeat(Math.max(3, longestRun(shown) + 1));
@@ -22,7 +22,7 @@ function longestRun(text: string): number {
   return Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
 }
 
-/** Nothing that a terminal or a browser would obey, or that makes text look other than it is. */
+/** Removes characters that a terminal or browser would interpret, or that disguise text. */
 export function plainLine(text: string): string {
   return text
     .replace(/\s+/g, ' ')
@@ -30,7 +30,7 @@ export function plainLine(text: string): string {
     .trim();
 }
 
-/** A lone carriage return ends a line in Markdown, and so do others elsewhere. */
+/** Normalises line ends: Markdown also ends a line at a lone carriage return, other readers at other characters. */
 export function plainLines(text: string): string {
   return text.replace(/\r\n?|[\u0085\u2028\u2029]/g, '\n').replace(/[^\P{Cc}\n\t]|\p{Bidi_Control}/gu, '');
 }

@@ -2,22 +2,22 @@ import { headlineOf } from '../merge-request.ts';
 import { code, fenced, plainLine, plainLines } from './markdown.ts';
 import type { PlanView } from './view.ts';
 
-/** A host shortens what it cannot take, in the middle of a fence: GitHub and Gitea take 65,536 characters. */
+/** Hosts cut a longer comment anywhere, even inside a fence. GitHub and Gitea accept 65,536 characters. */
 const MAX_MARKDOWN_CHARACTERS = 60_000;
 const MAX_TEXT_CHARACTERS = 1_000_000;
-/** Names in one line. */
+/** Device names in one line. */
 const MAX_NAMES = 10;
 const MAX_LISTED = 50;
 
-/** How the same plan is written for two kinds of readers. */
+/** The output format; one renderer writes both Markdown and plain text. */
 type Style = {
   limit: number;
-  /** A word, or a line, of others. */
+  /** A word or a line from the repository. */
   quote(text: string): string;
   title(text: string): string;
   heading(text: string): string;
   patch(text: string): string;
-  /** A part that may be closed. */
+  /** A part that a reader can fold. */
   part(title: string, lines: string): string;
 };
 
@@ -39,19 +39,19 @@ const TEXT: Style = {
   part: (title, lines) => `${title}:\n${lines}`,
 };
 
-/** For a comment at a git host. Whatever a repository holds stays text there. */
+/** Renders a comment for a git host. Text from the repository stays plain text there. */
 export function renderMarkdown(plan: PlanView): string {
   return render(plan, MARKDOWN);
 }
 
-/** For a terminal. */
+/** Renders text for a terminal. */
 export function renderText(plan: PlanView): string {
   return `${render(plan, TEXT)}\n`;
 }
 
 const VERDICTS: Record<PlanView['verdict'], string> = {
   valid: 'valid',
-  partial: 'partly valid: some device folders hold their devices back',
+  partial: 'partly valid: errors in some device folders block their devices',
   invalid: 'invalid: no device changes',
 };
 
@@ -118,12 +118,12 @@ function wavesOf({ waves, summary }: PlanView, style: Style): string {
   return [style.heading('Waves'), ...lines.map((line, index) => `${index + 1}. ${line}`)].join('\n');
 }
 
-/** Those that something is to be said of, besides that they change. */
+/** Lists devices with a blocker or without a folder. */
 function devicesOf({ devices }: PlanView, style: Style): string {
   const special = devices.filter(({ change, blockers }) => blockers.length > 0 || change === 'removed');
   if (special.length === 0) return '';
   const lines = listed(special, ({ id, change, blockers }) => {
-    const gone = change === 'removed' ? ['its folder is gone, it keeps what it runs'] : [];
+    const gone = change === 'removed' ? ['its folder was removed, it keeps its current bundle'] : [];
     return `${style.quote(id)}: ${[...gone, ...blockers.map((blocker) => blocker.replaceAll('_', ' '))].join(', ')}`;
   });
   return style.part(`Devices that stay or wait (${special.length})`, lines.join('\n'));
@@ -147,6 +147,6 @@ function diffOf(plan: PlanView, index: number, diff: PlanView['diffs'][number], 
     ...(diff.applyChanged ? ['Hooks, health check or confirm timeout change.'] : []),
     ...(diff.truncated ? ['Not all files are shown.'] : []),
   ];
-  const title = `What changes on ${diff.devices} ${diff.devices === 1 ? 'device' : 'devices'}`;
+  const title = `Changes on ${diff.devices} ${diff.devices === 1 ? 'device' : 'devices'}`;
   return style.part(title, [`${shown}${more}`, ...files, ...notes].join('\n\n'));
 }

@@ -5,7 +5,7 @@ import { rolloutSize } from '../../rollout/decide/capacity.ts';
 import { currentWave, type RolloutSnapshot } from '../../rollout/decide/snapshot.ts';
 import type { Rollout } from '../../rollout/rollout.ts';
 
-/** How a rollout shows beside its commit. Pure. Superseded ones are no fault of the commit: hosts have no word for it but success. */
+/** The commit status of a rollout. Pure. A superseded rollout is no fault of the commit, and hosts offer only success for that. */
 export function rolloutStatus(rollout: Rollout, snapshot: RolloutSnapshot): CommitStatus {
   const sum = (key: 'succeeded' | 'failed' | 'offline') => snapshot.waves.reduce((total, wave) => total + wave[key], 0);
   const [succeeded, failed, offline] = [sum('succeeded'), sum('failed'), sum('offline')];
@@ -21,7 +21,7 @@ export function rolloutStatus(rollout: Rollout, snapshot: RolloutSnapshot): Comm
       return { state: 'pending', description: `waiting${stopped(rollout)}${reason}` };
     }
     case 'completed': {
-      const rest = [failed > 0 ? `${failed} failed` : '', offline > 0 ? `${offline} away` : ''].filter(Boolean).join(', ');
+      const rest = [failed > 0 ? `${failed} failed` : '', offline > 0 ? `${offline} offline` : ''].filter(Boolean).join(', ');
       return { state: 'success', description: `completed: ${succeeded} ${succeeded === 1 ? 'device' : 'devices'}${rest && `, ${rest}`}` };
     }
     case 'aborted':
@@ -35,7 +35,7 @@ export function rolloutStatus(rollout: Rollout, snapshot: RolloutSnapshot): Comm
   }
 }
 
-/** What the numbers say already. */
+/** Reasons that repeat what the numbers show. */
 const QUIET = new Set(['under_way', 'ended']);
 
 function stopped({ state }: Rollout): string {
@@ -46,33 +46,33 @@ function waveOf({ policy, waves }: RolloutSnapshot): string {
   return waveName(policy, currentWave(policy, waves));
 }
 
-/** It changes without being told, as devices report. */
+/** Whether the numbers change with the devices' reports, which trigger no post. */
 export function isMoving({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'running' || state === 'reverting';
 }
 
-/** Nothing follows: it must be told, whatever was told a moment ago. */
+/** Whether this is the last state of the rollout, which must be posted without a pause. */
 export function isFinal({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'completed' || state === 'aborted' || state === 'reverted' || state === 'superseded';
 }
 
-/** Shortest pause between two posts, and between two that say the same word, seconds. */
+/** Shortest pause between two posts, and between two posts of the same state, seconds. */
 const PAUSE_SECONDS = 2;
 const PROGRESS_SECONDS = 5;
-/** So many posts of a commit come at the short pause; after each one more, the next waits half as long again. */
+/** This many posts of a commit have the short pause. After that, each pause is half as long again as the one before. */
 const QUICK_POSTS = 8;
 const GROWTH = 1.5;
-/** GitHub takes 1,000 statuses of a commit and context, other hosts as many or more. What is left above this is for the last words of rollouts. */
+/** GitHub accepts 1,000 statuses per commit and context, other hosts at least as many. The rest above this limit is for final states of rollouts. */
 const MOST_POSTS = 300;
-/** Without end a number is no interval of PostgreSQL. */
+/** Keeps the number within PostgreSQL's range of intervals. */
 const LONGEST_PAUSE_SECONDS = 30 * 86_400;
 
 type Posted = { state: CommitStatus['state'] | null; postedAt: Date | null };
 
 /**
- * Seconds until a status may be posted, counted from the last post: bounded per commit, so that the host still takes the last, deciding one. That one never
- * waits, another state of the commit waits 2 s, and progress waits longer with every post: some 40 in a month. Pure.
- * @param posts of this source about the commit so far, by all its rollouts
+ * Seconds between the last post and the next one. The number of posts per commit is bounded, so that the host still accepts the final state. A final
+ * state never waits, another new state waits 2 s, and progress waits longer after every post: some 40 posts in a month. Pure.
+ * @param posts number of this source's posts on the commit so far, over all its rollouts
  */
 export function postPauseSeconds(rollout: Pick<Rollout, 'state'>, status: CommitStatus, last: Posted | undefined, posts: number): number {
   if (isFinal(rollout)) return 0;
@@ -82,7 +82,7 @@ export function postPauseSeconds(rollout: Pick<Rollout, 'state'>, status: Commit
   return progressPauseSeconds(posts);
 }
 
-/** Seconds between two posts that differ in numbers or reasons alone. */
+/** Seconds between two posts that differ only in numbers or reasons. */
 export function progressPauseSeconds(posts: number): number {
   return Math.min(LONGEST_PAUSE_SECONDS, PROGRESS_SECONDS * GROWTH ** Math.max(0, posts - QUICK_POSTS));
 }

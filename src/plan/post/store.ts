@@ -2,27 +2,27 @@ import type { Db } from '../../db/connect.ts';
 import type { CommitState } from '../../forge/forge.ts';
 import type { Rollout } from '../../rollout/rollout.ts';
 
-/** What the git host was told last of a rollout. */
-export type ToldStatus = {
+/** The last status of a rollout at the git host, and the failures since then. */
+export type PostedStatus = {
   state: CommitState | null;
   description: string | null;
   postedAt: Date | null;
   failures: number;
   errorCode: string | null;
-  /** After a failure: not tried before. */
+  /** After a failure: no attempt before this time. */
   retryAt: Date | null;
 };
 
 type Key = Pick<Rollout, 'organizationId' | 'id'>;
 
-export async function toldStatus(sql: Db, { organizationId, id }: Key): Promise<ToldStatus | undefined> {
-  const [row] = await sql<ToldStatus[]>`
+export async function postedStatus(sql: Db, { organizationId, id }: Key): Promise<PostedStatus | undefined> {
+  const [row] = await sql<PostedStatus[]>`
     select state, description, posted_at as "postedAt", failures, error_code as "errorCode", retry_at as "retryAt" from rollout_statuses
     where organization_id = ${organizationId} and rollout_id = ${id}`;
   return row;
 }
 
-/** Statuses of the rollout's commit that the host has taken from this source, of all rollouts. */
+/** Counts the statuses that the host accepted from this source for the rollout's commit, over all rollouts. */
 export async function postsOfCommit(
   sql: Db,
   { organizationId, sourceId, revisionId }: Pick<Rollout, 'organizationId' | 'sourceId' | 'revisionId'>,
@@ -34,30 +34,30 @@ export async function postsOfCommit(
   return row.posts;
 }
 
-/** Whether another rollout has taken the commit's status over. */
-export async function isOutdone(sql: Db, { organizationId, id }: Key): Promise<boolean> {
+/** Whether a newer rollout now determines the commit's status. */
+export async function isSuperseded(sql: Db, { organizationId, id }: Key): Promise<boolean> {
   const rows = await sql`
     select 1 from rollouts r join rollouts n on n.organization_id = r.organization_id and n.source_id = r.source_id and n.revision_id = r.revision_id
     where r.organization_id = ${organizationId} and r.id = ${id} and n.position > r.position limit 1`;
   return rows.length > 0;
 }
 
-/** @param lookInSeconds until it is looked at again; null: when something happens */
-export async function noteTold(
+/** @param checkInSeconds until the next check; null: at the next change of the rollout */
+export async function recordPostedStatus(
   tx: Db,
   { organizationId, id }: Key,
-  told: { state: CommitState; description: string },
-  lookInSeconds: number | null,
+  status: { state: CommitState; description: string },
+  checkInSeconds: number | null,
 ): Promise<void> {
   await tx`
     insert into rollout_statuses (organization_id, rollout_id, state, description, posted_at, posts, due_at)
-    values (${organizationId}, ${id}, ${told.state}, ${told.description}, now(), 1, now() + make_interval(secs => ${lookInSeconds}))
+    values (${organizationId}, ${id}, ${status.state}, ${status.description}, now(), 1, now() + make_interval(secs => ${checkInSeconds}))
     on conflict (organization_id, rollout_id) do update set state = excluded.state, description = excluded.description, posted_at = now(),
       posts = rollout_statuses.posts + 1, failures = 0, error_code = null, error_detail = null, retry_at = null, due_at = excluded.due_at`;
 }
 
-/** @param retryInSeconds null: given up until something happens */
-export async function noteUntold(
+/** @param retryInSeconds null: no attempt before the next change of the rollout */
+export async function recordStatusFailure(
   tx: Db,
   { organizationId, id }: Key,
   error: { code: string; detail: string },
@@ -70,14 +70,14 @@ export async function noteUntold(
       error_detail = excluded.error_detail, retry_at = excluded.retry_at, due_at = excluded.due_at`;
 }
 
-/** @param seconds until it is looked at again; null: when something happens */
+/** @param seconds until the next check; null: at the next change of the rollout */
 export async function setStatusDue(tx: Db, { organizationId, id }: Key, seconds: number | null): Promise<void> {
   await tx`
     insert into rollout_statuses (organization_id, rollout_id, due_at) values (${organizationId}, ${id}, now() + make_interval(secs => ${seconds}))
     on conflict (organization_id, rollout_id) do update set due_at = excluded.due_at`;
 }
 
-/** Whether the source's rollout before failed to be told for the same reason: then that is known. */
+/** Whether posting failed for the same reason for the source's previous rollout, so that an event has reported it. */
 export async function failedBefore(
   sql: Db,
   { organizationId, id, sourceId }: Pick<Rollout, 'organizationId' | 'id' | 'sourceId'>,
@@ -89,10 +89,10 @@ export async function failedBefore(
   return row?.code === code;
 }
 
-/** A claim that dies is made again after this. */
+/** If the claiming process dies, another claim follows after this time. */
 const CLAIM_SECONDS = 60;
 
-/** @returns ids of rollouts whose status is to be looked at */
+/** @returns ids of rollouts whose status is due */
 export async function takeDueStatuses(tx: Db): Promise<string[]> {
   const rows = await tx<{ id: string }[]>`
     update rollout_statuses set due_at = now() + make_interval(secs => ${CLAIM_SECONDS}) where due_at <= now() returning rollout_id as id`;

@@ -1,6 +1,6 @@
 import type { Plan } from '../compute.ts';
 
-/** A plan as it is answered, and written out for people: see `PlanSchema`. */
+/** A plan as the API returns it and as `render.ts` prints it: see `PlanSchema`. */
 export type PlanView = Omit<Plan, 'blockers' | 'devices'> & {
   blockers: { code: string; detail: string; until: string | null }[];
   devices: (Plan['devices'][number] & { waveName: string | null })[];

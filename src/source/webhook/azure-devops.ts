@@ -15,6 +15,7 @@ import type { HookOptions } from './options.ts';
 import {
   branchRef,
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   eventOf,
@@ -24,7 +25,6 @@ import {
   Numbered,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -37,13 +37,13 @@ import type { HookRepository, ParsedHook, WebhookProvider } from './provider.ts'
 
 const SECRET_KINDS: readonly SecretKind[] = ['token'];
 /**
- * Azure DevOps signs nothing: it proves itself by basic authentication (the secret is `user:password`) or, by the option `header`, with the secret
- * in a header. Whatever is answered besides 2xx, 408, 410, 502, 503 and 504 puts its hook on probation, during which events are lost.
+ * Azure DevOps signs nothing. It authenticates by basic authentication (the secret is `user:password`) or, with the option `header`, by the
+ * secret in a header. Any status other than 2xx, 408, 410, 502, 503 and 504 puts its hook on probation, during which events are lost.
  */
 export const azureDevOps: WebhookProvider = {
   name: 'azure-devops',
   secretKinds: SECRET_KINDS,
-  // A hook whose source is deleted should end, and 410 ends it; 503 is tried again.
+  // 410 ends the hook of a deleted source; the host retries after 503.
   statusInstead: { 404: 410, 429: 503 },
   recognises: (headers) => Boolean(headers.get('x-vss-subscriptionid') || headers.get('x-vss-activityid')),
   configure,
@@ -90,7 +90,7 @@ const Repository = part({ id: RepositoryId, remoteUrl: RepositoryUrl, sshUrl: Re
 const Person = part({ displayName: DisplayText });
 const Envelope = part({ id: Word, eventType: Word });
 const Update = part({ name: FullRef, oldObjectId: CommitId, newObjectId: CommitId });
-// A subscription may send minimal details, or none: then it is a push of any ref.
+// A subscription may be set to send few details or none. Then any ref may have moved.
 const Push = part({ resource: part({ refUpdates: changesOf(Update), repository: Repository, pushedBy: Person }) });
 const PullRequest = part({
   resource: part({
@@ -112,15 +112,15 @@ function parse(request: HookRequest): ParsedHook {
     const changes = refUpdates?.map(({ name: ref, oldObjectId: before, newObjectId: after }) => ({
       ...{ event: eventOf(ref), ref, before, after },
     }));
-    return pokeOf(key, changes ?? null, { repository: repositoryOf(repository), pusher: pushedBy.displayName });
+    return changeHookOf(key, changes ?? null, { repository: repositoryOf(repository), pusher: pushedBy.displayName });
   }
   if (eventType === undefined || !PULL_REQUESTS.includes(eventType))
     return ignored(key, eventType === undefined ? 'it names no event' : `event ${quoted(eventType)}`);
   const { pullRequestId, lastMergeSourceCommit, repository, createdBy } = read(body, PullRequest).resource;
   if (pullRequestId === undefined) return ignored(key, `event ${quoted(eventType)} names no pull request`);
   return {
-    // The one ref that is there for forks, too; its commit is the trial merge of this head.
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${pullRequestId}/merge`, before: null },
+    // Only this ref exists for forks, too; its commit is the trial merge of this head.
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull/${pullRequestId}/merge`, before: null },
     after: lastMergeSourceCommit.commitId,
     repository: repositoryOf(repository),
     pusher: createdBy.displayName,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkSecret, type HookRequest, type SecretKind, verifyHubSignature } from '../../crypto/signature.ts';
 import {
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   FullRef,
@@ -9,7 +10,6 @@ import {
   keyOf,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -21,7 +21,7 @@ import {
 import type { ParsedHook, RefChange, WebhookProvider } from './provider.ts';
 
 const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
-/** bitbucket.org. Above 256 KB it sends no hook at all: polling finds such a push. */
+/** bitbucket.org. It sends no hook above 256 KB; the next poll finds such a push. */
 export const bitbucketCloud: WebhookProvider = {
   name: 'bitbucket-cloud',
   secretKinds: SECRET_KINDS,
@@ -40,7 +40,7 @@ const About = {
   actor: part({ nickname: DisplayText, display_name: DisplayText }),
 };
 const Push = part({ push: part({ changes: changesOf(z.object({ new: Side, old: Side })) }), ...About });
-// The commit is shortened to 12 digits here, in pushes whole.
+// Pull request events shorten the commit to 12 digits; pushes have all of them.
 const PullRequest = part({
   pullrequest: part({ source: part({ branch: part({ name: Word }), commit: part({ hash: CommitId }) }) }),
   ...About,
@@ -56,18 +56,18 @@ function parse(request: HookRequest): ParsedHook {
   if (event === 'repo:push') {
     const push = read(body, Push);
     const changes = push.push.changes?.map(changeOf).filter((change) => change !== null) ?? null;
-    return pokeOf(key, changes, aboutOf(push));
+    return changeHookOf(key, changes, aboutOf(push));
   }
   if (event === undefined || !PULL_REQUESTS.includes(event))
     return ignored(key, event === undefined ? 'header X-Event-Key is missing' : `event ${quoted(event)}`);
   const { pullrequest, ...about } = read(body, PullRequest);
   const { branch, commit } = pullrequest.source;
-  // There is no ref for the pull request itself.
+  // Bitbucket Cloud publishes no ref for a pull request.
   const ref = fullRef('heads', branch.name);
-  return { kind: 'poke', ...key, event: 'merge_request', ref, before: null, after: commit.hash, ...aboutOf(about) };
+  return { kind: 'change', ...key, event: 'merge_request', ref, before: null, after: commit.hash, ...aboutOf(about) };
 }
 
-/** null: neither side of the change can be read. */
+/** Returns null if neither side of the change is readable. */
 function changeOf({ new: after, old: before }: { new?: z.output<typeof Side>; old?: z.output<typeof Side> }): RefChange | null {
   const side = after ?? before;
   if (side == null) return null;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkSecret, type HookRequest, type SecretKind, verifyHubSignature } from '../../crypto/signature.ts';
 import {
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   eventOf,
@@ -11,7 +12,6 @@ import {
   Numbered,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -33,7 +33,7 @@ export const bitbucketDataCenter: WebhookProvider = {
   parse,
 };
 
-/** Versions before 7 send no links. One of the clone links is for SSH. */
+/** Versions before 7 send no links. The clone links include one for SSH. */
 const Repository = part({
   id: RepositoryId,
   slug: Word,
@@ -50,7 +50,7 @@ const Change = part({ ref: part({ id: FullRef }), fromHash: CommitId, toHash: Co
 const RefsChanged = part({ changes: changesOf(Change), repository: Repository, actor: Actor });
 const PullRequest = part({
   pullRequest: part({ id: Numbered, fromRef: part({ latestCommit: CommitId }), toRef: part({ repository: Repository }) }),
-  /** Only there when commits were pushed. */
+  /** Present only when commits were pushed. */
   previousFromHash: CommitId,
   actor: Actor,
 });
@@ -69,14 +69,14 @@ function parse(request: HookRequest): ParsedHook {
 
 function refsChanged(key: DeliveryKey, { changes, repository, actor }: z.output<typeof RefsChanged>): ParsedHook {
   const moved = changes?.map(({ ref: { id: ref }, fromHash: before, toHash: after }) => ({ event: eventOf(ref), ref, before, after }));
-  return pokeOf(key, moved ?? null, { repository: repositoryOf(repository), pusher: actor.name });
+  return changeHookOf(key, moved ?? null, { repository: repositoryOf(repository), pusher: actor.name });
 }
 
 function pullRequestMoved(key: DeliveryKey, event: string, body: z.output<typeof PullRequest>): ParsedHook {
   const { pullRequest, previousFromHash: before, actor } = body;
   if (pullRequest.id === undefined) return ignored(key, `event ${quoted(event)} names no pull request`);
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull-requests/${pullRequest.id}/from`, before },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull-requests/${pullRequest.id}/from`, before },
     after: pullRequest.fromRef.latestCommit,
     repository: repositoryOf(pullRequest.toRef.repository),
     pusher: actor.name,
@@ -86,6 +86,6 @@ function pullRequestMoved(key: DeliveryKey, event: string, body: z.output<typeof
 function repositoryOf({ id, slug, project, links }: z.output<typeof Repository>): HookRepository {
   const path = project.key === undefined || slug === undefined ? undefined : `${project.key}/${slug}`;
   const urls = present(links.clone.map(({ href }) => href));
-  // Its HTTP addresses have `scm` in front of the project, those of SSH do not.
+  // Only the HTTP addresses have `scm` in front of the project.
   return { id, path, urls: urls.map((url) => url.replace(/^(ssh:\/\/[^/]+)\//, '$1/scm/')) };
 }

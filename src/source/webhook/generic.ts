@@ -39,8 +39,8 @@ type HmacOptions = Extract<HookOptions, { scheme: 'hmac' }>;
 const TIMESTAMP = /^\d{1,12}$/;
 
 /**
- * Any sender that signs its body: a CI job, a host that is not known here. Without options, Standard Webhooks. The body is `{ref, before?, after?,
- * repository_url?, pusher?}`, of which GitHub's is one.
+ * Any sender that signs its body, such as a CI job or a host without a provider of its own. The default scheme is Standard Webhooks. The body
+ * is `{ref, before?, after?, repository_url?, pusher?}`; GitHub's body has this form.
  */
 export const generic: WebhookProvider = {
   name: 'generic',
@@ -85,7 +85,7 @@ function verifyConfigured(request: HookRequest, secret: string | null, now: Date
   return verdict.ok ? judgeAge(now, timestamp, toleranceSeconds, 'hmac') : verdict;
 }
 
-/** Made of what is signed: no header that anybody may change makes a repetition look new. A signed time makes it unique. */
+/** Derives the id from the signed parts: an unsigned header could make a repetition look new. A signed timestamp makes it unique. */
 function signedKey(request: HookRequest, { timestamp }: HmacOptions): DeliveryKey {
   if (timestamp === undefined) return keyOf(request, []);
   const signed = createHash('sha256').update(`${request.headers.get(timestamp.header) ?? ''}${timestamp.separator}`);
@@ -103,7 +103,7 @@ const Push = part({
   pusher: z.union([z.string().max(200), part({ name: DisplayText, login: DisplayText })]),
 });
 
-/** Senders of their own making write `{ref, after, repository_url}`; others what GitHub, GitLab or Gitea send. */
+/** Custom senders write `{ref, after, repository_url}`; others send the bodies of GitHub, GitLab or Gitea. */
 function parse(request: HookRequest, key: DeliveryKey): ParsedHook {
   const { ref: named, before, after, pusher, ...about } = read(fieldsOf(request), Push);
   if (named === null) return ignored(key, 'it has no "ref" that is the name of a branch or tag');
@@ -111,16 +111,16 @@ function parse(request: HookRequest, key: DeliveryKey): ParsedHook {
     typeof about.repository === 'string'
       ? repositoryOf(NOTHING, about.repository, about.repository_url)
       : repositoryOf(about.repository, about.repository_url);
-  // Any branch, where the sender does not say which one it means.
+  // `HEAD` without a default branch may be any branch.
   const ref = named === 'HEAD' ? (repository.defaultBranch ?? null) : named;
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before, after },
     repository,
     pusher: typeof pusher === 'string' ? pusher : (pusher?.name ?? pusher?.login),
   };
 }
 
-/** JSON; or a form with the JSON in `payload`, or with the fields themselves. */
+/** Reads JSON, or a form that has the JSON in `payload` or the fields themselves. */
 function fieldsOf(request: HookRequest): unknown {
   const text = textOf(request);
   if (!isForm(request)) return parseJson(text);
@@ -129,10 +129,10 @@ function fieldsOf(request: HookRequest): unknown {
 }
 
 const NOTHING = Repository.parse({});
-/** `group/name`, as CI jobs have it in a variable; with the host in front, too. */
+/** `group/name`, as CI variables hold it, with or without the host in front. */
 const REPOSITORY_PATH = /^[^/\s:@]+(?:\/[^/\s:@]+)+$/;
 
-/** @param texts addresses or paths, as the sender writes them beside the fields of a known host */
+/** @param texts addresses or paths from fields that are not part of a known host's repository object */
 function repositoryOf(repository: z.output<typeof Repository>, ...texts: readonly (string | undefined)[]): HookRepository {
   const { clone_url, git_http_url, http_url, html_url, web_url, ssh_url, git_ssh_url } = repository;
   return {

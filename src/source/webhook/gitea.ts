@@ -36,7 +36,7 @@ const SECRET_KINDS: readonly SecretKind[] = ['hmac'];
 
 export const gitea: WebhookProvider = providerOf('gitea');
 
-/** Sends Gitea's headers as well as its own. */
+/** Forgejo sends Gitea's headers in addition to its own. */
 export const forgejo: WebhookProvider = providerOf('forgejo');
 
 function providerOf(name: 'gitea' | 'forgejo'): WebhookProvider {
@@ -51,8 +51,8 @@ function providerOf(name: 'gitea' | 'forgejo'): WebhookProvider {
 }
 
 /**
- * A bare hex digest, also of a form over the JSON inside. A host on which no secret is set sends the header all the same, empty. The copies under
- * GitHub's names are never checked.
+ * The signature is a bare hex digest; for a form it covers the JSON inside. A host without a secret sends an empty header. The copies under
+ * GitHub's header names are never checked.
  */
 function verify(request: HookRequest, secret: string | null, header: string): Verdict {
   if (secret === null) return accepted('none');
@@ -82,7 +82,7 @@ const PullRequest = part({
   repository: GitHubRepository,
 });
 
-/** A new branch or tag is sent as `push` and as `create`; one that goes, or gets another name, as `delete` and `create` only. */
+/** The host sends `push` and `create` for a new branch or tag. It sends no `push` for a deletion (`delete`) or a rename (`delete`, `create`). */
 function parse(request: HookRequest, name: string): ParsedHook {
   const key = keyOf(request, [`x-${name}-delivery`]);
   const body = bodyOf(request);
@@ -95,7 +95,7 @@ function parse(request: HookRequest, name: string): ParsedHook {
 
 function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before, after },
     repository: repositoryOf(repository),
     pusher: pusher.login,
   };
@@ -107,7 +107,7 @@ function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): Pars
   if (number === undefined || !(isRetargeted || ['opened', 'reopened', 'synchronized', 'closed'].includes(action)))
     return ignored(key, `pull request action ${quoted(action)} moves no commit`);
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: null, after: pull.head.sha },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: null, after: pull.head.sha },
     repository: repositoryOf(body.repository),
     pusher: body.sender.login,
     ...pullRequestHint(action, number, pull),

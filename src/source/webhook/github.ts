@@ -42,7 +42,7 @@ export const github: WebhookProvider = {
   parse,
 };
 
-/** `X-Hub-Signature`, the SHA-1 copy that GitHub still sends, is never looked at. */
+/** `X-Hub-Signature`, the SHA-1 copy that GitHub still sends, is never checked. */
 function verify(request: HookRequest, secret: string | null): Verdict {
   if (secret === null) return accepted('none');
   if (secret === '') return unauthorized('the configured secret is empty');
@@ -83,31 +83,31 @@ function parse(request: HookRequest): ParsedHook {
 
 function push(key: DeliveryKey, { ref, before, after, repository, pusher }: z.output<typeof Push>): ParsedHook {
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before, after },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before, after },
     repository: repositoryOf(repository),
     pusher: pusher.name,
   };
 }
 
-/** `edited` stands for another title, too: only another base moves something. */
+/** GitHub sends `edited` for another title, too; only another base matters. */
 function pullRequest(key: DeliveryKey, body: z.output<typeof PullRequest>): ParsedHook {
   const { action = '', number, changes, pull_request: pull } = body;
   const isRetargeted = action === 'edited' && changes.base.ref.from !== undefined;
   if (number === undefined || !(isRetargeted || ['opened', 'reopened', 'synchronize', 'closed'].includes(action)))
     return ignored(key, `pull request action ${quoted(action)} moves no commit`);
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: body.before, after: pull.head.sha },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/pull/${number}/head`, before: body.before, after: pull.head.sha },
     repository: repositoryOf(body.repository),
     pusher: body.sender.login,
     ...pullRequestHint(action, number, pull),
   };
 }
 
-/** `HEAD` stands for another branch now. */
+/** Reads a change of the default branch, which moves `HEAD`. */
 function repositoryEvent(key: DeliveryKey, { action, changes, repository, sender }: z.output<typeof RepositoryEvent>): ParsedHook {
   const about = repositoryOf(repository);
   if (action !== 'edited' || changes.default_branch.from === undefined || about.defaultBranch === undefined)
     return ignored(key, `repository action ${quoted(action)}`);
   const change = { event: 'push', ref: about.defaultBranch, before: null, after: null } as const;
-  return { kind: 'poke', ...key, ...change, repository: about, pusher: sender.login };
+  return { kind: 'change', ...key, ...change, repository: about, pusher: sender.login };
 }

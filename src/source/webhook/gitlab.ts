@@ -13,6 +13,7 @@ import {
 import {
   branchRef,
   CommitId,
+  changeHookOf,
   changesOf,
   DisplayText,
   DisplayUrl,
@@ -24,7 +25,6 @@ import {
   Numbered,
   parseJson,
   part,
-  pokeOf,
   present,
   quoted,
   RepositoryId,
@@ -80,7 +80,7 @@ const Update = part({ changes: changesOf(Changed), project_id: RepositoryId, pro
 const Request = part({
   iid: Numbered,
   action: Word,
-  /** The head before; only there when commits were pushed. */
+  /** The previous head; present only when commits were pushed. */
   oldrev: CommitId,
   last_commit: part({ id: CommitId }),
   target_project_id: RepositoryId,
@@ -95,19 +95,19 @@ const MergeRequest = part({
   project: Repository,
 });
 
-/** What the header names, for bodies that a template of the host's administrator made. */
+/** Events by `X-Gitlab-Event`, for bodies from a custom template of the host's administrator. */
 const EVENTS: Readonly<Record<string, string>> = {
   'Push Hook': 'push',
   'Tag Push Hook': 'tag_push',
   'Merge Request Hook': 'merge_request',
 };
 
-/** The event is taken from the body, which a signature covers, before `X-Gitlab-Event`, which it does not. */
+/** Takes the event from the body, which a signature covers, in preference to `X-Gitlab-Event`, which is not signed. */
 function parse(request: HookRequest): ParsedHook {
   const key = keyOf(request, ['webhook-id', 'idempotency-key']);
   const body = parseJson(textOf(request));
   const { object_kind, event_name } = read(body, Kind);
-  // Hooks of groups and of the installation have no `object_kind`, except for pushes and merge requests.
+  // Group hooks and system hooks have no `object_kind`, except for pushes and merge requests.
   const kind = object_kind ?? event_name ?? EVENTS[request.headers.get('x-gitlab-event') ?? ''];
   if (kind === 'push' || kind === 'tag_push') return push(key, kind, read(body, Push));
   if (kind === 'merge_request') return mergeRequest(key, read(body, MergeRequest));
@@ -118,13 +118,13 @@ function parse(request: HookRequest): ParsedHook {
 function push(key: DeliveryKey, kind: 'push' | 'tag_push', body: z.output<typeof Push>): ParsedHook {
   const { ref, before, after, project_id: id, project, repository, user_username: pusher } = body;
   const event = kind === 'tag_push' ? 'tag' : eventOf(ref);
-  return { ...{ kind: 'poke', ...key, event, ref, before, after }, repository: repositoryOf(id, project, repository), pusher };
+  return { ...{ kind: 'change', ...key, event, ref, before, after }, repository: repositoryOf(id, project, repository), pusher };
 }
 
-/** A hook of the whole installation lists all refs of a push. */
+/** A system hook lists all refs of a push. */
 function repositoryUpdate(key: DeliveryKey, { changes, project_id: id, project }: z.output<typeof Update>): ParsedHook {
   const moved = changes?.map((change) => ({ event: eventOf(change.ref), ...change })) ?? null;
-  return pokeOf(key, moved, { repository: repositoryOf(id, project) });
+  return changeHookOf(key, moved, { repository: repositoryOf(id, project) });
 }
 
 function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): ParsedHook {
@@ -135,7 +135,7 @@ function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): Pa
   if (number === undefined || !isMoved) return ignored(key, `merge request action ${quoted(action)} moves no commit`);
   const state = ['merge', 'close'].includes(action) ? 'closed' : 'open';
   return {
-    ...{ kind: 'poke', ...key, event: 'merge_request', ref: `refs/merge-requests/${number}/head` },
+    ...{ kind: 'change', ...key, event: 'merge_request', ref: `refs/merge-requests/${number}/head` },
     ...{
       before: oldrev,
       after: request.last_commit.id,
@@ -146,7 +146,7 @@ function mergeRequest(key: DeliveryKey, body: z.output<typeof MergeRequest>): Pa
   };
 }
 
-/** @param projectId beside the project: hooks of the installation have it only there */
+/** @param projectId the field beside the project; system hooks send the id only there */
 function repositoryOf(projectId: string | undefined, ...described: readonly z.output<typeof Repository>[]): HookRepository {
   const urls = present(described.flatMap(({ git_http_url, git_ssh_url, web_url }) => [git_http_url, git_ssh_url, web_url]));
   const [{ id, path_with_namespace: path, default_branch: branch } = EMPTY] = described;

@@ -6,7 +6,7 @@ const HeaderName = z
   .regex(/^[A-Za-z0-9-]+$/, 'must be the name of a header')
   .transform((name) => name.toLowerCase());
 
-/** How a host without a fixed way of its own proves who it is. Nothing in it is secret. */
+/** The authentication scheme of senders that have no fixed one. It contains no secret. */
 export const HookOptions = z.discriminatedUnion('scheme', [
   /** Headers `webhook-id`, `webhook-timestamp` and `webhook-signature`; the secret is `whsec_…`. */
   z.strictObject({ scheme: z.literal('standard_webhooks') }),
@@ -17,7 +17,7 @@ export const HookOptions = z.discriminatedUnion('scheme', [
     prefix: z.string().max(50).default(''),
     encoding: z.enum(['hex', 'base64']).default('hex'),
     algorithm: z.enum(['sha256', 'sha512']).default('sha256'),
-    /** Seconds since 1970 in a header of their own; what is signed is then timestamp, separator, body. */
+    /** A header with seconds since 1970; the signature then covers timestamp, separator and body. */
     timestamp: z
       .strictObject({
         header: HeaderName,
@@ -26,7 +26,7 @@ export const HookOptions = z.discriminatedUnion('scheme', [
       })
       .optional(),
   }),
-  /** The secret itself stands in this header. */
+  /** The request carries the secret itself in this header. */
   z.strictObject({ scheme: z.literal('header'), header: HeaderName }),
 ]);
 

@@ -4,16 +4,16 @@ import type { HookRequest } from '../../crypto/signature.ts';
 import { Problem } from '../../errors.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/text/json.ts';
 import { storableText } from '../../wire/text/text.ts';
-import type { DeliveryKey, HookRepository, Ignored, ParsedHook, Poke, RefChange } from './provider.ts';
+import type { ChangeHook, DeliveryKey, HookRepository, Ignored, ParsedHook, RefChange } from './provider.ts';
 
 const MAX_REF_LENGTH = 1024;
 const MAX_URL_LENGTH = 2048;
-/** Changes of one push; Git hosts send far fewer. Of more, none is read and the source is checked. */
+/** Limit of changes in one push; Git hosts send far fewer. If a push has more, none is read and the source is checked. */
 const MAX_CHANGES = 10_000;
 
-// No field may make a genuine event fail: what is missing, or unlike what is expected, is left out.
+// No field may make a genuine event fail: a missing or malformed field is left out.
 
-/** What `git check-ref-format` allows, for refs that are spelled out from `refs/` on; else null. */
+/** A full ref (`refs/…`) that `git check-ref-format` allows; else null. */
 export const FullRef = z.string().max(MAX_REF_LENGTH).refine(isFullRef).nullable().catch(null);
 
 /** A ref in its full or short form; else null. */
@@ -24,7 +24,7 @@ export const AnyRef = z
   .nullable()
   .catch(null);
 
-/** SHA-1 or SHA-256, lower-case hex; else null, as the all-zero id, which stands for "no commit". */
+/** SHA-1 or SHA-256, lower-case hex; else null. The all-zero id stands for "no commit" and becomes null, too. */
 export const CommitId = z
   .string()
   .regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/)
@@ -32,11 +32,11 @@ export const CommitId = z
   .nullable()
   .catch(null);
 
-/** As in the URLs of merge requests. */
+/** A number as in the URLs of merge requests. */
 export const Numbered = z.number().int().positive().optional().catch(undefined);
 export const Word = z.string().max(MAX_REF_LENGTH).optional().catch(undefined);
 const MAX_DISPLAY_CHARACTERS = 200;
-/** Its beginning, without control characters: the database cannot hold all of them. */
+/** The beginning of a text, without control characters: the database cannot store all of them. */
 export const DisplayText = z
   .string()
   .min(1)
@@ -47,7 +47,7 @@ export const DisplayText = z
   .optional()
   .catch(undefined);
 export const DisplayUrl = z.string().max(MAX_URL_LENGTH).refine(isPlainHttpUrl).optional().catch(undefined);
-/** Of a repository, to compare: with a user in it, or of SSH, too. */
+/** A repository's URL for comparison only. It may contain a user or be an SSH address. */
 export const RepositoryUrl = z.string().max(MAX_URL_LENGTH).optional().catch(undefined);
 /** Numbers and texts alike. */
 export const RepositoryId = z
@@ -62,7 +62,7 @@ export function part<Shape extends z.ZodRawShape>(shape: Shape) {
   return object.catch(() => object.parse({}));
 }
 
-/** What a body holds of the shape. Never throws: a shape is made of fields that may all be missing. */
+/** Reads the fields of the shape from a body. Never throws, since every field of a shape may be missing. */
 export function read<T>(body: unknown, shape: z.ZodType<T>): T {
   return shape.parse(body);
 }
@@ -91,7 +91,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The first of these headers that holds an id, else a digest of the body. Names the delivery in `hook_deliveries`. */
+/** Returns the id in the first of these headers that has one, else a digest of the body. It names the delivery in `hook_deliveries`. */
 export function keyOf(request: HookRequest, headerNames: readonly string[]): DeliveryKey {
   for (const name of headerNames) {
     const id = request.headers.get(name);
@@ -100,7 +100,7 @@ export function keyOf(request: HookRequest, headerNames: readonly string[]): Del
   return { deliveryId: `sha256:${createHash('sha256').update(request.rawBody).digest('hex')}`, repeats: 'briefly' };
 }
 
-/** JSON, or a form (the content type says so) with the JSON in its field `payload`. @throws Problem `hook_malformed` */
+/** Reads JSON, or a form (by its content type) with the JSON in its field `payload`. @throws Problem `hook_malformed` */
 export function bodyOf(request: HookRequest): unknown {
   const text = textOf(request);
   if (!isForm(request)) return parseJson(text);
@@ -114,7 +114,7 @@ export function isForm({ headers }: HookRequest): boolean {
   return mediaType?.trim().toLowerCase() === 'application/x-www-form-urlencoded';
 }
 
-/** The JSON in a form; null: it has none, or several. */
+/** Returns the JSON in a form; null: the form has none, or several. */
 export function payloadOf(form: string): string | null {
   const payloads = new URLSearchParams(form).getAll('payload');
   return payloads.length === 1 ? (payloads[0] ?? null) : null;
@@ -124,7 +124,7 @@ export function eventOf(ref: string | null): 'push' | 'tag' {
   return ref?.startsWith('refs/tags/') ? 'tag' : 'push';
 }
 
-/** Parts of a pull request as GitHub sends them, and Gitea after it. */
+/** Parts of a pull request as GitHub and Gitea send them. */
 export const PullRequestShape = part({
   head: part({ sha: CommitId }),
   base: part({ ref: Word }),
@@ -132,7 +132,7 @@ export const PullRequestShape = part({
   html_url: DisplayUrl,
 });
 
-/** Nothing where the host does not name the number or the branch. */
+/** Returns {} if the host does not name the branch. */
 export function pullRequestHint(
   action: string,
   number: number,
@@ -168,19 +168,19 @@ export const RefEvent = part({
   repository: GitHubRepository,
 });
 
-/** A branch or tag that was made, or that went. Of a new tag, the host sends the commit or the tag object. */
+/** Reads the event of a branch or tag that was created or deleted. For a new tag, the host sends the commit or the tag object. */
 export function refEvent(key: DeliveryKey, event: 'create' | 'delete', body: z.output<typeof RefEvent>): ParsedHook {
   const { ref_type: type, sha, repository, sender } = body;
   if (body.ref === null || (type !== 'branch' && type !== 'tag')) return ignored(key, `event "${event}" names no branch or tag`);
   const ref = body.ref.startsWith('refs/') ? body.ref : `refs/${type === 'tag' ? 'tags' : 'heads'}/${body.ref}`;
   return {
-    ...{ kind: 'poke', ...key, event: eventOf(ref), ref, before: null, after: event === 'create' ? sha : null },
+    ...{ kind: 'change', ...key, event: eventOf(ref), ref, before: null, after: event === 'create' ? sha : null },
     repository: repositoryOf(repository),
     pusher: sender.login,
   };
 }
 
-/** The full ref of a branch, of which hosts send the name or that. */
+/** Returns the full ref of a branch; hosts send either the short name or the full ref. */
 export function branchRef(name: string | undefined): string | undefined {
   if (name === undefined || name === '') return undefined;
   return name.startsWith('refs/') ? name : `refs/heads/${name}`;
@@ -194,19 +194,23 @@ export function present(urls: readonly (string | undefined)[]): string[] {
   return urls.filter((url): url is string => url !== undefined && url !== '');
 }
 
-/** For hosts that list the changes of a push. `null`: they are not listed, and any ref may have moved. */
-export function pokeOf(key: DeliveryKey, changes: readonly RefChange[] | null, about: Pick<Poke, 'repository' | 'pusher'>): ParsedHook {
-  if (changes === null) return { kind: 'poke', ...key, event: 'push', ref: null, before: null, after: null, ...about };
+/** For hosts that list the changes of a push. null: the host lists none, so that any ref may have moved. */
+export function changeHookOf(
+  key: DeliveryKey,
+  changes: readonly RefChange[] | null,
+  about: Pick<ChangeHook, 'repository' | 'pusher'>,
+): ParsedHook {
+  if (changes === null) return { kind: 'change', ...key, event: 'push', ref: null, before: null, after: null, ...about };
   const [first, ...others] = changes;
   if (first === undefined) return ignored(key, 'it changes no ref');
-  return { kind: 'poke', ...key, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
+  return { kind: 'change', ...key, ...first, ...(others.length === 0 ? {} : { alsoRefs: others }), ...about };
 }
 
 export function ignored(key: DeliveryKey, reason: string): Ignored {
   return { kind: 'ignored', ...key, reason };
 }
 
-/** A word that the sender chose, as it may stand in a reason. */
+/** Quotes a word that the sender chose, made safe for a reason. */
 export function quoted(word: string | undefined): string {
   return `"${(word ?? '').replace(/[^!-~]+/g, '?').slice(0, 100)}"`;
 }

@@ -10,7 +10,7 @@ import { gitlab } from './gitlab.ts';
 import type { HookOptions } from './options.ts';
 import type { WebhookProvider } from './provider.ts';
 
-/** In the order of recognition: hosts that imitate another one's headers come before it. */
+/** In the order of recognition: a host that copies another one's headers stands before it. */
 export const webhookProviders: readonly WebhookProvider[] = [
   gitlab,
   forgejo,
@@ -22,7 +22,7 @@ export const webhookProviders: readonly WebhookProvider[] = [
   generic,
 ];
 
-/** @throws Problem `invalid_request` for a name that is none, or options that are not for it */
+/** @throws Problem `invalid_request` for an unknown name, or options of another provider */
 export function webhookProvider(name: string, options: HookOptions | null = null): WebhookProvider {
   const provider = webhookProviders.find((candidate) => candidate.name === name);
   if (provider !== undefined) return options === null ? provider : configured(provider, options);
@@ -30,7 +30,7 @@ export function webhookProvider(name: string, options: HookOptions | null = null
   throw invalid(`Cannot find webhook provider "${name}", must be one of ${known}`);
 }
 
-/** The provider that a request's headers look like, for sources that name none. null: none of ours. */
+/** Recognises the provider by a request's headers, for sources that name none. null: unknown. */
 export function recogniseProvider(headers: HookHeaders): WebhookProvider | null {
   return webhookProviders.find((provider) => provider.recognises(headers)) ?? null;
 }

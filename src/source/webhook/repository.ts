@@ -1,13 +1,16 @@
 import { SSH_HOSTS } from '../../git/https-form.ts';
 import type { HookRepository } from './provider.ts';
 
-/** The repository that a source follows: its URL, and the host's own id for it, once a hook named both. */
+/** The repository that a source follows: its URL, and the host's id for it after a hook has named both. */
 export type KnownRepository = { url: string; id: string | null };
 
-/** `same` by its address, or by the host's id where it names no other; `renamed`: the address is another one and the host's id is known; `unknown`: the hook, or the source, has no address to compare. */
+/**
+ * `same`: the address matches, or the hook names no address and its host id matches. `renamed`: the address differs, but the host's id matches.
+ * `unknown`: the hook or the source has no address to compare.
+ */
 export type RepositoryVerdict = 'same' | 'renamed' | 'other' | 'unknown';
 
-/** Whether a hook is about the repository that a source follows. Forgiving in form: hosts and people write one repository in many ways. */
+/** Compares the repository of a hook with that of a source. It normalises addresses, since hosts and users write one repository in many ways. */
 export function compareRepository(known: KnownRepository, hook: HookRepository | undefined): RepositoryVerdict {
   const ours = addressOf(known.url);
   if (ours === null || hook === undefined) return 'unknown';
@@ -16,7 +19,7 @@ export function compareRepository(known: KnownRepository, hook: HookRepository |
   const hasKnownId = known.id !== null && hook.id === known.id;
   if (theirs.length === 0) {
     if (hook.path === undefined) return hasKnownId ? 'same' : 'unknown';
-    // People write the host in front of it, too.
+    // Some senders put the host in front of the path.
     if (`/${ours.host}/${ours.path}`.endsWith(`/${normalPath(hook.path)}`)) return 'same';
   }
   return hasKnownId ? 'renamed' : 'other';
@@ -24,7 +27,7 @@ export function compareRepository(known: KnownRepository, hook: HookRepository |
 
 type Address = { host: string; port: string; path: string; isSsh: boolean };
 
-/** The port of SSH says nothing about that of HTTP. */
+/** Ports are compared only within one protocol: SSH and HTTP have different ones. */
 function isSame(a: Address, b: Address): boolean {
   return a.host === b.host && a.path === b.path && (a.port === b.port || a.isSsh !== b.isSsh);
 }
@@ -32,7 +35,7 @@ function isSame(a: Address, b: Address): boolean {
 /** `user@host:group/name.git`, without a scheme. */
 const SCP = /^(?:[^/@\s]+@)?(?<host>[^/:@\s]+|\[[^\]]+\]):(?!\/\/|:)(?<path>[^\s].*)$/;
 
-/** null: it names no repository of a host, as a path on this machine does not. */
+/** Returns null for a text that names no repository of a host, such as a local path. */
 function addressOf(text: string): Address | null {
   const scp = SCP.exec(text);
   const url = URL.parse(scp === null ? text : `ssh://${scp.groups?.host}/${scp.groups?.path}`);
@@ -42,7 +45,7 @@ function addressOf(text: string): Address | null {
   return azure({ host: normalHost(asciiHost(url.hostname)), port, path: normalPath(decoded(url.pathname)), isSsh });
 }
 
-/** In the form of URLs of HTTP: those of SSH leave a host as it is written, or encode it by percent. */
+/** Normalises a host name as HTTP URLs do. URL parsing leaves the host of SSH URLs as written, or percent-encodes it. */
 function asciiHost(hostname: string): string {
   return URL.parse(`http://${hostname}`)?.hostname ?? hostname;
 }
@@ -74,8 +77,9 @@ function decoded(path: string): string {
 }
 
 /**
- * Azure DevOps has three addresses of one repository: `dev.azure.com/org/project/_git/name`, `org.visualstudio.com/…`, `v3/org/project/name`. A project's
- * first repository has its name, which may be left out then, also at Azure DevOps Server, where nobody knows how long the path in front of it is.
+ * Azure DevOps has three addresses of one repository: `dev.azure.com/org/project/_git/name`, `org.visualstudio.com/…`, `v3/org/project/name`.
+ * A project's first repository has the project's name, which an address may then omit. This holds for Azure DevOps Server, too, where the path
+ * in front of it can have any length.
  */
 function azure(address: Address): Address {
   const { host, path } = address;

@@ -9,7 +9,7 @@ const unauthorized = { ok: false, problem: expect.objectContaining({ code: 'hook
 
 const basic = (secret: string) => `Basic ${Buffer.from(secret).toString('base64')}`;
 
-test('user and password are accepted when they are the configured ones, and only then', () => {
+test('only the configured user and password are accepted', () => {
   const verify = (authorization: string) => azureDevOps.verify(hook({ authorization }, PUSH), SECRET, NOW);
   expect(verify(basic(SECRET))).toEqual({ ok: true, proof: 'token' });
   const good = basic(SECRET);
@@ -29,7 +29,7 @@ test('user and password are accepted when they are the configured ones, and only
   expect(azureDevOps.verify(hook({ authorization: basic('') }, PUSH), '', NOW)).toEqual(unauthorized);
 });
 
-test('with the option "header" the secret is looked for there and nowhere else', () => {
+test('with the option "header" only that header is checked for the secret', () => {
   const provider = webhookProvider('azure-devops', { scheme: 'header', header: 'x-hook-token' });
   const verify = (headers: Record<string, string>) => provider.verify(hook(headers, PUSH), SECRET_TOKEN, NOW);
   expect(verify({ 'X-Hook-Token': SECRET_TOKEN })).toEqual({ ok: true, proof: 'token' });
@@ -41,7 +41,7 @@ test('with the option "header" the secret is looked for there and nowhere else',
 
 const SECRET_TOKEN = 'a token without the sign';
 
-test('a secret that no request could match, and options that are for others, are refused where they are entered', () => {
+test('a secret that no request could match and options of other providers are refused on entry', () => {
   const invalid = expect.objectContaining({ code: 'hook_secret_invalid', status: 400 });
   for (const secret of ['', SECRET_TOKEN]) expect(() => azureDevOps.checkSecret(secret)).toThrow(invalid);
   expect(() => azureDevOps.checkSecret(SECRET)).not.toThrow();
@@ -51,9 +51,9 @@ test('a secret that no request could match, and options that are for others, are
   expect(() => webhookProvider('gitlab', { scheme: 'header', header: 'x-t' })).toThrow(refused);
 });
 
-test('a push becomes a poke whose id is of the body; a replay under another header id is the same delivery', () => {
-  const poke = {
-    kind: 'poke',
+test('a push is a change with the id of its body; a replay under another header id is the same delivery', () => {
+  const change = {
+    kind: 'change',
     deliveryId: '03c164c2-8912-4d5e-8009-3707d5f83734',
     repeats: 'always',
     event: 'push',
@@ -63,11 +63,11 @@ test('a push becomes a poke whose id is of the body; a replay under another head
     repository: expect.objectContaining({ urls: ['https://dev.azure.com/fleet/Fleet/_git/terminals'] }),
     pusher: 'Ana Costa',
   };
-  expect(azureDevOps.parse(hook({}, PUSH))).toEqual(poke);
-  expect(azureDevOps.parse(hook({ id: 'other', 'x-request-id': 'other', 'x-vss-activityid': 'other' }, PUSH))).toEqual(poke);
+  expect(azureDevOps.parse(hook({}, PUSH))).toEqual(change);
+  expect(azureDevOps.parse(hook({ id: 'other', 'x-request-id': 'other', 'x-vss-activityid': 'other' }, PUSH))).toEqual(change);
 });
 
-test('one push of several refs tells of each of them', () => {
+test('a push of several refs lists each of them', () => {
   expect(azureDevOps.parse(hook({}, fixture('azure-devops-several')))).toMatchObject({
     ref: 'refs/heads/spring-menu',
     after: null,
@@ -78,7 +78,7 @@ test('one push of several refs tells of each of them', () => {
   });
 });
 
-test('a pull request pokes, another event is ignored', () => {
+test('a pull request is a change, another event is ignored', () => {
   const body = fixture('azure-devops-pull-request').toString();
   expect(azureDevOps.parse(hook({}, body))).toMatchObject({ event: 'merge_request', ref: 'refs/pull/7/merge', after: AFTER });
   expect(azureDevOps.parse(hook({}, body.replace('git.pullrequest.updated', 'build.complete'))).kind).toBe('ignored');

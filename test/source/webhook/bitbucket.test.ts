@@ -11,12 +11,12 @@ const cloud = (body: Uint8Array | string, event = 'repo:push', id = 'r-1') =>
 const dataCenter = (body: Uint8Array | string, event = 'repo:refs_changed', id = 'r-1') =>
   hook({ 'X-Event-Key': event, 'X-Request-Id': id, 'X-Hub-Signature': githubSignature(SECRET, body) }, body);
 
-test('Cloud: a push is recognised, accepted and becomes a poke', () => {
+test('Cloud: a push is recognised, accepted and parsed as a change', () => {
   const request = cloud(fixture('bitbucket-cloud-push'));
   expect(recogniseProvider(request.headers)).toBe(bitbucketCloud);
   expect(bitbucketCloud.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(bitbucketCloud.parse(request)).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'r-1',
     repeats: 'always',
     event: 'push',
@@ -28,7 +28,7 @@ test('Cloud: a push is recognised, accepted and becomes a poke', () => {
   });
 });
 
-test('Cloud: one push of several refs tells of each of them', () => {
+test('Cloud: a push of several refs lists each of them', () => {
   expect(bitbucketCloud.parse(cloud(fixture('bitbucket-cloud-several')))).toMatchObject({
     ref: 'refs/heads/spring-menu',
     before: null,
@@ -45,23 +45,23 @@ test('Cloud: one push of several refs tells of each of them', () => {
   expect(bitbucketCloud.parse(cloud(neither)).kind).toBe('ignored');
 });
 
-test('Cloud: a pull request pokes without a commit, because it names only the first 12 digits', () => {
+test('Cloud: a pull request is a change without a commit, because it names only the first 12 digits', () => {
   const body = fixture('bitbucket-cloud-pull-request');
-  const poke = { event: 'merge_request', ref: 'refs/heads/spring-menu', after: null };
-  expect(bitbucketCloud.parse(cloud(body, 'pullrequest:updated'))).toMatchObject(poke);
+  const change = { event: 'merge_request', ref: 'refs/heads/spring-menu', after: null };
+  expect(bitbucketCloud.parse(cloud(body, 'pullrequest:updated'))).toMatchObject(change);
   const whole = body.toString().replace(AFTER.slice(0, 12), AFTER);
-  expect(bitbucketCloud.parse(cloud(whole, 'pullrequest:fulfilled'))).toMatchObject({ ...poke, after: AFTER });
+  expect(bitbucketCloud.parse(cloud(whole, 'pullrequest:fulfilled'))).toMatchObject({ ...change, after: AFTER });
   expect(bitbucketCloud.parse(cloud(body, 'pullrequest:comment_created')).kind).toBe('ignored');
   const long = body.toString().replace('"name": "spring-menu"', `"name": "${'x'.repeat(2000)}"`);
   expect(bitbucketCloud.parse(cloud(long, 'pullrequest:updated'))).toMatchObject({ event: 'merge_request', ref: null });
 });
 
-test('Data Center: a push is recognised, accepted and becomes a poke', () => {
+test('Data Center: a push is recognised, accepted and parsed as a change', () => {
   const request = dataCenter(fixture('bitbucket-data-center-push'));
   expect(recogniseProvider(request.headers)).toBe(bitbucketDataCenter);
   expect(bitbucketDataCenter.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(bitbucketDataCenter.parse(request)).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'r-1',
     repeats: 'always',
     event: 'push',
@@ -73,7 +73,7 @@ test('Data Center: a push is recognised, accepted and becomes a poke', () => {
   });
 });
 
-test('Data Center: one push of several refs tells of each of them', () => {
+test('Data Center: a push of several refs lists each of them', () => {
   expect(bitbucketDataCenter.parse(dataCenter(fixture('bitbucket-data-center-several')))).toMatchObject({
     ref: 'refs/heads/spring-menu',
     after: null,
@@ -84,7 +84,7 @@ test('Data Center: one push of several refs tells of each of them', () => {
   });
 });
 
-test('Data Center: its ping is one, a pull request pokes the ref that the host keeps for it', () => {
+test('Data Center: a ping is recognised, and a pull request is a change of the ref that the host publishes for it', () => {
   expect(bitbucketDataCenter.parse(dataCenter('{"test": true}', 'diagnostics:ping'))).toMatchObject({ kind: 'ping', deliveryId: 'r-1' });
   const body = fixture('bitbucket-data-center-pull-request');
   expect(bitbucketDataCenter.parse(dataCenter(body, 'pr:from_ref_updated'))).toMatchObject({
@@ -101,7 +101,7 @@ test.each([
   { provider: bitbucketCloud, request: cloud, push: fixture('bitbucket-cloud-push') },
   { provider: bitbucketDataCenter, request: dataCenter, push: fixture('bitbucket-data-center-push') },
 ])(
-  '$provider.name: the id is not signed, so that a replay under another one only pokes again; no event is ignored',
+  '$provider.name: the id is not signed, so that a replay under another one triggers another check; a hook without an event is ignored',
   ({ provider, request, push }) => {
     const replay = request(push, undefined, 'r-2');
     expect(provider.verify(replay, SECRET, NOW).ok).toBe(true);

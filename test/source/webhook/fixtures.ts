@@ -18,7 +18,7 @@ export function githubSignature(secret: string, body: Uint8Array | string): stri
   return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 }
 
-/** The headers of Standard Webhooks, made independently of the code under test. */
+/** The headers of Standard Webhooks, computed independently of the code under test. */
 export function standardHeaders(secret: string, body: Uint8Array | string, { id = 'msg-1', at = NOW }: { id?: string; at?: Date } = {}) {
   const seconds = String(Math.floor(at.getTime() / 1000));
   const signed = Buffer.concat([Buffer.from(`${id}.${seconds}.`), Buffer.from(body)]);
@@ -28,7 +28,7 @@ export function standardHeaders(secret: string, body: Uint8Array | string, { id 
   return { 'webhook-id': id, 'webhook-timestamp': seconds, 'webhook-signature': `v1,${digest}` };
 }
 
-/** Every request that differs from `body` in exactly one byte is too many; this is the byte at `index`, changed by `mask`. */
+/** Returns `body` with the byte at `index` changed by `mask`. Testing all variants of every byte would be too many. */
 export function flipByte(bytes: Uint8Array, index: number, mask: number): Buffer {
   const changed = Buffer.from(bytes);
   changed[index % changed.length]! ^= mask;

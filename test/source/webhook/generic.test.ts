@@ -28,7 +28,7 @@ function timedHeaders(at = NOW): Record<string, string> {
   return { 'x-time': seconds, 'x-signature': createHmac('sha256', SECRET).update(`${seconds}:${PUSH}`).digest('hex') };
 }
 
-test('without options, and by its name, Standard Webhooks is asked for', () => {
+test('Standard Webhooks is the default scheme and can be named', () => {
   const request = hook(standardHeaders(SIGNING, PUSH), PUSH);
   for (const provider of [generic, webhookProvider('generic', { scheme: 'standard_webhooks' })]) {
     expect(provider.verify(request, SIGNING, NOW)).toEqual({ ok: true, proof: 'signing_token' });
@@ -42,7 +42,7 @@ test('without options, and by its name, Standard Webhooks is asked for', () => {
   }
 });
 
-test('a signed time is accepted within its tolerance, past that it is expired', () => {
+test('a signed time is accepted within its tolerance and expired after it', () => {
   const request = hook(timedHeaders(), PUSH);
   for (const now of [NOW, secondsFromNow(60), secondsFromNow(-60)])
     expect(timed.verify(request, SECRET, now)).toEqual({ ok: true, proof: 'hmac' });
@@ -50,7 +50,7 @@ test('a signed time is accepted within its tolerance, past that it is expired', 
     expect(timed.verify(request, SECRET, now)).toEqual(expired);
 });
 
-test('a time that is missing, doubled, no number or not the signed one is refused, before it is judged', () => {
+test('a time that is missing, duplicated, not a number or not the signed one is refused before its age is checked', () => {
   const good = timedHeaders();
   for (const time of ['', '-1', '1e9', '1772454600.5', 'NaN', '9'.repeat(20), `${good['x-time']}, ${good['x-time']}`])
     expect(timed.verify(hook({ ...good, 'x-time': time }, PUSH), SECRET, NOW), time).toEqual(unauthorized);
@@ -60,7 +60,7 @@ test('a time that is missing, doubled, no number or not the signed one is refuse
   expect(timed.verify(hook({ 'x-signature': good['x-signature'] ?? '' }, PUSH), SECRET, NOW)).toEqual(unauthorized);
 });
 
-test('the id is made of what is signed: no header makes a repetition look new, another time does', () => {
+test('the id derives from the signed parts: an unsigned header does not change it, another signed time does', () => {
   const id = (headers: Record<string, string>) => timed.parse(hook(headers, PUSH)).deliveryId;
   const good = timedHeaders();
   expect(id(good)).toMatch(/^sha256:[0-9a-f]{64}$/);
@@ -70,24 +70,24 @@ test('the id is made of what is signed: no header makes a repetition look new, a
   expect(untimed.parse(hook({ 'webhook-id': 'msg-2' }, PUSH)).deliveryId).toBe(untimed.parse(hook({}, PUSH)).deliveryId);
 });
 
-test('a push becomes a poke; GitHub and Gitea bodies are read as well, and little is enough', () => {
-  const poke = { kind: 'poke', event: 'push', ref: 'refs/heads/main', before: BEFORE, after: AFTER };
+test('a push is a change; bodies of GitHub and Gitea and minimal ones are accepted', () => {
+  const change = { kind: 'change', event: 'push', ref: 'refs/heads/main', before: BEFORE, after: AFTER };
   const headers = { 'webhook-id': 'msg-1' };
   expect(generic.parse(hook(headers, PUSH))).toEqual({
-    ...poke,
+    ...change,
     deliveryId: 'msg-1',
     repeats: 'always',
     repository: expect.objectContaining({ urls: ['https://git.example.com/fleet/terminals.git'] }),
     pusher: 'ana',
   });
-  for (const name of ['github-push', 'gitea-push']) expect(generic.parse(hook(headers, fixture(name)))).toMatchObject(poke);
+  for (const name of ['github-push', 'gitea-push']) expect(generic.parse(hook(headers, fixture(name)))).toMatchObject(change);
   expect(generic.parse(hook(headers, '{"ref":"refs/tags/v1"}'))).toMatchObject({ event: 'tag', before: null, after: null });
   expect(generic.parse(hook(headers, JSON.stringify({ ref: 'refs/heads/main', pusher: 'x'.repeat(201) })))).toMatchObject({
     pusher: undefined,
   });
 });
 
-test('options are read strictly, header names without their case', () => {
+test('options are strict, header names ignore case', () => {
   expect(HookOptions.parse({ scheme: 'hmac', header: 'X-Sum' })).toEqual({
     scheme: 'hmac',
     header: 'x-sum',

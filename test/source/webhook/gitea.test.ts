@@ -10,7 +10,7 @@ const unauthorized = { ok: false, problem: expect.objectContaining({ code: 'hook
 
 const digest = (body: Uint8Array, secret = SECRET) => createHmac('sha256', secret).update(body).digest('hex');
 
-/** All that a host sends, the copies under other hosts' names as well. */
+/** All headers that a host sends, including the copies under other hosts' names. */
 function sent(host: 'Gitea' | 'Forgejo', event: string, body: Uint8Array, signature: string, id = 'd-1'): Record<string, string> {
   const names = host === 'Forgejo' ? ['Forgejo', 'Gitea', 'Gogs'] : ['Gitea', 'Gogs'];
   const own = names.flatMap((name) => [
@@ -30,12 +30,12 @@ function sent(host: 'Gitea' | 'Forgejo', event: string, body: Uint8Array, signat
 test.each([
   { host: 'Gitea', provider: gitea },
   { host: 'Forgejo', provider: forgejo },
-] as const)('$host is recognised although it sends the headers of GitHub, and its push becomes a poke', ({ host, provider }) => {
+] as const)('$host is recognised although it sends the headers of GitHub, and its push is parsed as a change', ({ host, provider }) => {
   const request = hook(sent(host, 'push', PUSH, digest(PUSH)), PUSH);
   expect(recogniseProvider(request.headers)).toBe(provider);
   expect(provider.verify(request, SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(provider.parse(request)).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'd-1',
     repeats: 'always',
     event: 'push',
@@ -47,26 +47,26 @@ test.each([
   });
 });
 
-test('a source that is set up for Gitea also takes what Forgejo sends', () => {
+test('a source configured for Gitea also accepts hooks of Forgejo', () => {
   const request = hook(sent('Forgejo', 'push', PUSH, digest(PUSH)), PUSH);
   expect(gitea.verify(request, SECRET, NOW).ok).toBe(true);
   expect(gitea.parse(request)).toEqual(forgejo.parse(request));
 });
 
-test('the empty signature of a host without a secret is none, whatever the copies say', () => {
+test('the empty signature of a host without a secret is refused, whatever the copied headers contain', () => {
   const request = hook(sent('Gitea', 'push', PUSH, ''), PUSH);
   expect(gitea.verify(request, SECRET, NOW)).toEqual(unauthorized);
   expect(gitea.verify(hook({ 'x-gitea-signature': digest(PUSH, '') }, PUSH), SECRET, NOW)).toEqual(unauthorized);
   expect(gitea.verify(hook({ 'x-gitea-signature': githubSignature(SECRET, PUSH) }, PUSH), SECRET, NOW)).toEqual(unauthorized);
 });
 
-test('the id is not signed: a replay under another one is genuine, and only pokes again', () => {
+test('the id is not signed, so that a replay under another one is genuine and triggers another check', () => {
   const replay = hook(sent('Gitea', 'push', PUSH, digest(PUSH), 'd-2'), PUSH);
   expect(gitea.verify(replay, SECRET, NOW).ok).toBe(true);
-  expect(gitea.parse(replay)).toMatchObject({ kind: 'poke', deliveryId: 'd-2', after: AFTER });
+  expect(gitea.parse(replay)).toMatchObject({ kind: 'change', deliveryId: 'd-2', after: AFTER });
 });
 
-test('a form-encoded push is signed over the JSON inside, not over its raw bytes, and parses to the same poke', () => {
+test('a form-encoded push is signed over the JSON inside, not over its raw bytes, and parses to the same change', () => {
   const form = Buffer.from(new URLSearchParams({ payload: PUSH.toString() }).toString());
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const request = hook({ ...sent('Gitea', 'push', PUSH, digest(PUSH)), ...headers }, form);
@@ -77,7 +77,7 @@ test('a form-encoded push is signed over the JSON inside, not over its raw bytes
   expect(gitea.parse(request)).toEqual(gitea.parse(hook(sent('Gitea', 'push', PUSH, ''), PUSH)));
 });
 
-test('a tag is a tag, a deleted branch has no commit after, and a push whose event came twice is of no known event', () => {
+test('a tag has the event tag, a deleted branch has no commit, and a duplicated event header is ignored', () => {
   const parse = (name: string) => gitea.parse(hook({ 'x-gitea-event': 'push' }, fixture(name)));
   expect(parse('gitea-tag')).toMatchObject({ event: 'tag', ref: 'refs/tags/v1.4.0', before: null, after: AFTER });
   expect(parse('gitea-branch-deleted')).toMatchObject({ event: 'push', ref: 'refs/heads/spring-menu', after: null });
@@ -85,7 +85,7 @@ test('a tag is a tag, a deleted branch has no commit after, and a push whose eve
   expect(gitea.parse(hook({}, PUSH))).toMatchObject({ kind: 'ignored', reason: 'header x-gitea-event is missing' });
 });
 
-test('a pull request pokes when its commits moved and is ignored otherwise', () => {
+test('a pull request is a change if its commits moved and is ignored otherwise', () => {
   const body = fixture('gitea-pull-request').toString();
   const parse = (text: string) => gitea.parse(hook({ 'x-gitea-event': 'pull_request' }, text));
   expect(parse(body)).toMatchObject({ event: 'merge_request', ref: 'refs/pull/7/head', after: AFTER, pusher: 'ana' });

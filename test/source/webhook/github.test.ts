@@ -21,10 +21,10 @@ test("GitHub's published vector is accepted", () => {
   expect(github.verify(request, "It's a Secret to Everybody", NOW)).toEqual({ ok: true, proof: 'hmac' });
 });
 
-test('a push is accepted and becomes a poke', () => {
+test('a push is accepted and parsed as a change', () => {
   expect(github.verify(signed(PUSH), SECRET, NOW)).toEqual({ ok: true, proof: 'hmac' });
   expect(github.parse(signed(PUSH))).toEqual({
-    kind: 'poke',
+    kind: 'change',
     deliveryId: 'd-1',
     repeats: 'always',
     event: 'push',
@@ -41,7 +41,7 @@ test('a push is accepted and becomes a poke', () => {
   });
 });
 
-test('a form-encoded push is verified over its raw bytes and parses to the same poke', () => {
+test('a form-encoded push is verified over its raw bytes and parses to the same change', () => {
   const form = new URLSearchParams({ payload: PUSH.toString() }).toString();
   const request = signed(form, { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8' });
   expect(github.verify(request, SECRET, NOW).ok).toBe(true);
@@ -53,7 +53,7 @@ test.each(['', 'payload=%7B%7D&payload=%7B%7D', 'other=1', 'payload=%7B'])('the 
   expect(() => github.parse(request)).toThrow(malformed);
 });
 
-test('a tag is a poke of its own event, a deleted branch has no commit after', () => {
+test('a tag has its own event, and a deleted branch has no commit', () => {
   expect(github.parse(signed(fixture('github-tag')))).toMatchObject({ event: 'tag', ref: 'refs/tags/v1.4.0', before: null, after: AFTER });
   expect(github.parse(signed(fixture('github-branch-deleted')))).toMatchObject({
     event: 'push',
@@ -62,14 +62,14 @@ test('a tag is a poke of its own event, a deleted branch has no commit after', (
   });
 });
 
-test('a pull request pokes the ref that its host keeps for it', () => {
+test('a pull request is a change of the ref that the host publishes for it', () => {
   const request = signed(fixture('github-pull-request'), { 'x-github-event': 'pull_request' });
   expect(github.parse(request)).toMatchObject({ event: 'merge_request', ref: 'refs/pull/7/head', before: BEFORE, after: AFTER });
   const labeled = fixture('github-pull-request').toString().replace('"synchronize"', '"labeled"');
   expect(github.parse(signed(labeled, { 'x-github-event': 'pull_request' })).kind).toBe('ignored');
 });
 
-test('a ping is a ping, an unknown event and a missing one are ignored', () => {
+test('a ping is recognised; an unknown and a missing event are ignored', () => {
   expect(github.parse(signed(fixture('github-ping'), { 'x-github-event': 'ping' }))).toMatchObject({ kind: 'ping', deliveryId: 'd-1' });
   expect(github.parse(signed('{}', { 'x-github-event': 'star' })).kind).toBe('ignored');
   expect(github.parse(hook({}, PUSH))).toMatchObject({ kind: 'ignored', reason: 'header X-GitHub-Event is missing' });
@@ -88,7 +88,7 @@ test('unsigned, signed with SHA-1 only, or signed with another secret is refused
   expect(github.verify(hook({ 'x-hub-signature-256': githubSignature('other', PUSH) }, PUSH), SECRET, NOW)).toEqual(unauthorized);
 });
 
-test('a signature that came twice, cut short, extended, in upper case or without its prefix is refused', () => {
+test('a signature that is duplicated, cut short, extended, in upper case or without its prefix is refused', () => {
   const signature = githubSignature(SECRET, PUSH);
   const twice = new Headers({ 'x-hub-signature-256': signature });
   twice.append('x-hub-signature-256', signature);
@@ -97,12 +97,12 @@ test('a signature that came twice, cut short, extended, in upper case or without
   for (const variant of variants) expect(github.verify(hook({ 'x-hub-signature-256': variant }, PUSH), SECRET, NOW)).toEqual(unauthorized);
 });
 
-test('an empty secret proves nothing, even with the right signature for it', () => {
+test('an empty secret is refused, even with the right signature for it', () => {
   expect(github.verify(hook({ 'x-hub-signature-256': githubSignature('', PUSH) }, PUSH), '', NOW)).toEqual(unauthorized);
   expect(() => github.checkSecret('')).toThrow(expect.objectContaining({ code: 'hook_secret_invalid' }));
 });
 
-test('with no secret configured a hook passes, marked as unproven', () => {
+test('without a configured secret a hook is accepted and marked as unverified', () => {
   expect(github.verify(hook({}, PUSH), null, NOW)).toEqual({ ok: true, proof: 'none' });
 });
 

@@ -12,7 +12,7 @@ const expired = { ok: false, problem: expect.objectContaining({ code: 'hook_expi
 
 const minutesFromNow = (minutes: number, extraMs = 0) => new Date(NOW.getTime() + minutes * 60_000 + extraMs);
 
-test('a secret token is accepted when it is the configured one, and only then', () => {
+test('only the configured secret token is accepted', () => {
   expect(gitlab.verify(hook({ 'x-gitlab-token': TOKEN }, PUSH), TOKEN, NOW)).toEqual({ ok: true, proof: 'token' });
   for (const token of [`${TOKEN}x`, TOKEN.slice(1), TOKEN.toUpperCase(), `${TOKEN}, ${TOKEN}`]) {
     expect(gitlab.verify(hook({ 'x-gitlab-token': token }, PUSH), TOKEN, NOW)).toEqual(unauthorized);
@@ -35,7 +35,7 @@ test("the scheme's published vector is accepted", () => {
   });
 });
 
-test('a signature is accepted up to five minutes before and after, past that it is expired', () => {
+test('a signature is accepted up to five minutes before and after its time, and expired otherwise', () => {
   const request = hook(standardHeaders(SIGNING, PUSH), PUSH);
   for (const now of [NOW, minutesFromNow(5), minutesFromNow(-5)]) {
     expect(gitlab.verify(request, SIGNING, now)).toEqual({ ok: true, proof: 'signing_token' });
@@ -52,7 +52,7 @@ test('a replay under another id or another time is not genuine', () => {
   expect(gitlab.verify(hook({ ...headers, 'webhook-timestamp': later }, PUSH), SIGNING, minutesFromNow(10))).toEqual(unauthorized);
 });
 
-test('while a key rotates one good signature among several is enough', () => {
+test('one valid signature among several is enough during a key rotation', () => {
   const good = standardHeaders(SIGNING, PUSH);
   const bad = standardHeaders(OTHER_SIGNING, PUSH)['webhook-signature'];
   const both = { ...good, 'webhook-signature': `${bad} v1a,AAAA ${good['webhook-signature']}` };
@@ -110,7 +110,7 @@ test('changing any byte of body or signature is refused', () => {
   }
 });
 
-test('signing tokens that no request could match are refused where they are entered', () => {
+test('signing tokens that no request could match are refused on entry', () => {
   for (const secret of ['', 'whsec_', 'whsec_!!!!', 'whsec_AAAA', `whsec_${Buffer.alloc(65).toString('base64')}`]) {
     expect(() => gitlab.checkSecret(secret)).toThrow(expect.objectContaining({ code: 'hook_secret_invalid', status: 400 }));
     expect(gitlab.verify(hook(standardHeaders(SIGNING, PUSH), PUSH), secret, NOW)).toEqual(unauthorized);
@@ -118,9 +118,9 @@ test('signing tokens that no request could match are refused where they are ente
   for (const secret of [SIGNING, TOKEN]) expect(() => gitlab.checkSecret(secret)).not.toThrow();
 });
 
-test('a push becomes a poke, whose id is the signed one before the unsigned one', () => {
-  const poke = {
-    kind: 'poke',
+test('a push is a change, whose signed id takes precedence over the unsigned one', () => {
+  const change = {
+    kind: 'change',
     event: 'push',
     ref: 'refs/heads/main',
     before: BEFORE,
@@ -129,16 +129,16 @@ test('a push becomes a poke, whose id is the signed one before the unsigned one'
     pusher: 'ana',
   };
   expect(gitlab.parse(hook({ 'idempotency-key': 'i-1', 'webhook-id': 'w-1' }, PUSH))).toEqual({
-    ...poke,
+    ...change,
     deliveryId: 'w-1',
     repeats: 'always',
   });
-  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1' }, PUSH))).toEqual({ ...poke, deliveryId: 'i-1', repeats: 'always' });
+  expect(gitlab.parse(hook({ 'idempotency-key': 'i-1' }, PUSH))).toEqual({ ...change, deliveryId: 'i-1', repeats: 'always' });
   const uuidOnly = gitlab.parse(hook({ 'x-gitlab-event-uuid': 'shared by recursive hooks' }, PUSH));
   expect(uuidOnly.deliveryId).toMatch(/^sha256:[0-9a-f]{64}$/);
 });
 
-test('a tag is a tag, a deleted branch has no commit after', () => {
+test('a tag has the event tag, and a deleted branch has no commit', () => {
   expect(gitlab.parse(hook({}, fixture('gitlab-tag-push')))).toMatchObject({
     event: 'tag',
     ref: 'refs/tags/v1.4.0',
@@ -152,7 +152,7 @@ test('a tag is a tag, a deleted branch has no commit after', () => {
   });
 });
 
-test('a merge request pokes when its commits moved and is ignored otherwise', () => {
+test('a merge request is a change if its commits moved and is ignored otherwise', () => {
   const body = fixture('gitlab-merge-request').toString();
   expect(gitlab.parse(hook({}, body))).toMatchObject({
     event: 'merge_request',
@@ -166,7 +166,7 @@ test('a merge request pokes when its commits moved and is ignored otherwise', ()
   expect(gitlab.parse(hook({}, body.replace('"update"', '"approved"'))).kind).toBe('ignored');
 });
 
-test('an event that means nothing here is ignored', () => {
+test('an unknown event is ignored', () => {
   expect(gitlab.parse(hook({ 'x-gitlab-event': 'Pipeline Hook' }, '{"object_kind":"pipeline"}'))).toMatchObject({
     kind: 'ignored',
     reason: 'event "pipeline"',

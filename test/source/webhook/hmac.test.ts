@@ -12,7 +12,7 @@ type Case = { of: string; provider: WebhookProvider; header: string; body: Buffe
 
 const hex = (body: Uint8Array, secret: string) => createHmac('sha256', secret).update(body).digest('hex');
 
-/** The hosts that sign the body, and nothing but the body, in one header. */
+/** The hosts that sign only the body, in one header. */
 const CASES: Case[] = [
   { of: 'gitea', provider: webhookProvider('gitea'), header: 'x-gitea-signature', body: fixture('gitea-push'), sign: hex },
   { of: 'forgejo', provider: webhookProvider('forgejo'), header: 'x-forgejo-signature', body: fixture('gitea-push'), sign: hex },
@@ -46,13 +46,13 @@ const CASES: Case[] = [
   },
 ];
 
-test.each(CASES)('$of: what is signed with the secret is accepted, what is signed with another is not', (c) => {
+test.each(CASES)('$of: a signature with the secret is accepted, one with another secret is refused', (c) => {
   const verify = (secret: string) => c.provider.verify(hook({ [c.header]: c.sign(c.body, secret) }, c.body), SECRET, NOW);
   expect(verify(SECRET)).toEqual({ ok: true, proof: 'hmac' });
   for (const secret of [`${SECRET}x`, SECRET.toUpperCase(), ' ', 'x'.repeat(10_000)]) expect(verify(secret)).toEqual(unauthorized);
 });
 
-test.each(CASES)('$of: a signature that is missing or empty is none', (c) => {
+test.each(CASES)('$of: a missing or empty signature is refused', (c) => {
   expect(c.provider.verify(hook({}, c.body), SECRET, NOW)).toEqual(unauthorized);
   expect(c.provider.verify(hook({ [c.header]: '' }, c.body), SECRET, NOW)).toEqual(unauthorized);
   const empty = c.sign(c.body, '');
@@ -60,7 +60,7 @@ test.each(CASES)('$of: a signature that is missing or empty is none', (c) => {
   expect(c.provider.verify(hook({ [c.header]: empty }, c.body), SECRET, NOW)).toEqual(unauthorized);
 });
 
-test.each(CASES)('$of: a cut body, a cut, spelled otherwise, oversized or doubled signature are refused', (c) => {
+test.each(CASES)('$of: a truncated body and a truncated, misspelled, oversized or duplicated signature are refused', (c) => {
   const good = c.sign(c.body, SECRET);
   expect(c.provider.verify(hook({ [c.header]: good }, c.body.subarray(0, -1)), SECRET, NOW)).toEqual(unauthorized);
   const signatures = [
@@ -96,7 +96,7 @@ test.each(CASES)('$of: changing any byte of body or signature is refused', (c) =
   }
 });
 
-test.each(CASES)('$of: an empty secret is refused where it is entered', (c) => {
+test.each(CASES)('$of: an empty secret is refused on entry', (c) => {
   expect(() => c.provider.checkSecret('')).toThrow(expect.objectContaining({ code: 'hook_secret_invalid', status: 400 }));
   expect(() => c.provider.checkSecret(SECRET)).not.toThrow();
 });

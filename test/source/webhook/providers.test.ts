@@ -7,7 +7,7 @@ import { recogniseProvider, webhookProvider, webhookProviders } from '../../../s
 import { compareRepository } from '../../../src/source/webhook/repository.ts';
 import { fixture, hook, NOW } from './fixtures.ts';
 
-/** What every provider must do with whatever it is sent; a new one joins by its line in the registry and here. */
+/** Rules for every provider and any request. A new provider needs a line in the registry and one here. */
 const PUSHES: Record<string, Sample> = {
   gitlab: { headers: { 'x-gitlab-event': 'Push Hook' }, body: fixture('gitlab-push'), ref: 'ref', after: 'after' },
   forgejo: {
@@ -39,7 +39,7 @@ const PUSHES: Record<string, Sample> = {
   },
   generic: { headers: { 'webhook-signature': 'v1,AAAA' }, body: fixture('generic-push'), ref: 'ref', after: 'after' },
 };
-/** A push, and where in it the ref and the new commit stand. */
+/** A push, with the paths of the ref and the new commit in it. */
 type Sample = { headers: Record<string, string>; body: Buffer; ref: string; after: string; refIsShort?: true };
 const SECRETS = [null, '', 'plain', 'whsec_', `whsec_${Buffer.alloc(32).toString('base64')}`];
 const malformed = expect.objectContaining({ code: 'hook_malformed', status: 400 });
@@ -65,7 +65,7 @@ function valueAt(whole: unknown, keys: readonly string[]): unknown {
   return keys.reduce((at, key) => (at as Record<string, unknown>)[key], whole);
 }
 
-/** Both steps of the hooks' route; whatever the request, nothing but a Problem may come out. */
+/** Runs both steps of the hooks' route. For any request, only a Problem may be thrown. */
 function receive(provider: WebhookProvider, request: HookRequest): string {
   for (const secret of SECRETS) {
     const verdict = provider.verify(request, secret, NOW);
@@ -80,7 +80,7 @@ function receive(provider: WebhookProvider, request: HookRequest): string {
   }
 }
 
-test('a provider is found by its name, and by the headers it sends', () => {
+test('a provider is found by its name and by the headers of its requests', () => {
   for (const provider of webhookProviders) {
     expect(webhookProvider(provider.name)).toBe(provider);
     expect(recogniseProvider(new Headers(pushOf(provider).headers))).toBe(provider);
@@ -89,13 +89,10 @@ test('a provider is found by its name, and by the headers it sends', () => {
   expect(() => webhookProvider('svn')).toThrow(/Cannot find webhook provider "svn", must be one of "gitlab", "forgejo", "gitea", /);
 });
 
-test.each([...webhookProviders])(
-  '$name: its sample push is a poke, and so the broken variants below are broken by what was changed',
-  (provider) => {
-    const { headers, body } = pushOf(provider);
-    expect(receive(provider, hook(headers, body))).toBe('poke');
-  },
-);
+test.each([...webhookProviders])('$name: its sample push is a change, so that the variants below fail only by their edit', (provider) => {
+  const { headers, body } = pushOf(provider);
+  expect(receive(provider, hook(headers, body))).toBe('change');
+});
 
 test.each([...webhookProviders])('$name: a body cut anywhere is malformed', (provider) => {
   const { headers, body } = pushOf(provider);
@@ -103,7 +100,7 @@ test.each([...webhookProviders])('$name: a body cut anywhere is malformed', (pro
   for (let length = 0; length < end; length += 37) expect(receive(provider, hook(headers, body.subarray(0, length)))).toBe('malformed');
 });
 
-test.each([...webhookProviders])('$name: every field of a wrong type gives a poke without it, or is ignored', (provider) => {
+test.each([...webhookProviders])('$name: a field of a wrong type is left out, or the hook is ignored', (provider) => {
   const { headers, body } = pushOf(provider);
   const good: Record<string, unknown> = JSON.parse(body.toString());
   const kinds = new Set<string>();
@@ -113,7 +110,7 @@ test.each([...webhookProviders])('$name: every field of a wrong type gives a pok
     }),
     { numRuns: 500 },
   );
-  expect(kinds).toContain('poke');
+  expect(kinds).toContain('change');
   expect(kinds).not.toContain('malformed');
 });
 
@@ -147,14 +144,14 @@ test.each([...webhookProviders])('$name: random bytes under random headers give 
   );
 });
 
-test.each([...webhookProviders])('$name: JSON that is too deep or not UTF-8 is malformed; any other has an outcome', (provider) => {
+test.each([...webhookProviders])('$name: JSON that is too deep or not UTF-8 is malformed; any other JSON has a result', (provider) => {
   const { headers } = pushOf(provider);
   const bodies = ['['.repeat(1_000_000), `${'['.repeat(100_000)}${']'.repeat(100_000)}`, Buffer.from([0x22, 0xff, 0x22])];
   for (const body of bodies) expect(() => provider.parse(hook(headers, body))).toThrow(malformed);
-  for (const body of ['null', '[]', '7', '"push"', '{}']) expect(['poke', 'ignored']).toContain(provider.parse(hook(headers, body)).kind);
+  for (const body of ['null', '[]', '7', '"push"', '{}']) expect(['change', 'ignored']).toContain(provider.parse(hook(headers, body)).kind);
 });
 
-test.each([...webhookProviders])('$name: refs that are none, and ids that are no commit, are left out', (provider) => {
+test.each([...webhookProviders])('$name: invalid refs and commit ids are left out', (provider) => {
   const sample = pushOf(provider);
   const parse = (path: string, value: unknown) => provider.parse(hook(sample.headers, changed(sample, path, value)));
   const spelled = (ref: string) => (sample.refIsShort ? ref.replace('refs/heads/', '') : ref);
@@ -175,12 +172,12 @@ test.each([...webhookProviders])('$name: refs that are none, and ids that are no
   expect(tried.length).toBeGreaterThan(6);
   for (const ref of tried) expect(parse(sample.ref, spelled(ref)), ref).not.toMatchObject({ ref: expect.any(String) });
   for (const after of ['', 'HEAD', 'A'.repeat(40), 'a'.repeat(39), 'a'.repeat(41), 7, null])
-    expect(parse(sample.after, after)).toMatchObject({ kind: 'poke', ref: 'refs/heads/main', after: null });
+    expect(parse(sample.after, after)).toMatchObject({ kind: 'change', ref: 'refs/heads/main', after: null });
   expect(parse(sample.ref, spelled('refs/heads/feature/über-1'))).toMatchObject({ ref: 'refs/heads/feature/über-1' });
   expect(parse(sample.after, 'a'.repeat(64))).toMatchObject({ after: 'a'.repeat(64) });
 });
 
-test.each([...webhookProviders])('$name: a repository URL of any kind is only compared', (provider) => {
+test.each([...webhookProviders])('$name: any repository URL is accepted for comparison', (provider) => {
   const { headers, body } = pushOf(provider);
   for (const url of ['https://user:secret@evil.example/r.git', 'file:///etc/passwd', 'ext::sh -c id', 'x'.repeat(5000)]) {
     const moved = body
@@ -188,7 +185,7 @@ test.each([...webhookProviders])('$name: a repository URL of any kind is only co
       .replaceAll(/"(git_http_url|clone_url|href|remoteUrl|repository_url)": "[^"]*"/g, (_all, key) => `"${key}": ${JSON.stringify(url)}`);
     const parsed = provider.parse(hook(headers, moved));
     expect(moved).not.toBe(body.toString());
-    if (parsed.kind !== 'poke') throw new Error(parsed.kind);
+    if (parsed.kind !== 'change') throw new Error(parsed.kind);
     const known = { url: 'https://git.example.com/fleet/tills.git', id: null };
     expect(['other', 'unknown']).toContain(compareRepository(known, parsed.repository));
   }
@@ -207,7 +204,7 @@ test.each([...webhookProviders])('$name: an id that is too long or not printable
       'x-request-id',
     ];
     const extra = Object.fromEntries(names.map((name) => [name, id]));
-    // In the body, too: one host has its id there.
+    // One host sends its id in the body.
     const rawBody = Buffer.from(JSON.stringify({ ...JSON.parse(body.toString()), id }));
     const request = { headers: new Map(Object.entries({ ...headers, ...extra })), rawBody };
     expect(provider.parse(request).deliveryId).toMatch(/^sha256:[0-9a-f]{64}$/);
@@ -216,7 +213,7 @@ test.each([...webhookProviders])('$name: an id that is too long or not printable
 
 const SEVERAL = ['bitbucket-cloud', 'bitbucket-data-center', 'azure-devops'];
 
-test.each(SEVERAL)('%s: one hook may tell of several refs, of none, and not of any number', (name) => {
+test.each(SEVERAL)('%s: a hook may list several refs or none, up to a limit', (name) => {
   const provider = webhookProvider(name);
   const sample = pushOf(provider);
   const list = sample.ref.split('/0/')[0] ?? '';
@@ -226,5 +223,5 @@ test.each(SEVERAL)('%s: one hook may tell of several refs, of none, and not of a
   expect(parse(0)).toMatchObject({ kind: 'ignored' });
   expect(parse(1)).not.toHaveProperty('alsoRefs');
   expect(parse(3)).toMatchObject({ ...main, alsoRefs: [main, main] });
-  expect(parse(10_001)).toMatchObject({ kind: 'poke', ref: null });
+  expect(parse(10_001)).toMatchObject({ kind: 'change', ref: null });
 });
