@@ -103,7 +103,7 @@ test('a device that stays busy begins at the deadline, by the server’s clock a
   expect(Date.parse(server.deploymentReport('d1', 'delivering')?.at ?? '')).toBeGreaterThanOrEqual(Date.parse(beginBefore));
   expect(await timesAsked()).toBe(1);
   await server.until('the log', () =>
-    logs().includes(`info The hook "may-update" is not asked: it may be put off until ${beginBefore} and no longer.`),
+    logs().includes(`info The hook "may-update" was skipped: this deployment had to begin before ${beginBefore}.`),
   );
 });
 
@@ -118,7 +118,7 @@ test('a newer deployment takes the place of the one that waits; one that may not
   await server.until('d3 succeeded', () => server.deploymentReport('d3', 'succeeded'));
   expect([server.states('d1'), server.states('d2')]).toEqual([[], []]);
   expect(await timesAsked()).toBe(2);
-  await server.until('the log', () => logs().includes('info The hook "may-update" is not asked: this deployment may not be put off.'));
+  await server.until('the log', () => logs().includes('info The hook "may-update" was skipped: this deployment allows no delay.'));
 });
 
 test('what a busy device put off while the server was away survives a power cut, and the next start asks again', async () => {
@@ -151,7 +151,7 @@ test('a hook that fails in another way, hangs or cannot be run keeps nothing fro
   await chmod(device.path('hooks', 'may-update'), 0o644);
   await server.deploy(await makeBundle({ a: '3' }), 'd3', { beginBefore: inMs(3_600_000) });
   await server.until('d3 succeeded', () => server.deploymentReport('d3', 'succeeded'));
-  const begins = 'warn The deployment begins, as nobody knows whether the device is busy: the hook "may-update"';
+  const begins = 'warn The deployment begins although the busy check failed: the hook "may-update"';
   for (const why of ['ended with code 1:\na\uFFFDb', 'took longer than 0.5 s and was killed', 'is not executable'])
     await server.until(why, () => logs().includes(`${begins} ${why}`));
   expect(server.reports().filter(({ kind }) => kind === 'deferred')).toEqual([]);

@@ -132,7 +132,7 @@ test('Git over TLS goes through CONNECT', async () => {
   expect(sawSince(from)).toContain('CONNECT git-tls.example.test:443');
   expect(await read({ HTTPS_PROXY: proxy.origin })).toMatchObject({
     code: 'git_unreachable',
-    detail: expect.stringContaining(`the proxy "${proxy.origin}" answered 407: it wants a user and a password`),
+    detail: expect.stringContaining(`the proxy "${proxy.origin}" answered 407: it requires a user and a password`),
   });
 });
 
