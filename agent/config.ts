@@ -7,7 +7,7 @@ import { messageOf, Problem } from '../src/wire/problem.ts';
 import { type Proxies, readProxies } from '../src/wire/proxies.ts';
 import { tokenText, withoutLineEnd } from '../src/wire/text/secret-text.ts';
 
-/** Everything that the command line and the environment decide; a flag wins over its variable. */
+/** Settings from the command line and the environment. A flag wins over its variable. */
 export type AgentConfig = Readonly<z.output<typeof Settings>>;
 
 const seconds = (minimum: number, maximum: number) => z.coerce.number().min(minimum).max(maximum);
@@ -21,15 +21,15 @@ const Settings = z.object({
   name: z.string().min(1).max(200).optional(),
   type: z.string().min(1).max(100).optional(),
   labels: z.record(LabelKey, z.string().max(253)).optional(),
-  /** Overrides what the server asks for. */
+  /** Overrides the period that the server asks for. */
   heartbeatSeconds: seconds(1, 86_400).optional(),
   /** How long the server may hold a poll open. */
   waitSeconds: seconds(0, 300).default(55),
-  /** First pause before a bundle that could not be delivered (disk full, download failed) is tried again; doubles up to 15 minutes. */
+  /** First pause before the agent retries a bundle that it could not deliver (disk full, download failed). It doubles up to 15 minutes. */
   retrySeconds: seconds(0.05, 3600).default(60),
-  /** Time for each hook but the health check, which brings its own. */
+  /** Time limit of each hook except the health check, whose bundle names its own. */
   hookTimeoutSeconds: seconds(0.1, 3600).default(60),
-  /** Between two comparisons of `current` with its manifest; changes that the file system announces are looked at earlier. */
+  /** Period between two comparisons of `current` with its manifest. The agent checks changes that the file system announces earlier. */
   driftSeconds: seconds(0.1, 86_400).default(600),
   maxBundleBytes: z.coerce
     .number()
@@ -37,7 +37,7 @@ const Settings = z.object({
     .positive()
     .default(1024 * 1024 * 1024),
   logLevel: LogLevel.default('info'),
-  /** Cuts the power at a named point, in tests: see faults.ts. */
+  /** In tests: the point at which the process dies, as by a power cut. See faults.ts. */
   fault: z.string().optional(),
   /** HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. */
   proxies: z
@@ -62,12 +62,12 @@ const FLAGS = {
 
 /**
  * Reads `--server URL --root DIR [--enroll TOKEN] [--device-id ID] [--api-key KEY] [--name N] [--type T] [--label k=v]… [--heartbeat S]`
- * and `BELLWETHER_AGENT_*`, of which some have no flag (`_RETRY_SECONDS`, `_HOOK_TIMEOUT_SECONDS`, `_DRIFT_SECONDS`, `_MAX_BUNDLE_BYTES`).
+ * and `BELLWETHER_AGENT_*`. Some variables have no flag: `_RETRY_SECONDS`, `_HOOK_TIMEOUT_SECONDS`, `_DRIFT_SECONDS`, `_MAX_BUNDLE_BYTES`.
  * @throws Problem `invalid_config` that names every setting that is wrong
  */
 export function readAgentConfig(args: string[], env: Record<string, string | undefined>): AgentConfig {
   const flags = readFlags(args);
-  // Env files of Windows and secrets from files end in a line end.
+  // Env files from Windows and secrets from files may have a line end at the end.
   const setting = (name: string) => withoutLineEnd(env[`BELLWETHER_AGENT_${name}`] ?? '') || undefined;
   const labels = flags.label ?? setting('LABELS')?.split(',');
   return parseAgentConfig({
@@ -91,7 +91,7 @@ export function readAgentConfig(args: string[], env: Record<string, string | und
   });
 }
 
-/** For programs that start an agent inside themselves. @throws Problem `invalid_config` */
+/** For programs that start an agent in their own process. @throws Problem `invalid_config` */
 export function parseAgentConfig(settings: unknown): AgentConfig {
   const parsed = Settings.safeParse(settings);
   if (parsed.success) return Object.freeze(parsed.data);

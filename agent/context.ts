@@ -9,7 +9,7 @@ import type { AgentServer } from './server/server.ts';
 import type { Clock, DeviceClock } from './time/clock.ts';
 import type { Bell, Turn } from './time/signals.ts';
 
-/** What the parts of a running agent share. */
+/** The parts of a running agent, which its modules share. */
 export type Agent = {
   config: AgentConfig;
   root: Root;
@@ -17,18 +17,18 @@ export type Agent = {
   server: AgentServer;
   journal: Journal;
   outbox: Outbox;
-  /** Time as the server means it: expiry and reports. */
+  /** The server's time, for expiry and reports. */
   clock: DeviceClock;
-  /** The device's own clock, for what is compared on this device alone. */
+  /** The device's own clock, for times that are compared on this device only. */
   system: Clock;
   log: Log;
   fault: Fault;
-  /** Whoever changes `current` takes a turn: applying, and repairing what was tampered with. */
+  /** Serialises changes of `current`: deployments, and repairs of drift. */
   exclusive: Turn;
   /** Ends the pause before the next poll, or the poll itself. */
   pollNow: Bell;
-  /** Asks for a comparison of the running files with their manifest; rung when another release runs. */
-  lookAtFiles: Bell;
+  /** Triggers a comparison of the running files with their manifest. It rings when another release runs. */
+  checkFiles: Bell;
 };
 
 export const AGENT_VERSION = '0.1.0';

@@ -1,8 +1,8 @@
 import type { Fault as FaultOf } from '../src/wire/fault.ts';
 
 /**
- * Instants at which a test may cut the power of a real agent, or let a write find the disk full. Each stands directly before or after
- * something that outlives the process.
+ * Instants at which a test may kill a real agent, as a power cut would, or fail a write as on a full disk. Each is directly before or after
+ * a durable change.
  */
 export const FAULT_POINTS = [
   'before_identity',

@@ -6,7 +6,7 @@ export type Log = (level: Level, message: string, fields?: Record<string, unknow
 
 const LEVELS: Level[] = ['debug', 'info', 'warn', 'error'];
 
-/** One line of JSON per message. Written here instead of taken from a logging library, which would cost the device 9 MB of memory. */
+/** Writes one line of JSON per message. A logging library would cost the device 9 MB of memory. */
 export function createLog(minimum: Level, write: (line: string) => void): Log {
   return (level, message, fields) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(minimum)) return;

@@ -10,7 +10,7 @@ import type { Level } from './log.ts';
 
 type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
 
-/** The same step of the same try has the same id, however often a power cut makes the agent take it. */
+/** The same step of the same try always has the same id, also when the agent repeats the step after a power cut. */
 export async function deploymentReport(
   agent: Agent,
   attempt: Pick<Attempt, 'deploymentId' | 'number'>,
@@ -87,8 +87,8 @@ const DISK_TROUBLE_EVERY_MS = 600_000;
 const reportedTrouble = new WeakMap<Agent, { atMs: number; message: string }>();
 
 /**
- * Reports a disk that is full or cannot be written, if that is the error: another one at once, the same one every ten minutes. Only in memory, since
- * nothing can be kept now.
+ * Reports a disk fault: a new one at once, the same one every ten minutes. It remembers the last one in memory, because the disk cannot be
+ * written.
  */
 export async function reportDiskTrouble(agent: Agent, error: unknown): Promise<void> {
   if (!isDiskTrouble(error)) return;
@@ -100,7 +100,7 @@ export async function reportDiskTrouble(agent: Agent, error: unknown): Promise<v
   await agent.outbox.add([logReport(agent, 'error', message)]);
 }
 
-/** Reports what was set aside since the last call. */
+/** Reports the entries that the agent set aside since the last call. */
 export async function reportNotices(agent: Agent): Promise<void> {
   const notices = agent.root.notices.splice(0);
   await agent.outbox.add(notices.map((notice) => logReport(agent, 'warn', notice)));

@@ -8,7 +8,7 @@ import { createWorker } from './deploy/worker.ts';
 import { instanceOf } from './disk/instance.ts';
 import { openRoot, type Root } from './disk/root.ts';
 import { createLog } from './log.ts';
-import { openAgent, untilDiskAnswers } from './open.ts';
+import { openAgent, retryOnDiskTrouble } from './open.ts';
 import { pollDesired } from './server/poll.ts';
 import { openServer } from './server/server.ts';
 import { beat } from './telemetry.ts';
@@ -16,7 +16,7 @@ import { beat } from './telemetry.ts';
 const DEFAULT_HEARTBEAT_SECONDS = 30;
 
 /**
- * Runs a device's agent until the signal fires; an unfinished deployment then stands in the journal and goes on with the next start.
+ * Runs a device's agent until the signal fires. The journal then holds an unfinished deployment, and the next start continues it.
  * @throws Problem `root_in_use`, `not_enrolled`, `identity_mismatch`, or the server's refusal of an enrolment
  */
 export async function runAgent(config: AgentConfig, signal: AbortSignal): Promise<void> {
@@ -26,9 +26,9 @@ export async function runAgent(config: AgentConfig, signal: AbortSignal): Promis
   const context = { config, server, log, fault };
   let root: Root | null = null;
   try {
-    const opened = await untilDiskAnswers(context, signal, () => openRoot(config.root, log));
+    const opened = await retryOnDiskTrouble(context, signal, () => openRoot(config.root, log));
     root = opened;
-    const agent = await untilDiskAnswers(context, signal, () => openAgent(context, opened, signal));
+    const agent = await retryOnDiskTrouble(context, signal, () => openAgent(context, opened, signal));
     try {
       await runParts(agent, signal);
       await agent.journal.write(() => ({ stoppedCleanly: true }));
@@ -44,7 +44,7 @@ export async function runAgent(config: AgentConfig, signal: AbortSignal): Promis
   }
 }
 
-/** The parts run side by side; one that breaks stops the others, so that a supervisor starts the whole again. */
+/** Runs the parts concurrently. A part that fails stops the others, so that a supervisor restarts the whole agent. */
 async function runParts(agent: Agent, signal: AbortSignal): Promise<void> {
   const broken = new AbortController();
   const stop = AbortSignal.any([signal, broken.signal]);
@@ -78,7 +78,7 @@ async function runParts(agent: Agent, signal: AbortSignal): Promise<void> {
   if (failure !== undefined) throw failure;
 }
 
-/** Longest time that a graceful stop may take; what is not finished by then stands in the journal, ms. */
+/** Longest time of a graceful stop, ms. The journal holds any work that is unfinished by then. */
 const STOP_MS = 4500;
 
 /** The program: settings from `args` and the environment, stopped by SIGTERM or SIGINT. */

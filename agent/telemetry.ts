@@ -5,7 +5,7 @@ import { heartbeatReport, telemetryReport } from './reports.ts';
 import { aroundMs } from './time/backoff.ts';
 import { pause } from './time/signals.ts';
 
-/** Heartbeat and measurements, spread by a tenth so that a fleet that started together does not stay in step. */
+/** Adds a heartbeat and measurements periodically. The period varies by 10 %, so that devices that started together do not stay synchronised. */
 export async function beat(agent: Agent, heartbeatSeconds: () => number, signal: AbortSignal): Promise<void> {
   const measure = createMeter(agent.root.folder);
   while (!signal.aborted) {
@@ -16,8 +16,8 @@ export async function beat(agent: Agent, heartbeatSeconds: () => number, signal:
 }
 
 /**
- * What a device says about itself. Percent are 0 to 100, `_bytes` count since the device's start. The measuring library is loaded at the
- * first measurement, after the agent's first poll: a device that has something to apply does not wait for it.
+ * Measures the device. Percentages are 0 to 100; `network_*_bytes` count since the device's start. The agent loads the measuring library at
+ * the first measurement, so that its first poll does not wait for it.
  */
 export function createMeter(folder: string): () => Promise<Record<string, number>> {
   return async () => {
@@ -26,7 +26,7 @@ export function createMeter(folder: string): () => Promise<Record<string, number
     const [load, memory, network, disk] = await Promise.all([currentLoad(), mem(), networkStats('*'), statfs(folder)]);
     const measured = {
       cpu_percent: load.currentLoad,
-      // The page cache counts as free: programs could have it.
+      // The page cache counts as free, because programs can use it.
       memory_percent: 100 * (1 - memory.available / memory.total),
       disk_percent: disk.blocks > 0 ? 100 * (1 - disk.bavail / disk.blocks) : 0,
       load1: loadavg()[0] ?? 0,
@@ -36,7 +36,7 @@ export function createMeter(folder: string): () => Promise<Record<string, number
       network_rx_bytes: network.reduce((sum, { rx_bytes }) => sum + rx_bytes, 0),
       network_tx_bytes: network.reduce((sum, { tx_bytes }) => sum + tx_bytes, 0),
     };
-    // What a platform cannot tell is left out rather than told as something that is no number.
+    // Leaves out values that a platform does not measure: the protocol takes finite numbers only.
     return Object.fromEntries(
       Object.entries(measured)
         .filter(([, value]) => Number.isFinite(value))

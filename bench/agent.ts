@@ -8,30 +8,30 @@ import { ENROLL_TOKEN, makeBundle, startAgentServer } from '../test/support/agen
 import { median, report, round } from './support/numbers.ts';
 import { cpuSeconds, lineOf, memoryMb, startProgram } from './support/processes.ts';
 
-/** How long an agent that has nothing to do is watched for the processor time that it takes. */
+/** Measuring time for the processor use of an idle agent, ms. */
 const IDLE_MS = 3_000;
-/** After the bundle is confirmed: what the work left in memory is given back or not, as it comes. */
+/** Pause before the memory is read, ms, in which the agent may release memory. */
 const SETTLE_MS = 500;
 const READY_TIMEOUT_MS = 20_000;
 
-type Seen = { startMs: number; residentMb: number; peakMb: number; idleCpuShare: number };
+type Measured = { startMs: number; residentMb: number; peakMb: number; idleCpuShare: number };
 
-/** The agent's resident memory and the time from its start to its first long poll, beside a Node that only prints a line. */
+/** Measures the agent's resident memory and the time from its start to its first long poll. A Node that only prints a line is the baseline. */
 export async function benchAgent(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({ args, options: { runs: { type: 'string', default: '5' } } });
   const runs = z.coerce.number().int().min(1).max(1_000).parse(values.runs);
-  const agents: Seen[] = [];
-  const bare: Pick<Seen, 'startMs' | 'residentMb'>[] = [];
+  const agents: Measured[] = [];
+  const bare: Pick<Measured, 'startMs' | 'residentMb'>[] = [];
   for (let n = 0; n < runs; n++) {
     signal.throwIfAborted();
     agents.push(await oneAgent(signal));
     bare.push(await bareNode());
   }
-  tell(runs, agents, bare);
+  printResults(runs, agents, bare);
 }
 
-/** Enrols, applies a bundle of a few files, and then idles in its long poll; the start that is timed is a second one, with everything in place. */
-async function oneAgent(signal: AbortSignal): Promise<Seen> {
+/** Measures an agent's second start and its idle long poll. Its first start enrols it and applies a bundle of a few files. */
+async function oneAgent(signal: AbortSignal): Promise<Measured> {
   const opened = new AsyncDisposableStack();
   await using _closing = opened;
   const server = await startAgentServer();
@@ -58,7 +58,7 @@ async function oneAgent(signal: AbortSignal): Promise<Seen> {
   return { startMs, residentMb, peakMb, idleCpuShare: idleCpuShare / (IDLE_MS / 1000) };
 }
 
-async function bareNode(): Promise<Pick<Seen, 'startMs' | 'residentMb'>> {
+async function bareNode(): Promise<Pick<Measured, 'startMs' | 'residentMb'>> {
   const started = performance.now();
   await using node = startProgram('bench/support/programs/bare.ts');
   await lineOf(node, (line) => (line === 'ready' ? true : undefined), READY_TIMEOUT_MS);
@@ -67,7 +67,7 @@ async function bareNode(): Promise<Pick<Seen, 'startMs' | 'residentMb'>> {
   return { startMs, residentMb: await memoryMb(node.pid, 'VmRSS') };
 }
 
-function tell(runs: number, agents: readonly Seen[], bare: readonly Pick<Seen, 'startMs' | 'residentMb'>[]): void {
+function printResults(runs: number, agents: readonly Measured[], bare: readonly Pick<Measured, 'startMs' | 'residentMb'>[]): void {
   const startMs = median(agents.map((seen) => seen.startMs));
   const residentMb = median(agents.map((seen) => seen.residentMb));
   const peakMb = median(agents.map((seen) => seen.peakMb));

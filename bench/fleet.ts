@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import type { Files } from '../test/support/git-host.ts';
 import { postGitLabPush } from '../test/support/hooks.ts';
-import { report, round, say } from './support/numbers.ts';
+import { note, report, round } from './support/numbers.ts';
 import { cpuSeconds, familyCpuSeconds, memoryMb } from './support/processes.ts';
 import { registerDevices } from './support/register.ts';
 import { type SimulatedDevices, startDevices } from './support/simulated-devices.ts';
@@ -14,9 +14,9 @@ const REPOSITORY = 'fleet';
 /** Devices that the second, small commit changes. */
 const FEW = 3;
 const START_TIMEOUT_MS = 300_000;
-/** Workspaces are written at some 160 a second, which is ten minutes for 100,000. */
+/** The service writes some 160 workspaces a second, which is ten minutes for 100,000. */
 const ROLLOUT_TIMEOUT_MS = 30 * 60_000;
-/** More are shared among several processes of the service: each connection needs a file of the 20,000 that a process may often open, and a port. */
+/** Devices per process of the service: each connection needs a port, and one of the 20,000 files that a process may often open. */
 const DEVICES_PER_API = 18_000;
 const FLEET = `apiVersion: bellwether/v1
 kind: Fleet
@@ -41,7 +41,7 @@ const SCHEMA = JSON.stringify({
 type Processes = { servers: number[]; devices: SimulatedDevices };
 type Measured = { seconds: number; serverCpu: number; postgresCpu: number; devicesCpu: number };
 
-/** One commit that changes every device of one fleet repository: push → the last device has applied and reported. */
+/** Measures one commit that changes every device of a fleet repository: push → the last device applied it and reported. */
 export async function benchFleet(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -52,7 +52,7 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   await using stack = await openStack({ profileDir: values.profile, signal });
   await stack.host.createRepository(REPOSITORY);
   const source = await stack.createSource(REPOSITORY, 'fleet');
-  say(`registering ${count} devices`);
+  note(`registering ${count} devices`);
   const keys = await registerDevices(stack, source.id, count);
   const apis = await Promise.all(Array.from({ length: Math.ceil(count / DEVICES_PER_API) - 1 }, () => stack.addApi()));
   const servers = [stack, ...apis].map(({ url, service }) => ({ url, pid: service.pid }));
@@ -62,31 +62,31 @@ export async function benchFleet(args: string[], signal: AbortSignal): Promise<v
   await devices.until('all devices to be there', ({ ready }) => ready === count, START_TIMEOUT_MS);
   const memory = (of: 'VmRSS' | 'VmHWM') => sumOf(servers.map(({ pid }) => memoryMb(pid, of)));
   const idleMb = await memory('VmRSS');
-  say(`all connected: ${idleMb} MB`);
+  note(`all connected: ${idleMb} MB`);
   const ids = keys.map((key) => key.id);
   const processes = { servers: servers.map(({ pid }) => pid), devices };
   const commit = (n: number, changed: readonly string[]) => rollOut(stack, processes, source.hookUrl, n, changed, signal);
-  say('first commit');
+  note('first commit');
   const first = await commit(0, ids);
-  say(`a commit that changes all ${count}`);
+  note(`a commit that changes all ${count}`);
   const all = await commit(1, ids);
   const few = await commit(2, ids.slice(0, FEW));
   const applied = await converged(stack, count);
   await settle(stack, signal);
   const settledMb = await memory('VmRSS');
   const peakMb = await memory('VmHWM');
-  if (restSeconds > 0) say(`resting for ${restSeconds} s: ${settledMb} MB`);
+  if (restSeconds > 0) note(`resting for ${restSeconds} s: ${settledMb} MB`);
   const spent = await spentSoFar(stack, processes);
   await sleep(restSeconds * 1000, undefined, { signal });
   const rest = { seconds: restSeconds, ...since(spent, await spentSoFar(stack, processes)) };
   const restedMb = await memory('VmRSS');
   const [{ databaseMb }] = await stack.sql<[{ databaseMb: number }]>`
     select round(pg_database_size(current_database()) / 1048576.0)::int as "databaseMb"`;
-  const seen = { count, applied, servers: servers.length, troubles: devices.told().troubles };
-  tell(seen, { first, all, few, rest }, { idleMb, settledMb, restedMb, peakMb, databaseMb });
+  const seen = { count, applied, servers: servers.length, troubles: devices.counts().troubles };
+  printResults(seen, { first, all, few, rest }, { idleMb, settledMb, restedMb, peakMb, databaseMb });
 }
 
-/** Waits until nothing goes on, commits new files for `changed`, posts the hook, waits until each of them has reported success. */
+/** Waits until the service is idle, commits new files for `changed`, posts the hook, and waits until each of them reported success. */
 async function rollOut(
   stack: Stack,
   processes: Processes,
@@ -98,7 +98,7 @@ async function rollOut(
   await settle(stack, signal);
   const commit = await stack.host.commit(REPOSITORY, filesOf(n, changed));
   const { devices } = processes;
-  const before = devices.told().succeeded;
+  const before = devices.counts().succeeded;
   const spent = await spentSoFar(stack, processes);
   const started = performance.now();
   const answer = await postGitLabPush(hookUrl, { after: commit });
@@ -110,8 +110,8 @@ async function rollOut(
   );
   const seconds = (performance.now() - started) / 1000;
   const measured = { seconds, ...since(spent, await spentSoFar(stack, processes)) };
-  // A large fleet takes many minutes: what is known already is said.
-  say(
+  // A large fleet takes many minutes, so the results appear one by one.
+  note(
     `commit ${n}, ${changed.length} devices: ${JSON.stringify(measured, (_key, value) => (typeof value === 'number' ? round(value, 2) : value))}`,
   );
   return measured;
@@ -146,7 +146,7 @@ function since(before: Spent, now: Spent): Spent {
   };
 }
 
-/** The workspaces follow after the devices: the next measurement begins when they have, and no rollout is open. */
+/** Waits until the workspaces have the devices' bundles and no rollout is open, so that the next measurement starts idle. */
 async function settle({ sql }: Stack, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + ROLLOUT_TIMEOUT_MS;
   for (;;) {
@@ -163,7 +163,7 @@ async function converged({ sql }: Stack, count: number): Promise<number> {
   const [row] = await sql<[{ applied: number }]>`
     select count(*)::int as applied from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
     where d.sync_status = 'in_sync' and d.reported_bundle = d.desired_bundle and d.good_bundle = p.bundle`;
-  if (row.applied !== count) say(`only ${row.applied} of ${count} devices are on the last commit`);
+  if (row.applied !== count) note(`only ${row.applied} of ${count} devices are on the last commit`);
   return row.applied;
 }
 
@@ -175,7 +175,7 @@ async function sumOf(values: readonly Promise<number>[]): Promise<number> {
   );
 }
 
-function tell(
+function printResults(
   { count, applied, servers, troubles }: Record<'count' | 'applied' | 'servers' | 'troubles', number>,
   { first, all, few, rest }: Record<'first' | 'all' | 'few' | 'rest', Measured>,
   { idleMb, settledMb, restedMb, peakMb, databaseMb }: Record<'idleMb' | 'settledMb' | 'restedMb' | 'peakMb' | 'databaseMb', number>,
@@ -225,7 +225,7 @@ function tell(
   });
 }
 
-/** Service, database, devices: percent of one core; nothing where no time passed. */
+/** Processor use of service, database and devices, in percent of one core; empty without a measuring time. */
 function shares({ seconds, serverCpu, postgresCpu, devicesCpu }: Measured): number[] {
   return seconds === 0 ? [] : [serverCpu, postgresCpu, devicesCpu].map((spent) => round((spent / seconds) * 100, 1));
 }

@@ -2,7 +2,7 @@ import { messageOf } from '../src/errors.ts';
 
 type Bench = (args: string[], signal: AbortSignal) => Promise<void>;
 
-/** One question each; loaded when asked. */
+/** Each benchmark answers one question and loads on demand. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   push: async () => (await import('./push.ts')).benchPush,
   poll: async () => (await import('./poll.ts')).benchPoll,
@@ -13,7 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   strangers: async () => (await import('./strangers.ts')).benchStrangers,
   tenants: async () => (await import('./tenants.ts')).benchTenants,
 };
-/** Past it whatever hangs is given up. */
+/** Time limit of a benchmark. */
 const LIMIT_MS = 30 * 60_000;
 
 async function main([name = '', ...args]: string[]): Promise<void> {

@@ -4,12 +4,12 @@ import { z } from 'zod';
 import { type Fault, openGitHost, type TestGitHost } from '../test/support/git-host.ts';
 import { postGitLabPush, SIGNING_TOKEN } from '../test/support/hooks.ts';
 import { type LiveEvents, openLiveEvents } from './support/live.ts';
-import { type Percentiles, percentiles, report, round, say } from './support/numbers.ts';
+import { note, type Percentiles, percentiles, report, round } from './support/numbers.ts';
 import { openStack, type Stack } from './support/stack.ts';
 
 const IDLE_MS = 50;
 const HALF_A_LIST = `0052${'1'.repeat(40)} HEAD symref-target:refs/heads/main\n003d${'1'.repeat(20)}`;
-/** Connected and silent; headers and nothing else; a list cut in its middle; a pack cut in its middle. */
+/** The host stops after the connection, after its headers, within the list of refs, or within the pack. */
 const PHASES: readonly Fault[] = [
   { kind: 'hang' },
   { kind: 'stall', body: '' },
@@ -21,8 +21,8 @@ const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 type Followed = { name: string; hookUrl: string };
 
 /**
- * What pushes to healthy hosts pay for hosts that hang: the time from a hook to its prepared commit alone, at the very moment when all the
- * others begin to hang and their hooks come at once, and later, while they still hang.
+ * Measures the cost of hanging hosts for pushes to healthy ones: the time from a hook to its prepared commit. It measures alone, at the moment
+ * when all other hosts begin to hang and their hooks arrive at once, and later, while they hang.
  */
 export async function benchNeighbours(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
@@ -30,9 +30,9 @@ export async function benchNeighbours(args: string[], signal: AbortSignal): Prom
     options: {
       pushes: { type: 'string', default: '100' },
       hung: { type: 'string', default: '40' },
-      /** So many that none is pushed to again within seconds: its own last push must not be what it waits for. */
+      /** Enough sources that none gets another push within seconds and waits for its own last one. */
       healthy: { type: 'string', default: '40' },
-      /** Until the first attempts at the hosts that hang are over and their sources wait for their next turn. */
+      /** Time in which the first attempts at the hanging hosts end and their sources wait for the next one. */
       'settle-seconds': { type: 'string', default: '40' },
     },
   });
@@ -43,17 +43,17 @@ export async function benchNeighbours(args: string[], signal: AbortSignal): Prom
   await using stack = await openStack({ signal });
   await using live = await openLiveEvents(stack.url, stack.token, signal);
   const healthy = await healthySources(stack, live, neighbours);
-  say(`${pushes} pushes alone`);
+  note(`${pushes} pushes alone`);
   const alone = await pushAll(stack, live, healthy, pushes, signal);
   await using broken = await hungSources(stack, hung);
-  say(`${pushes} pushes while ${hung} hosts begin to hang`);
+  note(`${pushes} pushes while ${hung} hosts begin to hang`);
   await broken.wake();
   const onset = await pushAll(stack, live, healthy, pushes, signal);
   await sleep(settleMs, undefined, { signal });
   await broken.wake();
-  say(`${pushes} pushes while they hang`);
+  note(`${pushes} pushes while they hang`);
   const later = await pushAll(stack, live, healthy, pushes, signal);
-  tell({ alone, onset, later }, { pushes, hung, healthy: neighbours, unanswered: broken.unanswered() });
+  printResults({ alone, onset, later }, { pushes, hung, healthy: neighbours, unanswered: broken.unanswered() });
 }
 
 async function healthySources(stack: Stack, live: LiveEvents, count: number): Promise<Followed[]> {
@@ -110,7 +110,7 @@ async function hungSources(stack: Stack, count: number) {
     hookUrls.push(CREATED.parse(await stack.api.send('POST', '/sources', source)).hookUrl);
   }
   return {
-    /** A push to each, all at once. */
+    /** Pushes to all of them at once. */
     wake: () => Promise.all(hookUrls.map((hookUrl) => postGitLabPush(hookUrl, { after: 'a'.repeat(40) }))),
     unanswered: () => hosts.reduce((sum, host) => sum + host.unanswered(), 0),
     async [Symbol.asyncDispose](): Promise<void> {
@@ -123,7 +123,7 @@ type Series = Record<'alone' | 'onset' | 'later', number[]>;
 
 type Run = { pushes: number; hung: number; healthy: number; unanswered: number };
 
-function tell(series: Series, run: Run): void {
+function printResults(series: Series, run: Run): void {
   const { pushes, hung, healthy } = run;
   const alone = percentiles(series.alone);
   const onset = percentiles(series.onset);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import type { DeviceKey } from '../src/simulate/device.ts';
-import { report, round, say } from './support/numbers.ts';
+import { note, report, round } from './support/numbers.ts';
 import { cpuSeconds, familyCpuSeconds, lineOf, type Program, startProgram } from './support/processes.ts';
 import { LoadDone, type LoadOrder } from './support/programs/poll-load-messages.ts';
 import { registerDevices } from './support/register.ts';
@@ -10,12 +10,12 @@ import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
 
 const READY_TIMEOUT_MS = 20_000;
-/** Requests of a device each second that the service takes: none of them may be refused here. */
+/** Requests per second of one device that the service accepts. It must refuse none here. */
 const RATE_LIMIT_DEVICE = '1000000';
 
 type Measured = LoadDone & { cpu: number; postgresCpu: number };
 
-/** Polls of devices whose desired state has not changed, each second, beside one bare route of the same framework that answers the same. */
+/** Measures polls per second of devices with an unchanged desired state. A bare route of the same framework with the same answer is the baseline. */
 export async function benchPollDevices(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -38,7 +38,7 @@ export async function benchPollDevices(args: string[], signal: AbortSignal): Pro
   const bareUrl = await lineOf(bare, (line) => (line.startsWith('http://') ? line : undefined), READY_TIMEOUT_MS);
   const measure = async (url: string, pid: number): Promise<Measured> => {
     const order = { url, polls, connections };
-    // The first seconds are the compiler's.
+    // Warm-up: Node compiles code in the first seconds.
     await run(load, { ...order, seconds: Math.min(seconds, 2) }, signal);
     const before = { cpu: await cpuSeconds(pid), postgres: await familyCpuSeconds(stack.postgresPid) };
     const done = await run(load, { ...order, seconds }, signal);
@@ -48,19 +48,19 @@ export async function benchPollDevices(args: string[], signal: AbortSignal): Pro
       postgresCpu: (await familyCpuSeconds(stack.postgresPid)) - before.postgres,
     };
   };
-  say(`polls of ${count} devices over ${connections} connections`);
+  note(`polls of ${count} devices over ${connections} connections`);
   const service = await measure(stack.url, stack.service.pid);
-  say('the bare route');
+  note('the bare route');
   const limit = await measure(bareUrl, bare.pid);
-  tell(count, connections, service, limit);
+  printResults(count, connections, service, limit);
 }
 
-/** What each device knows: one poll without a tag tells. */
+/** Adds the ETag that each device knows, from one poll without a tag. */
 async function withEtags({ url }: Stack, keys: readonly DeviceKey[]): Promise<LoadOrder['polls']> {
   const first = keys[0];
   const answer = await fetch(`${url}/agent/v1/desired`, { headers: { 'x-device-id': first?.id ?? '', 'x-api-key': first?.apiKey ?? '' } });
   await answer.arrayBuffer();
-  // All of them are new: the same nothing is desired of each.
+  // All devices are new, so all have the same empty desired state.
   return keys.map((key) => ({ ...key, etag: answer.headers.get('etag') ?? '' }));
 }
 
@@ -74,7 +74,7 @@ async function run({ child, output }: Program, order: LoadOrder, signal: AbortSi
   return LoadDone.parse(message);
 }
 
-function tell(devices: number, connections: number, service: Measured, bare: Measured): void {
+function printResults(devices: number, connections: number, service: Measured, bare: Measured): void {
   const rate = (measured: Measured) => Math.round(measured.unchanged / measured.seconds);
   const perCpuSecond = (measured: Measured) => Math.round(measured.unchanged / measured.cpu);
   const rows = [

@@ -12,19 +12,19 @@ import { DELIMITER, FLUSH, packet } from '../src/git/protocol/pkt-line.ts';
 import { newId } from '../src/ids.ts';
 import { createLog } from '../src/log.ts';
 import { git, openGitHost, type TestGitHost } from '../test/support/git-host.ts';
-import { report, round, say } from './support/numbers.ts';
+import { note, report, round } from './support/numbers.ts';
 import { endedChildrenCpuSeconds, lineOf, startProgram } from './support/processes.ts';
 import { TARGETS } from './support/targets.ts';
 
-/** As many at once as the service allows per git host by default. */
+/** Concurrent requests: the service's default per git host. */
 const AT_ONCE = 8;
 const REPOSITORY = 'polled';
 const READY_TIMEOUT_MS = 20_000;
 
-/** `cpuSeconds`: of the process that asks, with the processes that it starts. */
+/** `cpuSeconds`: processor time of the requesting process and its children. */
 type Measured = { done: number; seconds: number; cpuSeconds: number };
 
-/** Unchanged remotes that the poller looks at per second, beside `git ls-remote` and a bare request to the same server in the same run. */
+/** Measures unchanged remotes per second that the poller checks, with `git ls-remote` and a bare request to the same server as baselines. */
 export async function benchPoll(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -43,12 +43,12 @@ export async function benchPoll(args: string[], signal: AbortSignal): Promise<vo
   await using memory = startProgram('bench/support/programs/memory-host.ts', { args: [live.url, REPOSITORY] });
   const memoryUrl = await lineOf(memory, (line) => (line.startsWith('http://') ? line : undefined), READY_TIMEOUT_MS);
   await using opened = await openPoller();
-  say(`${remotes} remotes, answered from memory`);
+  note(`${remotes} remotes, answered from memory`);
   const fromMemory = await measure(opened.app, { url: memoryUrl, head, remotes, rounds, lsRemotes }, signal);
-  say(`${remotes} remotes behind git http-backend`);
+  note(`${remotes} remotes behind git http-backend`);
   await serveLinks(live, remotes);
   const fromBackend = await measure(opened.app, { url: live.url, head, remotes, rounds: 1, lsRemotes }, signal);
-  tell(remotes, fromMemory, fromBackend);
+  printResults(remotes, fromMemory, fromBackend);
 }
 
 type Target = { url: string; head: string; remotes: number; rounds: number; lsRemotes: number };
@@ -57,7 +57,7 @@ type Comparison = { polls: Measured; lsRemote: Measured; bare: Measured; found: 
 async function measure(app: App, target: Target, signal: AbortSignal): Promise<Comparison> {
   const { sql } = app.services.store;
   await replaceSources(sql, target);
-  // The first round opens connections and learns which protocol each remote speaks.
+  // Warm-up: the first round opens connections and finds the protocol of each remote.
   await pollRound(app, target.remotes, signal);
   const polls = await timed(async () => {
     for (let round = 0; round < target.rounds; round++) await pollRound(app, target.remotes, signal);
@@ -77,13 +77,13 @@ async function measure(app: App, target: Target, signal: AbortSignal): Promise<C
   return { polls, lsRemote, bare, found: row.found };
 }
 
-/** The service in this process, without its controller: what polls is driven by hand. */
+/** Opens the service in this process without its controller, because the benchmark drives the poller itself. */
 async function openPoller(): Promise<AsyncDisposable & { app: App }> {
   const opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'bellwether-bench-'));
   opened.defer(() => rm(folder, { recursive: true, force: true }));
   try {
-    // As root the database runs under an account that must be able to pass through.
+    // As root the database runs under another account, which must be able to enter the folder.
     await chmod(folder, 0o711);
     const config = readConfig({
       PORT: '0',
@@ -106,7 +106,7 @@ function nameOf(n: number): string {
   return `remote-${n}`;
 }
 
-/** Sources as they are after a first sync: well, with the remote's present commit. */
+/** Inserts sources in their state after a first sync: healthy, with the remote's present commit. */
 async function replaceSources(sql: Sql, { url, head, remotes }: Target): Promise<void> {
   const ids = Array.from({ length: remotes }, () => newId());
   const urls = ids.map((_, n) => `${url}/${nameOf(n)}.git`);
@@ -117,7 +117,7 @@ async function replaceSources(sql: Sql, { url, head, remotes }: Target): Promise
     from unnest(${ids}::uuid[], ${urls}::text[]) as new (id, url)`;
 }
 
-/** Every source becomes due; the poller looks at each and notes what it found. */
+/** Makes every source due and lets the poller check it. */
 async function pollRound(app: App, remotes: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { sql } = app.services.store;
@@ -127,14 +127,14 @@ async function pollRound(app: App, remotes: number, signal: AbortSignal): Promis
     await poll.run(app.services);
     await poll.idle();
   }
-  // What came back is written by the next beat.
+  // The next run writes the results.
   await poll.run(app.services);
 }
 
-/** The poller's own bound of looks under way. */
+/** The poller's own limit of concurrent checks. */
 const MAX_IN_FLIGHT = 4_000;
 
-/** What no poller can beat: the same small request, over kept connections, its answer read and thrown away. */
+/** The upper bound of any poller: the same small request over kept connections, whose answer it discards. */
 async function bareRequests({ url, remotes, rounds }: Target, signal: AbortSignal): Promise<Measured> {
   const pool = new Pool(url, { connections: AT_ONCE });
   const lines = ['peel', 'symrefs', 'ref-prefix HEAD', 'ref-prefix refs/heads/main', 'ref-prefix refs/tags/main'];
@@ -176,7 +176,7 @@ async function timed(work: () => Promise<number>): Promise<Measured> {
   return { done, seconds, cpuSeconds: (user + system) / 1e6 + (await endedChildrenCpuSeconds()) - childrenBefore };
 }
 
-/** One repository under many names. */
+/** Links one repository under many names. */
 async function serveLinks(host: TestGitHost, remotes: number): Promise<void> {
   for (let n = 0; n < remotes; n++) await symlink(host.pathOf(REPOSITORY), host.pathOf(nameOf(n)));
 }
@@ -184,7 +184,7 @@ async function serveLinks(host: TestGitHost, remotes: number): Promise<void> {
 const perSecond = ({ done, seconds }: Measured) => done / seconds;
 const perCpuSecond = ({ done, cpuSeconds }: Measured) => done / cpuSeconds;
 
-function tell(remotes: number, memory: Comparison, backend: Comparison): void {
+function printResults(remotes: number, memory: Comparison, backend: Comparison): void {
   const ratio = (a: Measured, b: Measured) => round(perSecond(a) / perSecond(b), 2);
   const shown = (measured: Measured) => `${Math.round(perSecond(measured))}/s`;
   const times = (value: number) => `${value} ×`;

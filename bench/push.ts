@@ -7,14 +7,14 @@ import { z } from 'zod';
 import { FLUSH, packet } from '../src/git/protocol/pkt-line.ts';
 import { postGitLabPush } from '../test/support/hooks.ts';
 import { type LiveEvents, openLiveEvents } from './support/live.ts';
-import { percentiles, report, say } from './support/numbers.ts';
+import { note, percentiles, report } from './support/numbers.ts';
 import { startProgram } from './support/processes.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
 
 const DEVICE = 'bench-1';
 const REPOSITORY = 'device';
-/** Between two pushes, after everything about the last one is over, so that the next finds the device idle. */
+/** Pause after a completed push, so that the device is idle at the next one. */
 const IDLE_MS = 50;
 const APPLY_TIMEOUT_MS = 30_000;
 const MANIFEST = `apiVersion: bellwether/v1
@@ -29,7 +29,7 @@ const SCHEMA = JSON.stringify({ type: 'object', required: ['push'], properties: 
 
 type Pushed = { hookMs: number; appliedMs: number; reportedMs: number };
 
-/** How long after a push one idle device, with a real agent, runs the new files; and how long the hook takes under a stream of hooks. */
+/** Measures the time from a push until one idle device with a real agent runs the new files, and the time of a hook during a stream of hooks. */
 export async function benchPush(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -50,7 +50,7 @@ export async function benchPush(args: string[], signal: AbortSignal): Promise<vo
   const device = await startDevice(stack, values.profile);
   await using agent = device.agent;
   using folder = watchCurrent(device.root);
-  say(`device with agent ${agent.pid}; ${pushes} pushes`);
+  note(`device with agent ${agent.pid}; ${pushes} pushes`);
   const times: Pushed[] = [];
   await push(stack, live, folder, device.hookUrl, 0);
   for (let n = 1; n <= pushes; n++) {
@@ -58,9 +58,9 @@ export async function benchPush(args: string[], signal: AbortSignal): Promise<vo
     await sleep(IDLE_MS, undefined, { signal });
     times.push(await push(stack, live, folder, device.hookUrl, n));
   }
-  say(`${rate} hooks/s for ${seconds} s to ${sources} sources`);
+  note(`${rate} hooks/s for ${seconds} s to ${sources} sources`);
   const hooks = await streamHooks(await settledSources(stack, live, sources), rate, seconds);
-  tell(times, hooks, { pushes, rate, sources });
+  printResults(times, hooks, { pushes, rate, sources });
 }
 
 async function startDevice(stack: Stack, profileDir: string | undefined) {
@@ -93,10 +93,10 @@ async function push(stack: Stack, live: LiveEvents, folder: CurrentFolder, hookU
 
 type CurrentFolder = Disposable & { holds(n: number): Promise<void> };
 
-/** Sees each time what the device's `current` is swapped for. */
+/** Reads the device's `current` after each swap. */
 function watchCurrent(root: string): CurrentFolder {
-  let look: () => void = () => {};
-  const watcher: FSWatcher = watch(root, () => look());
+  let check: () => void = () => {};
+  const watcher: FSWatcher = watch(root, () => check());
   const present = async (): Promise<unknown> => JSON.parse(await readFile(join(root, 'current', 'app.json'), 'utf8').catch(() => '{}'));
   return {
     holds: (n) =>
@@ -105,7 +105,7 @@ function watchCurrent(root: string): CurrentFolder {
           () => reject(new Error(`The device did not apply push ${n} within ${APPLY_TIMEOUT_MS} ms`)),
           APPLY_TIMEOUT_MS,
         );
-        look = () => {
+        check = () => {
           void present().then((config) => {
             if (z.object({ push: z.literal(n) }).safeParse(config).success) {
               clearTimeout(timer);
@@ -120,14 +120,14 @@ function watchCurrent(root: string): CurrentFolder {
 
 type Hooked = { hookUrl: string; head: string };
 
-/** More sources, each looked at once and unchanged; from then on the Git host answers from memory, so that its own work does not take the processor. */
+/** Creates sources and lets the service check each once. Then the Git host answers from memory, so that it uses little processor time. */
 async function settledSources(stack: Stack, live: LiveEvents, count: number): Promise<Hooked[]> {
   const sources: Hooked[] = [];
   for (let n = 1; n <= count; n++) {
     await stack.host.createRepository(`hooked-${n}`);
     const head = await stack.host.commit(`hooked-${n}`, { 'app.json': '{}' });
     const source = await stack.createSource(`hooked-${n}`, 'repo');
-    await live.next('the source to be looked at', ({ type, subject }) => type === 'revision.prepared' && subject === `source:${source.id}`);
+    await live.next('the check of the source', ({ type, subject }) => type === 'revision.prepared' && subject === `source:${source.id}`);
     sources.push({ hookUrl: source.hookUrl, head });
     const refs = [`${head} HEAD symref-target:refs/heads/main`, `${head} refs/heads/main`].map((line) => packet(`${line}\n`));
     const headers = { 'content-type': 'application/x-git-upload-pack-result' };
@@ -158,7 +158,7 @@ async function timeHook({ hookUrl, head }: Hooked): Promise<number> {
   return tookMs;
 }
 
-function tell(
+function printResults(
   times: readonly Pushed[],
   hooks: readonly number[],
   { pushes, rate, sources }: { pushes: number; rate: number; sources: number },

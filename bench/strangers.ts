@@ -4,16 +4,16 @@ import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import { z } from 'zod';
 import { mintToken } from '../src/crypto/tokens.ts';
-import { report, round, say } from './support/numbers.ts';
+import { note, report, round } from './support/numbers.ts';
 import { cpuSeconds, memoryMb } from './support/processes.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
 
-type Asked = { method: 'GET' | 'POST'; path: string; headers: Record<string, string>; body?: string };
+type TestRequest = { method: 'GET' | 'POST'; path: string; headers: Record<string, string>; body?: string };
 
 const LONG = 'x'.repeat(4_000);
-/** One of each kind that a stranger may send to a door, never twice the same. */
-const DOORS: readonly (() => Asked)[] = [
+/** One request of each kind that needs no valid credentials. Each call makes a different one. */
+const REQUESTS: readonly (() => TestRequest)[] = [
   () => ({ method: 'POST', path: `/hooks/${randomUUID()}${LONG}`, headers: {}, body: '{}' }),
   () => ({ method: 'POST', path: `/hooks/${randomUUID()}`, headers: {}, body: '{}' }),
   () => ({ method: 'GET', path: '/api/v1/devices', headers: { authorization: `Bearer ${mintToken('token')}` } }),
@@ -28,15 +28,15 @@ const DOORS: readonly (() => Asked)[] = [
   () => ({ method: 'GET', path: '/docs/app.js', headers: {} }),
 ];
 
-/** Each opens a session, which costs many times what another door does: one request of 32 is enough to have the most that may be open at once. */
-const SESSION: Asked = { method: 'GET', path: '/socket.io/?EIO=4&transport=polling', headers: {} };
+/** Opens a session, which costs many times as much as another request. One in 32 requests is enough to reach the limit of open sessions. */
+const SESSION: TestRequest = { method: 'GET', path: '/socket.io/?EIO=4&transport=polling', headers: {} };
 
-function doorOf(n: number): Asked {
-  const door = n % 32 === 31 ? undefined : DOORS[n % DOORS.length];
-  return door?.() ?? SESSION;
+function requestOf(n: number): TestRequest {
+  const request = n % 32 === 31 ? undefined : REQUESTS[n % REQUESTS.length];
+  return request?.() ?? SESSION;
 }
 
-/** What a flood of strangers leaves in the memory of the service. Behind a trusted proxy, so that each request may come from another address. */
+/** Measures the memory of the service after a flood of unauthenticated requests. A trusted proxy header gives each request another address. */
 export async function benchStrangers(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -45,9 +45,9 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
       quick: { type: 'boolean', default: false },
       requests: { type: 'string' },
       connections: { type: 'string', default: '16' },
-      /** Requests on their way in each connection. */
+      /** Concurrent requests per connection. */
       pipelining: { type: 'string', default: '8' },
-      /** After the flood, and before it after a smaller one that fills caches and compiles code. The service collects garbage once a minute. */
+      /** Pause after the flood, and after a smaller one before it, which fills caches and compiles code. The service collects garbage once a minute. */
       'rest-seconds': { type: 'string' },
     },
   });
@@ -71,14 +71,14 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
     await sleep(restMs, undefined, { signal });
     if (values.quick) {
       process.kill(stack.service.pid, 'SIGUSR2');
-      // It answers once it has collected.
+      // The answer follows the collection.
       await stack.api.list('/devices', {}, 1);
     }
     return memoryMb(stack.service.pid, 'VmRSS');
   };
   await flood(stack, Math.ceil(requests / 10), load, signal);
   const beforeMb = await rested();
-  say(`${requests} requests of strangers`);
+  note(`${requests} requests of strangers`);
   const cpu = await cpuSeconds(stack.service.pid);
   const started = performance.now();
   const statuses = await flood(stack, requests, load, signal);
@@ -87,7 +87,7 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
   const peakMb = await memoryMb(stack.service.pid, 'VmRSS');
   const afterMb = await rested();
   const served = await stack.api.list('/devices', {}, 1);
-  tell({
+  printResults({
     requests,
     ...load,
     seconds: round(seconds, 1),
@@ -102,14 +102,14 @@ export async function benchStrangers(args: string[], signal: AbortSignal): Promi
 
 type Load = { connections: number; pipelining: number };
 
-/** Each connection is kept and always has `pipelining` requests on their way, so that little of the time goes into sending. */
+/** Keeps each connection and always has `pipelining` requests in flight, so that sending takes little of the time. */
 async function flood({ url }: Stack, requests: number, load: Load, signal: AbortSignal): Promise<Record<string, number>> {
   const pool = new Pool(url, load);
   const statuses: Record<string, number> = {};
   let sent = 0;
   const work = async () => {
     for (let n = sent++; n < requests && !signal.aborted; n = sent++) {
-      const { headers, ...asked } = doorOf(n);
+      const { headers, ...asked } = requestOf(n);
       const status = await statusOf(pool, { ...asked, headers: { ...headers, 'x-forwarded-for': addressOf(n) } });
       statuses[status] = (statuses[status] ?? 0) + 1;
     }
@@ -120,8 +120,8 @@ async function flood({ url }: Stack, requests: number, load: Load, signal: Abort
   return statuses;
 }
 
-/** The answer's body is left unread. Without `idempotent` a POST would wait for all before it. */
-function statusOf(pool: Pool, asked: Asked): Promise<number> {
+/** Ignores the answer's body. Without `idempotent`, a POST would wait for all earlier requests. */
+function statusOf(pool: Pool, asked: TestRequest): Promise<number> {
   return new Promise((resolve, reject) => {
     let status = 0;
     pool.dispatch(
@@ -139,7 +139,7 @@ function statusOf(pool: Pool, asked: Asked): Promise<number> {
   });
 }
 
-/** Half of them one address, the others each another network. */
+/** Half of the requests have one address, the others one network each. */
 function addressOf(n: number): string {
   if (n % 16 < 8) return '203.0.113.7';
   return `2001:db8:${randomBytes(4)
@@ -147,7 +147,7 @@ function addressOf(n: number): string {
     .replace(/(.{4})/, '$1:')}::1`;
 }
 
-function tell(seen: Record<string, unknown> & { requests: number; beforeMb: number; peakMb: number; afterMb: number }): void {
+function printResults(seen: Record<string, unknown> & { requests: number; beforeMb: number; peakMb: number; afterMb: number }): void {
   const grownMb = round(seen.afterMb - seen.beforeMb, 1);
   const rows = [
     { what: 'resident before, at the end of the flood, after a rest', seen: `${seen.beforeMb} · ${seen.peakMb} · ${seen.afterMb} MB` },

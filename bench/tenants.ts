@@ -7,7 +7,7 @@ import { mintToken } from '../src/crypto/tokens.ts';
 import { postGitLabPush, SIGNING_TOKEN } from '../test/support/hooks.ts';
 import { commitFleet, hostileRepository } from '../test/support/hostile.ts';
 import { type LiveEvents, openLiveEvents } from './support/live.ts';
-import { percentiles, report, round, say } from './support/numbers.ts';
+import { note, percentiles, report, round } from './support/numbers.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
 
@@ -15,7 +15,7 @@ const IDLE_MS = 100;
 const ROOT_TOKEN = mintToken('token').padEnd(40, 'x');
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 const MADE = z.object({ adminToken: z.string() });
-/** Stays with the engine that backtracks. */
+/** Needs the regular expression engine that backtracks. */
 const WILD = {
   'app.json': `{"name":"${'a'.repeat(60)}!"}`,
   's.json': JSON.stringify({ properties: { name: { pattern: '^(?=a)(a+)+$' } } }),
@@ -23,17 +23,17 @@ const WILD = {
 };
 
 type Followed = { name: string; hookUrl: string };
-/** Begins what organization A does; the result ends it. */
-type Nuisance = { what: string; begin(stack: Stack, signal: AbortSignal): Promise<() => Promise<void>> };
+/** Starts a load of organization A; the result stops it. */
+type Load = { what: string; begin(stack: Stack, signal: AbortSignal): Promise<() => Promise<void>> };
 
-const NUISANCES: readonly Nuisance[] = [
+const LOADS: readonly Load[] = [
   { what: 'four fleets of 60 folders that run out of time', begin: hostileFleets },
   { what: 'ten hanging repositories on the same host', begin: hangingRepositories },
   { what: 'a flood of signed hooks with text that cannot be stored', begin: hookFlood },
   { what: 'wrong tokens at Socket.IO', begin: wrongTokens },
 ];
 
-/** What organization B's push of one file pays for what organization A does: from its hook to its prepared commit, alone and beside each nuisance in turn. */
+/** Measures organization B's push of one file, from its hook to its prepared commit: alone, and beside each load of organization A in turn. */
 export async function benchTenants(args: string[], signal: AbortSignal): Promise<void> {
   const { values } = parseArgs({ args, options: { pushes: { type: 'string', default: '30' } } });
   const pushes = z.coerce.number().int().min(1).max(10_000).parse(values.pushes);
@@ -52,8 +52,8 @@ export async function benchTenants(args: string[], signal: AbortSignal): Promise
   }
   await pushAll(stack, live, sources, 10, signal);
   const seen = [];
-  for (const { what, begin } of NUISANCES) {
-    say(`${pushes} pushes alone, then beside ${what}`);
+  for (const { what, begin } of LOADS) {
+    note(`${pushes} pushes alone, then beside ${what}`);
     const alone = percentiles(await pushAll(stack, live, sources, pushes, signal));
     const end = await begin(stack, signal);
     const beside = percentiles(await pushAll(stack, live, sources, pushes, signal).finally(end));
@@ -142,7 +142,7 @@ async function wrongTokens({ url }: Stack, signal: AbortSignal): Promise<() => P
   });
 }
 
-/** At most so often a second; more would measure this process, which shares the processors with the service. */
+/** Limit per second. More would measure this process, which shares the processors with the service. */
 const PER_SECOND = 200;
 
 function repeatedly(lanes: number, signal: AbortSignal, act: (n: number) => Promise<void>): () => Promise<void> {

@@ -20,14 +20,14 @@ const TYPES: Record<string, CommandType> = {
   run_hook: runHookCommand,
 };
 
-/** The longest that any command may take, ms; a hook in it has its own limit below this. */
+/** Time limit of any command, ms. A hook in it has its own limit below this. */
 const COMMAND_TIMEOUT_MS = 120_000;
 /** Ids remembered so that no command runs twice. */
 const REMEMBERED = 500;
 
 export type Commands = { take(commands: AgentCommand[]): void; run(signal: AbortSignal): Promise<void> };
 
-/** Runs commands one after the other, each once, however often the server lists it; polling goes on meanwhile. */
+/** Runs commands one after the other while polling continues. Each command runs once, however often the server lists it. */
 export function createCommands(context: CommandContext): Commands {
   const inTurn = createTurn();
   const stopped = new AbortController();
@@ -39,10 +39,13 @@ export function createCommands(context: CommandContext): Commands {
         if (taken.has(command.id)) continue;
         taken.add(command.id);
         working = inTurn(() => execute(context, command, stopped.signal)).catch((error: unknown) => {
-          // Not taken up (the disk is full, say): the next poll lists it again.
+          // The agent could not record the command, for example on a full disk. The next poll lists it again.
           taken.delete(command.id);
           if (!stopped.signal.aborted)
-            context.agent.log('error', 'cannot run a command', { commandId: command.id, error: messageOf(error) });
+            context.agent.log('error', 'failed to run a command; the next poll lists it again', {
+              commandId: command.id,
+              error: messageOf(error),
+            });
         });
       }
     },
@@ -54,8 +57,8 @@ export function createCommands(context: CommandContext): Commands {
   };
 }
 
-/** Answers, at a start, for the commands during which the agent went down. */
-export async function settleInterruptedCommands(agent: Agent): Promise<void> {
+/** Reports, at a start, the result of the commands during which the agent went down. */
+export async function reportInterruptedCommands(agent: Agent): Promise<void> {
   const interrupted = agent.journal.state.commands.filter(({ done }) => !done);
   if (interrupted.length === 0) return;
   const reports = interrupted.map(({ id, type }) =>
@@ -94,7 +97,7 @@ async function outcomeOf(type: CommandType, context: CommandContext, command: Ag
 }
 
 async function settle(agent: Agent, command: AgentCommand, { ok, result }: CommandOutcome): Promise<void> {
-  agent.log('info', 'command done', { commandId: command.id, type: command.type, ok });
+  agent.log('info', 'command finished', { commandId: command.id, type: command.type, ok });
   await remember(agent, command, true, [commandReport(agent, command.id, ok ? 'completed' : 'failed', result)]);
 }
 

@@ -2,7 +2,7 @@ import { readManifest } from '../disk/release.ts';
 import type { CommandType } from './command.ts';
 import { runLocalHook } from './run-hook.ts';
 
-/** Runs the health check of the bundle that runs, once. */
+/** Runs the health check of the running bundle once. */
 export const healthCheck: CommandType = {
   async run({ agent }, _command, signal) {
     const { running } = agent.journal.state;

@@ -1,6 +1,6 @@
 import type { CommandType } from './command.ts';
 
-/** Shows that the way to the device and back works. */
+/** Proves that a command reaches the device and that its result reaches the server. */
 export const ping: CommandType = {
   run: ({ agent }) => Promise.resolve({ ok: true, result: { pong: true, at: agent.clock.now().toISOString() } }),
 };

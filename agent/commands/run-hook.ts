@@ -6,7 +6,7 @@ import type { CommandOutcome, CommandType } from './command.ts';
 
 const Payload = z.object({ hook: HookName });
 
-/** Runs one of the hooks that the device's owner installed; nothing else can be named. */
+/** Runs one of the hooks that the device's owner installed. A command cannot name any other program. */
 export const runHookCommand: CommandType = {
   async run({ agent }, command, signal) {
     const payload = Payload.safeParse(command.payload);

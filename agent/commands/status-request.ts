@@ -2,7 +2,7 @@ import { AGENT_VERSION } from '../context.ts';
 import { runningDigest } from '../disk/release.ts';
 import type { CommandType } from './command.ts';
 
-/** What the agent knows about itself and its device's deployment. */
+/** Reports the state of the agent and of its device's deployment. */
 export const statusRequest: CommandType = {
   async run({ agent }) {
     const { sequence, running, previous, quarantined, attempt, driftPolicy } = agent.journal.state;

@@ -1,6 +1,6 @@
 import type { CommandType } from './command.ts';
 
-/** Looks at the running files now, asks the server now, and tries now what waits to be tried again. */
+/** Checks the running files, polls the server and retries a waiting deployment, all at once. */
 export const updateConfig: CommandType = {
   async run({ agent, checkDrift, hurry }) {
     const drift = agent.journal.state.attempt === null ? await checkDrift() : null;

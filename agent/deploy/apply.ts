@@ -15,8 +15,8 @@ import { finish, rollBack } from './roll-back.ts';
 import type { Attempt, Failure, Phase } from './state.ts';
 
 /**
- * One attempt, step by step. Each step may be cut short at any instant and is then taken again from its beginning by the next process; the
- * journal names the step, `current` points at the old or the new release and never at anything between.
+ * The steps of one attempt. A power cut may interrupt a step at any instant; the next process then repeats it from its beginning. The
+ * journal names the step. `current` always points at either the old or the new release.
  */
 const STEPS: Record<Phase, (agent: Agent, attempt: Attempt, signal: AbortSignal) => Promise<void>> = {
   delivering,
@@ -26,12 +26,12 @@ const STEPS: Record<Phase, (agent: Agent, attempt: Attempt, signal: AbortSignal)
   going_back: rollBack,
 };
 
-/** What only this process knows of its deployment: a clock that is set meanwhile must not shorten or lengthen the wait for the server. */
+/** Kept in memory with a monotonic time: a clock that somebody sets must not shorten or lengthen the wait for the server. */
 const thisProcess = new WeakMap<Agent, { deploymentId: string; healthy: boolean; swappedAtMs: number }>();
 
 /**
- * Carries the journal's attempt to its end. `superseded` stops one that still downloads.
- * @throws the signal's reason; an error of the disk that leaves the attempt where it is, to be taken up again
+ * Runs the journal's attempt to its end. `superseded` stops an attempt that still downloads.
+ * @throws the signal's reason; an error of the disk, after which the next call resumes the attempt
  */
 export async function runAttempt(agent: Agent, superseded: AbortSignal, signal: AbortSignal): Promise<void> {
   for (let { attempt } = agent.journal.state; attempt !== null; { attempt } = agent.journal.state) {
@@ -48,12 +48,12 @@ export async function runAttempt(agent: Agent, superseded: AbortSignal, signal: 
 }
 
 export async function beginAttempt(agent: Agent, attempt: Attempt): Promise<void> {
-  agent.log('info', 'deployment begins', { deploymentId: attempt.deploymentId, digest: attempt.digest, number: attempt.number });
+  agent.log('info', 'deployment began', { deploymentId: attempt.deploymentId, digest: attempt.digest, number: attempt.number });
   const report = await deploymentReport(agent, attempt, 'delivering');
   await agent.journal.write(() => ({ attempt }), [report]);
 }
 
-/** Says, of a bundle in quarantine, that it is not tried again. */
+/** Reports that the agent does not try a quarantined bundle again. */
 export async function refuseAttempt(agent: Agent, deploymentId: string, number: number): Promise<void> {
   const why = { code: 'quarantined', detail: 'This bundle failed on this device before. Retry the deployment, or deploy another bundle.' };
   const named = { deploymentId, number };
@@ -61,14 +61,14 @@ export async function refuseAttempt(agent: Agent, deploymentId: string, number: 
   await agent.journal.write(() => ({ finished: { ...named, retryable: false } }), reports);
 }
 
-/** To be called once at a start, before anything is sent: decides how an unfinished attempt goes on. */
+/** Decides how an unfinished attempt continues. The caller runs it once at a start, before the agent sends anything. */
 export async function resume(agent: Agent): Promise<void> {
   const { attempt, stoppedCleanly } = agent.journal.state;
   const resumed = attempt && resumeAttempt(attempt, stoppedCleanly, (await runningDigest(agent.root)) === attempt.digest);
   if (resumed?.phase === 'confirming') agent.outbox.hold(true);
   await agent.journal.write(() => ({ attempt: resumed, stoppedCleanly: false }));
   if (resumed === null) return;
-  agent.log('warn', 'a deployment was interrupted', {
+  agent.log('warn', 'deployment was interrupted', {
     deploymentId: resumed.deploymentId,
     phase: resumed.phase,
     interruptions: resumed.interruptions,
@@ -85,7 +85,7 @@ async function delivering(agent: Agent, attempt: Attempt, signal: AbortSignal): 
   const manifest = (await reusedRelease(agent, attempt)) ?? (await deliver(context, attempt, signal));
   await backUp(root, root.backups, fault);
   fault('after_backup');
-  if (attempt.digest === attempt.previous) await mendRunning(agent, manifest);
+  if (attempt.digest === attempt.previous) await repairRunning(agent, manifest);
   signal.throwIfAborted();
   fault('before_prepared');
   await move(agent, { ...attempt, phase: 'prepared', apply: manifest.apply, touched: true }, [
@@ -94,7 +94,7 @@ async function delivering(agent: Agent, attempt: Attempt, signal: AbortSignal): 
   fault('after_prepared');
 }
 
-/** The way back to a bundle that is still here, and whole, needs no download. */
+/** A release that is still on the disk and intact needs no download. */
 async function reusedRelease(agent: Agent, { digest, previous }: Attempt): Promise<BundleManifest | null> {
   const manifest = await readManifest(agent.root, digest);
   if (manifest === null) return null;
@@ -102,7 +102,7 @@ async function reusedRelease(agent: Agent, { digest, previous }: Attempt): Promi
   return (await findDrift(releaseFolder(agent.root, digest), manifest)).length === 0 ? manifest : null;
 }
 
-async function mendRunning({ root, config }: Agent, manifest: BundleManifest): Promise<void> {
+async function repairRunning({ root, config }: Agent, manifest: BundleManifest): Promise<void> {
   const digest = await runningDigest(root);
   if (digest === null) return;
   const changed = await findDrift(releaseFolder(root, digest), manifest);
@@ -151,7 +151,7 @@ async function confirm(agent: Agent, attempt: Attempt, signal: AbortSignal): Pro
   await commit(agent, attempt, wanted);
 }
 
-/** `wanted` is false when the server has another deployment in mind by now: the files are healthy and stay, but it is no success to report. */
+/** `wanted` is false when another deployment superseded this one. The healthy files stay, but the agent reports no success. */
 async function commit(agent: Agent, attempt: Attempt, wanted: boolean): Promise<void> {
   const { deploymentId, number, digest } = attempt;
   const reports: Report[] = wanted ? [await deploymentReport(agent, attempt, 'succeeded')] : [];
@@ -220,14 +220,14 @@ function confirmTimeout(attempt: Attempt): Problem {
   );
 }
 
-/** Who is to blame: the bundle (then it is not tried again), or the circumstances (then it is, later). */
+/** Quarantines the bundle if it caused the failure. A failure by the disk or the network is retried later. */
 async function failureOf(error: unknown, attempt: Attempt): Promise<Failure> {
   const detail = messageOf(error);
   if (isNoSpace(error)) return { code: 'no_space', detail, quarantine: false, retryable: true };
   if (isRootUnusable(error)) return { code: 'root_unusable', detail: await describeDiskTrouble(error), quarantine: false, retryable: true };
   const code = error instanceof Problem ? error.code : 'apply_failed';
   if (isProblem(error, 'hook_failed', 'health_check_failed')) return { code, detail, quarantine: true, retryable: false };
-  // After a power cut, the time may have passed while nobody could confirm.
+  // After a power cut, the time may have passed while the device was off.
   if (isProblem(error, 'confirm_timeout')) return { code, detail, quarantine: attempt.interruptions === 0, retryable: false };
   return { code, detail, quarantine: false, retryable: true };
 }

@@ -4,24 +4,24 @@ import { deferredReport, logReport } from '../reports.ts';
 import { isInstalled, runHook, runningContext } from './hooks.ts';
 import type { Attempt } from './state.ts';
 
-/** The hook by which a device says whether it may be changed now: 0 = now, 75 = busy. It comes from the device's owner, never from Git. */
+/** This hook's exit code is 0 if the device may be changed now and 75 if it is busy. The device's owner installs it; it never comes from Git. */
 const HOOK = 'may-update';
 /** EX_TEMPFAIL of sysexits.h. */
 const BUSY_EXIT_CODE = 75;
 const DEFAULT_BUSY_MS = 60_000;
-/** A hook that asks to be asked again and again does not keep the device busy with that. */
+/** Shortest wait, so that a hook which names a very short time does not load the device. */
 const SHORTEST_BUSY_MS = 5_000;
 const REASON_LENGTH = 500;
 
 const WithOffset = z.iso.datetime({ offset: true });
 
 /**
- * Asks the device whether the attempt may begin, where its policy lets it wait and it has the hook for that. "Not now" is reported. A hook that
- * fails in any other way keeps nothing from its update: a broken one would keep the device on old files for good.
- * @returns when to ask again, at `beginBefore` at the latest; null: begin
+ * Runs the hook that decides whether the attempt may begin, if the policy allows a delay and the hook is installed. The agent reports a busy
+ * device. Any other failure of the hook does not delay the update: a broken hook would keep the device on old files for good.
+ * @returns when to run the hook again, at `beginBefore` at the latest; null: begin
  * @throws the signal's reason; an error of the disk
  */
-export async function askDevice(
+export async function checkBusy(
   agent: Agent,
   { deploymentId }: Attempt,
   beginBefore: string | null,
@@ -30,25 +30,26 @@ export async function askDevice(
   if (!(await isInstalled(HOOK, agent.root.hooks))) return null;
   const deadline = Date.parse(beginBefore ?? '');
   if (!(deadline > agent.clock.now().getTime())) {
-    const why = beginBefore === null ? 'this deployment may not be put off' : `it may be put off until ${beginBefore} and no longer`;
-    await tell(agent, 'info', deploymentId, `The hook "${HOOK}" is not asked: ${why}.`);
+    const why = beginBefore === null ? 'this deployment allows no delay' : `this deployment had to begin before ${beginBefore}`;
+    await logAndReport(agent, 'info', deploymentId, `The hook "${HOOK}" was skipped: ${why}.`);
     return null;
   }
   const result = await runHook(HOOK, runningContext(agent), agent.config.hookTimeoutSeconds * 1000, signal);
   if (result.ok) return null;
   if (result.exitCode !== BUSY_EXIT_CODE) {
-    const said = result.output === '' ? '' : `:\n${result.output}`;
-    await tell(agent, 'warn', deploymentId, `The deployment begins, as nobody knows whether the device is busy: ${result.why}${said}`);
+    const output = result.output === '' ? '' : `:\n${result.output}`;
+    await logAndReport(agent, 'warn', deploymentId, `The deployment begins although the busy check failed: ${result.why}${output}`);
     return null;
   }
   const { until, reason } = readBusy(result.stdout, agent.clock.now(), new Date(deadline));
-  agent.log('info', 'the device is busy', { deploymentId, until: until.toISOString(), reason });
+  agent.log('info', 'deployment deferred: the device is busy', { deploymentId, until: until.toISOString(), reason });
   await agent.outbox.add([deferredReport(agent, deploymentId, until, reason)]);
   return until;
 }
 
 /**
- * What a busy device's hook wrote: a last line `until <RFC 3339>` or `for <seconds>` says how long (a minute without it), the rest why.
+ * Parses the output of a busy device's hook. A last line `until <RFC 3339>` or `for <seconds>` names the wait (60 s without it); the other
+ * lines are the reason.
  * `until` is at least 5 s from `now`, and never after `deadline`.
  */
 export function readBusy(stdout: string, now: Date, deadline: Date): { until: Date; reason: string } {
@@ -69,8 +70,7 @@ function readUntil(line: string, now: Date): number | null {
   return WithOffset.safeParse(until).success ? Date.parse(until ?? '') : null;
 }
 
-/** On the device and, with the next reports, on the server. */
-async function tell(agent: Agent, level: 'info' | 'warn', deploymentId: string, message: string): Promise<void> {
+async function logAndReport(agent: Agent, level: 'info' | 'warn', deploymentId: string, message: string): Promise<void> {
   agent.log(level, message, { deploymentId });
   await agent.outbox.add([logReport(agent, level, message, deploymentId)]);
 }

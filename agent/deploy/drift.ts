@@ -9,18 +9,18 @@ import { deliver } from '../server/delivery.ts';
 import { aroundMs } from '../time/backoff.ts';
 import { pause } from '../time/signals.ts';
 
-/** Somebody who edits a file rarely saves once: this much quiet is waited for before looking, ms. */
+/** An editor often saves several times. The check waits until nothing changed for this long, ms. */
 const QUIET_MS = 300;
 
 export type DriftResult = { runningDigest: string | null; changed: string[]; healed: boolean };
 
 /**
- * Compares `current` with its manifest at the start, when the file system announces a change, and now and then. What differs is reported
- * once and, under the policy `heal`, copied aside and restored from the verified archive that each release keeps beside it (the archive
- * costs the bundle's size on the disk, and makes repair possible without the network).
+ * Compares `current` with its manifest at the start, when the file system announces a change, and every `driftSeconds`. The agent reports
+ * each drift once. Under the policy `heal` it copies the changed files aside and restores them from the release's verified archive.
+ * The archive costs the bundle's size on the disk and makes the repair possible without the network.
  */
 export async function watchDrift(agent: Agent, signal: AbortSignal): Promise<void> {
-  const bell = agent.lookAtFiles;
+  const bell = agent.checkFiles;
   const check = createDriftCheck(agent);
   const watched = createWatch(agent, () => bell.ring());
   while (!signal.aborted) {
@@ -28,7 +28,7 @@ export async function watchDrift(agent: Agent, signal: AbortSignal): Promise<voi
     try {
       await check();
     } catch (error) {
-      agent.log('warn', 'cannot check the running files', { error: messageOf(error) });
+      agent.log('warn', 'failed to check the running files; the next check follows', { error: messageOf(error) });
     }
     await bell.wait(signal, aroundMs(agent.config.driftSeconds, Math.random()));
     await pause(QUIET_MS, signal);
@@ -36,7 +36,7 @@ export async function watchDrift(agent: Agent, signal: AbortSignal): Promise<voi
   watched.follow(null);
 }
 
-/** One comparison, outside of any deployment. The same drift is not reported a second time by the same check. */
+/** Compares once, unless a deployment is under way. The same check does not report the same drift a second time. */
 export function createDriftCheck(agent: Agent): () => Promise<DriftResult> {
   let reported = '';
   return () =>
@@ -71,12 +71,12 @@ async function heal(agent: Agent, digest: string, changed: string[]): Promise<bo
     await pointCurrent(root, digest);
     return true;
   } catch (error) {
-    agent.log('error', 'cannot restore the running files', { digest, error: messageOf(error) });
+    agent.log('error', 'failed to restore the running files; they stay as they are', { digest, error: messageOf(error) });
     return false;
   }
 }
 
-/** An archive that somebody removed is fetched again under the address that every server serves it. */
+/** Downloads an archive that somebody removed, from the address at which every server offers it. */
 async function requireArchive(agent: Agent, digest: string): Promise<void> {
   const archive = join(agent.root.bundles, `${digest}.tar`);
   const isThere = await access(archive).then(
@@ -88,7 +88,7 @@ async function requireArchive(agent: Agent, digest: string): Promise<void> {
   await deliver(context, { digest, size: 0, url: `bundles/${digest}` }, AbortSignal.timeout(60_000));
 }
 
-/** Watches one release at a time. Without a watch (no inotify, too many folders) the comparison by time remains. */
+/** Watches one release at a time. Without a watch (no inotify, too many folders) the periodic comparison remains. */
 function createWatch(agent: Agent, onChange: () => void) {
   let followed: string | null = null;
   let watcher: FSWatcher | null = null;
@@ -105,10 +105,12 @@ function createWatch(agent: Agent, onChange: () => void) {
 function watchRelease(agent: Agent, digest: string, onChange: () => void): FSWatcher | null {
   try {
     const watcher = watch(releaseFolder(agent.root, digest), { recursive: true, persistent: false }, onChange);
-    watcher.on('error', (error) => agent.log('debug', 'the watch on the running files ended', { error: messageOf(error) }));
+    watcher.on('error', (error) =>
+      agent.log('debug', 'failed to watch the running files; the periodic check remains', { error: messageOf(error) }),
+    );
     return watcher;
   } catch (error) {
-    agent.log('debug', 'cannot watch the running files', { error: messageOf(error) });
+    agent.log('debug', 'failed to start watching the running files; the periodic check remains', { error: messageOf(error) });
     return null;
   }
 }

@@ -8,29 +8,30 @@ import { releaseFolder } from '../disk/release.ts';
 
 export type HookContext = {
   hooksFolder: string;
-  /** The release that the hook is for: its working directory, if it exists. */
+  /** The hook's release, which is also its working directory. */
   release: string;
   previous: string | null;
   deviceId: string;
 };
 
 /**
- * `output` is the end of what it wrote to stdout and stderr, `stdout` that of the former alone. `exitCode` is null when it did not end by
- * itself: not installed, not started, killed.
+ * `output` is the end of the hook's stdout and stderr; `stdout` is the end of its stdout. `exitCode` is null when the hook was not installed,
+ * did not start or was killed.
  */
 export type HookResult = { ok: true; output: string } | { ok: false; why: string; exitCode: number | null; stdout: string; output: string };
 
 type Ended = { why: string | null; exitCode: number | null; stdout: string; output: string };
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** Of a hook's output, the end is kept: that is where the error stands. Bytes. */
+/** The agent keeps the end of a hook's output, because errors are written last. Bytes. */
 const OUTPUT_TAIL_BYTES = 3000;
-/** After the hook has ended, a process that it left behind may still hold its pipes: its output is waited for this long. */
+/** Wait for a hook's output after its end, ms: a process that it left behind may still hold its pipes. */
 const DRAIN_MS = 100;
 
 /**
- * Runs `hooks/<name>`, which the device's owner installed, in a process group of its own that is killed as a whole when it takes too long
- * or the signal fires. A hook may be run again after a power cut: it has to be idempotent. One that starts a daemon redirects its output.
+ * Runs `hooks/<name>`, which the device's owner installed, in its own process group. The agent kills the whole group when the hook takes too
+ * long or the signal fires. A hook must be idempotent, because the agent runs it again after a power cut. A hook that starts a daemon must
+ * redirect the daemon's output.
  * @throws the signal's reason
  */
 export async function runHook(name: string, context: HookContext, timeoutMs: number, signal: AbortSignal): Promise<HookResult> {
@@ -43,7 +44,7 @@ export async function runHook(name: string, context: HookContext, timeoutMs: num
   return why === null ? { ok: true, output: result.output } : { ok: false, why: `the hook "${name}" ${why}`, ...result };
 }
 
-/** Whether the device's owner put anything there; what is wrong with it, `runHook` tells. */
+/** Whether the device's owner installed anything under this name. `runHook` reports its faults. */
 export async function isInstalled(name: string, hooksFolder: string): Promise<boolean> {
   return access(join(hooksFolder, name)).then(
     () => true,
@@ -51,7 +52,7 @@ export async function isInstalled(name: string, hooksFolder: string): Promise<bo
   );
 }
 
-/** For a hook that has to do with what runs, not with a release that comes. */
+/** For a hook that concerns the running release, not a new one. */
 export function runningContext({ root, journal, identity }: Agent): HookContext {
   const { running, previous } = journal.state;
   return {
@@ -136,7 +137,7 @@ function createTail() {
     push(chunk: Buffer) {
       kept = Buffer.concat([kept, chunk]).subarray(-OUTPUT_TAIL_BYTES);
     },
-    // No database keeps a NUL: the server would refuse the report that has it.
+    // PostgreSQL stores no NUL: the server would refuse a report with one.
     text: () => kept.toString('utf8').replaceAll('\0', '\uFFFD').trim(),
   };
 }

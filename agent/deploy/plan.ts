@@ -1,12 +1,12 @@
 import type { DesiredState } from '../../src/wire/agent.ts';
 import type { AgentState, Attempt } from './state.ts';
 
-/** What the desired state asks of a device that is in `state` and busy with nothing. */
+/** The next action of a device without an attempt under way, by its desired state. */
 export type Plan =
   | { do: 'nothing' }
   /**
-   * `retry`: the same deployment failed for want of something that may come, so it is not tried at once. `beginBefore`: until when a busy
-   * device may put it off, RFC 3339; null: it may not.
+   * `retry`: the same deployment failed for a reason that may pass, so the agent waits before it tries again. `beginBefore`: a busy device may
+   * defer the attempt until then, RFC 3339; null: it may not.
    */
   | { do: 'apply'; attempt: Attempt; retry: boolean; beginBefore: string | null }
   /** The bundle failed here before. */
@@ -34,26 +34,26 @@ export function planNext(desired: DesiredState | null, state: Readonly<AgentStat
   return { do: 'apply', attempt, retry: again, beginBefore: desired.beginBefore };
 }
 
-/** A bundle stays in quarantine for as long as it, or nothing, is desired. */
+/** A bundle stays quarantined while it is desired, or while nothing is desired. */
 export function quarantineUnder(desired: DesiredState, quarantined: string[]): string[] {
   const { bundle } = desired;
   return bundle === null ? quarantined : quarantined.filter((digest) => digest === bundle.digest);
 }
 
-/** True when `desired` makes a delivery that still runs pointless. */
+/** Whether `desired` names another deployment, so that a running delivery can stop. */
 export function supersedes(desired: DesiredState, attempt: Attempt): boolean {
   return desired.deploymentId !== attempt.deploymentId;
 }
 
 /**
- * How an attempt goes on after a start of the agent. A first interruption resumes it; a second one, since the device began to be changed,
- * gives it up: the bundle may be what brings the device down. Downloading may be interrupted any number of times.
+ * Decides how an attempt continues after a start of the agent. The agent resumes it after one interruption. After a second one since the
+ * first change of the device, it gives the attempt up: the bundle itself may bring the device down. Interrupted downloads do not count.
  * @param swapped whether `current` points at the attempt's bundle
  */
 export function resumeAttempt(attempt: Attempt, stoppedCleanly: boolean, swapped: boolean): Attempt {
   if (attempt.phase === 'delivering' || attempt.phase === 'going_back') return attempt;
   const interruptions = attempt.interruptions + (stoppedCleanly ? 0 : 1);
-  // Not yet swapped: the confirm timeout has not begun, however long the power was off.
+  // The confirm timeout begins with the swap, however long the power was off.
   if (attempt.phase === 'swapping' && !swapped) return { ...attempt, interruptions, phase: 'prepared', swappedAt: null };
   return { ...attempt, interruptions };
 }
@@ -63,8 +63,7 @@ export function isGivenUp(attempt: Attempt): boolean {
 }
 
 /**
- * Time that has passed since the swap, ms, when another process made it: by the device's own clock, of which one that was set back counts
- * as no time.
+ * Time since a swap by an earlier process, ms, by the device's own clock. A clock that was set back gives 0.
  */
 export function elapsedSinceSwapMs(attempt: Attempt, now: Date): number {
   return attempt.swappedAt === null ? 0 : Math.max(0, now.getTime() - Date.parse(attempt.swappedAt));

@@ -7,7 +7,7 @@ import { deploymentReport, reportNotices } from '../reports.ts';
 import { runHook } from './hooks.ts';
 import type { Attempt } from './state.ts';
 
-/** Brings the device back to what ran before the attempt, and ends the attempt. @throws an error that leaves it where it is, to be taken up again */
+/** Rolls the device back to the release before the attempt, and ends the attempt. @throws an error, after which the next call resumes it */
 export async function rollBack(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<void> {
   const { fault } = agent;
   const { deploymentId, number, previous, failure } = attempt;
@@ -28,15 +28,15 @@ export async function rollBack(agent: Agent, attempt: Attempt, signal: AbortSign
     [report],
   );
   fault('after_rolled_back');
-  agent.log('warn', 'went back to what ran before', { deploymentId, digest: previous });
+  agent.log('warn', 'rolled back to the previous release', { deploymentId, digest: previous });
   await finish(agent);
 }
 
 /**
- * Points `current` at what ran before, whose files are restored if somebody removed them.
- * @returns why that cannot be done until a person repairs the root, when the attempt's bundle does not run either: then the attempt ends, and the next one
- * tries again
- * @throws while the attempt's bundle is in place
+ * Points `current` at the previous release, and restores its files if somebody removed them.
+ * @returns why this needs a person who repairs the root, if the attempt's bundle does not run either. The attempt then ends; the next one
+ * tries again.
+ * @throws an error of the disk while `current` points at the attempt's bundle
  */
 async function returnToPrevious({ root, config }: Agent, { previous, digest }: Attempt): Promise<string | null> {
   try {
@@ -52,11 +52,11 @@ async function returnToPrevious({ root, config }: Agent, { previous, digest }: A
     return null;
   } catch (error) {
     if (isNoSpace(error) || (await runningDigest(root).catch(() => digest)) === digest) throw error;
-    return isRootUnusable(error) ? describeDiskTrouble(error) : `"current" cannot be pointed at what ran before: ${messageOf(error)}`;
+    return isRootUnusable(error) ? describeDiskTrouble(error) : `Cannot point "current" at the previous release: ${messageOf(error)}`;
   }
 }
 
-/** The hook of the bundle that runs again; if it names none, that of the failed one, whose `before` may have stopped something. */
+/** Runs the `after` hook of the restored bundle. If it names none, the failed bundle's one runs, because its `before` may have stopped something. */
 async function runAfterAgain(agent: Agent, attempt: Attempt, signal: AbortSignal): Promise<string | null> {
   const { previous } = attempt;
   const manifest = previous === null ? null : await readManifest(agent.root, previous);
@@ -70,14 +70,16 @@ async function runAfterAgain(agent: Agent, attempt: Attempt, signal: AbortSignal
     deviceId: agent.identity.deviceId,
   };
   const result = await runHook(name, context, agent.config.hookTimeoutSeconds * 1000, signal);
-  return result.ok ? null : `After going back, ${result.why}`;
+  return result.ok ? null : `After the rollback, ${result.why}`;
 }
 
-/** After an attempt: reports may be sent, the files are compared, and what nobody needs is removed. */
+/** After an attempt: sends reports again, triggers a check of the files, and removes releases that are no longer needed. */
 export async function finish(agent: Agent): Promise<void> {
   agent.outbox.hold(false);
-  agent.lookAtFiles.ring();
+  agent.checkFiles.ring();
   await reportNotices(agent);
   const { running, previous } = agent.journal.state;
-  await tidy(agent.root, [running, previous]).catch((error: unknown) => agent.log('warn', 'cannot tidy up', { error: messageOf(error) }));
+  await tidy(agent.root, [running, previous]).catch((error: unknown) =>
+    agent.log('warn', 'failed to remove old releases; the next deployment tries again', { error: messageOf(error) }),
+  );
 }

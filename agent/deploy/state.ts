@@ -9,7 +9,7 @@ import type { Outbox } from '../server/outbox.ts';
 import { createTurn } from '../time/signals.ts';
 
 /**
- * Where one attempt to apply a bundle stands. Everything up to `prepared` leaves `current` alone.
+ * Phase of one attempt to apply a bundle. No phase up to `prepared` changes `current`.
  *
  *     delivering → prepared → swapping → confirming → (committed)
  *          └───────────┴──────────┴───────────┴─────→ going_back → (rolled back)
@@ -20,9 +20,9 @@ export type Phase = z.infer<typeof Phase>;
 export const Failure = z.object({
   code: z.string(),
   detail: z.string(),
-  /** The bundle itself is to blame: do not try it again unasked. */
+  /** The bundle itself caused the failure: the agent tries it again only on an operator's request. */
   quarantine: z.boolean(),
-  /** The same deployment may be tried again later, for example when there is space. */
+  /** The agent retries the same deployment later, for example when there is space again. */
   retryable: z.boolean(),
 });
 export type Failure = z.infer<typeof Failure>;
@@ -32,16 +32,16 @@ export const Attempt = z.object({
   digest: Digest,
   size: z.number().int(),
   url: z.string(),
-  /** What ran before and what a failure goes back to. */
+  /** The release before the attempt, to which a failure rolls back. */
   previous: Digest.nullable(),
   /** Counts the tries of one deployment, from 1. */
   number: z.number().int(),
   phase: Phase,
-  /** How often the process died since the device began to be changed. */
+  /** Deaths of the process since the attempt first changed the device. */
   interruptions: z.number().int(),
-  /** Set before the swap, RFC 3339: the confirm timeout counts from here. */
+  /** Set before the swap, RFC 3339. The confirm timeout counts from here. */
   swappedAt: z.string().nullable(),
-  /** Set when `before` may have run: then a way back runs `after`. */
+  /** Set when `before` may have run. A rollback then runs `after`. */
   touched: z.boolean(),
   apply: ApplySpec.nullable(),
   failure: Failure.nullable(),
@@ -52,29 +52,27 @@ export const AgentState = z.object({
   /** Highest sequence ever accepted, and its bundle. */
   sequence: z.number().int().default(-1),
   sequenceDigest: Digest.nullable().default(null),
-  /** Which key the agent had then: a device that is registered anew has a new key and counts from the beginning. */
+  /** Mark of the agent's key at that time. A device that is registered again has a new key, and its sequence starts again. */
   acceptedUnder: z.string().nullable().default(null),
   issuedAt: z.string().nullable().default(null),
   driftPolicy: DriftPolicy.default('report'),
-  /** The last good bundle; null: nothing was ever applied. */
+  /** The last confirmed bundle; null: the agent never applied one. */
   running: Digest.nullable().default(null),
-  /** The good one before it, whose files are kept. */
+  /** The confirmed bundle before it, whose files are kept. */
   previous: Digest.nullable().default(null),
   quarantined: z.array(Digest).default([]),
   attempt: Attempt.nullable().default(null),
   /** The last attempt that came to an end. */
   finished: z.object({ deploymentId: z.string(), number: z.number().int(), retryable: z.boolean() }).nullable().default(null),
-  /** Commands that were taken up, oldest first, so that none runs twice. */
+  /** Commands that the agent began, oldest first, so that none runs twice. */
   commands: z.array(z.object({ id: z.string(), type: z.string(), done: z.boolean() })).default([]),
   stoppedCleanly: z.boolean().default(true),
-  /** Reports that belong to this very state: they enter the outbox after it is written, and again at a start, with the same ids. */
+  /** Reports that belong to this state. They enter the outbox after the state is written, and again at a start, with the same ids. */
   unsaid: z.array(Report).default([]),
 });
 export type AgentState = z.infer<typeof AgentState>;
 
-/**
- * The agent's durable memory. A change and the reports that tell of it are one write, so that a power cut leaves both or neither.
- */
+/** The agent's durable state. One write holds a change and its reports, so that a power cut leaves both or neither. */
 export type Journal = {
   readonly state: Readonly<AgentState>;
   write(change: (state: Readonly<AgentState>) => Partial<AgentState>, reports?: Report[]): Promise<void>;
@@ -101,7 +99,7 @@ export async function openJournal(root: Pick<Root, 'state' | 'setAside'>, outbox
   };
 }
 
-/** A state that cannot be read (a worn-out flash cell, say) is set aside: a device that never starts again could not be repaired from afar. */
+/** Sets a damaged state aside (a worn-out flash cell, for example): nobody could repair a device remotely if its agent did not start. */
 async function readState(root: Pick<Root, 'state' | 'setAside'>): Promise<AgentState> {
   try {
     return AgentState.parse(JSON.parse(await readFile(root.state, 'utf8')));

@@ -5,28 +5,28 @@ import { reportDiskTrouble } from '../reports.ts';
 import { backoffMs, retryMs } from '../time/backoff.ts';
 import { createBell, pause } from '../time/signals.ts';
 import { beginAttempt, refuseAttempt, runAttempt } from './apply.ts';
-import { askDevice } from './busy.ts';
+import { checkBusy } from './busy.ts';
 import { type Plan, planNext, supersedes } from './plan.ts';
 import type { Attempt } from './state.ts';
 
-/** Brings the device to what is desired, one attempt at a time, while polling goes on. */
+/** Applies the desired state, one attempt at a time, while polling continues. */
 export type Worker = {
   /** The newest accepted desired state. */
   want(desired: DesiredState): void;
-  /** Tries at once what waits to be tried again, and asks a busy device anew. */
+  /** Ends the pause before a retry, and checks again whether the device is busy. */
   hurry(): void;
   run(signal: AbortSignal): Promise<void>;
 };
 
-/** A busy device's wait is cut into naps: meanwhile its clock may be set right, or it may have been asleep. */
-const NAP_MS = 60_000;
+/** Longest single wait of a busy device, ms. Between two, its clock may be corrected, or the machine may have been suspended. */
+const LONGEST_WAIT_MS = 60_000;
 
 export function createWorker(agent: Agent): Worker {
   const bell = createBell();
   let desired: DesiredState | null = null;
   let superseded = new AbortController();
   let hurried = false;
-  /** The try that the device itself puts off. */
+  /** The try that the device's hook defers. */
   let busy: (Pick<Attempt, 'deploymentId' | 'number'> & { until: Date }) | null = null;
 
   async function step(signal: AbortSignal): Promise<void> {
@@ -42,13 +42,13 @@ export function createWorker(agent: Agent): Worker {
     await agent.exclusive(() => runAttempt(agent, superseded.signal, signal));
   }
 
-  /** Waits for what has to be waited for before the try. False: plan anew. */
+  /** Waits for a busy device, or for the pause before a retry. @returns false: plan again */
   async function mayBegin({ attempt, retry, beginBefore }: Extract<Plan, { do: 'apply' }>, signal: AbortSignal): Promise<boolean> {
     const { deploymentId, number } = attempt;
     if (busy?.deploymentId === deploymentId && busy.number === number) {
       const leftMs = busy.until.getTime() - agent.clock.now().getTime();
       if (leftMs > 0 && !hurried) {
-        await bell.wait(signal, Math.min(leftMs, NAP_MS));
+        await bell.wait(signal, Math.min(leftMs, LONGEST_WAIT_MS));
         return false;
       }
     } else if (retry && !hurried) {
@@ -57,12 +57,12 @@ export function createWorker(agent: Agent): Worker {
       if (signal.aborted || desired !== before) return false;
     }
     hurried = false;
-    const until = await askDevice(agent, attempt, beginBefore, signal);
+    const until = await checkBusy(agent, attempt, beginBefore, signal);
     busy = until && { deploymentId, number, until };
     return busy === null && !isSuperseded(attempt);
   }
 
-  /** What became desired while something else was waited for. */
+  /** Whether the desired state changed during a wait. */
   function isSuperseded(attempt: Attempt): boolean {
     return desired !== null && supersedes(desired, attempt);
   }
@@ -82,7 +82,7 @@ export function createWorker(agent: Agent): Worker {
   };
 }
 
-/** Step after step until the signal; after one that fails, a pause. */
+/** Repeats the step until the signal fires, with a pause after each failure. */
 async function repeat(agent: Agent, step: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
     try {

@@ -3,33 +3,33 @@ import { dirname } from 'node:path';
 import { isNoSpace } from '../../src/wire/no-space.ts';
 import { messageOf } from '../../src/wire/problem.ts';
 
-/** Errors of the file system that a person must end, with what to do. Until then the agent tries again with growing pauses. */
+/** File system errors that only a person can repair, with the remedy. Until then the agent retries with growing pauses. */
 const REMEDIES: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only: remount it writable',
   EACCES: 'the agent may not write there: give the root to the user that runs the agent',
   EPERM: 'the system forbids the change: give the root to the user that runs the agent, and remove immutable flags (chattr -i)',
   EBUSY: 'it is a mount point or in use by the system: unmount it',
-  EIO: 'the disk answers with errors: check or replace it',
-  ELOOP: 'symbolic links lead round in a circle: remove them',
+  EIO: 'the disk reports errors: check or replace it',
+  ELOOP: 'symbolic links form a loop: remove them',
 };
 
-/** A firewall answers these with EPERM and EACCES, too. */
+/** A firewall makes these calls fail with EPERM and EACCES, too. */
 const NETWORK_CALLS = new Set(['connect', 'bind', 'send', 'getaddrinfo']);
 
-/** Whether the error is one that passes once somebody has made room for the agent or repaired its root. */
+/** Whether the error passes once somebody frees disk space or repairs the agent's root. */
 export function isDiskTrouble(error: unknown): boolean {
   return isNoSpace(error) || remedyOf(error) !== null;
 }
 
-/** Whether somebody must repair the root; a full disk is not meant. */
+/** Whether somebody must repair the root. A full disk does not count. */
 export function isRootUnusable(error: unknown): boolean {
   return remedyOf(error) !== null;
 }
 
-/** What is wrong and what a person must do. */
+/** Names the fault and its remedy. */
 export async function describeDiskTrouble(error: unknown): Promise<string> {
   const remedy = remedyOf(error);
-  if (remedy === null) return `The device's disk is full, nothing can be changed until there is room: ${messageOf(error)}`;
+  if (remedy === null) return `The device's disk is full, the agent changes nothing until there is space: ${messageOf(error)}`;
   return `The agent cannot use its root, ${remedy}: ${messageOf(error)}${await ownership(error)}`;
 }
 

@@ -3,9 +3,9 @@ import { chmod, copyFile, lstat, mkdir, open, readdir, readlink, rename, rm, sym
 import { dirname, join } from 'node:path';
 import { setAside } from './set-aside.ts';
 
-/** File operations that survive a power cut: after each of them returns, what it did is on the disk. */
+/** File operations that survive a power cut: each one returns after its changes are on the disk. */
 
-/** Replaces a file as one step: whoever reads sees the old or the new content. */
+/** Replaces a file atomically: a reader sees either the old or the new content. */
 export async function writeDurably(path: string, bytes: string | Uint8Array, mode = 0o600): Promise<void> {
   const aside = `${path}.tmp`;
   for (const taken of [aside, path]) if (await isDirectory(taken)) await setAside(taken);
@@ -20,7 +20,7 @@ export async function writeDurably(path: string, bytes: string | Uint8Array, mod
   await renameDurably(aside, path);
 }
 
-/** From another file system (`staging` may be a link to one) a file is copied first. */
+/** Copies the file first if it is on another file system (`staging` may be a link to one). */
 export async function renameDurably(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
@@ -39,7 +39,7 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => null))?.isDirectory() ?? false;
 }
 
-/** Points a symbolic link elsewhere as one step; `between` is called after the new link is written aside and before it takes the place. */
+/** Replaces a symbolic link atomically. It calls `between` after it wrote the new link aside and before the rename. */
 export async function pointLink(link: string, target: string, between?: () => void): Promise<void> {
   const aside = `${link}.tmp`;
   if (await isDirectory(aside)) await setAside(aside);
@@ -49,7 +49,7 @@ export async function pointLink(link: string, target: string, between?: () => vo
   await renameDurably(aside, link);
 }
 
-/** Target of a symbolic link as it is written; null when there is none. */
+/** Unresolved target of a symbolic link; null when there is no link. */
 export async function linkTarget(link: string): Promise<string | null> {
   try {
     return await readlink(link);
@@ -74,7 +74,7 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Flushes every folder of a tree, the deepest first. Its files were flushed when they were written. */
+/** Flushes every folder of a tree, the deepest first. The caller flushed the files when it wrote them. */
 export async function syncFolders(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isDirectory()) await syncFolders(join(folder, entry.name));
   await syncPath(folder);

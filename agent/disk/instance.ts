@@ -6,9 +6,9 @@ import { sha256Hex } from '../../src/wire/bundle.ts';
 const DIGITS = 12;
 
 /**
- * Tells this agent from another one that has a copy of its root: `<machine>.<start>`. The second part is drawn at each start and kept nowhere, so that no
- * copy of a disk carries it along. The first is for people: it follows from the machine's id (its network addresses where it has none) and from the
- * root's inode, which a copy on the same machine does not share.
+ * Distinguishes this agent from another one with a copy of its root: `<machine>.<start>`. The second part is random at each start and is
+ * never stored, so that a copied disk does not contain it. The first part is for people. It derives from the machine's id (its network
+ * addresses where it has none) and from the root's inode, which a copy on the same machine does not share.
  */
 export async function instanceOf(root: string): Promise<string> {
   await mkdir(root, { recursive: true, mode: 0o755 }).catch(() => undefined);

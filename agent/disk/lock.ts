@@ -16,8 +16,8 @@ const IO_ERROR = 10;
 const TRIES = 3;
 
 /**
- * Takes the root for this process by a lock of the kernel on a file in it (fcntl), so that it holds through symbolic links, bind mounts and containers, and
- * ends with the process however that ends. Node itself has no file locks; its SQLite has. The file stays empty.
+ * Locks the root for this process by a kernel lock on a file in it (fcntl). The lock works through symbolic links, bind mounts and containers,
+ * and ends with the process in any case. Node itself has no file locks, but its SQLite has. The file stays empty.
  * @throws Problem `root_in_use`; an error of the disk
  */
 export async function lockRoot(path: string, log: Log): Promise<RootLock> {
@@ -31,7 +31,7 @@ export async function lockRoot(path: string, log: Log): Promise<RootLock> {
   }
 }
 
-/** @returns the lock, or why there is none: SQLite's code */
+/** @returns the lock, or SQLite's code of the failure */
 function tryLock(path: string): RootLock | number {
   let database: DatabaseSync | null = null;
   try {
@@ -45,11 +45,11 @@ function tryLock(path: string): RootLock | number {
   }
 }
 
-/** Sets aside an entry that is no file. @throws the error of a plain open, which says more than SQLite's */
+/** Sets aside an entry that is not a file. @throws the error of a plain open, which has more detail than SQLite's */
 async function clearWay(path: string, log: Log): Promise<void> {
   const info = await lstat(path).catch(() => null);
   if (info !== null && !info.isFile()) {
-    log('warn', 'what stood in the place of the lock file is set aside', { path, as: await setAside(path) });
+    log('warn', 'an entry in the place of the lock file was set aside', { path, as: await setAside(path) });
     return;
   }
   await (await open(path, 'a')).close();
@@ -62,6 +62,6 @@ async function withoutLock(path: string, code: number, log: Log): Promise<RootLo
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error;
   }
-  log('error', 'the file system of the root gives no locks: make sure that one agent runs on it', { path, sqliteCode: code });
+  log('error', 'failed to lock the root: its file system has no locks; make sure that only one agent uses it', { path, sqliteCode: code });
   return { close: () => undefined };
 }

@@ -7,14 +7,14 @@ import type { Fault } from '../faults.ts';
 import { copyTree, isCode, linkTarget, pointLink, removeDurably, renameDurably, syncFolders, writeDurably } from './files.ts';
 import type { Root } from './root.ts';
 
-/** The files of releases on this device: writing one aside, pointing `current` at it, keeping copies, tidying up. */
+/** The files of releases on this device: writes one aside, points `current` at it, keeps copies, removes old ones. */
 
-/** Copies of what ran before, kept. */
+/** Copies of earlier releases that the agent keeps. */
 const BACKUPS = 5;
 
 /**
- * Verifies an archive while it writes the release aside, and puts release, archive and manifest in their places. A release that stands
- * there already is replaced unless it is the running one.
+ * Verifies an archive while it writes the release aside, then moves release, archive and manifest to their places. It replaces an existing
+ * release unless that one runs.
  * @throws WireError; an error of the disk
  */
 export async function installRelease(root: Root, archive: string, digest: string, maxBytes: number, fault: Fault): Promise<BundleManifest> {
@@ -42,7 +42,7 @@ export async function installRelease(root: Root, archive: string, digest: string
   return manifest;
 }
 
-/** The manifest of an installed bundle; null when it is not there or not what its name says. */
+/** The manifest of an installed bundle; null when it is missing or does not match the digest in its name. */
 export async function readManifest(root: Root, digest: string): Promise<BundleManifest | null> {
   try {
     const bytes = await readFile(join(root.bundles, `${digest}.json`));
@@ -57,7 +57,7 @@ export function releaseFolder(root: Root, digest: string): string {
   return join(root.releases, digest);
 }
 
-/** The bundle that `current` points at; null when there is none, also when something else stands there or the link leads elsewhere. */
+/** The bundle that `current` points at; null when `current` is missing, is not a link, or points elsewhere. */
 export async function runningDigest(root: Root): Promise<string | null> {
   const target = await linkTarget(root.current);
   if (target === null) return null;
@@ -66,8 +66,8 @@ export async function runningDigest(root: Root): Promise<string | null> {
 }
 
 /**
- * Swaps `current` as one step; null takes it away. The link is relative, so that the root can be mounted elsewhere. Anything else in its
- * place is set aside, not deleted.
+ * Swaps `current` atomically; null removes it. The link is relative, so that the root can be mounted elsewhere. The agent sets anything else
+ * in its place aside and does not delete it.
  */
 export async function pointCurrent(root: Root, digest: string | null, between?: () => void): Promise<void> {
   const running = await runningDigest(root);
@@ -78,7 +78,7 @@ export async function pointCurrent(root: Root, digest: string | null, between?: 
   await pointLink(root.current, join('releases', digest), between);
 }
 
-/** Copies what really runs, tampered or not, into `folder` as `<n>-<digest>` and removes all but the last copies. */
+/** Copies the running files, changed or not, into `folder` as `<n>-<digest>`, and removes all but the last copies. */
 export async function backUp(root: Root, folder: string, fault: Fault, keep = BACKUPS): Promise<void> {
   const digest = await runningDigest(root);
   if (digest === null || !(await isFolder(releaseFolder(root, digest)))) return;
@@ -92,7 +92,7 @@ export async function backUp(root: Root, folder: string, fault: Fault, keep = BA
   for (const name of names.slice(0, Math.max(0, names.length + 1 - keep))) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-/** Whether the files of the release are there, so that `current` would not lead nowhere. */
+/** Whether the release's folder exists, so that `current` would not dangle. */
 export async function hasRelease(root: Root, digest: string): Promise<boolean> {
   return isFolder(releaseFolder(root, digest));
 }
@@ -105,10 +105,10 @@ async function backupNames(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => /^\d+-[0-9a-f]{64}$/.test(name)).sort();
 }
 
-/** Names that the agent gives: of releases, archives, manifests, downloads, and the same half-written. */
+/** Names that the agent gives to releases, archives, manifests and downloads, also while it writes them. */
 const OWN_NAME = /^(?:[0-9a-f]{64}(?:\.[a-z.]+)?|restored\.tmp)$/;
 
-/** Removes releases, half-written ones, archives and downloads that no attempt and no rollback needs. Other names are not the agent's. */
+/** Removes releases, half-written ones, archives and downloads that no attempt and no rollback needs. It leaves other names alone. */
 export async function tidy(root: Root, keep: (string | null)[]): Promise<void> {
   const kept = new Set([...keep, await runningDigest(root)]);
   for (const folder of [root.releases, root.bundles, root.staging]) {
@@ -121,7 +121,7 @@ export async function tidy(root: Root, keep: (string | null)[]): Promise<void> {
   }
 }
 
-/** Paths below a release that are not as the manifest says: changed, missing, or added. Sorted. */
+/** Paths below a release that differ from the manifest: changed, missing, or added. Sorted. */
 export async function findDrift(folder: string, manifest: BundleManifest): Promise<string[]> {
   const expected = new Set(manifest.files.map(({ path }) => path));
   const changed: string[] = [];
@@ -154,8 +154,8 @@ async function filesBelow(folder: string, prefix: string): Promise<string[]> {
 }
 
 /**
- * Brings `changed` paths of a release back to what its verified archive holds, each by a rename, and removes those that the bundle has not.
- * @throws an error when the archive is missing or damaged; then it is to be downloaded again
+ * Restores the `changed` paths of a release from its verified archive, each by a rename, and removes those that the bundle does not have.
+ * @throws an error when the archive is missing or damaged; the caller then downloads it again
  */
 export async function restoreFiles(root: Root, digest: string, changed: string[], maxBytes: number): Promise<void> {
   const folder = releaseFolder(root, digest);
@@ -164,7 +164,7 @@ export async function restoreFiles(root: Root, digest: string, changed: string[]
   await extractArchive(createReadStream(join(root.bundles, `${digest}.tar`)), {
     digest,
     maxBytes,
-    // First, because a link that somebody put in a folder's place must be gone before files are written below it.
+    // Before the files, because a link in a folder's place must be gone before a file is written below it.
     onManifest: async (manifest) => {
       const inBundle = new Set(manifest.files.map(({ path }) => path));
       for (const path of changed) if (!inBundle.has(path)) await rm(join(folder, path), { recursive: true, force: true });
@@ -183,7 +183,7 @@ async function replaceFile(root: Root, folder: string, file: BundleFile, content
   await renameDurably(aside, join(folder, file.path));
 }
 
-/** Makes the parents of `path` real folders, and removes what stands at `path` unless it is a file: a link there must not be followed. */
+/** Makes the parents of `path` real folders, so that no write follows a link, and removes `path` itself if it is a folder. */
 async function clearWay(folder: string, path: string): Promise<void> {
   const segments = path.split('/');
   for (let depth = 1; depth <= segments.length; depth += 1) {

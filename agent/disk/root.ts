@@ -5,15 +5,15 @@ import { lockRoot } from './lock.ts';
 import { setAside } from './set-aside.ts';
 
 /**
- * Where an agent keeps things below its root:
+ * Folders and files below an agent's root:
  *
- * - `current` → `releases/<digest>`, what the device's software reads
+ * - `current` → `releases/<digest>`, the files that the device's software reads
  * - `hooks/<name>`, executables that the device's owner installs
- * - `backups/<n>-<digest>`, real copies of `current` from before the last changes; `drifted/` the same from before a repair
- * - `bundles/<digest>.tar` and `.json`: verified archive and manifest of each release, from which tampered files are restored
- * - `staging/`: downloads that have not been verified
+ * - `backups/<n>-<digest>`, real copies of `current` from before the last changes; `drifted/` holds copies from before a repair
+ * - `bundles/<digest>.tar` and `.json`: verified archive and manifest of each release, from which the agent restores changed files
+ * - `staging/`: downloads before their verification
  * - `identity.json`, `state.json`, `outbox.jsonl`, `agent.lock`
- * - `<name>.set-aside-<time>`: what stood in the place of one of these and was not the agent's. The agent never deletes it.
+ * - `<name>.set-aside-<time>`: a foreign entry that was in the place of one of these. The agent never deletes it.
  */
 export type Root = {
   folder: string;
@@ -29,7 +29,7 @@ export type Root = {
   outbox: string;
   /** Entries that the agent set aside and has not reported yet. */
   notices: string[];
-  /** Renames what is not the agent's and stands in its way. `why` begins the line about it. */
+  /** Renames a foreign entry that is in the agent's way. `why` begins its log line and its report. */
   setAside(path: string, why: string): Promise<void>;
   close(): void;
 };
@@ -70,12 +70,12 @@ export async function openRoot(path: string, log: Log): Promise<Root> {
   }
 }
 
-/** Creates the missing folders. Sets aside anything else in their places: a file, a link that leads nowhere. */
+/** Creates the missing folders. It sets anything else in their places aside: a file, a dangling link. */
 export async function ensureFolders(root: Root): Promise<void> {
   for (const name of ['hooks', 'releases', 'backups', 'drifted', 'bundles', 'staging'] as const) {
     const path = root[name];
     if ((await stat(path).catch(() => null))?.isDirectory()) continue;
-    if ((await lstat(path).catch(() => null)) !== null) await root.setAside(path, `"${name}" was no folder`);
+    if ((await lstat(path).catch(() => null)) !== null) await root.setAside(path, `"${name}" was not a folder`);
     await mkdir(path, { recursive: true, mode: name === 'hooks' || name === 'releases' ? 0o755 : 0o700 });
   }
 }

@@ -1,8 +1,8 @@
 import { lstat, rename } from 'node:fs/promises';
 
 /**
- * Renames what stands at `path` so that the agent can put its own there. Nothing is deleted: it may be somebody's data. The new name is in the same
- * folder and says when: `current.set-aside-20261130T183300`.
+ * Renames the entry at `path` so that the agent can use the path. It deletes nothing, because the entry may be somebody's data. The new name
+ * is in the same folder and has the time: `current.set-aside-20261130T183300`.
  * @returns the new path
  */
 export async function setAside(path: string, now: Date = new Date()): Promise<string> {

@@ -20,14 +20,14 @@ export type DeliveryContext = { root: Root; server: AgentServer; identity: Ident
 
 export type Wanted = { digest: string; size: number; url: string };
 
-/** Tries in a row that brought no byte, before the delivery is given up for now. */
+/** Tries in a row without a new byte, after which the delivery fails. */
 const FRUITLESS_TRIES = 8;
-/** What must stay free for the device's own software, bytes. */
+/** Space that must stay free for the device's own software, bytes. */
 const SPARE_BYTES = 1024 * 1024;
 
 /**
- * Downloads a bundle into `staging`, going on where an earlier try stopped, verifies it and puts the release in place. An archive that
- * does not verify is thrown away and fetched once more from its beginning.
+ * Downloads a bundle into `staging`, resumes an earlier try, verifies the archive and installs the release. It discards an archive that fails
+ * the verification, and downloads it once more from its beginning.
  * @throws Problem `download_failed`, `no_space` (nothing staged is left behind); the signal's reason
  */
 export async function deliver(context: DeliveryContext, wanted: Wanted, signal: AbortSignal): Promise<BundleManifest> {
@@ -36,7 +36,10 @@ export async function deliver(context: DeliveryContext, wanted: Wanted, signal: 
     await requireSpace(context.root, wanted);
     return await fetchAndInstall(context, wanted, part, signal).catch(async (error: unknown) => {
       if (!(error instanceof WireError) || error.code === 'bundle_too_large') throw error;
-      context.log('warn', 'the downloaded bundle is damaged and fetched again', { digest: wanted.digest, error: error.message });
+      context.log('warn', 'failed to verify the downloaded bundle; it is downloaded again', {
+        digest: wanted.digest,
+        error: error.message,
+      });
       await discard(context.root, wanted.digest);
       return fetchAndInstall(context, wanted, part, signal);
     });
@@ -47,12 +50,12 @@ export async function deliver(context: DeliveryContext, wanted: Wanted, signal: 
   }
 }
 
-/** Keeps an archive that came along with what is desired, as if it had been downloaded. What cannot be kept, or has begun to be downloaded, is downloaded. */
+/** Stages an archive from the answer with the desired state, as if it was downloaded. If that fails or a download began, the download follows. */
 export async function stage({ root, log }: Pick<DeliveryContext, 'root' | 'log'>, digest: string, archive: Buffer): Promise<void> {
   try {
     await writeFile(partOf(root, digest), archive, { flag: 'wx', mode: 0o600, flush: true });
   } catch (error) {
-    log('debug', 'the archive that came along is not kept', { digest, error: messageOf(error) });
+    log('debug', 'failed to stage the inline archive; a download follows', { digest, error: messageOf(error) });
   }
 }
 
@@ -65,7 +68,7 @@ function deliveryProblem(digest: string, cause: unknown): Problem {
   return new Problem('download_failed', `Cannot get bundle "${digest}": ${messageOf(cause)}`, { cause });
 }
 
-/** Archive and release stand side by side for a while. */
+/** Requires twice the bundle's size, because the disk holds archive and release at once. */
 async function requireSpace(root: Root, wanted: Wanted): Promise<void> {
   const { bavail, bsize } = await statfs(root.folder);
   const free = bavail * bsize;
@@ -103,7 +106,11 @@ async function download(context: DeliveryContext, wanted: Wanted, part: string, 
       if (refused || isNoSpace(error) || error instanceof WireError || fruitless >= FRUITLESS_TRIES) throw error;
       const after = await sizeOf(part);
       if (after > before) fruitless = 0;
-      context.log('warn', 'the download was cut', { digest: wanted.digest, bytes: after, error: messageOf(error) });
+      context.log('warn', 'failed to finish the download; the next try resumes it', {
+        digest: wanted.digest,
+        bytes: after,
+        error: messageOf(error),
+      });
       await pause(pauseMs(fruitless, error instanceof Problem ? error.retryAfterSeconds : undefined, Math.random()), signal);
       signal.throwIfAborted();
     }

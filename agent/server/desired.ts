@@ -13,17 +13,17 @@ export type Expectation = {
   /** Highest sequence ever accepted and its bundle; -1 before the first. */
   sequence: number;
   sequenceDigest: string | null;
-  /** When the last state that changed anything was issued. */
+  /** Time of issue of the last state that changed anything. */
   issuedAt: string | null;
   now: Date;
 };
 
-/** Servers that share the work may be this far apart in time, ms. */
+/** Largest clock difference between servers of one service, ms. */
 const TOLERATED_SKEW_MS = 60_000;
 
 /**
- * The desired state in a compact JWS, if everything about it is right. Whoever controls the network or the server's database, but not its
- * signing key, gets nothing past this.
+ * Verifies a compact JWS and returns its desired state. An attacker who controls the network or the server's database, but not its signing
+ * key, cannot pass this check.
  * @throws Problem `desired_forged`, `desired_invalid`, `desired_foreign`, `desired_expired`, `desired_replayed`
  */
 export async function verifyDesired(jws: string, expected: Expectation): Promise<DesiredState> {
@@ -54,7 +54,7 @@ function refuseOlder(desired: DesiredState, expected: Expectation): void {
   // Some changes keep the sequence, such as the drift policy, and a new key starts it anew. The time of issue stops a replay of those.
   const isTimeToJudge = desired.sequence === sequence || sequence < 0;
   if (isTimeToJudge && issuedAt !== null && Date.parse(desired.issuedAt) < Date.parse(issuedAt) - TOLERATED_SKEW_MS)
-    throw refused('desired_replayed', `it was issued at ${desired.issuedAt}, before one that was accepted, of ${issuedAt}`);
+    throw refused('desired_replayed', `it was issued at ${desired.issuedAt}, before the accepted one of ${issuedAt}`);
 }
 
 async function verifiedPayload(jws: string, keys: PublicKeyJwk[]): Promise<unknown> {

@@ -4,9 +4,7 @@ import { messageOf, Problem } from '../../src/wire/problem.ts';
 import { type Proxies, proxyFor, withProxy } from '../../src/wire/proxies.ts';
 import { parseRetryAfter } from '../time/backoff.ts';
 
-/**
- * Requests over Node's own client: keep-alive, no redirects, and 14 MB less resident memory on the device than a client library.
- */
+/** Connections of Node's own HTTP client: keep-alive, no redirects. A client library would cost the device 14 MB more resident memory. */
 export type Connections = {
   agentFor(url: URL): http.Agent;
   readonly proxies: Proxies | undefined;
@@ -18,16 +16,16 @@ export type HttpRequest = {
   headers: Record<string, string>;
   body?: string;
   signal: AbortSignal;
-  /** From the start until the headers are there, ms. */
+  /** Time limit from the start of the request to the answer's headers, ms. */
   timeoutMs: number;
 };
 
 export type HttpResponse = { status: number; headers: IncomingHttpHeaders; body: IncomingMessage };
 
-/** A body that stands still for this long is given up. */
+/** Longest pause inside a body before the agent aborts the request, ms. */
 const IDLE_TIMEOUT_MS = 30_000;
 
-/** @param proxies of the environment; undefined: straight to the server */
+/** @param proxies from the environment; undefined: a direct connection to the server */
 export function openConnections(keepAlive: boolean, proxies: Proxies | undefined): Connections {
   // Without keep-alive, Node asks for `connection: close` only when the number of sockets is not bounded.
   const options = { keepAlive, maxSockets: keepAlive ? 4 : Number.POSITIVE_INFINITY, keepAliveMsecs: 15_000 };
@@ -47,7 +45,7 @@ export function openConnections(keepAlive: boolean, proxies: Proxies | undefined
   };
 }
 
-/** Node's own agents send plain HTTP to the proxy by its whole URL, and TLS through a tunnel of CONNECT. */
+/** Node's own agents send plain HTTP with the full URL to the proxy, and TLS through a CONNECT tunnel. */
 function openAgent(protocol: string, options: https.AgentOptions): http.Agent {
   return protocol === 'https:' ? new https.Agent(options) : new http.Agent(options);
 }
@@ -61,7 +59,7 @@ export function send(connections: Connections, url: URL, request: HttpRequest): 
     sent.once('close', () => clearTimeout(timer));
     sent.once('response', (body) => {
       clearTimeout(timer);
-      body.setTimeout(IDLE_TIMEOUT_MS, () => body.destroy(new Error(`the body stood still for ${IDLE_TIMEOUT_MS} ms`)));
+      body.setTimeout(IDLE_TIMEOUT_MS, () => body.destroy(new Error(`no byte of the body arrived for ${IDLE_TIMEOUT_MS} ms`)));
       done({ status: body.statusCode ?? 0, headers: body.headers, body });
     });
     sent.once('error', (cause) => fail(request.signal.aborted ? request.signal.reason : unreachable(url, cause, connections.proxies)));
@@ -69,7 +67,7 @@ export function send(connections: Connections, url: URL, request: HttpRequest): 
   });
 }
 
-/** Throws as `readBytes`. */
+/** @throws as `readBytes` */
 export async function readText(url: URL, response: HttpResponse, maxBytes: number): Promise<string> {
   return (await readBytes(url, response, maxBytes)).toString('utf8');
 }
@@ -92,7 +90,7 @@ export async function readBytes(url: URL, response: HttpResponse, maxBytes: numb
   return Buffer.concat(chunks);
 }
 
-/** The Problem of an answer that is not the one asked for. Reads what the server says about it, a little. */
+/** The Problem of an unexpected answer, with the first 300 characters of its body. */
 export async function refusal(url: URL, response: HttpResponse, now: Date): Promise<Problem> {
   const text = await readText(url, response, 64 * 1024).catch(() => '');
   const status = response.status;

@@ -13,7 +13,7 @@ import { pauseMs } from '../time/backoff.ts';
 import { pause } from '../time/signals.ts';
 import type { AgentServer } from './server.ts';
 
-/** Who this device is, and the only keys whose signature it obeys; pinned once and never changed by the network. */
+/** The device's identity, and the only keys whose signatures it accepts. It pins them once; the network never changes them. */
 export type Identity = z.infer<typeof Identity>;
 const Identity = z.object({
   deviceId: DeviceId,
@@ -22,7 +22,7 @@ const Identity = z.object({
   signingKeys: z.array(PublicKeyJwk).min(1),
 });
 
-/** Tells a device's key from another one without being it. */
+/** Identifies a device's key without revealing it. */
 export function keyMark({ apiKey }: Pick<Identity, 'apiKey'>): string {
   return sha256Hex(apiKey).slice(0, 16);
 }
@@ -30,11 +30,12 @@ export function keyMark({ apiKey }: Pick<Identity, 'apiKey'>): string {
 export type IdentityContext = { config: AgentConfig; server: AgentServer; log: Log; fault: Fault };
 
 /**
- * Reads the identity file, or becomes somebody: by enrolment with a token, or with a device id and key that an operator made. A key given
- * on the command line replaces the stored one (rotation); the pinned signing keys stay.
- * @throws Problem `not_enrolled`, `identity_mismatch`, or the server's refusal; retries while the server cannot be reached, or waits for an operator who lets the device in
+ * Reads the identity file, or obtains an identity: by enrolment with a token, or with a device id and key from an operator. A key on the
+ * command line replaces the stored one (rotation); the pinned signing keys stay. It retries while the server is unreachable or waits for an
+ * operator who admits the device.
+ * @throws Problem `not_enrolled`, `identity_mismatch`, or the server's refusal
  */
-export async function becomeIdentity(context: IdentityContext, root: Root, signal: AbortSignal): Promise<Identity> {
+export async function ensureIdentity(context: IdentityContext, root: Root, signal: AbortSignal): Promise<Identity> {
   const { config, fault } = context;
   const path = root.identity;
   const stored = await readOrSetAside(context, root);
@@ -46,7 +47,7 @@ export async function becomeIdentity(context: IdentityContext, root: Root, signa
   return fresh;
 }
 
-/** A damaged identity is set aside where the command line says how to get another. */
+/** Sets a damaged identity aside if the command line has what the agent needs to obtain another one. */
 async function readOrSetAside({ config }: IdentityContext, root: Root): Promise<Identity | null> {
   try {
     return await readIdentity(root.identity);
@@ -58,7 +59,7 @@ async function readOrSetAside({ config }: IdentityContext, root: Root): Promise<
   }
 }
 
-/** null: there is none yet. @throws Problem `identity_invalid` */
+/** @returns null: the agent has no identity yet. @throws Problem `identity_invalid` */
 export async function readIdentity(path: string): Promise<Identity | null> {
   let text: string;
   try {
@@ -96,7 +97,7 @@ async function obtain({ config, server }: IdentityContext, signal: AbortSignal):
   return Identity.parse(await server.enroll(config.enroll, { deviceId: deviceId ?? defaultDeviceId(), name, type, labels }, signal));
 }
 
-/** A device of this id is registered: an operator must let this one in. */
+/** A device with this id is registered. An operator must admit this one. */
 const IS_REGISTERED = 409;
 
 async function untilAnswered<T>({ log }: IdentityContext, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
@@ -105,7 +106,7 @@ async function untilAnswered<T>({ log }: IdentityContext, signal: AbortSignal, a
       return await ask();
     } catch (error) {
       if (signal.aborted || !(error instanceof Problem) || !(retryOf(error) === 'backoff' || error.status === IS_REGISTERED)) throw error;
-      log('warn', 'cannot get an identity yet', { error: messageOf(error) });
+      log('warn', 'failed to obtain an identity; the next try follows', { error: messageOf(error) });
       await pause(pauseMs(attempt, error.retryAfterSeconds, Math.random()), signal);
       signal.throwIfAborted();
     }

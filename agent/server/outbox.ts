@@ -7,29 +7,30 @@ import type { Log } from '../log.ts';
 import { pauseMs } from '../time/backoff.ts';
 import { type Bell, createBell, createTurn, pause, type Turn } from '../time/signals.ts';
 
-/** Reports in a request, as the protocol bounds them. */
+/** Reports in a request: the protocol's limit. */
 const BATCH = 500;
-/** Durable reports kept while the server is away; beyond it the oldest goes. */
+/** Durable reports kept while the server is unreachable. Beyond it the outbox drops the oldest. */
 const MAX_DURABLE = 10_000;
-/** Heartbeats, measurements and log lines kept while the server is away. */
+/** Heartbeats, measurements and log lines kept while the server is unreachable. */
 const MAX_VOLATILE = 200;
-/** Sent lines at the head of the file before it is rewritten, bytes. */
+/** Sent lines in the file after which the outbox rewrites it, bytes. */
 const COMPACT_BYTES = 256 * 1024;
 
 export type SendReports = (reports: Report[], fresh: boolean, signal: AbortSignal) => Promise<ReportsResponse>;
 
 /**
- * Reports on their way to the server, in order. Deployment, deferral, command and drift reports are on the disk before `add` returns and until the
- * server has them; a report may be sent twice, its id makes that harmless.
+ * Reports that wait for the server, in order. Deployment, deferral, command and drift reports are on the disk from the return of `add` until
+ * the server has them. The outbox may send a report twice; its id makes that harmless.
  */
 export type Outbox = {
   add(reports: Report[]): Promise<void>;
-  /** Sends whatever waits until the signal fires. */
+  /** Sends waiting reports until the signal fires. */
   run(signal: AbortSignal): Promise<void>;
-  /** While held, nothing is sent but by `confirm`. */
+  /** While held, only `confirm` sends. */
   hold(held: boolean): void;
   /**
-   * Sends everything that waits, over a connection of its own, until the server has it; then tells whether it confirmed the deployment.
+   * Sends all waiting reports over a new connection until the server has them.
+   * @returns whether the server confirmed the deployment
    * @throws the signal's reason
    */
   confirm(deploymentId: string, signal: AbortSignal): Promise<boolean>;
@@ -39,7 +40,7 @@ export type Outbox = {
 
 type Entry = { report: Report; bytes: number };
 
-/** @throws an error of the disk; what stands at `path` and is a folder is set aside */
+/** Sets a folder at `path` aside. @throws an error of the disk */
 export async function openOutbox(path: string, sendReports: SendReports, log: Log, fault: Fault): Promise<Outbox> {
   const entries = await readEntries(path);
   await writeDurably(path, entries.map(({ report }) => lineOf(report)).join(''));
@@ -52,7 +53,7 @@ class FileOutbox implements Outbox {
   #entries: Entry[];
   #sentBytes = 0;
   #held = false;
-  /** An append that failed half-way, on a full disk, may have left a piece of a line. */
+  /** A failed append, on a full disk for example, may have left a part of a line. */
   #torn = false;
   #inFlight = new AbortController();
   readonly #send: SendReports;
@@ -110,7 +111,7 @@ class FileOutbox implements Outbox {
     }
   }
 
-  /** Waits for company as long as nothing that is there is urgent. */
+  /** Collects reports for `REPORT_GATHER_MS`, unless one is urgent. */
   async #gather(signal: AbortSignal): Promise<void> {
     const due = performance.now() + REPORT_GATHER_MS;
     for (let left = REPORT_GATHER_MS; left > 0 && !signal.aborted && !this.#held; left = due - performance.now()) {
@@ -127,7 +128,7 @@ class FileOutbox implements Outbox {
           return await this.#sendAll(deploymentId, signal);
         } catch (error) {
           signal.throwIfAborted();
-          this.#log('warn', 'cannot confirm yet', { deploymentId, error: messageOf(error) });
+          this.#log('warn', 'failed to confirm; the next try follows', { deploymentId, error: messageOf(error) });
           await pause(pauseMs(Math.min(attempt, 3), undefined, Math.random()), signal);
         }
       }
@@ -150,7 +151,7 @@ class FileOutbox implements Outbox {
     }
   }
 
-  /** Pause until the next request, ms. */
+  /** @returns the pause until the next request, ms */
   async #trySend(failures: number, signal: AbortSignal): Promise<number> {
     this.#inFlight = new AbortController();
     try {
@@ -158,12 +159,12 @@ class FileOutbox implements Outbox {
       return 0;
     } catch (error) {
       if (signal.aborted || this.#inFlight.signal.aborted) return 0;
-      this.#log('warn', 'cannot send reports', { waiting: this.#entries.length, error: messageOf(error) });
+      this.#log('warn', 'failed to send reports; the next try follows', { waiting: this.#entries.length, error: messageOf(error) });
       return Math.max(1, pauseMs(failures, error instanceof Problem ? error.retryAfterSeconds : undefined, Math.random()));
     }
   }
 
-  /** A batch that the server finds invalid is halved until the one bad report is alone; that one is dropped. null: it was. */
+  /** Halves a batch that the server refuses as invalid until it finds the bad report, and drops that one. @returns null: it was dropped */
   async #sendBatch(batch: Entry[], fresh: boolean, signal: AbortSignal): Promise<ReportsResponse | null> {
     const reports = batch.map(({ report }) => report);
     try {
@@ -173,7 +174,7 @@ class FileOutbox implements Outbox {
     } catch (error) {
       if (!(error instanceof Problem) || (error.status !== 400 && error.status !== 413 && error.status !== 422)) throw error;
       if (batch.length > 1) return this.#sendBatch(batch.slice(0, Math.ceil(batch.length / 2)), fresh, signal);
-      this.#log('error', 'the server refuses a report, which is dropped', { report: reports[0], error: error.message });
+      this.#log('error', 'failed to send a report; the server refused it and it is dropped', { report: reports[0], error: error.message });
       await this.#forget(batch);
       return null;
     }
@@ -189,7 +190,7 @@ class FileOutbox implements Outbox {
     this.#fault('after_outbox_write');
   }
 
-  /** What was sent is taken out of the file when that is cheap: at the latest when a quarter of a megabyte of it stands there. */
+  /** Removes sent reports from the file when nothing durable waits, and at `COMPACT_BYTES` of them at the latest. */
   async #forget(sent: Entry[]): Promise<void> {
     const gone = new Set(sent);
     this.#entries = this.#entries.filter((entry) => !gone.has(entry));
@@ -201,7 +202,7 @@ class FileOutbox implements Outbox {
 
   async #rewrite(): Promise<void> {
     const lines = this.#entries.filter(({ bytes }) => bytes > 0).map(({ report }) => lineOf(report));
-    // Not flushed: if a power cut brings the lines back, they are sent a second time.
+    // Without a flush: if the lines return after a power cut, the outbox sends them a second time.
     if (lines.length === 0) await this.#file.truncate(0);
     else await this.#replaceFile(lines.join(''));
     this.#sentBytes = 0;
@@ -241,7 +242,7 @@ function lineOf(report: Report): string {
   return `${JSON.stringify(report)}\n`;
 }
 
-/** A line that a power cut tore is the last one; it was not yet promised to anybody. */
+/** Skips a torn last line after a power cut: `add` had not returned, so no caller relies on it. */
 async function readEntries(path: string): Promise<Entry[]> {
   let text = '';
   try {

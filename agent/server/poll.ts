@@ -12,11 +12,11 @@ import type { DesiredAnswer } from './server.ts';
 
 export type PollListener = { want(desired: DesiredState): void; command(commands: AgentCommand[]): void };
 
-/** A server that answers a poll sooner than this, with nothing new, does not hold it open: the agent waits in its stead. */
+/** A server that answers a poll sooner than this, with nothing new, does not hold polls open. The agent then waits itself. */
 const SHORT_ANSWER_MS = 1000;
 const LONGEST_POLL_PAUSE_MS = 3_600_000;
 
-/** Asks for the desired state again and again, one request at a time, until the signal fires. Nothing unverified leaves this file. */
+/** Polls for the desired state, one request at a time, until the signal fires. It passes on verified states only. */
 export async function pollDesired(agent: Agent, listener: PollListener, signal: AbortSignal): Promise<void> {
   await learnTime(agent, signal);
   let last: { etag: string | undefined; pauseMs: number } = { etag: undefined, pauseMs: 0 };
@@ -39,14 +39,14 @@ export async function pollDesired(agent: Agent, listener: PollListener, signal: 
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;
-      await tell(agent, error, failures, refusedJws);
+      await reportFailure(agent, error, failures, refusedJws);
       await pause(Math.max(1, pauseMs(failures, error instanceof Problem ? error.retryAfterSeconds : undefined, Math.random())), signal);
       failures += 1;
     }
   }
 }
 
-/** null: somebody rang `pollNow`, and the poll was given up for a new one. */
+/** @returns null: `pollNow` rang and ended this poll for a new one */
 async function ask(agent: Agent, etag: string | undefined, signal: AbortSignal): Promise<DesiredAnswer | null> {
   const { server, identity, config } = agent;
   const polled = new AbortController();
@@ -65,7 +65,7 @@ async function ask(agent: Agent, etag: string | undefined, signal: AbortSignal):
   }
 }
 
-/** Verifies, and remembers durably what may not be undone by a replay, before anybody acts on it. @throws Problem as `verifyDesired` */
+/** Verifies a state and stores its sequence durably before anything acts on it, so that no replay can undo it. @throws Problem as `verifyDesired` */
 async function accept(agent: Agent, jws: string): Promise<DesiredState> {
   const { journal, identity, clock, fault } = agent;
   const { sequence, sequenceDigest, issuedAt } = journal.state;
@@ -92,7 +92,7 @@ function deliverTo(listener: PollListener, desired: DesiredState): void {
   if (desired.commands.length > 0) listener.command(desired.commands);
 }
 
-/** Between two polls: what the server asked for; after something new none, so that what comes next is seen at once. */
+/** Waits between two polls for as long as the server asked. It does not wait after a new state, so that the next one arrives at once. */
 async function rest(agent: Agent, tookMs: number, askedMs: number, isNew: boolean, signal: AbortSignal): Promise<void> {
   const short = !isNew && tookMs < Math.min(SHORT_ANSWER_MS, agent.config.waitSeconds * 1000 || SHORT_ANSWER_MS);
   const restMs = Math.max(askedMs, short ? SHORT_ANSWER_MS : 0);
@@ -104,23 +104,23 @@ const UNKNOWN_KEY = 401;
 const UNKNOWN_KEY_ADVICE =
   'the service does not know this key: start the agent with --device-id and --api-key of a new key, or remove identity.json and start it with --enroll';
 
-async function tell(agent: Agent, error: unknown, failures: number, jws: string): Promise<void> {
+async function reportFailure(agent: Agent, error: unknown, failures: number, jws: string): Promise<void> {
   const isUnknown = error instanceof Problem && error.status === UNKNOWN_KEY;
   const message = isUnknown ? `${messageOf(error)}; ${UNKNOWN_KEY_ADVICE}` : messageOf(error);
-  agent.log('warn', 'polling failed', { error: message, code: error instanceof Problem ? error.code : undefined });
+  agent.log('warn', 'failed to poll; the next try follows', { error: message, code: error instanceof Problem ? error.code : undefined });
   const refused = error instanceof Problem && error.code.startsWith('desired_');
-  // Once per run of failures: a server that sends the same wrong state for days does not need to hear of it every minute.
+  // Once per series of failures: a server that sends the same wrong state for days needs no report every minute.
   if (refused && failures === 0 && jws !== '') await agent.outbox.add([logReport(agent, 'error', message)]);
   await reportDiskTrouble(agent, error);
 }
 
-/** A first guess for a device whose clock starts in 1970; later the Date header of each poll is enough. */
+/** Sets the clock of a device that starts in 1970. Later the Date header of each poll is enough. */
 async function learnTime(agent: Agent, signal: AbortSignal): Promise<void> {
   const { issuedAt } = agent.journal.state;
   if (issuedAt !== null) agent.clock.atLeast(new Date(issuedAt));
   try {
     agent.clock.learn(await agent.server.time(signal));
   } catch (error) {
-    agent.log('debug', 'cannot learn the time', { error: messageOf(error) });
+    agent.log('debug', 'failed to read the time of the server; the next poll sets it', { error: messageOf(error) });
   }
 }

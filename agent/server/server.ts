@@ -32,20 +32,20 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_DESIRED_BYTES = 4 * 1024 * 1024;
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/** The routes of `/agent/v1` as functions. Each fails with a Problem whose `retry` and `retryAfterSeconds` say what to do next. */
+/** The routes of `/agent/v1` as functions. Each fails with a Problem whose `retry` and `retryAfterSeconds` decide the next step. */
 export type AgentServer = {
   enroll(token: string, request: EnrollRequest, signal: AbortSignal): Promise<z.infer<typeof EnrollResponse>>;
   signingKeys(by: Credentials, signal: AbortSignal): Promise<z.infer<typeof SigningKeysResponse>>;
   time(signal: AbortSignal): Promise<Date>;
   desired(by: Credentials, etag: string | undefined, waitSeconds: number, signal: AbortSignal): Promise<DesiredAnswer>;
-  /** `fresh` sends over a connection of its own, which proves that the device can be reached by new connections, not only by old ones. */
+  /** `fresh` uses a new connection. It proves that the device can still open connections, not only use an old one. */
   report(by: Credentials, reports: Report[], fresh: boolean, signal: AbortSignal): Promise<ReportsResponse>;
-  /** Bytes of a bundle from `from` on, if the server still has the one that `etag` names; else all of it. */
+  /** The bundle's bytes after offset `from` if its ETag is still `etag`, otherwise all bytes. */
   bundle(by: Credentials, url: string, from: number, etag: string | undefined, signal: AbortSignal): Promise<BundlePart>;
   close(): void;
 };
 
-/** @param instance of this agent, for the service to notice a copy of it */
+/** @param instance of this agent, by which the service detects a copy of it */
 export function openServer(serverUrl: string, instance: string, proxies?: Proxies): AgentServer {
   const base = new URL(`${serverUrl.replace(/\/+$/, '')}/agent/v1/`);
   const shared = openConnections(true, proxies);
@@ -118,7 +118,7 @@ function dateOf(response: HttpResponse): Date | null {
   return Number.isNaN(at.getTime()) ? null : at;
 }
 
-/** Another origin (an artifact store, say) never sees the device's key. */
+/** Sends the device's key to the service only, never to another origin such as an artifact store. */
 async function requestBundle(
   connections: Connections,
   base: URL,

@@ -1,12 +1,12 @@
-/** Where "now" comes from; tests drive it. */
+/** A source of time, which tests drive. */
 export type Clock = { now(): Date };
 
 export const systemClock: Clock = { now: () => new Date() };
 
 /**
- * Time for a device that may have no clock. The server's time is taken where ours differs from it by more than a Date header's precision
- * and a slow answer explain. A server that lies about it gains little: expiry only limits how long a desired state may be held back, an
- * older one is refused by its sequence, and time never falls behind the newest `issuedAt` that was signed and accepted.
+ * Time for a device that may have no clock. The agent uses the server's time if the difference is larger than the precision of a Date header
+ * and a slow answer explain. A false server time gains an attacker little. Expiry only limits how long somebody can withhold a state, the
+ * sequence excludes older ones, and time never falls behind the newest `issuedAt` that was signed and accepted.
  */
 export type DeviceClock = Clock & { learn(serverTime: Date): void; atLeast(signedTime: Date): void };
 

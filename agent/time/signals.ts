@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A doorbell: any number of rings while nobody waits make one wake-up. */
+/** A wake-up signal. Any number of rings without a waiter cause one wake-up. */
 export type Bell = { ring(): void; wait(signal: AbortSignal, timeoutMs?: number): Promise<void> };
 
 export function createBell(): Bell {
@@ -23,7 +23,7 @@ export function createBell(): Bell {
   };
 }
 
-/** Waits, and returns early (without an error) when the signal fires. */
+/** Waits `ms`. It returns early, without an error, when the signal fires. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await delay(Math.min(ms, 2 ** 31 - 1), undefined, { signal }).catch((error: unknown) => {
@@ -31,7 +31,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Runs one thing at a time, in the order of asking. */
+/** Runs one function at a time, in the order of the calls. */
 export type Turn = <T>(work: () => Promise<T>) => Promise<T>;
 
 export function createTurn(): Turn {

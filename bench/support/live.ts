@@ -1,18 +1,18 @@
 import { watchLive } from '../../src/cli/watch.ts';
 import type { LiveEvent } from '../../src/wire/live.ts';
 
-/** The service's live events, as a dashboard sees them; `next` waits for one that has not been handed out yet. */
+/** The service's live events, as a dashboard receives them. `next` waits for one that it has not returned yet. */
 export type LiveEvents = AsyncDisposable & {
   next(what: string, wanted: (event: LiveEvent) => boolean, timeoutMs?: number): Promise<LiveEvent>;
 };
 
 type Waiter = { wanted: (event: LiveEvent) => boolean; resolve: (event: LiveEvent) => void };
 
-/** Events that nobody has waited for yet are kept up to this many. */
+/** Limit of kept events that no call of `next` has returned yet. */
 const KEPT = 10_000;
 const TIMEOUT_MS = 30_000;
 
-/** Resolves once the connection stands: what happens from then on is seen. */
+/** Resolves once the connection is open. It receives all later events. */
 export async function openLiveEvents(server: string, token: string, signal: AbortSignal): Promise<LiveEvents> {
   const stop = new AbortController();
   const seen: LiveEvent[] = [];

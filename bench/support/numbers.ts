@@ -1,7 +1,7 @@
 /** Milliseconds, one decimal. */
 export type Percentiles = { p50: number; p99: number };
 
-/** By nearest rank. */
+/** Percentiles by nearest rank. */
 export function percentiles(values: readonly number[]): Percentiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => round(sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0, 1);
@@ -16,10 +16,10 @@ export function round(value: number, decimals: number): number {
   return Math.round(value * 10 ** decimals) / 10 ** decimals;
 }
 
-/** One line of a report: what was measured, what was seen, and what it is held against. */
+/** One line of a report: the name of a measurement, its value, and its limit. */
 export type Row = { what: string; seen: string | number; limit?: string };
 
-/** A small table for people, then one line of JSON, the last, for programs. */
+/** Prints a small table for people, and JSON for programs in the last line. */
 export function report(title: string, rows: readonly Row[], result: Record<string, unknown>): void {
   const width = Math.max(...rows.map((row) => row.what.length));
   const seenWidth = Math.max(...rows.map((row) => String(row.seen).length));
@@ -29,7 +29,7 @@ export function report(title: string, rows: readonly Row[], result: Record<strin
   process.stdout.write(`\n${title}\n${lines.join('\n')}\n\n${JSON.stringify(result)}\n`);
 }
 
-/** A note on how far it is, on stderr. */
-export function say(text: string): void {
+/** Prints a note on the progress to stderr. */
+export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { COMPILE_CACHE } from '../../src/wire/compile-cache.ts';
 
-/** A started program of ours. `end` asks it to stop, waits, and kills it when it does not listen. */
+/** A started program of this repository. `end` sends SIGTERM, waits, and kills the program after a time limit. */
 export type Program = { child: ChildProcess; pid: number; output(): string; end(): Promise<void>; [Symbol.asyncDispose](): Promise<void> };
 
 export type ProgramOptions = {
@@ -21,10 +21,10 @@ const END_TIMEOUT_MS = 15_000;
 const TAIL_CHARACTERS = 8_000;
 /** USER_HZ of Linux on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
-/** Git and shells of the machine, nothing else of the caller's environment. */
+/** Only Git and shells of the machine; no other part of the caller's environment. */
 const PATH = '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin';
 
-/** Starts a file of this repository under this very Node. */
+/** Starts a file of this repository with the same Node. */
 export function startProgram(file: string, options: ProgramOptions = {}): Program {
   const path = fileURLToPath(new URL(`../../${file}`, import.meta.url));
   const profiling = options.profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileDir}`];
@@ -53,7 +53,7 @@ export function startProgram(file: string, options: ProgramOptions = {}): Progra
   return { child, pid: child.pid ?? 0, output: () => tail, end, [Symbol.asyncDispose]: end };
 }
 
-/** Resolves with what `find` makes of a line that the program writes to stdout. @throws when it ends first, or `timeoutMs` are over */
+/** Resolves with the first result of `find` for a line of the program's stdout. @throws when the program ends first, or after `timeoutMs` */
 export function lineOf<T>({ child, output }: Program, find: (line: string) => T | undefined, timeoutMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     let rest = '';
@@ -83,13 +83,13 @@ export function lineOf<T>({ child, output }: Program, find: (line: string) => T 
   });
 }
 
-/** User and system time that a process has used so far, with its threads; 0 where there is no /proc. */
+/** User and system time of a process and its threads so far; 0 without /proc. */
 export async function cpuSeconds(pid: number): Promise<number> {
   const fields = await statOf(pid);
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND;
 }
 
-/** As `cpuSeconds`, of the process and its children, those that ended included. */
+/** The same as `cpuSeconds` for the process and its children, including ended ones. */
 export async function familyCpuSeconds(pid: number): Promise<number> {
   let total = await ownAndEndedChildren(pid);
   for (const entry of await readdir('/proc').catch(() => [])) {
@@ -100,7 +100,7 @@ export async function familyCpuSeconds(pid: number): Promise<number> {
   return total;
 }
 
-/** User and system time of children of this process that have ended. */
+/** User and system time of the ended children of this process. */
 export async function endedChildrenCpuSeconds(): Promise<number> {
   const fields = await statOf(process.pid);
   return (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) / TICKS_PER_SECOND;
@@ -111,13 +111,13 @@ async function ownAndEndedChildren(pid: number): Promise<number> {
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
 }
 
-/** Fields of /proc/<pid>/stat from the state (the third, proc(5)) on: the name before it may hold blanks. */
+/** Fields of /proc/<pid>/stat, starting with the state (the third, proc(5)), because the name before it may contain blanks. */
 async function statOf(pid: number): Promise<string[]> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
-/** `VmHWM` (the peak) or `VmRSS` (now) of a process, MB; 0 where there is no /proc. */
+/** `VmHWM` (the peak) or `VmRSS` (now) of a process, MB; 0 without /proc. */
 export async function memoryMb(pid: number, what: 'VmHWM' | 'VmRSS'): Promise<number> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Math.round(Number(new RegExp(`^${what}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) / 102.4) / 10;

@@ -4,7 +4,7 @@ import { insertDevice } from '../../src/device/store.ts';
 import type { DeviceKey } from '../../src/simulate/device.ts';
 import type { Stack } from './stack.ts';
 
-/** Straight into the database: registering them over the API takes longer than all the rest and is another question. */
+/** Inserts devices into the database. Their registration over the API would take longer than the whole benchmark. */
 export async function registerDevices({ sql }: Stack, sourceId: string, count: number): Promise<DeviceKey[]> {
   const [row] = await sql<[{ organizationId: string }]>`select organization_id as "organizationId" from sources where id = ${sourceId}`;
   const { organizationId } = row;
@@ -14,7 +14,7 @@ export async function registerDevices({ sql }: Stack, sourceId: string, count: n
   }));
   const fixed = { organizationId, type: 'bench', labels: {}, siteId: null, adapter: 'agent', simulated: true, sourceId, following: true };
   await sql.begin(async (tx) => {
-    // Sent without waiting for each answer; the connection keeps their order.
+    // The statements do not wait for each other's answers; the connection keeps their order.
     const sent = keys.flatMap(({ id, apiKey }) => [
       insertDevice(tx, { ...fixed, id, name: id, path: `devices/${id}` }),
       insertDeviceKey(tx, organizationId, id, { hash: hashToken(apiKey), last4: last4(apiKey) }),

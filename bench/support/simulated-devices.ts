@@ -1,38 +1,38 @@
 import { type Program, startProgram } from './processes.ts';
-import { type DevicesOrder, DevicesTold } from './programs/devices-messages.ts';
+import { DevicesCounts, type DevicesOrder } from './programs/devices-messages.ts';
 
-/** Simulated devices in processes of their own, one per order. */
+/** Simulated devices in separate processes, one per order. */
 export type SimulatedDevices = AsyncDisposable & {
   pids: number[];
-  told(): DevicesTold;
-  /** Resolves when what they tell fulfils `wanted`. */
-  until(what: string, wanted: (told: DevicesTold) => boolean, timeoutMs: number): Promise<void>;
+  counts(): DevicesCounts;
+  /** Resolves when the counts fulfil `wanted`. */
+  until(what: string, wanted: (counts: DevicesCounts) => boolean, timeoutMs: number): Promise<void>;
 };
 
-const NOTHING: DevicesTold = { ready: 0, succeeded: 0, failed: 0, troubles: 0, lastTrouble: '' };
+const NOTHING: DevicesCounts = { ready: 0, succeeded: 0, failed: 0, troubles: 0, lastTrouble: '' };
 
 export function startDevices(orders: readonly DevicesOrder[], signal: AbortSignal): SimulatedDevices {
   const waiting = new Set<() => void>();
   const groups = orders.map((order) => {
     const program = startProgram('bench/support/programs/devices.ts', { messages: true });
-    const group = { program, told: NOTHING };
+    const group = { program, counts: NOTHING };
     program.child.on('message', (message) => {
-      group.told = DevicesTold.parse(message);
-      for (const look of waiting) look();
+      group.counts = DevicesCounts.parse(message);
+      for (const check of waiting) check();
     });
     program.child.send(order);
     return group;
   });
   const programs = groups.map(({ program }) => program);
-  const told = () => groups.reduce((sum, group) => add(sum, group.told), NOTHING);
+  const counts = () => groups.reduce((sum, group) => add(sum, group.counts), NOTHING);
   return {
     pids: programs.map(({ pid }) => pid),
-    told,
+    counts,
     until: (what, wanted, timeoutMs) =>
       wait(
         programs,
-        () => wanted(told()),
-        () => `${what}: ${JSON.stringify(told())}`,
+        () => wanted(counts()),
+        () => `${what}: ${JSON.stringify(counts())}`,
         { waiting, timeoutMs, signal },
       ),
     [Symbol.asyncDispose]: async () => {
@@ -41,7 +41,7 @@ export function startDevices(orders: readonly DevicesOrder[], signal: AbortSigna
   };
 }
 
-function add(a: DevicesTold, b: DevicesTold): DevicesTold {
+function add(a: DevicesCounts, b: DevicesCounts): DevicesCounts {
   return {
     ready: a.ready + b.ready,
     succeeded: a.succeeded + b.succeeded,
@@ -62,21 +62,21 @@ function wait(
   return new Promise((resolve, reject) => {
     const settle = (act: () => void): void => {
       clearTimeout(timer);
-      waiting.delete(look);
+      waiting.delete(check);
       for (const { child } of programs) child.off('close', ended);
       signal.removeEventListener('abort', aborted);
       act();
     };
-    const look = () => {
+    const check = () => {
       if (fulfilled()) settle(resolve);
     };
     const ended = () =>
       settle(() => reject(new Error(`A process of devices ended:\n${programs.map(({ output }) => output()).join('\n')}`)));
     const aborted = () => settle(() => reject(signal.reason));
     const timer = setTimeout(() => settle(() => reject(new Error(`Waited ${timeoutMs} ms in vain for ${state()}`))), timeoutMs);
-    waiting.add(look);
+    waiting.add(check);
     for (const { child } of programs) child.once('close', ended);
     signal.addEventListener('abort', aborted, { once: true });
-    look();
+    check();
   });
 }

@@ -12,7 +12,7 @@ import { openGitHost, type TestGitHost } from '../../test/support/git-host.ts';
 import { SIGNING_TOKEN } from '../../test/support/hooks.ts';
 import { lineOf, type Program, startProgram } from './processes.ts';
 
-/** The service in a process of its own, with PostgreSQL and a Git host, on this machine and in temporary folders. */
+/** The service in a separate process, with PostgreSQL and a Git host, on this machine and in temporary folders. */
 export type Stack = AsyncDisposable & {
   url: string;
   token: string;
@@ -28,14 +28,14 @@ export type Stack = AsyncDisposable & {
 };
 
 const READY_TIMEOUT_MS = 60_000;
-/** As `npm start` and the image have it. */
+/** The same as in `npm start` and the image. */
 const NODE_ARGS = ['--max-semi-space-size=16'];
 const COLLECT = new URL('programs/collect.ts', import.meta.url).href;
 const NODE_ENV = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' };
 const READY = z.object({ msg: z.literal('ready'), url: z.string() });
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 
-/** `env`: settings of the service besides those of this machine. */
+/** `env`: additional settings of the service. */
 export async function openStack(options: {
   profileDir?: string | undefined;
   env?: Record<string, string>;
@@ -47,7 +47,7 @@ export async function openStack(options: {
   try {
     const folder = await mkdtemp(join(tmpdir(), 'bellwether-bench-'));
     opened.defer(() => rm(folder, { recursive: true, force: true }));
-    // As root the database runs under an account that must be able to pass through.
+    // As root the database runs under another account, which must be able to enter the folder.
     await chmod(folder, 0o711);
     const postgres = await openEmbeddedPostgres(join(folder, 'database'), createLog('silent'));
     opened.defer(() => postgres.close());

@@ -1,4 +1,4 @@
-/** What the project promises at least and aims at (design notes, "targets"). Absolute times hold for the machine that they were set on, 2 cores. */
+/** The project's promises and goals. Absolute times apply to the machine on which they were set, 2 cores. */
 export const TARGETS = {
   pushToApplied: 'targets: p50 250 ms, p99 1 s; aim 50 and 250 ms',
   hookAccepted: 'targets: p99 50 ms under 200 requests/s; aim 10 ms',

@@ -4,30 +4,30 @@ import { isProblem, messageOf, Problem } from '../errors.ts';
 import { type Proxies, readProxies } from '../wire/proxies.ts';
 import { tokenText, withoutLineEnd } from '../wire/text/secret-text.ts';
 import { type ApiClient, createClient, type Item } from './client.ts';
-import { type Column, type Look, plain, renderItem, renderTable } from './table.ts';
+import { type Column, plain, type RenderOptions, renderItem, renderTable } from './table.ts';
 
-/** Where a command reads and writes. */
+/** The environment, streams and settings of a command's terminal. */
 export type Terminal = {
   out(text: string): void;
   err(text: string): void;
   env: Record<string, string | undefined>;
   /** Ends the program; default `process.exit`. */
   exit?: (code: number) => never;
-  /** Ends what would go on for ever (`--follow`, `--watch`). */
+  /** Ends commands that would run for ever (`--follow`, `--watch`). */
   signal?: AbortSignal;
   /** Characters in a line; undefined for a pipe. */
   columns?: number;
   now?: () => Date;
 };
 
-/** One run of a command: what was typed, and the API to do it with. */
+/** One run of a command: its arguments, and a client of the API. */
 export type Call = {
   client: ApiClient;
   server: string;
   token: string;
-  /** Where the token was found. */
+  /** The option, variable or file that holds the token. */
   tokenFrom: string;
-  /** What requests go through, by the environment. */
+  /** Proxies from the environment. */
   proxies: Proxies;
   io: Terminal;
   json: boolean;
@@ -35,7 +35,7 @@ export type Call = {
   /** The positional argument, encoded as one segment of a path. */
   segment(index: number): string;
   args: readonly string[];
-  /** undefined when the option was not given. */
+  /** undefined without the option. */
   text(option: string): string | undefined;
   flag(option: string): boolean;
   limit(): number;
@@ -43,10 +43,10 @@ export type Call = {
 
 const DEFAULT_SERVER = 'http://127.0.0.1:8080';
 
-/** Which token a command takes where `--token` is not given. */
+/** The token of a command without `--token`. */
 export type Credential = { help: string; missing: string; find(env: Terminal['env']): FoundToken | undefined };
 
-/** `from`: where it was found, for refusals. */
+/** `from`: the token's origin, for errors. */
 export type FoundToken = { token: string; from: string };
 
 const API_TOKEN: Credential = {
@@ -55,7 +55,7 @@ const API_TOKEN: Credential = {
   find: ({ BELLWETHER_TOKEN: token }) => (token ? { token, from: 'BELLWETHER_TOKEN' } : undefined),
 };
 
-/** Gives `command` the options that all share, and its work. A problem is told on stderr and ends with 1, wrong usage with 2. */
+/** Adds the common options and the action to `command`. A problem goes to stderr and exits with 1, wrong usage with 2. */
 export function calling(command: Command, io: Terminal, run: (call: Call) => Promise<void>, credential: Credential = API_TOKEN): Command {
   return command
     .option('--server <url>', `address of the service (BELLWETHER_SERVER; default ${DEFAULT_SERVER})`)
@@ -68,7 +68,7 @@ export function calling(command: Command, io: Terminal, run: (call: Call) => Pro
         await run(call);
       } catch (error) {
         if (io.signal?.aborted) return;
-        tell(io, error);
+        printError(io, error);
         if (call !== undefined && isProblem(error, 'unauthorized'))
           io.err(`  ${call.server} refused the token from ${plain(call.tokenFrom)}\n`);
         exit(io, isProblem(error, 'usage') ? 2 : 1);
@@ -76,8 +76,8 @@ export function calling(command: Command, io: Terminal, run: (call: Call) => Pro
     });
 }
 
-/** Makes commander itself speak through `io`, and its complaints about usage end with 2. Subcommands made later inherit it. */
-export function speakingThrough(command: Command, io: Terminal): Command {
+/** Makes commander itself write to `io`, and exit with 2 after wrong usage. Later subcommands inherit this. */
+export function withTerminal(command: Command, io: Terminal): Command {
   return command
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
     .exitOverride((error) => exit(io, error.exitCode === 0 ? 0 : 2));
@@ -101,19 +101,19 @@ export function labelsOf(call: Call): Record<string, string> | undefined {
   return Object.fromEntries(given.split('\n').map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]));
 }
 
-export function lookOf(io: Terminal): Look {
+export function renderOptionsOf(io: Terminal): RenderOptions {
   return { width: io.columns, now: io.now?.() ?? new Date() };
 }
 
 export function showTable({ io, json }: Call, columns: readonly Column[], items: readonly Item[]): void {
-  io.out(json ? `${JSON.stringify(items, null, 2)}\n` : renderTable(columns, items, lookOf(io)));
+  io.out(json ? `${JSON.stringify(items, null, 2)}\n` : renderTable(columns, items, renderOptionsOf(io)));
 }
 
-/** A document; `said` is printed where the server answers nothing. */
-export function showItem({ io, json }: Call, answer: unknown, said = 'done'): void {
+/** Prints a document, or `fallback` for an empty answer. */
+export function showItem({ io, json }: Call, answer: unknown, fallback = 'done'): void {
   const item = asItem(answer);
   if (json) io.out(`${JSON.stringify(answer ?? {}, null, 2)}\n`);
-  else io.out(item === undefined || Object.keys(item).length === 0 ? `${said}\n` : renderItem(item, lookOf(io)));
+  else io.out(item === undefined || Object.keys(item).length === 0 ? `${fallback}\n` : renderItem(item, renderOptionsOf(io)));
 }
 
 const AnyItem = z.record(z.string(), z.unknown());
@@ -122,7 +122,7 @@ export function asItem(value: unknown): Item | undefined {
   return AnyItem.safeParse(value).data;
 }
 
-/** The rows of an answer, whether it is a list itself or has one as `items`. */
+/** The rows of an answer, which is a list or has one as `items`. */
 export function rowsOf(answer: unknown): Item[] {
   const rows: unknown = Array.isArray(answer) ? answer : asItem(answer)?.items;
   return z.array(AnyItem).safeParse(rows).data ?? [];
@@ -175,13 +175,13 @@ function tokenOf(text: string, { missing }: Credential): string {
 
 const ApiToken = tokenText({ min: 1, max: 4000 });
 
-/** What a person typed as one segment of a path. `..` would lead the URL elsewhere, and encoding does not stop that. */
+/** An argument as one segment of a path. It refuses `..`, which would change the URL's path even when encoded. */
 export function segmentOf(text: string): string {
   if (text === '' || text === '.' || text === '..') throw new Problem('usage', `Cannot use "${text}" as an id`);
   return encodeURIComponent(text);
 }
 
-function tell(io: Terminal, error: unknown): void {
+function printError(io: Terminal, error: unknown): void {
   io.err(`${plain(messageOf(error))}\n`);
   if (!(error instanceof Problem)) return;
   for (const { pointer, detail } of error.errors ?? []) io.err(`  ${plain(pointer) || '/'}: ${plain(detail)}\n`);

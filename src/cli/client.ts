@@ -7,27 +7,27 @@ import { startDeadline } from '../async/deadline.ts';
 import { messageOf, Problem, retryOf } from '../errors.ts';
 import { type Proxies, proxyAuthorization, proxyFor, withProxy } from '../wire/proxies.ts';
 
-/** One row or document of the API; commands show the fields they know. */
+/** One row or document of the API. Commands show the fields that they know. */
 export type Item = Record<string, unknown>;
 
 type Query = Record<string, string | number | undefined>;
 
-/** The HTTP API below `/api/v1`. Every call throws Problem, with the server's code, detail and field errors where it gave them. */
+/** The HTTP API below `/api/v1`. Every call throws a Problem, with the server's code, detail and field errors if its answer has them. */
 export type ApiClient = {
-  /** Tried again, with growing pauses, while the server is busy, restarting or not reachable. */
+  /** Retries with growing pauses while the server is busy, restarting or unreachable. */
   get(path: string, query?: Query): Promise<unknown>;
-  /** Follows the pages. @param limit of all pages together */
+  /** Loads all pages. @param limit of all pages together */
   list(path: string, query: Query, limit: number): Promise<Item[]>;
-  /** Sent once, with an Idempotency-Key. @returns undefined for an answer without a body */
+  /** Sends the request once, with an Idempotency-Key. @returns undefined for an answer without a body */
   send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
-  /** The bytes of an answer as they come, however many and for however long. @throws Problem, also for what breaks off on the way */
+  /** Streams the bytes of an answer, without a limit of size or time. @throws Problem, also when the stream breaks off */
   download(path: string, query?: Query): Promise<AsyncIterable<Uint8Array>>;
 };
 
 export type ClientOptions = {
   server: string;
   token: string;
-  /** Of the environment; undefined: straight to the server. */
+  /** From the environment; undefined: a direct connection to the server. */
   proxies?: Proxies | undefined;
   signal?: AbortSignal;
   timeoutMs?: number;
@@ -76,7 +76,7 @@ export function createClient(options: ClientOptions): ApiClient {
   };
 }
 
-/** Server and path in one URL. @throws Problem `usage` for a server that is no HTTP URL */
+/** Server and path in one URL. @throws Problem `usage` for a server that is not an HTTP URL */
 export function serverUrl(server: string, path: string): URL {
   const base = URL.parse(server);
   if (base === null || !/^https?:$/.test(base.protocol)) {
@@ -113,7 +113,7 @@ async function request(options: ClientOptions, method: string, path: string, bod
 
 const proxyAgents = new Map<string, ProxyAgent>();
 
-/** How `fetch` reaches the server. The client library is loaded only where there is a proxy: it costs a command 40 ms. */
+/** The dispatcher for `fetch`. It loads the client library only for a proxy, because the library costs a command 40 ms. */
 async function routeTo(url: URL, { proxies }: ClientOptions): Promise<{ dispatcher?: ProxyAgent }> {
   const proxy = proxyFor(proxies, url);
   if (proxy === undefined) return {};
@@ -126,7 +126,7 @@ async function routeTo(url: URL, { proxies }: ClientOptions): Promise<{ dispatch
   return { dispatcher };
 }
 
-/** The time limit is for the answer's beginning. */
+/** The time limit covers the start of the answer only. */
 async function download(options: ClientOptions, path: string): Promise<AsyncIterable<Uint8Array>> {
   const url = serverUrl(options.server, `/api/v1${path}`);
   const deadline = startDeadline(options.timeoutMs ?? TIMEOUT_MS, options.signal);
@@ -166,10 +166,10 @@ function refusal(response: Response, text: string, what: string): Problem {
   const retry = status === 429 || status === 503 ? 'backoff' : 'never';
   const wait = Number(response.headers.get('retry-after'));
   const options = { status, retry, retryAfterSeconds: wait > 0 ? wait : undefined } as const;
-  const told = ProblemBody.safeParse(jsonOrNull(text)).data;
-  if (told === undefined)
+  const body = ProblemBody.safeParse(jsonOrNull(text)).data;
+  if (body === undefined)
     return new Problem('unexpected_answer', `Cannot ${what}: the server answered ${status} ${response.statusText}`.trim(), options);
-  return new Problem({ received: told.code }, told.detail, { ...options, errors: told.errors });
+  return new Problem({ received: body.code }, body.detail, { ...options, errors: body.errors });
 }
 
 function jsonOrNull(text: string): unknown {
@@ -180,7 +180,7 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
-/** `fetch` hides the reason in the cause, and the reasons of several addresses in an AggregateError there. */
+/** `fetch` has the reason in its cause. With several addresses, the cause is an AggregateError. */
 function unreachable(url: URL, error: unknown, late: boolean, proxies?: Proxies): Problem {
   if (late) return new Problem('timeout', `Cannot reach ${url.origin}: no answer in time`, { cause: error });
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
@@ -203,7 +203,7 @@ function withQuery(path: string, query: Query): string {
   return given.length === 0 ? path : `${path}?${new URLSearchParams(Object.fromEntries(given))}`;
 }
 
-/** As long as the server asks for, up to the cap; without a wish of its own, back-off. */
+/** The server's Retry-After up to the cap; without one, a back-off. */
 function retryMs(problem: Problem, tried: number, baseMs: number): number {
   const asked = (problem.retryAfterSeconds ?? 0) * 1000;
   const limits = { base: baseMs, cap: RETRY_CAP_MS };

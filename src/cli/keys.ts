@@ -42,13 +42,13 @@ export function registerKeysCommands(program: Command, io: Io): void {
 
 export type Rotation = { resealed: number; dropped: number; unreadable: string[] };
 
-/** Between the new key and the last look: a running service that had just sealed with the old one has stored that by then. */
+/** Pause between the new key and the last pass, ms. By then, a running service has stored any text that it sealed with the old key. */
 const SETTLE_MS = 5_000;
 
 /**
- * A new key in the key file (with configured keys: their first), everything sealed in the database sealed with it, then the old keys out of the
- * file. Running services read the file again before they seal and when they meet the new key. Cut off anywhere, it leaves every text readable,
- * and is to be run again. With configured keys nothing but the database changes.
+ * Adds a new key to the key file (with configured keys: uses their first), seals every sealed text of the database with it, then removes the
+ * old keys from the file. Running services read the file again before they seal, and when they find the new key. After an interruption every
+ * text stays readable, and the command must run again. With configured keys it changes the database only.
  *
  * @throws Problem `rotation_in_progress`, `secret_key_invalid`, `not_set_up` when the service never started on the database
  */
@@ -74,7 +74,7 @@ export async function rotateKeys(config: Config, settleMs: number = SETTLE_MS): 
   }
 }
 
-/** The configured database, the embedded one of the service that runs, or the embedded one, started for this. */
+/** The configured database, the embedded one of the running service, or the embedded one started here. */
 async function reachDatabase(config: Config): Promise<{ url: string; close(): Promise<void> }> {
   const configured = config.DATABASE_DIRECT_URL ?? config.DATABASE_URL;
   const log = createLog('error');
@@ -82,7 +82,7 @@ async function reachDatabase(config: Config): Promise<{ url: string; close(): Pr
   return url === undefined ? openEmbeddedPostgres(config.DATA_DIR, log) : { url, close: async () => {} };
 }
 
-/** For the connection's life. */
+/** Takes the lock until the connection ends. */
 async function takeLock(sql: Sql): Promise<void> {
   const { isTaken, isMigrated } = await takeRotationLock(sql);
   if (!isTaken) throw new Problem('rotation_in_progress', 'Cannot rotate keys: another rotation is under way');
@@ -99,7 +99,7 @@ async function resealAll(sql: Sql, box: SecretBox, keyId: string, rotation: Rota
     let after: string | undefined = '';
     while (after !== undefined) {
       const from: string = after;
-      // A batch is short, so that a service that changes a source waits little.
+      // Short batches, so that a service that changes a source waits only briefly.
       after = (await sql.begin((tx) => resealBatch(tx, box, keyId, place, from, rotation))) as string | undefined;
     }
   }
@@ -110,7 +110,7 @@ async function resealAll(sql: Sql, box: SecretBox, keyId: string, rotation: Rota
   }
 }
 
-/** What came with an old key meanwhile; nobody else writes until it is done, which is a moment as there is next to nothing left. */
+/** Seals texts that arrived with an old key meanwhile. It locks out other writers, but only briefly, because few texts are left. */
 async function resealRest(sql: Sql, box: SecretBox, keyId: string, rotation: Rotation): Promise<void> {
   await sql.begin(async (tx) => {
     await lockTables(tx, SEALED_TABLES);
@@ -138,7 +138,7 @@ async function resealBatch(
   return rows.length === BATCH ? rows.at(-1)?.id : undefined;
 }
 
-/** One that no key opens stays as it is: it was lost before. */
+/** A text that no key opens stays unchanged: it was lost before. */
 function resealed({ id, sealed, context }: SealedText, box: SecretBox, rotation: Rotation): { id: string; sealed: string }[] {
   try {
     return [{ id, sealed: box.seal(box.open(sealed, context), context) }];

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 
-/** For an option that takes a whole number from `minimum` to `maximum`. */
+/** Parses an option's whole number from `minimum` to `maximum`. */
 export function wholeNumber(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
     const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -9,7 +9,7 @@ export function wholeNumber(minimum: number, maximum: number): (text: string) =>
   };
 }
 
-/** For an option that takes a number from `minimum` to `maximum`, such as 0.25. */
+/** Parses an option's number from `minimum` to `maximum`, such as 0.25. */
 export function numberFrom(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
     const number = /^\d{1,15}(\.\d{1,15})?$|^\.\d{1,15}$/.test(text) ? Number(text) : Number.NaN;

@@ -3,7 +3,7 @@ import { asItem, type Call, rowsOf, showTable } from './call.ts';
 import type { Item } from './client.ts';
 import { type Column, field, plain, renderItem } from './table.ts';
 
-/** A verdict, its errors, and the diff, file by file. */
+/** Prints a verdict, its errors, and the diff of each file. */
 export function showPreview(call: Call, answer: unknown): void {
   const { io } = call;
   const preview = asItem(answer) ?? {};
@@ -21,8 +21,8 @@ export function showPreview(call: Call, answer: unknown): void {
     if (typeof patch === 'string') io.out(printable(patch));
   }
   if (diff === undefined) for (const file of rowsOf(files)) io.out(`${plain(String(file.path ?? ''))}\n`);
-  const told = asItem(provenance);
-  if (told !== undefined) showProvenance(call, told);
+  const origins = asItem(provenance);
+  if (origins !== undefined) showProvenance(call, origins);
 }
 
 const PROVENANCE_COLUMNS: Column[] = [
@@ -32,7 +32,7 @@ const PROVENANCE_COLUMNS: Column[] = [
   { title: 'LAYER', value: field('layer') },
 ];
 
-/** Each file with what made it, the values of merged ones, and the variables that templates read. */
+/** Prints each file with its origins, the values of merged files, and the variables that templates read. */
 function showProvenance(call: Call, { files, removed, truncated }: Item): void {
   const row = (path: unknown, what: string, { file, line, layer }: Item): Item => ({
     path,
@@ -50,7 +50,7 @@ function showProvenance(call: Call, { files, removed, truncated }: Item): void {
   if (truncated === true) call.io.out('not all values and variables are shown\n');
 }
 
-/** Several lines of a file, without anything that a terminal would obey. */
+/** Several lines of a file, without control sequences. */
 function printable(text: string): string {
   const safe = stripVTControlCharacters(text).replace(/[^\P{Cc}\n\t]|\p{Bidi_Control}/gu, '');
   return safe.endsWith('\n') ? safe : `${safe}\n`;

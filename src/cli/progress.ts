@@ -1,19 +1,19 @@
 import { pause } from '../async/pause.ts';
 import { Problem } from '../errors.ts';
 import type { Topic } from '../wire/live.ts';
-import { asItem, type Call, lookOf } from './call.ts';
+import { asItem, type Call, renderOptionsOf } from './call.ts';
 import type { Item } from './client.ts';
 import { plain } from './table.ts';
 import { watchLive } from './watch.ts';
 
 /** Pause between two renderings, so that a busy fleet does not flicker. */
 const RENDER_INTERVAL_MS = 250;
-/** A device that shows no change this long after an act has nothing to do. */
+/** A device without a change for this long after a command has nothing to do, ms. */
 const SETTLED_AFTER_MS = 10_000;
 
 const CLEAR = '\x1b[H\x1b[2J';
 
-/** Runs `show` once, or with `--watch` again whenever something changed, until the signal aborts. */
+/** Runs `show` once. With `--watch` it repeats `show` after each change until the signal aborts. */
 export async function showAgain(call: Call, topics: Topic[], show: () => Promise<void>): Promise<void> {
   if (!call.watch) return show();
   const { server, token, proxies, io } = call;
@@ -25,7 +25,7 @@ export async function showAgain(call: Call, topics: Topic[], show: () => Promise
   }
 }
 
-/** Prints each state that the device goes through, until it has settled. @throws Problem when it settles on a failure */
+/** Prints each state of the device until no attempt is open. @throws Problem when the device ends in a failure */
 export async function followDevice(call: Call): Promise<void> {
   const path = `/devices/${call.segment(0)}/status`;
   let shown = '';
@@ -42,7 +42,7 @@ export async function followDevice(call: Call): Promise<void> {
     const line = stateLine(state);
     if (line !== shown) {
       changes += 1;
-      call.io.out(call.json ? `${JSON.stringify(state)}\n` : `${lookOf(call.io).now.toISOString()}  ${line}\n`);
+      call.io.out(call.json ? `${JSON.stringify(state)}\n` : `${renderOptionsOf(call.io).now.toISOString()}  ${line}\n`);
     }
     shown = line;
     const isOver = changes > 1 || Date.now() - startedMs > SETTLED_AFTER_MS;
@@ -65,7 +65,7 @@ function stateLine(state: Item): string {
 const OPEN = ['queued', 'delivering', 'applying', 'confirming'];
 const FAILED = ['failed', 'rolled_back', 'timed_out'];
 
-/** An open attempt counts, whatever the status of the device: an older service reports `held` during a rollback. */
+/** An open attempt counts more than the device's status: an older service reports `held` during a rollback. */
 function isSettled(state: Item, id: string): boolean {
   const status = String((asItem(state.device) ?? state).syncStatus);
   const attempt = String(asItem(state.deployment)?.state);

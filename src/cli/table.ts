@@ -1,15 +1,15 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Item } from './client.ts';
 
-/** How rows and documents look on a terminal. */
+/** Renders rows and documents for a terminal. */
 
 export type Column = {
   title: string;
   value(item: Item, now: Date): string;
 };
 
-export type Look = {
-  /** Characters in a line; undefined when nobody looks (a pipe): then nothing is cut. */
+export type RenderOptions = {
+  /** Characters in a line; undefined for a pipe, where nothing is cut. */
   width: number | undefined;
   now: Date;
 };
@@ -17,15 +17,15 @@ export type Look = {
 const GAP = 2;
 const MIN_COLUMN = 5;
 
-/** Lines with a title line, ending in a line feed. Too wide for the terminal: the widest columns are cut with `…`. */
-export function renderTable(columns: readonly Column[], items: readonly Item[], look: Look): string {
+/** A title line and one line per row, each with a line feed. If the terminal is too narrow, the widest columns are cut with `…`. */
+export function renderTable(columns: readonly Column[], items: readonly Item[], options: RenderOptions): string {
   if (items.length === 0) return 'none\n';
   const rows = [
     columns.map((column) => column.title),
-    ...items.map((item) => columns.map((column) => plain(column.value(item, look.now)))),
+    ...items.map((item) => columns.map((column) => plain(column.value(item, options.now)))),
   ];
   const natural = columns.map((_, i) => Math.max(...rows.map((row) => lengthOf(row[i] ?? ''))));
-  const widths = widthsWithin(natural, look.width);
+  const widths = widthsWithin(natural, options.width);
   return rows
     .map(
       (row) =>
@@ -37,14 +37,14 @@ export function renderTable(columns: readonly Column[], items: readonly Item[], 
     .join('');
 }
 
-/** `name  value` lines; what is nested is named by its path. */
-export function renderItem(item: Item, look: Look): string {
-  const lines = flatten(item, '', look.now);
+/** `name  value` lines. The name of a nested value is its path. */
+export function renderItem(item: Item, options: RenderOptions): string {
+  const lines = flatten(item, '', options.now);
   const width = Math.max(0, ...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${plain(value)}\n`).join('');
 }
 
-/** The field at a path like `lastError.code`, as text; '-' where there is none. */
+/** The field at a path like `lastError.code`, as text; '-' without one. */
 export function field(path: string): Column['value'] {
   return (item) => textOf(valueAt(item, path));
 }
@@ -68,7 +68,7 @@ const UNITS = [
   { name: 's', ms: 1_000 },
 ] as const;
 
-/** `3 min ago`, `in 2 h`, `now`; what is no time stays as it is. */
+/** `3 min ago`, `in 2 h`, `now`. A text that is not a time stays unchanged. */
 export function relativeTime(time: string, now: Date): string {
   const atMs = Date.parse(time);
   if (Number.isNaN(atMs)) return time;
@@ -79,7 +79,7 @@ export function relativeTime(time: string, now: Date): string {
   return atMs > now.getTime() ? `in ${text}` : `${text} ago`;
 }
 
-/** One line without anything that a terminal would obey: names and messages come from devices and repositories. */
+/** One line without control sequences, because names and messages come from devices and repositories. */
 export function plain(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/\s+/g, ' ')

@@ -8,10 +8,10 @@ import { type Proxies, proxyFor } from '../wire/proxies.ts';
 import { serverUrl } from './client.ts';
 
 /**
- * `event`: a fact, in order. `look`: something may have changed, or been missed; ask the API. It comes at the start, at each connection
- * (`cursor`: later events follow by themselves), for each changed device, and every few seconds while the live connection cannot be made.
+ * `event`: a fact, in order. `reload`: something may have changed, so the consumer loads the state from the API. `reload` follows the start, each
+ * connection (`cursor`: later events follow by themselves) and each changed device. Without a live connection, it follows every `pollMs`.
  */
-export type LiveMessage = { kind: 'event'; event: LiveEvent } | { kind: 'look'; cursor?: number; polling?: boolean };
+export type LiveMessage = { kind: 'event'; event: LiveEvent } | { kind: 'reload'; cursor?: number; polling?: boolean };
 
 export type LiveTarget = {
   server: string;
@@ -20,7 +20,7 @@ export type LiveTarget = {
   topics: Topic[];
   signal?: AbortSignal | undefined;
   pollMs?: number;
-  /** Look in this rhythm also while the live connection stands: for progress that makes no event. */
+  /** Polls also during a live connection, for progress without events. */
   pollAlways?: boolean;
 };
 
@@ -28,15 +28,15 @@ const POLL_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const ACK_TIMEOUT_MS = 30_000;
 
-/** What was missed while the connection was away is sent when it is back. Goes on until the signal aborts or the consumer stops. @throws Problem `unauthorized` */
+/** Runs until the signal aborts or the consumer stops. After a reconnect, the server sends the missed events. @throws Problem `unauthorized` */
 export async function* watchLive(target: LiveTarget): AsyncGenerator<LiveMessage, void, void> {
   const waiting: LiveMessage[] = [];
   let failure: Problem | undefined;
   let wake = Promise.withResolvers<void>();
   const push = (message: LiveMessage): void => {
-    // Two looks in a row tell no more than one.
+    // One reload covers two requests in a row.
     const before = waiting.at(-1);
-    if (message.kind === 'look' && before?.kind === 'look') waiting[waiting.length - 1] = { ...before, ...message };
+    if (message.kind === 'reload' && before?.kind === 'reload') waiting[waiting.length - 1] = { ...before, ...message };
     else waiting.push(message);
     wake.resolve();
   };
@@ -47,15 +47,15 @@ export async function* watchLive(target: LiveTarget): AsyncGenerator<LiveMessage
   const socket = openSocket(target, push, fail);
   const stop = new AbortController();
   const signal = target.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, target.signal]);
-  const polling = pollWhileAway(
+  const polling = pollWhileDisconnected(
     () => socket.connected && target.pollAlways !== true,
-    () => push({ kind: 'look', polling: true }),
+    () => push({ kind: 'reload', polling: true }),
     target.pollMs ?? POLL_MS,
     signal,
   );
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   try {
-    push({ kind: 'look' });
+    push({ kind: 'reload' });
     while (!signal.aborted) {
       if (failure !== undefined) throw failure;
       const message = waiting.shift();
@@ -80,25 +80,25 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
     path,
     auth: { token: target.token },
     forceNew: true,
-    // The requests of a polling session must all reach the same process: only where there is no WebSocket.
+    // Polling is the fallback, because all requests of a polling session must reach the same process.
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
     timeout: CONNECT_TIMEOUT_MS,
   };
   const agent = proxyAgentOf(url, target.proxies);
-  // An HTTP agent, as its documentation says; its types know only the browser's.
+  // The documentation allows an HTTP agent here, but the types know only the browser's.
   if (agent !== undefined) Reflect.set(options, 'agent', agent);
   const socket = connect(`${url.origin}${LIVE_NAMESPACE}`, options);
-  /** Cursor up to which nothing was missed. */
+  /** Cursor up to which the client has all events. */
   let after: number | undefined;
   const subscribe = () => {
     const request = { topics: target.topics, ...(after === undefined ? {} : { after }) };
-    // By callback: with a promise, events of the same packet would overtake the answer.
+    // With a promise instead of the callback, events of the same packet would overtake the answer.
     socket.timeout(ACK_TIMEOUT_MS).emit('subscribe', request, (error: Error | null, answer: unknown) => {
       const parsed = error === null ? SubscribeAnswer.safeParse(answer).data : undefined;
       if (parsed?.ok === true) {
         if (after === undefined || parsed.replayed === 0) after = parsed.cursor;
-        push({ kind: 'look', cursor: parsed.cursor });
+        push({ kind: 'reload', cursor: parsed.cursor });
       } else if (parsed?.code === 'cursor_too_old' && after !== undefined) {
         after = undefined;
         subscribe();
@@ -119,7 +119,7 @@ function openSocket(target: LiveTarget, push: (message: LiveMessage) => void, fa
   socket.on('closing', (message: unknown) => {
     if (typeof message === 'object' && message !== null && 'code' in message && message.code === 'unauthorized') unauthorized();
   });
-  socket.on('device_update', () => push({ kind: 'look' }));
+  socket.on('device_update', () => push({ kind: 'reload' }));
   socket.on('event', (message: unknown) => {
     const event = LiveEvent.safeParse(message).data;
     if (event === undefined) return;
@@ -137,9 +137,9 @@ function proxyAgentOf(url: URL, proxies: Proxies | undefined): HttpAgent | undef
     : new HttpAgent({ proxyEnv: { HTTP_PROXY: proxy } });
 }
 
-async function pollWhileAway(isQuiet: () => boolean, look: () => void, pollMs: number, signal: AbortSignal): Promise<void> {
+async function pollWhileDisconnected(isQuiet: () => boolean, reload: () => void, pollMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await pause(pollMs, signal);
-    if (!signal.aborted && !isQuiet()) look();
+    if (!signal.aborted && !isQuiet()) reload();
   }
 }

@@ -3,43 +3,43 @@ import { sha256Hex } from '../wire/bundle.ts';
 import type { Metric } from './metrics.ts';
 
 /**
- * What simulated devices do wrong, and how often. A rate of attempts is drawn anew for each; a share of devices is the same ones every time, chosen by
- * their ids. Both from 0 to 1.
+ * Faults of simulated devices and their frequency. A rate applies to each attempt anew. A share always selects the same devices, by their ids.
+ * Both are from 0 to 1.
  */
 export type Behaviour = {
-  /** Of attempts: the health check fails and the device goes back. */
+  /** Rate of attempts whose health check fails, after which the device rolls back. */
   failRate: number;
-  /** Of attempts: the device refuses before it changes anything. */
+  /** Rate of attempts that the device refuses before it changes anything. */
   refuseRate: number;
-  /** How long a device takes to apply a bundle, ms, give or take half. */
+  /** Time in which a device applies a bundle, ms ± 50 %. */
   latencyMs: number;
-  /** Of attempts: they take `slowMs` longer. */
+  /** Rate of attempts that take `slowMs` longer. */
   slowRate: number;
   slowMs: number;
-  /** Of devices: they go away and come back, again and again. Both take `offlineSeconds`, give or take half. */
+  /** Share of devices that disconnect and reconnect repeatedly. Each phase takes `offlineSeconds` ± 50 %. */
   offlineRate: number;
   offlineSeconds: number;
-  /** Pause between two reports of metrics; 0: none are reported. */
+  /** Pause between two reports of metrics; 0: no reports. */
   telemetrySeconds: number;
-  /** Of devices: `driftMetric` climbs after an update, until they go back to what they ran before. */
+  /** Share of devices whose `driftMetric` rises after an update, until they roll back. */
   driftRate: number;
   driftMetric: Metric;
-  /** Only while the device runs a bundle one of whose files matches, however it came to it. */
+  /** The metric rises only while the device runs a bundle with a matching file, also after a rollback. */
   driftWhen: RegExp | null;
-  /** A bundle one of whose files matches fails the health check on `failWhenShare` of the devices. */
+  /** A bundle with a matching file fails the health check on `failWhenShare` of the devices. */
   failWhen: RegExp | null;
   failWhenShare: number;
-  /** Devices of the same ids and seed do the same in their first attempt, their second and so on. */
+  /** Devices with the same ids and seed do the same in their first attempt, their second and so on. */
   seed: number;
 };
 
-/** What a behaviour looks for in the files of a bundle. */
+/** Whether the files of a bundle match the patterns of a behaviour. */
 export type Content = { fails: boolean; drifts: boolean };
 
-/** How an attempt goes on a device. `applyMs`: what applying takes; `failure`: why the device is not well afterwards, null when it is. */
+/** Outcome of an attempt on a device. `applyMs`: its duration; `failure`: the reason of a failed health check, null without one. */
 export type Fate = { applyMs: number; failure: string | null };
 
-/** @throws Problem `invalid_behaviour` for one that would do nothing of what it asks for */
+/** @throws Problem `invalid_behaviour` for settings without an effect */
 export function behaviourOf(given: Partial<Behaviour>): Behaviour {
   const { failWhen = null, driftWhen = null } = given;
   const behaviour: Behaviour = {
@@ -58,9 +58,12 @@ export function behaviourOf(given: Partial<Behaviour>): Behaviour {
     seed: given.seed ?? 0,
   };
   if (behaviour.failWhenShare !== 1 && failWhen === null)
-    throw new Problem('invalid_behaviour', 'Cannot let a share of the devices fail with what a file holds: say what it holds');
+    throw new Problem('invalid_behaviour', 'Cannot use a share of failing devices without a pattern: set the pattern of the failing files');
   if (behaviour.driftRate > 0 && behaviour.telemetrySeconds === 0)
-    throw new Problem('invalid_behaviour', 'Cannot let metrics drift that nobody reports: telemetry must be every so many seconds, not 0');
+    throw new Problem(
+      'invalid_behaviour',
+      'Cannot let metrics drift that no device reports: the seconds between two reports must be more than 0',
+    );
   return behaviour;
 }
 
@@ -69,37 +72,37 @@ export function refuses({ refuseRate, seed }: Behaviour, deviceId: string, numbe
   return chance(String(seed), deviceId, 'refuse', String(number)) < refuseRate;
 }
 
-/** How the device's `number`-th attempt goes, with a bundle of that content. Pure. */
+/** Outcome of the device's `number`-th attempt with a bundle of that content. Pure. */
 export function fateOf(behaviour: Behaviour, deviceId: string, number: number, content: Content): Fate {
   const { failRate, latencyMs, slowRate, slowMs, failWhenShare, seed } = behaviour;
   const draw = (what: string) => chance(String(seed), deviceId, what, String(number));
   const applyMs = latencyMs * (0.5 + draw('latency')) + (draw('slow') < slowRate ? slowMs : 0);
-  if (content.fails && isChosen(deviceId, 'fail', failWhenShare)) return { applyMs, failure: 'simulated failure: with what a file holds' };
+  if (content.fails && isChosen(deviceId, 'fail', failWhenShare)) return { applyMs, failure: 'simulated failure: a file matches' };
   return { applyMs, failure: draw('fail') < failRate ? 'simulated failure' : null };
 }
 
-/** How long the device is there for the `number`-th time, and then away, ms. Null: it stays. Pure. */
-export function stayOf(behaviour: Behaviour, deviceId: string, number: number): { hereMs: number; awayMs: number } | null {
+/** Duration of the device's `number`-th phase online and then offline, ms. Null: it stays online. Pure. */
+export function presenceOf(behaviour: Behaviour, deviceId: string, number: number): { onlineMs: number; offlineMs: number } | null {
   const { offlineRate, offlineSeconds, seed } = behaviour;
   if (!isChosen(deviceId, 'offline', offlineRate)) return null;
   const lastsMs = (what: string) => offlineSeconds * 1000 * (0.5 + chance(String(seed), deviceId, what, String(number)));
-  return { hereMs: lastsMs('here'), awayMs: lastsMs('away') };
+  return { onlineMs: lastsMs('here'), offlineMs: lastsMs('away') };
 }
 
-/** Whether the device's metric climbs. `isUpdated`: it got the bundle by an attempt, and not by going back to what it ran before. Pure. */
+/** Whether the device's metric rises. `isUpdated`: an attempt deployed the bundle, and no rollback. Pure. */
 export function isDrifting(behaviour: Behaviour, deviceId: string, running: { content: Content; isUpdated: boolean }): boolean {
   const isCause = behaviour.driftWhen === null ? running.isUpdated : running.content.drifts;
   return isCause && isChosen(deviceId, 'drift', behaviour.driftRate);
 }
 
-/** Whether the device is one of the share that `what` concerns: always the same ones, and of a greater share also those of a smaller. */
+/** Whether the device is in the share for `what`. The selection is stable, and a larger share contains the smaller ones. */
 function isChosen(deviceId: string, what: string, share: number): boolean {
   return chance(deviceId, what) < share;
 }
 
 const CHANCE_DIGITS = 12;
 
-/** A number from 0 to below 1 that follows from the words alone: no other draw and no order of events changes it. */
+/** A number from 0 to below 1 that depends on the words only, not on other draws or the order of events. */
 export function chance(...words: readonly string[]): number {
   return Number.parseInt(sha256Hex(words.join('\0')).slice(0, CHANCE_DIGITS), 16) / 16 ** CHANCE_DIGITS;
 }

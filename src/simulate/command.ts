@@ -35,7 +35,7 @@ const share = numberFrom(0, 1);
 const milliseconds = wholeNumber(0, MAX_MS);
 const seconds = numberFrom(0.1, MAX_SECONDS);
 
-/** Adds `simulate`: many light devices in this process, until it is interrupted. */
+/** Adds `simulate`, which runs many light devices in this process until a signal stops it. */
 export function registerSimulateCommand(program: Command, env: Record<string, string | undefined>): void {
   program
     .command('simulate')
@@ -65,15 +65,15 @@ export function registerSimulateCommand(program: Command, env: Record<string, st
 
 async function simulate(flags: Flags, proxies: Proxies): Promise<void> {
   const behaviour = behaviourOf({ ...flags, latencyMs: flags.latency, seed: flags.seed ?? randomInt(MAX_SEED) });
-  const say = (line: string): void => void (flags.json === true || process.stdout.write(`${line}\n`));
+  const print = (line: string): void => void (flags.json === true || process.stdout.write(`${line}\n`));
   const stop = new AbortController();
   const interrupt = () => stop.abort(new Error('interrupted'));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
   const startedMs = performance.now();
   try {
     const devices = await devicesOf(flags, proxies, stop.signal);
-    say(`seed ${behaviour.seed}`);
-    const progress = startProgress(devices.length, say);
+    print(`seed ${behaviour.seed}`);
+    const progress = startProgress(devices.length, print);
     await runSimulation({ ...behaviour, server: flags.server, proxies, devices, signal: stop.signal, onState: progress.take }).finally(
       progress.end,
     );

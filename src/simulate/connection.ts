@@ -14,7 +14,7 @@ export type Ask = {
 
 export type Answer = { status: number; etag: string | undefined; body: Buffer };
 
-/** Connections to one service. Every device has one of its own, as a real one would; what it says beside its long poll goes through a shared pool. */
+/** Connections to one service. Every device has its own, like a real device. Requests beside its long poll use a shared pool. */
 export type Connections = {
   /** One connection, one request at a time. */
   open(): { ask(ask: Ask): Promise<Answer>; close(): Promise<void> };

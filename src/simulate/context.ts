@@ -5,20 +5,20 @@ import type { Pinned, Trust } from './trust.ts';
 
 export type DeviceKey = { id: string; apiKey: string };
 
-/** What became of a simulated device. A `deployment` step is told once the service has taken the report of it. */
+/** An event of a simulated device. A `deployment` event follows the service's acceptance of its report. */
 export type SimulationEvent =
-  /** Its first poll was answered. */
+  /** The service answered the device's first poll. */
   | { kind: 'ready'; deviceId: string }
   | { kind: 'deployment'; deviceId: string; deploymentId: string; state: DeviceDeploymentState; code?: string | undefined }
-  /** It went away, or came back. */
+  /** The device disconnected, or reconnected. */
   | { kind: 'presence'; deviceId: string; state: 'away' | 'back' }
-  /** A request failed; it is made again after a while. */
+  /** A request failed, and the device retries it later. */
   | { kind: 'trouble'; deviceId: string; problem: string };
 
-/** What a device runs. `isUpdated`: it came by an attempt, and not by going back to what ran before. */
+/** The bundle on a device. `isUpdated`: an attempt deployed it, and no rollback. */
 export type Running = { digest: string; content: Content; isUpdated: boolean };
 
-/** The attempt that the device began last. */
+/** The device's last attempt. */
 export type Attempt = { deploymentId: string; number: number; before: Running | null };
 
 /** One simulated device. */
@@ -33,13 +33,13 @@ export type Device = {
   etag: string | undefined;
   sequence: number;
   running: Running | null;
-  /** What ran before the last update: to come to it is to go back. */
+  /** The bundle before the last update. An attempt with it is a rollback. */
   before: string | null;
   quarantined: string[];
   attempt: Attempt | null;
-  /** Attempts and commands that are done with. */
+  /** The last finished attempt, and the finished commands. */
   finished: string | null;
-  obeyed: ReadonlySet<string>;
+  handledCommands: ReadonlySet<string>;
   heartbeatMs: number;
   ready: boolean;
 };

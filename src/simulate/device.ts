@@ -4,8 +4,8 @@ import { around } from '../async/backoff.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { type DesiredState, INLINE_BYTES, INSTANCE_HEADER, SigningKeysResponse, splitDesired } from '../wire/agent.ts';
 import { sha256Hex } from '../wire/bundle.ts';
-import { attempt, fetchBundle, type Told } from './attempt.ts';
-import { type Behaviour, chance, isDrifting, stayOf } from './behaviour.ts';
+import { attempt, type DesiredBundle, fetchBundle } from './attempt.ts';
+import { type Behaviour, chance, isDrifting, presenceOf } from './behaviour.ts';
 import { type Answer, type Connections, parseAnswer } from './connection.ts';
 import type { Device, DeviceKey, SimulationEvent } from './context.ts';
 import { openLine } from './line.ts';
@@ -25,7 +25,7 @@ export type DeviceOptions = {
 const WAIT_SECONDS = 55;
 const AGENT_VERSION = 'simulated';
 
-/** Polls, applies and reports as the device `key.id` until the signal fires; what fails is tried again with growing pauses. Keeps nothing on disk. */
+/** Polls, applies and reports as the device `key.id` until the signal fires. It retries failures with growing pauses, and writes nothing to the disk. */
 export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: AbortSignal): Promise<void> {
   const { connections, behaviour, trust, onState } = options;
   const line = openLine(connections, {
@@ -44,13 +44,13 @@ export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: 
     quarantined: [],
     attempt: null,
     finished: null,
-    obeyed: NO_COMMANDS,
+    handledCommands: NO_COMMANDS,
     heartbeatMs: 30_000,
     ready: false,
   };
   try {
     const polling = persist(device, () => turn(device, ready.resolve)).finally(ready.resolve);
-    await Promise.all([polling, beat(device, ready.promise), measure(device), wander(device)]);
+    await Promise.all([polling, beat(device, ready.promise), measure(device), varyPresence(device)]);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -58,14 +58,14 @@ export async function runDevice(key: DeviceKey, options: DeviceOptions, signal: 
   }
 }
 
-/** As an agent's: the machine is always the same, the start is this one's. Two simulations with the same keys show as clones. */
+/** Like an agent's instance: the machine part is constant, the start part is random. Two simulations with the same keys appear as clones. */
 function instanceOf(id: string): string {
   return `${sha256Hex(`simulated ${id}`).slice(0, 12)}.${randomBytes(6).toString('hex')}`;
 }
 
 const NO_COMMANDS: ReadonlySet<string> = new Set();
 
-/** Repeats `work`; after a failure it pauses, longer each time. */
+/** Repeats `work`, with a growing pause after each failure. */
 async function persist(device: Device, work: () => Promise<void>): Promise<void> {
   for (let failures = 0; !device.signal.aborted; ) {
     try {
@@ -81,26 +81,26 @@ async function persist(device: Device, work: () => Promise<void>): Promise<void>
   }
 }
 
-/** One poll and what it asks for. */
-async function turn(device: Device, tellReady: () => void): Promise<void> {
+/** One poll and the work that it requires. */
+async function turn(device: Device, markReady: () => void): Promise<void> {
   const { line, signal } = device;
   device.pinned ??= parseAnswer(SigningKeysResponse, await line.ask({ method: 'GET', path: 'keys', signal }));
   const headers: Record<string, string> = device.etag === undefined ? {} : { 'if-none-match': device.etag };
-  // The first poll is answered at once, so that a device is known to be there.
+  // The service answers the first poll at once, so that the device counts as ready.
   const answer = await line.ask({
     method: 'GET',
     path: `desired?wait=${device.ready ? WAIT_SECONDS : 0}&inline=${INLINE_BYTES}`,
     headers,
     signal,
   });
-  if (answer.status !== 304) await obey(device, answer, device.pinned);
+  if (answer.status !== 304) await applyDesired(device, answer, device.pinned);
   if (device.ready) return;
   device.ready = true;
-  tellReady();
+  markReady();
   device.onState({ kind: 'ready', deviceId: device.id });
 }
 
-async function obey(device: Device, answer: Answer, pinned: Pinned): Promise<void> {
+async function applyDesired(device: Device, answer: Answer, pinned: Pinned): Promise<void> {
   const { id: deviceId, sequence } = device;
   const { jws, archive } = splitDesired(answer.body);
   const desired = await device.trust.desired(jws, { ...pinned, deviceId, sequence, now: new Date() });
@@ -112,19 +112,19 @@ async function obey(device: Device, answer: Answer, pinned: Pinned): Promise<voi
     await attempt(device, desired, desired.deploymentId, { ...desired.bundle, archive });
     device.finished = desired.deploymentId;
   }
-  // Last: what failed on the way is told again by the next poll.
+  // Set last: after a failure, the next poll returns the same state again.
   device.etag = answer.etag;
 }
 
-/** After a start the device holds nothing: it takes back what the service knows it to run. */
-async function adopt(device: Device, told: Told): Promise<void> {
+/** After a start the device has no bundle. It loads the one that it runs according to the service. */
+async function adopt(device: Device, desiredBundle: DesiredBundle): Promise<void> {
   if (device.running !== null) return;
-  const { digest, content } = await fetchBundle(device, told);
+  const { digest, content } = await fetchBundle(device, desiredBundle);
   device.running = { digest, content, isUpdated: false };
 }
 
 async function answerCommands(device: Device, desired: DesiredState): Promise<void> {
-  const fresh = desired.commands.filter((command) => !device.obeyed.has(command.id));
+  const fresh = desired.commands.filter((command) => !device.handledCommands.has(command.id));
   if (fresh.length > 0) {
     const result = { simulated: true };
     await report(
@@ -132,12 +132,12 @@ async function answerCommands(device: Device, desired: DesiredState): Promise<vo
       fresh.map((command) => ({ kind: 'command', commandId: command.id, state: 'completed', result })),
     );
   }
-  device.obeyed = desired.commands.length === 0 ? NO_COMMANDS : new Set(desired.commands.map((command) => command.id));
+  device.handledCommands = desired.commands.length === 0 ? NO_COMMANDS : new Set(desired.commands.map((command) => command.id));
 }
 
 /**
- * Heartbeats go beside the long poll, the first after a random part of the interval, so that devices that start together do not beat together. None
- * before the device holds what it ran: it would say that it runs nothing.
+ * Sends heartbeats beside the long poll. The first follows after a random part of the interval, so that devices which start together spread out.
+ * None precedes `ready`: it would report that the device runs nothing.
  */
 async function beat(device: Device, ready: Promise<void>): Promise<void> {
   const { line, signal } = device;
@@ -157,7 +157,7 @@ async function beat(device: Device, ready: Promise<void>): Promise<void> {
   });
 }
 
-/** Metrics go beside the long poll as well; a device that is away keeps a sample until it is back, and takes no more. */
+/** Sends metrics beside the long poll. A disconnected device keeps one sample until it reconnects, and takes no others. */
 async function measure(device: Device): Promise<void> {
   const { behaviour, id, line, signal } = device;
   const { telemetrySeconds, driftMetric, seed } = behaviour;
@@ -174,15 +174,15 @@ async function measure(device: Device): Promise<void> {
   });
 }
 
-/** Goes away and comes back, for those that do. */
-async function wander({ behaviour, id, line, signal, onState }: Device): Promise<void> {
+/** Disconnects and reconnects repeatedly, if the behaviour selects this device. */
+async function varyPresence({ behaviour, id, line, signal, onState }: Device): Promise<void> {
   for (let number = 1; ; number++) {
-    const stay = stayOf(behaviour, id, number);
-    if (stay === null) return;
-    await sleep(stay.hereMs, undefined, { signal });
+    const phases = presenceOf(behaviour, id, number);
+    if (phases === null) return;
+    await sleep(phases.onlineMs, undefined, { signal });
     line.cut();
     onState({ kind: 'presence', deviceId: id, state: 'away' });
-    await sleep(stay.awayMs, undefined, { signal });
+    await sleep(phases.offlineMs, undefined, { signal });
     line.restore();
     onState({ kind: 'presence', deviceId: id, state: 'back' });
   }

@@ -8,7 +8,7 @@ import type { DeviceKey } from './context.ts';
 
 export type EnrollOptions = {
   server: string;
-  /** Of the environment. */
+  /** From the environment. */
   proxies?: Proxies;
   /** An enrolment token with at least `count` uses left. */
   token: string;
@@ -22,7 +22,7 @@ const AT_ONCE = 16;
 const MAX_TRIES = 5;
 const RETRY_MS = { base: 400 };
 
-/** Enrols `count` devices, marked as simulated, and answers their keys. @throws Problem of the first that the service refuses */
+/** Enrols `count` devices, marked as simulated, and returns their keys. @throws Problem of the first one that the service refuses */
 export async function enrollDevices({ server, proxies, token, count, prefix, signal }: EnrollOptions): Promise<DeviceKey[]> {
   const connections = openConnections(server, proxies);
   const digits = Math.max(4, String(count).length);

@@ -1,13 +1,13 @@
 import type { Answer, Ask, Connections } from './connection.ts';
 
 /**
- * A device's way to the service, over a connection of its own. It is cut while the device is away; what it asked for meanwhile is asked once it is
- * back, as a device does that lost its network.
+ * A device's own connection to the service. `cut` and `restore` simulate a lost network. Requests during the interruption wait and follow after
+ * `restore`.
  */
 export type Line = {
   /** @throws Problem of `Connections.ask`; the signal's reason */
   ask(what: Question): Promise<Answer>;
-  /** The same beside the device's own connection, on which a long poll waits. */
+  /** The same over the shared pool, because a long poll occupies the device's own connection. */
   askBeside(what: Question): Promise<Answer>;
   cut(): void;
   restore(): void;
@@ -55,7 +55,7 @@ export function openLine(connections: Connections, identity: Record<string, stri
   };
 }
 
-/** @throws the signal's reason, when it comes first */
+/** @throws the signal's reason, if the signal fires first */
 function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

@@ -1,19 +1,19 @@
-/** What a simulated device measures of itself. */
+/** Metrics of a simulated device. */
 export const METRICS = ['cpu', 'memory', 'error_rate'] as const;
 export type Metric = (typeof METRICS)[number];
 
-/** All in percent: of the processor, of the memory, of what the device was asked to do. */
+/** Percentages of the processor, of the memory, and of the device's operations. */
 export type Sample = Record<Metric, number>;
 
-/** Where a device's metrics are: what they would be by themselves, and how many samples long one has climbed besides. */
+/** State of a device's metrics: their values without a drift, and the number of samples since a drift began. */
 export type Walk = { calm: Sample; climbs: number };
 
 type Course = {
-  /** Where it stays about. */
+  /** The mean of a calm metric. */
   rest: number;
-  /** The most that it moves between two samples. */
+  /** Largest random change between two samples. */
   step: number;
-  /** By how much every sample of a drift lies above the one before. */
+  /** Increase per sample during a drift. */
   climb: number;
 };
 
@@ -23,13 +23,13 @@ const COURSES: Readonly<Record<Metric, Course>> = {
   error_rate: { rest: 1, step: 0.1, climb: 3 },
 };
 const MAX = 100;
-/** Share of the way back to rest that a metric takes with every sample: a calm one stays within `step / PULL` of it. */
+/** Share of the distance to `rest` by which a metric returns with every sample. A calm metric stays within `step / PULL` of it. */
 const PULL = 0.2;
 
 export const STILL: Walk = { calm: { cpu: COURSES.cpu.rest, memory: COURSES.memory.rest, error_rate: COURSES.error_rate.rest }, climbs: 0 };
 
 /**
- * The next step of a random walk about each metric's rest. While one drifts it climbs besides; when that ends it is at once where it would have been. Pure.
+ * The next step of a random walk around each metric's rest. A drift adds a rise; after its end the metric has its calm value at once. Pure.
  * @param draw a number from 0 to below 1 for each metric
  */
 export function nextWalk({ calm, climbs }: Walk, isDrifting: boolean, draw: (metric: Metric) => number): Walk {
@@ -40,7 +40,7 @@ export function nextWalk({ calm, climbs }: Walk, isDrifting: boolean, draw: (met
   return { calm: { cpu: next('cpu'), memory: next('memory'), error_rate: next('error_rate') }, climbs: isDrifting ? climbs + 1 : 0 };
 }
 
-/** What is measured then: of the metric that drifts more than of a calm one, up to 100. Pure. */
+/** The measured values. The drifting metric is higher than a calm one, up to 100. Pure. */
 export function sampleOf({ calm, climbs }: Walk, drifting: Metric): Sample {
   const measured = (metric: Metric): number => {
     const value = calm[metric] + (metric === drifting ? climbs * COURSES[metric].climb : 0);

@@ -1,7 +1,7 @@
 import { unreachable } from '../async/unreachable.ts';
 import type { SimulationEvent } from './context.ts';
 
-/** What a simulation has told so far. `failed`: attempts, those that were `refused` among them; `away`: devices, at present. */
+/** Counts of a simulation so far. `failed`: attempts, including the `refused` ones; `away`: devices that are disconnected now. */
 export type Counts = {
   ready: number;
   succeeded: number;
@@ -14,21 +14,21 @@ export type Counts = {
 
 export type Progress = { counts: Readonly<Counts>; take(event: SimulationEvent): void; end(): void };
 
-const TELL_MS = 1_000;
+const PRINT_INTERVAL_MS = 1_000;
 const MAX_TROUBLE = 200;
 
-/** Counts what happens, and says a line whenever a second brought something new, and once at the end. */
-export function startProgress(devices: number, say: (line: string) => void): Progress {
+/** Counts events. It prints a line after each second with a change, and one at the end. */
+export function startProgress(devices: number, print: (line: string) => void): Progress {
   const counts: Counts = { ready: 0, succeeded: 0, failed: 0, refused: 0, rolledBack: 0, away: 0, troubles: 0 };
-  let told = '';
+  let printed = '';
   let lastTrouble = '';
-  const tell = (): void => {
+  const printLine = (): void => {
     const line = lineOf(devices, counts);
-    if (line !== told) say(`${line}${lastTrouble === '' ? '' : `  (${lastTrouble})`}`);
-    told = line;
+    if (line !== printed) print(`${line}${lastTrouble === '' ? '' : `  (${lastTrouble})`}`);
+    printed = line;
     lastTrouble = '';
   };
-  const timer = setInterval(tell, TELL_MS);
+  const timer = setInterval(printLine, PRINT_INTERVAL_MS);
   return {
     counts,
     take: (event) => {
@@ -37,7 +37,7 @@ export function startProgress(devices: number, say: (line: string) => void): Pro
     },
     end: () => {
       clearInterval(timer);
-      tell();
+      printLine();
     },
   };
 }

@@ -8,20 +8,20 @@ import type { Device } from './context.ts';
 import type { Line } from './line.ts';
 
 type NewReport = Report extends infer Kind ? (Kind extends Report ? Omit<Kind, 'id' | 'at'> & { at?: string } : never) : never;
-/** `at`, `runningDigest`: when it was taken, and what ran then; it may be told of later. */
+/** `at`, `runningDigest`: the time of the step and the bundle at that time. The device may report it later. */
 export type DeploymentStep = { state: DeviceDeploymentState; at: string; runningDigest: string | null; code?: string; detail?: string };
 
 const RETRY_MS = { base: 1_000, cap: 30_000 };
 const MAX_TRIES = 8;
 
-type Way = { ask?: Line['ask']; signal?: AbortSignal };
+type SendOptions = { ask?: Line['ask']; signal?: AbortSignal };
 
 /**
- * Sends until the service has taken them: the same reports under the same ids.
+ * Repeats the request, with the same ids, until the service accepts the reports.
  * @returns the deployments that the service confirms @throws Problem of the last try; the signal's reason
  */
-export async function report(device: Device, reports: readonly NewReport[], way: Way = {}): Promise<string[]> {
-  const { ask = device.line.ask, signal = device.signal } = way;
+export async function report(device: Device, reports: readonly NewReport[], options: SendOptions = {}): Promise<string[]> {
+  const { ask = device.line.ask, signal = device.signal } = options;
   const at = new Date().toISOString();
   const body = JSON.stringify({ reports: reports.map((entry) => ({ id: newId(), at, ...entry })) });
   const headers = { 'content-type': 'application/json' };
@@ -41,20 +41,20 @@ export function stepOf(device: Device, state: DeviceDeploymentState, why: { code
   return { state, at: new Date().toISOString(), runningDigest: device.running?.digest ?? null, ...why };
 }
 
-/** Steps of one attempt, in one message. @returns and @throws as `report` */
+/** Reports the steps of one attempt in one request. @returns and @throws as `report` */
 export async function reportSteps(
   device: Device,
   deploymentId: string,
   steps: readonly DeploymentStep[],
-  way: Way = {},
+  options: SendOptions = {},
 ): Promise<string[]> {
   const reports = steps.map((step) => ({ kind: 'deployment' as const, deploymentId, ...step }));
-  const confirmed = await report(device, reports, way);
+  const confirmed = await report(device, reports, options);
   for (const { state, code } of steps) device.onState({ kind: 'deployment', deviceId: device.id, deploymentId, state, code });
   return confirmed;
 }
 
-/** Pause before the next try, after so many that failed. */
+/** Pause before the next try, after `tries` failures. */
 export function pauseMs(tries: number): number {
   return backoff(RETRY_MS, tries);
 }

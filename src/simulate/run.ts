@@ -4,23 +4,23 @@ import { openConnections } from './connection.ts';
 import { type DeviceKey, runDevice, type SimulationEvent } from './device.ts';
 import { createTrust } from './trust.ts';
 
-/** Without anything else said, the devices are well-behaved. */
+/** By default, the devices have no faults. */
 export type SimulationOptions = Partial<Behaviour> & {
   /** Address of the service, for example `http://127.0.0.1:8080`. */
   server: string;
-  /** Of the environment. */
+  /** From the environment. */
   proxies?: Proxies;
   devices: readonly DeviceKey[];
   signal: AbortSignal;
   onState?: (event: SimulationEvent) => void;
 };
 
-/** Devices that connect at once: more would overflow the service's queue of new connections, and each lost one costs a second. */
+/** Devices that connect at once. More would overflow the service's queue of new connections, and each lost one costs a second. */
 const STARTING_AT_ONCE = 100;
 
 /**
- * Runs many light devices in this process, each over a connection of its own, against a service that speaks `/agent/v1`, until the signal fires.
- * They verify what they are told and fetch what they are to run, but write nothing. Needs a file descriptor per device.
+ * Runs many light devices in this process against `/agent/v1` of a service, until the signal fires. Each has its own connection, and so needs a
+ * file descriptor. The devices verify the desired state and fetch its bundle, but write nothing.
  * @throws Problem `invalid_request`, `invalid_behaviour`
  */
 export async function runSimulation(options: SimulationOptions): Promise<void> {
@@ -29,7 +29,7 @@ export async function runSimulation(options: SimulationOptions): Promise<void> {
   const connections = openConnections(server, proxies);
   const start = createStart(devices.length);
   const shared = { connections, trust: createTrust(behaviour), behaviour };
-  // A signal of its own for each: one that thousands listen to gets slow at adding and removing listeners.
+  // One signal per device: a signal with thousands of listeners is slow to add and remove them.
   const stops = new Set<AbortController>();
   const stopAll = () => {
     for (const stop of stops) stop.abort(signal.reason);
@@ -56,7 +56,7 @@ export async function runSimulation(options: SimulationOptions): Promise<void> {
   }
 }
 
-/** Lets so many begin, and the next when one has got an answer, good or bad. */
+/** Limits the devices that connect at once. The next one starts after an answer to an earlier one, good or bad. */
 function createStart(total: number) {
   const waiting: (() => void)[] = [];
   let free = Math.min(total, STARTING_AT_ONCE);

@@ -7,19 +7,19 @@ import { extractArchive } from '../wire/archive.ts';
 import type { Behaviour, Content } from './behaviour.ts';
 
 const TYPE = 'bellwether-desired+jwt';
-/** Bytes of an archive that a simulated device takes. */
+/** Largest archive that a simulated device accepts, bytes. */
 const MAX_ARCHIVE_BYTES = 64 * 1024 * 1024;
-/** Bytes of verified archives that are remembered. */
+/** Size of the cache of verified archives, bytes. */
 const REMEMBERED_BYTES = 64 * 1024 * 1024;
 
 export type Pinned = { organizationId: string; signingKeys: PublicKeyJwk[] };
 
-/** One that was read to its end and is what its digest says. */
+/** A completely read bundle that matches its digest. */
 export type Bundle = { digest: string; content: Content; confirmTimeoutMs: number };
 
 /**
- * Checks what devices are told, for all of them: a signing key is imported once, and an archive whose bytes are those of one that was read to its end
- * is not read again. Every signature is verified.
+ * Verifies desired states and archives for all devices. It imports each signing key once, and reads an archive with the same bytes once. It
+ * verifies every signature.
  */
 export type Trust = {
   /** @throws Problem `desired_refused` */
@@ -30,7 +30,7 @@ export type Trust = {
 
 type Wanted = Pick<Behaviour, 'failWhen' | 'driftWhen'>;
 
-/** `wanted`: what is looked for in the files of a bundle. */
+/** `wanted`: patterns for the files of a bundle. */
 export function createTrust(wanted: Wanted = { failWhen: null, driftWhen: null }): Trust {
   const keys = new LRUCache<string, Promise<CryptoKey | Uint8Array>>({ max: 1_000 });
   const archives = new LRUCache<string, { bytes: Buffer; bundle: Bundle }>({

@@ -12,22 +12,22 @@ export const PublicKeyJwk = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed
 export type PublicKeyJwk = z.infer<typeof PublicKeyJwk>;
 
 /**
- * Header of every request of an agent: `<machine>.<start>`, hexadecimal. Two agents that use one device's key in turn are told apart by it. Agents of before
+ * Header of every request of an agent: `<machine>.<start>`, hexadecimal. It distinguishes two agents that use one device's key in turn. Older agents
  * do not send it.
  */
 export const INSTANCE_HEADER = 'x-agent-instance';
 export const INSTANCE = /^[0-9a-f]{8,32}\.[0-9a-f]{8,32}$/;
 
 /**
- * `POST /enroll`, with `Authorization: Bearer <enrolment token>`. 409 with Retry-After: a device of the id is registered; the agent asks again until an operator
- * lets it in.
+ * `POST /enroll`, with `Authorization: Bearer <enrolment token>`. 409 with Retry-After: a device with this id is registered. The agent repeats the request
+ * until an operator admits it.
  */
 export const EnrollRequest = z.strictObject({
   deviceId: DeviceId,
   name: z.string().min(1).max(200).optional(),
   type: z.string().min(1).max(100).optional(),
   labels: z.record(LabelKey, z.string().max(253)).optional(),
-  /** No hardware stands behind it: shown as such. */
+  /** The device has no hardware. Clients show it as simulated. */
   simulated: z.boolean().optional(),
 });
 export type EnrollRequest = z.infer<typeof EnrollRequest>;
@@ -40,7 +40,7 @@ export const EnrollResponse = z.object({
 });
 export type EnrollResponse = z.infer<typeof EnrollResponse>;
 
-/** `GET /keys`: the keys that may sign this device's desired state. Used when a device was registered by hand and pins at first contact. */
+/** `GET /keys`: the keys that may sign this device's desired state. A device that was registered by hand pins them at its first contact. */
 export const SigningKeysResponse = z.object({ organizationId: z.string(), signingKeys: z.array(PublicKeyJwk) });
 
 export const AgentCommand = z.object({
@@ -51,31 +51,31 @@ export const AgentCommand = z.object({
 });
 export type AgentCommand = z.infer<typeof AgentCommand>;
 
-/** What an agent does about files that somebody changed by hand below `current`. */
+/** An agent restores files that somebody changed by hand below `current`, or only reports them. */
 export const DriftPolicy = z.enum(['heal', 'report']);
 export type DriftPolicy = z.infer<typeof DriftPolicy>;
 
-/** Relative to the address of `GET /desired` that the device used (RFC 3986), so that it holds behind any proxy; or a whole URL. */
+/** An absolute URL, or one relative to the address of `GET /desired` that the device used (RFC 3986), so that it works behind any proxy. */
 const BundleUrl = z.string();
 
 /**
  * `GET /desired` answers this as the payload of a compact JWS (`application/jose`, alg EdDSA, `kid` in the header, `typ`
- * `bellwether-desired+jwt`). The agent refuses it when the signature, device, organization or expiry is wrong, or when `sequence`
- * is below the highest that it ever accepted, or equal to it with another bundle. `inline=<bytes>` asks for the bundle's archive in the same answer where it
- * is no larger (`DESIRED_WITH_ARCHIVE`).
+ * `bellwether-desired+jwt`). The agent refuses it when the signature, device, organization or expiry is wrong. It also refuses a `sequence` that
+ * is below the highest one it accepted, or equal to it with another bundle. `inline=<bytes>` asks for the bundle's archive in the same answer,
+ * if the archive is no larger (`DESIRED_WITH_ARCHIVE`).
  */
 export const DesiredState = z.object({
   deviceId: DeviceId,
   organizationId: z.string(),
-  /** Grows with every change of what is desired; never goes back. */
+  /** Increases with every change of the desired state and never decreases. */
   sequence: z.number().int().nonnegative(),
   issuedAt: z.string(),
   expiresAt: z.string(),
-  /** The attempt that brings the device to the bundle; null when nothing is to be done or the bundle is already confirmed. */
+  /** The attempt that deploys the bundle; null when the device needs no deployment or already confirmed the bundle. */
   deploymentId: z.string().nullable(),
-  /** null: nothing is desired yet; leave what runs alone. */
+  /** null: the service desires nothing yet, and the device keeps its files. */
   bundle: z.object({ digest: Digest, size: z.number().int(), url: BundleUrl }).nullable(),
-  /** Until when a device that is busy may put the attempt off, by `deferred`; null: it may not. */
+  /** A busy device may defer the attempt until then, by a `deferred` report; null: it may not. */
   beginBefore: z.string().nullable().default(null),
   /** Set by an operator's retry: apply even if this bundle is quarantined on the device. */
   force: z.boolean().default(false),
@@ -86,16 +86,16 @@ export const DesiredState = z.object({
 });
 export type DesiredState = z.infer<typeof DesiredState>;
 
-/** Bytes of an archive that devices take together with what is desired: they ask for `GET /desired?inline=<bytes>`. */
+/** Largest archive that devices accept inside the answer with the desired state, bytes: they ask for `GET /desired?inline=<bytes>`. */
 export const INLINE_BYTES = 16 * 1024;
-/** Of an answer that is the signed state, a line feed and the archive of its bundle: a small one saves its device a request. */
+/** Media type of an answer with the signed state, a line feed and the bundle's archive. It saves the device a request for a small bundle. */
 export const DESIRED_WITH_ARCHIVE = 'application/vnd.bellwether.desired';
 
 export function withArchive(jws: string, archive: Uint8Array): Buffer<ArrayBuffer> {
   return Buffer.concat([Buffer.from(`${jws}\n`), archive]);
 }
 
-/** The signed state of an answer, and what follows it: to be verified as if it had been downloaded. */
+/** The signed state of an answer, and the archive behind it, which the device verifies like a downloaded one. */
 export function splitDesired(answer: Buffer): { jws: string; archive: Buffer | null } {
   const end = answer.indexOf('\n');
   if (end === -1) return { jws: answer.toString('latin1').trim(), archive: null };
@@ -103,10 +103,10 @@ export function splitDesired(answer: Buffer): { jws: string; archive: Buffer | n
   return { jws: answer.toString('latin1', 0, end).trim(), archive: archive.length === 0 ? null : archive };
 }
 
-/** How long a device keeps back what nobody waits for, ms: a quick one tells of all its steps in one request, a slow one within a second. */
+/** Delay of reports that are not urgent, ms. A fast device sends all its steps in one request, a slow one each step within a second. */
 export const REPORT_GATHER_MS = 1_000;
 
-/** Steps that the device reports of a deployment, in their order; `failed` is followed by `rolled_back` once the last good state runs again. */
+/** Steps of a deployment that the device reports, in order. `rolled_back` follows `failed` once the last confirmed bundle runs again. */
 export const DeviceDeploymentState = z.enum(['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back']);
 export type DeviceDeploymentState = z.infer<typeof DeviceDeploymentState>;
 
@@ -121,13 +121,13 @@ export const Report = z.discriminatedUnion('kind', [
     kind: z.literal('deployment'),
     deploymentId: z.string(),
     state: DeviceDeploymentState,
-    /** The bundle that `current` holds when this is written; null when there is none. */
+    /** The bundle in `current` at the time of the report; null when there is none. */
     runningDigest: Digest.nullable(),
     /** For `failed`: a stable word, for example `health_check_failed`, `download_failed`, `quarantined`, `no_space`, `root_unusable`, `interrupted`, `confirm_timeout`. */
     code: z.string().max(64).optional(),
     detail: z.string().max(4000).optional(),
   }),
-  /** "Not now": the device is busy and begins by itself at `until`, at `beginBefore` at the latest. */
+  /** The device is busy. It begins by itself at `until`, at `beginBefore` at the latest. */
   z.strictObject({
     ...reportBase,
     kind: z.literal('deferred'),
@@ -170,7 +170,7 @@ export const Report = z.discriminatedUnion('kind', [
 ]);
 export type Report = z.infer<typeof Report>;
 
-/** Kinds of reports that nobody waits for. */
+/** Kinds of reports that are not urgent. */
 export const UNATTENDED: readonly Report['kind'][] = ['heartbeat', 'telemetry', 'log'];
 
 /** `POST /reports`, oldest first. */
@@ -178,9 +178,9 @@ export const ReportsRequest = z.strictObject({ reports: z.array(Report).min(1).m
 export type ReportsRequest = z.infer<typeof ReportsRequest>;
 
 /**
- * Answer to `POST /reports`. `confirmed` lists the deployments whose `confirming` report was in the batch and which the server still
- * wants: the agent makes them permanent. One that is missing there was superseded or cancelled: the agent keeps the files (they are healthy)
- * and goes on with what is desired next.
+ * Answer to `POST /reports`. `confirmed` lists the deployments whose `confirming` report was in the batch and which are still current: the agent
+ * makes them permanent. A deployment that is missing there was superseded or cancelled. The agent keeps its files, which are healthy, and
+ * continues with the next desired state.
  */
 export const ReportsResponse = z.object({ accepted: z.number().int(), confirmed: z.array(z.string()) });
 export type ReportsResponse = z.infer<typeof ReportsResponse>;

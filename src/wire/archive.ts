@@ -5,7 +5,7 @@ import type { BundleFile } from './bundle.ts';
 import { BUNDLE_FILES_PREFIX, BUNDLE_MANIFEST_NAME, BundleManifest, bundleDigest, manifestBytes, sha256Hex } from './bundle.ts';
 import { pathCollision, pathFault } from './path.ts';
 
-/** The tar archive in which a bundle travels: the manifest first, then the files in the manifest's order, each byte determined by the bundle. */
+/** The tar archive of a bundle: the manifest first, then the files in the manifest's order. The bundle determines each byte. */
 
 export type WireErrorCode = 'bundle_digest_mismatch' | 'bundle_invalid' | 'bundle_too_large';
 
@@ -28,15 +28,15 @@ const MAX_MANIFEST_BYTES = 128 * 1024 * 1024;
 
 type ReadFile = (file: BundleFile) => Uint8Array | Promise<Uint8Array>;
 
-/** The whole archive. @throws WireError `bundle_invalid` when `readFile` gives other bytes than the manifest names */
+/** The whole archive. @throws WireError `bundle_invalid` when `readFile` returns other bytes than the manifest names */
 export async function bundleArchive(manifest: BundleManifest, readFile: ReadFile): Promise<Buffer> {
   return collect(archivePart(manifest, readFile, { start: 0, end: Number.POSITIVE_INFINITY }));
 }
 
 /**
- * The archive's bytes from `start` to `end`, both inclusive: the same on every call and machine, so that a download resumes by Range at any other
- * replica. `readFile` is called once per file that has a part in it, in order, when the bytes before it were taken.
- * @throws WireError `bundle_invalid` when it gives other bytes than the manifest names
+ * The archive's bytes from `start` to `end`, both inclusive. They are the same on every call and machine, so that any replica can resume a
+ * download by Range. It calls `readFile` once for each file in the range, in order, after the caller consumed the bytes before it.
+ * @throws WireError `bundle_invalid` when `readFile` returns other bytes than the manifest names
  */
 export async function* archivePart(
   manifest: BundleManifest,
@@ -50,7 +50,7 @@ export async function* archivePart(
   }
 }
 
-/** Bytes of `bundleArchive(manifest, …)`, without reading a file. */
+/** Size of `bundleArchive(manifest, …)`, bytes. It reads no file. */
 export function archiveSize(manifest: BundleManifest): number {
   let total = 0;
   for (const { size } of partsOf(manifest, () => Buffer.alloc(0))) total += size;
@@ -78,7 +78,7 @@ function* partsOf(manifest: BundleManifest, readFile: ReadFile): Generator<Part>
   yield { size: TRAILER_BYTES, bytes: async () => Buffer.alloc(TRAILER_BYTES) };
 }
 
-/** One entry as it stands in an archive. */
+/** The bytes of one entry inside an archive. */
 async function packed(entry: Partial<Header> & Pick<Header, 'name'>, content: Buffer): Promise<Buffer> {
   const archive = pack();
   archive.entry(entry, content);
@@ -90,21 +90,21 @@ async function packed(entry: Partial<Header> & Pick<Header, 'name'>, content: Bu
 export type ExtractOptions = {
   /** Digest of the wanted bundle: the manifest in the archive must have it. */
   digest: string;
-  /** Of the whole archive; also bounds what its manifest may announce. */
+  /** Limit of the whole archive, which also bounds the sizes in its manifest. */
   maxBytes: number;
-  /** Called once, before the first file, with the verified manifest: the moment to make room. */
+  /** Called once with the verified manifest, before the first file, so that the caller can prepare its target. */
   onManifest?: (manifest: BundleManifest) => void | Promise<void>;
   /**
-   * Called once per file. `content` ends with a WireError when size or SHA-256 are not those of `file`: a writer that passes the error on
-   * has written nothing that counts. What it leaves unread is read and verified after it.
+   * Called once per file. `content` ends with a WireError when size or SHA-256 differ from those of `file`, and the writer must pass that error
+   * on. If the writer stops early, the reader verifies the remaining bytes.
    */
   writeFile: (file: BundleFile, content: AsyncIterable<Uint8Array>) => void | Promise<void>;
 };
 
 /**
- * Reads an archive to its end and hands out its files, verified.
+ * Reads an archive to its end and passes its verified files to `writeFile`.
  * @returns the manifest, whose digest is `digest`
- * @throws WireError; an error of `source`, `onManifest` or `writeFile` comes through unchanged
+ * @throws WireError; an unchanged error of `source`, `onManifest` or `writeFile`
  */
 export async function extractArchive(source: AsyncIterable<Uint8Array>, options: ExtractOptions): Promise<BundleManifest> {
   const archive = extract();
@@ -124,7 +124,7 @@ export async function extractArchive(source: AsyncIterable<Uint8Array>, options:
   }
 }
 
-/** Carries what a callback threw past the handling of broken archives. */
+/** Carries an error of a callback past the handling of damaged archives. */
 class CallerError extends Error {}
 
 async function calling(callback: () => void | Promise<void>): Promise<void> {
@@ -137,7 +137,7 @@ async function calling(callback: () => void | Promise<void>): Promise<void> {
 
 type Feeding = { done: Promise<number>; failure(): unknown };
 
-/** Passes `source` on to `archive`, counting. An error of the source is kept apart from those that the archive's format gives. */
+/** Passes `source` to `archive` and counts its bytes. It keeps an error of the source apart from an error of the archive's format. */
 function feed(source: AsyncIterable<Uint8Array>, archive: Extract, maxBytes: number): Feeding {
   let failure: unknown;
   const run = async (): Promise<number> => {
@@ -151,7 +151,7 @@ function feed(source: AsyncIterable<Uint8Array>, archive: Extract, maxBytes: num
       }
     } catch (error) {
       failure = error;
-      // With an error: after a silent end, whoever asks for the next entry would wait for ever.
+      // With an error, because a reader of the next entry would wait for ever after a silent end.
       archive.destroy(error instanceof Error ? error : new Error('The source failed', { cause: error }));
       throw error;
     }
@@ -165,7 +165,7 @@ function feed(source: AsyncIterable<Uint8Array>, archive: Extract, maxBytes: num
 
 type Entry = AsyncIterable<unknown> & { header: Header };
 
-/** Until the archive takes more, or never will. */
+/** Resolves when the archive accepts more bytes or is closed. */
 function drained(archive: Extract): Promise<void> {
   return new Promise((resolve) => {
     const settle = (): void => {
@@ -192,7 +192,7 @@ async function readEntries(archive: Extract, options: ExtractOptions): Promise<B
       continue;
     }
     const file = awaited.get(entry.header.name);
-    if (file === undefined) throw refuse(`its entry "${entry.header.name}" is not in the manifest or comes twice`);
+    if (file === undefined) throw refuse(`its entry "${entry.header.name}" is not in the manifest or is a duplicate`);
     awaited.delete(entry.header.name);
     if (entry.header.size !== file.size) throw refuse(`"${file.path}" has ${entry.header.size} bytes, must have ${file.size}`);
     await readContent(entry, file, options);
@@ -232,7 +232,7 @@ function parseManifest(bytes: Buffer): BundleManifest {
 }
 
 function assertSafe(manifest: BundleManifest, options: ExtractOptions): void {
-  // A default that the sender left out would change the canonical bytes: both sides must mean the same bundle by its digest.
+  // A default that the sender left out would change the canonical bytes, and one digest must identify one bundle on both sides.
   if (bundleDigest(manifest) !== options.digest) throw refuse('its manifest is not in canonical form');
   for (const file of manifest.files) {
     const fault = pathFault(file.path);
@@ -248,7 +248,7 @@ function assertSafe(manifest: BundleManifest, options: ExtractOptions): void {
 
 async function readContent(entry: Entry, file: BundleFile, options: ExtractOptions): Promise<void> {
   const content = verified(entry, file);
-  // The loop of the writer must not close the entry when it stops early: the rest is still to be read and hashed.
+  // Without `return`, a writer that stops early does not close the entry, so that the loop below can hash the rest.
   await calling(() => options.writeFile(file, { [Symbol.asyncIterator]: () => ({ next: () => content.next() }) }));
   for await (const _rest of content);
 }
@@ -266,7 +266,7 @@ async function* verified(entry: Entry, file: BundleFile): AsyncGenerator<Uint8Ar
     throw refuse(`"${file.path}" ends early`, error);
   }
   if (size !== file.size) throw refuse(`"${file.path}" has ${size} bytes, must have ${file.size}`);
-  if (hash.digest('hex') !== file.sha256) throw refuse(`"${file.path}" has not the SHA-256 that its manifest names`);
+  if (hash.digest('hex') !== file.sha256) throw refuse(`"${file.path}" does not have the SHA-256 that its manifest names`);
 }
 
 function refuse(reason: string, cause?: unknown): WireError {
@@ -281,7 +281,7 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
-/** A name that the plain header cannot hold (not ASCII, or not divisible into 155 and 100 bytes) stands in a PAX entry before its file. */
+/** A name that the plain header cannot hold (not ASCII, or not divisible into 155 and 100 bytes) needs a PAX entry before its file. */
 function extendedHeaderSize(name: string): number {
   if (fitsPlainHeader(name)) return 0;
   const record = Buffer.byteLength(` path=${name}\n`);
@@ -308,7 +308,7 @@ async function collect(stream: AsyncIterable<unknown>): Promise<Buffer> {
 
 async function* bytesOf(stream: AsyncIterable<unknown>): AsyncGenerator<Uint8Array, void, void> {
   for await (const chunk of stream) {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError('A tar stream gave something else than bytes');
+    if (!(chunk instanceof Uint8Array)) throw new TypeError('A tar stream returned something other than bytes');
     yield chunk;
   }
 }

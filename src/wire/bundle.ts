@@ -5,22 +5,22 @@ import { DIGEST_RULE, FILE_MODE_RULE, HOOK_NAME_RULE, matching } from './names.t
 /** SHA-256 as 64 lower-case hex digits: of a file's bytes, or of a bundle's manifest bytes. */
 export const Digest = z.string().regex(...matching(DIGEST_RULE));
 
-/** Name of a hook that somebody installed on the device. A name only: no command line ever comes from Git. */
+/** Name of a hook that somebody installed on the device. Git can name a hook, but never a command line. */
 export const HookName = z.string().regex(...matching(HOOK_NAME_RULE));
 
-/** How a device applies a bundle and finds out whether it is well afterwards. */
+/** The hooks and the health check with which a device applies a bundle. */
 export const ApplySpec = z.strictObject({
   hooks: z.strictObject({ before: HookName.optional(), after: HookName.optional() }).default({}),
   health: z
     .strictObject({
       hook: HookName,
-      /** For each attempt; the hook's whole process group is killed after it. */
+      /** Time limit of each attempt. The agent then kills the hook's whole process group. */
       timeoutSeconds: z.number().int().min(1).max(3600).default(30),
       attempts: z.number().int().min(1).max(20).default(1),
       intervalSeconds: z.number().min(0).max(300).default(1),
     })
     .optional(),
-  /** From the swap of the files to the server's confirmation over a fresh connection; past it the device goes back by itself. */
+  /** Time limit from the swap of the files to the server's confirmation over a new connection. After it, the device rolls back by itself. */
   confirmTimeoutSeconds: z.number().int().min(1).max(86_400).default(60),
 });
 export type ApplySpec = z.infer<typeof ApplySpec>;
@@ -36,7 +36,7 @@ export const BundleFile = z.strictObject({
 });
 export type BundleFile = z.infer<typeof BundleFile>;
 
-/** First entry of the archive, named `bundle.json`. Its bytes are those of `manifestBytes`, their SHA-256 is the bundle's digest. */
+/** First entry of the archive, named `bundle.json`. `manifestBytes` makes its bytes; their SHA-256 is the bundle's digest. */
 export const BundleManifest = z.strictObject({
   apiVersion: z.literal('bellwether/v1'),
   kind: z.literal('Bundle'),
@@ -47,7 +47,7 @@ export const BundleManifest = z.strictObject({
 export type BundleManifest = z.infer<typeof BundleManifest>;
 
 export const BUNDLE_MANIFEST_NAME = 'bundle.json';
-/** Archive entries of the files stand below this folder, so that no file can be taken for the manifest. */
+/** The archive holds the files below this folder, so that no file can have the manifest's name. */
 export const BUNDLE_FILES_PREFIX = 'files/';
 
 /** Canonical bytes of a manifest: JSON with sorted keys and no white space, so that equal content has one digest on every machine. */

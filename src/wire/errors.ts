@@ -1,13 +1,13 @@
 /**
- * Every code of an error, on one page. A code is published: it never changes its meaning, its status or its name. `npm test -- test/errors.test.ts -u`
+ * Every error code, on one page. Codes are published: none ever changes its meaning, its status or its name. `npm test -- test/errors.test.ts -u`
  * writes `docs/errors.md` from this page.
  */
 export type Retry =
   /** The same input fails again: a person must change something. */
   | 'never'
-  /** The other side may recover: try again, each time after a longer pause. */
+  /** The other side may recover: retry, each time after a longer pause. */
   | 'backoff'
-  /** Something is expected to appear soon: try again shortly. */
+  /** Something will probably appear soon: retry after a short pause. */
   | 'soon';
 
 export type ErrorKind = {
@@ -15,11 +15,11 @@ export type ErrorKind = {
   status: number;
   retry: Retry;
   meaning: string;
-  /** Statuses that single places give instead, each for its own reason. */
+  /** Other statuses that single places use, each for its own reason. */
   also?: readonly number[];
   /**
-   * `host`: a fault of the whole git host, which counts against its circuit. `missing`: the host is healthy, the repository has no such commit.
-   * `request`: the caller's own mistake, also where a git host was asked on the caller's behalf.
+   * `host`: a fault of the whole git host, which counts against its circuit. `missing`: the host is healthy, but the repository has no such commit.
+   * `request`: the caller's own mistake, also where the service called a git host for the caller.
    */
   about?: 'host' | 'missing' | 'request';
 };
@@ -28,7 +28,7 @@ const never = <const S extends number>(status: S, meaning: string) => ({ status,
 const backoff = <const S extends number>(status: S, meaning: string) => ({ status, retry: 'backoff', meaning }) as const;
 const soon = <const S extends number>(status: S, meaning: string) => ({ status, retry: 'soon', meaning }) as const;
 
-/** Requests to the service, whatever they are about. */
+/** Any request to the service. */
 const REQUEST_ERRORS = {
   forbidden: never(403, "The token's role, or a setting of the service, does not allow the request."),
   headers_too_large: never(431, 'The headers of the request are too large.'),
@@ -93,7 +93,7 @@ const HOOK_ERRORS = {
   hook_unauthorized: never(401, 'The signature or token of the webhook is wrong or missing.'),
 } as const satisfies Record<string, ErrorKind>;
 
-/** Reading and pushing Git repositories. */
+/** Fetches and pushes of Git repositories. */
 const GIT_ERRORS = {
   address_refused: never(422, 'The host has an address that the service may not call.'),
   branch_exists: never(409, 'The branch exists with another content or parent.'),
@@ -215,7 +215,7 @@ const COMMAND_ERRORS = {
   webhook_not_verified: never(500, 'The webhook is installed, but no delivery proved that it works.'),
 } as const satisfies Record<string, ErrorKind>;
 
-/** Answers and messages of live connections. No Problems: they travel as `code` and `detail` of a message. */
+/** Answers and messages of live connections. They are `code` and `detail` of a message, not Problems. */
 const LIVE_ERRORS = {
   busy: backoff(500, 'Too many requests of the connection wait for their answers.'),
   cursor_too_old: never(500, 'The missed events are not kept any more; load the present state, then subscribe without `after`.'),
@@ -255,7 +255,7 @@ export type ConflictCode = { [Code in ErrorCode]: (typeof ERRORS)[Code]['status'
 
 const BY_CODE: ReadonlyMap<string, ErrorKind> = new Map(Object.entries(ERRORS));
 
-/** undefined for the code of a library, of the system, or of another version of Bellwether. */
+/** @returns undefined for the code of a library, of the system, or of another version of Bellwether */
 export function errorKind(code: string): ErrorKind | undefined {
   return BY_CODE.get(code);
 }
@@ -263,8 +263,8 @@ export function errorKind(code: string): ErrorKind | undefined {
 type FailureKind = { retry: Retry; meaning: string };
 
 /**
- * Codes of failed deployments, as devices and the controller report them. `never` quarantines the bundle on the device until it changes, or until
- * an operator retries; so does any code that is not listed.
+ * Codes of failed deployments, which devices and the controller report. `never` quarantines the bundle on the device until the bundle changes
+ * or an operator retries. Any code that is not listed does the same.
  */
 export const DEPLOYMENT_ERRORS = {
   apply_failed: { retry: 'never', meaning: 'The device could not apply the bundle.' },

@@ -1,9 +1,9 @@
-/** Called at named instants, each directly before or after something that outlives the process; does nothing in the field. */
+/** Called at named instants, each directly before or after a durable change. It does nothing in production. */
 export type Fault<Point extends string> = (point: Point) => void;
 
 /**
- * For tests: `after_swap` kills the process at that point, as a power cut would; `during_download:ENOSPC` throws that error once instead.
- * `after_swap#2` waits for the second time that the point is reached.
+ * For tests: `after_swap` kills the process at that point, as a power cut would. `during_download:ENOSPC` throws that error once instead.
+ * `after_swap#2` acts at the second call of the point.
  */
 export function createFault<Point extends string>(spec: string | undefined, kill: () => void): Fault<Point> {
   const match = /^([a-z_]+)(?::([A-Z]+))?(?:#(\d+))?$/.exec(spec ?? '');
@@ -15,7 +15,7 @@ export function createFault<Point extends string>(spec: string | undefined, kill
     remaining -= 1;
     if (remaining !== 0) return;
     if (errorCode === undefined) return kill();
-    // With a number, as the errors of the system have it.
+    // With a number, like the errors of the system.
     throw Object.assign(new Error(`${errorCode}: injected at ${point}`), { code: errorCode, errno: -1 });
   };
 }

@@ -6,7 +6,7 @@ export const LIVE_NAMESPACE = '/live';
 
 /** Topics that one socket may hold. */
 export const MAX_TOPICS = 200;
-/** Missed messages that one subscription may ask for; a client that missed more loads the present state instead. */
+/** Missed messages that one subscription may request. A client that missed more loads the present state instead. */
 export const MAX_REPLAYED = 10_000;
 
 export const Topic = z
@@ -20,7 +20,7 @@ export type Topic = z.infer<typeof Topic>;
 
 export const SubscribeRequest = z.strictObject({
   topics: z.array(Topic).min(1).max(MAX_TOPICS),
-  /** Highest cursor that the client has seen: what it missed of these topics is sent first. */
+  /** Highest cursor that the client received. The server first sends the missed messages of these topics. */
   after: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional(),
 });
 export type SubscribeRequest = z.infer<typeof SubscribeRequest>;
@@ -37,7 +37,7 @@ const Refusal = z.object({
   last: z.number().optional(),
 });
 
-/** `cursor`: everything later comes live. `replayed`: messages that follow at once because they were missed. */
+/** `cursor`: all later messages arrive live. `replayed`: number of missed messages that follow at once. */
 export const SubscribeAnswer = z.discriminatedUnion('ok', [
   z.object({ ok: z.literal(true), cursor: z.number(), replayed: z.number() }),
   Refusal,
@@ -72,6 +72,6 @@ export const DeviceUpdate = z.object({
 });
 export type DeviceUpdate = z.infer<typeof DeviceUpdate>;
 
-/** `closing`: why the server is about to end the connection: `unauthorized` (the token was revoked) or `shutting_down`. */
+/** `closing`: the reason why the server ends the connection soon: `unauthorized` (the token was revoked) or `shutting_down`. */
 export const Closing = z.object({ code: z.string(), detail: z.string() });
 export type Closing = z.infer<typeof Closing>;

@@ -1,32 +1,32 @@
 import type { z } from 'zod';
 
-/** What a name may look like, in words for people, and the name that would do in place of another. */
+/** The rule of a name: its pattern, the same in words for people, and a suggestion for a wrong name. */
 export type NameRule = {
   pattern: RegExp;
   /** Ends the sentence "must …". */
   words: string;
-  /** A name near `text` that the pattern takes; undefined where nothing of it is left. */
+  /** A valid name similar to `text`; undefined when `text` has no valid characters. */
   suggest?: (text: string) => string | undefined;
 };
 
-/** The arguments of `z.string().regex(…)` for a rule: its error says the rule in words. */
+/** The arguments of `z.string().regex(…)` for a rule. Its error states the rule in words. */
 export function matching(rule: NameRule): [RegExp, { error: (issue: { input?: unknown }) => string }] {
   return [rule.pattern, { error: ({ input }) => nameFault(rule, input) }];
 }
 
-/** As it stands behind the name's place: `must …; use "till-7"`. */
+/** The end of an error that begins with the name's place: `must …; use "till-7"`. */
 export function nameFault({ pattern, words, suggest }: NameRule, input: unknown): string {
   const other = typeof input === 'string' ? suggest?.(input) : undefined;
   return other === undefined || !pattern.test(other) ? `must ${words}` : `must ${words}; use ${JSON.stringify(other)}`;
 }
 
-/** What is wrong, for all who read requests and settings. A key of an object is judged by the rule of its name. */
+/** The text of an issue in a request or setting. For a key of an object, it is the fault by the rule of its name. */
 export function issueText(issue: z.core.$ZodIssue): string {
   const [inner] = issue.code === 'invalid_key' ? issue.issues : [];
   return inner === undefined ? issue.message : `the name ${inner.message}`;
 }
 
-/** Ids of devices become names of folders, as the names of hooks are names of files. */
+/** Device ids become folder names, and hook names are file names. */
 const ID_WORDS = 'have 1 to 63 lower-case letters, digits, ".", "_" or "-", and begin with a letter or a digit';
 const ID_PATTERN = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
@@ -47,7 +47,7 @@ export const FILE_MODE_RULE: NameRule = {
 
 export const DIGEST_RULE: NameRule = { pattern: /^[0-9a-f]{64}$/, words: 'be a digest of 64 lower-case hex digits' };
 
-/** Accents are left out, and every character that is not allowed becomes a dash. */
+/** Removes accents and replaces every forbidden character with a dash. */
 function nearest(text: string, forbidden = /[^a-z0-9._-]/g): string | undefined {
   const plain = text.trim().normalize('NFKD').replaceAll(/\p{M}/gu, '');
   const name = plain
@@ -58,5 +58,5 @@ function nearest(text: string, forbidden = /[^a-z0-9._-]/g): string | undefined 
   return name === '' ? undefined : name;
 }
 
-/** Longer ones are refused unread. */
+/** The service refuses longer tokens without reading them. */
 export const MAX_TOKEN_CHARACTERS = 200;

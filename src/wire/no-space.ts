@@ -1,4 +1,4 @@
-/** Whether the disk, or this user's share of it, is full, by the error or what caused it. */
+/** Whether the error, or one of its causes, means a full disk or an exhausted quota. */
 export function isNoSpace(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ('code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'EFBIG')) return true;

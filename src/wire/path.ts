@@ -1,13 +1,13 @@
 /**
- * The rules of a path inside a bundle. The controller checks them when it builds a bundle and the device checks them again before it writes,
- * so that neither has to trust the other.
+ * The rules of a path inside a bundle. The controller checks them when it builds a bundle. The device checks them again before it writes, so that
+ * neither must trust the other.
  */
 
-/** Longest name that common file systems take, in bytes. */
+/** Longest name on common file systems, in bytes. */
 const MAX_SEGMENT_BYTES = 255;
 const MAX_PATH_CHARS = 1024;
 
-/** Why `path` cannot be a file of a bundle, as the end of a sentence that begins with the path; null when it can. */
+/** The fault of `path` as a file of a bundle, as the end of a sentence that begins with the path; null when it has none. */
 export function pathFault(path: string): string | null {
   if (path === '') return 'is empty';
   if (path.length > MAX_PATH_CHARS) return `has ${path.length} characters, must have <= ${MAX_PATH_CHARS}`;
@@ -19,7 +19,7 @@ export function pathFault(path: string): string | null {
   return null;
 }
 
-/** Why `name` cannot be one name between two `/`; null when it can. */
+/** The fault of `name` as one name between two `/`; null when it has none. */
 export function segmentFault(name: string): string | null {
   if (name === '') return 'has an empty name between two "/"';
   if (name === '.' || name === '..') return `has the name "${name}", which leads elsewhere`;
@@ -33,8 +33,8 @@ export function segmentFault(name: string): string | null {
 }
 
 /**
- * Two paths that cannot both exist on every device: equal without regard to case, or one is a folder of the other. null when there is no
- * such pair. Linear in the number of path segments.
+ * Two paths that cannot both exist on every device: they differ in case only, or one is a folder of the other. null when there is no such
+ * pair. Linear in the number of path segments.
  */
 export function pathCollision(paths: readonly string[]): { first: string; second: string } | null {
   const files = new Map<string, string>();
@@ -52,7 +52,7 @@ export function pathCollision(paths: readonly string[]): { first: string; second
   return null;
 }
 
-/** The path as a file system sees it that ignores case and Unicode composition. */
+/** The path on a file system that ignores case and Unicode composition. */
 function foldPath(path: string): string {
   return path.normalize('NFC').toLowerCase();
 }

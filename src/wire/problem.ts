@@ -3,27 +3,27 @@ import { type ErrorCode, type ErrorKind, errorKind, type Retry } from './errors.
 export type FieldError = { pointer: string; detail: string };
 
 export type ProblemOptions = {
-  /** Only where it differs from the table's: the answer of another program, or a status that the table names under `also`. */
+  /** Set only if it differs from the table: the status of another program's answer, or one that the table names under `also`. */
   status?: number;
-  /** Only where it differs from the table's. */
+  /** Set only if it differs from the table. */
   retry?: Retry;
   errors?: FieldError[];
   retryAfterSeconds?: number;
   cause?: unknown;
 };
 
-/** A code that another program or thread gave, which the table may not have. */
+/** A code from another program or thread, which the table may lack. */
 export type ReceivedCode = { received: string };
 
 const UNKNOWN: ErrorKind = { status: 500, retry: 'never', meaning: '' };
 
 /**
- * Every error that crosses a module's border. `code` is stable and machine-readable; the table in `errors.ts` gives its status and retry.
+ * Every error that crosses a module's border. `code` is stable and machine-readable; the table in `errors.ts` defines its status and retry.
  * `message` is for people: action first, quoted subject, actual versus required.
  */
 export class Problem extends Error {
   readonly code: string;
-  /** HTTP status under which a route answers it. */
+  /** HTTP status of a route's answer with this error. */
   readonly status: number;
   readonly retry: Retry;
   readonly errors: FieldError[] | undefined;
@@ -54,7 +54,7 @@ export function reworded(problem: Problem, changes: { message?: string; status?:
   });
 }
 
-/** Whether the same work may succeed later. An error that is no Problem is a surprise, and surprises may pass. */
+/** Whether the same work may succeed later. Any error that is not a Problem is unexpected and may pass. */
 export function retryOf(error: unknown): Retry {
   return error instanceof Problem ? error.retry : 'backoff';
 }
@@ -68,7 +68,7 @@ export function isAbout(error: unknown, what: NonNullable<ErrorKind['about']>): 
   return error instanceof Problem && errorKind(error.code)?.about === what;
 }
 
-/** Message of anything that was thrown, one line. */
+/** Message of any thrown value, one line. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -10,7 +10,7 @@ export type Proxies = {
 };
 
 /**
- * In small or large letters; the small ones go first, as with curl. ALL_PROXY stands for the one of the two others that is missing.
+ * Reads the variables in lower and upper case. Lower case wins, as with curl. ALL_PROXY replaces a missing HTTPS_PROXY or HTTP_PROXY.
  * @throws Error that names the variable and never shows a password
  */
 export function readProxies(env: Record<string, string | undefined>): Proxies {
@@ -28,7 +28,7 @@ export function readProxies(env: Record<string, string | undefined>): Proxies {
   return { ...(https === undefined ? {} : { https }), ...(http === undefined ? {} : { http }), except };
 }
 
-/** The proxy that a request to `url` takes; undefined: it goes straight there. This machine is never asked for through a proxy. */
+/** The proxy for a request to `url`; undefined: a direct connection. Requests to this machine never use a proxy. */
 export function proxyFor(proxies: Proxies | undefined, url: URL): URL | undefined {
   const proxy = url.protocol === 'https:' ? proxies?.https : proxies?.http;
   if (proxies === undefined || proxy === undefined) return undefined;
@@ -38,14 +38,14 @@ export function proxyFor(proxies: Proxies | undefined, url: URL): URL | undefine
   return new URL(proxy);
 }
 
-/** Of the credentials in a proxy's address, for `Proxy-Authorization`. */
+/** Value of `Proxy-Authorization`, from the credentials in a proxy's address. */
 export function proxyAuthorization({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
   return `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`;
 }
 
 /**
- * Why a request did not reach its host, where it went through a proxy: which one, and what the proxy said.
+ * Adds to the reason of a failed request which proxy it used and what status the proxy answered.
  * @returns `reason` itself for a request without a proxy
  */
 export function withProxy(reason: string, proxies: Proxies | undefined, url: URL): string {
@@ -56,7 +56,7 @@ export function withProxy(reason: string, proxies: Proxies | undefined, url: URL
   const answered = status?.[1] ?? status?.[2];
   const via = `through the proxy "${proxy.origin}"`;
   if (answered === undefined) return `${reason} (${via})`;
-  const advice = answered === '407' ? ': it wants a user and a password, as in http://user:password@host:port' : '';
+  const advice = answered === '407' ? ': it requires a user and a password, as in http://user:password@host:port' : '';
   return `the proxy "${proxy.origin}" answered ${answered}${advice}`;
 }
 
@@ -67,9 +67,9 @@ function parseProxy(name: string, text: string): string {
   throw new Error(`${name} ${fault}, must be the address of an HTTP proxy such as http://proxy.example.com:3128`);
 }
 
-/** Never shows the text: it may hold a password. */
+/** The fault of a proxy's address. It never quotes the text, which may hold a password. */
 function proxyFault(text: string, url: URL | null): string | undefined {
-  // Files of `docker --env-file` and of systemd keep or lose quotes by rules of their own.
+  // Files of `docker --env-file` and of systemd keep or remove quotes by different rules.
   if (/^["'`]|["'`]$/.test(text)) return 'has quotes around it';
   const encoding = 'percent-encode special characters of its user and password, for example "#" as %23';
   if (url === null) return text.includes('@') ? `is no URL (${encoding})` : 'is no URL';
@@ -77,7 +77,7 @@ function proxyFault(text: string, url: URL | null): string | undefined {
   return isDecodable(url) ? undefined : `has a "%" that encodes nothing (${encoding})`;
 }
 
-/** An entry of NO_PROXY as a host, network or pattern: some people write whole addresses, or brackets around a network's address. */
+/** Reduces an entry of NO_PROXY to a host, network or pattern. Some people write whole URLs, or brackets around a network's address. */
 function exceptionOf(entry: string): string {
   const bare = entry.replace(/^[a-z][a-z0-9+.-]*:\/\//, '');
   const network = /^\[([^\]]*)\](\/\d+)$/.exec(bare);
@@ -103,8 +103,9 @@ function isLoopback(host: string): boolean {
 }
 
 /**
- * `*`; a host, with or without a dot or `*.` before it, which stands for all below it too; a pattern such as `10.*` or `git.*.example.com`; `<local>`
- * for names without a dot; an address; a network such as 10.0.0.0/8; each also with `:port`.
+ * Matches a host with an entry, which is one of these, each also with `:port`: `*`; a host, with or without a dot or `*.` before it, which also
+ * matches all its subdomains; a pattern such as `10.*` or `git.*.example.com`; `<local>` for names without a dot; an address; a network such as
+ * 10.0.0.0/8.
  */
 function isExcepted(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
@@ -120,7 +121,7 @@ function isExcepted(entry: string, host: string, port: string): boolean {
   return name !== '' && (host === name || host.endsWith(`.${name}`));
 }
 
-/** As Java and Windows read it: a star stands for any characters. As other names it stands for all below it too. */
+/** A star matches any characters, as in Java and Windows. The pattern also matches all subdomains, as other names do. */
 function patternOf(name: string): RegExp {
   const parts = name.split(/\*+/).map((part) => part.replaceAll(/[^a-z0-9-]/g, '\\$&'));
   return new RegExp(`^(?:.*\\.)?${parts.join('.*')}$`);
@@ -140,7 +141,7 @@ function isIn(list: BlockList, host: string): boolean {
   return version !== 0 && list.check(host, version === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** Without the brackets of an IPv6 address and without the dot at the end of a whole name. */
+/** Removes the brackets of an IPv6 address, and the dot at the end of a fully qualified name. */
 function bare(host: string): string {
   return host.replace(/^\[|\]$/g, '').replace(/\.$/, '');
 }

@@ -16,7 +16,7 @@ afterEach(async () => {
   await server.close();
 });
 
-test('an enrolled device downloads what is desired, applies it with its modes and reports each step', async () => {
+test('an enrolled device downloads its desired bundle, applies it with its modes and reports each step', async () => {
   const bundle = await makeBundle(
     { 'app/config.json': '{"vlan":7}', 'bin/run': 'run' },
     {},
@@ -33,7 +33,7 @@ test('an enrolled device downloads what is desired, applies it with its modes an
   expect((await device.state()).running).toBe(bundle.digest);
 });
 
-test('a bundle that comes with what is desired is applied without a download, and one that comes damaged is downloaded', async () => {
+test('the agent applies an inline bundle without a download, and downloads a damaged one', async () => {
   const [whole, damaged] = [await makeBundle({ a: 'one' }), await makeBundle({ a: 'two' })];
   const downloads = () => server.requests.flatMap(({ path }) => (path.startsWith('/bundles/') ? [path.slice('/bundles/'.length)] : []));
   server.inline(whole.archive);
@@ -55,7 +55,7 @@ test('a device registered by hand pins the signing keys at its first contact', a
   expect(server.requests.some(({ path }) => path === '/keys')).toBe(true);
 });
 
-test('the confirming report travels over a connection of its own, which serves no other request', async () => {
+test('the agent sends the confirming report over a new connection, which serves no other request', async () => {
   await server.deploy(await makeBundle({ a: '1' }), 'd1');
   device.start();
   await server.until('d1 succeeded', () => server.deploymentReport('d1', 'succeeded'));
@@ -64,7 +64,7 @@ test('the confirming report travels over a connection of its own, which serves n
   expect(server.requests.filter(({ port }) => port === closing[0]?.port)).toHaveLength(1);
 });
 
-test('a second bundle replaces the first, which stays as a backup, and a bundle that is still here comes back without a download', async () => {
+test('a second bundle replaces the first, which stays as a backup, and a bundle that is still on the disk needs no download', async () => {
   const first = await makeBundle({ a: 'one' });
   const second = await makeBundle({ a: 'two', b: 'new' });
   await server.deploy(first, 'd1');
@@ -82,7 +82,7 @@ test('a second bundle replaces the first, which stays as a backup, and a bundle 
   expect(downloads()).toBe(1);
 });
 
-test('a download that is cut goes on where it stopped', async () => {
+test('the agent resumes an interrupted download', async () => {
   const bundle = await makeBundle({ big: 'x'.repeat(3_000_000) });
   await server.deploy(bundle, 'd1');
   let cuts = 0;
@@ -101,7 +101,7 @@ test('a download that is cut goes on where it stopped', async () => {
   expect((await device.current())?.big).toBe(`644 ${'x'.repeat(3_000_000)}`);
 });
 
-test('a download that arrives damaged is thrown away and fetched again', async () => {
+test('the agent discards a damaged download and repeats it', async () => {
   const bundle = await makeBundle({ big: 'x'.repeat(10_000) });
   await server.deploy(bundle, 'd1');
   let damaged = 0;
@@ -118,7 +118,7 @@ test('a download that arrives damaged is thrown away and fetched again', async (
   expect((await device.current())?.big).toBe(`644 ${'x'.repeat(10_000)}`);
 });
 
-test('a failed health check goes back byte for byte, says why, and the bundle is not tried again', async () => {
+test('a failed health check rolls back byte for byte and reports why, and the agent does not try the bundle again', async () => {
   const good = await makeBundle({ a: 'good', 'deep/er/b': 'b' });
   await device.hook('check', 'grep -q good a || { echo "a is not good" >&2; exit 3; }');
   await server.deploy(good, 'd1');
@@ -140,7 +140,7 @@ test('a failed health check goes back byte for byte, says why, and the bundle is
   expect(server.states('d3')).toEqual(['failed', 'rolled_back']);
 });
 
-test('an operator who forces a quarantined bundle, and a bundle that comes again after another, are obeyed', async () => {
+test('the agent applies a quarantined bundle that an operator forces, and one that is desired again after another', async () => {
   await device.hook('check', 'test -e $ROOT/healthy');
   const bad = await makeBundle({ a: 'bad' }, { health: { hook: 'check' } });
   await server.deploy(bad, 'd1');
@@ -193,7 +193,7 @@ test('a hook that is not installed, and one that hangs with its children, fail t
   await expect.poll(() => isAlive(child), { timeout: 60_000 }).toBe(false);
 });
 
-test('a device that cannot confirm within its time goes back by itself and tells so when the server is there again', async () => {
+test('a device that cannot confirm in time rolls back by itself and reports it once the server is reachable', async () => {
   const good = await makeBundle({ a: 'good' });
   await server.deploy(good, 'd1');
   device.start();
@@ -220,7 +220,7 @@ test('a device that cannot confirm within its time goes back by itself and tells
   await server.until('d2 rolled back', () => server.deploymentReport('d2', 'rolled_back'));
 });
 
-test('a deployment that was superseded by the time it confirms keeps its files and reports no success', async () => {
+test('a deployment that is superseded before its confirmation keeps its files and reports no success', async () => {
   await server.deploy(await makeBundle({ a: '1' }), 'd1');
   server.supersede('d1');
   device.start();
@@ -243,7 +243,7 @@ test('a newer deployment replaces one whose download is stuck', async () => {
   expect(await device.current()).toEqual({ a: '644 next' });
 });
 
-test('only the last five backups are kept, and only the releases that a way back needs', async () => {
+test('the agent keeps the last five backups only, and the releases that a rollback needs', async () => {
   device.start();
   for (let n = 1; n <= 7; n += 1) {
     await server.deploy(await makeBundle({ a: `version ${n}` }), `d${n}`);
@@ -254,7 +254,7 @@ test('only the last five backups are kept, and only the releases that a way back
   expect(backups.map((name) => name.split('-')[0])).toEqual(['000002', '000003', '000004', '000005', '000006']);
 });
 
-test('a full disk fails the deployment with no_space, leaves nothing staged, and is tried again when there is space', async () => {
+test('a full disk fails the deployment with no_space and leaves nothing staged, and the agent retries when there is space', async () => {
   for (const point of ['during_download', 'during_extract', 'during_backup']) {
     const own = await createDevice(server.url);
     try {
@@ -276,7 +276,7 @@ test('a full disk fails the deployment with no_space, leaves nothing staged, and
   }
 });
 
-test('an unchanged desired state is answered 304 and asked for again, one poll at a time', async () => {
+test('after a 304 for an unchanged desired state the agent polls again, one poll at a time', async () => {
   let open = 0;
   let most = 0;
   server.intercept((_request, response, path) => {
@@ -295,7 +295,7 @@ test('an unchanged desired state is answered 304 and asked for again, one poll a
   expect(server.requests.filter(({ path, status }) => path === '/desired' && status === 200)).toHaveLength(1);
 });
 
-test('a server that answers 500 and 429 is asked again after a pause, the one that Retry-After names', async () => {
+test('after a 500 or 429 the agent retries with a pause, the one that Retry-After names', async () => {
   const at: number[] = [];
   server.intercept((_request, response, path) => {
     if (path !== '/desired') return false;
@@ -310,7 +310,7 @@ test('a server that answers 500 and 429 is asked again after a pause, the one th
   expect((at[2] ?? 0) - (at[1] ?? 0)).toBeGreaterThanOrEqual(999);
 });
 
-test('a stop while a poll is open and a hook runs ends the process within seconds, and the next start goes on', async () => {
+test('a stop during an open poll and a running hook ends the process within seconds, and the next start continues', async () => {
   await device.hook('slow', 'test -e $ROOT/again || { touch $ROOT/again; sleep 300; }');
   await server.deploy(await makeBundle({ a: '1' }, { hooks: { before: 'slow' } }), 'd1');
   const first = device.start();
@@ -331,7 +331,7 @@ test('a second agent on the same root is refused', async () => {
   expect(second.log()).toContain('another agent runs on this root');
 });
 
-/** A killed process whose parent is gone may stay a zombie for as long as nobody collects it. */
+/** A killed process may stay a zombie after the death of its parent, so a zombie counts as ended. */
 async function isAlive(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   return status !== null && !/\) [ZX] /.test(status);

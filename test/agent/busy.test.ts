@@ -20,7 +20,7 @@ test.each([
   expect(readBusy(stdout, NOW, DEADLINE)).toEqual({ until: new Date(`2026-03-01T${time}Z`), reason });
 });
 
-test('a deadline that is nearer than five seconds is kept, and a long reason is cut without half a character', () => {
+test('a deadline within five seconds applies, and a long reason is cut between two characters', () => {
   const deadline = new Date(NOW.getTime() + 1000);
   const { until, reason } = readBusy(`${'x'.repeat(499)}\u{1F512} closed`, NOW, deadline);
   expect(until).toEqual(deadline);
@@ -40,7 +40,7 @@ afterEach(async () => {
   await server.close();
 });
 
-/** A hook that notes that it was asked and is busy for as long as `$ROOT/free` is not there. */
+/** A hook that records each call and reports a busy device until `$ROOT/free` exists. */
 const busyUnlessFree = (says: string) => `echo asked >> $ROOT/asked; test -e $ROOT/free || { ${says}; exit 75; }`;
 const timesAsked = async () => (await readFile(device.path('asked'), 'utf8').catch(() => '')).split('\n').length - 1;
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
@@ -56,14 +56,14 @@ const answered = (id: string) =>
     server.reports().some((report) => report.kind === 'command' && report.commandId === id && report.state === 'completed'),
   );
 
-test('a busy device puts the deployment off, says until when and why, takes commands meanwhile, and begins when it is free and hurried', async () => {
+test('a busy device defers the deployment, reports until when and why, runs commands meanwhile, and begins once it is free and an operator asks', async () => {
   const beginBefore = inMs(3_600_000);
   await device.hook('may-update', busyUnlessFree('echo till is open; echo noise >&2; echo for 7200'));
   await device.hook('close', 'touch $ROOT/free');
   const bundle = await makeBundle({ a: '1' });
   await server.deploy(bundle, 'd1', { beginBefore });
   device.start();
-  await server.until('it is put off', () => deferrals('d1').length > 0);
+  await server.until('the deferral', () => deferrals('d1').length > 0);
   await server.deploy(bundle, 'd1', { beginBefore, commands: [command('c1', 'run_hook', { hook: 'close' })] });
   await answered('c1');
   expect(deferrals('d1')).toMatchObject([{ until: beginBefore, reason: 'till is open' }]);
@@ -75,7 +75,7 @@ test('a busy device puts the deployment off, says until when and why, takes comm
   expect(deferrals('d1')).toHaveLength(1);
 });
 
-test('the device is asked again when its time is over', async () => {
+test('the agent runs the hook again after the wait that it named', async () => {
   await device.hook('may-update', 'test -e $ROOT/asked && exit 0; touch $ROOT/asked; echo for 1; exit 75');
   await server.deploy(await makeBundle({ a: '1' }), 'd1', { beginBefore: inMs(60_000) });
   device.start();
@@ -103,25 +103,25 @@ test('a device that stays busy begins at the deadline, by the server’s clock a
   expect(Date.parse(server.deploymentReport('d1', 'delivering')?.at ?? '')).toBeGreaterThanOrEqual(Date.parse(beginBefore));
   expect(await timesAsked()).toBe(1);
   await server.until('the log', () =>
-    logs().includes(`info The hook "may-update" is not asked: it may be put off until ${beginBefore} and no longer.`),
+    logs().includes(`info The hook "may-update" was skipped: this deployment had to begin before ${beginBefore}.`),
   );
 });
 
-test('a newer deployment takes the place of the one that waits; one that may not be put off begins without asking', async () => {
+test('a newer deployment replaces the waiting one, and one that allows no delay begins without the hook', async () => {
   await device.hook('may-update', busyUnlessFree('echo till is open'));
   await server.deploy(await makeBundle({ a: '1' }), 'd1', { beginBefore: inMs(3_600_000) });
   device.start();
-  await server.until('it is put off', () => deferrals('d1').length > 0);
+  await server.until('the deferral', () => deferrals('d1').length > 0);
   await server.deploy(await makeBundle({ a: '2' }), 'd2', { beginBefore: inMs(3_600_000) });
-  await server.until('the newer one is put off', () => deferrals('d2').length > 0);
+  await server.until('the deferral of the newer one', () => deferrals('d2').length > 0);
   await server.deploy(await makeBundle({ a: '3' }), 'd3');
   await server.until('d3 succeeded', () => server.deploymentReport('d3', 'succeeded'));
   expect([server.states('d1'), server.states('d2')]).toEqual([[], []]);
   expect(await timesAsked()).toBe(2);
-  await server.until('the log', () => logs().includes('info The hook "may-update" is not asked: this deployment may not be put off.'));
+  await server.until('the log', () => logs().includes('info The hook "may-update" was skipped: this deployment allows no delay.'));
 });
 
-test('what a busy device put off while the server was away survives a power cut, and the next start asks again', async () => {
+test('a deferral during an outage of the server survives a power cut, and the next start runs the hook again', async () => {
   await device.hook('may-update', busyUnlessFree('echo till is open'));
   server.intercept((_request, response, path) => {
     if (path !== '/reports') return false;
@@ -140,7 +140,7 @@ test('what a busy device put off while the server was away survives a power cut,
   expect(server.states('d1')).toEqual([]);
 });
 
-test('a hook that fails in another way, hangs or cannot be run keeps nothing from its update, and the device says so', async () => {
+test('a hook that fails, hangs or cannot be run does not delay the update, and the agent reports it', async () => {
   await device.hook('may-update', "printf 'a\\000b'; exit 1");
   await server.deploy(await makeBundle({ a: '1' }), 'd1', { beginBefore: inMs(3_600_000) });
   device.start({ BELLWETHER_AGENT_HOOK_TIMEOUT_SECONDS: '0.5' });
@@ -151,7 +151,7 @@ test('a hook that fails in another way, hangs or cannot be run keeps nothing fro
   await chmod(device.path('hooks', 'may-update'), 0o644);
   await server.deploy(await makeBundle({ a: '3' }), 'd3', { beginBefore: inMs(3_600_000) });
   await server.until('d3 succeeded', () => server.deploymentReport('d3', 'succeeded'));
-  const begins = 'warn The deployment begins, as nobody knows whether the device is busy: the hook "may-update"';
+  const begins = 'warn The deployment begins although the busy check failed: the hook "may-update"';
   for (const why of ['ended with code 1:\na\uFFFDb', 'took longer than 0.5 s and was killed', 'is not executable'])
     await server.until(why, () => logs().includes(`${begins} ${why}`));
   expect(server.reports().filter(({ kind }) => kind === 'deferred')).toEqual([]);

@@ -27,7 +27,7 @@ function answers(id: string) {
 
 const outcome = (id: string) => server.until(`an answer to ${id}`, () => answers(id).find(({ state }) => state !== 'sent'));
 
-test('each command type does its work or says why not', async () => {
+test('each type of command does its work or reports why not', async () => {
   await device.hook('check', 'echo fine');
   await device.hook('hello', 'echo hello from "$BELLWETHER_DEVICE_ID"');
   await server.deploy(await makeBundle({ a: '1' }, { health: { hook: 'check' } }), 'd1');
@@ -76,7 +76,7 @@ test('a command that the server lists again, even to a restarted agent, runs onc
   expect(await readFile(device.path('count'), 'utf8')).toBe('x\n');
 });
 
-test('a command during which the agent is killed is answered for at the next start; restart counts as done', async () => {
+test('the next start reports a command during which the agent was killed; a restart counts as completed', async () => {
   await server.deploy(await makeBundle({ a: '1' }), 'd1');
   const started = 'touch $ROOT/started; kill -9 $PPID';
   await device.hook('hang', started);
@@ -93,7 +93,7 @@ test('a command during which the agent is killed is answered for at the next sta
   expect(await outcome('c2')).toMatchObject({ state: 'completed', result: { restarted: true } });
 });
 
-test('a command that takes long does not keep the device from a new deployment', async () => {
+test('a long command does not delay a new deployment', async () => {
   await device.hook('long', 'touch $ROOT/long; while ! test -e $ROOT/enough; do sleep 0.05; done');
   await server.deploy(await makeBundle({ a: '1' }), 'd1');
   await device.hook('done', 'touch $ROOT/enough');

@@ -10,12 +10,12 @@ const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 
 export type AgentProcess = {
   child: ChildProcess;
-  /** Everything that it wrote to stderr so far. */
+  /** All its output to stderr so far. */
   log(): string;
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  /** SIGTERM, and waits for the end. */
+  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  /** The power fails. */
+  /** Kills the process, as a power cut would. */
   kill(): Promise<void>;
 };
 
@@ -29,7 +29,7 @@ export async function createDevice(serverUrl: string) {
   return {
     root,
     path: (...names: string[]) => join(root, ...names),
-    /** @param under words to put before its command line @param at its root, null: as the environment says */
+    /** @param under words before its command line @param at its root; null: from the environment */
     start(
       env: Record<string, string> = {},
       args: string[] = ['--enroll', ENROLL_TOKEN, '--device-id', 'terminal-1'],
@@ -50,7 +50,7 @@ export async function createDevice(serverUrl: string) {
       await writeFile(join(root, 'hooks', name), `#!/bin/sh\nROOT='${root}'\n${script}\n`);
       await chmod(join(root, 'hooks', name), 0o755);
     },
-    /** What the device's software sees: contents and modes by path; null without a release. */
+    /** Contents and modes by path, as the device's software reads them; null without a release. */
     async current(): Promise<Record<string, string> | null> {
       return readTree(join(root, 'current')).catch(() => null);
     },

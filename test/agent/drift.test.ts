@@ -28,7 +28,7 @@ async function install(driftPolicy: 'heal' | 'report') {
 
 const drifts = () => server.reports().flatMap((report) => (report.kind === 'drift' ? [report] : []));
 
-test('policy heal: changed, removed and added files come back as they were, links are not followed, and a copy of the tampered state is kept', async () => {
+test('policy heal: the agent restores changed, removed and added files, follows no links, and keeps a copy of the changed state', async () => {
   const { bundle, agent } = await install('heal');
   await agent.stop();
   const release = device.path('releases', bundle.digest);
@@ -46,14 +46,14 @@ test('policy heal: changed, removed and added files come back as they were, link
   expect((await readTree(device.path('drifted', `000001-${bundle.digest}`)).catch(() => ({ a: 'unreadable link' }))).a).toBeDefined();
 });
 
-test('policy heal: an edit under a running agent is noticed and undone', async () => {
+test('policy heal: a running agent detects an edit and undoes it', async () => {
   const { bundle } = await install('heal');
   await writeFile(device.path('releases', bundle.digest, 'a'), 'tampered');
   expect(await server.until('a drift report', () => drifts()[0])).toMatchObject({ healed: true, changed: ['a'] });
   expect(await device.current()).toEqual(GOOD);
 });
 
-test('policy heal: without the kept archive the bundle is downloaded again', async () => {
+test('policy heal: without its archive the agent downloads the bundle again', async () => {
   const { bundle, agent } = await install('heal');
   await agent.stop();
   await unlink(device.path('bundles', `${bundle.digest}.tar`));
@@ -63,7 +63,7 @@ test('policy heal: without the kept archive the bundle is downloaded again', asy
   expect(await device.current()).toEqual(GOOD);
 });
 
-test('policy report: an edit is told once and left alone', async () => {
+test('policy report: the agent reports an edit once and keeps it', async () => {
   const { bundle } = await install('report');
   await writeFile(device.path('releases', bundle.digest, 'deep', 'b'), 'tampered');
   expect(await server.until('a drift report', () => drifts()[0])).toMatchObject({ healed: false, changed: ['deep/b'] });
@@ -75,7 +75,7 @@ test('policy report: an edit is told once and left alone', async () => {
   expect((await device.current())?.['deep/b']).toBe('644 tampered');
 });
 
-test('what a deployment itself changes is no drift', async () => {
+test('the changes of a deployment itself are no drift', async () => {
   await install('report');
   await device.hook('slow', 'sleep 0.5');
   await server.deploy(await makeBundle({ z: 'other' }, { hooks: { after: 'slow' } }), 'd2');
@@ -83,7 +83,7 @@ test('what a deployment itself changes is no drift', async () => {
   expect(drifts()).toEqual([]);
 });
 
-test('the state before a change is backed up as it really was, tampered or not', async () => {
+test('a backup has the real files before a change, including manual edits', async () => {
   const { bundle } = await install('report');
   await writeFile(device.path('current', 'a'), 'tampered');
   await server.until('a drift report', () => drifts()[0]);

@@ -5,17 +5,17 @@ import { type AgentServer, makeBundle, startAgentServer } from '../support/agent
 import { createDevice, type Device } from './device.ts';
 
 /**
- * The power is cut at each point of the fault table, in a real process. Whatever the instant: `current` shows the whole old or the whole new
- * release, and the next start brings the deployment to the end that it would have had.
+ * Cuts the power of a real process at each point of the fault table. At any instant, `current` is the whole old or the whole new release, and
+ * the next start ends the deployment as it would have ended without the cut.
  */
 
 let server: AgentServer;
-/** Runs the old release; never started again, its disk is copied. */
+/** A device with the old release. Each test starts an agent on a copy of its disk. */
 let installed: Device;
 let device: Device;
 
 const HEALTHY = { a: 'new', 'deep/b': 'new too' };
-const GOING_BACK = [
+const ROLLING_BACK = [
   'before_failure',
   'after_failure',
   'before_swap_back',
@@ -64,7 +64,7 @@ async function installOld(): Promise<void> {
 const OLD = { a: '644 old', c: '644 old too' };
 const NEW = { a: '644 new', 'deep/b': '644 new too' };
 
-test.each(FAULT_POINTS.filter((point) => !GOING_BACK.includes(point) && !ENROLLING.includes(point)))(
+test.each(FAULT_POINTS.filter((point) => !ROLLING_BACK.includes(point) && !ENROLLING.includes(point)))(
   'power cut at %s: the next start ends on the new release and reports each step once',
   async (point) => {
     await installOld();
@@ -79,7 +79,7 @@ test.each(FAULT_POINTS.filter((point) => !GOING_BACK.includes(point) && !ENROLLI
   },
 );
 
-test.each(GOING_BACK)('power cut at %s: the next start ends on the old release and reports why', async (point) => {
+test.each(ROLLING_BACK)('power cut at %s: the next start ends on the old release and reports why', async (point) => {
   await installOld();
   await server.deploy(await makeBundle({ a: 'bad' }, apply), 'd1');
   const cut = device.start({ BELLWETHER_AGENT_FAULT: point });
@@ -91,7 +91,7 @@ test.each(GOING_BACK)('power cut at %s: the next start ends on the old release a
   expect(server.deploymentReport('d1', 'failed')?.code).toBe('health_check_failed');
 });
 
-test.each(ENROLLING)('power cut at %s: the next start enrols or knows itself', async (point) => {
+test.each(ENROLLING)('power cut at %s: the next start enrols or uses its stored identity', async (point) => {
   await server.deploy(await makeBundle(HEALTHY), 'd1');
   const cut = device.start({ BELLWETHER_AGENT_FAULT: point });
   expect(await cut.ended).toEqual({ code: null, signal: 'SIGKILL' });
@@ -100,7 +100,7 @@ test.each(ENROLLING)('power cut at %s: the next start enrols or knows itself', a
   expect(server.requests.filter(({ path }) => path === '/enroll')).toHaveLength(point === 'before_identity' ? 2 : 1);
 });
 
-test('a deployment that is interrupted a second time after the swap goes back, and its bundle is quarantined', async () => {
+test('a deployment that is interrupted a second time after the swap rolls back, and the agent quarantines its bundle', async () => {
   await installOld();
   const bundle = await makeBundle(HEALTHY, apply);
   await server.deploy(bundle, 'd1');
@@ -116,7 +116,7 @@ test('a deployment that is interrupted a second time after the swap goes back, a
   expect((await device.state()).quarantined).toEqual([bundle.digest]);
 });
 
-test('after a power cut that outlasts the confirm timeout, the device goes back and may try the bundle again', async () => {
+test('after a power cut that outlasts the confirm timeout, the device rolls back and may try the bundle again', async () => {
   await installOld();
   const bundle = await makeBundle(HEALTHY, { ...apply, confirmTimeoutSeconds: 1 });
   await server.deploy(bundle, 'd1');

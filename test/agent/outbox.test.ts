@@ -49,7 +49,7 @@ async function open(send: SendReports, run = true): Promise<Outbox> {
 const never: SendReports = () => Promise.reject(new Problem('unreachable', 'nobody is there'));
 const ok = (reports: Report[]) => ({ accepted: reports.length, confirmed: [] });
 
-test('durable reports that were added are on the disk, and a new process sends them in their order', async () => {
+test('added durable reports are on the disk, and a new process sends them in order', async () => {
   const before = await open(never, false);
   const reports = ['a', 'b', 'c'].map(command);
   await before.add([reports[0]!, beat()]);
@@ -66,14 +66,14 @@ test('durable reports that were added are on the disk, and a new process sends t
   expect(sent).toEqual(reports);
 });
 
-test('what the server has leaves the file', async () => {
+test('accepted reports leave the file', async () => {
   const outbox = await open((batch) => Promise.resolve(ok(batch)));
   await outbox.add(['a', 'b'].map(command));
   await expect.poll(() => readFile(path(), 'utf8')).toBe('');
   expect(outbox.waiting).toBe(0);
 });
 
-test('a batch has at most 500 reports, and a report that the server refuses is dropped without holding up the others', async () => {
+test('a batch has at most 500 reports, and the outbox drops a refused report without a delay for the others', async () => {
   const reports = Array.from({ length: 1203 }, (_, n) => command(`c${n}`));
   const accepted: Report[] = [];
   let largest = 0;
@@ -90,7 +90,7 @@ test('a batch has at most 500 reports, and a report that the server refuses is d
   expect(accepted).toEqual(reports.filter((_, n) => n !== 700));
 });
 
-test('while the server is away, measurements are bounded and durable reports are not lost for them', async () => {
+test('during an outage of the server, the outbox limits measurements and loses no durable reports', async () => {
   const outbox = await open(never, false);
   await outbox.add([command('kept')]);
   for (let n = 0; n < 1000; n += 1) await outbox.add([beat()]);
@@ -105,7 +105,7 @@ test('a report that is added twice waits once', async () => {
   expect(outbox.waiting).toBe(1);
 });
 
-test('held, only confirm() sends: everything that waits, over a connection of its own', async () => {
+test('while held, only confirm() sends: all waiting reports, over a new connection', async () => {
   const calls: { kinds: string[]; fresh: boolean }[] = [];
   const outbox = await open((batch, fresh) => {
     calls.push({ kinds: batch.map(({ kind }) => kind), fresh });
@@ -125,7 +125,7 @@ test('held, only confirm() sends: everything that waits, over a connection of it
   expect(calls).toEqual([{ kinds: ['command', 'deployment'], fresh: true }]);
 });
 
-test('whatever the server does, each durable report reaches it at least once and first arrivals keep their order', async () => {
+test('despite any fault of the server, each durable report reaches it at least once, and first arrivals keep their order', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom('ok', 'lost answer', 'refused'), { maxLength: 4 }),
@@ -155,7 +155,7 @@ test('whatever the server does, each durable report reaches it at least once and
   );
 });
 
-test('steps that nobody waits for go with the next one; what is urgent waits for nothing', async () => {
+test('steps that are not urgent wait for the next one; urgent reports do not wait', async () => {
   const sent: string[][] = [];
   const outbox = await open((batch) => {
     sent.push(batch.map((report) => (report.kind === 'deployment' ? report.state : report.kind)));

@@ -47,7 +47,7 @@ const attempt = (overrides: Partial<Attempt>) =>
     ...overrides,
   });
 
-test('planNext() applies a new deployment from what runs now', () => {
+test('planNext() applies a new deployment over the running bundle', () => {
   expect(planNext(desired(), state({ running: B }))).toMatchObject({
     do: 'apply',
     retry: false,
@@ -63,7 +63,7 @@ test.each([
   expect(planNext(want, state())).toEqual({ do: 'nothing' });
 });
 
-test('planNext() never repeats a deployment that came to its end, even under force, and retries one that lacked space', () => {
+test('planNext() never repeats a finished deployment, even under force, and retries one that lacked space', () => {
   const finished = { deploymentId: 'd1', number: 3, retryable: false };
   expect(planNext(desired({ force: true }), state({ finished }))).toEqual({ do: 'nothing' });
   expect(planNext(desired(), state({ finished: { ...finished, retryable: true } }))).toMatchObject({
@@ -89,7 +89,7 @@ test('a desired state with another deployment, or none, supersedes a delivery', 
   expect(supersedes(desired(), attempt({}))).toBe(false);
 });
 
-test('an attempt is given up at the second unclean stop after the device began to be changed, and never for a download or a way back', () => {
+test('the second unclean stop after the first change of the device ends an attempt, but never a download or a rollback', () => {
   fc.assert(
     fc.property(fc.constantFrom(...Phase.options), fc.array(fc.boolean(), { maxLength: 6 }), fc.boolean(), (phase, cleanStops, swapped) => {
       let current = attempt({ phase });
@@ -123,13 +123,13 @@ test('backoff stays between 0 and a minute and reaches no further than its doubl
   );
 });
 
-test('tries of an attempt are apart by the configured time, doubled each time, up to a quarter of an hour, the upper half at random', () => {
+test('the pause between tries starts at the configured time and doubles up to 15 minutes, the upper half at random', () => {
   expect([2, 3, 4, 40].map((number) => retryMs(30, number, 1))).toEqual([30_000, 60_000, 120_000, 900_000]);
   expect(retryMs(30, 2, 0)).toBe(15_000);
   expect([aroundMs(10, 0), aroundMs(10, 1)].map(Math.round)).toEqual([9_000, 11_000]);
 });
 
-test('Retry-After is honoured as seconds or date, up to five minutes', () => {
+test('the agent follows Retry-After as seconds or date, up to five minutes', () => {
   const now = new Date('2026-01-01T00:00:00Z');
   expect(parseRetryAfter('7', now)).toBe(7);
   expect(parseRetryAfter('Thu, 01 Jan 2026 00:00:09 GMT', now)).toBe(9);
@@ -138,7 +138,7 @@ test('Retry-After is honoured as seconds or date, up to five minutes', () => {
   expect(pauseMs(0, 1e9, 0.5)).toBe(300_000);
 });
 
-test('a device without a clock takes the server’s time, one with a good clock its own, and neither falls behind what was signed', () => {
+test('a device without a clock uses the server’s time, one with a good clock its own, and neither falls behind a signed time', () => {
   let ticks = new Date('1970-01-01T00:00:05Z');
   const clock = createDeviceClock({ now: () => ticks });
   clock.learn(new Date('2026-06-01T12:00:00Z'));

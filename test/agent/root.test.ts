@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AgentServer, makeBundle, startAgentServer } from '../support/agent-server.ts';
 import { createDevice, type Device, readTree } from './device.ts';
 
-/** Whatever somebody puts in the place of what the agent keeps in its root: the agent repairs it, deletes nothing of others, and goes on with the next bundle. */
+/** Foreign entries in the place of the agent's own files: the agent repairs its root, deletes nothing foreign, and applies the next bundle. */
 
 let server: AgentServer;
 let device: Device;
@@ -35,7 +35,7 @@ async function linkTo(target: string): Promise<null> {
   return null;
 }
 
-/** What is put in the place of `current`, and a file that must survive. */
+/** Entries in the place of `current`, each with a file that must survive. */
 const OBSTACLES: [what: string, put: () => Promise<string | null>][] = [
   [
     'a folder with files',
@@ -83,7 +83,7 @@ describe.each(OBSTACLES)('%s in the place of current', (_what, put) => {
   });
 });
 
-test('a current whose release was removed does not keep the next bundle away, and a failure of that one brings the old files back', async () => {
+test('a current whose release was removed does not block the next bundle, and a failure of that one restores the old files', async () => {
   await device.hook('check', '! grep -q bad a');
   const { bundle } = await install({ a: 'one' }, 'd1');
   await rm(device.path('releases', bundle.digest), { recursive: true });
@@ -95,23 +95,26 @@ test('a current whose release was removed does not keep the next bundle away, an
   expect(await device.current()).toEqual({ a: '644 three' });
 });
 
-test.each(['staging', 'backups', 'bundles', 'drifted', 'releases'])('%s that was removed, or is a file, comes back', async (name) => {
-  const { agent } = await install({ a: 'one' }, 'd1');
-  await rm(device.path(name), { recursive: true });
-  await server.deploy(await makeBundle({ a: 'two' }), 'd2');
-  await server.until('d2 succeeded', () => server.deploymentReport('d2', 'succeeded'));
-  await agent.stop();
-  await rename(device.path(name), device.path('elsewhere'));
-  await writeFile(device.path(name), 'mine');
-  device.start();
-  await server.deploy(await makeBundle({ a: 'three' }), 'd3');
-  await server.until('d3 succeeded', () => server.deploymentReport('d3', 'succeeded'));
-  expect(await device.current()).toEqual({ a: '644 three' });
-  const [aside = ''] = await setAside(name);
-  expect(await readFile(device.path(aside), 'utf8')).toBe('mine');
-});
+test.each(['staging', 'backups', 'bundles', 'drifted', 'releases'])(
+  'the agent creates %s again after its removal, or in place of a file',
+  async (name) => {
+    const { agent } = await install({ a: 'one' }, 'd1');
+    await rm(device.path(name), { recursive: true });
+    await server.deploy(await makeBundle({ a: 'two' }), 'd2');
+    await server.until('d2 succeeded', () => server.deploymentReport('d2', 'succeeded'));
+    await agent.stop();
+    await rename(device.path(name), device.path('elsewhere'));
+    await writeFile(device.path(name), 'mine');
+    device.start();
+    await server.deploy(await makeBundle({ a: 'three' }), 'd3');
+    await server.until('d3 succeeded', () => server.deploymentReport('d3', 'succeeded'));
+    expect(await device.current()).toEqual({ a: '644 three' });
+    const [aside = ''] = await setAside(name);
+    expect(await readFile(device.path(aside), 'utf8')).toBe('mine');
+  },
+);
 
-test('a folder that is a link to another place is used as it is', async () => {
+test('the agent uses a folder that is a link to another place', async () => {
   await mkdir(device.path('big-disk'));
   await symlink('big-disk', device.path('staging'));
   await install({ a: 'one' }, 'd1');
@@ -119,7 +122,7 @@ test('a folder that is a link to another place is used as it is', async () => {
   expect(await setAside('staging')).toEqual([]);
 });
 
-test('files of others in releases and staging stay', async () => {
+test('foreign files in releases and staging stay', async () => {
   await install({ a: 'one' }, 'd1');
   await mkdir(device.path('releases', 'mine'));
   await writeFile(device.path('staging', 'mine.txt'), 'mine');
@@ -141,7 +144,7 @@ test.each<[string, () => Promise<void>]>([
       await mkdir(device.path('state.json'));
     },
   ],
-])('a state file that is %s does not stop the agent, which still knows what to go back to', async (what, damage) => {
+])('a state file that is %s does not stop the agent, which can still roll back', async (what, damage) => {
   await device.hook('check', '! grep -q bad a');
   const { agent, bundle } = await install({ a: 'one' }, 'd1');
   await agent.stop();
@@ -154,7 +157,7 @@ test.each<[string, () => Promise<void>]>([
   expect(await setAside('state.json')).toHaveLength(what === 'removed' ? 0 : 1);
 });
 
-test('folders in the place of the outbox, the identity and half-written files are set aside', async () => {
+test('the agent sets folders in the place of the outbox, the identity and half-written files aside', async () => {
   const { agent } = await install({ a: 'one' }, 'd1');
   await agent.stop();
   for (const name of ['outbox.jsonl', 'identity.json', 'agent.lock']) await rm(device.path(name));
@@ -171,7 +174,7 @@ test('folders in the place of the outbox, the identity and half-written files ar
   }
 });
 
-test('a lock file with foreign content is emptied and taken', async () => {
+test('the agent empties and locks a lock file with foreign content', async () => {
   await writeFile(device.path('agent.lock'), 'something else, longer than a header of a database'.repeat(10));
   await install({ a: 'one' }, 'd1');
   expect((await lstat(device.path('agent.lock'))).size).toBe(0);

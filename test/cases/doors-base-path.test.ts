@@ -114,7 +114,7 @@ describe.each(settings)('behind a reverse proxy, $name', ({ name, service, proxy
     expect(listed.out).toContain('tills');
     const stop = new AbortController();
     for await (const message of watchLive({ server: proxy.url, token: ADMIN_TOKEN, topics: ['events'], signal: stop.signal }))
-      if (message.kind === 'look' && message.cursor !== undefined) stop.abort();
+      if (message.kind === 'reload' && message.cursor !== undefined) stop.abort();
     expect(proxy.paths.some((path) => path.startsWith('/bw/socket.io/') && path.includes('transport=websocket'))).toBe(true);
   });
 

@@ -132,7 +132,7 @@ test('Git over TLS goes through CONNECT', async () => {
   expect(sawSince(from)).toContain('CONNECT git-tls.example.test:443');
   expect(await read({ HTTPS_PROXY: proxy.origin })).toMatchObject({
     code: 'git_unreachable',
-    detail: expect.stringContaining(`the proxy "${proxy.origin}" answered 407: it wants a user and a password`),
+    detail: expect.stringContaining(`the proxy "${proxy.origin}" answered 407: it requires a user and a password`),
   });
 });
 
@@ -179,7 +179,7 @@ test('the command line asks and follows over plain HTTP, where the proxy passes 
   expect(listed.out).toContain('tills');
   const stop = new AbortController();
   const live = { server: fleetUrl, proxies: readProxies(env()), token: ADMIN_TOKEN, topics: ['events' as const], signal: stop.signal };
-  for await (const message of watchLive(live)) if (message.kind === 'look' && message.cursor !== undefined) stop.abort();
+  for await (const message of watchLive(live)) if (message.kind === 'reload' && message.cursor !== undefined) stop.abort();
   const away = await run(['sources', 'list'], { ...settings, HTTP_PROXY: 'http://127.0.0.1:9' });
   expect(away).toMatchObject({ code: 1, err: expect.stringContaining('(through the proxy "http://127.0.0.1:9")') });
   const wrong = await run(['sources', 'list'], { ...settings, HTTP_PROXY: 'socks5://robot:s@127.0.0.1:9' });

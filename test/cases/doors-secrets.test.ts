@@ -120,7 +120,7 @@ test('an agent enrols with a token that was printed into its variable', async ()
   const { token } = (await service.api('POST', '/enrolment-tokens', { uses: 1 })).body;
   await using device = await createDevice(service.url);
   const agent = device.start({ BELLWETHER_AGENT_ENROLL: `${token}\n` }, ['--device-id', 'printed']);
-  await expect.poll(() => agent.log(), { timeout: 60_000 }).toContain('agent runs');
+  await expect.poll(() => agent.log(), { timeout: 60_000 }).toContain('agent started');
 });
 
 test('an identity file whose key was edited by hand', async () => {

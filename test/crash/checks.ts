@@ -9,12 +9,12 @@ import type { Page } from './service.ts';
 import { within } from './wait.ts';
 import type { World } from './world.ts';
 
-/** Time from the last push until everything rests, ms. */
+/** Time limit from the last push until everything is idle, ms. */
 const SETTLE_MS = 240_000;
-/** The queue finds out within seconds what is really active after a crash, ms. */
+/** Time in which the queue detects the really active jobs after a crash, ms. */
 const REST_MS = 60_000;
 
-/** What is looked at of a device's status. */
+/** The checked fields of a device's status. */
 type Bundle = { bundle: string | null } | null;
 export type DeviceStatus = {
   converged: boolean;
@@ -24,7 +24,7 @@ export type DeviceStatus = {
   why: unknown;
 };
 
-/** Counts what was looked at, and keeps what was not as it must be. */
+/** Counts checks and keeps violations. */
 export type Verdicts = ReturnType<typeof createVerdicts>;
 
 export function createVerdicts() {
@@ -36,19 +36,19 @@ export function createVerdicts() {
     must(holds: boolean, violation: () => string): void {
       count += 1;
       if (holds) return;
-      const told = violation();
-      if (!violations.includes(told)) violations.push(told);
+      const text = violation();
+      if (!violations.includes(text)) violations.push(text);
     },
   };
 }
 
-/** One last good commit everywhere, and then every promise. Nothing may be killed meanwhile. @returns how long it took to settle, ms */
+/** Pushes one last good commit everywhere, and then checks every promise. Nothing may be killed meanwhile. @returns time until it is idle, ms */
 export async function checkEverything(world: World, events: EventLog, verdicts: Verdicts): Promise<number> {
   const { pushes } = world;
-  await pushes.told();
+  await pushes.delivered();
   await pushes.allGood();
   const started = performance.now();
-  await pushes.told();
+  await pushes.delivered();
   for (const push of pushes.log) verdicts.must(push.taken, () => `the hook of ${push.repository} ${push.commit} was never taken`);
   await Promise.all([...world.devices.values()].map((device) => checkDevice(world, device, verdicts)));
   const settledMs = Math.round(performance.now() - started);
@@ -70,7 +70,7 @@ async function checkDevice(world: World, device: Device, { must }: Verdicts): Pr
   const converged = await within(SETTLE_MS, async () => agrees(await status()));
   const seen = await status();
   must(converged, () => `${device.id} is not converged: ${JSON.stringify({ why: seen.why, device: seen.device })}`);
-  // The newest: what an earlier look found ended stays so.
+  // Only the newest: an ended rollout stays ended.
   const newest = () => service.api<Page<{ state: DeploymentState }>>('GET', `/devices/${device.id}/deployments?limit=200`);
   const open = async () => (await newest()).items.filter((one) => isOpen(one.state));
   const ended = await within(REST_MS, async () => (await open()).length === 0);
@@ -82,7 +82,7 @@ async function checkDevice(world: World, device: Device, { must }: Verdicts): Pr
   must(copies <= 5, () => `${device.id} has ${copies} backups on its disk, must be at most 5`);
 }
 
-/** Hooks that were answered with 202 had their effect: the head, which descends from every commit told, is prepared, and judged rightly. */
+/** Accepted hooks (202) took effect: the head, which descends from every announced commit, is prepared with the right verdict. */
 async function checkSource(world: World, repository: (typeof REPOSITORIES)[number], { must }: Verdicts): Promise<void> {
   const { service, pushes, judged } = world;
   const { id } = world.sources.get(repository)!;
@@ -117,7 +117,7 @@ async function checkJobs({ service }: World, { must }: Verdicts): Promise<void> 
 
 type Workspace = { id: string; workspace: string; follows: boolean };
 
-/** The controller's own copies follow what the devices confirmed, whole. */
+/** The controller's own copies have the complete bundles that the devices confirmed. */
 async function checkWorkspaces({ service, pushes }: World, { must }: Verdicts): Promise<void> {
   const read = () =>
     service.ask(
@@ -139,7 +139,7 @@ async function checkWorkspaces({ service, pushes }: World, { must }: Verdicts): 
   must(names.length > 0, () => 'there are no workspaces');
 }
 
-/** Whatever the instant of the cut: `current` is absent, or one whole release that was once valid. */
+/** At any instant of a cut, `current` is absent, or one whole release that was once valid. */
 export async function checkCut({ pushes }: World, device: Device, { must }: Verdicts): Promise<void> {
   try {
     const files = await device.current();

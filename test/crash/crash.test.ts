@@ -9,14 +9,14 @@ import { createRandom } from './random.ts';
 
 const CRASH = fileURLToPath(new URL('./crash.ts', import.meta.url));
 
-/** A few kills, so that every run of the tests has some; many more, and every fault point, with `node test/crash/crash.ts --kills 200 --faults`. */
+/** A few kills in every test run. `node test/crash/crash.ts --kills 200 --faults` runs many more, and every fault point. */
 test('kills of the service, its database and the agents lose nothing and leave nothing half done', { timeout: 1_500_000 }, async () => {
   const args = [CRASH, '--kills', '4', '--every', '4', '--points', '1', '--service-points', '1'];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 1_450_000 }).catch((error: { stdout: string }) => error);
   const summary = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
   expect(summary, stdout).toMatchObject({ kills: 6, violations: [] });
   expect(summary.devices).toBeGreaterThanOrEqual(6);
-  // Far more of each than a run that did nothing could have.
+  // A run without work could not reach these numbers.
   expect(summary.pushes).toBeGreaterThan(6);
   expect(summary.checks).toBeGreaterThan(60);
   const left = (await readdir(tmpdir())).filter((name) => name.startsWith('bellwether-') && stdout.includes(`/${name}`));
@@ -33,7 +33,7 @@ test('the same seed makes the same choices', () => {
   expect(choices(7).every((choice) => choice >= 0 && choice <= 1_000)).toBe(true);
 });
 
-test('a violation is counted as a check and told once', () => {
+test('a violation counts as a check and is reported once', () => {
   const { must, violations, count } = createVerdicts();
   must(true, () => 'not this');
   must(false, () => 'this');

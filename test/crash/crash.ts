@@ -11,23 +11,23 @@ import { pause } from './wait.ts';
 import { openWorld, type World } from './world.ts';
 
 /**
- * Proves that nothing is lost or half done when the service, its database and the agents are killed at random instants under a stream of
- * pushes: `node test/crash/crash.ts --kills N --seed S [--every K] [--points N] [--service-points N] [--relapse] [--faults] [--keep]`. Prints a
- * line per phase and one of JSON; exit code 1 on any violation. A seed repeats the choices, not the instants at which the processes are.
+ * Kills the service, its database and the agents at random instants during a stream of pushes, and checks that nothing is lost or half done:
+ * `node test/crash/crash.ts --kills N --seed S [--every K] [--points N] [--service-points N] [--relapse] [--faults] [--keep]`. It prints a line per
+ * phase and one of JSON; the exit code is 1 after any violation. A seed repeats the choices, not the timing of the processes.
  */
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '50' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    /** Kills between two looks at everything. */
+    /** Kills between two checks of everything. */
     every: { type: 'string', default: '10' },
-    /** How many of the agent's fault points, picked by the seed. */
+    /** Number of the agent's fault points, which the seed selects. */
     points: { type: 'string', default: '0' },
-    /** How many of the service's. */
+    /** Number of the service's fault points. */
     'service-points': { type: 'string', default: '0' },
-    /** The service dies of the same push again and again. */
+    /** The service dies repeatedly during the same push. */
     relapse: { type: 'boolean', default: false },
-    /** Leaves the folder with all logs. */
+    /** Keeps the folder with all logs. */
     keep: { type: 'boolean', default: false },
     /** All points of both, and the relapse. */
     faults: { type: 'boolean', default: false },
@@ -36,13 +36,13 @@ const { values } = parseArgs({
 
 const startedMs = performance.now();
 const say = (line: string) => process.stdout.write(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
-/** Looks between two times that the repositories are packed. */
+/** Checks between two `git gc` of the repositories. */
 const TIDY_EVERY = 5;
 
 const random = createRandom(Number(values.seed));
 const verdicts = createVerdicts();
 const world = await openWorld(random);
-// Whoever ends it early ends all that it started.
+// An early end also ends all started processes.
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void world.close(values.keep).finally(() => process.exit(130)));
 const killed: Record<string, number> = {};
@@ -98,10 +98,10 @@ function note(victim: string): void {
   killed[victim] = (killed[victim] ?? 0) + 1;
 }
 
-/** Pushes and kills side by side, then a look at everything. */
+/** Pushes and kills concurrently, then a check of everything. */
 async function round(log: EventLog, size: number, wanted: number): Promise<void> {
   let stopped = false;
-  // Its own choices, since how many it makes depends on time.
+  // A separate generator, because the number of its choices depends on time.
   const pushing = (async () => {
     while (!stopped) {
       await world.pushes.random();

@@ -4,13 +4,13 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from './wait.ts';
 
-/** A device's disk, and the agent on it as a process that a supervisor starts again when it ends. */
+/** A device's disk, and an agent process on it that a supervisor restarts after its end. */
 export type Device = Awaited<ReturnType<typeof openDevice>>;
 
 const MAIN = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 const SUPERVISOR_PAUSE_MS = 100;
 
-/** @param refuses its health check fails for a host that ends in `.invalid` */
+/** @param refuses whether its health check fails for a host that ends in `.invalid` */
 export async function openDevice(folder: string, id: string, serverUrl: string, credentials: string[], refuses: boolean) {
   const root = join(folder, id);
   await mkdir(join(root, 'hooks'), { recursive: true });
@@ -29,7 +29,7 @@ export async function openDevice(folder: string, id: string, serverUrl: string, 
     child = started;
     started.once('exit', (_code, signal) => {
       if (signal === 'SIGKILL' && fault !== '') cuts += 1;
-      // Still the one that is meant to run: nobody asked it to end.
+      // This is still the current process, so it ended by itself.
       void pause(SUPERVISOR_PAUSE_MS).then(() => child === started && start());
     });
   };
@@ -44,12 +44,12 @@ export async function openDevice(folder: string, id: string, serverUrl: string, 
   return {
     id,
     root,
-    /** @param fault a point at which it loses its power, once */
+    /** @param fault the point of a single power cut */
     start,
     kill,
-    /** How often it lost its power at a named point. */
+    /** Number of power cuts at a named point. */
     cuts: () => cuts,
-    /** What the device's software reads: contents by path; null before the first release. @throws when `current` leads to no whole release */
+    /** Contents by path, as the device's software reads them; null before the first release. @throws when `current` points at no whole release */
     current: () => readCurrent(root),
     backups: async () => (await readdir(join(root, 'backups'))).filter((name) => !name.endsWith('.tmp')).length,
     async close(): Promise<void> {

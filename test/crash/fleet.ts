@@ -1,4 +1,4 @@
-/** The repositories of the test, and what their device folders hold at their heads. */
+/** The repositories of the test, and the content of their device folders at their heads. */
 export type Folder = { repository: string; prefix: string; device: string };
 export type Config = { version: number; vlan: number; host: string };
 
@@ -38,12 +38,12 @@ const SCHEMA = JSON.stringify({
 });
 
 /**
- * Big enough that writing it takes a moment and that it does not come along with what is desired, but is downloaded; and different in each version, so that
- * no mixture of two looks like one.
+ * Content that takes a moment to write and is too large for the answer with the desired state, so that the agent downloads it. It differs in each
+ * version, so that a mixture of two is detectable.
  */
 const TABLE_LINES = 12_000;
 
-/** What a device runs of a config: contents by path. */
+/** The files of a config on a device: contents by path. */
 export function released(config: Config): Record<string, string> {
   return { 'app.json': JSON.stringify(config), 'data/table.txt': `${config.version}\n`.repeat(TABLE_LINES) };
 }

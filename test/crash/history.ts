@@ -5,7 +5,7 @@ import type { Page } from './service.ts';
 import { pause, within } from './wait.ts';
 import type { World } from './world.ts';
 
-/** A listener that reads the events from its last cursor on, all the time, through every outage. */
+/** A listener that reads all events after its last cursor, continuously, through every outage. */
 export type EventLog = ReturnType<typeof followEvents>;
 
 type Event = { cursor: number; type: string; data: { deploymentId?: string; state?: DeploymentState } };
@@ -14,7 +14,7 @@ const CATCH_UP_MS = 60_000;
 
 export function followEvents(world: World) {
   const { service } = world;
-  /** Those that no check has looked at yet, and the cursor before them. */
+  /** Unchecked events, and the cursor before them. */
   let seen: Event[] = [];
   let checked = 0;
   let total = 0;
@@ -28,7 +28,7 @@ export function followEvents(world: World) {
       if (items.length === 0) await pause(100);
     }
   })();
-  /** What the list shows now behind the last check. */
+  /** Events in the list after the last check. */
   const readAgain = async () => {
     const all: Event[] = [];
     for (;;) {
@@ -66,7 +66,7 @@ export function followEvents(world: World) {
   };
 }
 
-/** Each deployment moves as the transition table says, and ends once. */
+/** Each deployment follows the transition table and ends once. */
 function checkDeployments(events: readonly Event[], states: Map<string, DeploymentState>, must: Verdicts['must']): void {
   for (const { type, data } of events) {
     if (type !== 'deployment.state' || data.deploymentId === undefined || data.state === undefined) continue;

@@ -19,12 +19,12 @@ export const VICTIMS = [
 ] as const;
 export type Victim = (typeof VICTIMS)[number];
 
-/** A service whose own database is gone ends by itself within this, ms. */
+/** Time in which a service ends by itself after the loss of its own database, ms. */
 const NOTICE_MS = 60_000;
-/** How long a point is waited for that the pushes may not lead to, ms. */
+/** Wait for a fault point that the pushes may never reach, ms. */
 const POINT_MS = 5_000;
 
-/** Kills one of what runs, with -9 and without a warning, and starts it again after a moment. */
+/** Kills one of the processes with SIGKILL, and restarts it after a moment. */
 export async function killOne(world: World, victim: Victim, verdicts: Verdicts): Promise<void> {
   const { service, random } = world;
   switch (victim) {
@@ -61,7 +61,7 @@ export async function killOne(world: World, victim: Victim, verdicts: Verdicts):
   }
 }
 
-/** What `current` shows is looked at while nobody can mend it. With a fault, the agent loses its power again when it comes to that point. */
+/** Checks `current` while no agent can repair it. With a fault, the agent's power is cut again at that point. */
 async function killAgents(world: World, ids: readonly string[], verdicts: Verdicts, fault?: string): Promise<void> {
   const pauseMs = world.random.between(0, 500);
   await Promise.all(

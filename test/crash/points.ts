@@ -5,7 +5,7 @@ import { FOLDERS, REFUSING, released } from './fleet.ts';
 import { within } from './wait.ts';
 import type { World } from './world.ts';
 
-/** Reached when a device finds its new release unhealthy. */
+/** Points after a failed health check. */
 const GOING_BACK = [
   'before_failure',
   'after_failure',
@@ -15,13 +15,13 @@ const GOING_BACK = [
   'before_rolled_back',
   'after_rolled_back',
 ];
-/** Reached before a device has a name. */
+/** Points before the enrolment of a device. */
 const ENROLLING = ['before_identity', 'after_identity'];
 
 const CUT_MS = 90_000;
 const SETTLE_MS = 180_000;
 
-/** Cuts a device's power at a named point while the real service deploys to it; it must come to the end that it would have had. */
+/** Cuts a device's power at a named point during a deployment by the real service. The deployment must end as without the cut. */
 export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts): Promise<void> {
   if (ENROLLING.includes(point)) return cutEnrolment(world, point, verdicts);
   const { must } = verdicts;
@@ -33,7 +33,7 @@ export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts)
   await device.kill();
   device.start(point);
   await world.pushes.push('fleet', goesBack ? 'unhealthy' : 'good', folder);
-  await world.pushes.told();
+  await world.pushes.delivered();
   const cut = await within(CUT_MS, async () => device.cuts() > cuts);
   must(cut, () => `${point} was never reached`);
   const wanted = goesBack ? before : released(world.pushes.config(REFUSING)!);

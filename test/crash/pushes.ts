@@ -6,24 +6,24 @@ import type { Random } from './random.ts';
 import { pause, within } from './wait.ts';
 
 export type Kind = 'good' | 'invalid' | 'unhealthy';
-/** `isSound`: every folder of the repository is valid at this commit. `taken`: its hook was answered with 202. */
+/** `isSound`: every folder of the repository is valid at this commit. `taken`: the service accepted its hook with 202. */
 export type Push = { repository: Repository; commit: string; kind: Kind; isSound: boolean; taken: boolean };
 
-/** A git host gives up after some tries; one whose hook is refused for this long is an outage that nobody mends. */
+/** Time limit of a hook's tries, ms. A git host would stop trying, and a longer outage would be permanent. */
 const HOOK_PATIENCE_MS = 180_000;
 
-/** Commits to the repositories and tells their hooks as GitLab does: the same delivery again until it is answered with 202. */
+/** Commits to the repositories and posts their hooks like GitLab. It repeats a delivery until the service answers 202. */
 export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository, string>, random: Random) {
   const log: Push[] = [];
   const byCommit = new Map<string, Push>();
   const newest = new Map<Repository, Push>();
   const heads = new Map<string, Config>();
-  /** All that a device may ever run, by device and version: what was valid when it was committed. */
+  /** All valid committed configs by device and version: a device may run no others. */
   const valid = new Map<string, Config>();
-  const telling = new Set<Promise<void>>();
+  const posting = new Set<Promise<void>>();
   let version = 0;
 
-  const tell = async (push: Push) => {
+  const postHook = async (push: Push) => {
     const id = randomUUID();
     push.taken = await within(HOOK_PATIENCE_MS, async () => {
       const response = await postGitLabPush(hookUrls.get(push.repository)!, { after: push.commit }, { id });
@@ -46,15 +46,15 @@ export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository
     log.push(made);
     byCommit.set(commit, made);
     newest.set(repository, made);
-    const told = tell(made).finally(() => telling.delete(told));
-    telling.add(told);
+    const delivery = postHook(made).finally(() => posting.delete(delivery));
+    posting.add(delivery);
     return made;
   };
 
   return {
     log,
     push,
-    /** A change that chance picks: which repository, which of its folders, and whether it is good. */
+    /** A random change: its repository, its folder, and whether it is good. */
     async random(): Promise<void> {
       const repository = random.pick(REPOSITORIES);
       const kind = random.pick(['good', 'good', 'good', 'invalid', repository === 'fleet' ? 'unhealthy' : 'good'] as const);
@@ -63,18 +63,18 @@ export function createPushes(host: TestGitHost, hookUrls: ReadonlyMap<Repository
       const refusing = all.filter(({ device }) => device === REFUSING);
       await push(repository, kind, kind === 'unhealthy' ? refusing : some.length > 0 ? some : all.slice(0, 1));
     },
-    /** A good commit to every folder of every repository, so that what each device must run is known. */
+    /** Pushes a good commit to every folder of every repository, so that the desired config of each device is known. */
     async allGood(): Promise<void> {
       for (const repository of REPOSITORIES) await push(repository, 'good', foldersOf(repository));
     },
-    /** Until every hook was answered with 202, or given up. */
-    async told(): Promise<void> {
-      while (telling.size > 0) await Promise.all([...telling, pause(1)]);
+    /** Waits until the service accepted every hook with 202, or its time limit passed. */
+    async delivered(): Promise<void> {
+      while (posting.size > 0) await Promise.all([...posting, pause(1)]);
     },
     head: (repository: Repository) => newest.get(repository),
     made: (commit: string) => byCommit.get(commit),
     config: (device: string) => heads.get(device),
-    /** The valid config of the version that a release says it is. */
+    /** The valid config of the version in a release. */
     validOf: (device: string, files: Readonly<Record<string, string>>) => valid.get(`${device} ${versionOf(files['app.json'])}`),
   };
 }

@@ -1,6 +1,6 @@
-/** Choices that a seed decides: the same seed makes the same ones, in the same order. */
+/** Random choices. The same seed gives the same choices in the same order. */
 export type Random = {
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   next(): number;
   /** A whole number, both ends included. */
   between(least: number, most: number): number;

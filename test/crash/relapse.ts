@@ -10,8 +10,8 @@ const WORKING_MS = 135_000;
 const SETTLE_MS = 225_000;
 
 /**
- * The service dies each time it works on the same push, as it would of too little memory, until whatever counts attempts has none left. The
- * push must have its effect all the same, soon after the last start.
+ * The service dies each time it processes the same push, as without enough memory, until every counter of attempts is exhausted. The push must
+ * still take effect soon after the last start.
  */
 export async function relapse({ host, service, pushes, devices }: World, { must }: Verdicts): Promise<void> {
   const repository = 'gate';
@@ -19,7 +19,7 @@ export async function relapse({ host, service, pushes, devices }: World, { must 
   const { length: before } = host.requests;
   const asked = () => host.requests.slice(before).filter((request) => request.repository === repository).length;
   await pushes.push(repository, 'good', foldersOf(repository));
-  await pushes.told();
+  await pushes.delivered();
   for (let died = 0; died < RELAPSES; died++) {
     const seen = died === 0 ? 0 : asked();
     if (died > 0) await service.start();

@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 
 const CUT_MS = 120_000;
 const SETTLE_MS = 225_000;
-/** Passed by other work too, from the start on: later times are those of a push. */
+/** Other work passes these points, too, since the start. Later passes belong to a push. */
 const TIMES: Partial<Record<FaultPoint, readonly number[]>> = {
   before_commit: [1, 3, 5, 8],
   after_commit: [1, 3, 5, 8],
@@ -16,10 +16,10 @@ const TIMES: Partial<Record<FaultPoint, readonly number[]>> = {
   workspace_release_file_written: [1, 3],
 };
 
-/** Each point as `BELLWETHER_FAULT` names it, those that are passed often at several times. */
+/** Each point in the form of `BELLWETHER_FAULT`. Frequent points have several passes. */
 export const SERVICE_FAULTS: readonly string[] = FAULT_POINTS.flatMap((point) => (TIMES[point] ?? [1]).map((time) => `${point}#${time}`));
 
-/** The service dies at a point while a push goes its way; started again, it brings the push to every device as if nothing had been. */
+/** The service dies at a point during a push. After its restart, the push reaches every device. */
 export async function cutServiceAt({ service, pushes, devices }: World, fault: string, { must }: Verdicts): Promise<void> {
   await service.kill();
   await service.startUntil(fault);
@@ -29,7 +29,7 @@ export async function cutServiceAt({ service, pushes, devices }: World, fault: s
   must(cut, () => `the service never came to ${fault}`);
   if (!cut) await service.kill();
   await service.start();
-  await pushes.told();
+  await pushes.delivered();
   for (const { device: id } of folders) {
     const wanted = released(pushes.config(id)!);
     const runs = await within(SETTLE_MS, async () => isDeepStrictEqual(await devices.get(id)!.current(), wanted));

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { connect, type Sql } from '../../src/db/connect.ts';
 import { pause } from './wait.ts';
 
-/** Whoever asks names the documented fields that it looks at. */
+/** The caller names the documented fields that it reads. */
 export type Page<Item> = { items: Item[]; nextCursor: string | null };
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -22,7 +22,7 @@ export async function openService(folder: string) {
     await end(child, 'SIGKILL');
     child = undefined;
   };
-  /** Below `/api/v1`. @throws unless it answers, and well */
+  /** Sends a request below `/api/v1`. @throws without a successful answer */
   const api = async <Answer = unknown>(method: string, path: string, body?: unknown): Promise<Answer> => {
     const response = await fetch(`${url}/api/v1${path}`, {
       method,
@@ -39,21 +39,21 @@ export async function openService(folder: string) {
   return {
     url,
     dataDir,
-    /** @throws with the last lines of its log when it does not get ready */
+    /** @throws with the last lines of its log when it does not become ready */
     async start(): Promise<void> {
       child = await spawnService(folder, dataDir, logFile, new URL(url).port);
       if (!(await isReady(child, url))) {
         throw new Error(`the service does not get ready; its last lines:\n${await lastLines()}`);
       }
     },
-    /** Starts it so that it kills itself at a point (`point#2`: the second time that it comes there), maybe before it is ready. */
+    /** Starts the service so that it kills itself at a point (`point#2`: at the second pass), possibly before it is ready. */
     async startUntil(fault: string): Promise<void> {
       child = await spawnService(folder, dataDir, logFile, new URL(url).port, fault);
       await isReady(child, url);
     },
     hasEnded,
     kill,
-    /** Kills the postmaster; its backends end by themselves. What is not running yet is not killed. @returns its process id */
+    /** Kills the postmaster, if it runs; its backends end by themselves. @returns its process id */
     async killDatabase(): Promise<number | undefined> {
       const postmaster = await readPostmaster(dataDir);
       if (postmaster !== undefined) signal(postmaster.pid, 'SIGKILL');
@@ -61,7 +61,7 @@ export async function openService(folder: string) {
     },
     lastLines,
     api,
-    /** A list page by page, for as long as `goOn` says so of what came last. */
+    /** Reads a list page by page while `goOn` returns true for the last page. */
     async list<Item>(path: string, goOn: (page: Item[]) => boolean = () => true): Promise<Item[]> {
       const items: Item[] = [];
       let cursor: string | null = null;
@@ -73,7 +73,7 @@ export async function openService(folder: string) {
       } while (cursor !== null);
       return items;
     },
-    /** A question to its database, past the API. */
+    /** Queries its database directly. */
     async ask<T>(question: (sql: Sql) => Promise<T>): Promise<T> {
       const postmaster = await readPostmaster(dataDir);
       if (postmaster === undefined) throw new Error('the database does not run');
@@ -84,7 +84,7 @@ export async function openService(folder: string) {
         await sql.end({ timeout: 1 });
       }
     },
-    /** As an operator stops it; what does not end is killed, its database too. @returns its exit code */
+    /** Stops it like an operator, and kills it and its database after a time limit. @returns its exit code */
     async close(): Promise<number | null> {
       const stopped = child;
       await end(stopped, 'SIGTERM');
@@ -103,7 +103,7 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
       stdio: ['ignore', log.fd, log.fd],
       env: {
         PATH: process.env.PATH,
-        // The socket directories of its database go away with the folder.
+        // The cleanup of the folder also removes the socket directories of its database.
         TMPDIR: folder,
         PORT: port,
         DATA_DIR: dataDir,
@@ -120,7 +120,7 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
   }
 }
 
-/** Waits until it is, or has ended, or the time is over. */
+/** Waits until it is ready, has ended, or the time limit passed. */
 async function isReady(child: ChildProcess, url: string): Promise<boolean> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
   for (;;) {

@@ -1,6 +1,6 @@
 export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
-/** Asks until the answer is true or the time is over; a question that fails (the service is away) counts as no. @returns the last answer */
+/** Polls until the answer is true or the time limit passed. A failed request (during an outage) counts as false. @returns the last answer */
 export async function within(timeoutMs: number, ask: () => Promise<boolean>): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

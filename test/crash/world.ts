@@ -9,15 +9,15 @@ import { createPushes } from './pushes.ts';
 import type { Random } from './random.ts';
 import { openService } from './service.ts';
 
-/** Longer than any run: what a lost wake-up would cost is not hidden by polling. */
+/** Longer than any run, so that polling does not hide a lost wake-up. */
 const POLL_SECONDS = 86_400;
 
-/** A Git host, the service with its database, and a device with a running agent for each folder, all below one folder that goes away. */
+/** A Git host, the service with its database, and a device with a running agent for each folder, all below one temporary folder. */
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 export async function openWorld(random: Random) {
   const folder = await mkdtemp(join(tmpdir(), 'bellwether-crash-'));
-  // As root, the database runs under an account of its own, which must be able to walk through.
+  // As root the database runs under another account, which must be able to enter the folder.
   await chmod(folder, 0o711);
   const host = await openGitHost();
   const service = await openService(folder);
@@ -47,9 +47,9 @@ export async function openWorld(random: Random) {
       (await addDevice(id, ['--api-key', apiKey])).start();
     }
     const pushes = createPushes(host, new Map([...sources].map(([name, { hookUrl }]) => [name, hookUrl])), random);
-    /** Commits whose verdict was looked at. */
+    /** Commits with a checked verdict. */
     const judged = new Set<string>();
-    /** What many pushes leave in the repositories would make each fetch slower than the last. */
+    /** Packs the repositories: the loose objects of many pushes would make each fetch slower than the last. */
     const tidy = async () => {
       for (const name of REPOSITORIES) await git(host.pathOf(name), ['gc', '--quiet', '--prune=now']);
     };

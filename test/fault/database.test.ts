@@ -7,12 +7,12 @@ test.each<Outage>(['stopped', 'frozen'])(
   { timeout: 240_000 },
   async (outage) => {
     await using scene = await openOutageScene();
-    const { ask, service, tell } = scene;
-    expect((await tell(await scene.commit(1))).status).toBe(202);
+    const { ask, service, postHook } = scene;
+    expect((await postHook(await scene.commit(1))).status).toBe(202);
     await eventually('the device runs the first commit', () => scene.isSettled(1), 240_000);
 
     const accepted = await scene.commit(2);
-    expect((await tell(accepted)).status).toBe(202);
+    expect((await postHook(accepted)).status).toBe(202);
     await scene.takeAway(outage);
     const ready = await eventually('the service says so', async () => {
       const answer = await ask('/health/ready');
@@ -35,9 +35,9 @@ test.each<Outage>(['stopped', 'frozen'])(
     await scene.bringBack(outage);
     await eventually('the service is ready again', async () => (await ask('/health/ready')).status === 200);
     await eventually('the accepted push has its effect', () => scene.runs(2), 240_000);
-    // By notifications alone: the device's poll lasts for a minute, the source's interval for an hour.
+    // Notifications only: the device's poll lasts a minute, and the source's interval an hour.
     for (const vlan of [3, 4]) {
-      expect((await tell(await scene.commit(vlan))).status).toBe(202);
+      expect((await postHook(await scene.commit(vlan))).status).toBe(202);
       await eventually(`the device follows to ${vlan}`, () => scene.runs(vlan));
     }
     const told = (message: string) => scene.lines.filter(({ msg }) => String(msg).startsWith(message)).length;

@@ -14,7 +14,7 @@ import { ADMIN_TOKEN, clientOf, eventually } from '../support/service.ts';
 import { startServiceProcess } from '../support/service-process.ts';
 
 describe.skipIf(!canFillDisk)('a full disk', () => {
-  test('of a device is told by the device, changes nothing there, and is over when there is room', async () => {
+  test('of a device: the device reports it and changes nothing, and recovers once there is space', async () => {
     await using scene = await openScene();
     const source = await scene.source('till');
     const device = await scene.device('till', source.id);
@@ -35,7 +35,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":2}' });
     expect(await device.list('staging')).toEqual([]);
 
-    // A device that comes back with a full disk says so too, and goes on where it was.
+    // A device that restarts with a full disk reports it, too, and then continues.
     await agent.stop();
     const third = await scene.push('till', source, folder({ vlan: 3 }));
     const again = device.start({}, onFullDisk);
@@ -46,7 +46,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":3}' });
   });
 
-  test('of the service is told on the source and on the device, leaves mirror and workspace whole, and is over when there is room', async () => {
+  test('of the service: source and device report it, mirror and workspace stay complete, and both recover once there is space', async () => {
     await using opened = new AsyncDisposableStack();
     const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-disk-'));
     opened.defer(() => rm(dataDir, { recursive: true, force: true }));
@@ -69,7 +69,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
       expect((await postGitLabPush(source.hookUrl, { after })).status).toBe(202);
       return after;
     };
-    /** What the device runs, and what its workspace holds. */
+    /** The files on the device, and those in its workspace. */
     const holds = async (vlan: number) => {
       const text = `{"vlan":${vlan}}`;
       const [row] = await database.sql<{ workspace: string | null }[]>`select workspace from devices where good_bundle = workspace_bundle`;
@@ -97,7 +97,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
       code: 'mirror_no_space',
       detail: expect.stringMatching(/disk of this service is full; free space on the disk of DATA_DIR/),
     });
-    // What the database serves still reaches the device; its workspace stays behind, whole.
+    // The database still serves the bundle to the device; its workspace keeps the old bundle.
     expect((await api('POST', '/devices/till/rollback', {})).status).toBeLessThan(300);
     await eventually('the device goes back', async () => (await device.current())?.['app.json'] === '644 {"vlan":1}');
     await eventually('the device shows it', async () => (await events()).includes('workspace.failed workspace_no_space'));

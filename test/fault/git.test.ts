@@ -15,7 +15,7 @@ type Case = { name: string; fault: Fault; code: string; says: RegExp };
 const list = { command: 'ls-refs' } as const;
 const fetch = { command: 'fetch' } as const;
 
-/** What each host does, and what its source says of it; every detail ends with what to do. */
+/** The fault of each host, and the error of its source. Every detail ends with a remedy. */
 const CASES: Case[] = [
   { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', says: /within 5000 ms; check that the host is healthy/ },
   {
@@ -86,9 +86,9 @@ const CASES: Case[] = [
 
 const slug = (name: string): string => name.replaceAll(' ', '-');
 
-test('whatever a host does, the look at its source ends in time, the source says what is wrong and what to do, and recovers by itself', async () => {
+test('despite any fault of a host, the check of its source ends in time, the source shows the fault and its remedy, and recovers by itself', async () => {
   await using scene = await openScene({ GIT_TIMEOUT_SECONDS: '5' });
-  // Each on a host of its own: what one does must not count against another.
+  // A host for each, because one fault must not count against another source.
   const hosts = new Map<string, TestGitHost>();
   try {
     const sources = await Promise.all(
@@ -120,7 +120,7 @@ test('whatever a host does, the look at its source ends in time, the source says
       expect(seen.lastError, name).toEqual({ code, detail: expect.stringMatching(says) });
       expect(seen.lastError.detail).not.toContain('glpat-hidden');
       expect(seen.headCommit, name).toBeNull();
-      // Backed off; at the least, it was put off for want of a place to wait.
+      // The source backed off, or at least deferred its check because the waiting list was full.
       expect(Date.parse(seen.nextCheckAt) - Date.parse(seen.lastCheckedAt), name).toBeGreaterThanOrEqual(2_000);
       hosts.get(name)!.clearFault(slug(name));
     }
@@ -140,7 +140,7 @@ test('whatever a host does, the look at its source ends in time, the source says
   }
 });
 
-test('a host that speaks no TLS, and one that takes connections and says nothing, are told apart', async () => {
+test('the error of a host without TLS differs from that of a host that accepts connections and sends nothing', async () => {
   await using scene = await openScene({ GIT_TIMEOUT_SECONDS: '2' });
   await scene.host.createRepository('plain');
   const mute = await listen(createServer(() => undefined));
@@ -163,7 +163,7 @@ test('a host that speaks no TLS, and one that takes connections and says nothing
   }
 });
 
-test('a redirect to another host is not followed, and no credentials go there', async () => {
+test('the service follows no redirect to another host and sends no credentials there', async () => {
   await using scene = await openScene();
   await using other = await openGitHost();
   await other.createRepository('moved');
@@ -180,7 +180,7 @@ test('a redirect to another host is not followed, and no credentials go there', 
   expect(other.requests).toEqual([]);
 });
 
-test('while a dozen hosts hang in every phase, pushes to other hosts have their effect', async () => {
+test('while a dozen hosts hang in every phase, pushes to other hosts take effect', async () => {
   await using scene = await openScene({ GIT_TIMEOUT_SECONDS: '60' });
   await using broken = await openGitHost();
   const phases: Fault[] = [
@@ -212,7 +212,7 @@ test('while a dozen hosts hang in every phase, pushes to other hosts have their 
   for (const { id } of hung) expect((await scene.sourceNow(id)).headCommit).toBeNull();
 });
 
-test('when a host that was down is well again, all its sources are looked at, however long they were to be left alone', async () => {
+test('when a host recovers, the service checks all its sources at once, despite their long back-off', async () => {
   await using scene = await openScene();
   const names = Array.from({ length: 7 }, (_, n) => `down-${n}`);
   const sources: { id: string; head: string }[] = [];
@@ -228,8 +228,8 @@ test('when a host that was down is well again, all its sources are looked at, ho
     'the host is left alone',
     async () => (await sql`select 1 from sources where error_code = 'git_host_unavailable'`).length > 0,
   );
-  // As after hours of it: nobody is looked at soon.
-  await eventually('all are put off', async () => {
+  // The state after hours of failures: no check is due soon.
+  await eventually('all are deferred', async () => {
     await sql`update sources set next_check_at = now() + interval '1 hour' where status = 'failing'`;
     return (await sql`select 1 from sources where next_check_at > now() + interval '50 minutes'`).length === names.length;
   });

@@ -12,7 +12,7 @@ import { folder } from '../support/scene.ts';
 import { ADMIN_TOKEN, clientOf } from '../support/service.ts';
 import { logLine, startServiceProcess } from '../support/service-process.ts';
 
-/** `stopped`: shut down, so that every connection ends and none is taken. `frozen`: nothing ends, and nothing is answered. */
+/** `stopped`: the database ends every connection and accepts none. `frozen`: connections stay open without an answer. */
 export type Outage = 'stopped' | 'frozen';
 
 export type OutageScene = Awaited<ReturnType<typeof openOutageScene>>;
@@ -20,13 +20,13 @@ export type OutageScene = Awaited<ReturnType<typeof openOutageScene>>;
 const DEVICE = 'till-1';
 const SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '32MB' };
 
-/** A service process with a PostgreSQL of its own that can be taken away, a Git host, and a device whose agent runs. */
+/** A service process with its own PostgreSQL, which a test can stop, a Git host, and a device with a running agent. */
 export async function openOutageScene() {
   const opened = new AsyncDisposableStack();
   try {
     const dir = await mkdtemp(join(tmpdir(), 'bellwether-outage-'));
     opened.defer(() => rm(dir, { recursive: true, force: true }));
-    // As root, the database's account must be able to pass through.
+    // As root the database runs under another account, which must be able to enter the folder.
     await chmod(dir, 0o711);
     const start = () => openEmbeddedPostgres(join(dir, 'database'), createLog('silent'), SETTINGS);
     let postgres = await start();
@@ -57,15 +57,15 @@ export async function openOutageScene() {
     const closing = opened.move();
     return {
       ...{ service, api, device, agent, lines, hookUrl },
-      /** Commits; `tell` posts the hook. */
+      /** Commits; `postHook` posts the hook. */
       commit: (vlan: number) => host.commit('till', folder({ vlan })),
-      tell: (after: string) => postGitLabPush(hookUrl, { after }),
+      postHook: (after: string) => postGitLabPush(hookUrl, { after }),
       runs,
-      /** The device runs it, and the service has confirmed it: from then on the device does not go back by itself. */
+      /** Waits until the service confirmed the bundle: from then on the device does not roll back by itself. */
       isSettled: async (vlan: number) => (await runs(vlan)) && (await api('GET', `/devices/${DEVICE}/status`)).body.converged === true,
       ask: (path: string, init: RequestInit = {}) => fetch(`${service.url}${path}`, { ...init, signal: AbortSignal.timeout(60_000) }),
       asDevice: { 'x-device-id': DEVICE, 'x-api-key': apiKey as string, 'content-type': 'application/json' },
-      /** From this moment on. */
+      /** Starts the outage. */
       takeAway: async (outage: Outage) => {
         relay.freeze();
         if (outage === 'frozen') return;
@@ -87,7 +87,7 @@ export async function openOutageScene() {
 
 /** One request of each kind that needs the database. */
 export function requests(scene: OutageScene): [what: string, ask: () => Promise<Response>][] {
-  const { ask, asDevice, tell } = scene;
+  const { ask, asDevice, postHook } = scene;
   const admin = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' };
   const report = { id: randomUUID(), at: new Date().toISOString(), kind: 'log', level: 'info', message: 'told later' };
   return [
@@ -96,6 +96,6 @@ export function requests(scene: OutageScene): [what: string, ask: () => Promise<
     ['a poll', () => ask('/agent/v1/desired?wait=0', { headers: asDevice })],
     ['a report', () => ask('/agent/v1/reports', { method: 'POST', headers: asDevice, body: JSON.stringify({ reports: [report] }) })],
     ['a bundle', () => ask(`/agent/v1/bundles/${'0'.repeat(64)}`, { headers: asDevice })],
-    ['a hook', () => tell('a'.repeat(40))],
+    ['a hook', () => postHook('a'.repeat(40))],
   ];
 }

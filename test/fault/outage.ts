@@ -3,8 +3,8 @@ import { eventually } from '../support/service.ts';
 import { type Outage, openOutageScene, requests } from './outage-scene.ts';
 
 /**
- * The long form of the test of the database's outage: `node test/fault/outage.ts --seconds 60`. Takes the database away for that long, both
- * ways, and asks for everything once a second meanwhile. Prints one line of JSON last; exit code 1 when anything is not as promised.
+ * The long form of the test of a database outage: `node test/fault/outage.ts --seconds 60`. It stops and freezes the database for that long, and
+ * sends every request once a second meanwhile. It prints one line of JSON last; the exit code is 1 after any broken promise.
  */
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' } } });
 const lastsMs = Number(values.seconds) * 1000;
@@ -17,13 +17,13 @@ process.exitCode = violations.length === 0 ? 0 : 1;
 
 async function liveThrough(outage: Outage): Promise<Record<string, unknown>> {
   await using scene = await openOutageScene();
-  const { ask, tell } = scene;
+  const { ask, postHook } = scene;
   const must = (holds: boolean, violation: string) => {
     if (!holds && !violations.includes(`${outage}: ${violation}`)) violations.push(`${outage}: ${violation}`);
   };
-  must((await tell(await scene.commit(1))).status === 202, 'the first hook is not taken');
+  must((await postHook(await scene.commit(1))).status === 202, 'the service does not accept the first hook');
   await eventually('the device runs the first commit', () => scene.isSettled(1), 60_000);
-  must((await tell(await scene.commit(2))).status === 202, 'the hook before the outage is not taken');
+  must((await postHook(await scene.commit(2))).status === 202, 'the service does not accept the hook before the outage');
   await scene.takeAway(outage);
   const started = performance.now();
   await eventually('the service says so', async () => (await ask('/health/ready')).status === 503);
@@ -51,7 +51,7 @@ async function liveThrough(outage: Outage): Promise<Record<string, unknown>> {
   await eventually('the accepted push has its effect', () => scene.runs(2), 90_000);
   const acceptedDoneMs = elapsed(back);
   const pushed = performance.now();
-  must((await tell(await scene.commit(3))).status === 202, 'a hook after the outage is not taken');
+  must((await postHook(await scene.commit(3))).status === 202, 'the service does not accept a hook after the outage');
   await eventually('the device follows', () => scene.runs(3), 90_000);
   const nextPushMs = elapsed(pushed);
   const complaints = scene.lines.filter(({ level }) => level === 'error' || level === 'fatal').length;

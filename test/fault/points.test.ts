@@ -27,7 +27,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-test('a point that there is not cannot be armed, and an armed one throws once, at the time that it names', () => {
+test('an unknown point cannot be armed, and an armed one throws once, at the call that it names', () => {
   expect(() => armFault('before_lunch')).toThrow(/Cannot arm the fault "before_lunch": must be one of before_hook_recorded,/);
   armFault('before_commit:ENOSPC#2');
   faultPoint('after_commit');
@@ -59,7 +59,7 @@ test.each(['before_incoming_rename', 'before_pack_write', 'before_index_write', 
   },
 );
 
-/** Those after which the new state stands, and nothing more is written, are left out. */
+/** Leaves out the points after which the new state is complete and nothing more is written. */
 const WORKSPACE_POINTS = FAULT_POINTS.filter((point) => point.startsWith('workspace_') && !/swapped|cleaned/.test(point));
 
 test.each(WORKSPACE_POINTS)('a disk that is full at %s leaves the workspace as it was, and the next change succeeds', async (point) => {
@@ -77,7 +77,7 @@ test.each(WORKSPACE_POINTS)('a disk that is full at %s leaves the workspace as i
   expect(await readCurrentTree(root, name)).toEqual({ a: 'new' });
 });
 
-test('a share that cannot be written is no fault of the bundle, and is written once it can be', async () => {
+test('a share that cannot be written does not quarantine the bundle, and the service writes it once it can', async () => {
   const root = join(dir, 'outbox');
   const adapter = createDirectoryAdapter(root);
   const { manifest, readFile } = releaseOf({ a: 'a' });

@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 import { ADMIN_TOKEN, clientOf } from '../support/service.ts';
 import { logLine, startServiceProcess } from '../support/service-process.ts';
 
-test('when its own PostgreSQL is killed, the service says so and ends, to be started again, also when it had taken the database over', async () => {
+test('when its own PostgreSQL is killed, the service logs it and ends for a restart, also when it took over a running database', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'bellwether-postmaster-'));
-  // As root, the database's account must be able to pass through.
+  // As root the database runs under another account, which must be able to enter the folder.
   await chmod(dir, 0o711);
   const said: string[] = [];
   const lines: Record<string, unknown>[] = [];

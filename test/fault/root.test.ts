@@ -24,7 +24,7 @@ const logLine = (text: string) => server.reports().some((report) => report.kind 
 describe('one root has one agent', () => {
   const polls = () => server.requests.filter(({ path }) => path === '/desired').length;
 
-  test('also when the second reaches it through a symbolic link', async () => {
+  test('also when a second one uses a symbolic link to it', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bellwether-link-'));
     try {
       await symlink(device.root, join(folder, 'root'));
@@ -48,7 +48,7 @@ describe('one root has one agent', () => {
       const second = elsewhere();
       expect((await second.ended).code).toBe(1);
       expect(second.log()).toContain('another agent runs on this root');
-      // However the first ends, the root is free at once.
+      // The root is free as soon as the first agent ends in any way.
       await first.kill();
       const third = elsewhere();
       await server.until('the third polls', () => polls() === 2);

@@ -23,7 +23,7 @@ function write({ header, payload, signature }: Jws): string {
   return `${encode(header)}.${encode(payload)}.${signature}`;
 }
 
-test('after a real enrolment, the agent refuses whatever a man in the middle makes of its desired state, says so, and obeys the next good one', {
+test('after a real enrolment, the agent refuses any forgery of its desired state, reports it, and accepts the next good one', {
   timeout: 240_000,
 }, async () => {
   await using scene = await openScene();
@@ -77,16 +77,16 @@ test('after a real enrolment, the agent refuses whatever a man in the middle mak
   for (const [n, [what, forge, says]] of forgeries.entries()) {
     const forged = proxy.forged();
     proxy.forge(forge);
-    // Again and again, and told once.
-    await eventually(`the agent is told ${what}`, async () => proxy.forged() >= forged + (n === 0 ? 2 : 1));
-    const told = await eventually(`the service hears of one ${what}`, async () => {
+    // The agent polls repeatedly, but reports it once.
+    await eventually(`the agent is reported ${what}`, async () => proxy.forged() >= forged + (n === 0 ? 2 : 1));
+    const reported = await eventually(`the service hears of one ${what}`, async () => {
       const lines = await refusals();
       return lines.length > n ? lines : undefined;
     });
-    expect(told, what).toHaveLength(n + 1);
+    expect(reported, what).toHaveLength(n + 1);
     expect(
-      told.some((line) => says.test(line)),
-      `${what}: ${told.join('\n')}`,
+      reported.some((line) => says.test(line)),
+      `${what}: ${reported.join('\n')}`,
     ).toBe(true);
     expect(await current(), what).toBe(`644 {"vlan":${vlan}}`);
     proxy.forge(null);
@@ -95,7 +95,7 @@ test('after a real enrolment, the agent refuses whatever a man in the middle mak
     expect(await current(), what).toBe(`644 {"vlan":${vlan}}`);
   }
 
-  // A genuine state, but the bytes behind it are others.
+  // A genuine state with the bytes of another bundle.
   proxy.swapBundles(async (answer) => {
     const { bundle } = read(first).payload;
     const headers = { 'x-device-id': 'other', 'x-api-key': apiKey };

@@ -4,10 +4,10 @@ import { readOpenApi, type Schema } from '../support/openapi.ts';
 
 export type Field = { name: string; in: 'path' | 'query' | 'header'; required: boolean; schema: Schema };
 
-/** How a caller of an operation proves who it is. */
+/** Authentication of an operation's caller. */
 export type Credentials = 'bearer' | 'device' | 'enrolment' | 'root' | 'none';
 
-/** An operation as the service describes it; its schemas hold no `$ref` and no `allOf`. */
+/** An operation in the service's description. Its schemas have no `$ref` and no `allOf`. */
 export type Operation = {
   /** `POST /api/v1/devices` */
   name: string;
@@ -55,7 +55,7 @@ function credentialsOf(security: readonly Record<string, unknown>[]): Credential
   return 'enrolmentToken' in first ? 'enrolment' : 'bearer';
 }
 
-/** Resolves references and merges `allOf`. `closed`: an object has no field that the schema does not name, unless it says so. */
+/** Resolves references and merges `allOf`. `closed`: an object has only the fields of its schema, unless the schema allows others. */
 export function inline(schema: Schema, all: Readonly<Record<string, Schema>>, closed: boolean): Schema {
   const resolve = (inner: Schema): Schema => inline(inner, all, closed);
   if (schema.$ref !== undefined) return resolve(named(schema.$ref, all));

@@ -35,7 +35,7 @@ test('no request to any operation of /openapi.json breaks the service, and every
   expect(findings).toEqual([]);
   expect(service.complaints).toEqual([]);
   expect(requests).toBeGreaterThan(operations.length * 3);
-  // Each takes effect at least once, or what is tried here says nothing about it.
+  // Each operation takes effect at least once. Otherwise the test would prove nothing about it.
   expect(uncovered).toEqual([]);
   expect((await fetch(`${service.url}/health/ready`)).status).toBe(200);
 });

@@ -12,11 +12,11 @@ import { closeConnections } from './send.ts';
 import { startService } from './service.ts';
 import { openWorld } from './world.ts';
 
-/** `npm run test:fuzz -- [--seconds 60] [--seed N] [--only "POST /api/v1/devices"]`: ends with 1 when a law was broken. */
+/** `npm run test:fuzz -- [--seconds 60] [--seed N] [--only "POST /api/v1/devices"]`: exits with 1 when an answer broke a law. */
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string' }, only: { type: 'string' } },
 });
-/** Of what the service complained about. */
+/** Limit of printed complaints of the service. */
 const SHOWN = 20;
 const seconds = Number(values.seconds);
 const seed = values.seed === undefined ? Math.floor(Math.random() * 0x7fffffff) : Number(values.seed);
@@ -26,7 +26,7 @@ async function main(): Promise<number> {
   await using opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'bellwether-fuzz-'));
   opened.defer(() => rm(folder, { recursive: true, force: true }));
-  // As root the database runs under an account that must be able to pass through.
+  // As root the database runs under another account, which must be able to enter the folder.
   await chmod(folder, 0o711);
   const postgres = await openEmbeddedPostgres(join(folder, 'database'), createLog('silent'));
   opened.defer(() => postgres.close());
@@ -56,11 +56,11 @@ async function main(): Promise<number> {
     lanes: 6,
     goOn,
     onRound: async (requests) => console.error(`${requests} requests, ${await memoryMb(service.pid, 'VmRSS')} MB`),
-    onFinding: tell,
+    onFinding: printFinding,
   });
   const ready = await fetch(`${service.url}/health/ready`).then((answer) => answer.status);
   const metrics = await fetch(`${service.url}/metrics`).then((answer) => answer.text());
-  // Whatever was asked for: as many as there are routes.
+  // Independent of the options: the number of routes.
   const routes = new Set(metrics.match(/route="[^"]*"/g)).size;
   summarise(outcome);
   const [rssMb, peakRssMb] = [await memoryMb(service.pid, 'VmRSS'), await memoryMb(service.pid, 'VmHWM')];
@@ -75,7 +75,7 @@ async function main(): Promise<number> {
   return findings.length + complaints + uncovered.length === 0 && ready === 200 ? 0 : 1;
 }
 
-function tell({ operation, law, detail, seed: runSeed, curl }: Finding): void {
+function printFinding({ operation, law, detail, seed: runSeed, curl }: Finding): void {
   console.error(`\n${operation} ${law} (seed ${runSeed} of this operation)\n  ${detail}\n  ${curl}`);
 }
 

@@ -13,17 +13,17 @@ export const DEVICES = ['golden-0', 'golden-1', 'golden-2', 'golden-3'];
 
 export type TokenKind = 'admin' | 'operator' | 'viewer' | 'stranger' | 'revoked' | 'enrolment' | 'garbage';
 
-/** Objects that no request may remove: there is always something of every kind to ask for. */
+/** Objects that no request may remove, so that requests always find one of every kind. */
 export type Golden = {
   admin: Client;
-  /** Ids by the path of their list, and URLs that may be given. */
+  /** Ids by the path of their list, and valid URLs. */
   ids: Readonly<Record<string, readonly string[]>>;
   tokens: Readonly<Record<TokenKind, string>>;
-  /** Of each device, as its headers. */
+  /** Credentials of each device, as headers. */
   keys: readonly Record<string, string>[];
-  /** The newest one. */
+  /** The newest commit. */
   commit(): string;
-  /** Mends what requests did to them, makes spare ones that may go, removes what has become too much. */
+  /** Repairs the golden objects after requests, creates spare ones that requests may delete, and removes a surplus. */
   restore(): Promise<void>;
   close(): Promise<void>;
 };
@@ -63,7 +63,7 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
   return golden;
 }
 
-/** Two commits that a device has confirmed, so that there is something to go back to. */
+/** Two commits that a device confirmed, so that a rollback is possible. */
 async function makeHistory({ admin, restore, keys }: Golden, url: string): Promise<void> {
   const [key = {}] = keys;
   for (let confirmed = 0; confirmed < 2; confirmed += 1) {

@@ -7,7 +7,7 @@ export class Raw {
   }
 }
 
-/** The n-th thing of a collection of the world, whatever its id is in this run: the same seed makes the same requests. */
+/** The n-th object of a collection, independent of its id in this run, so that the same seed gives the same requests. */
 export class Ref {
   readonly collection: string;
   readonly index: number;
@@ -29,7 +29,7 @@ export function toJson(value: unknown, resolve: (ref: Ref) => string): string {
 
 type Path = readonly (string | number)[];
 
-/** Puts something else in the place that `pick` chooses, `undefined` takes a field away; the root is a place, too. */
+/** Replaces the value at the place that `pick` chooses, which may be the root. `undefined` removes a field. */
 export function replaceAt(value: unknown, pick: number, replacement: unknown): unknown {
   const places = placesIn(value, []);
   return put(value, places[pick % places.length] ?? [], replacement);

@@ -2,25 +2,25 @@ import type { Answers } from './description.ts';
 import type { Request } from './requests.ts';
 import type { Answer } from './send.ts';
 
-/** A law that an answer breaks. `law` is the same for the same fault. */
+/** A law that an answer broke. `law` is the same for the same fault. */
 export type Breach = { law: string; detail: string };
 
-/** What every answer must be, whatever the request was. */
+/** Checks the laws of every answer to any request. */
 export function breaches({ operation, params }: Request, answer: Answer): Breach[] {
   const { status, headers } = answer;
   const described = operation.answers.get(status);
   const found: (readonly [law: string, why: string])[] = [];
-  // A git host that cannot be reached is no fault of ours, where the description says that one is asked.
+  // An unreachable git host is no fault of the service, if the description documents the call to a host.
   if (status >= 500 && !(status === 502 && described !== undefined)) found.push([`answers ${status}`, 'a fault of ours']);
   else if (!leadsElsewhere(params)) found.push(...againstDescription(described, answer));
   if (headers['x-request-id'] === undefined) found.push(['has no request id', 'X-Request-Id is missing']);
-  // A device is no browser, and its answers open in none: they need its key in a header.
+  // Answers to devices never open in a browser, because they need the device's key in a header.
   if (headers['x-content-type-options'] !== 'nosniff' && (status >= 400 || !operation.path.startsWith('/agent/v1/')))
     found.push(['has no security headers', 'X-Content-Type-Options is missing']);
   return found.map(([law, why]) => ({ law, detail: `${why}: ${status} ${headers['content-type']} ${answer.body.subarray(0, 600)}` }));
 }
 
-/** By the rules for URLs such a segment takes away the one before it: another operation answers. */
+/** By the rules for URLs, such a segment removes the one before it, so that another operation answers. */
 function leadsElsewhere(params: Request['params']): boolean {
   return Object.values(params).some((value) => /^(\.|%2e){1,2}$/i.test(String(value)));
 }

@@ -5,15 +5,15 @@ import { openForgeServer, TOKEN } from '../support/forge-server.ts';
 import { openGitHost } from '../support/git-host.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 
-/** What the service speaks with: Git hosts, one with an API, and a receiver of notifications that takes everything. */
+/** The service's remotes: Git hosts, one with an API, and a receiver that accepts all notifications. */
 export type Remotes = {
-  /** Settings of a source: of a single device's repository, of a fleet's, of one at a host with an API. */
+  /** Settings of sources: the repository of a single device, of a fleet, and of a host with an API. */
   sources: readonly ((name: string) => Record<string, unknown>)[];
   urls: readonly string[];
   receiverUrl: string;
-  /** The newest one of the first repository. */
+  /** The newest commit of the first repository. */
   commit(): string;
-  /** A commit to each. */
+  /** Adds a commit to each repository. */
   push(): Promise<string>;
   close(): Promise<void>;
 };

@@ -3,11 +3,11 @@ import type { Field, Operation } from './description.ts';
 import { Raw, Ref, replaceAt } from './json.ts';
 import { hostile, valid } from './values.ts';
 
-/** A request before the ids of this run are known. */
+/** A request without the ids of this run. */
 export type Request = {
   operation: Operation;
   as: Caller;
-  /** By the name of the path's parameter: a number picks one of those that exist, a text stands for itself, percent-encoded already. */
+  /** By the name of the path's parameter: a number selects an existing id; a text is the percent-encoded value itself. */
   params: Readonly<Record<string, number | string>>;
   query: readonly (readonly [name: string, value: unknown])[];
   headers: Readonly<Record<string, string>>;
@@ -16,20 +16,20 @@ export type Request = {
 
 export type Body = {
   type: string | undefined;
-  /** JSON to be, or text and bytes as they are. */
+  /** A value for JSON, or raw text and bytes. */
   content: { json: unknown } | { bytes: Uint8Array };
   /** Without a length. */
   chunked: boolean;
-  /** Of a webhook: proven with the source's secret. */
+  /** A webhook that the source's secret signs. */
   signed: boolean;
 };
 
-/** `index`: which of the golden devices. */
+/** `index`: number of the golden device. */
 export type Caller =
   | { kind: 'admin' | 'operator' | 'viewer' | 'stranger' | 'revoked' | 'nobody' | 'garbage' | 'enrolment' }
   | { kind: 'device'; index: number };
 
-/** A request that the service should take, as far as its description tells. */
+/** A request that is valid by the service's description. */
 export function validRequest(operation: Operation): fc.Arbitrary<Request> {
   return fc.record({
     operation: fc.constant(operation),
@@ -41,7 +41,7 @@ export function validRequest(operation: Operation): fc.Arbitrary<Request> {
   });
 }
 
-/** Mostly one thing wrong, at times none or several. */
+/** Mostly one fault, sometimes none or several. */
 export function anyRequest(operation: Operation): fc.Arbitrary<Request> {
   const sound = validRequest(operation);
   const broken = (change: fc.Arbitrary<Partial<Request>>) => fc.tuple(sound, change).map(([request, part]) => ({ ...request, ...part }));
@@ -65,7 +65,7 @@ function fieldsIn(operation: Operation, place: Field['in']): Field[] {
 
 function rightful({ credentials }: Operation): fc.Arbitrary<Caller> {
   if (credentials === 'device') return fc.nat(3).map((index) => ({ kind: 'device', index }));
-  // Nobody in the fuzzed world runs the service.
+  // The test has no caller that operates the service.
   if (credentials === 'none' || credentials === 'root') return fc.constant({ kind: 'nobody' });
   return fc.constant({ kind: credentials === 'bearer' ? 'admin' : 'enrolment' });
 }
@@ -196,7 +196,7 @@ function contentOf(operation: Operation): fc.Arbitrary<{ type: string; json: unk
   );
 }
 
-/** Rows of an import: text, where the description knows no more. */
+/** Rows of an import. They are text, because the description has no more detail. */
 function tables(type: string): fc.Arbitrary<Raw> {
   const ids = fc.array(fc.stringMatching(/^[a-z0-9]{1,12}$/), { minLength: 1, maxLength: 5 });
   if (type === 'text/csv')

@@ -9,12 +9,12 @@ export type Finding = Breach & { operation: string; seed: number; curl: string }
 
 export type Outcome = {
   requests: number;
-  /** Answers by operation and first digit of the status. */
+  /** Number of answers by operation and first digit of the status. */
   answers: ReadonlyMap<string, Record<string, number>>;
-  /** The longest time that an operation took to answer, ms. */
+  /** Longest time of an answer by operation, ms. */
   slowest: ReadonlyMap<string, number>;
   findings: Finding[];
-  /** Operations that no request made take effect, and what the last one was answered. */
+  /** Operations that never took effect, with the answer to the last request. */
   uncovered: string[];
 };
 
@@ -25,20 +25,20 @@ export type Plan = {
   seed: number;
   /** Requests to each operation in a round. */
   requestsPerRound: number;
-  /** Operations that are tried at the same time. */
+  /** Concurrent operations. */
   lanes: number;
   /** Whether to begin another round. */
   goOn(roundsDone: number): boolean;
   onRound?(requests: number): Promise<void>;
-  /** Told of each finding as it is made. */
+  /** Receives each finding at once. */
   onFinding?(finding: Finding): void;
 };
 
-/** Valid requests to an operation until one takes effect, at most. */
+/** Limit of valid requests to an operation until one takes effect. */
 const MAX_VALID = 60;
 const MAX_SHRINK_MS = 20_000;
 
-/** Sends requests to every operation, first valid ones until each was answered well, then any. */
+/** Sends requests to every operation: first valid ones until each succeeded, then any. */
 export async function fuzz(plan: Plan): Promise<Outcome> {
   const { url, operations, world, seed } = plan;
   const answers = new Map<string, Record<string, number>>(operations.map(({ name }) => [name, {}]));
@@ -50,7 +50,7 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
     const sent = await prepare(world, request);
     requests += 1;
     const { name } = request.operation;
-    const tell = (breach: Breach): Finding => ({ ...breach, operation: name, seed: runSeed, curl: curlOf(url, sent) });
+    const toFinding = (breach: Breach): Finding => ({ ...breach, operation: name, seed: runSeed, curl: curlOf(url, sent) });
     try {
       const startedAt = performance.now();
       const answer = await answerTo(url, sent);
@@ -58,9 +58,9 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
       const counts = answers.get(name) ?? {};
       const kind = `${String(answer.status)[0]}xx`;
       counts[kind] = (counts[kind] ?? 0) + 1;
-      return { answer, found: breaches(request, answer).map(tell) };
+      return { answer, found: breaches(request, answer).map(toFinding) };
     } catch (error) {
-      return { answer: undefined, found: [tell({ law: 'does not answer', detail: String(error) })] };
+      return { answer: undefined, found: [toFinding({ law: 'does not answer', detail: String(error) })] };
     }
   };
   const isNew = ({ operation, law }: Finding) => !findings.has(`${operation} ${law}`);
@@ -80,9 +80,9 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
       refusals.set(operation.name, `${answer?.status} ${answer?.body.subarray(0, 400)}`);
     }
   };
-  // Nobody in the fuzzed world has the root token.
+  // No caller of the test has the root token.
   const isUncovered = ({ name, credentials }: Operation) => credentials !== 'root' && answers.get(name)?.['2xx'] === undefined;
-  /** Twice: a request may have changed what a later one would have needed. */
+  /** Two passes, because an earlier request may have changed an object that a later one needed. */
   const coverAll = async (): Promise<void> => {
     await inLanes(operations, 1, cover);
     const rest = operations.filter(isUncovered);
@@ -115,7 +115,7 @@ export async function fuzz(plan: Plan): Promise<Outcome> {
   return { requests, answers, slowest, findings: [...findings.values()], uncovered };
 }
 
-/** The other side may close a connection that waits just as it is used again: that request was not seen, and is sent once more. */
+/** The server may close an idle connection at the instant of its next use. It then did not receive the request, which is sent once more. */
 async function answerTo(url: string, sent: Sent): Promise<Answer> {
   try {
     return await send(url, sent);
@@ -133,7 +133,7 @@ async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) =>
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
-/** FNV-1a: the same for an operation whatever others there are. */
+/** FNV-1a: the same value for an operation, independent of the other operations. */
 function mix(seed: number, round: number, name: string): number {
   let hash = 0x811c9dc5;
   for (const char of `${seed} ${round} ${name}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);

@@ -4,11 +4,11 @@ import { toJson } from './json.ts';
 import type { Body, Request } from './requests.ts';
 import type { World } from './world.ts';
 
-/** A request as it goes over the wire. */
+/** A request in its final form. */
 export type Sent = { method: string; path: string; headers: Record<string, string>; body: Buffer | undefined; chunked: boolean };
 export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer };
 
-/** Every answer comes within this time; long polls ask for none. */
+/** Time limit of every answer. The requests do not use long polls. */
 export const ANSWER_MS = 10_000;
 
 export async function prepare(world: World, request: Request): Promise<Sent> {
@@ -39,7 +39,7 @@ function bytesOf({ content }: Body, resolve: Parameters<typeof toJson>[1]): Buff
 
 const agent = new Agent({ keepAlive: true, maxSockets: 32 });
 
-/** @param fresh on a connection of its own @throws when there is no answer within `ANSWER_MS`, or the connection breaks */
+/** @param fresh uses a new connection @throws without an answer within `ANSWER_MS`, or when the connection breaks */
 export function send(url: string, { method, path, headers, body, chunked }: Sent, fresh = false): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
@@ -66,7 +66,7 @@ export function closeConnections(): void {
 
 const SHOWN_BYTES = 2_000;
 
-/** The request for a shell; of a long body only the beginning. */
+/** The request as a shell command, with only the start of a long body. */
 export function curlOf(url: string, { method, path, headers, body, chunked }: Sent): string {
   const parts = ['curl', '-i', '--path-as-is', '-X', method, quoted(url + path)];
   for (const [name, value] of Object.entries(headers)) parts.push('-H', quoted(value === '' ? `${name};` : `${name}: ${value}`));

@@ -3,11 +3,11 @@ import { logLine, type ServiceProcess, startServiceProcess } from '../support/se
 const UNLIMITED = '1000000';
 
 export type FuzzedService = ServiceProcess & {
-  /** What must never be in its log: errors, and lines that no logger wrote. */
+  /** Forbidden lines of its log: errors, and lines that no logger wrote. */
   complaints: readonly string[];
 };
 
-/** With nothing in the way of a flood of requests. */
+/** Starts the service without limits that would refuse a flood of requests. */
 export async function startService(env: {
   DATA_DIR: string;
   DATABASE_URL: string;

@@ -2,12 +2,12 @@ import { newId } from '../../src/ids.ts';
 import { type Client, converge, rowsOf, until } from '../support/actors.ts';
 import type { Remotes } from './remotes.ts';
 
-/** Of what may be deleted, in each round. */
+/** Spare objects for each round, which requests may delete. */
 const SPARES = 3;
-/** More than these in a list, and the surplus is removed. */
+/** Limit of objects in a list. A surplus is removed. */
 const MOST = { '/api/v1/sources': 16, '/api/v1/devices': 100, '/api/v1/tokens': 40, '/api/v1/notifications': 8 } as const;
 
-/** Things that requests may take away or bring to an end: new ones for each round. */
+/** Creates new objects for each round, which requests may delete or end. */
 export async function makeSpares(admin: Client, url: string, remotes: Remotes): Promise<void> {
   for (let spare = 0; spare < SPARES; spare += 1) {
     await admin('POST', '/api/v1/devices', { id: `spare-${newId()}` });
@@ -17,7 +17,7 @@ export async function makeSpares(admin: Client, url: string, remotes: Remotes): 
   await makeRollouts(admin, url, remotes);
 }
 
-/** What rollouts can wait for: approval, twice; their devices; somebody who takes them on again; a new attempt after a failure. */
+/** Rollouts that wait for approval (two), for their devices, for a resume, and for a new attempt after a failure. */
 const WAITING = ['approval', 'approval', 'device', 'resume', 'retry'] as const;
 
 async function makeRollouts(admin: Client, url: string, remotes: Remotes): Promise<void> {
@@ -28,7 +28,7 @@ async function makeRollouts(admin: Client, url: string, remotes: Remotes): Promi
     const source = await admin('POST', '/api/v1/sources', { ...settings?.(id), rolloutPolicy: policy });
     const { apiKey } = await admin('POST', '/api/v1/devices', { id, sourceId: source.id });
     const key = { 'x-device-id': id, 'x-api-key': String(apiKey) };
-    // Only devices that are there are waited for.
+    // A rollout waits for online devices only.
     await converge(url, key);
     await admin('POST', `/api/v1/sources/${source.id}/sync`);
     const rollout = async () => rowsOf((await admin('GET', `/api/v1/rollouts?sourceId=${source.id}`)).items)[0];
@@ -39,7 +39,7 @@ async function makeRollouts(admin: Client, url: string, remotes: Remotes): Promi
   await Promise.all(begun);
 }
 
-/** Except those with these ids. */
+/** Removes all but those with these ids. */
 export async function removeSurplus(admin: Client, kept: Readonly<Record<string, readonly string[]>>): Promise<void> {
   for (const [path, most] of Object.entries(MOST)) {
     const { items } = await admin('GET', `${path}?limit=500`);

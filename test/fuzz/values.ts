@@ -3,15 +3,15 @@ import { SIGNING_TOKEN } from '../support/hooks.ts';
 import type { Schema } from '../support/openapi.ts';
 import { Raw, Ref } from './json.ts';
 
-/** Things of the world that a value may name. */
+/** Objects of the world that a value may name. */
 const INDEX = fc.nat(9);
 const refTo = (collection: string) => INDEX.map((index) => new Ref(collection, index));
 
-/** Deeper than what reads JSON by recursion can take; with `length`, what compares it makes text of it first. */
+/** Too deep for recursive readers of JSON. With `length`, a comparison converts it to text first. */
 const ABYSS = `${'['.repeat(150_000)}${']'.repeat(150_000)}`;
 const DEEP = [new Raw(ABYSS), new Raw(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`), new Raw(`{"length":${ABYSS}}`)];
 
-/** What no schema here asks for, or what breaks things that were not thought through. */
+/** Values that no schema here requires, or that often break programs. */
 export const hostile: fc.Arbitrary<unknown> = fc.constantFrom(
   undefined,
   null,
@@ -44,7 +44,7 @@ export const hostile: fc.Arbitrary<unknown> = fc.constantFrom(
 );
 const LABELS = fc.constantFrom({}, { floor: '2' }, { 'a/b.c_d-e': '' });
 
-/** What makes a request of this service meaningful, by the name of the field. */
+/** Meaningful values for this service, by the name of the field. */
 const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   sourceId: refTo('/api/v1/sources'),
   siteId: refTo('/api/v1/sites'),
@@ -74,7 +74,7 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   email: fc.constantFrom('ada@example.com', null),
   cron: fc.constantFrom('0 2 * * *', '*/5 * * * *', '61 * * * *'),
   timeZone: fc.constantFrom('Europe/Berlin', 'UTC', 'No/Where'),
-  // Only what is answered at once.
+  // Only values that the service answers at once.
   wait: fc.constantFrom('0', '-1', '', 'x', '0.001', '1e-3', '-Infinity'),
   label: fc.constantFrom('floor=2', 'a=', 'a=b=c', '__proto__=x', 'floor'),
   subject: fc.constantFrom('devices', 'device:golden-0', 'token:x'),
@@ -98,7 +98,7 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
 
 const MAX_STRING = 60;
 
-/** A value that the schema takes, as far as a schema tells; at its bounds more often than by chance. */
+/** A valid value by the schema, at its bounds more often than by chance. */
 export function valid(schema: Schema, name = ''): fc.Arbitrary<unknown> {
   const plain = fromSchema(schema, name);
   const hint = HINTS[name];

@@ -4,14 +4,14 @@ import { DEVICES, type Golden, openGolden } from './golden.ts';
 import { Ref } from './json.ts';
 import type { Caller, Request } from './requests.ts';
 
-/** Objects of every kind in the service, so that what is asked for can take effect, and ways to name them. */
+/** Objects of every kind in the service, so that requests can take effect, and their names. */
 export type World = {
   credentialsOf(caller: Caller): Record<string, string>;
-  /** The path with the ids that its parameters stand for. */
+  /** The path with the ids of its parameters. */
   pathOf(request: Request): Promise<string>;
-  /** What the references in a query or body stand for. */
+  /** Resolves the references in a query or body. */
   resolver(request: Request): Promise<(ref: Ref) => string>;
-  /** Between two rounds. */
+  /** Runs between two rounds. */
   restore(): Promise<void>;
   close(): Promise<void>;
 };
@@ -42,7 +42,7 @@ export async function openWorld(url: string, databaseUrl: string): Promise<World
 
 type Names = { find(collection: string, field: string, request: Request): Promise<readonly string[]>; forget(): void };
 
-/** What there is, by the path of its list; asked for once in a round. */
+/** Existing objects by the path of their list, which is read once in a round. */
 function createNames({ admin, ids, commit }: Golden): Names {
   const lists = new Map<string, Promise<string[]>>();
   const listed = (collection: string, field: string): Promise<string[]> => {
@@ -78,7 +78,7 @@ async function pathOf({ ids }: Golden, names: Names, request: Request): Promise<
     const found = await names.find(own ? 'own device' : path, name ?? 'id', request);
     const lasting = ids[listOf(path)];
     const isLast = at === segments.length - 1;
-    // What is golden stays; and it alone is sure to have something below it.
+    // Golden objects stay, and only they certainly have objects below them.
     const wanted =
       operation.method === 'DELETE' && isLast ? found.filter((id) => !lasting?.includes(id)) : isLast || own ? found : (lasting ?? found);
     path += `/${encodeURIComponent(chosen(wanted, value))}`;
@@ -86,7 +86,7 @@ async function pathOf({ ids }: Golden, names: Names, request: Request): Promise<
   return path;
 }
 
-/** Where there is none, an id that nothing has. */
+/** An unused id, if the list is empty. */
 function chosen(found: readonly string[], index: number): string {
   return found[index % found.length] ?? newId();
 }

@@ -87,7 +87,7 @@ test('a device that stays busy begins at the deadline, and one whose policy know
   expect(await till.timesAsked()).toBe(1);
   await eventually('the device says that it was not asked', async () =>
     (await scene.api('GET', '/devices/till-1/logs')).body.items.some(
-      ({ message }: { message: string }) => message === 'The hook "may-update" is not asked: this deployment may not be put off.',
+      ({ message }: { message: string }) => message === 'The hook "may-update" was skipped: this deployment allows no delay.',
     ),
   );
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Behaviour, behaviourOf, chance, fateOf, isDrifting, refuses, stayOf } from '../../src/simulate/behaviour.ts';
+import { type Behaviour, behaviourOf, chance, fateOf, isDrifting, presenceOf, refuses } from '../../src/simulate/behaviour.ts';
 
 const CLEAN = { fails: false, drifts: false };
 const SUSPECT = { fails: true, drifts: true };
@@ -34,7 +34,7 @@ describe('what a device does', () => {
         const again = { ...behaviour };
         expect(fateOf(again, id, attempt, SUSPECT)).toEqual(fateOf(behaviour, id, attempt, SUSPECT));
         expect(refuses(again, id, attempt)).toBe(refuses(behaviour, id, attempt));
-        expect(stayOf(again, id, attempt)).toEqual(stayOf(behaviour, id, attempt));
+        expect(presenceOf(again, id, attempt)).toEqual(presenceOf(behaviour, id, attempt));
       }),
     );
   });
@@ -54,12 +54,12 @@ describe('what a device does', () => {
         };
         expect(fateOf(never, id, attempt, SUSPECT)).toEqual({ applyMs: 0, failure: null });
         expect(refuses(never, id, attempt)).toBe(false);
-        expect(stayOf(never, id, attempt)).toBeNull();
+        expect(presenceOf(never, id, attempt)).toBeNull();
         expect(isDrifting(never, id, { content: SUSPECT, isUpdated: true })).toBe(false);
         const always = { ...never, failRate: 1, refuseRate: 1, slowRate: 1, offlineRate: 1, driftRate: 1, failWhenShare: 1 };
         expect(fateOf(always, id, attempt, CLEAN)).toEqual({ applyMs: always.slowMs, failure: expect.any(String) });
         expect(refuses(always, id, attempt)).toBe(true);
-        expect(stayOf(always, id, attempt)).not.toBeNull();
+        expect(presenceOf(always, id, attempt)).not.toBeNull();
         expect(isDrifting(always, id, { content: SUSPECT, isUpdated: false })).toBe(true);
       }),
     );
@@ -78,7 +78,7 @@ describe('what a device does', () => {
         };
         if (fateOf(behaviour, id, attempt, SUSPECT).failure !== null) expect(fateOf(worse, id, attempt, SUSPECT).failure).not.toBeNull();
         if (refuses(behaviour, id, attempt)) expect(refuses(worse, id, attempt)).toBe(true);
-        if (stayOf(behaviour, id, attempt) !== null) expect(stayOf(worse, id, attempt)).not.toBeNull();
+        if (presenceOf(behaviour, id, attempt) !== null) expect(presenceOf(worse, id, attempt)).not.toBeNull();
       }),
     );
   });
@@ -91,8 +91,8 @@ describe('what a device does', () => {
         expect(applyMs).toBeGreaterThanOrEqual(latencyMs * 0.5);
         expect(applyMs).toBeLessThanOrEqual(latencyMs * 1.5);
         expect(fateOf({ ...behaviour, slowRate: 1 }, id, attempt, CLEAN).applyMs).toBe(applyMs + slowMs);
-        const stay = stayOf({ ...behaviour, offlineRate: 1 }, id, attempt);
-        for (const lastsMs of [stay?.hereMs, stay?.awayMs]) {
+        const stay = presenceOf({ ...behaviour, offlineRate: 1 }, id, attempt);
+        for (const lastsMs of [stay?.onlineMs, stay?.offlineMs]) {
           expect(lastsMs).toBeGreaterThanOrEqual(behaviour.offlineSeconds * 500);
           expect(lastsMs).toBeLessThanOrEqual(behaviour.offlineSeconds * 1500);
         }
@@ -111,7 +111,7 @@ describe('rates', () => {
       fail: shareWith((id) => fateOf(behaviour, id, 1, CLEAN).failure !== null),
       refuse: shareWith((id) => refuses(behaviour, id, 1)),
       slow: shareWith((id) => fateOf(behaviour, id, 1, CLEAN).applyMs > 0),
-      offline: shareWith((id) => stayOf(behaviour, id, 1) !== null),
+      offline: shareWith((id) => presenceOf(behaviour, id, 1) !== null),
       failWhen: shareWith((id) => fateOf({ ...behaviour, failRate: 0 }, id, 1, SUSPECT).failure !== null),
       drift: shareWith((id) => isDrifting(behaviour, id, { content: CLEAN, isUpdated: true })),
     };
@@ -127,7 +127,7 @@ describe('rates', () => {
     const suspect = (by: Behaviour, attempt: number) =>
       ids.filter((id) => fateOf({ ...by, failRate: 0 }, id, attempt, SUSPECT).failure !== null);
     expect(suspect(behaviour, 1)).toEqual(suspect(other, 2));
-    const leaving = (by: Behaviour, time: number) => ids.filter((id) => stayOf(by, id, time) !== null);
+    const leaving = (by: Behaviour, time: number) => ids.filter((id) => presenceOf(by, id, time) !== null);
     expect(leaving(behaviour, 1)).toEqual(leaving(other, 2));
   });
 
@@ -148,10 +148,10 @@ test('a metric drifts after an update and not after a way back; with a pattern, 
   expect(isDrifting(matching, 'sim-0001', { content: SUSPECT, isUpdated: false })).toBe(true);
 });
 
-test('a behaviour that would do nothing of what it asks for is refused', () => {
+test('settings without an effect are refused', () => {
   expect(() => behaviourOf({ driftRate: 0.1 })).toThrow(expect.objectContaining({ code: 'invalid_behaviour' }));
-  expect(() => behaviourOf({ driftWhen: /x/ })).toThrow('nobody reports');
-  expect(() => behaviourOf({ failWhenShare: 0.3 })).toThrow('say what it holds');
+  expect(() => behaviourOf({ driftWhen: /x/ })).toThrow('no device reports');
+  expect(() => behaviourOf({ failWhenShare: 0.3 })).toThrow('without a pattern');
 });
 
 test('a whole behaviour is taken as it is', () => {

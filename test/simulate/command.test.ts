@@ -36,8 +36,8 @@ test.each([
   [['--fail-when', '(['], /must be a regular expression: .*Unterminated character class/],
   [['--prefix', 'Till 1'], /must begin a device id/],
   [['--seed', '-1'], /must be a whole number from 0 to 4294967295/],
-  [['--drift-rate', '0.5'], /Cannot let metrics drift that nobody reports/],
-  [['--fail-when-share', '0.5'], /say what it holds/],
+  [['--drift-rate', '0.5'], /Cannot let metrics drift that no device reports/],
+  [['--fail-when-share', '0.5'], /Cannot use a share of failing devices without a pattern/],
   [[], /give --enroll or --keys/],
   [['--keys', '/nowhere/keys.json'], /Cannot read the keys file "\/nowhere\/keys.json".*must be a JSON list/],
 ])('simulate %j is refused with what is allowed', async (args, refusal) => {

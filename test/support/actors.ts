@@ -2,7 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SIGNING_TOKEN } from './hooks.ts';
 
-/** A program that asks for what it may have. @throws with the answer when that is refused */
+/** A program that sends permitted requests. @throws with the answer when the service refuses one */
 export type Client = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Record<string, unknown>>;
 
 const TIMEOUT_MS = 120_000;
@@ -12,8 +12,8 @@ export function clientOf(url: string, token: string): Client {
 }
 
 /**
- * A device that takes what it is to run, as the agent would, and says that it runs it, or that it could not.
- * @returns whether there was something to run
+ * A device that accepts its desired bundle, like the agent, and reports a success or a failure.
+ * @returns whether a bundle was desired
  */
 export async function converge(url: string, key: Record<string, string>, outcome: 'succeeded' | 'failed' = 'succeeded'): Promise<boolean> {
   const answer = await fetch(`${url}/agent/v1/desired?wait=0`, { headers: key, signal: AbortSignal.timeout(TIMEOUT_MS) });
@@ -47,7 +47,7 @@ export function signatureOf(body: Buffer): Record<string, string> {
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signed}` };
 }
 
-/** Asks until it is so: for states that nothing announces. @throws when it takes too long */
+/** Polls for a state that no event announces. @throws when it takes too long */
 export async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + TIMEOUT_MS;
   while (!(await ask())) {
@@ -56,7 +56,7 @@ export async function until(what: string, ask: () => Promise<boolean>): Promise<
   }
 }
 
-/** Of a list's answer. */
+/** The items of a list's answer. */
 export function rowsOf(items: unknown): Record<string, unknown>[] {
   return Array.isArray(items) ? items : [];
 }

@@ -4,16 +4,16 @@ import { splitDesired, withArchive } from '../../src/wire/agent.ts';
 
 export type Answer = { status: number; headers: Record<string, string>; body: Buffer };
 
-/** A man in the middle: stands at the address that an agent uses, passes on what the real service says, and lies where it is told to. */
+/** A man in the middle at the address that an agent uses. It passes the real service's answers on, and forges those that a test selects. */
 export type AgentProxy = AsyncDisposable & {
   url: string;
-  /** Signed desired states that the service answered, oldest first. */
+  /** Signed desired states from the service, oldest first. */
   genuine: string[];
-  /** From now on polls are answered at once by what this gives, those that wait already too; null: by the service again. */
+  /** Answers later and waiting polls at once with the result of this function; null: the service answers again. */
   forge(next: (() => string | Promise<string>) | null): void;
-  /** Sees each bundle, asked for by itself or sent along with what is desired, and may give another. */
+  /** Receives each bundle, downloaded or inline, and may replace it. */
   swapBundles(next: ((answer: Answer) => Answer | Promise<Answer>) | null): void;
-  /** Polls that were answered with a forgery. */
+  /** Number of polls with a forged answer. */
   forged(): number;
 };
 
@@ -40,7 +40,7 @@ export async function openAgentProxy(serviceUrl: string): Promise<AgentProxy> {
       return reply(response, swapped === null ? answer : { ...answer, body: withArchive(jws, swapped) });
     }
     forged += 1;
-    // A tag that the agent does not know, so that it looks.
+    // An ETag that the agent does not know, so that it reads the state.
     const headers = { 'content-type': 'application/jose', etag: `"forged-${forged}"` };
     reply(response, { status: 200, headers, body: Buffer.from(await forgery()) });
   };

@@ -13,7 +13,7 @@ import {
 import { bundleArchive } from '../../src/wire/archive.ts';
 import { ApplySpec, type BundleManifest, bundleDigest, sha256Hex } from '../../src/wire/bundle.ts';
 
-/** A small, faithful server of `/agent/v1` for one device, with hooks where tests make it misbehave. */
+/** A small, faithful server of `/agent/v1` for one device. Tests can inject faults. */
 export type AgentServer = Awaited<ReturnType<typeof startAgentServer>>;
 
 export type TestBundle = { digest: string; manifest: BundleManifest; archive: Buffer };
@@ -26,7 +26,7 @@ export const ENROLL_TOKEN = 'enroll-token';
 const API_KEY = 'device-api-key';
 const ORGANIZATION = 'org-1';
 
-/** Builds a bundle from contents by path; modes are 0644 unless `modes` says otherwise. */
+/** Builds a bundle from contents by path. The mode is 0644 unless `modes` has another. */
 export async function makeBundle(
   files: Record<string, string>,
   apply: unknown = {},
@@ -120,20 +120,20 @@ export async function startAgentServer() {
       const { digest, archive } = bundle;
       return desire({ deploymentId, bundle: { digest, size: archive.length, url: `/agent/v1/bundles/${digest}` }, ...overrides });
     },
-    /** Answers instead of the server when it resolves to true. null: the server behaves. */
+    /** Replaces the server's answer when it resolves to true. null: no fault. */
     intercept(next: Intercept | null): void {
       intercept = next;
     },
-    /** Sent along with what is desired, to an agent that asks for it. */
+    /** Archive for the answer with the desired state, if the agent asks for it. */
     inline(archive: Buffer | null): void {
       inlined = archive;
     },
-    /** The server wants this deployment no longer, and says so when it is asked to confirm. */
+    /** Supersedes this deployment, so that the server does not confirm it. */
     supersede(deploymentId: string): void {
       supersededIds = new Set([...supersededIds, deploymentId]);
     },
     requests,
-    /** As if nothing had been asked, reported or desired yet. */
+    /** Resets all requests, reports and desired states. */
     forget(): void {
       requests.splice(0);
       reports.clear();
@@ -149,7 +149,7 @@ export async function startAgentServer() {
         (report): report is DeploymentReport =>
           report.kind === 'deployment' && report.deploymentId === deploymentId && report.state === state,
       ),
-    /** Resolves when the fact holds; it is looked at after every request and report. @throws after `timeoutMs`, with what was reported */
+    /** Resolves when the fact holds, which it checks after every request and report. @throws after `timeoutMs`, with the reports so far */
     until<T>(what: string, fact: () => T | undefined | false | null, timeoutMs = 180_000): Promise<T> {
       return new Promise((done, fail) => {
         const timer = setTimeout(() => {

@@ -10,35 +10,35 @@ export type BadCommitScene = {
   api: ApiClient;
   sql: Sql;
   host: TestGitHost;
-  /** Of layout `repo`, with an empty repository of this name on the host. */
+  /** A source of layout `repo`, with an empty repository of this name on the host. */
   source: { id: string; name: string };
-  /** Registered, following the source. */
+  /** Registered devices that follow the source. */
   devices: readonly DeviceKey[];
 };
 
 export type BadCommitPlan = {
-  /** Devices on which the commit fails, 0 to 1. */
+  /** Share of devices on which the commit fails, 0 to 1. */
   failShare: number;
   /** Percent of the devices in the first wave. */
   canaryPercent: number;
-  /** For each of: all on the good commit, the rollout of the bad one over, all back. */
+  /** Time limit for each of: all devices on the good commit, the end of the bad rollout, all devices rolled back. */
   timeoutMs: number;
 };
 
 export type Stopped = {
   devices: number;
-  /** Devices that the first wave takes. */
+  /** Devices in the first wave. */
   canaries: number;
-  /** Ids of devices that were told to run the bad commit. */
+  /** Ids of devices that got the bad commit. */
   touched: string[];
-  /** Those of them that failed with it. */
+  /** Ids of devices that failed with it. */
   failed: number;
   state: string;
   end: { code: string; detail: string };
-  /** Digest of what every device ran before, and of what every device reports now. */
+  /** Digests of the bundle on every device before, and of the bundle that every device reports now. */
   before: string;
   after: string[];
-  /** From the bad commit to the end of its rollout, and on to the last device back. */
+  /** Times from the bad commit to the end of its rollout, and to the rollback of the last device. */
   commitToStoppedMs: number;
   commitToBackMs: number;
 };
@@ -46,8 +46,8 @@ export type Stopped = {
 const files = (broken: boolean) => ({ 'app.json': JSON.stringify({ broken }) });
 
 /**
- * Brings a good commit to simulated devices, canaries first, and then one that some of them cannot run: it must end in the canary wave, and every
- * device must run the good one again. Runs the devices in this process. @throws when something is not over in time
+ * Rolls a good commit out to simulated devices, canaries first, and then one that fails on some of them. The rollout must end in the canary wave, and
+ * every device must run the good commit again. The devices run in this process. @throws after a time limit
  */
 export async function stopBadCommit(scene: BadCommitScene, plan: BadCommitPlan): Promise<Stopped> {
   const { api, source, devices } = scene;
@@ -102,7 +102,7 @@ async function push({ api, host, source }: BadCommitScene, broken: boolean): Pro
 
 type Newest = { id: string; position: number; state: string; end: { code: string; detail: string } };
 
-/** The source's newest rollout after that position, if it is in that state. */
+/** The source's newest rollout after that position, if it has that state. */
 async function newest(sql: Sql, sourceId: string, state: string, after: number): Promise<Newest | undefined> {
   const [row] = await sql<Newest[]>`
     select id, position::int, state, jsonb_build_object('code', end_code, 'detail', end_detail) as end
@@ -110,7 +110,7 @@ async function newest(sql: Sql, sourceId: string, state: string, after: number):
   return row?.state === state ? row : undefined;
 }
 
-/** Nothing of it goes on: it was aborted with nobody to bring back, or everybody is. */
+/** Whether the rollout ended: it was aborted without a device to revert, or all are reverted. */
 async function ended(sql: Sql, sourceId: string, after: number): Promise<Newest | undefined> {
   return (await newest(sql, sourceId, 'reverted', after)) ?? (await newest(sql, sourceId, 'aborted', after));
 }

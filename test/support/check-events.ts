@@ -1,7 +1,7 @@
 import { checkEventsWith } from '../../src/event/store.ts';
 import { misfitOf } from './events.ts';
 
-/** Loaded before a service that runs in a process of its own: an event that does not fit its type ends it. */
+/** Loaded before a service in a separate process. An event that does not fit its type ends the process. */
 checkEventsWith((event) => {
   const misfit = misfitOf(event);
   if (misfit === undefined) return;

@@ -1,25 +1,25 @@
-/** Asks the API, from its root. @throws when that is refused */
+/** Sends a GET to a path from the API's root. @throws when the service refuses it */
 type Get = (path: string) => Promise<Record<string, unknown>>;
 
-/** Where the things of a path's parameter are listed, if not at that path itself. */
+/** The list with the resources of a path's parameter, if it is not that path itself. */
 const LISTED: Readonly<Record<string, string>> = {
   '/hooks': '/api/v1/sources',
   '/api/v1/devices/sites': '/api/v1/sites',
   '/api/devices': '/api/v1/devices',
 };
-/** Things that are listed only below others, and the field that names them there. */
+/** Resources that only lists below others contain, and the field that names them there. */
 const BELOW: Readonly<Record<string, readonly [parents: string, list: string, field: string]>> = {
   '/api/v1/revisions': ['/api/v1/sources', 'revisions', 'id'],
   '/agent/v1/bundles': ['/api/v1/devices', 'deployments', 'bundle'],
 };
 const MOST = 20;
 
-/** The path of the list whose things stand in the parameter after `collection`, for example `/api/v1/devices`. */
+/** The path of the list whose resources the parameter after `collection` names, for example `/api/v1/devices`. */
 export function listOf(collection: string): string {
   return LISTED[collection] ?? collection;
 }
 
-/** What may stand in the parameter `field` after this path, as the API itself lists it; nothing when it cannot be listed. */
+/** Valid values of the parameter `field` after this path, from the API's own lists; empty without a list. */
 export async function idsIn(get: Get, collection: string, field: string): Promise<string[]> {
   const below = BELOW[collection];
   if (below === undefined) return rowsAt(get, listOf(collection), field);

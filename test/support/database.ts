@@ -13,8 +13,8 @@ import { misfitOf } from './events.ts';
 export type TestDatabase = Closable & { sql: Sql; url: string; notifier: Notifier };
 
 /**
- * Every event that a test stores is checked. One that does not fit its type ends its transaction, and fails the test file where it closes its database:
- * a job that is tried again would hide the first.
+ * Checks every event that a test stores. An event that does not fit its type ends its transaction, and fails the test file when it closes its database:
+ * the retry of a job could hide the first failure.
  */
 const misfits: string[] = [];
 checkEventsWith((event) => {
@@ -24,7 +24,7 @@ checkEventsWith((event) => {
   throw new Error(misfit);
 });
 
-/** A migrated, empty database of its own on the run's PostgreSQL; `close` drops it with whatever is still connected to it. */
+/** A new, migrated, empty database on the run's PostgreSQL. `close` ends its connections and drops it. */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const server = inject('testDatabases');
   const url = await call(server, 'POST');
@@ -43,7 +43,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** What transactions need on a database of its own, with an organization in it. */
+/** The dependencies of transactions, on a new database with an organization. */
 export async function openTestStore(): Promise<{ database: TestDatabase; store: Store; organizationId: string; close(): Promise<void> }> {
   const database = await openTestDatabase();
   const queue = await openQueue(database.url, database.sql, database.notifier, createLog('silent'));
@@ -58,7 +58,7 @@ export async function openTestStore(): Promise<{ database: TestDatabase; store: 
   };
 }
 
-/** How many sessions wait for a lock that another holds. */
+/** Number of sessions that wait for a lock of another one. */
 export async function waitingForLocks(sql: Sql): Promise<number> {
   const [row] = await sql<
     [{ waiting: number }]

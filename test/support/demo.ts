@@ -9,10 +9,10 @@ import { eventually } from './service.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** A demonstration with a temporary folder of its own, by which whatever it left behind is found. */
+/** A demonstration with its own temporary folder, which identifies its leftover processes. */
 export async function startDemo(args: string[]) {
   const tmp = await mkdtemp(join(tmpdir(), 'bellwether-demo-test-'));
-  // As root, the demonstration's database has an account of its own, which must be able to pass through.
+  // As root the database runs under another account, which must be able to enter the folder.
   await chmod(tmp, 0o711);
   const child = spawn(process.execPath, [MAIN, 'demo', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -37,7 +37,7 @@ export async function startDemo(args: string[]) {
         600_000,
       ),
     async expectNothingLeft() {
-      // A killed process stays listed until its parent or init has taken note.
+      // A killed process stays listed until its parent or init collects it.
       await eventually('the end of all processes', async () => (await processes()).length === 0).catch(() => {});
       expect(await processes()).toEqual([]);
       expect(await readdir(tmp)).toEqual([]);

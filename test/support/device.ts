@@ -1,6 +1,6 @@
 import type { Device } from '../../src/device/device.ts';
 
-/** A device that follows its source, runs nothing in particular and is online. */
+/** An online device that follows its source and has no particular bundle. */
 export function aDevice(over: Partial<Device> = {}): Device {
   const now = new Date('2026-01-01T00:00:00Z');
   return {

@@ -4,14 +4,14 @@ import { EVENT_TYPES, type EventType, kindOf } from '../../src/wire/event/events
 
 const STRICT = new Map(EVENT_TYPES.map((type) => [type, kindOf(type).data.strict()]));
 
-/** What is wrong with an event by the table of events; undefined: nothing. Its data are read as they are published. */
+/** The fault of an event by the table of events; undefined: none. It checks the data in their published form. */
 export function misfitOf({ type, subject, data }: Pick<NewEvent, 'type' | 'subject' | 'data'>): string | undefined {
   const checked = STRICT.get(type)?.safeParse(JSON.parse(JSON.stringify(data)));
   if (checked === undefined) return `no event type is "${type}"`;
   return checked.error && `event ${type} of ${subject} does not fit its type: ${z.prettifyError(checked.error)}`;
 }
 
-/** Data of an event that fit its type, with `over` in place of theirs. `minimal`: optional fields are missing, and null stands where it may. */
+/** Data that fit an event's type, overridden by `over`. `minimal`: without optional fields, and with null where it is allowed. */
 export function sampleOf(type: EventType, size: 'minimal' | 'full', over: Record<string, unknown> = {}): Record<string, unknown> {
   const sample = SAMPLES.get(`${type} ${size}`) ?? sampleObject(Schema.parse(z.toJSONSchema(kindOf(type).data)), size === 'full');
   SAMPLES.set(`${type} ${size}`, sample);
@@ -21,9 +21,9 @@ export function sampleOf(type: EventType, size: 'minimal' | 'full', over: Record
 /** Made once: some tests store thousands of events. */
 const SAMPLES = new Map<string, Record<string, unknown>>();
 
-/** An event with data as far as a test is interested in them; the rest is a minimal sample. */
+/** An event with the data that a test needs. The rest is a minimal sample. */
 export function eventWith(event: { organizationId: string; type: EventType; subject: string; data?: Record<string, unknown> }): NewEvent {
-  // Tests choose types at run time: the check where events are stored says when the data do not fit.
+  // Tests choose types at run time. The check at the store reports data that do not fit.
   return { ...event, data: sampleOf(event.type, 'minimal', event.data) } as NewEvent;
 }
 

@@ -25,7 +25,7 @@ export async function openFleet(env: Record<string, string> = {}) {
     host,
     service,
     api,
-    /** A repository of layout `repo`, one configuration for all devices that follow it. */
+    /** A repository of layout `repo`: one configuration for all devices that follow it. */
     async source(name: string, settings: Record<string, unknown> = {}, login?: { user: string; password: string }): Promise<FleetSource> {
       const url = await host.createRepository(name, login);
       const auth = login === undefined ? {} : { auth: { username: login.user, password: login.password } };
@@ -33,7 +33,7 @@ export async function openFleet(env: Record<string, string> = {}) {
       if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
       return answer.body;
     },
-    /** Commits and lets the source be looked at. @returns the commit, once its revision is stored */
+    /** Commits and triggers a check of the source. @returns the commit, once its revision is stored */
     async push(source: FleetSource, files: Record<string, string | null>, options: { author?: string } = {}): Promise<string> {
       const commit = await host.commit(source.name, files, options);
       await api('POST', `/sources/${source.id}/sync`);
@@ -49,7 +49,7 @@ export async function openFleet(env: Record<string, string> = {}) {
       const { token } = (await api('POST', '/enrolment-tokens', { uses: count, sourceId: source.id, ...settings })).body;
       return enrollDevices({ server: service.url, token, count, prefix, signal: AbortSignal.timeout(180_000) });
     },
-    /** Runs the devices until `stop` or the end of the scene. Resolves when each has polled. */
+    /** Runs the devices until `stop` or the end of the scene. It resolves when each of them polled. */
     async run(devices: readonly { id: string; apiKey: string }[], behaviour: Partial<Behaviour> = {}): Promise<Started> {
       const ending = new AbortController();
       const ready = new Set<string>();
@@ -80,7 +80,7 @@ export async function openFleet(env: Record<string, string> = {}) {
     },
     rolloutOf,
     wavesOf: async (rolloutId: string): Promise<Wave[]> => (await api('GET', `/rollouts/${rolloutId}`)).body.waves,
-    /** The source's newest rollout, with its waves, once it is in that state (and brings that commit's revision). */
+    /** The source's newest rollout, with its waves, once it has that state (and that commit's revision). */
     rollout: (source: FleetSource, state: string) =>
       eventually(`a rollout of ${source.name} that is ${state}`, async () => {
         const newest = await rolloutOf(source.id);
@@ -89,7 +89,7 @@ export async function openFleet(env: Record<string, string> = {}) {
     device: async (id: string): Promise<Running> => (await api('GET', `/devices/${id}`)).body,
     devices: async (source: FleetSource): Promise<Running[]> => (await api('GET', `/devices?source=${source.id}&limit=500`)).body.items,
     why: async (id: string) => (await api('GET', `/devices/${id}/why`)).body as { code: string; detail: string }[],
-    /** Ids of devices that have begun an attempt of the rollout. */
+    /** Ids of devices with a begun attempt of the rollout. */
     touched: async (rolloutId: string) =>
       (
         await service.database.sql<{ id: string }[]>`

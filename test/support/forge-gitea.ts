@@ -50,7 +50,7 @@ function push(hook: Hook, { ref, before, after, repositoryUrl }: Push): { header
   const signatures = { 'x-gitea-signature': signature, 'x-gogs-signature': signature, 'x-hub-signature-256': `sha256=${signature}` };
   const headers = { ...Object.fromEntries(copies), ...signatures };
   if (hook.json) return { headers: { 'content-type': 'application/json', ...headers }, body: json };
-  // The signature is of the JSON all the same.
+  // The signature still covers the JSON.
   return {
     headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
     body: new URLSearchParams({ payload: json }).toString(),
@@ -59,7 +59,7 @@ function push(hook: Hook, { ref, before, after, repositoryUrl }: Push): { header
 
 export const giteaServer = serverOf(push);
 
-/** Sends Gitea's headers, and the same under its own name. */
+/** Sends Gitea's headers, and the same ones under its own name. */
 export const forgejoServer = serverOf((hook, told) => {
   const { headers, body } = push(hook, told);
   const own = Object.entries(headers).filter(([name]) => name.startsWith('x-gitea-'));
@@ -72,14 +72,14 @@ const notFound = (): ForgeAnswer => ({
   body: { errors: null, message: "The target couldn't be found.", url: 'http://gitea.internal/api/swagger' },
 });
 
-/** A token as such, or as the password of any user. */
+/** A plain token, or the password of any user. */
 function holderOf({ headers }: ForgeRequest, state: ForgeState): ForgeState['tokens'][string] | undefined {
   const [, scheme, value = ''] = /^(token|Bearer|Basic) (.+)$/.exec(headers.authorization ?? '') ?? [];
   const token = scheme === 'Basic' ? Buffer.from(value, 'base64').toString().split(':').slice(1).join(':') : value;
   return Object.hasOwn(state.tokens, token) ? state.tokens[token] : undefined;
 }
 
-/** Most lists tell their length only; a page has at most 50. */
+/** Most lists have only their length in a header. A page has at most 50 items. */
 function list<T>({ query }: ForgeRequest, all: readonly T[], view: (item: T) => unknown): ForgeAnswer {
   const [page, size] = [Number(query.get('page') ?? 1), Math.min(Number(query.get('limit') ?? 30), 50)];
   return { status: 200, headers: { 'x-total-count': String(all.length) }, body: pageOf(all, page, size).items.map(view) };
@@ -101,7 +101,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, { origin,
   });
   if (rest === '/hooks' && method === 'GET') return list(request, state.hooks, view);
   const write = (hook: Hook): void => {
-    // What an edit does not name goes back to `push`.
+    // An edit without events resets them to `push`.
     const events: string[] = body.events?.length ? body.events : ['push'];
     const opens = events.includes('pull_request') || events.includes('pull_request_only');
     const refs = events.includes('create') && events.includes('delete');
@@ -123,7 +123,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, { origin,
   const tested = state.hooks.find(({ id }) => rest === `/hooks/${id}/tests` && method === 'POST');
   if (tested !== undefined) {
     const { headCommit: commit } = state;
-    // Nothing is sent of a repository without a commit. The delivery waits in a queue.
+    // Gitea sends nothing for a repository without a commit. The delivery waits in a queue.
     if (commit === null) return { status: 204 };
     const delivery = { ref: 'refs/heads/main', before: commit, after: commit, repositoryUrl: repositoryUrlOf(state, origin) };
     return { status: 204, deliver: { hook: tested, delivery: push(tested, delivery) } };
@@ -131,7 +131,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, { origin,
   const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
   if (hook === undefined) return notFound();
   if (method === 'GET') return { status: 200, body: view(hook) };
-  // Everything but the secret is written.
+  // The edit writes all fields except the secret.
   if (method === 'DELETE') state.hooks.splice(state.hooks.indexOf(hook), 1);
   else write(hook);
   return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(hook) };
@@ -177,7 +177,7 @@ function comments(
   if (number !== undefined) {
     if (!state.mergeRequests.some((one) => one.number === Number(number))) return notFound();
     const all = state.comments.filter((one) => one.mergeRequest === Number(number));
-    // Not in pages, whatever is asked for.
+    // Gitea ignores parameters of pages here.
     if (method === 'GET') return { status: 200, headers: { 'x-total-count': String(all.length) }, body: all.map(view) };
     return { status: 201, body: view(aComment(state, { mergeRequest: Number(number), body: body.body ?? '', authorId: who.accountId })) };
   }

@@ -40,7 +40,7 @@ export const githubServer: ForgeKindServer = {
   },
 };
 
-/** A form is signed as it is sent. */
+/** The signature covers the form as it is sent. */
 function delivery(hook: Hook, event: string, payload: unknown): { headers: Record<string, string>; body: string } {
   const json = JSON.stringify(payload);
   const body = hook.json ? json : new URLSearchParams({ payload: json }).toString();
@@ -88,7 +88,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
         mergeRequests: body.events.includes('pull_request'),
       });
     if (body.config === undefined) return;
-    // The whole of it is replaced.
+    // The edit replaces the whole configuration.
     hook.url = body.config.url ?? '';
     hook.secret = body.config.secret ?? '';
     hook.json = body.config.content_type === 'json';
@@ -130,7 +130,7 @@ function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): Forg
     return invalid([
       { resource: 'Status', code: 'custom', field: 'description', message: 'description is too long (maximum is 140 characters)' },
     ]);
-  // Each is kept; the last of a context counts.
+  // GitHub keeps all statuses; the last one of a context counts.
   const fresh = {
     commit,
     state: wanted,
@@ -167,7 +167,7 @@ function comments(request: ForgeRequest, rest: string, state: ForgeState, who: {
   }
   const comment = state.comments.find((one) => rest === `/issues/comments/${one.id}`);
   if (comment === undefined) return says(404, 'Not Found');
-  // Whoever may write to the repository may change everybody's comments.
+  // A token that may write to the repository may change all comments.
   if (method === 'DELETE') state.comments.splice(state.comments.indexOf(comment), 1);
   else comment.body = body.body ?? '';
   return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(comment) };

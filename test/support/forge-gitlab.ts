@@ -65,7 +65,7 @@ function list<T>({ query, path }: ForgeRequest, all: readonly T[], view: (item: 
     'x-per-page': String(size),
     'x-next-page': hasNext ? String(page + 1) : '',
     'x-total': String(all.length),
-    // Installations behind a proxy name themselves as nobody else can reach them.
+    // Installations behind a proxy name an address that others cannot reach.
     ...(hasNext ? { link: `<http://gitlab.internal${path}?page=${page + 1}&per_page=${size}>; rel="next"` } : {}),
   };
   return { status: 200, headers, body: items.map(view) };
@@ -94,7 +94,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
     hook.mergeRequests = body.merge_requests_events ?? hook.mergeRequests;
     hook.verifiesTls = body.enable_ssl_verification ?? hook.verifiesTls;
     hook.branchFilter = body.push_events_branch_filter ?? hook.branchFilter;
-    // A token beside a signing token changes nothing of the signatures.
+    // A token beside a signing token does not change the signatures.
     if (body.token !== undefined && !hook.signs) hook.secret = body.token;
     if (body.signing_token !== undefined && state.storesSigningTokens) Object.assign(hook, { secret: body.signing_token, signs: true });
   };
@@ -118,7 +118,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
   return { status: 200, body: view(hook) };
 }
 
-/** Answered when the delivery was. */
+/** Answers after the end of the delivery. */
 function test(hook: Hook, state: ForgeState, origin: string): ForgeAnswer {
   const { headCommit: after } = state;
   if (after === null) return says(422, 'Ensure the project has at least one commit.');
@@ -132,7 +132,7 @@ function test(hook: Hook, state: ForgeState, origin: string): ForgeAnswer {
 
 const STATUS_STATES = ['pending', 'running', 'success', 'failed', 'canceled', 'skipped'];
 
-/** As `Ci::CreateCommitStatusService`: an open status of the name is moved on, a finished one is left and followed by a new one. */
+/** Like `Ci::CreateCommitStatusService`: it updates an open status of the name. A finished one stays, and a new one follows it. */
 function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
   const commit = rest.slice('/statuses/'.length);
   if (commit === '0'.repeat(40)) return says(404, '404 Commit Not Found');

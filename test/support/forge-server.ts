@@ -3,29 +3,29 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
 
-/** What the API of a git host does to a request instead of, or besides, its work; for the first `count` that match, or until cleared. */
+/** A fault of a git host's API. It applies to the first `count` matching requests, or until it is cleared. */
 export type ForgeFault = (
   | { kind: 'hang' }
   | { kind: 'reset' }
-  /** The work is done, and the connection breaks before the answer. */
+  /** The host does the work, and the connection breaks before the answer. */
   | { kind: 'lost' }
-  /** Held until `count` such requests are there, which are then answered one after the other. */
+  /** The host waits for `count` such requests, and then answers them one after the other. */
   | { kind: 'together' }
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
 ) & { count?: number; method?: string; path?: RegExp };
 
 export type ForgeRequest = {
   method: string;
-  /** Below the API's path, encoded as it came. */
+  /** Path below the API's path, in its original encoding. */
   path: string;
   query: URLSearchParams;
   headers: IncomingHttpHeaders;
   body: Body;
-  /** When the answer is sent, or whoever asked has hung up. */
+  /** Resolves when the answer is sent or the client disconnects. */
   over: Promise<void>;
 };
 
-/** What the hosts' APIs are sent. */
+/** Bodies of requests to the hosts' APIs. */
 const Body = z
   .object({
     // comments
@@ -58,7 +58,7 @@ export type ForgeAnswer = {
   status: number;
   body?: unknown;
   headers?: Record<string, string>;
-  /** A delivery that the request causes: after the answer, or before it where the answer depends on it. */
+  /** A delivery that the request causes: after the answer, or before it if the answer depends on it. */
   deliver?: { hook: Hook; delivery: { headers: Record<string, string>; body: string }; then?: (received: Response | Error) => ForgeAnswer };
 };
 
@@ -66,7 +66,7 @@ export type Hook = {
   id: number;
   url: string;
   secret: string;
-  /** GitLab: the secret signs, else it is sent. */
+  /** GitLab: the secret signs; otherwise GitLab sends it. */
   signs?: boolean;
   push: boolean;
   tags: boolean;
@@ -76,7 +76,7 @@ export type Hook = {
   verifiesTls: boolean;
   active: boolean;
   json: boolean;
-  /** As the host's kind names its form of payloads. */
+  /** The form of payloads, by the name that this kind of host uses. */
   type: string;
   branchFilter: string;
 };
@@ -84,30 +84,30 @@ export type Comment = { id: number; mergeRequest: number; body: string; authorId
 export type Status = { id: number; commit: string; state: string; context: string; description: string; targetUrl: string | null };
 export type OpenRequest = { number: number; head: string; target: string; title: string; open: boolean };
 
-/** One repository at a host, as the host itself sees it. */
+/** The host's own state of one repository. */
 export type ForgeState = {
   repository: string;
   hooks: Hook[];
   comments: Comment[];
   statuses: Status[];
   mergeRequests: OpenRequest[];
-  /** Tokens that the host knows: whose they are, and what they may do. */
+  /** Tokens that the host knows, with their owners and permissions. */
   tokens: Record<string, { accountId: number; may: readonly string[] }>;
   /** GitLab 19.0 and later. */
   storesSigningTokens: boolean;
-  /** As the host names it in hooks; null: at the address below which its API is. */
+  /** The host's address in hooks; null: the address of its API. */
   publicUrl: string | null;
-  /** What its branch shows; null: there is no commit yet. */
+  /** Head of its branch; null: no commit yet. */
   headCommit: string | null;
-  /** Nothing that it sends is received. */
+  /** Its deliveries do not arrive. */
   isCutOff: boolean;
 };
 
-/** What is particular to a kind of host. */
+/** The differences between kinds of hosts. */
 export type ForgeKindServer = {
   apiPath: string;
   answer(request: ForgeRequest, state: ForgeState, origin: string): ForgeAnswer;
-  /** The request with which the host tells a push. */
+  /** The request with which the host reports a push. */
   push(
     hook: Hook,
     push: { ref: string; before: string; after: string; repositoryUrl: string },
@@ -120,8 +120,8 @@ export const ACCOUNT = 7;
 export type ForgeServer = Awaited<ReturnType<typeof openForgeServer>>;
 
 /**
- * A git host's API on 127.0.0.1 for one repository, `fleet/tills`, written from the host's own descriptions. With `gitUrl` everything outside the API
- * goes to a Git host there, so that both stand on one origin as in reality.
+ * A git host's API on 127.0.0.1 for one repository, `fleet/tills`, after the host's own documentation. With `gitUrl`, a Git host there answers all
+ * requests outside the API, so that both have one origin as in reality.
  */
 export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?: string } = {}) {
   const state: ForgeState = {
@@ -196,11 +196,11 @@ export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?:
     repositoryUrl: `${origin}/${state.repository}.git`,
     state,
     requests,
-    /** `GET /hooks`, in the order in which they came. */
+    /** Webhooks in the order of `GET /hooks`. */
     asked: () => requests.map(({ method, path }) => `${method} ${path}`),
     fault: (fault: ForgeFault): void => void faults.push(armed(fault)),
     clearFaults: (): void => void faults.splice(0),
-    /** Tells every hook of a push, as the host does. */
+    /** Sends a push to every webhook, as the host does. */
     push: (push: { ref: string; before: string; after: string }): Promise<Response[]> =>
       Promise.all(
         state.hooks
@@ -215,7 +215,7 @@ export async function openForgeServer(kind: ForgeKindServer, options: { gitUrl?:
   };
 }
 
-/** `gathered` is over when the last of `count` requests has come. */
+/** `gathered` resolves when the last of `count` requests arrives. */
 type Armed = ForgeFault & { gathered: Promise<void>; done(): void };
 
 function armed(fault: ForgeFault): Armed {
@@ -231,7 +231,7 @@ function takeFault(faults: Armed[], { method, path }: ForgeRequest): Armed | und
   return fault;
 }
 
-/** Ids of everything that is made here: they grow, as at every host. */
+/** Increasing ids, as on every host. */
 let lastId = 100;
 export function nextId(): number {
   lastId += 1;

@@ -15,11 +15,11 @@ const HOP_BY_HOP = new Set([
 export type ForwardProxyOptions = {
   /** Ports on this machine by name of a host that only the proxy knows. */
   hosts: Record<string, number>;
-  /** `user:password` that it asks for. */
+  /** The required `user:password`. */
   login?: string;
 };
 
-/** A forward proxy on 127.0.0.1 as networks without a way out have them: CONNECT for port 443 alone, plain HTTP by whole URLs, no upgrades. */
+/** A forward proxy on 127.0.0.1, as in networks without direct access: CONNECT for port 443 only, plain HTTP by full URLs, no upgrades. */
 export async function openForwardProxy({ hosts, login }: ForwardProxyOptions) {
   const sockets = new Set<Socket>();
   const log: string[] = [];
@@ -36,7 +36,7 @@ export async function openForwardProxy({ hosts, login }: ForwardProxyOptions) {
     const url = URL.parse(incoming.url ?? '');
     const port = hosts[url?.hostname ?? ''];
     if (url === null || port === undefined) return void outgoing.writeHead(502).end('no such host');
-    // Headers of this hop, an upgrade's among them, end here.
+    // The proxy removes headers of this hop, including those of an upgrade.
     const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => !HOP_BY_HOP.has(name)));
     const options = { hostname: '127.0.0.1', port, path: url.pathname + url.search, method: incoming.method, headers };
     const passed = request(options, (answer) => {

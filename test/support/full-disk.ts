@@ -3,13 +3,13 @@ import { accessSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 /**
- * A disk without room for a byte, as far as one process sees: whatever it writes to a file fails (EFBIG), by a limit that needs no rights and
- * that its parent can lift again. Needs `prlimit` of util-linux.
+ * A full disk for one process: each write to a file fails (EFBIG). The limit needs no privileges, and the parent can lift it again. It needs
+ * `prlimit` of util-linux.
  */
 const PRLIMIT = ['/usr/bin/prlimit', '/bin/prlimit'].find(exists);
 export const canFillDisk = PRLIMIT !== undefined;
 
-/** Words to put before a command line, so that the disk is full from its beginning. */
+/** Words before a command line, so that the disk is full from the start of the process. */
 export const onFullDisk = [PRLIMIT ?? 'prlimit', '--fsize=0:unlimited'];
 
 export async function fillDisk(pid: number): Promise<void> {

@@ -7,7 +7,7 @@ import { git, type HostRequest, openGitHost as openHost } from '../../src/demo/s
 
 export { git };
 
-/** What a repository's requests get instead of Git's answer; until `count` requests had it, or until cleared. */
+/** A fault that replaces Git's answer to a repository's requests, for `count` requests or until it is cleared. */
 export type Fault = (
   | { kind: 'hang' }
   /** The connection ends without an answer. */
@@ -20,9 +20,9 @@ export type Fault = (
   | { kind: 'empty' }
   | { kind: 'body'; body: string | Buffer; headers?: Record<string, string> }
   | { kind: 'redirect'; location: string }
-  /** A 200 whose headers and first bytes come, and then nothing. */
+  /** A 200 that stops after its headers and first bytes. */
   | { kind: 'stall'; body: string | Buffer }
-  /** Git's own answer, but after so many bytes: nothing more comes, one byte every 100 ms, the connection breaks, or the next byte is another. */
+  /** Git's own answer with a fault after so many bytes: no more bytes, one byte every 100 ms, a broken connection, or a changed byte. */
   | { kind: 'spoil'; how: 'stall' | 'trickle' | 'cut' | 'flip'; after: number }
 ) & {
   count?: number;
@@ -38,7 +38,7 @@ export type CommitOptions = {
   /** "Name <address>" */
   author?: string;
   branch?: string;
-  /** A new root commit in the branch's place: the files given are all there are. */
+  /** Replaces the branch with a new root commit that has only these files. */
   force?: boolean;
   /** A second parent. */
   merge?: string;
@@ -50,7 +50,7 @@ export type Files = Record<string, string | Buffer | null>;
 export type TestGitHost = Awaited<ReturnType<typeof openGitHost>>;
 
 /**
- * A real Git host on 127.0.0.1 with any free port, in a folder of its own (or `dir`) that goes away with it.
+ * A real Git host on 127.0.0.1 with any free port, in a new folder (or `dir`), which it removes at its end.
  */
 export async function openGitHost(options: { dir?: string } = {}) {
   const root = options.dir ?? (await mkdtemp(join(tmpdir(), 'bellwether-git-host-')));
@@ -84,9 +84,9 @@ export async function openGitHost(options: { dir?: string } = {}) {
     url: host.url,
     root,
     requests,
-    /** Of all bodies that were sent for the repository. */
+    /** Bytes of all bodies that the host sent for the repository. */
     bytesOf: (name: string): number => sentBytes.get(name) ?? 0,
-    /** Requests whose answer has not come to its end. */
+    /** Number of requests without a complete answer. */
     unanswered: () => open.size,
     urlOf: host.urlOf,
     pathOf,
@@ -104,7 +104,7 @@ export async function openGitHost(options: { dir?: string } = {}) {
     commit: (name: string, files: Files, commitOptions: CommitOptions = {}): Promise<string> => commit(pathOf(name), files, commitOptions),
     deleteBranch: async (name: string, branch: string): Promise<void> =>
       void (await git(pathOf(name), ['update-ref', '-d', `refs/heads/${branch}`])),
-    /** An annotated tag with a message, else a light one. */
+    /** An annotated tag with a message, or a light one without. */
     tag: async (name: string, tag: string, oid: string, message?: string): Promise<void> => {
       const identity = ['-c', 'user.name=Tagger', '-c', 'user.email=tagger@example.com'];
       await git(pathOf(name), [...identity, 'tag', ...(message ? ['-a', '-m', message] : []), tag, oid]);
@@ -128,10 +128,10 @@ function countBytes(response: ServerResponse, add: (bytes: number) => void): voi
 
 let seconds = Date.UTC(2026, 0, 1) / 1000;
 
-/** Folders of a folder cost it more the more there are: 50,000 take minutes. */
+/** The time per folder grows with their number: 50,000 folders take minutes. */
 const IMPORT_TIMEOUT_MS = 10 * 60_000;
 
-/** One fast-import: a single process, whatever the number of files. */
+/** One fast-import: a single process for any number of files. */
 async function commit(path: string, files: Files, options: CommitOptions): Promise<string> {
   const ref = `refs/heads/${options.branch ?? 'main'}`;
   const parent = options.force ? '' : (await git(path, ['for-each-ref', '--format=%(objectname)', ref])).toString().trim();
@@ -173,7 +173,7 @@ async function misbehave(faults: Map<string, Fault>, { repository, method, reque
   return true;
 }
 
-/** Looks at the beginning of the body and leaves it there. */
+/** Reads the start of the body without consuming it. */
 async function commandOf(request: IncomingMessage): Promise<string | undefined> {
   await once(request, 'readable');
   const chunk: Buffer | null = request.read();

@@ -13,7 +13,7 @@ import { createLog } from '../../src/log.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** `POST` to it creates a database and answers its URL; `DELETE /<name>` drops one. */
+    /** `POST` creates a database and answers its URL; `DELETE /<name>` drops one. */
     testDatabases: string;
   }
 }
@@ -21,8 +21,8 @@ declare module 'vitest' {
 const TEMPLATE = 'bellwether_template';
 
 /**
- * One PostgreSQL for the whole run, started when the first test asks for a database: runs without such a test do not pay for it. Databases
- * are copies of a migrated template.
+ * One PostgreSQL for the whole run. It starts when the first test asks for a database, so that runs without such a test are faster. Databases are
+ * copies of a migrated template.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   let cluster: Promise<Cluster> | undefined;
@@ -48,7 +48,7 @@ type Cluster = { create(): Promise<string>; drop(name: string): Promise<void>; c
 async function openCluster(): Promise<Cluster> {
   const log = createLog('silent');
   const dir = await mkdtemp(join(tmpdir(), 'bellwether-test-db-'));
-  // As root the server runs under an account that must be able to pass through.
+  // As root the server runs under another account, which must be able to enter the folder.
   await chmod(dir, 0o711);
   const settings = {
     fsync: 'off',
@@ -81,7 +81,7 @@ async function openCluster(): Promise<Cluster> {
   };
 }
 
-/** The queue makes its own tables at its first start, which takes a second: better once than in each test. */
+/** The queue creates its own tables at its first start, which takes a second. The template does it once for all tests. */
 async function installQueue(url: string): Promise<void> {
   const sql = connect(url, { max: 1 });
   const log = createLog('silent');

@@ -12,14 +12,14 @@ import { parseRemote } from '../../src/git/remote.ts';
 import type { PrepareTask } from '../../src/prepare/worker.ts';
 import { git, type TestGitHost } from './git-host.ts';
 
-/** An entry as hostile as wanted. Text and bytes are the blob of an ordinary file; a string oid stands for an object that exists already. */
+/** An entry, which may be hostile. Text and bytes are the blob of an ordinary file; a string oid names an existing object. */
 export type Entry = { name: string | Buffer; mode?: string; oid: string };
 export type Tree = { [name: string]: string | Buffer | Tree };
 
 export type HostileRepository = {
   name: string;
   url: string;
-  /** Writes any object as it is, which Git's own commands would refuse. @returns its id */
+  /** Writes any object unchanged, also those that Git's own commands would refuse. @returns its id */
   write(type: 'blob' | 'tree' | 'commit', bytes: Buffer | string): Promise<string>;
   /** Entries in the order given. */
   entries(entries: Entry[]): Promise<string>;
@@ -31,7 +31,7 @@ export type HostileRepository = {
 
 export const FLEET = 'apiVersion: bellwether/v1\nkind: Fleet\ndevices: "devices/*"\n';
 
-/** A repository on the host whose objects are written by hand, as loose ones. */
+/** A repository on the host whose objects the test writes itself, as loose ones. */
 export async function hostileRepository(host: TestGitHost, name: string): Promise<HostileRepository> {
   const url = await host.createRepository(name);
   const path = host.pathOf(name);
@@ -84,7 +84,7 @@ export async function commitFleet(repository: HostileRepository, folders: Record
   );
 }
 
-/** Downloads the commit as the service does, for the task that reads it. */
+/** Downloads the commit as the service does, for the task that prepares it. */
 export async function taskOf(url: string, commit: string, mirrorDir: string, changes: Partial<PrepareTask> = {}): Promise<PrepareTask> {
   const layout = changes.layout ?? 'fleet';
   const remote = parseRemote(url, { allowHttp: true, allowLocal: false });
@@ -101,12 +101,12 @@ export async function taskOf(url: string, commit: string, mirrorDir: string, cha
 
 export type Measured = { code: string; message: string; errors: string[]; verdicts: Record<string, string>; rssBytes: number };
 
-/** Prepares in a process of its own, as a worker does. `rssBytes` is the most that the process ever had in memory. */
+/** Prepares in a separate process, as a worker does. `rssBytes` is the process's peak memory. */
 export async function measurePrepare(task: PrepareTask): Promise<Measured> {
   const worker = fileURLToPath(new URL('../../src/prepare/worker.ts', import.meta.url));
   const program = `
     import { readFileSync } from 'node:fs';
-    // The kernel's maxRSS is inherited from whoever forked; VmHWM begins with the program.
+    // A process inherits the kernel's maxRSS from its parent; VmHWM starts with the program.
     const peakBytes = () => process.platform === 'linux'
       ? Number(/VmHWM:\\s+(\\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
       : process.resourceUsage().maxRSS * 1024;
@@ -134,7 +134,7 @@ export function refDelta(baseOid: string, delta: Buffer): PackPart {
   return Buffer.concat([header(7, delta.length), Buffer.from(baseOid, 'hex'), deflateSync(delta, { level: 1 })]);
 }
 
-/** Instructions that copy the base's first bytes again and again: a few bytes give very many. */
+/** Instructions that copy the base's first bytes repeatedly, so that a few bytes expand to very many. */
 export function copyDelta(baseSize: number, copies: number): Buffer {
   const instructions = Array.from({ length: copies }, () => Buffer.from([0b1111_0000, 0xff, 0xff, 0x00]));
   return Buffer.concat([varint(baseSize), varint(copies * 0xffff), ...instructions]);
@@ -160,7 +160,7 @@ export function packOf(parts: PackPart[], count = parts.length): Buffer {
   return Buffer.concat([body, createHash('sha1').update(body).digest()]);
 }
 
-/** What a host answers to a fetch by protocol version 2: the pack on channel 1 of the side band. */
+/** A host's answer to a fetch by protocol version 2: the pack on channel 1 of the side band. */
 export function fetchAnswer(pack: Buffer): Buffer {
   const packets: Buffer[] = [Buffer.from('000dpackfile\n')];
   for (let at = 0; at < pack.length; at += 60_000) {

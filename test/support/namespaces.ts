@@ -3,15 +3,15 @@ import { execFileSync } from 'node:child_process';
 /** Of util-linux, as `unshare`. */
 const NSENTER = '/usr/bin/nsenter';
 
-/** Whether this machine lets a test make a mount namespace of its own, as a container has one. */
+/** Whether this machine allows a test to create a mount namespace, such as a container has. */
 export const canUnshare = succeeds('unshare', ['-rm', 'true']);
 
-/** Words to put before a command line: it runs in a mount namespace of its own, in which `script` ran first. */
+/** Words before a command line, so that it runs in a new mount namespace after `script`. */
 export function afterMounting(script: string): string[] {
   return ['unshare', '-rm', 'sh', '-c', `${script} && exec "$@"`, 'sh'];
 }
 
-/** Runs a script in the mount namespace of a process that was started so. */
+/** Runs a script in the mount namespace of such a process. */
 export function inNamespaceOf(pid: number, script: string): void {
   execFileSync(NSENTER, ['-t', String(pid), '-U', '-m', '--preserve-credentials', 'sh', '-c', script], { timeout: 60_000 });
 }

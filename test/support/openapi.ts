@@ -61,7 +61,7 @@ const Document = z.object({
   components: z.object({ schemas: z.record(z.string(), Schema), securitySchemes: z.record(z.string(), z.unknown()) }),
 });
 
-/** The service's description of itself, as far as tests read it. */
+/** The parts of the service's OpenAPI description that tests read. */
 export async function readOpenApi(serviceUrl: string) {
   const response = await fetch(`${serviceUrl}/openapi.json`, { signal: AbortSignal.timeout(60_000) });
   const { paths, ...document } = Document.parse(await response.json());

@@ -11,17 +11,17 @@ const CREDENTIALS = { username: 'bot', password: 's3cret:x' };
 
 type Repository = { name: string; url: string; good: string; bad: string; revert: BranchCommit };
 
-/** A real Git host, repositories with something to go back from, and the right credentials for them. */
+/** A real Git host, repositories with a commit to revert, and valid credentials for them. */
 export async function openPushScene() {
   const host = await openGitHost();
   const guard = addressGuard({ allowPrivate: true });
   let repositories = 0;
-  /** What git says to a command in the repository itself. */
+  /** Output of a git command in the repository itself. */
   const ask = async (name: string, ...args: string[]): Promise<string> => (await git(host.pathOf(name), args)).toString().trim();
   return {
     host,
     ask,
-    /** A good commit, a bad one after it, and the commit that goes back to the good one's content. */
+    /** A good commit, a bad one after it, and the commit that reverts to the good content. */
     repository: async (): Promise<Repository> => {
       const name = `push-${repositories++}`;
       const url = await host.createRepository(name, { user: CREDENTIALS.username, password: CREDENTIALS.password });

@@ -1,9 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net';
 
-/** Stands before a server's Unix socket and can stop passing anything on, as a network does that loses everything, or break all connections. */
+/** A relay before a server's Unix socket. It can drop all bytes, like a network that loses every packet, or break all connections. */
 export type Relay = {
   port: number;
-  /** Connections stand and nothing comes through; new ones are taken all the same. */
+  /** Connections stay open without traffic. The relay still accepts new ones. */
   freeze(): void;
   thaw(): void;
   breakAll(): void;
@@ -11,7 +11,7 @@ export type Relay = {
 };
 
 /**
- * @param target path of the socket; asked for each connection
+ * @param target path of the socket; called for each connection
  * @param resetsAt whether to reset the connection of a client that has sent this
  */
 export async function openRelay(target: () => string, resetsAt: (data: Buffer) => boolean = () => false): Promise<Relay> {

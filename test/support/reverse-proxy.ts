@@ -2,11 +2,11 @@ import { createServer, type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 
 export type ReverseProxyOptions = {
-  /** Where the service listens. */
+  /** Address of the service. */
   target: string;
-  /** Under which path the proxy serves it, such as `/bw`; all else is 404. */
+  /** Path prefix of the service at the proxy, such as `/bw`. The proxy answers 404 to other paths. */
   prefix: string;
-  /** Whether the proxy takes the prefix off (nginx: `proxy_pass http://host/;`) or passes the path on as it is. */
+  /** Whether the proxy removes the prefix (nginx: `proxy_pass http://host/;`) or passes the path on unchanged. */
   strips: boolean;
   /** Sent with each request, such as `X-Forwarded-Prefix`. */
   headers?: Record<string, string>;
@@ -55,7 +55,7 @@ export async function openReverseProxy({ target, prefix, strips, headers = {} }:
   return {
     url: `http://127.0.0.1:${address.port}${prefix}`,
     origin: `http://127.0.0.1:${address.port}`,
-    /** Of each request below the prefix, as the client sent it. */
+    /** Path of each request below the prefix, in the client's form. */
     paths,
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));

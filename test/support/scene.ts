@@ -30,7 +30,7 @@ export function folder(config: unknown, prefix = ''): Record<string, string> {
   return { [`${prefix}bellwether.yaml`]: MANIFEST, [`${prefix}schema.json`]: SCHEMA, [`${prefix}config/app.json`]: JSON.stringify(config) };
 }
 
-/** A Git host, the service and real agents on devices of their own. */
+/** A Git host, the service, and real agents on separate devices. */
 export async function openScene(env: Record<string, string> = {}) {
   const host: TestGitHost = await openGitHost();
   const service: TestService = await openService(env);
@@ -65,7 +65,7 @@ export async function openScene(env: Record<string, string> = {}) {
       if (response.status !== 202) throw new Error(await response.text());
       return after;
     },
-    /** A registered device with its hooks; its agent is started by `start`. */
+    /** A registered device with its hooks. `start` starts its agent. */
     async device(id: string, sourceId: string, settings: Record<string, unknown> = {}) {
       const answer = await api('POST', '/devices', { id, type: 'terminal', sourceId, ...settings });
       if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
@@ -86,7 +86,7 @@ export async function openScene(env: Record<string, string> = {}) {
     status: async (id: string) => (await api('GET', `/devices/${id}/status`)).body,
     why: async (id: string) => ((await api('GET', `/devices/${id}/why`)).body as { code: string }[]).map((blocker) => blocker.code),
     sourceNow: async (id: string) => (await api('GET', `/sources/${id}`)).body,
-    /** The device runs what its folder says at `commit`, or at whatever the source's head is. */
+    /** Waits until the device runs its folder's content at `commit`, or at the source's head. */
     converged: (id: string, commit?: string) =>
       eventually(`${id} converges`, async () => {
         const { converged, folder: seen, device, source } = (await api('GET', `/devices/${id}/status`)).body;

@@ -1,7 +1,7 @@
 import type { TestSpecification } from 'vitest/node';
 import { BaseSequencer } from 'vitest/node';
 
-/** Folders whose files take longest, which begin first: begun last, one of them would run alone at the end. */
+/** Folders with the longest test files. They start first, because one that starts last would run alone at the end. */
 const LONGEST = ['crash', 'bench', 'fuzz', 'fault', 'journey', 'replica', 'agent', 'cases', 'hostile'];
 
 export class LongestFirst extends BaseSequencer {

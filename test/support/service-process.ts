@@ -3,10 +3,10 @@ import { lineOf, startProgram } from '../../bench/support/processes.ts';
 const CHECK_EVENTS = `--import=${new URL('check-events.ts', import.meta.url)}`;
 const READY_TIMEOUT_MS = 180_000;
 
-/** The service in a process of its own, on any free port. `ended` resolves with its exit code; null: a signal ended it. */
+/** The service in a separate process, on any free port. `ended` resolves with its exit code; null: a signal ended it. */
 export type ServiceProcess = { url: string; pid: number; hasEnded(): boolean; ended: Promise<number | null>; close(): Promise<void> };
 
-/** @param onLine told of everything that it writes, line by line */
+/** @param onLine receives each line of its output */
 export async function startServiceProcess(
   env: Record<string, string> & { DATA_DIR: string },
   onLine: (line: string) => void,
@@ -26,7 +26,7 @@ export async function startServiceProcess(
   }
 }
 
-/** A line of the log; empty for what no logger wrote. */
+/** A line of the log; empty for a line that no logger wrote. */
 export function logLine(line: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(line);

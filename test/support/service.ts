@@ -25,7 +25,7 @@ export type TestService = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-/** The whole service in this process, on an empty database of its own and any free port; Git hosts and notifications on this machine are allowed. */
+/** The whole service in this process, on a new empty database and any free port. It may call Git hosts and receivers on this machine. */
 export async function openService(env: Record<string, string> = {}): Promise<TestService> {
   const database = await openTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-service-'));
@@ -54,7 +54,7 @@ export async function openService(env: Record<string, string> = {}): Promise<Tes
   return { url: app.url, app, database, dataDir, api: apiAs(ADMIN_TOKEN), apiAs, close, [Symbol.asyncDispose]: close };
 }
 
-/** The API of a service wherever it runs. */
+/** The API of a service at any address. */
 export function clientOf(url: string, token: string | undefined): Api {
   return async (method, path, body, headers = {}) => {
     const response = await fetch(`${url}/api/v1${path}`, {
@@ -73,7 +73,7 @@ export function clientOf(url: string, token: string | undefined): Api {
   };
 }
 
-/** Asks until the answer is one: for states that nothing announces. @throws with the last answer when the time is over */
+/** Polls until `ask` returns a value, for states that no event announces. @throws with the last answer after the time limit */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false | null>, timeoutMs = 180_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
@@ -81,7 +81,7 @@ export async function eventually<T>(what: string, ask: () => Promise<T | undefin
     const answer = await ask();
     if (answer !== undefined && answer !== false && answer !== null) return answer;
     if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    // A slow machine is left most of its time for what is waited for.
+    // On a slow machine, most of the time stays for the awaited work.
     await new Promise((resolve) => setTimeout(resolve, Math.max(20, 3 * (performance.now() - asked))));
   }
 }

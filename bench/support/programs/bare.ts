@@ -1,3 +1,3 @@
-/** A Node process that does nothing: what any program in it costs at least. Ends with SIGTERM. */
+/** An idle Node process: the lower bound of any program in Node. It ends on SIGTERM. */
 setInterval(() => {}, 60_000);
 process.stdout.write('ready\n');

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** To the process of simulated devices, once. */
+/** Sent once to the process of simulated devices. */
 export const DevicesOrder = z.object({
   server: z.string(),
   devices: z.array(z.object({ id: z.string(), apiKey: z.string() })),
@@ -9,12 +9,12 @@ export const DevicesOrder = z.object({
 });
 export type DevicesOrder = z.infer<typeof DevicesOrder>;
 
-/** From it, whenever one has changed: attempts whose end the service has taken, since the start. */
-export const DevicesTold = z.object({
+/** Sent by that process after each change: counts of attempts whose end the service accepted, since the start. */
+export const DevicesCounts = z.object({
   ready: z.number(),
   succeeded: z.number(),
   failed: z.number(),
   troubles: z.number(),
   lastTrouble: z.string(),
 });
-export type DevicesTold = z.infer<typeof DevicesTold>;
+export type DevicesCounts = z.infer<typeof DevicesCounts>;

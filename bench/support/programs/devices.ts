@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import type { SimulationEvent } from '../../../src/simulate/device.ts';
 import { runSimulation } from '../../../src/simulate/run.ts';
-import { DevicesOrder, type DevicesTold } from './devices-messages.ts';
+import { type DevicesCounts, DevicesOrder } from './devices-messages.ts';
 
-/** A process full of simulated devices: takes one order, tells how many attempts have ended, until it is told to stop. */
+/** A process of simulated devices. It accepts one order, and sends the counts of ended attempts until it is stopped. */
 
 const stop = new AbortController();
 process.once('disconnect', () => stop.abort());
@@ -16,9 +16,9 @@ process.once('message', (message: unknown) => {
 });
 
 async function run(order: z.infer<typeof DevicesOrder>): Promise<void> {
-  const counts: DevicesTold = { ready: 0, succeeded: 0, failed: 0, troubles: 0, lastTrouble: '' };
+  const counts: DevicesCounts = { ready: 0, succeeded: 0, failed: 0, troubles: 0, lastTrouble: '' };
   let due = false;
-  const tell = (): void => {
+  const send = (): void => {
     due = false;
     if (process.connected) process.send?.({ ...counts });
   };
@@ -29,7 +29,7 @@ async function run(order: z.infer<typeof DevicesOrder>): Promise<void> {
     else return;
     if (due) return;
     due = true;
-    setImmediate(tell);
+    setImmediate(send);
   };
   await runSimulation({ ...order, signal: stop.signal, onState: take });
   if (process.connected) process.disconnect();

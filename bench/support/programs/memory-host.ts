@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
 /**
- * A process that answers like the Git host named by its argument, from memory: each different request is passed on once, and its answer is given
- * again to all that are equal, whatever the repository's name. Prints its address; ends with SIGTERM.
+ * A process that answers like the Git host in its argument, from memory. It passes each different request on once, and repeats the answer for
+ * all equal requests, whatever the repository's name. It prints its address and ends on SIGTERM.
  */
 
 type Answer = { status: number; type: string; body: Buffer };
 
 const upstream = process.argv[2] ?? '';
-/** The one repository that is really asked for. */
+/** The only repository that it requests from the Git host. */
 const repository = process.argv[3] ?? '';
 const answers = new Map<string, Promise<Answer>>();
 

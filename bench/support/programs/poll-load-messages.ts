@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** To the process that polls. */
+/** Sent to the process that polls. */
 export const LoadOrder = z.object({
   url: z.string(),
   polls: z.array(z.object({ id: z.string(), apiKey: z.string(), etag: z.string() })).min(1),
@@ -9,6 +9,6 @@ export const LoadOrder = z.object({
 });
 export type LoadOrder = z.infer<typeof LoadOrder>;
 
-/** From it, once per order. `others`: answers that were not 304. */
+/** Sent by that process, once per order. `others`: answers that were not 304. */
 export const LoadDone = z.object({ seconds: z.number(), unchanged: z.number(), others: z.number() });
 export type LoadDone = z.infer<typeof LoadDone>;

@@ -3,8 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { type LoadDone, LoadOrder } from './poll-load-messages.ts';
 
 /**
- * A process that only polls: each connection asks for the desired state of one of its devices after the other, the next when the last is answered, for
- * as long as it is told. On plain sockets, so that asking costs little beside answering. Takes orders until its channel is closed.
+ * A process that only polls. Each connection requests the desired state of its devices one after the other, the next one after an answer, for the
+ * time in the order. Plain sockets keep the cost of a request low. The process accepts orders until its channel closes.
  */
 
 process.on('message', (message: unknown) => {
@@ -40,7 +40,7 @@ async function run({ url, polls, connections, seconds }: LoadOrder): Promise<Loa
   };
 }
 
-/** An answer without a body ends with its head: what has another form is counted, and ends the connection. */
+/** An answer without a body ends with its head. Any other answer counts as one of `others` and ends the connection. */
 function poll(socket: Socket, requests: readonly Buffer[], until: number): Promise<{ unchanged: number; others: number }> {
   return new Promise((resolve, reject) => {
     let unchanged = 0;

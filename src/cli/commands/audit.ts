@@ -43,7 +43,7 @@ async function exportAudit(call: Call): Promise<void> {
     for await (const chunk of bytes) call.io.out(decoder.decode(chunk, { stream: true }));
     return;
   }
-  // An export that breaks off must not look like a whole one.
+  // An incomplete export must not have the name of a complete one.
   const part = `${file}.part`;
   try {
     await pipeline(Readable.from(bytes), createWriteStream(part, { mode: 0o600 }));

@@ -45,13 +45,13 @@ const DEPLOYMENT_COLUMNS: Column[] = [
 const pathOf = (call: Call, rest = ''): string => `/devices/${call.segment(0)}${rest}`;
 
 export function registerDeviceCommands(devices: Command, io: Terminal): void {
-  registerReading(devices, io);
-  registerReadingOfParts(devices, io);
+  registerQueries(devices, io);
+  registerPartQueries(devices, io);
   registerRegistry(devices, io);
-  registerActing(devices, io);
+  registerActions(devices, io);
 }
 
-function registerReading(devices: Command, io: Terminal): void {
+function registerQueries(devices: Command, io: Terminal): void {
   const list = devices
     .command('list', { isDefault: true })
     .description('list devices, ordered by id')
@@ -90,7 +90,7 @@ function registerReading(devices: Command, io: Terminal): void {
   );
 }
 
-function registerReadingOfParts(devices: Command, io: Terminal): void {
+function registerPartQueries(devices: Command, io: Terminal): void {
   calling(
     devices
       .command('preview <id>')
@@ -181,7 +181,7 @@ function registerRegistry(devices: Command, io: Terminal): void {
   );
 }
 
-function registerActing(devices: Command, io: Terminal): void {
+function registerActions(devices: Command, io: Terminal): void {
   for (const [verb, description] of [
     ['start', 'follow its source'],
     ['stop', 'stop following its source; the device keeps its files'],
@@ -233,7 +233,7 @@ async function actAndFollow(call: Call, answer: unknown): Promise<void> {
   else showItem(call, answer);
 }
 
-/** A bundle's digest or a backup's id; undefined: what was well before. */
+/** A bundle's digest or a backup's id; undefined: the last healthy bundle. */
 function targetOf(text: string | undefined): { bundle: string } | { backup: string } | undefined {
   if (text === undefined) return undefined;
   if (/^[0-9a-f]{64}$/.test(text)) return { bundle: text };
@@ -247,12 +247,12 @@ function payloadOf(text: string | undefined): unknown {
     const payload = asItem(JSON.parse(text));
     if (payload !== undefined) return payload;
   } catch {
-    // Told below, as for any other JSON that is no object.
+    // The error below covers this, too.
   }
   throw new Problem('usage', `Cannot use the payload ${text}: must be a JSON object`);
 }
 
-/** The newest last, as a terminal is read. */
+/** Prints the newest line last, next to the prompt. */
 async function showLogs(call: Call): Promise<void> {
   const lines = (await call.client.list(pathOf(call, '/logs'), {}, call.limit())).toReversed();
   if (call.json) return call.io.out(`${JSON.stringify(lines, null, 2)}\n`);

@@ -29,11 +29,11 @@ const DELIVERY_COLUMNS: Column[] = [
 const pathOf = (call: Call, rest = ''): string => `/notifications/${call.segment(0)}${rest}`;
 
 export function registerNotificationCommands(notifications: Command, io: Terminal): void {
-  registerReading(notifications, io);
-  registerChanging(notifications, io);
+  registerQueries(notifications, io);
+  registerChanges(notifications, io);
 }
 
-function registerReading(notifications: Command, io: Terminal): void {
+function registerQueries(notifications: Command, io: Terminal): void {
   calling(
     notifications
       .command('list', { isDefault: true })
@@ -48,7 +48,11 @@ function registerReading(notifications: Command, io: Terminal): void {
   calling(notifications.command('test <id>').description('post an event to it now'), io, async (call) => {
     const answer = await call.client.send('POST', pathOf(call, '/test'));
     showItem(call, answer);
-    if (asItem(answer)?.ok === false) throw new Problem('notification_test_failed', `Notification "${call.args[0]}" is not taken`);
+    if (asItem(answer)?.ok === false)
+      throw new Problem(
+        'notification_test_failed',
+        `Cannot deliver to notification "${call.args[0]}": its receiver did not accept the test event`,
+      );
   });
   calling(
     notifications
@@ -66,7 +70,7 @@ function registerReading(notifications: Command, io: Terminal): void {
   );
 }
 
-function registerChanging(notifications: Command, io: Terminal): void {
+function registerChanges(notifications: Command, io: Terminal): void {
   const create = notifications
     .command('create')
     .description('create a webhook; its URL may be in BELLWETHER_NOTIFICATION_URL; its secret is shown once')
@@ -93,7 +97,7 @@ function registerChanging(notifications: Command, io: Terminal): void {
   );
 }
 
-/** A URL that is a credential is better given in the environment: the arguments of a process can be seen by others. */
+/** A secret URL is safer in the environment, because other users can read the arguments of a process. */
 function settings(command: Command): Command {
   return command
     .option('--url <url>', 'address to post to')
@@ -116,7 +120,7 @@ function settingsOf(call: Call): Record<string, unknown> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** What the last attempts came to: `500, no answer, 200`. */
+/** The answers to the last attempts: `500, no answer, 200`. */
 function answersOf(tries: unknown): string {
   const attempts: unknown[] = Array.isArray(tries) ? tries : [];
   return attempts.map((one) => String(asItem(one)?.status ?? 'no answer')).join(', ') || '-';

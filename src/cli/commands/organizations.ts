@@ -18,7 +18,7 @@ const ROOT_TOKEN: Credential = {
   find: ({ BELLWETHER_ROOT_TOKEN: token, DATA_DIR }) => (token ? { token, from: 'BELLWETHER_ROOT_TOKEN' } : fileOf(DATA_DIR || './data')),
 };
 
-/** Makes and disables organizations. */
+/** Creates and disables organizations. */
 export function registerOrganizationCommands(organizations: Command, io: Terminal): void {
   const list = organizations
     .command('list', { isDefault: true })
@@ -43,7 +43,7 @@ export function registerOrganizationCommands(organizations: Command, io: Termina
   );
 }
 
-/** The token beside the data of a service on this machine. undefined where there is none that may be read. */
+/** The token in the data directory of a service on this machine; undefined when there is no readable one. */
 function fileOf(dataDir: string): FoundToken | undefined {
   const path = resolve(dataDir, ROOT_TOKEN_FILE);
   try {

@@ -5,12 +5,12 @@ import {
   calling,
   collectLabel,
   labelsOf,
-  lookOf,
   positive,
+  renderOptionsOf,
   showItem,
   showTable,
-  speakingThrough,
   type Terminal,
+  withTerminal,
 } from '../call.ts';
 import type { Item } from '../client.ts';
 import { ago, type Column, field, plain, relativeTime } from '../table.ts';
@@ -23,9 +23,9 @@ import { registerPlanCommand } from './plans.ts';
 import { registerHoldCommands, registerRolloutCommands } from './rollouts.ts';
 import { registerSourceCommands } from './sources.ts';
 
-/** Adds the thin client of the API: what people and scripts do with a running service. */
+/** Adds the commands for people and scripts that call the API of a running service. */
 export function registerClientCommands(program: Command, io: Terminal): void {
-  const group = (name: string, description: string): Command => speakingThrough(program.command(name).description(description), io);
+  const group = (name: string, description: string): Command => withTerminal(program.command(name).description(description), io);
   registerDeviceCommands(group('devices', 'devices: register, watch, roll back, hold'), io);
   const sources = group('sources', 'Git repositories that devices follow');
   registerSourceCommands(sources, group('revisions', 'commits and their verdicts'), io);
@@ -135,7 +135,7 @@ function registerEvents(events: Command, io: Terminal): void {
   });
 }
 
-/** The live connection tells of new events; what may have been missed beside it (at the start, after it broke, without it) is asked for. */
+/** New events arrive over the live connection. The API lists those it may miss: at the start, after an interruption, or without it. */
 async function follow(call: Call, after: number | undefined): Promise<void> {
   const { client, io, server, token, proxies } = call;
   let last = after;
@@ -143,7 +143,7 @@ async function follow(call: Call, after: number | undefined): Promise<void> {
     const cursor = Number(event.cursor);
     if (last !== undefined && cursor <= last) return;
     last = cursor;
-    io.out(call.json ? `${JSON.stringify(event)}\n` : eventLine(event, lookOf(io).now));
+    io.out(call.json ? `${JSON.stringify(event)}\n` : eventLine(event, renderOptionsOf(io).now));
   };
   for await (const message of watchLive({ server, token, proxies, topics: ['events'], signal: io.signal })) {
     if (message.kind === 'event') print(message.event);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parse } from 'yaml';
 import { messageOf, Problem } from '../../errors.ts';
-import { asItem, type Call, calling, lookOf, positive, rowsOf, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
+import { asItem, type Call, calling, positive, renderOptionsOf, rowsOf, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
 import { showAgain } from '../progress.ts';
 import { ago, type Column, field, renderItem, renderTable, short } from '../table.ts';
 
@@ -56,11 +56,11 @@ const DEVICE_COLUMNS: Column[] = [
 const pathOf = (call: Call, rest = ''): string => `/rollouts/${call.segment(0)}${rest}`;
 
 export function registerRolloutCommands(rollouts: Command, io: Terminal): void {
-  registerReading(rollouts, io);
-  registerActing(rollouts, io);
+  registerQueries(rollouts, io);
+  registerActions(rollouts, io);
 }
 
-function registerReading(rollouts: Command, io: Terminal): void {
+function registerQueries(rollouts: Command, io: Terminal): void {
   const list = rollouts
     .command('list', { isDefault: true })
     .description('list rollouts, newest first')
@@ -91,7 +91,7 @@ function registerReading(rollouts: Command, io: Terminal): void {
   });
 }
 
-function registerActing(rollouts: Command, io: Terminal): void {
+function registerActions(rollouts: Command, io: Terminal): void {
   const start = rollouts
     .command('start <source>')
     .description("roll out the source's present revision to its devices, now or again")
@@ -150,14 +150,14 @@ async function showRollout(call: Call): Promise<void> {
   const answer = await call.client.get(pathOf(call));
   if (call.json) return showItem(call, answer);
   const { waves, approvals, policy, counts, out, moreOut: _more, ...rollout } = asItem(answer) ?? {};
-  const look = lookOf(call.io);
-  call.io.out(renderItem({ ...rollout, ...asItem(counts), policy: JSON.stringify(policy) }, look));
-  call.io.out(`\n${renderTable(WAVE_COLUMNS, rowsOf(waves), look)}`);
-  if (rowsOf(out).length > 0) call.io.out(`\n${renderTable(OUT_COLUMNS, rowsOf(out), look)}`);
-  if (rowsOf(approvals).length > 0) call.io.out(`\n${renderTable(APPROVAL_COLUMNS, rowsOf(approvals), look)}`);
+  const options = renderOptionsOf(call.io);
+  call.io.out(renderItem({ ...rollout, ...asItem(counts), policy: JSON.stringify(policy) }, options));
+  call.io.out(`\n${renderTable(WAVE_COLUMNS, rowsOf(waves), options)}`);
+  if (rowsOf(out).length > 0) call.io.out(`\n${renderTable(OUT_COLUMNS, rowsOf(out), options)}`);
+  if (rowsOf(approvals).length > 0) call.io.out(`\n${renderTable(APPROVAL_COLUMNS, rowsOf(approvals), options)}`);
 }
 
-/** Holds of sources and sites, and a source's way back. */
+/** Holds of sources and sites, and the rollback of a source. */
 export function registerHoldCommands(sources: Command, sites: Command, io: Terminal): void {
   for (const [group, noun] of [
     [sources, 'source'],

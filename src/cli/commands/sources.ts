@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { Problem } from '../../errors.ts';
-import { asItem, type Call, calling, lookOf, positive, rowsOf, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
+import { asItem, type Call, calling, positive, renderOptionsOf, rowsOf, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
 import { ago, type Column, field, renderItem, renderTable, short } from '../table.ts';
 
 const SOURCE_COLUMNS: Column[] = [
@@ -54,13 +54,13 @@ const MERGE_REQUEST_COLUMNS: Column[] = [
 const pathOf = (call: Call, rest = ''): string => `/sources/${call.segment(0)}${rest}`;
 
 export function registerSourceCommands(sources: Command, revisions: Command, io: Terminal): void {
-  registerReading(sources, io);
-  registerChanging(sources, io);
+  registerQueries(sources, io);
+  registerChanges(sources, io);
   registerHooks(sources, io);
   calling(revisions.command('get <id>').description('show a commit and the verdict of each folder'), io, showRevision);
 }
 
-function registerReading(sources: Command, io: Terminal): void {
+function registerQueries(sources: Command, io: Terminal): void {
   calling(
     sources.command('list', { isDefault: true }).description('list all sources').option('--limit <n>', 'maximum number of rows', positive),
     io,
@@ -88,7 +88,7 @@ function registerReading(sources: Command, io: Terminal): void {
   });
 }
 
-function registerChanging(sources: Command, io: Terminal): void {
+function registerChanges(sources: Command, io: Terminal): void {
   calling(
     settings(sources.command('create').description('create a source').requiredOption('--name <name>').requiredOption('--url <url>')),
     io,
@@ -156,7 +156,7 @@ function registerHooks(sources: Command, io: Terminal): void {
   );
 }
 
-/** Secrets are better given in the environment: the arguments of a process can be seen by others. */
+/** Secrets are safer in the environment, because other users can read the arguments of a process. */
 function settings(command: Command): Command {
   return command
     .option('--ref <ref>', 'branch, tag or commit')
@@ -216,7 +216,7 @@ function forgeOf(call: Call): unknown {
   return kind === undefined ? undefined : { kind, ...(apiUrl === undefined ? {} : { apiUrl }) };
 }
 
-/** A look that finds nothing new makes no event: it shows in the source only. */
+/** A check without a new commit emits no event. Only the source itself shows it, so the command polls the source. */
 const SYNC_POLL_MS = 500;
 
 async function followSync(call: Call, before: unknown): Promise<void> {
@@ -237,10 +237,11 @@ async function showRevision(call: Call): Promise<void> {
   const answer = await call.client.get(`/revisions/${call.segment(0)}`);
   if (call.json) return showItem(call, answer);
   const { paths, errors, ...revision } = asItem(answer) ?? {};
-  const look = lookOf(call.io);
+  const options = renderOptionsOf(call.io);
   const folders = rowsOf(paths);
-  call.io.out(renderItem(revision, look));
-  if (folders.length > 0) call.io.out(`\n${renderTable(PATH_COLUMNS, folders, look)}`);
-  const told = [...rowsOf(errors), ...folders.flatMap((folder) => rowsOf(folder.errors))];
-  if (told.length > 0) call.io.out(`\n${renderTable([{ title: 'ERRORS', value: field('message') }], told, { ...look, width: undefined })}`);
+  call.io.out(renderItem(revision, options));
+  if (folders.length > 0) call.io.out(`\n${renderTable(PATH_COLUMNS, folders, options)}`);
+  const all = [...rowsOf(errors), ...folders.flatMap((folder) => rowsOf(folder.errors))];
+  if (all.length > 0)
+    call.io.out(`\n${renderTable([{ title: 'ERRORS', value: field('message') }], all, { ...options, width: undefined })}`);
 }

@@ -5,29 +5,29 @@ import { promisify } from 'node:util';
 import ignores, { type Ignore } from 'ignore';
 import { expecting } from '../../errors.ts';
 
-/** Git's environment; undefined: the one of this process. */
+/** Git's environment; undefined: this process's environment. */
 export type Env = Record<string, string | undefined>;
 
-/** What `git add --all` would put into a commit, by path below the directory. */
+/** The files that `git add --all` would add to a commit, by path below the directory. */
 export type CommittedFiles = {
   files: ReadonlySet<string>;
-  /** Repositories inside, submodules too: Git commits their id alone. */
+  /** Nested repositories and submodules. Git commits only their id. */
   repositories: ReadonlySet<string>;
-  /** Files that Git commits in another form, by the filter of their `.gitattributes` that this machine runs: `lfs`, `git-crypt`. */
+  /** Files that Git commits in another form, with the name of their filter in `.gitattributes` that this machine runs: `lfs`, `git-crypt`. */
   filtered: ReadonlyMap<string, string>;
 };
 
 const MAX_LIST_BYTES = 512 * 1024 * 1024;
 
 /**
- * Files that are tracked, and those that are not and that nothing ignores: `.gitignore` in any folder, `.git/info/exclude` and the user's own
- * list. Where Git does not answer (no repository, no Git, a repository of another account) only `.gitignore` files count.
+ * Tracked files, and untracked ones that no list ignores: `.gitignore` in any folder, `.git/info/exclude` and the user's own list. If Git fails
+ * (no repository, no Git, a repository of another account), only `.gitignore` files count.
  */
 export async function committedFiles(root: string, env?: Env): Promise<CommittedFiles> {
   return (await askGit(root, env)) ?? (await walk(root));
 }
 
-/** undefined where Git does not know the directory, or ignores all of it. */
+/** @returns undefined when Git does not know the directory, or ignores all of it */
 async function askGit(root: string, env: Env | undefined): Promise<CommittedFiles | undefined> {
   const options = { cwd: root, env: env && plainEnvironment(env), maxBuffer: MAX_LIST_BYTES };
   const list = async (...args: string[]) =>
@@ -36,7 +36,7 @@ async function askGit(root: string, env: Env | undefined): Promise<CommittedFile
     const [paths, staged] = [await list('--cached', '--others', '--exclude-standard'), await list('--stage')];
     const links = staged.split('\0').flatMap((line) => (line.startsWith('160000 ') ? [line.slice(line.indexOf('\t') + 1)] : []));
     const all = paths.split('\0').filter((path) => path !== '');
-    // A repository that is not tracked yet is listed as a folder.
+    // Git lists an untracked repository as a folder.
     const inner = all.filter((path) => path.endsWith('/')).map((path) => path.slice(0, -1));
     const repositories = new Set([...links, ...inner]);
     const files = new Set(all.filter((path) => !path.endsWith('/') && !repositories.has(path)));
@@ -46,7 +46,7 @@ async function askGit(root: string, env: Env | undefined): Promise<CommittedFile
   }
 }
 
-/** In a hook, Git names the repository and the index relative to another directory. */
+/** Removes the variables that Git sets in a hook: they name the repository and the index relative to another directory. */
 function plainEnvironment(env: Env): Env {
   const { GIT_DIR: _dir, GIT_WORK_TREE: _tree, GIT_INDEX_FILE: _index, GIT_PREFIX: _prefix, ...rest } = env;
   return { ...rest, GIT_OPTIONAL_LOCKS: '0' };
@@ -73,7 +73,7 @@ async function walk(root: string): Promise<CommittedFiles> {
 
 type GitOptions = { cwd: string; env: Env | undefined; maxBuffer: number };
 
-/** Without a program for its filter, Git commits a file as it is. */
+/** Finds the files that a filter changes. Git commits a file unchanged if its filter has no program. */
 async function filtersOf(files: readonly string[], options: GitOptions): Promise<Map<string, string>> {
   const configured = await gitOutput(['config', '--get-regexp', '--name-only', '^filter\\..*\\.(clean|process)$'], '', options);
   const runs = new Set(configured.split('\n').map((name) => name.replace(/^filter\.|\.(?:clean|process)$/g, '')));
@@ -90,7 +90,7 @@ async function filtersOf(files: readonly string[], options: GitOptions): Promise
   return filtered;
 }
 
-/** '' where the command finds nothing, which `git config` ends with 1. */
+/** @returns '' when the command finds nothing: `git config` then exits with 1 */
 function gitOutput(args: readonly string[], input: string, options: GitOptions): Promise<string> {
   return new Promise((resolve) => {
     const child = execFile('git', args, options, (error, stdout) => resolve(error ? '' : stdout));

@@ -9,8 +9,8 @@ import type { CommittedFiles } from './committed-files.ts';
 export const DIRECTORY_COMMIT = 'working-tree';
 
 /**
- * A directory as if what Git would commit of it were a commit. Object ids are places, not hashes: nothing is read before it is asked for.
- * Names that are not UTF-8 cannot be told apart here.
+ * A directory as a commit of the files that Git would commit. Object ids are paths, not hashes, so that a read loads only its own object.
+ * It cannot distinguish names that are not UTF-8.
  */
 export function directorySource(root: string, committed: CommittedFiles): ObjectSource {
   const folders = foldersOf([...committed.files, ...committed.repositories]);
@@ -40,7 +40,7 @@ export function directorySource(root: string, committed: CommittedFiles): Object
   };
 }
 
-/** What Git commits in place of a file that a filter takes. Its pointer stays as it is where the content was never fetched. */
+/** The bytes that Git commits for a filtered file. A pointer whose content was never fetched stays unchanged. */
 function asCommitted(bytes: Buffer, filter: string | undefined): Buffer {
   if (filter === undefined || bytes.length === 0 || standInError(bytes, '') !== null) return bytes;
   if (filter === 'lfs')

@@ -7,7 +7,7 @@ import { defaultRevisionLimits } from '../../revision/limits.ts';
 import { DeviceId, Labels } from '../../wire/agent.ts';
 import { issueText } from '../../wire/names.ts';
 
-/** As the API lists devices, as far as it matters; further members are left aside. */
+/** The members of a device in the API's list that layers and templates use. Other members are ignored. */
 const KnownDevice = z.object({
   id: DeviceId,
   name: z.string().optional(),

@@ -14,25 +14,25 @@ import { readKnownDevices } from './known-devices.ts';
 
 export type CheckoutVerdict = {
   errors: ConfigError[];
-  /** What the waves of its rollout policy probably do not mean; only where devices are known. */
+  /** Probable mistakes in the waves of the rollout policy. Empty unless devices are known. */
   warnings: PolicyWarning[];
-  /** Device folders that were looked at. */
+  /** Number of validated device folders. */
   paths: number;
 };
 
 export type ValidateOptions = {
-  /** Default: `fleet` when there is a fleet manifest, else `repo`. */
+  /** Default: `fleet` if a fleet manifest exists, otherwise `repo`. */
   layout?: Layout;
-  /** File with what is known of the devices, on which layers and templates may depend. Without it, nothing is known but the folders' names. */
+  /** File with the known devices, on which layers and templates may depend. Without it, only the folders' names are known. */
   devices?: string | undefined;
-  /** Of the Git that says which files count; default: this process's. */
+  /** Environment of the Git that lists the files; default: this process's. */
   env?: Env;
   signal?: AbortSignal;
 };
 
 /**
- * Validates what Git would commit of a working tree, exactly as the controller validates a commit; needs neither a repository nor a network.
- * @throws Problem `not_found` when `dir` is no directory, `invalid_devices`
+ * Validates the files of a working tree that Git would commit, as the controller validates a commit. It needs neither a repository nor a network.
+ * @throws Problem `not_found` when `dir` is not a directory, `invalid_devices`
  */
 export async function validateCheckout(dir: string, options: ValidateOptions = {}): Promise<CheckoutVerdict> {
   const root = resolve(dir);
@@ -56,7 +56,7 @@ export async function validateCheckout(dir: string, options: ValidateOptions = {
   return { errors, warnings: waves.warnings, paths: revision.paths.length };
 }
 
-/** One line per error, `file:line:pointer: rule: message`, for editors and continuous integration. Line is 1 where none is known. */
+/** One line per error, `file:line:pointer: rule: message`, for editors and continuous integration. An unknown line is 1. */
 export function formatErrors(errors: readonly ConfigError[]): string {
   return errors.map((error) => `${formatError(error)}\n`).join('');
 }

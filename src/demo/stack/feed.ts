@@ -31,7 +31,7 @@ export async function openFeed(
   const stop = new AbortController();
   const listening = (async () => {
     for await (const message of watchLive({ server, token, topics: ['events'], signal: AbortSignal.any([signal, stop.signal]) })) {
-      if (message.kind === 'look') {
+      if (message.kind === 'reload') {
         if (message.cursor !== undefined) ready.resolve();
         continue;
       }

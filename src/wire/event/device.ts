@@ -4,10 +4,10 @@ import { kind } from './kind.ts';
 
 const DriftState = z.enum(['empty', 'clean', 'drifted']);
 const Changes = z.array(z.object({ path: Text, kind: z.enum(['added', 'changed', 'missing']) }));
-/** Who enrols: a short form of the machine's id, and the address that the request came from. */
+/** The sender of an enrolment: a short form of the machine's id, and the address of the request. */
 const sender = { machine: Text.nullable(), address: Text };
 
-/** Of a device, and of the workspace that shows its files at the service. */
+/** Events of a device, and of the workspace that shows its files at the service. */
 export const DEVICE_EVENTS = {
   'device.registered': kind(
     'info',
@@ -27,12 +27,7 @@ export const DEVICE_EVENTS = {
   ),
   'device.held': kind('info', 'is held', shown, 'subject'),
   'device.released': kind('info', 'is no longer held', { ...shown, reason: Text.optional(), revisionId: Id.optional() }, 'subject'),
-  'device.drifted': kind(
-    'warning',
-    'runs something other than it was told',
-    { desired: Text.nullable(), reported: Text.nullable() },
-    'subject',
-  ),
+  'device.drifted': kind('warning', 'does not run its desired bundle', { desired: Text.nullable(), reported: Text.nullable() }, 'subject'),
   'device.key_rotated': kind('info', 'has a new key', { oldKeysExpireInSeconds: Count }),
   'device.reenrolment_requested': kind('warning', 'asks to be enrolled again', {
     detail: Text,
@@ -56,7 +51,7 @@ export const DEVICE_EVENTS = {
     detail: Text,
   }),
   'workspace.drifted': kind('warning', 'has a workspace that was changed by hand', { state: DriftState, changed: Changes }),
-  'workspace.healed': kind('info', 'has its workspace back as it was', { changed: Changes }),
+  'workspace.healed': kind('info', 'had its workspace restored', { changed: Changes }),
   'workspace.failed': kind('error', 'has a workspace that cannot follow it', failure),
   'workspace.recovered': kind('info', 'has a workspace that follows it again', {}),
 };

@@ -6,10 +6,10 @@ import { SERVICE_EVENTS } from './service.ts';
 import { SOURCE_EVENTS } from './source.ts';
 
 /**
- * Every type of event with its severity, sentence and data. It stands in `wire/` because events leave the service as they are: through
+ * Every type of event with its severity, sentence and data. The table is in `wire/` because the service publishes events unchanged: through
  * the API, live connections and notifications. The dashboard, which imports `wire/` alone, reads the same table.
  *
- * The schemas type whoever emits, describe the API, and check events in tests. Nothing parses an event in production.
+ * The schemas type the emitting code, describe the API, and check events in tests. Production code parses no event.
  */
 export const EVENTS = { ...DEVICE_EVENTS, ...SOURCE_EVENTS, ...ROLLOUT_EVENTS, ...SERVICE_EVENTS } satisfies Record<string, EventKind>;
 

@@ -9,12 +9,12 @@ export const Count = z.number().int().nonnegative();
 
 /** Names of the settings that changed. */
 export const changed = { fields: z.array(z.string()) };
-/** Why something failed. */
+/** The reason of a failure. */
 export const failure = { code: z.string(), detail: z.string() };
 
 const SyncStatus = z.enum(['unmanaged', 'in_sync', 'pending', 'updating', 'failed', 'rolled_back', 'drifted', 'held']);
 const Connectivity = z.enum(['online', 'offline', 'unknown']);
 const ShownStatus = z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']);
 
-/** How a device is shown: one word for dashboards, and the two states that it is made of. */
+/** The status of a device: one word for dashboards, and the two states from which it derives. */
 export const shown = { status: ShownStatus, syncStatus: SyncStatus, connectivity: Connectivity };

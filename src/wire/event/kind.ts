@@ -1,15 +1,15 @@
 import { z } from 'zod';
 
-/** From harmless to bad. `warning`: somebody should check it; `error`: something that was wanted did not happen. */
+/** From harmless to bad. `warning`: a person should check it; `error`: a wanted change did not happen. */
 export const SEVERITIES = ['info', 'warning', 'error'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** Data, not a function: the database selects events by severity, so the rule must translate to SQL. */
+/** Data and not a function: the database selects events by severity, so the rule must translate to SQL. */
 export type SeverityRule = Severity | { otherwise: Severity; field: string; raised: Readonly<Partial<Record<string, Severity>>> };
 
 /**
  * One type of event. `sentence` follows the name of the subject; `{field}` stands for the text of a field of the data.
- * `shows`: the event changes how devices are shown, either its subject or those in `data.deviceIds`.
+ * `shows`: the event changes the shown status of its subject, or of the devices in `data.deviceIds`.
  */
 export type EventKind<Data extends z.ZodObject = z.ZodObject> = {
   severity: SeverityRule;
@@ -18,7 +18,7 @@ export type EventKind<Data extends z.ZodObject = z.ZodObject> = {
   shows?: 'subject' | 'deviceIds';
 };
 
-/** The names between braces, so that a sentence cannot name a field that its data lack. */
+/** The names between braces. They let the compiler refuse a sentence with a field that its data lack. */
 type Placeholder<Text extends string> = Text extends `${string}{${infer Field}}${infer Rest}` ? Field | Placeholder<Rest> : never;
 
 type RuleOf<Shape extends z.ZodRawShape> =

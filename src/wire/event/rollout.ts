@@ -2,14 +2,14 @@ import { z } from 'zod';
 import { Count, failure, Id, Text, Time } from './fields.ts';
 import { kind } from './kind.ts';
 
-/** What every event of a rollout carries. */
+/** Data of every event of a rollout. */
 const rollout = { sourceId: Id, revisionId: Id };
 /** The wave that waits for an approval; null: the whole rollout. */
 const asked = { wave: Count.nullable(), name: Text.nullable() };
 const wave = { wave: Count, name: Text };
 const counts = { succeeded: Count, failed: Count, offline: Count, open: Count };
 
-/** Of a rollout, and of the deployments and commands of single devices. */
+/** Events of a rollout, and of the deployments and commands of single devices. */
 export const ROLLOUT_EVENTS = {
   'rollout.planned': kind('info', 'is planned', {
     ...rollout,
@@ -25,21 +25,21 @@ export const ROLLOUT_EVENTS = {
   'rollout.wave_passed': kind('info', 'passed its wave "{name}"', { ...rollout, ...wave, skippedBy: z.null() }),
   'rollout.wave_skipped': kind('warning', 'skipped its wave "{name}"', { ...rollout, ...wave, skippedBy: Text }),
   'rollout.blocked': kind('warning', 'is blocked', { ...rollout, ...failure }),
-  'rollout.windows_overridden': kind('warning', 'goes on outside of its windows', { ...rollout, by: Text, reason: Text }),
+  'rollout.windows_overridden': kind('warning', 'continues outside of its windows', { ...rollout, by: Text, reason: Text }),
   'rollout.paused': kind('warning', 'is paused', { ...rollout, by: Text, reason: Text }),
-  'rollout.resumed': kind('info', 'goes on', { ...rollout, by: Text }),
-  'rollout.retried': kind('info', 'tries again what failed', { ...rollout, by: Text, devices: Count }),
+  'rollout.resumed': kind('info', 'was resumed', { ...rollout, by: Text }),
+  'rollout.retried': kind('info', 'retries its failed devices', { ...rollout, by: Text, devices: Count }),
   'rollout.completed': kind('info', 'is complete', { ...rollout, ...counts }),
-  'rollout.caught_up': kind('info', 'reached devices that came later', { ...rollout, ...wave, devices: Count }),
+  'rollout.caught_up': kind('info', 'caught up with devices that joined later', { ...rollout, ...wave, devices: Count }),
   /** `by`: the rollout that replaced it. */
   'rollout.superseded': kind('info', 'was superseded by a newer commit', { ...rollout, by: Id }),
   'rollout.aborted': kind('error', 'was aborted', { ...rollout, ...failure, revert: z.boolean(), ...counts }),
   'rollout.reverting': kind('error', 'is being reverted', { ...rollout, devices: Count }),
   'rollout.reverted': kind('warning', 'was reverted', { ...rollout, reverted: Count, failed: Count, away: Count }),
-  'rollout.not_reported': kind('warning', 'is not shown at its git host', { ...rollout, commit: Text.optional(), ...failure }),
+  'rollout.not_reported': kind('warning', 'could not be posted to its git host', { ...rollout, commit: Text.optional(), ...failure }),
   'deployment.queued': kind(
     'info',
-    'has a deployment ahead',
+    'has a queued deployment',
     {
       deploymentId: Id,
       rolloutId: Id.nullable(),
@@ -72,7 +72,7 @@ export const ROLLOUT_EVENTS = {
       detail: Text.nullable().optional(),
     },
   ),
-  'command.queued': kind('info', 'has the command {type} ahead', { commandId: Id, type: Text }),
+  'command.queued': kind('info', 'has the command {type} queued', { commandId: Id, type: Text }),
   'command.state': kind(
     { otherwise: 'info', field: 'state', raised: { expired: 'warning', failed: 'warning' } },
     'has the command {type} {state}',
@@ -80,7 +80,7 @@ export const ROLLOUT_EVENTS = {
       commandId: Id,
       type: Text,
       state: z.enum(['queued', 'sent', 'completed', 'failed', 'expired', 'cancelled']),
-      /** As the device reported it. */
+      /** The device's own report. */
       result: z.unknown().optional(),
     },
   ),

@@ -6,7 +6,7 @@ const name = { name: Text };
 /** Background work that concerns devices. */
 const Queue = z.enum(['deployment', 'workspace']);
 
-/** Of the service itself: notifications, jobs, and whether it watches devices. */
+/** Events of the service itself: notifications, jobs, and whether it watches devices. */
 export const SERVICE_EVENTS = {
   'notification.created': kind('info', 'was created', name),
   'notification.changed': kind('info', 'was changed', { ...name, ...changed }),

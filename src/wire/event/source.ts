@@ -17,7 +17,7 @@ const revision = {
   errors: z.array(Text),
 };
 
-/** Of a source: its settings, its checks, its webhook, its commits and merge requests. And of a site, which is held like a source. */
+/** Events of a source: its settings, checks, webhook, commits and merge requests. A site has some too, because it is held like a source. */
 export const SOURCE_EVENTS = {
   'source.created': kind('info', 'was created', { name: Text, url: Text }),
   'source.changed': kind('info', 'was changed', changed),
@@ -46,7 +46,7 @@ export const SOURCE_EVENTS = {
     verdict: z.enum(['valid', 'partial', 'invalid', 'error']).nullable(),
     detail: Text.nullable(),
   }),
-  'merge_request.not_posted': kind('warning', 'was not told of its plan', { number: Count, ...failure }),
+  'merge_request.not_posted': kind('warning', 'did not get its plan posted', { number: Count, ...failure }),
   'hook.received': kind('info', 'had a webhook about {ref}', {
     provider: Text,
     ref: Text.nullable(),

@@ -1,6 +1,6 @@
 /**
- * Levels of JSON that is taken from outside. Deeper values exhaust the stack of whoever reads them by recursion: a check of `length`, which makes
- * text of what stands there, `JSON.stringify`, PostgreSQL.
+ * Deepest nesting of JSON from outside, in levels. Deeper values exhaust the stack of recursive readers such as `JSON.stringify`, PostgreSQL, or
+ * a check of `length`, which converts the value to text.
  */
 export const MAX_JSON_DEPTH = 64;
 
@@ -8,7 +8,7 @@ const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = ['"
   char.charCodeAt(0),
 );
 
-/** Of JSON that is not read yet; what is no JSON at all may be judged either way. */
+/** Checks the text of JSON before it is parsed. For a text that is not JSON, the result may be either. */
 export function isTooDeep(json: string): boolean {
   let depth = 0;
   let isInText = false;
@@ -26,7 +26,7 @@ export function isTooDeep(json: string): boolean {
   return false;
 }
 
-/** Of JSON that was read already; level by level, since recursion is what it is to prevent. */
+/** Checks a parsed value. It works level by level, because recursion would exhaust the stack. */
 export function isTooDeepValue(value: unknown): boolean {
   let level = [value].filter(isNested);
   for (let depth = 0; level.length > 0; depth += 1) {

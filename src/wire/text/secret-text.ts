@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
 /**
- * Passwords, tokens and keys as people, files and variables give them. A line end behind them belongs to the file or to the command that printed
- * them (`echo`, `kubectl create secret --from-file`), and is removed; white space around them and control characters inside are refused at once:
- * a host would only answer 401 to them, for ever.
+ * Passwords, tokens and keys from people, files and variables. A line end after them belongs to the file or to the command that printed them
+ * (`echo`, `kubectl create secret --from-file`), so the schema removes it. It refuses white space around them and control characters inside at
+ * once, because a host would only ever answer 401.
  */
 export function secretText(limits: { min: number; max: number }) {
   return z
@@ -17,7 +17,7 @@ export function secretText(limits: { min: number; max: number }) {
     });
 }
 
-/** A secret without spaces inside, as tokens and keys are. */
+/** A secret without spaces inside, such as a token or key. */
 export function tokenText(limits: { min: number; max: number }) {
   return secretText(limits).refine(
     (text) => secretFault(text) !== undefined || /^[\x21-\x7e]*$/.test(text),
@@ -29,7 +29,7 @@ export function withoutLineEnd(text: string): string {
   return text.replace(/[\r\n]+$/, '');
 }
 
-/** What is wrong with a secret whose line end was removed; never quotes it. */
+/** The fault of a secret whose line end was removed. It never quotes the secret. */
 export function secretFault(text: string): string | undefined {
   if (/^\s|\s$/u.test(text)) return 'begins or ends with white space: give it without';
   if (/[\r\n]/.test(text)) return 'has a line feed inside, must be one line: was more than the secret pasted?';

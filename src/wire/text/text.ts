@@ -3,11 +3,11 @@ export function storableText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
-/** Every escape of JSON, so that the escaped backslash of `\\u0000` is not taken for the beginning of one. */
+/** Matches every escape of JSON, so that the escaped backslash of `\\u0000` does not count as the start of one. */
 const ESCAPES = /\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|u[0-9a-f]{4}|.)/gi;
 const UNSTORABLE_ESCAPE = /^\\u(?:0000|d[89a-f][0-9a-f]{2})$/i;
 
-/** The same in the strings and keys of JSON that is not parsed yet. There they can only stand as escapes. */
+/** The same for the strings and keys of unparsed JSON, where such characters can only be escapes. */
 export function storableJson(json: string): string {
   return json.replace(ESCAPES, (found) => (UNSTORABLE_ESCAPE.test(found) ? '\\ufffd' : found));
 }
