@@ -9,8 +9,8 @@ import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { createJobs } from './jobs.ts';
 import { startNotifying } from './notify.ts';
+import { createBulkhead } from './reconcile/bulkhead.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
-import { createLanes } from './reconcile/lanes.ts';
 import { type Planning, reconcileMergeRequest } from './reconcile/plan.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
@@ -34,7 +34,7 @@ const WORKSPACES_AT_ONCE = 3;
 export async function startController(controller: Controller): Promise<Closable> {
   const { queue } = controller.store;
   const ending = new AbortController();
-  const lanes = createLanes({ workers: SOURCES_AT_ONCE });
+  const bulkhead = createBulkhead({ workers: SOURCES_AT_ONCE });
   controller.hosts.onRecovered((organizationId, origin) => {
     recheckSourcesOf(controller.store.sql, organizationId, origin).catch((error: unknown) => {
       controller.log.warn({ err: error, origin }, 'failed to recheck the sources of a recovered git host; their own back-off checks them');
@@ -43,7 +43,7 @@ export async function startController(controller: Controller): Promise<Closable>
   const jobs = createJobs(controller);
   const work = (name: QueueName, atOnce: number, handler: (key: string) => Promise<void>) =>
     queue.work(name, atOnce, jobs.counted(name, handler));
-  await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
+  await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, bulkhead, id));
   await work('rollout', 4, (id) => restAfter(() => reconcileRollout(controller, id)));
   await work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
   const planning: Planning = { sources: new Set(), shares: openShares(POSTS_AT_ONCE) };

@@ -14,7 +14,7 @@ import { resolveAtRemote } from '../../src/preview/preview.ts';
 import { followsRef, type Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
-import { forgeToTell } from './status.ts';
+import { statusForge } from './status.ts';
 
 /** What is planned in this process. `sources`: a mirror has one writer. `shares`: of the workers, by organization. */
 export type Planning = { sources: Set<string>; shares: Shares };
@@ -32,14 +32,14 @@ export async function reconcileMergeRequest(controller: Controller, planning: Pl
   const source = request && (await sourceById(sql, request.sourceId));
   if (request === undefined || source === undefined || request.state === 'closed') return;
   if (goesElsewhere(source, request)) return closeMergeRequest(sql, request);
-  const giveBack = planning.sources.has(source.id) ? undefined : planning.shares.take(source.organizationId);
-  if (giveBack === undefined) return setDue(sql, request, BUSY_SECONDS);
+  const release = planning.sources.has(source.id) ? undefined : planning.shares.take(source.organizationId);
+  if (release === undefined) return setDue(sql, request, BUSY_SECONDS);
   planning.sources.add(source.id);
   try {
     await planAndPost(controller, source, request, () => planning.sources.delete(source.id));
   } finally {
     planning.sources.delete(source.id);
-    giveBack();
+    release();
   }
 }
 
@@ -136,7 +136,7 @@ async function post(controller: Controller, source: Source, request: MergeReques
   const { store, log } = controller;
   const { organizationId, sourceId, number, id } = request;
   try {
-    const forge = forgeToTell(controller, source);
+    const forge = statusForge(controller, source);
     await notePosted(store.sql, id, forge === undefined ? null : await postTo(forge, request));
     return true;
   } catch (error) {

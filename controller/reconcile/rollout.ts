@@ -10,11 +10,11 @@ import {
   askForApproval,
   callOff,
   completeRollout,
+  emitRolloutEvent,
   finishRevert,
   lockAsRead,
   openWave,
   passWave,
-  tellRollout,
 } from '../../src/rollout/transitions.ts';
 import { lockSource } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
@@ -46,7 +46,7 @@ const TOLD = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetr
 async function wait(store: Store, rollout: Rollout, { why, until }: Extract<RolloutStep, { do: 'wait' }>): Promise<void> {
   if (why.code === 'ended') return;
   await transact(store, async (unit) => {
-    if ((await noteWaiting(unit.tx, rollout, why, until)) && TOLD.has(why.code)) tellRollout(unit, rollout, 'rollout.blocked', why);
+    if ((await noteWaiting(unit.tx, rollout, why, until)) && TOLD.has(why.code)) emitRolloutEvent(unit, rollout, 'rollout.blocked', why);
   });
 }
 

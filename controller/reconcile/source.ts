@@ -22,22 +22,22 @@ import {
 } from '../../src/source/source.ts';
 import { type CheckOutcome, noteMoved, putOffCheck, recordCheck, recordFailedCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
+import type { Bulkhead } from './bulkhead.ts';
 import { evaluateAgain } from './evaluate.ts';
-import type { Lanes } from './lanes.ts';
 import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
 
 /**
  * Brings what is known of a source up to its remote: lists its refs; when the head moved, fetches, prepares and stores the commit and wakes
  * the rollout. Every outcome, good or bad, is written on the source with the time of the next look.
  */
-export async function reconcileSource(controller: Controller, lanes: Lanes, id: string): Promise<void> {
+export async function reconcileSource(controller: Controller, bulkhead: Bulkhead, id: string): Promise<void> {
   const source = await sourceById(controller.store.sql, id);
   // A host that named a time is not asked before it, whoever woke the source.
   if (source === undefined || source.isQuiet) return;
   const started = performance.now();
   const log = controller.log.child({ sourceId: id });
   try {
-    const through = await lanes.run(source, source.failures > 0, (signal) => sync(controller, source, started, signal));
+    const through = await bulkhead.run(source, source.failures > 0, (signal) => sync(controller, source, started, signal));
     if (!through) return await putOffCheck(controller.store.sql, source.id, putOffSeconds(Math.random()));
     log.debug({ durationMs: Math.round(performance.now() - started) }, 'source checked');
   } catch (error) {

@@ -32,7 +32,7 @@ export async function reconcileStatus(controller: Controller, shares: Shares, id
   const rollout = await rolloutById(sql, id);
   const source = rollout && (await sourceById(sql, rollout.sourceId));
   if (rollout === undefined || source === undefined) return;
-  const forge = forgeToTell(controller, source);
+  const forge = statusForge(controller, source);
   if (forge === undefined || (await isOutdone(sql, rollout))) return forget(controller, rollout);
   const told = await toldStatus(sql, rollout);
   const now = Date.now();
@@ -47,13 +47,13 @@ export async function reconcileStatus(controller: Controller, shares: Shares, id
   const sinceSeconds = (now - (told?.postedAt?.getTime() ?? 0)) / 1000;
   const waitSeconds = postPauseSeconds(rollout, status, told, posts) - sinceSeconds;
   if (waitSeconds > 0) return setStatusDue(sql, rollout, waitSeconds);
-  const giveBack = shares.take(rollout.organizationId);
-  if (giveBack === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
-  await tell(controller, rollout, { forge, status, told, lookInSeconds }).finally(giveBack);
+  const release = shares.take(rollout.organizationId);
+  if (release === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
+  await tell(controller, rollout, { forge, status, told, lookInSeconds }).finally(release);
 }
 
 /** undefined: the source has no host that could be told, or wants none told. */
-export function forgeToTell(controller: Controller, source: Source): Forge | undefined {
+export function statusForge(controller: Controller, source: Source): Forge | undefined {
   if (!source.reportStatus) return undefined;
   try {
     return forgeFor(source, controller);

@@ -34,7 +34,7 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
     const queue = [...behind];
     const done: Followed[] = [];
     const failed: Failure[] = [];
-    const lane = async () => {
+    const worker = async () => {
       for (let next = queue.pop(); next !== undefined && !ending.aborted; next = queue.pop()) {
         const device = next;
         await follow(controller, device).then(
@@ -43,7 +43,7 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
         );
       }
     };
-    await Promise.all(Array.from({ length: PARALLEL }, lane));
+    await Promise.all(Array.from({ length: PARALLEL }, worker));
     // A crash before this leaves directories that nothing names, which pruning removes, or writes the same release again, which changes nothing.
     await noteWorkspaces(controller.store.sql, organizationId, done);
     for (const failure of failed) failures.set(failure.deviceId, failure);

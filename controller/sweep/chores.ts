@@ -5,7 +5,7 @@ import type { Sql } from '../../src/db/connect.ts';
 import { afterFailure } from '../../src/deployment/deployment.ts';
 import {
   type Deployment,
-  isWayBack,
+  isRevert,
   moveDeployments,
   overdueDeployments,
   type Retry,
@@ -159,7 +159,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       organizationId,
       ended.map((attempt) => {
         const { deviceId, bundle, state } = attempt;
-        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isWayBack: isWayBack(attempt) };
+        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isRevert: isRevert(attempt) };
       }),
     );
     wakeDevices(

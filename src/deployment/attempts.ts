@@ -30,7 +30,7 @@ export async function openDeployments(
 }
 
 /** Calls off the open attempts of these devices: the devices stay on, or return to, their last good bundle. */
-export async function standDown(
+export async function cancelAttempts(
   tx: Db,
   organizationId: string,
   deviceIds: readonly string[],

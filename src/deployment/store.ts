@@ -233,7 +233,7 @@ export async function retryableDeployments(sql: Db, limit: number): Promise<Depl
     where t.retry_at <= now() and r.state is distinct from 'paused' order by t.retry_at limit ${limit}`;
 }
 
-export function isWayBack({ kind, rolloutId }: Pick<Deployment, 'kind' | 'rolloutId'>): boolean {
+export function isRevert({ kind, rolloutId }: Pick<Deployment, 'kind' | 'rolloutId'>): boolean {
   return kind === 'rollback' && rolloutId !== null;
 }
 

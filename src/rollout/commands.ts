@@ -9,7 +9,7 @@ import { isActive, type Rollout, type RolloutState } from './rollout.ts';
 import { approvalsOf, closeRequests, decideApproval } from './store/approvals.ts';
 import { moveRollout, overrideWindows, wavesOf } from './store/store.ts';
 import { failedTargets } from './store/targets.ts';
-import { abortRollout, passWave, tellRollout } from './transitions.ts';
+import { abortRollout, emitRolloutEvent, passWave } from './transitions.ts';
 
 /** What a person does to a rollout. Each in a transaction that holds the rollout's lock. */
 
@@ -22,22 +22,22 @@ function requireState(rollout: Rollout, doing: string, states: readonly RolloutS
 export async function pause(unit: Unit, rollout: Rollout, by: string, reason: string): Promise<void> {
   requireState(rollout, 'pause', ['planned', 'awaiting_approval', 'running']);
   await moveRollout(unit.tx, rollout.id, 'paused');
-  tellRollout(unit, rollout, 'rollout.paused', { by, reason });
+  emitRolloutEvent(unit, rollout, 'rollout.paused', { by, reason });
 }
 
 /** @throws Problem `wrong_state` */
 export async function resume(unit: Unit, rollout: Rollout, by: string): Promise<void> {
   requireState(rollout, 'resume', ['paused']);
   await moveRollout(unit.tx, rollout.id, 'running');
-  tellRollout(unit, rollout, 'rollout.resumed', { by });
+  emitRolloutEvent(unit, rollout, 'rollout.resumed', { by });
   unit.enqueue('rollout', rollout.id);
 }
 
 /** @param revert undefined: as the policy says. @throws Problem `wrong_state` */
 export async function abort(unit: Unit, rollout: Rollout, by: string, reason: string, revert: boolean | undefined): Promise<void> {
   requireState(rollout, 'abort', ['planned', 'awaiting_approval', 'running', 'paused']);
-  const goesBack = revert ?? (rollout.policy.onAbort ?? 'revert') === 'revert';
-  await abortRollout(unit, rollout, { code: 'aborted', detail: `${by}: ${reason}` }, goesBack);
+  const isRevert = revert ?? (rollout.policy.onAbort ?? 'revert') === 'revert';
+  await abortRollout(unit, rollout, { code: 'aborted', detail: `${by}: ${reason}` }, isRevert);
 }
 
 /**
@@ -68,13 +68,13 @@ export async function decide(
     comment: answer.comment,
   };
   if (answer.decision === 'rejected') {
-    tellRollout(unit, rollout, 'rollout.rejected', data);
+    emitRolloutEvent(unit, rollout, 'rollout.rejected', data);
     const detail = `${actor.name} rejected it${answer.comment === null ? '' : `: ${answer.comment}`}`;
     await abortRollout(unit, rollout, { code: 'rejected', detail }, (rollout.policy.onAbort ?? 'revert') === 'revert');
     return;
   }
   if (rollout.state === 'awaiting_approval') await moveRollout(unit.tx, rollout.id, 'running');
-  tellRollout(unit, rollout, 'rollout.approved', data);
+  emitRolloutEvent(unit, rollout, 'rollout.approved', data);
   unit.enqueue('rollout', rollout.id);
 }
 
@@ -110,7 +110,7 @@ export async function retryFailed(unit: Unit, rollout: Rollout, by: string, devi
     const attempt = { kind: 'retry' as const, rolloutId: rollout.id, wave, force: true, limits: limitsOf(rollout) };
     await deploy(unit, rollout.organizationId, group, attempt);
   }
-  tellRollout(unit, rollout, 'rollout.retried', { by, devices: targets.length });
+  emitRolloutEvent(unit, rollout, 'rollout.retried', { by, devices: targets.length });
   unit.enqueue('rollout', rollout.id);
   return targets.length;
 }
@@ -119,6 +119,6 @@ export async function retryFailed(unit: Unit, rollout: Rollout, by: string, devi
 export async function override(unit: Unit, rollout: Rollout, by: string, reason: string): Promise<void> {
   requireState(rollout, 'override the windows of', ['planned', 'awaiting_approval', 'running', 'paused']);
   await overrideWindows(unit.tx, rollout.id, by);
-  tellRollout(unit, rollout, 'rollout.windows_overridden', { by, reason });
+  emitRolloutEvent(unit, rollout, 'rollout.windows_overridden', { by, reason });
   unit.enqueue('rollout', rollout.id);
 }

@@ -1,4 +1,4 @@
-import { openDeployments, standDown } from '../deployment/attempts.ts';
+import { cancelAttempts, openDeployments } from '../deployment/attempts.ts';
 import type { Attempt, AttemptLimits, Closed, Target } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
 import { emitStanding } from '../device/events.ts';
@@ -39,7 +39,7 @@ export async function callOffDevices(
   deviceIds: readonly string[],
   as: 'superseded' | 'cancelled' = 'cancelled',
 ): Promise<void> {
-  const { closed, devices } = await standDown(unit.tx, organizationId, deviceIds, as);
+  const { closed, devices } = await cancelAttempts(unit.tx, organizationId, deviceIds, as);
   wakeRollouts(unit, closed);
   unit.wakeDevices(organizationId, deviceIds);
   for (const device of devices) emitStanding(unit, 'device.status', device);

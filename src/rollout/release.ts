@@ -9,7 +9,7 @@ import type { Source } from '../source/source.ts';
 import { holdSource } from '../source/store.ts';
 import type { Rollout } from './rollout.ts';
 import { abortedRevisions, insertRollout, newestRollout, rolloutById, supersedeRollouts } from './store/store.ts';
-import { tellRollout } from './transitions.ts';
+import { emitRolloutEvent } from './transitions.ts';
 
 export type Start = {
   revisionId: string;
@@ -80,7 +80,7 @@ export async function startRollout(unit: Unit, source: Source, start: Start, pat
   await acceptReverts(unit, { organizationId, sourceId });
   for (const old of superseded) {
     const rollout = await rolloutById(unit.tx, old);
-    if (rollout !== undefined) tellRollout(unit, rollout, 'rollout.superseded', { by: id });
+    if (rollout !== undefined) emitRolloutEvent(unit, rollout, 'rollout.superseded', { by: id });
     // What it had not begun is taken back.
     unit.enqueue('rollout', old);
   }

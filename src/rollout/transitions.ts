@@ -22,7 +22,7 @@ type Step<Name extends RolloutStep['do']> = Extract<RolloutStep, { do: Name }>;
 
 type RolloutEventType = EventType & `rollout.${string}`;
 
-export function tellRollout<Type extends RolloutEventType>(
+export function emitRolloutEvent<Type extends RolloutEventType>(
   unit: Unit,
   rollout: Rollout,
   type: Type,
@@ -52,12 +52,12 @@ export async function openWave(unit: Unit, rollout: Rollout, step: Step<'open_wa
   const targets = step.limit === 0 ? [] : await waveTargets(unit.tx, rollout, step);
   const isNew = await noteWave(unit.tx, rollout, step.wave, null);
   const starts = rollout.state === 'planned' || rollout.state === 'awaiting_approval';
-  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) tellRollout(unit, rollout, 'rollout.running', {});
+  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) emitRolloutEvent(unit, rollout, 'rollout.running', {});
   // Those who catch up count for its limits, and wake it when they are through.
   const part = { rolloutId: rollout.id, wave: step.wave };
   const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'change', ...part, limits: limitsOf(rollout) });
   const data = { wave: step.wave, name: waveName(rollout.policy, step.wave), devices: opened.size };
-  if (isCatchUp || isNew) tellRollout(unit, rollout, isCatchUp ? 'rollout.caught_up' : 'rollout.wave_opened', data);
+  if (isCatchUp || isNew) emitRolloutEvent(unit, rollout, isCatchUp ? 'rollout.caught_up' : 'rollout.wave_opened', data);
   await note(unit, rollout, 'rollout.open_wave', data);
   // The next look finds what the limits let through now.
   unit.enqueue('rollout', rollout.id);
@@ -66,7 +66,7 @@ export async function openWave(unit: Unit, rollout: Rollout, step: Step<'open_wa
 export async function passWave(unit: Unit, rollout: Rollout, wave: number, skippedBy: string | null): Promise<void> {
   await noteWave(unit.tx, rollout, wave, { skippedBy });
   const data = { wave, name: waveName(rollout.policy, wave), skippedBy };
-  tellRollout(unit, rollout, skippedBy === null ? 'rollout.wave_passed' : 'rollout.wave_skipped', data);
+  emitRolloutEvent(unit, rollout, skippedBy === null ? 'rollout.wave_passed' : 'rollout.wave_skipped', data);
   await note(unit, rollout, skippedBy === null ? 'rollout.pass_wave' : 'rollout.skip_wave', data);
 }
 
@@ -74,7 +74,7 @@ export async function askForApproval(unit: Unit, rollout: Rollout, wave: number 
   const expiresInSeconds = rollout.policy.approval?.expiresAfterSeconds ?? null;
   if (rollout.state !== 'awaiting_approval') await moveRollout(unit.tx, rollout.id, 'awaiting_approval');
   if (!(await requestApproval(unit.tx, rollout, { id: newId(), wave, expiresInSeconds }))) return;
-  tellRollout(unit, rollout, 'rollout.awaiting_approval', { wave, name: wave === null ? null : waveName(rollout.policy, wave) });
+  emitRolloutEvent(unit, rollout, 'rollout.awaiting_approval', { wave, name: wave === null ? null : waveName(rollout.policy, wave) });
 }
 
 /** Ends an active rollout: what has not begun is taken back and, with `revert`, what was changed goes back. */
@@ -83,7 +83,7 @@ export async function abortRollout(unit: Unit, rollout: Rollout, end: Waiting, r
   await closeRequests(unit.tx, rollout);
   await callOff(unit, rollout);
   const counts = await sumOfWaves(unit, rollout);
-  tellRollout(unit, rollout, 'rollout.aborted', { ...end, revert, ...counts });
+  emitRolloutEvent(unit, rollout, 'rollout.aborted', { ...end, revert, ...counts });
   await note(unit, rollout, 'rollout.abort', { ...end, revert, ...counts });
   if (revert) await revertDevices(unit, rollout);
 }
@@ -93,7 +93,7 @@ async function revertDevices(unit: Unit, rollout: Rollout): Promise<void> {
   if (targets.length === 0) return;
   await moveRollout(unit.tx, rollout.id, 'reverting');
   const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'rollback', rolloutId: rollout.id, force: true });
-  tellRollout(unit, rollout, 'rollout.reverting', { devices: opened.size });
+  emitRolloutEvent(unit, rollout, 'rollout.reverting', { devices: opened.size });
   await note(unit, rollout, 'rollout.revert', { devices: opened.size });
   unit.enqueue('rollout', rollout.id);
 }
@@ -101,7 +101,7 @@ async function revertDevices(unit: Unit, rollout: Rollout): Promise<void> {
 export async function finishRevert(unit: Unit, rollout: Rollout): Promise<void> {
   const counts = await revertedCounts(unit.tx, rollout);
   if (!(await moveRollout(unit.tx, rollout.id, 'reverted'))) return;
-  tellRollout(unit, rollout, 'rollout.reverted', counts);
+  emitRolloutEvent(unit, rollout, 'rollout.reverted', counts);
   await note(unit, rollout, 'rollout.finish_revert', counts);
 }
 
@@ -121,7 +121,7 @@ export async function completeRollout(unit: Unit, rollout: Rollout, sourceName: 
   // Waves that had nobody left count as passed: whoever comes later belongs to the last one.
   for (const wave of Array(waveCount(rollout.policy)).keys()) await noteWave(unit.tx, rollout, wave, { skippedBy: null });
   const counts = await sumOfWaves(unit, rollout);
-  tellRollout(unit, rollout, 'rollout.completed', counts);
+  emitRolloutEvent(unit, rollout, 'rollout.completed', counts);
   await note(unit, rollout, 'rollout.complete', counts);
   for (const id of await rolloutsAfter(unit.tx, organizationId, sourceName)) unit.enqueue('rollout', id);
 }

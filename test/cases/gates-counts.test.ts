@@ -4,7 +4,7 @@ import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { RolloutPolicy } from '../../src/policy/policy.ts';
 import { rolloutDevices, waveCounts } from '../../src/rollout/store/counts.ts';
-import { evidenceOf, standingOf } from '../../src/rollout/store/standing.ts';
+import { eligibilityOf, evidenceOf } from '../../src/rollout/store/eligibility.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';
 
@@ -108,9 +108,9 @@ test('devices in quarantine are counted by the first wave that names them, unles
   await attempt(await device('d', refused), 'rolled_back');
   await device('e');
   await device('f', { following: false });
-  const standing = await standingOf(database.sql, present, 0);
-  expect(Object.fromEntries(standing.quarantined)).toEqual({ [-1]: 1, 1: 1, 2: 1 });
-  expect(standing).toMatchObject({ kept: 1, eligible: { total: 1, reachable: 1, away: 0, room: 1 } });
+  const eligibility = await eligibilityOf(database.sql, present, 0);
+  expect(Object.fromEntries(eligibility.quarantined)).toEqual({ [-1]: 1, 1: 1, 2: 1 });
+  expect(eligibility).toMatchObject({ kept: 1, eligible: { total: 1, reachable: 1, away: 0, room: 1 } });
   const listed = await rolloutDevices(database.sql, present, { outcome: 'quarantined' }, '', 10);
   expect(listed.map(({ deviceId, wave }) => [deviceId, wave])).toEqual([
     [id('a'), 1],
@@ -118,7 +118,7 @@ test('devices in quarantine are counted by the first wave that names them, unles
     [id('c'), null],
   ]);
   await database.sql`update source_paths set stable_bundle = 'new', released = true where source_id = ${owner.sourceId}`;
-  expect((await standingOf(database.sql, present, 0)).quarantined.size).toBe(0);
+  expect((await eligibilityOf(database.sql, present, 0)).quarantined.size).toBe(0);
 });
 
 test('evidence names what keeps each device of a wave', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLanes } from '../../controller/reconcile/lanes.ts';
+import { createBulkhead } from '../../controller/reconcile/bulkhead.ts';
 import { reconcileSource, recordFailure } from '../../controller/reconcile/source.ts';
 import { Problem } from '../../src/errors.ts';
 import { sourceById } from '../../src/source/store.ts';
@@ -28,7 +28,7 @@ test('a look that fails after a newer one has ended says nothing against the sou
   const { services } = service.app;
   const { sql } = service.database;
   const now = async () => (await service.api('GET', `/sources/${id}`)).body;
-  const look = () => reconcileSource(services, createLanes({ workers: 2, slowAtOnce: 1 }), id);
+  const look = () => reconcileSource(services, createBulkhead({ workers: 2, slowAtOnce: 1 }), id);
   await look();
   expect(await now()).toMatchObject({ headCommit: head, failures: 0 });
   // Two looks that begin now. A date of JavaScript leaves out the microseconds of the last one's time.

@@ -58,7 +58,7 @@ export function isHeldBack(model: Model, device: Device): boolean {
   return differs && !isEligible(model, device) && !isLate(model, device) && isUnsettled(model.world, device);
 }
 
-export function standingOf(model: Model, wave: number): Pick<RolloutSnapshot, 'quarantined' | 'kept'> {
+export function eligibilityOf(model: Model, wave: number): Pick<RolloutSnapshot, 'quarantined' | 'kept'> {
   const quarantined = new Map<number, number>();
   for (const device of model.world.devices.filter((one) => isQuarantined(model, one))) {
     const own = ownWave(model, device);

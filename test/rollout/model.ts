@@ -8,9 +8,10 @@ import {
   type WaveSnapshot,
 } from '../../src/rollout/decide/snapshot.ts';
 import { isActive, type RolloutState } from '../../src/rollout/rollout.ts';
-import { carriedAt, evidenceOf, isCarried, names, standingOf } from './bystanders.ts';
+import { carriedAt, eligibilityOf, evidenceOf, isCarried, names } from './bystanders.ts';
 import {
   answers,
+  cancelAttempts,
   converge,
   type Device,
   type DeviceSpec,
@@ -25,7 +26,6 @@ import {
   revertAll,
   SECOND,
   sampledAt,
-  standDown,
   type World,
 } from './world.ts';
 
@@ -105,7 +105,7 @@ export function snapshotOf(model: Model): RolloutSnapshot {
   const recent = policy.rate === undefined ? [] : model.starts.filter(({ at }) => at > world.now - 60 * SECOND);
   const snapshot = {
     ...{ state, policy, waves, approvals: approvals.map((approval) => ({ ...approval })) },
-    ...(takes ? standingOf(model, wave) : { quarantined: new Map<number, number>(), kept: 0 }),
+    ...(takes ? eligibilityOf(model, wave) : { quarantined: new Map<number, number>(), kept: 0 }),
     eligible: takes ? countEligible(model, wave) : { total: 0, reachable: 0, away: 0, room: 0 },
     unavailable: world.devices.filter((device) => outcome(device) === 'open' || isBroken(device)).length,
     startedLastMinute: { count: recent.length, firstAt: dateOf(recent[0]?.at ?? null) },
@@ -253,7 +253,7 @@ export function abort(model: Model, { code, revert }: { code: string; revert: bo
 function callOff({ world }: Model): void {
   for (const device of world.devices)
     for (const attempt of device.attempts) if (attempt.inRollout && attempt.kind !== 'rollback') attempt.retryAt = null;
-  for (const device of queued(world)) standDown(world, device);
+  for (const device of queued(world)) cancelAttempts(world, device);
 }
 
 /**

@@ -7,7 +7,19 @@ import { checkEnd, checkStep, isProven, judge } from './laws.ts';
 import { allowance, checkStarts, demand } from './limits.ts';
 import { abort, execute, expiry, join, type Model, openModel, openNext, passWave, snapshotOf } from './model.ts';
 import type { Act, Scenario } from './scenario.ts';
-import { answers, converge, type Device, deploy, newest, nextEventAt, outcome, passTime, SECOND, setOnline, standDown } from './world.ts';
+import {
+  answers,
+  cancelAttempts,
+  converge,
+  type Device,
+  deploy,
+  newest,
+  nextEventAt,
+  outcome,
+  passTime,
+  SECOND,
+  setOnline,
+} from './world.ts';
 
 type Wait = Extract<RolloutStep, { do: 'wait' }>;
 type Play = { model: Model; story: string[] };
@@ -179,7 +191,7 @@ const DEVICE_ACTS = {
     Object.assign(device, { bound: false, hasLeft: true });
   },
   hold: ({ world }: Model, device: Device) => {
-    standDown(world, device);
+    cancelAttempts(world, device);
     device.held = true;
   },
   release,

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findDiverged } from '../../controller/sweep/chores.ts';
-import { openDeployments, standDown } from '../../src/deployment/attempts.ts';
+import { cancelAttempts, openDeployments } from '../../src/deployment/attempts.ts';
 import { returnToGood } from '../../src/device/store/status.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { forgetBundles } from '../../src/revision/stale-paths-store.ts';
 import { releaseCandidates, setPaths } from '../../src/revision/store.ts';
-import { standingOf } from '../../src/rollout/store/standing.ts';
+import { eligibilityOf } from '../../src/rollout/store/eligibility.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';
 import { waveTargets } from '../../src/rollout/store/targets.ts';
 import { completeRollout } from '../../src/rollout/transitions.ts';
@@ -109,10 +109,10 @@ async function perform(unit: Unit, { owner, revisionId, device, present }: Fleet
       await tx`update devices set good_bundle = desired_bundle, deployment_id = null where source_id = ${owner.sourceId}`;
       return;
     case 'go_back':
-      await returnToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isWayBack: false }]);
+      await returnToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isRevert: false }]);
       return;
     case 'call_off':
-      await standDown(tx, organizationId, [device(act.device)]);
+      await cancelAttempts(tx, organizationId, [device(act.device)]);
       return;
     case 'bind':
       await deviceUpdate(act.device, { path: act.folder });
@@ -172,7 +172,7 @@ test('whatever happens to folders and devices, those are found that are not told
         await transact(store, (unit) => perform(unit, fleet, act));
         const expected = await wanted(fleet);
         expect(await found(fleet)).toEqual(expected);
-        expect((await standingOf(database.sql, await fleet.present(), 0)).eligible.total).toBe(expected.length);
+        expect((await eligibilityOf(database.sql, await fleet.present(), 0)).eligible.total).toBe(expected.length);
       }
     }),
     { numRuns: 60 },

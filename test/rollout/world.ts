@@ -171,7 +171,7 @@ function close(world: World, device: Device, as: 'superseded' | 'cancelled'): bo
   return open.length > 0;
 }
 
-export function standDown(world: World, device: Device): void {
+export function cancelAttempts(world: World, device: Device): void {
   if (close(world, device, 'cancelled')) Object.assign(device, { desired: device.good, current: null });
 }
 

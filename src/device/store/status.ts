@@ -46,8 +46,8 @@ export async function assignAttempts(
     where d.organization_id = ${organizationId} and d.id = o.device_id`;
 }
 
-/** `isWayBack`: an aborted rollout leads the device back; what it ran before is what failed. */
-export type FailedAttempt = { deviceId: string; bundle: string; code: string; detail: string; isWayBack: boolean };
+/** `isRevert`: an aborted rollout leads the device back; what it ran before is what failed. */
+export type FailedAttempt = { deviceId: string; bundle: string; code: string; detail: string; isRevert: boolean };
 
 /**
  * After failed attempts: each device is to run its last good bundle again, and keeps the failed one in quarantine. Rollouts leave that alone
@@ -61,7 +61,7 @@ export async function returnToGood(tx: Db, organizationId: string, failed: reado
       sequence = sequence + 1, sync_status = ${statusAfterSql(tx, 'failed')}, sync_since = now(), error_code = f.code, error_detail = f.detail,
       quarantined_bundle = case when f.way_back = 'true' then quarantined_bundle else f.bundle end, updated_at = now()
     from unnest(${failed.map((f) => f.deviceId)}::text[], ${failed.map((f) => f.bundle)}::text[], ${failed.map((f) => f.code)}::text[],
-                ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isWayBack))}::text[]) as f (device_id, bundle, code, detail, way_back)
+                ${failed.map((f) => f.detail)}::text[], ${failed.map((f) => String(f.isRevert))}::text[]) as f (device_id, bundle, code, detail, way_back)
     where d.organization_id = ${organizationId} and d.id = f.device_id
     returning ${standing(tx)}`;
 }

@@ -17,7 +17,7 @@ export type Capacity = { devices: number; why: Waiting; until: Date | null };
 
 const RATE_WINDOW_MS = 60_000;
 /** What is under way of other rollouts at a site ends without this one being told: it looks again after this. */
-const SITE_LOOK_MS = 5_000;
+const SITE_CHECK_MS = 5_000;
 
 /** The tightest of the policy's limits. Pure. */
 export function capacity(snapshot: RolloutSnapshot, now: Date): Capacity {
@@ -33,7 +33,7 @@ export function capacity(snapshot: RolloutSnapshot, now: Date): Capacity {
       code: 'max_parallel_per_site',
       detail: `${policy.maxParallelPerSite} devices are under way at every site with devices to start, as many as maxParallelPerSite allows`,
     };
-    limits.push({ devices: eligible.room, why, until: open > 0 ? null : new Date(now.getTime() + SITE_LOOK_MS) });
+    limits.push({ devices: eligible.room, why, until: open > 0 ? null : new Date(now.getTime() + SITE_CHECK_MS) });
   }
   if (policy.maxUnavailable !== undefined) {
     const allowed = Math.max(1, amountOf(policy.maxUnavailable, rolloutSize(snapshot)));

@@ -21,11 +21,11 @@ export type RolloutStep =
   | { do: 'wait'; why: Waiting; until: Date | null };
 
 /** During a bake the metrics are looked at this often. */
-const METRICS_LOOK_MS = 5_000;
+const METRICS_CHECK_MS = 5_000;
 /** The end of an attempt of another rollout does not wake this one: it polls. */
-const ELSEWHERE_LOOK_MS = 5_000;
+const ELSEWHERE_CHECK_MS = 5_000;
 /** A device says first that it failed and then, once its hooks have run again, that it went back: until then it counts as broken. */
-const WAY_BACK_MS = 5 * 60_000;
+const ROLLBACK_REPORT_MS = 5 * 60_000;
 
 /** Decides what a rollout does next. Pure: the same snapshot and time give the same step. */
 export function plan(snapshot: RolloutSnapshot, now: Date): RolloutStep {
@@ -87,7 +87,7 @@ function unproven(snapshot: RolloutSnapshot, wave: number, away: number, now: Da
   if (verdict.is === 'failed') return abort(snapshot, verdict.code, verdict.detail);
   if (evidence !== null && evidence.elsewhere > 0 && !isLastWave(policy, wave)) {
     const detail = `${evidence.elsewhere} devices of ${waveName(policy, wave)} have another attempt under way`;
-    return { do: 'wait', why: { code: 'under_way', detail }, until: new Date(now.getTime() + ELSEWHERE_LOOK_MS) };
+    return { do: 'wait', why: { code: 'under_way', detail }, until: new Date(now.getTime() + ELSEWHERE_CHECK_MS) };
   }
   return verdict.is === 'unknown' ? waitFor(verdict.code, verdict.detail) : null;
 }
@@ -125,13 +125,13 @@ function take(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep |
     return { do: 'open_wave', wave, limit: takeAway ? null : limit, takeAway };
   }
   if (until !== null || snapshot.waves.some(({ open }) => open > 0)) return { do: 'wait', why, until };
-  return whenBroken(snapshot, why, now);
+  return awaitRollbacks(snapshot, why, now);
 }
 
 /** Nothing is under way that could make room, only devices that failed and did not say that they went back. */
-function whenBroken(snapshot: RolloutSnapshot, why: Waiting, now: Date): RolloutStep {
+function awaitRollbacks(snapshot: RolloutSnapshot, why: Waiting, now: Date): RolloutStep {
   const lastEndedAt = Math.max(0, ...snapshot.waves.map((wave) => wave.lastEndedAt?.getTime() ?? 0));
-  const until = new Date(lastEndedAt + WAY_BACK_MS);
+  const until = new Date(lastEndedAt + ROLLBACK_REPORT_MS);
   if (now < until) return { do: 'wait', why, until };
   return abort(snapshot, why.code, `${why.detail}; nothing is under way that could make room`);
 }
@@ -196,12 +196,12 @@ function bake(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
   const carriedAt = carriedIn(snapshot, wave) > 0 ? (evidence?.carriedAt ?? null) : null;
   const endedAt = Math.max(waves[wave]?.lastEndedAt?.getTime() ?? 0, carriedAt?.getTime() ?? 0);
   const bakeEnds = endedAt === 0 ? now : new Date(endedAt + bakeSecondsOf(policy, wave) * 1000);
-  const nextLook = new Date(now.getTime() + METRICS_LOOK_MS);
+  const nextCheck = new Date(now.getTime() + METRICS_CHECK_MS);
   if (now < bakeEnds) {
-    const until = snapshot.readings.length > 0 && nextLook < bakeEnds ? nextLook : bakeEnds;
+    const until = snapshot.readings.length > 0 && nextCheck < bakeEnds ? nextCheck : bakeEnds;
     return { do: 'wait', why: { code: 'baking', detail: `${waveName(policy, wave)} is watched until ${bakeEnds.toISOString()}` }, until };
   }
-  if (metrics.is === 'unknown') return { do: 'wait', why: { code: metrics.code, detail: metrics.detail }, until: nextLook };
+  if (metrics.is === 'unknown') return { do: 'wait', why: { code: metrics.code, detail: metrics.detail }, until: nextCheck };
   return { do: 'pass_wave', wave };
 }
 

@@ -50,7 +50,7 @@ export const newest = (sql: Db, rollout: Rollout) => sql`
 /** It answers; devices that are pushed to are known to be away only by trying. */
 export const reachable = (sql: Db) => sql`(d.connectivity = 'online' or d.adapter <> 'agent')`;
 
-const noBusiness = (sql: Db) => sql`false`;
+const never = (sql: Db) => sql`false`;
 
 /** Whether the wave names the device. Undefined: the wave names no devices, it takes a share or the rest. */
 export function naming(sql: Db, policy: RolloutPolicy, wave: number) {
@@ -65,7 +65,7 @@ export function inWave(sql: Db, policy: RolloutPolicy, wave: number) {
     indexes
       .map((index) => naming(sql, policy, index))
       .filter((fragment) => fragment !== undefined)
-      .reduce((all, fragment) => sql`(${all} or ${fragment})`, noBusiness(sql));
+      .reduce((all, fragment) => sql`(${all} or ${fragment})`, never(sql));
   const indexes = [...Array(waveCount(policy)).keys()];
   if (naming(sql, policy, wave) !== undefined) return anyOf(indexes.slice(0, wave + 1));
   return sql`not ${anyOf(indexes.slice(wave + 1))}`;

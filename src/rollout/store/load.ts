@@ -5,10 +5,10 @@ import { currentWave, type RolloutSnapshot, type WaveSnapshot } from '../decide/
 import { isActive, type Rollout, type RolloutState, type Waiting } from '../rollout.ts';
 import { approvalsOf } from './approvals.ts';
 import { countReverting, metricReadings, startedLastMinute, type WaveCounts, waveCounts } from './counts.ts';
-import { evidenceOf, type Standing, standingOf } from './standing.ts';
+import { type Eligibility, eligibilityOf, evidenceOf } from './eligibility.ts';
 import { type Predecessor, predecessors, type WaveRow, wavesOf } from './store.ts';
 
-const NOBODY: Standing = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
+const NO_DEVICES: Eligibility = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
 const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, broken: 0, lastEndedAt: null };
 
 /** Reads what `plan` decides on. @param takes whether to count the devices that it has not taken */
@@ -18,8 +18,8 @@ export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevic
   const waves = snapshotWaves(rows, counts);
   const wave = Math.min(currentWave(policy, waves), waveCount(policy) - 1);
   const metrics = [...new Set((gateOf(policy, wave).metrics ?? []).map((gate) => gate.metric))];
-  const [standing, started, readings, approvals, blockers, reverting] = await Promise.all([
-    takes ? standingOf(sql, rollout, wave) : NOBODY,
+  const [eligibility, started, readings, approvals, blockers, reverting] = await Promise.all([
+    takes ? eligibilityOf(sql, rollout, wave) : NO_DEVICES,
     policy.rate === undefined ? { count: 0, firstAt: null } : startedLastMinute(sql, rollout),
     waves[wave] === undefined ? [] : metricReadings(sql, rollout, wave, metrics),
     policy.approval === undefined && !policy.waves?.some((each) => each.approval) ? [] : approvalsOf(sql, rollout),
@@ -30,7 +30,7 @@ export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevic
     state: rollout.state,
     policy,
     waves,
-    ...standing,
+    ...eligibility,
     unavailable: counts.reduce((sum, wave) => sum + wave.open + wave.broken, 0),
     startedLastMinute: started,
     readings,

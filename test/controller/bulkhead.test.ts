@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { createLanes } from '../../controller/reconcile/lanes.ts';
+import { createBulkhead } from '../../controller/reconcile/bulkhead.ts';
 
 afterEach(() => void vi.useRealTimers());
 
@@ -25,7 +25,7 @@ function hanging(): { look: Look; asked(): number; release(): void } {
 }
 
 test('a look that takes too long is begun again in one of the slow places, and put off while none is free', async () => {
-  const lanes = createLanes({ workers: 8, slowAtOnce: 1, fastMs: 10 });
+  const lanes = createBulkhead({ workers: 8, slowAtOnce: 1, fastMs: 10 });
   const first = hanging();
   const second = hanging();
   const waits = lanes.run(source('a'), false, first.look);
@@ -45,7 +45,7 @@ test('a look that takes too long is begun again in one of the slow places, and p
 
 test('a source that was slow and is quick again gets little time again', async () => {
   vi.useFakeTimers();
-  const lanes = createLanes({ workers: 8, slowAtOnce: 1, fastMs: 10 });
+  const lanes = createBulkhead({ workers: 8, slowAtOnce: 1, fastMs: 10 });
   const { look, release, asked } = hanging();
   const waits = lanes.run(source('a'), false, look);
   await vi.advanceTimersByTimeAsync(10);
@@ -61,7 +61,7 @@ test('a source that was slow and is quick again gets little time again', async (
 });
 
 test('what a look throws of itself is thrown, and its place is free again', async () => {
-  const lanes = createLanes({ workers: 8, slowAtOnce: 1, fastMs: 1_000 });
+  const lanes = createBulkhead({ workers: 8, slowAtOnce: 1, fastMs: 1_000 });
   const broken = async () => {
     throw new Error('broken');
   };
@@ -71,7 +71,7 @@ test('what a look throws of itself is thrown, and its place is free again', asyn
 });
 
 test('an organization takes no more than its share of the slow places and of the workers', async () => {
-  const lanes = createLanes({ workers: 8, slowAtOnce: 4, fastMs: 10 });
+  const lanes = createBulkhead({ workers: 8, slowAtOnce: 4, fastMs: 10 });
   const hung = hanging();
   const held = ['a1', 'a2'].map((id) => lanes.run(source(id, 'a'), true, hung.look));
   expect(await lanes.run(source('a3', 'a'), true, quick)).toBe(false);

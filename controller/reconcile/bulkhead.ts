@@ -15,34 +15,38 @@ type Owned = { organizationId: string; id: string };
  * that needs more, that needed more the last time, or that failed, takes one of few slow places. A check is put off while its organization's share of
  * the workers, or of the slow places, is taken.
  */
-export type Lanes = {
+export type Bulkhead = {
   /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false when the check must be put off */
   run(source: Owned, failed: boolean, check: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
 };
 
-export type LaneLimits = { workers: number; slowAtOnce: number; fastMs: number };
+export type BulkheadLimits = { workers: number; slowAtOnce: number; fastMs: number };
 
 /** @param limits `workers`: checks at once in this process */
-export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_MS }: { workers: number } & Partial<LaneLimits>): Lanes {
+export function createBulkhead({
+  workers,
+  slowAtOnce = SLOW_AT_ONCE,
+  fastMs = FAST_MS,
+}: { workers: number } & Partial<BulkheadLimits>): Bulkhead {
   const slow = new LRUCache<string, true>({ max: MAX_SLOW });
   const shares = openShares(workers);
   const slowShares = openShares(slowAtOnce);
   const checkSlowly = async ({ organizationId, id }: Owned, check: () => Promise<void>) => {
-    const giveBack = slowShares.take(organizationId);
-    if (giveBack === undefined) return false;
+    const release = slowShares.take(organizationId);
+    if (release === undefined) return false;
     const started = performance.now();
     try {
       await check();
       if (performance.now() - started < fastMs) slow.delete(id);
       return true;
     } finally {
-      giveBack();
+      release();
     }
   };
   return {
     run: async (source, failed, check) => {
-      const giveBack = shares.take(source.organizationId);
-      if (giveBack === undefined) return false;
+      const release = shares.take(source.organizationId);
+      if (release === undefined) return false;
       try {
         if (!failed && !slow.has(source.id)) {
           if (await isDoneWithin(fastMs, check)) return true;
@@ -50,7 +54,7 @@ export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_
         }
         return await checkSlowly(source, () => check(undefined));
       } finally {
-        giveBack();
+        release();
       }
     },
   };
