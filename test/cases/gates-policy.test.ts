@@ -48,8 +48,8 @@ rollout:
       'fleet.yaml:9:/rollout/waves/0/devices/1: unknown_device: is "tlil-2", which is no known device of this source; the nearest known ids are "till-2", "till-1"\n',
     );
     expect(formatWarnings(warnings).trimEnd().split('\n')).toEqual([
-      'fleet.yaml:10:/rollout/waves/1: warning empty_wave: wave "pilot" selects {"ring":"pilot"}, which no device has: a rollout would stop there and ask',
-      'fleet.yaml:11:/rollout/waves/2: warning min_succeeded: wave "wave 3" has 1 device, and its gate wants 2 successes: it can never pass',
+      'fleet.yaml:10:/rollout/waves/1: warning empty_wave: wave "pilot" selects {"ring":"pilot"}, which no device has: a rollout would stop there and wait for an operator',
+      'fleet.yaml:11:/rollout/waves/2: warning min_succeeded: wave "wave 3" has 1 device, and its gate requires 2 successes: it can never pass',
     ]);
     // Without a list nobody knows.
     expect(await validateCheckout(dir)).toMatchObject({ errors: [], warnings: [] });

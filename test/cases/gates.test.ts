@@ -171,7 +171,7 @@ test('(e) an only canary that is away stops the rollout until it comes back; so 
   await fleet.push(source, config(3));
   const empty = await waitingFor(source, 'no_success');
   expect(empty.waiting.detail).toBe(
-    'no device of wave 1 has succeeded: it has no devices. Fix that, or skip the wave to go on without a success',
+    'no device of wave 1 has succeeded: it has no devices. Fix that, or skip the wave to continue without a success',
   );
   await fleet.api('POST', `/rollouts/${empty.id}/skip-wave`, {});
   await fleet.rollout(source, 'completed');

@@ -31,7 +31,7 @@ describe('capacity()', () => {
     expect(room({ ...half, unavailable: 1 }).devices).toBe(4);
     expect(room({ ...half, unavailable: 5 })).toEqual({
       devices: 0,
-      why: { code: 'max_unavailable', detail: '5 devices are under way or broken, maxUnavailable is 50%' },
+      why: { code: 'max_unavailable', detail: '5 devices are under way or failed, maxUnavailable is 50%' },
       until: null,
     });
   });

@@ -20,7 +20,7 @@ describe('judgeAttempts()', () => {
     expect(attempts({ success: 90 }, { succeeded: 2, failed: 1 })).toEqual({
       is: 'failed',
       code: 'gate_failed',
-      detail: '2 of 3 devices of rest succeeded (66.67 %), its gate wants 90 %',
+      detail: '2 of 3 devices of rest succeeded (66.67 %), its gate requires 90 %',
     });
   });
 
@@ -30,7 +30,7 @@ describe('judgeAttempts()', () => {
     expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 }, 1)).toEqual({
       is: 'unknown',
       code: 'gate',
-      detail: '2 devices of rest succeeded, its gate wants 3; 1 is away',
+      detail: '2 devices of rest succeeded, its gate requires 3; 1 is offline',
     });
   });
 
@@ -46,7 +46,7 @@ describe('judgeAttempts()', () => {
     expect(attempts({ minSucceeded: 5 }, { succeeded: 4 }, 0, { members: 4 })).toEqual({
       is: 'unknown',
       code: 'gate',
-      detail: '4 devices of rest succeeded, its gate wants 5; the wave has 4 in all',
+      detail: '4 devices of rest succeeded, its gate requires 5; the wave has 4 in all',
     });
     const policy = { waves: [{ count: 1, gate: { minSucceeded: 2 } }] };
     expect(judgeAttempts(snapshot({ policy, waves: [{ succeeded: 1 }] }), 0, 0).is).toBe('unknown');
@@ -55,7 +55,7 @@ describe('judgeAttempts()', () => {
     expect(judgeAttempts(snapshot({ ...held, evidence: { members: 2, kept: 1, out, outTotal: 1 } }), 0, 0)).toEqual({
       is: 'unknown',
       code: 'gate',
-      detail: '1 device of wave 1 succeeded, its gate wants 2; the wave has 2 in all: till-2 is held',
+      detail: '1 device of wave 1 succeeded, its gate requires 2; the wave has 2 in all: till-2 is held',
     });
   });
 

@@ -98,7 +98,7 @@ function checkPass(model: Model, wave: number): void {
   demand(!isBudgetSpent(model, isSample), 'no wave is passed once the error budget is spent');
   if (row === undefined) {
     demand(away === 0, `wave ${wave} is passed unopened only when it has nobody`);
-    demand(judge(model, wave) === 'passed', `wave ${wave} is passed unopened only when its gate wants nobody`);
+    demand(judge(model, wave) === 'passed', `wave ${wave} is passed unopened only when its gate requires nobody`);
     if (!isSomebodyLeft(model)) return;
     demand(
       isLast || carried(model, wave).length === 0,

@@ -70,7 +70,7 @@ describe('waves', () => {
     expect(planned(away)).toEqual({ do: 'open_wave', wave: 0, limit: 0, takeAway: false });
     expect(planned({ ...away, waves: [{}] })).toEqual({
       do: 'wait',
-      why: { code: 'offline_grace', detail: '2 devices of canaries are away' },
+      why: { code: 'offline_grace', detail: '2 devices of canaries are offline' },
       until: at(30),
     });
     expect(brief({ ...away, waves: [{ openedAt: at(-90) }] })).toBe('wait: no_success');
@@ -80,11 +80,11 @@ describe('waves', () => {
   test('grace is for those who went away after they were started, too, and not for more than the wave wants', () => {
     const policy = { waves: [{ count: 2 }], offlineGraceSeconds: 90 };
     expect(planned({ policy, waves: [{ succeeded: 1, offline: 1 }] })).toMatchObject({
-      why: { code: 'offline_grace', detail: '1 devices of wave 1 are away' },
+      why: { code: 'offline_grace', detail: '1 devices of wave 1 are offline' },
     });
     expect(brief({ policy, waves: [{ succeeded: 2 }], eligible: { away: 5 } })).toBe('pass_wave 0');
     expect(planned({ policy, waves: [{ succeeded: 1 }], eligible: { away: 5 } })).toMatchObject({
-      why: { detail: '1 devices of wave 1 are away' },
+      why: { detail: '1 devices of wave 1 are offline' },
     });
   });
 
@@ -155,7 +155,7 @@ describe('what keeps devices from being started', () => {
 
   test('a pause, whatever happens meanwhile', () => {
     const shown = { state: 'paused' as const, policy: { errorBudget: { max: 0 } }, waves: [{ failed: 3 }], queued: 2, eligible };
-    expect(planned(shown)).toEqual({ do: 'wait', why: { code: 'paused', detail: 'somebody paused it' }, until: null });
+    expect(planned(shown)).toEqual({ do: 'wait', why: { code: 'paused', detail: 'an operator paused it' }, until: null });
   });
 });
 
@@ -189,7 +189,7 @@ describe('ends', () => {
   test('the way back ends when everybody who answers is back', () => {
     expect(planned({ state: 'reverting', reverting: 1, queued: 1 })).toMatchObject({
       do: 'wait',
-      why: { code: 'reverting', detail: '1 devices are on their way back' },
+      why: { code: 'reverting', detail: '1 devices are being reverted' },
     });
     expect(brief({ state: 'reverting', reverting: 0 })).toBe('finish_revert');
   });

@@ -16,7 +16,7 @@ describe('a wave without a success', () => {
       why: {
         code: 'no_success',
         detail:
-          'no device of canary has succeeded: till-1 is held, till-x is no device of this source. Fix that, or skip the wave to go on without a success',
+          'no device of canary has succeeded: till-1 is held, till-x is no device of this source. Fix that, or skip the wave to continue without a success',
       },
       until: null,
     });
@@ -67,7 +67,8 @@ describe('devices in quarantine', () => {
     expect(planned(shown({ quarantined, policy: { waves: [{ ...canary, gate: { success: 100 } }], errorBudget: tolerant } }))).toEqual({
       do: 'abort',
       code: 'gate_failed',
-      detail: '0 of 1 devices of canary succeeded (0 %), its gate wants 100 %; 1 is in quarantine for this bundle since an earlier attempt',
+      detail:
+        '0 of 1 devices of canary succeeded (0 %), its gate requires 100 %; 1 is in quarantine for this bundle since an earlier attempt',
       revert: false,
     });
     expect(planned(shown({ quarantined, policy: { waves: [canary] } }))).toMatchObject({
