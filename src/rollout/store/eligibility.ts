@@ -16,15 +16,15 @@ import {
   wanting,
 } from './fragments.ts';
 
-/** How the devices stand that the rollout may take, or would take if something did not keep them. */
+/** Counts of the devices that the rollout may start, and of those that are quarantined or blocked. */
 export type Eligibility = Pick<RolloutSnapshot, 'eligible' | 'quarantined' | 'kept'>;
 
 type Row = RolloutSnapshot['eligible'] & { kept: number; quarantined: Record<string, number> };
 
-/** Counts them in one statement. Its cost grows with the devices of changed folders. */
+/** Counts in one statement, whose cost grows with the number of devices of changed folders. */
 export async function eligibilityOf(sql: Db, rollout: Rollout, wave: number): Promise<Eligibility> {
   const perSite = rollout.policy.maxParallelPerSite;
-  // Once the last wave is open, nothing follows that they could keep closed.
+  // No wave follows the last one, so that these devices block none.
   const elsewhere = isLastWave(rollout.policy, wave) ? sql`false` : isElsewhere(sql, rollout);
   const [row] = await sql<[Row]>`
     with found as (${wanting(
@@ -54,17 +54,17 @@ export async function eligibilityOf(sql: Db, rollout: Rollout, wave: number): Pr
   return { eligible, kept, quarantined: new Map(Object.entries(quarantined).map(([own, count]) => [Number(own), count])) };
 }
 
-/** It is told to run its folder's bundle by an attempt of something else than this rollout, and has not confirmed it. */
+/** An attempt outside of this rollout deploys the folder's bundle to the device, which has not confirmed it yet. */
 const isElsewhere = (sql: Db, rollout: Rollout) => sql`(
   p.bundle is not distinct from d.desired_bundle and p.bundle is distinct from d.good_bundle and d.deployment_id is not null
   and (select t.rollout_id from deployments t where t.organization_id = d.organization_id and t.id = d.deployment_id) is distinct from ${rollout.id}::uuid)`;
 
-/** Devices that a waiting rollout names in its sentence. */
+/** Maximum number of devices that a waiting rollout names in its detail. */
 const NAMED = 10;
 
 /**
- * What the devices of a wave prove without an attempt of the rollout, and what keeps each of the others. A wave that takes a share has those that no wave
- * names; the last wave has all of the source.
+ * Which devices of a wave run the revision's bundle, and why the others do not. A wave that takes a share has the devices that no wave names; the last wave
+ * has all devices of the source.
  */
 export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promise<Evidence> {
   const { policy } = rollout;

@@ -11,7 +11,7 @@ import { type Predecessor, predecessors, type WaveRow, wavesOf } from './store.t
 const NO_DEVICES: Eligibility = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
 const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, broken: 0, lastEndedAt: null };
 
-/** Reads what `plan` decides on. @param takes whether to count the devices that it has not taken */
+/** Reads the input of `plan`. @param takes whether to count devices that the rollout has not started */
 export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevices(rollout.state)): Promise<RolloutSnapshot> {
   const { policy } = rollout;
   const [rows, counts] = await Promise.all([wavesOf(sql, rollout), waveCounts(sql, rollout)]);
@@ -55,10 +55,10 @@ function snapshotWaves(rows: readonly WaveRow[], counts: readonly WaveCounts[]):
   });
 }
 
-/** A rollout, or one that may come. */
+/** A rollout, or a possible one. */
 type Blockable = Pick<Rollout, 'organizationId' | 'sourceId' | 'policy' | 'kind'>;
 
-/** What outside of the rollout keeps it from starting devices: the source's hold, and other sources that come first. */
+/** External reasons that keep the rollout from starting devices: the source's hold, and other sources that must complete first. */
 export async function loadBlockers(sql: Db, rollout: Blockable): Promise<Waiting[]> {
   const held = await sql<{ by: string; reason: string }[]>`
     select held_by as by, hold_reason as reason from sources
@@ -66,7 +66,7 @@ export async function loadBlockers(sql: Db, rollout: Blockable): Promise<Waiting
   const holds = held.map(({ by, reason }) => ({ code: 'source_held', detail: `the source is held by ${by}: ${reason}` }));
   const after = orderOf(rollout.policy);
   const before = after.length === 0 ? [] : await predecessors(sql, rollout.organizationId, after);
-  // The rollback that a hold came with is what the hold is for.
+  // A hold does not block the rollback that created it.
   return [...(rollout.kind === 'rollback' ? [] : holds), ...before.flatMap((predecessor) => blockerOf(rollout, predecessor))];
 }
 
