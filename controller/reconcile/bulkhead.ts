@@ -2,27 +2,27 @@ import { LRUCache } from 'lru-cache';
 import { startDeadline } from '../../src/async/deadline.ts';
 import { openShares } from '../../src/async/shares.ts';
 
-/** Longest check of a source whose host answers as usual, ms. */
+/** Time limit of a fast check, ms. */
 const FAST_MS = 1_500;
-/** Checks at once that may take as long as a host is allowed to; well below the number of workers, so that fast checks find one. */
+/** Parallel slow checks, which have the host's whole timeout. Well below the number of workers, so that fast checks find a free one. */
 export const SLOW_AT_ONCE = 12;
 const MAX_SLOW = 10_000;
 
 type Owned = { organizationId: string; id: string };
 
 /**
- * Keeps hosts that do not answer, and organizations with much to do, from taking all workers. A source that works gets little time of its host. A source
- * that needs more, that needed more the last time, or that failed, takes one of few slow places. A check is put off while its organization's share of
- * the workers, or of the slow places, is taken.
+ * Keeps hosts that do not answer, and organizations with many sources, from taking all workers. A check is first limited to `fastMs`. A source that exceeds
+ * the limit, exceeded it the last time, or failed, takes one of few slow places. A check is postponed while its organization's share of the workers, or of
+ * the slow places, is in use.
  */
 export type Bulkhead = {
-  /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false when the check must be put off */
+  /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false if the check must be postponed */
   run(source: Owned, failed: boolean, check: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
 };
 
 export type BulkheadLimits = { workers: number; slowAtOnce: number; fastMs: number };
 
-/** @param limits `workers`: checks at once in this process */
+/** @param limits `workers`: parallel checks in this process */
 export function createBulkhead({
   workers,
   slowAtOnce = SLOW_AT_ONCE,
