@@ -7,7 +7,7 @@ import { carriedAt, isQuarantined, naming, newest, ownWave, wanting } from './fr
 export type WaveCounts = Pick<WaveSnapshot, 'offline' | 'open' | 'succeeded' | 'failed' | 'lastEndedAt'> & {
   wave: number;
   queued: number;
-  broken: number;
+  notRolledBack: number;
 };
 
 type Key = Pick<Rollout, 'organizationId' | 'id'>;
@@ -47,7 +47,7 @@ export async function waveCounts(sql: Db, rollout: Key): Promise<WaveCounts[]> {
     select a.wave, count(*) filter (where outcome = 'offline')::int as offline, count(*) filter (where outcome = 'open')::int as open,
       count(*) filter (where outcome = 'succeeded')::int as succeeded, count(*) filter (where outcome = 'failed')::int as failed,
       count(*) filter (where state = 'queued')::int as queued,
-      count(*) filter (where outcome = 'failed' and state in ('failed', 'timed_out'))::int as broken,
+      count(*) filter (where outcome = 'failed' and state in ('failed', 'timed_out'))::int as "notRolledBack",
       max(finished_at) filter (where outcome in ('succeeded', 'failed')) as "lastEndedAt"
     from (${attempts(sql, rollout)}) a where a.wave is not null group by a.wave order by a.wave`;
 }

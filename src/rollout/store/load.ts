@@ -9,7 +9,7 @@ import { type Eligibility, eligibilityOf, evidenceOf } from './eligibility.ts';
 import { type Predecessor, predecessors, type WaveRow, wavesOf } from './store.ts';
 
 const NO_DEVICES: Eligibility = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
-const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, broken: 0, lastEndedAt: null };
+const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, notRolledBack: 0, lastEndedAt: null };
 
 /** Reads the input of `plan`. @param takes whether to count devices that the rollout has not started */
 export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevices(rollout.state)): Promise<RolloutSnapshot> {
@@ -31,7 +31,7 @@ export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevic
     policy,
     waves,
     ...eligibility,
-    unavailable: counts.reduce((sum, wave) => sum + wave.open + wave.broken, 0),
+    unavailable: counts.reduce((sum, wave) => sum + wave.open + wave.notRolledBack, 0),
     startedLastMinute: started,
     readings,
     approvals,
@@ -76,8 +76,8 @@ function orderOf(policy: RolloutPolicy): string[] {
 
 function blockerOf(rollout: Blockable, { name, sourceId, rolloutId, state }: Predecessor): Waiting[] {
   const code = 'dependency';
-  if (sourceId === null) return [{ code, detail: `it comes after source "${name}", which does not exist` }];
-  if (sourceId === rollout.sourceId) return [{ code, detail: `it comes after source "${name}", which is its own` }];
-  if (state === null) return [{ code, detail: `it comes after source "${name}", which has had no rollout yet` }];
-  return state === 'completed' ? [] : [{ code, detail: `it comes after source "${name}", whose rollout ${rolloutId} is ${state}` }];
+  if (sourceId === null) return [{ code, detail: `it waits for source "${name}", which does not exist` }];
+  if (sourceId === rollout.sourceId) return [{ code, detail: `it waits for source "${name}", which is its own` }];
+  if (state === null) return [{ code, detail: `it waits for source "${name}", which has had no rollout yet` }];
+  return state === 'completed' ? [] : [{ code, detail: `it waits for source "${name}", whose rollout ${rolloutId} is ${state}` }];
 }
