@@ -8,8 +8,8 @@ import { openGitHost } from '../support/git-host.ts';
 import { folder } from '../support/scene.ts';
 import { openService } from '../support/service.ts';
 
-test('of a process that is about to stop no workspace is begun any more; the next one goes on', async () => {
-  // The API alone: what the controller does, the test does.
+test('a process that is about to stop begins no further workspace; the next process continues', async () => {
+  // The API alone: the test does the work of the controller.
   await using service = await openService({ ROLE: 'api' });
   const host = await openGitHost();
   try {
