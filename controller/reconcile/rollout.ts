@@ -8,7 +8,7 @@ import { noteWaiting, rolloutById } from '../../src/rollout/store/store.ts';
 import {
   abortRollout,
   askForApproval,
-  callOff,
+  cancelQueued,
   completeRollout,
   emitRolloutEvent,
   finishRevert,
@@ -64,8 +64,8 @@ async function execute(unit: Unit, rollout: Rollout, step: Exclude<RolloutStep, 
       return askForApproval(unit, rollout, step.wave);
     case 'abort':
       return abortRollout(unit, rollout, { code: step.code, detail: step.detail }, step.revert);
-    case 'call_off':
-      return callOff(unit, rollout);
+    case 'cancel_queued':
+      return cancelQueued(unit, rollout);
     case 'finish_revert':
       return finishRevert(unit, rollout);
     case 'complete':

@@ -33,7 +33,7 @@ export async function deploy(
 }
 
 /** Cancels open attempts of these devices and wakes them. The caller holds their locks. */
-export async function callOffDevices(
+export async function cancelDeployments(
   unit: Unit,
   organizationId: string,
   deviceIds: readonly string[],

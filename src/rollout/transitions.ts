@@ -7,7 +7,7 @@ import { newId } from '../ids.ts';
 import { waveCount, waveName } from '../policy/policy.ts';
 import { establishFolders } from '../revision/store.ts';
 import type { EventData, EventType } from '../wire/event/events.ts';
-import { callOffDevices, deploy, limitsOf } from './converge.ts';
+import { cancelDeployments, deploy, limitsOf } from './converge.ts';
 import type { RolloutStep } from './decide/plan.ts';
 import type { Waiting } from './rollout.ts';
 import { isActive, type Rollout } from './rollout.ts';
@@ -81,7 +81,7 @@ export async function askForApproval(unit: Unit, rollout: Rollout, wave: number 
 export async function abortRollout(unit: Unit, rollout: Rollout, end: Waiting, revert: boolean): Promise<void> {
   if (!(await moveRollout(unit.tx, rollout.id, 'aborted', end))) return;
   await closeRequests(unit.tx, rollout);
-  await callOff(unit, rollout);
+  await cancelQueued(unit, rollout);
   const counts = await sumOfWaves(unit, rollout);
   emitRolloutEvent(unit, rollout, 'rollout.aborted', { ...end, revert, ...counts });
   await note(unit, rollout, 'rollout.abort', { ...end, revert, ...counts });
@@ -106,10 +106,10 @@ export async function finishRevert(unit: Unit, rollout: Rollout): Promise<void> 
 }
 
 /** Cancels the attempts of an ended rollout that no device has begun. */
-export async function callOff(unit: Unit, rollout: Rollout): Promise<void> {
+export async function cancelQueued(unit: Unit, rollout: Rollout): Promise<void> {
   const queued = await lockQueued(unit.tx, rollout.organizationId, rollout.id);
   const as = rollout.state === 'superseded' ? 'superseded' : 'cancelled';
-  if (queued.length > 0) await callOffDevices(unit, rollout.organizationId, queued, as);
+  if (queued.length > 0) await cancelDeployments(unit, rollout.organizationId, queued, as);
 }
 
 /** Completes the rollout and establishes its bundles. The caller also holds the source's lock, since folders are written. */

@@ -30,7 +30,7 @@ export function checkStep(model: Model, step: Exclude<RolloutStep, { do: 'wait' 
     case 'complete':
       checkComplete(model);
       break;
-    case 'call_off':
+    case 'cancel_queued':
       demand(ENDED.includes(model.state) && queued(model.world).length > 0, 'only attempts of ended rollouts are cancelled');
       break;
     case 'finish_revert':

@@ -189,7 +189,7 @@ export function execute(model: Model, step: RolloutStep): Device[] {
     case 'abort':
       abort(model, step);
       return [];
-    case 'call_off':
+    case 'cancel_queued':
       cancelQueued(model);
       return [];
     case 'finish_revert':

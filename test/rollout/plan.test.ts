@@ -196,7 +196,7 @@ describe('ends', () => {
 
   test.each(['aborted', 'reverted', 'superseded'] as const)('cancels attempts that no device has begun once it is %s', (state) => {
     const eligible = { reachable: 3 };
-    expect(brief({ state, queued: 1, eligible })).toBe('call_off');
+    expect(brief({ state, queued: 1, eligible })).toBe('cancel_queued');
     expect(planned({ state, queued: 0, eligible, waves: [{ open: 3 }] })).toEqual({
       do: 'wait',
       why: { code: 'ended', detail: `it is ${state}` },

@@ -71,7 +71,7 @@ type Act =
   | { do: 'deploy_all' }
   | { do: 'succeed' }
   | { do: 'go_back'; device: number }
-  | { do: 'call_off'; device: number }
+  | { do: 'cancel_queued'; device: number }
   | { do: 'bind'; device: number; folder: string | null }
   | { do: 'follow'; device: number; following: boolean }
   | { do: 'register'; folder: string }
@@ -111,7 +111,7 @@ async function perform(unit: Unit, { owner, revisionId, device, present }: Fleet
     case 'go_back':
       await returnToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isRevert: false }]);
       return;
-    case 'call_off':
+    case 'cancel_queued':
       await cancelAttempts(tx, organizationId, [device(act.device)]);
       return;
     case 'bind':
@@ -141,7 +141,7 @@ const acts = fc.array(
     { weight: 3, arbitrary: fc.record({ do: oneOf('deploy_all' as const) }) },
     { weight: 2, arbitrary: fc.record({ do: oneOf('succeed' as const) }) },
     fc.record({ do: oneOf('go_back' as const), device: oneOf(...NUMBERS) }),
-    fc.record({ do: oneOf('call_off' as const), device: oneOf(...NUMBERS) }),
+    fc.record({ do: oneOf('cancel_queued' as const), device: oneOf(...NUMBERS) }),
     fc.record({ do: oneOf('bind' as const), device: oneOf(...NUMBERS), folder: oneOf(null, ...FOLDERS) }),
     fc.record({ do: oneOf('follow' as const), device: oneOf(...NUMBERS), following: fc.boolean() }),
     fc.record({ do: oneOf('register' as const), folder: oneOf(...FOLDERS) }),

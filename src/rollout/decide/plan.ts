@@ -14,7 +14,7 @@ export type RolloutStep =
   | { do: 'request_approval'; wave: number | null }
   | { do: 'abort'; code: string; detail: string; revert: boolean }
   /** Cancels the attempts that no device has begun. */
-  | { do: 'call_off' }
+  | { do: 'cancel_queued' }
   | { do: 'finish_revert' }
   | { do: 'complete' }
   /** `until`: the next check happens then at the latest; null: only an event triggers the next check. */
@@ -43,7 +43,7 @@ export function plan(snapshot: RolloutSnapshot, now: Date): RolloutStep {
     case 'aborted':
     case 'reverted':
     case 'superseded':
-      return snapshot.queued > 0 ? { do: 'call_off' } : waitFor('ended', `it is ${snapshot.state}`);
+      return snapshot.queued > 0 ? { do: 'cancel_queued' } : waitFor('ended', `it is ${snapshot.state}`);
     default:
       return unreachable(snapshot.state);
   }
