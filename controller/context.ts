@@ -1,6 +1,6 @@
 import type { Services } from '../src/api/services.ts';
 
-/** What reconcilers and sweeps work with: of the process's services, those that are about what happens over time. */
+/** The services of the process that reconcilers and chores use. */
 export type Controller = Pick<
   Services,
   | 'store'

@@ -1,6 +1,6 @@
 import { messageOf } from '../src/errors.ts';
 
-/** Work that failed for some devices of an organization and was done for the others. */
+/** A job failed for some devices of an organization and succeeded for the others. */
 export class DevicesFailed extends Error {
   readonly deviceIds: readonly string[];
 

@@ -8,18 +8,18 @@ import { DevicesFailed } from './devices-failed.ts';
 import { showFailure, showRecovery } from './show-failure.ts';
 import type { Chore } from './sweep/sweep.ts';
 
-/** Failing jobs that a process knows at once. */
+/** Failing jobs that a process keeps in memory. */
 const MAX_KNOWN = 10_000;
 
 type Handler = (key: string) => Promise<void>;
 
 /**
- * Counts the failures of jobs. Reconcilers record what they expect to fail; this is for everything else, so that no error of this service is
- * retried without end and unseen. The third failure in a row is shown on the job's subject, and from then on the job rests between its tries.
+ * Counts the failures of jobs. Reconcilers record expected failures themselves. All other errors are counted here, so that no error of this service is
+ * retried endlessly without a record. The third failure in a row is recorded on the job's subject; later tries back off.
  */
 export type Jobs = {
   counted(queue: QueueName, handler: Handler): Handler;
-  /** Enqueues the jobs whose rest is over. */
+  /** Enqueues failed jobs whose pause is over. */
   chore: Chore;
 };
 
@@ -34,7 +34,7 @@ export function createJobs(controller: Controller): Jobs {
     } catch (error) {
       const failures = await record(controller, queue, key, error);
       if (failures !== undefined) known.set(name, { queue, key, failures, isDue: false });
-      // The queue tries a job again at once until it has failed often enough.
+      // The queue retries at once. After enough failures the job backs off instead.
       if (failures === undefined || failures < FAILURES_TO_SHOW) throw error;
       return;
     }
@@ -65,18 +65,24 @@ export function createJobs(controller: Controller): Jobs {
 async function record(controller: Controller, queue: QueueName, key: string, error: unknown): Promise<number | undefined> {
   const { store, metrics, log } = controller;
   metrics.jobFailed(queue);
-  // The database's own outage is no failure of the job.
+  // An outage of the database does not count as a failure of the job.
   if (isDatabaseOutage(error)) return undefined;
   try {
     const deviceIds = error instanceof DevicesFailed ? error.deviceIds : null;
     const noted = await noteJobFailure(store.sql, { queue, key }, { text: messageOf(error), deviceIds }, Math.random());
     if (noted.failures >= FAILURES_TO_SHOW) {
-      log.error({ queue, key, err: error, ...noted }, `job failed ${noted.failures} times; the next try is in ${noted.retryInSeconds} s`);
+      log.error(
+        { queue, key, err: error, ...noted },
+        `failed to run job ${noted.failures} times in a row; the next try is in ${noted.retryInSeconds} s`,
+      );
       await showFailure(controller, queue, key, { error, ...noted });
     }
     return noted.failures;
   } catch (cause) {
-    log[isDatabaseAway(cause) ? 'debug' : 'error']({ queue, key, err: cause }, 'failed to record that a job failed');
+    log[isDatabaseAway(cause) ? 'debug' : 'error'](
+      { queue, key, err: cause },
+      'failed to record a failed job; its next failure counts again',
+    );
     return undefined;
   }
 }
@@ -84,6 +90,6 @@ async function record(controller: Controller, queue: QueueName, key: string, err
 async function recover(controller: Controller, queue: QueueName, key: string): Promise<void> {
   controller.log.info({ queue, key }, 'job recovered');
   await showRecovery(controller, queue, key).catch((error: unknown) => {
-    controller.log.warn({ queue, key, err: error }, 'failed to record that a job recovered');
+    controller.log.warn({ queue, key, err: error }, 'failed to record that a job recovered; its failure stays visible');
   });
 }

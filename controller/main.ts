@@ -9,8 +9,8 @@ import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { createJobs } from './jobs.ts';
 import { startNotifying } from './notify.ts';
+import { createBulkhead } from './reconcile/bulkhead.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
-import { createLanes } from './reconcile/lanes.ts';
 import { type Planning, reconcileMergeRequest } from './reconcile/plan.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
@@ -23,18 +23,18 @@ import { dueReports } from './sweep/reports.ts';
 import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
 
-/** Source keys handled at once in this process: most of their time they wait for a git host or for a preparing thread. */
+/** Source jobs in progress in this process. Most of their time they wait for a git host or a preparing thread. */
 const SOURCES_AT_ONCE = 32;
-/** Merge requests and commit statuses, each: they wait for a git host as well. */
+/** Jobs in progress for merge requests, and as many for commit statuses: they wait for a git host as well. */
 const POSTS_AT_ONCE = 8;
-/** Organizations whose workspaces are written at once. */
+/** Organizations whose workspaces are written in parallel. */
 const WORKSPACES_AT_ONCE = 3;
 
-/** Starts what happens over time: the workers of the queues, the chores, the watching. `close` takes no more work and announces it. */
+/** Starts the workers of the queues, the chores and the file watches. `close` announces the shutdown and takes no more work. */
 export async function startController(controller: Controller): Promise<Closable> {
   const { queue } = controller.store;
   const ending = new AbortController();
-  const lanes = createLanes({ workers: SOURCES_AT_ONCE });
+  const bulkhead = createBulkhead({ workers: SOURCES_AT_ONCE });
   controller.hosts.onRecovered((organizationId, origin) => {
     recheckSourcesOf(controller.store.sql, organizationId, origin).catch((error: unknown) => {
       controller.log.warn({ err: error, origin }, 'failed to recheck the sources of a recovered git host; their own back-off checks them');
@@ -43,8 +43,8 @@ export async function startController(controller: Controller): Promise<Closable>
   const jobs = createJobs(controller);
   const work = (name: QueueName, atOnce: number, handler: (key: string) => Promise<void>) =>
     queue.work(name, atOnce, jobs.counted(name, handler));
-  await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, lanes, id));
-  await work('rollout', 4, (id) => restAfter(() => reconcileRollout(controller, id)));
+  await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, bulkhead, id));
+  await work('rollout', 4, (id) => pauseAfter(() => reconcileRollout(controller, id)));
   await work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
   const planning: Planning = { sources: new Set(), shares: openShares(POSTS_AT_ONCE) };
   const statusShares = openShares(POSTS_AT_ONCE);
@@ -74,8 +74,8 @@ export async function startController(controller: Controller): Promise<Closable>
   return {
     close: closeOnce(async () => {
       ending.abort();
-      await sayGoodbye(controller).catch((error: unknown) =>
-        controller.log.warn({ err: error }, 'failed to announce shutdown to live connections'),
+      await announceShutdown(controller).catch((error: unknown) =>
+        controller.log.warn({ err: error }, 'failed to announce shutdown to live connections; shutdown continues'),
       );
       await Promise.all([chores.close(), notifying.close()]);
       await watching.close();
@@ -84,31 +84,31 @@ export async function startController(controller: Controller): Promise<Closable>
 }
 
 const LARGE_ROLLOUT = 2_000;
-/** Times the work: of a small rollout, and of a large one, whose looks would otherwise take from its devices' work as much as they last. */
-const REST = 1;
-const LONG_REST = 5;
-const MAX_REST_MS = 3_000;
+/** Pause after a reconcile, as a multiple of its duration: reconciling takes at most half of the worker, for large rollouts a sixth. */
+const PAUSE_FACTOR = 1;
+const LARGE_PAUSE_FACTOR = 5;
+const MAX_PAUSE_MS = 3_000;
 
 /**
- * Does not end before it has rested: a look at a rollout costs as much as it has devices, and each batch of their reports asks for another one.
- * @param work tells of how many devices it was
+ * Pauses after the work. The cost of a reconcile grows with the rollout's devices, and each batch of their reports enqueues another one.
+ * @param work returns the number of devices
  */
-async function restAfter(work: () => Promise<number>): Promise<void> {
+async function pauseAfter(work: () => Promise<number>): Promise<void> {
   const started = performance.now();
   const devices = await work();
-  const times = devices < LARGE_ROLLOUT ? REST : LONG_REST;
-  await pause(Math.min(MAX_REST_MS, times * (performance.now() - started)));
+  const factor = devices < LARGE_ROLLOUT ? PAUSE_FACTOR : LARGE_PAUSE_FACTOR;
+  await pause(Math.min(MAX_PAUSE_MS, factor * (performance.now() - started)));
 }
 
-/** As long as another instance watches, its devices are watched. */
-async function sayGoodbye(controller: Controller): Promise<void> {
+/** Devices stay watched as long as another instance runs: only the last one announces the end. */
+async function announceShutdown(controller: Controller): Promise<void> {
   if (!(await controller.store.queue.announceShutdown())) await announce(controller, 'service.not_watching');
 }
 
-/** Devices named per event: bounds its size. */
+/** Devices per event, to limit its size. */
 const CHUNK = 1_000;
 
-/** Tells listeners which devices begin or cease to be watched. */
+/** Emits which devices the service begins or ceases to watch. */
 async function announce({ store }: Controller, type: 'service.watching' | 'service.not_watching'): Promise<void> {
   const groups = await followingDevices(store.sql, CHUNK);
   await transact(store, async ({ emit }) => {

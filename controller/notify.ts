@@ -16,26 +16,26 @@ import type { Controller } from './context.ts';
 import { reconcileNotification } from './reconcile/notification.ts';
 import type { Chore } from './sweep/sweep.ts';
 
-/** Events come in bursts: the log is looked at once for all of this time, however many there are. */
-const SETTLE_MS = 200;
-/** Before another look, after one that failed. */
+/** Events arrive in bursts: all events within this time cause one check. */
+const COALESCE_MS = 200;
+/** Pause after a failed check. */
 const RETRY_MS = 1_000;
 /** The longest pause after errors of this service. */
-const MAX_REST_SECONDS = 300;
-/** Notifications worked at in this process at once: most of the time they wait for their receivers. */
+const MAX_PAUSE_SECONDS = 300;
+/** Notifications in progress in this process. Most of the time they wait for their receivers. */
 const MAX_AT_ONCE = 200;
-/** What is being sent when the process stops may end within this; what is cut off is sent again, under the same id. */
+/** Time for deliveries in progress when the process stops. Later ones are aborted and sent again under the same id. */
 const STOP_GRACE_MS = 3_000;
 
 export type Notifying = Closable & { chores: readonly Chore[] };
 
 /**
- * Sends what notifications want. That something happened arrives by NOTIFY, which costs the transactions that tell it nothing more; what a broken
- * connection lost is found by the resync. Each notification is one task of its own, so that a receiver that is slow or dead holds up no other.
+ * Delivers events to the receivers of notifications. NOTIFY announces events at no further cost for their transactions. The resync finds events whose NOTIFY
+ * was lost with the connection. Each notification is a task of its own, so that a slow receiver delays no other.
  */
 export async function startNotifying(controller: Controller): Promise<Notifying> {
   const { store, config, notifier, log } = controller;
-  // Nobody else works on an embedded database: what is claimed was claimed by a process that died.
+  // Only this process uses an embedded database: existing claims are those of a process that died.
   if (config.DATABASE_URL === undefined) await dropClaims(store.sql);
   const stopping = new AbortController();
   const cutting = new AbortController();
@@ -43,14 +43,17 @@ export async function startNotifying(controller: Controller): Promise<Notifying>
   const run = async (claim: Claim) => {
     try {
       await reconcileNotification(controller, claim, { stop: stopping.signal, cut: cutting.signal });
-      // What was committed while it ended its claim had seen it at work.
-      looks.want(claim.organizationId);
+      // Events that were committed while the claim ended did not wake the notification, which was still in progress.
+      checks.request(claim.organizationId);
     } catch (error) {
       if (stopping.signal.aborted) return yieldClaim(store.sql, claim);
-      log.error({ notificationId: claim.id, err: error }, `failed to work on a notification; it is tried again: ${messageOf(error)}`);
-      // Where this fails too, the claim runs out and is taken up anew.
+      log.error(
+        { notificationId: claim.id, err: error },
+        `failed to process a notification; it is retried after a pause: ${messageOf(error)}`,
+      );
+      // If recording fails, too, the claim expires and another run takes it.
       await noteUnexpected(controller, claim, error).catch((cause: unknown) => {
-        log.warn({ notificationId: claim.id, err: cause }, 'failed to record that a notification failed');
+        log.warn({ notificationId: claim.id, err: cause }, 'failed to record a failed notification; its claim expires and it is retried');
       });
     }
   };
@@ -61,29 +64,29 @@ export async function startNotifying(controller: Controller): Promise<Notifying>
       running.add(task);
     }
   };
-  const looks = createLooks(controller, stopping.signal, async (organizationIds) => {
+  const checks = createDueChecks(controller, stopping.signal, async (organizationIds) => {
     await wakeWanting(store.sql, organizationIds);
-    // Those too that a change of their settings made due, which is told as an event.
+    // Also starts notifications that a change of their settings made due: that change is an event.
     await startDue();
   });
-  const wantAll = () => looks.want('all');
-  const unsubscribe = await notifier.subscribe(EVENTS_CHANNEL, { onNotify: looks.want, onMissed: wantAll });
+  const requestAll = () => checks.request('all');
+  const unsubscribe = await notifier.subscribe(EVENTS_CHANNEL, { onNotify: checks.request, onMissed: requestAll });
   return {
     chores: [
       { name: 'notify', everySeconds: 1, run: startDue },
-      { name: 'notify-resync', everySeconds: 60, run: async () => wantAll() },
+      { name: 'notify-resync', everySeconds: 60, run: async () => requestAll() },
     ],
     close: closeOnce(async () => {
       stopping.abort();
       unsubscribe();
       const cut = setTimeout(() => cutting.abort(), STOP_GRACE_MS);
-      await Promise.all([looks.ended(), ...running]);
+      await Promise.all([checks.idle(), ...running]);
       clearTimeout(cut);
     }),
   };
 }
 
-/** An error of this service is shown like one of the receiver: it counts, and the third in a row is announced. */
+/** Records an error of this service like one of the receiver: it counts, and the third in a row emits an event. */
 async function noteUnexpected({ store, metrics }: Controller, claim: Claim, error: unknown): Promise<void> {
   metrics.jobFailed('notification');
   if (isDatabaseOutage(error)) return;
@@ -92,40 +95,44 @@ async function noteUnexpected({ store, metrics }: Controller, claim: Claim, erro
     const notification = await lockNotification(tx, claim.organizationId, claim.id);
     if (notification === undefined) return;
     const failures = notification.failures + 1;
-    const inSeconds = Math.min(MAX_REST_SECONDS, backoffSeconds(failures, Math.random()));
+    const inSeconds = Math.min(MAX_PAUSE_SECONDS, backoffSeconds(failures, Math.random()));
     if (!(await noteFailure(tx, claim, lastError, inSeconds))) return;
     if (failures === FAILURES_TO_REPORT) emit(eventOf(notification, 'notification.failing', { failures, lastError }));
   });
 }
 
-type Looks = {
-  want(organizationId: string): void;
-  /** Resolves when no look is under way any more. */
-  ended(): Promise<void>;
+type DueChecks = {
+  request(organizationId: string): void;
+  /** Resolves when no check is under way. */
+  idle(): Promise<void>;
 };
 
-/** Runs `look` for all that was wanted since the last time, one after the other, until the signal. */
-function createLooks({ log }: Controller, signal: AbortSignal, look: (organizationIds: readonly string[] | 'all') => Promise<void>): Looks {
+/** Runs `check` for all organizations requested since the last run, one run at a time, until the signal. */
+function createDueChecks(
+  { log }: Controller,
+  signal: AbortSignal,
+  check: (organizationIds: readonly string[] | 'all') => Promise<void>,
+): DueChecks {
   let wanted = new Set<string>();
-  let settleMs = SETTLE_MS;
-  const looking = createRerun(
+  let delayMs = COALESCE_MS;
+  const running = createRerun(
     async () => {
-      await pause(settleMs, signal);
+      await pause(delayMs, signal);
       const now = wanted;
       if (signal.aborted || now.size === 0) return;
       wanted = new Set();
-      settleMs = SETTLE_MS;
-      await look(now.has('all') ? 'all' : [...now]).catch((error: unknown) => {
-        log.warn({ err: error }, `failed to look for due notifications; the next try follows: ${messageOf(error)}`);
-        settleMs = RETRY_MS;
-        for (const id of now) want(id);
+      delayMs = COALESCE_MS;
+      await check(now.has('all') ? 'all' : [...now]).catch((error: unknown) => {
+        log.warn({ err: error }, `failed to check for due notifications; the next check follows after a pause: ${messageOf(error)}`);
+        delayMs = RETRY_MS;
+        for (const id of now) request(id);
       });
     },
     () => signal.aborted,
   );
-  const want = (organizationId: string) => {
+  const request = (organizationId: string) => {
     wanted.add(organizationId);
-    void looking.ask();
+    void running.ask();
   };
-  return { want, ended: looking.idle };
+  return { request, idle: running.idle };
 }

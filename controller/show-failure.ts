@@ -17,12 +17,12 @@ import { DevicesFailed } from './devices-failed.ts';
 import { recordFailure } from './reconcile/source.ts';
 
 export const INTERNAL_ERROR = 'internal_error';
-/** Events of one failure: the error names how many devices there are. */
+/** Events per failure; the error text names the number of devices. */
 const MAX_DEVICE_EVENTS = 50;
 
 export type Failing = { error: unknown; failures: number; retryInSeconds: number; retryAt: Date };
 
-/** Shows on the subject of a job that the job fails, and emits an event when that begins. */
+/** Records a job's failure on the subject of the job, and emits an event at the first recorded failure. */
 export async function showFailure(controller: Controller, queue: QueueName, key: string, failing: Failing): Promise<void> {
   switch (queue) {
     case 'source':
@@ -41,7 +41,7 @@ export async function showFailure(controller: Controller, queue: QueueName, key:
   }
 }
 
-/** What a job's next success does not overwrite by itself. */
+/** Clears the records of a failure that the job's success does not overwrite. */
 export async function showRecovery(controller: Controller, queue: QueueName, key: string): Promise<void> {
   if (queue === 'rollout') await clearWaiting(controller.store.sql, key, INTERNAL_ERROR);
   if (queue === 'deployment' || queue === 'workspace')
@@ -55,12 +55,12 @@ function detailOf({ error, retryInSeconds }: Failing, what: string): string {
 async function showOnSource(controller: Controller, id: string, failing: Failing): Promise<void> {
   const source = await sourceById(controller.store.sql, id);
   if (source === undefined) return;
-  const problem = new Problem(INTERNAL_ERROR, detailOf(failing, 'bring the source up to date'), { retry: 'backoff' });
+  const problem = new Problem(INTERNAL_ERROR, detailOf(failing, 'check the source'), { retry: 'backoff' });
   const shown = withoutCredentials(problem, credentialsOf(controller, source));
   await recordFailure(controller, source, shown instanceof Problem ? shown : problem);
 }
 
-/** That they cannot be opened may be the failure itself. */
+/** undefined: the credentials cannot be opened, which may be the failure itself. */
 function credentialsOf({ box }: Controller, source: Source) {
   try {
     return openCredentials(box, source);
@@ -72,7 +72,7 @@ function credentialsOf({ box }: Controller, source: Source) {
 async function showOnRollout({ store }: Controller, id: string, failing: Failing): Promise<void> {
   const rollout = await rolloutById(store.sql, id);
   if (rollout === undefined) return;
-  const why = { code: INTERNAL_ERROR, detail: detailOf(failing, 'bring the rollout forward') };
+  const why = { code: INTERNAL_ERROR, detail: detailOf(failing, 'reconcile the rollout') };
   await transact(store, async ({ tx, emit }) => {
     if (!(await noteWaiting(tx, rollout, why, failing.retryAt))) return;
     const { organizationId, sourceId, revisionId } = rollout;
@@ -104,7 +104,7 @@ async function showOnStatus({ store }: Controller, id: string, failing: Failing)
   });
 }
 
-/** `why` of a device reads the failure itself. */
+/** Emits events only: `devices why` reads the failure from the database. */
 async function showOnDevices(
   controller: Controller,
   queue: 'deployment' | 'workspace',

@@ -14,21 +14,21 @@ import { localSources } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { checkWorkspace } from './reconcile/workspace.ts';
 
-/** What chokidar tells with the system's own event: the directory that it watches; where it polls instead (`CHOKIDAR_USEPOLLING`), the path is that. */
+/** Details of chokidar's raw events: the watched directory. They lack it when chokidar polls (`CHOKIDAR_USEPOLLING`); then the event's path is that directory. */
 const RawDetails = z.object({ watchedPath: z.string().optional() });
-/** Changes come in bursts: one look after them is enough. */
-const SETTLE_MS = 100;
-/** Which paths are watched is compared with the sources this often. */
+/** Changes arrive in bursts: one check after a burst is enough. */
+const DEBOUNCE_MS = 100;
+/** Interval at which the watched paths are compared with the sources. */
 const RESCAN_MS = 2_000;
-/** inotify watches are a limited good: beyond this many workspaces tampering is found by the agent's own check alone. */
+/** The system limits inotify watches. In workspaces beyond this number only the agent's own check finds tampering. */
 const MAX_WATCHED_WORKSPACES = 2_000;
 
 /**
- * Watches the repositories of local sources (a commit wakes the source within a second) and the workspaces (tampering by hand is checked at
- * once).
+ * Watches the repositories of local sources, so that a commit wakes its source within a second. Also watches the workspaces, so that manual changes are
+ * found at once.
  */
 export async function startWatching(controller: Controller, workspacesRoot: string): Promise<Closable> {
-  const wakes = createDebounce(SETTLE_MS);
+  const wakes = createDebounce(DEBOUNCE_MS);
   const repositories = watch([], { ignoreInitial: true, depth: 8, ignored: (path) => path.includes(`${sep}objects${sep}`) });
   const sourcesByPath = new Map<string, string>();
   repositories.on('all', (_event, path) => {
@@ -39,7 +39,7 @@ export async function startWatching(controller: Controller, workspacesRoot: stri
       );
     }
   });
-  // A directory's own watch tells of the files in it: one for each file would be most of what watching takes.
+  // The watch of a directory reports changes of its files. Watches of single files would be most of the cost.
   const workspaces = watch([], { ignoreInitial: true, followSymlinks: false, ignored: (_path, stats) => stats?.isFile() === true });
   const watched = new Set<string>();
   const check = (name: string) =>
@@ -79,7 +79,7 @@ async function followLocalSources(controller: Controller, watcher: FSWatcher, so
   for (const [path, id] of wanted) sourcesByPath.set(path, id);
 }
 
-/** Watches the releases of the workspaces that there are, each by itself: what somebody changes by hand is below them. */
+/** Watches the `releases` folder of each existing workspace: manual changes happen below it. */
 async function followWorkspaces(
   controller: Controller,
   watcher: FSWatcher,
@@ -88,18 +88,21 @@ async function followWorkspaces(
   check: (name: string) => void,
 ): Promise<void> {
   const names = await filledWorkspaces(controller.store.sql, MAX_WATCHED_WORKSPACES);
-  // Those of other instances stand on their disks.
+  // The workspaces of other instances are on their disks.
   const here = new Set(await readdir(root));
   const wanted = new Set(names.filter((name) => here.has(name)));
   for (const name of watched) if (!wanted.has(name)) watcher.unwatch(join(root, name, 'releases'));
   const added = [...wanted].filter((name) => !watched.has(name));
   watcher.add(added.map((name) => join(root, name, 'releases')));
-  // What was changed before anybody watched is found now.
+  // Finds changes from before the watch began.
   for (const name of added) check(name);
   watched.clear();
   for (const name of wanted) watched.add(name);
 }
 
 function warn(controller: Controller, error: unknown): void {
-  controller.log[isDatabaseAway(error) ? 'debug' : 'warn']({ err: error }, `watching: ${messageOf(error)}`);
+  controller.log[isDatabaseAway(error) ? 'debug' : 'warn'](
+    { err: error },
+    `failed to process file changes; polls and the agents' own checks find them: ${messageOf(error)}`,
+  );
 }

@@ -8,13 +8,13 @@ import type { DeviceDeploymentState, Report } from '../../src/wire/agent.ts';
 import type { Controller } from '../context.ts';
 import { DevicesFailed } from '../devices-failed.ts';
 
-/** Deliveries at once per organization and process. */
+/** Parallel deliveries per organization and process. */
 const PARALLEL = 8;
 const DELIVERY_TIMEOUT_MS = 60_000;
 
 /**
- * Delivers the queued attempts of devices that are pushed to through their adapters. Devices that pull are not its concern.
- * @throws DevicesFailed once all others are served
+ * Delivers the queued attempts of devices with push adapters. Devices that pull are not included.
+ * @throws DevicesFailed after all other deliveries
  */
 export async function reconcileDeliveries(controller: Controller, organizationId: string): Promise<void> {
   const pushed = controller.adapters.names.filter((name) => controller.adapters.get(name).delivery === 'push');
@@ -29,17 +29,17 @@ export async function reconcileDeliveries(controller: Controller, organizationId
 
 async function deliver(controller: Controller, due: PushAttempt): Promise<void> {
   const report = (state: DeviceDeploymentState, running: string | null, failure: { code?: string; detail?: string } = {}) =>
-    say(controller, due, { state, running, ...failure });
+    reportStep(controller, due, { state, running, ...failure });
   await report('delivering', due.previous);
   try {
     const adapter = controller.adapters.get(due.adapter);
     if (adapter.delivery === 'push') await push(controller, adapter, due);
     await report('succeeded', due.bundle);
   } catch (error) {
-    // Only what says so itself is the bundle's fault; a share, a network or a database that is away is not.
+    // Only an error marked as permanent blames the bundle. An unreachable share, network or database does not.
     const passing = retryOf(error) !== 'never';
     await report('failed', due.previous, { code: passing ? 'delivery_failed' : 'refused', detail: messageOf(error).slice(0, 4000) });
-    // The adapter's contract: what failed has changed nothing.
+    // By the adapter's contract a failed delivery changes nothing.
     await report('rolled_back', due.previous);
   }
 }
@@ -56,8 +56,8 @@ async function push(controller: Controller, adapter: PushAdapter, due: PushAttem
   });
 }
 
-/** An adapter speaks for its device in the words of the agent protocol, so that one path moves every deployment. */
-async function say(
+/** Reports a push delivery as a report of the agent protocol, so that one code path moves every deployment. */
+async function reportStep(
   controller: Controller,
   due: PushAttempt,
   step: { state: DeviceDeploymentState; running: string | null; code?: string; detail?: string },

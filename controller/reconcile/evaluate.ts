@@ -14,8 +14,8 @@ import { emitVerdict, statusOfVerdict, verdictOf } from './revision.ts';
 import { convergeBound, forgetOldBundles } from './stale.ts';
 
 /**
- * Evaluates folders of the prepared head again whose devices are not what they were: another label, site or name, a device that came or went. The commit
- * stays the same, and so does every other folder.
+ * Evaluates folders of the prepared head again after their devices changed: a label, a site or a name, or a device was added or removed. The commit and
+ * all other folders stay the same.
  */
 export async function evaluateAgain(
   controller: Controller,
@@ -34,7 +34,7 @@ export async function evaluateAgain(
   );
   await transact(controller.store, async (unit) => {
     const present = await lockSource(unit.tx, source.id);
-    // Whatever changed them has woken the source again.
+    // The change of the source has woken it again.
     if (present?.version !== source.version || present.preparedCommit !== commit || present.heldAt !== null) return;
     await storeEvaluation(unit, present, prepared, stale);
   });
@@ -72,8 +72,8 @@ async function storeEvaluation(unit: Unit, source: Source, prepared: PreparedRev
 }
 
 /**
- * The devices whose folders these are take part in what is under way, as one does that is new to the source. Where more goes out, since the commit as a
- * whole is valid only now, or nothing ever went out, that takes a rollout.
+ * Deploys evaluated folders to their devices within the current rollout, like devices that are new to the source. Starts a rollout if other folders are
+ * released, too, since the commit became valid only now, or if the source has had no rollout.
  */
 async function release(
   unit: Unit,

@@ -7,9 +7,9 @@ import { continueFolders } from '../../src/revision/store.ts';
 import type { Source } from '../../src/source/source.ts';
 
 /**
- * Lets devices follow folders that the commit moved, and emits which device follows where, and which has no folder left. In the transaction that stored the
- * commit's folders; the caller holds the source's lock.
- * @param changed what the commit did to the set of folders
+ * Moves devices to folders that the commit renamed, and emits which devices moved and which have no folder left. Runs in the transaction that stored the
+ * commit's folders. The caller holds the source's lock.
+ * @param changed how the commit changed the set of folders
  * @returns the devices that moved
  */
 export async function followMoves(

@@ -11,15 +11,15 @@ import { takeEvents } from '../../src/notification/delivery/take.ts';
 import { eventOf, FAILURES_TO_REPORT, type Notification } from '../../src/notification/notification.ts';
 import type { Controller } from '../context.ts';
 
-/** Deliveries read at once. */
+/** Deliveries per read. */
 const BATCH = 100;
 
-/** `stop`: nothing more is sent; `cut`: neither is what is being sent waited for. */
+/** `stop`: no further delivery begins; `cut`: the delivery in progress is aborted. */
 type Signals = { stop: AbortSignal; cut: AbortSignal };
 
 /**
- * Posts what a claimed notification has to say, one after the other in the order of the events, until nothing is left or a message is not taken: the
- * claim then ends. A delivery is written before it is first sent, so that what a crash interrupts is sent again under the same id.
+ * Posts the deliveries of a claimed notification in the order of the events, until none is left or the receiver refuses one. Then the claim ends. A delivery
+ * is stored before its first post, so that it is sent again under the same id after a crash.
  */
 export async function reconcileNotification(controller: Controller, claim: Claim, signals: Signals): Promise<void> {
   const { sql } = controller.store;
@@ -27,11 +27,11 @@ export async function reconcileNotification(controller: Controller, claim: Claim
     const pending = await pendingDeliveries(sql, claim, BATCH);
     if (pending.length === 0) {
       const { outcome, dropped } = await takeEvents(sql, claim);
-      if (dropped > 0) controller.log.warn({ notificationId: claim.id, dropped }, 'events are too old or too many for a notification');
+      if (dropped > 0) controller.log.warn({ notificationId: claim.id, dropped }, 'events dropped for a notification: too old or too many');
       if (outcome !== 'taken') return;
       continue;
     }
-    // Settings may change at any time: each delivery begins with those that were read last.
+    // Settings may change at any time: each delivery uses the ones that were read last.
     let notification = await renewClaim(sql, claim);
     for (const delivery of pending) {
       signals.stop.throwIfAborted();
@@ -42,7 +42,7 @@ export async function reconcileNotification(controller: Controller, claim: Claim
   }
 }
 
-/** @returns the notification as it is now; undefined when the claim has ended */
+/** @returns the current notification; undefined when the claim has ended */
 async function deliver(
   controller: Controller,
   claim: Claim,
@@ -70,7 +70,7 @@ async function deliver(
   });
 }
 
-/** Where the claim is another's by now, what was seen here counts for nothing: the other sends the same id. */
+/** Records nothing if another process has taken the claim: that process sends the same id again. */
 async function recordMiss(
   unit: Unit,
   claim: Claim,
@@ -95,13 +95,13 @@ async function recordMiss(
       if (!(await noteDisabled(tx, claim, lastError))) return;
       await recordFailure(tx, organizationId, delivery, 'failed', sent);
       await giveUpPending(tx, notification);
-      return tell(unit, eventOf(notification, 'notification.disabled', { reason: lastError }));
+      return emitAndAudit(unit, eventOf(notification, 'notification.disabled', { reason: lastError }));
     default:
       return unreachable(verdict);
   }
 }
 
-async function tell({ tx, emit }: Unit, event: NewEvent): Promise<void> {
+async function emitAndAudit({ tx, emit }: Unit, event: NewEvent): Promise<void> {
   const { organizationId, subject, data } = event;
   emit(event);
   await audit(tx, { organizationId, actor: 'controller', action: 'notification.disable', subject, outcome: 'ok', detail: data });

@@ -22,36 +22,36 @@ import { resolveAtRemote } from '../../src/preview/preview.ts';
 import { followsRef, type Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
-import { forgeForReports } from './status.ts';
+import { statusForge } from './status.ts';
 
-/** What is planned in this process. `sources`: a mirror has one writer. `shares`: of the workers, by organization. */
+/** Plans in progress in this process. `sources`: at most one plan per source, since a mirror has one writer. `shares`: of the workers, by organization. */
 export type Planning = { sources: Set<string>; shares: Shares };
 
-/** A source that is being planned is asked for again after this. */
+/** Delay of a plan while its source, or the organization's share of the workers, is in use. */
 const BUSY_SECONDS = 1;
 
 /**
- * Plans the newest head of a merge request and posts the plan: one comment that is changed in place, and a status of the commit. What was planned
- * already is only posted, what was posted is left. Every failure stands on its record with the time of the next try.
+ * Plans the newest head of a merge request and posts the plan as one comment, which is edited in place, and as a status of the commit. An existing plan is
+ * only posted, and a posted one is kept. Every failure is recorded with the time of the next try.
  */
 export async function reconcileMergeRequest(controller: Controller, planning: Planning, id: string): Promise<void> {
   const { sql } = controller.store;
   const request = await mergeRequestById(sql, id);
   const source = request && (await sourceById(sql, request.sourceId));
   if (request === undefined || source === undefined || request.state === 'closed') return;
-  if (goesElsewhere(source, request)) return closeMergeRequest(sql, request);
-  const giveBack = planning.sources.has(source.id) ? undefined : planning.shares.take(source.organizationId);
-  if (giveBack === undefined) return setDue(sql, request, BUSY_SECONDS);
+  if (targetsOtherBranch(source, request)) return closeMergeRequest(sql, request);
+  const release = planning.sources.has(source.id) ? undefined : planning.shares.take(source.organizationId);
+  if (release === undefined) return setDue(sql, request, BUSY_SECONDS);
   planning.sources.add(source.id);
   try {
     await planAndPost(controller, source, request, () => planning.sources.delete(source.id));
   } finally {
     planning.sources.delete(source.id);
-    giveBack();
+    release();
   }
 }
 
-/** @param planned is called once the source's mirror is free again */
+/** @param planned called when the source's mirror is free again */
 async function planAndPost(controller: Controller, source: Source, request: MergeRequest, planned: () => void): Promise<void> {
   const { sql } = controller.store;
   if (!(await planHead(controller, source, request))) return;
@@ -61,17 +61,17 @@ async function planAndPost(controller: Controller, source: Source, request: Merg
   await setDue(sql, request, isExpected(request, now) ? EXPECT_RETRY_SECONDS : null);
 }
 
-/** The source follows another branch by now. Which one `HEAD` stands for, the next hook tells. */
-function goesElsewhere({ ref }: Source, { target }: MergeRequest): boolean {
+/** Whether the source follows another branch now. For `HEAD` the branch is unknown until the next hook. */
+function targetsOtherBranch({ ref }: Source, { target }: MergeRequest): boolean {
   return ref !== 'HEAD' && target !== null && !followsRef(ref, `refs/heads/${target}`);
 }
 
-/** The hook named a commit that the host may not show yet. */
+/** Whether the hook named a commit that the host may not show yet. */
 function isExpected({ hookedCommit, noticedAt }: MergeRequest, planned: MergeRequest | undefined): boolean {
   return hookedCommit !== null && hookedCommit !== planned?.headCommit && Date.now() - noticedAt.getTime() < EXPECT_HEAD_SECONDS * 1000;
 }
 
-/** @returns false when it is to be tried again */
+/** @returns false if a retry is scheduled */
 async function planHead(controller: Controller, source: Source, request: MergeRequest): Promise<boolean> {
   const { store, log } = controller;
   try {
@@ -82,7 +82,7 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
     const { verdict, summary, base } = plan;
     const markdown = renderMarkdown(viewPlan(plan));
     const headline = headlineOf(plan);
-    await keep(controller, request, {
+    await storePlan(controller, request, {
       headCommit: head.oid,
       baseCommit: base,
       verdict,
@@ -96,14 +96,17 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
     if (!(error instanceof Problem)) throw error;
     const { code: errorCode, message: detail } = error;
     const retryInSeconds = readRetrySeconds(error, request.failures + 1, Math.random());
-    log.warn({ mergeRequestId: request.id, code: errorCode, retryInSeconds }, `a merge request is not planned: ${detail}`);
+    log.warn(
+      { mergeRequestId: request.id, code: errorCode, retryInSeconds },
+      `failed to plan merge request; ${retryInSeconds === null ? 'the error is posted instead' : 'it is retried'}: ${detail}`,
+    );
     if (retryInSeconds !== null) {
       await recordRequestFailure(store.sql, request.id, { code: errorCode, detail }, retryInSeconds);
       return false;
     }
     const markdown = `### Bellwether plan: not computed\n\n${code(detail)}`;
     const headCommit = request.hookedCommit ?? request.headCommit;
-    await keep(controller, request, {
+    await storePlan(controller, request, {
       headCommit,
       baseCommit: null,
       verdict: 'error',
@@ -116,7 +119,7 @@ async function planHead(controller: Controller, source: Source, request: MergeRe
   }
 }
 
-/** What the repository itself shows; hooks may come in any order. Where it shows no such ref, what the last hook said. */
+/** The head that the repository shows, since hooks may arrive in any order. If it shows no such ref, the last hook's commit. */
 async function headOf(
   controller: Controller,
   source: Source,
@@ -130,7 +133,7 @@ async function headOf(
   }
 }
 
-async function keep({ store }: Controller, request: MergeRequest, plan: Planned): Promise<void> {
+async function storePlan({ store }: Controller, request: MergeRequest, plan: Planned): Promise<void> {
   const { organizationId, sourceId, number } = request;
   const { headCommit: commit, verdict, headline: detail } = plan;
   await transact(store, async ({ tx, emit }) => {
@@ -139,34 +142,37 @@ async function keep({ store }: Controller, request: MergeRequest, plan: Planned)
   });
 }
 
-/** @returns false when it is to be tried again */
+/** @returns false if a retry is scheduled */
 async function post(controller: Controller, source: Source, request: MergeRequest): Promise<boolean> {
   const { store, log } = controller;
   const { organizationId, sourceId, number, id } = request;
   try {
-    const forge = forgeForReports(controller, source);
+    const forge = statusForge(controller, source);
     await notePosted(store.sql, id, forge === undefined ? null : await postTo(forge, request));
     return true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    const told = { code: error.code, detail: error.message };
+    const failure = { code: error.code, detail: error.message };
     const retryInSeconds = postRetrySeconds(error, request.failures + 1, Math.random());
-    log.warn({ mergeRequestId: id, code: error.code, retryInSeconds }, `a plan is not posted: ${messageOf(error)}`);
+    log.warn(
+      { mergeRequestId: id, code: error.code, retryInSeconds },
+      `failed to post plan; ${retryInSeconds === null ? 'it is not retried' : 'it is retried'}: ${messageOf(error)}`,
+    );
     await transact(store, async ({ tx, emit }) => {
-      await recordRequestFailure(tx, id, told, retryInSeconds);
+      await recordRequestFailure(tx, id, failure, retryInSeconds);
       if (retryInSeconds !== null) return;
-      emit({ organizationId, type: 'merge_request.not_posted', subject: `source:${sourceId}`, data: { number, ...told } });
+      emit({ organizationId, type: 'merge_request.not_posted', subject: `source:${sourceId}`, data: { number, ...failure } });
     });
     return retryInSeconds === null;
   }
 }
 
-/** @returns where the comment stands */
+/** @returns the URL of the comment */
 async function postTo(forge: Forge, request: MergeRequest): Promise<string> {
   const { url } = await forge.upsertComment(request.number, request.markdown ?? '');
   if (request.headCommit === null) return url;
   await forge.setCommitStatus(request.headCommit, planStatus(request)).catch((error: unknown) => {
-    // GitLab knows commits of a fork nowhere but there, where the token counts for nothing: the comment must do.
+    // GitLab keeps the commits of a fork only in the fork, where the token has no rights. The comment alone must suffice.
     if (!isProblem(error, 'forge_not_found')) throw error;
   });
   return url;

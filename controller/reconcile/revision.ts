@@ -23,7 +23,7 @@ import type { Controller } from '../context.ts';
 import { followMoves } from './moves.ts';
 import { convergeBound, forgetOldBundles } from './stale.ts';
 
-/** Writes a prepared commit: its verdict, its bundles, what becomes of each folder, and the rollout that brings it to devices. One transaction. */
+/** Stores a prepared commit in one transaction: its verdict, bundles and folders, and the rollout that deploys it. */
 export async function storeRevision(
   controller: Controller,
   source: Source,
@@ -35,7 +35,7 @@ export async function storeRevision(
   const started = performance.now();
   const verdict = await transact(controller.store, async (unit) => {
     const present = await lockSource(unit.tx, source.id);
-    // Settings that changed while the commit was prepared make its outcome worthless: the change has woken the source again.
+    // The settings changed during preparation, so that its result is outdated. The change has woken the source again.
     if (present === undefined || present.version !== source.version) return 'outdated';
     return writeRevision(unit, present, ref, prepared, timings, stale);
   });
@@ -57,21 +57,22 @@ async function writeRevision(
 ): Promise<RevisionVerdict> {
   const { tx } = unit;
   const owner = { organizationId: source.organizationId, sourceId: source.id };
-  const broken = prepared.errors.length > 0;
+  const hasErrors = prepared.errors.length > 0;
   let moved: string[] = [];
   const revisionId = await upsertRevision(tx, owner, { id: newId(), ref, prepared, verdict: 'invalid', timings });
-  if (!broken) {
+  if (!hasErrors) {
     await storeBundles(tx, source.organizationId, prepared);
     if (source.heldAt === null) await forgetOldBundles(unit, source, prepared, stale);
     const changed = await storePaths(tx, owner, revisionId, prepared);
     moved = await followMoves(unit, source, prepared.commit.oid, changed);
     await noteFleet(tx, source.id, prepared);
   }
-  const invalidPaths = broken ? 0 : await countInvalidPaths(tx, owner);
-  const verdict = verdictOf(source, prepared, broken, invalidPaths);
+  const invalidPaths = hasErrors ? 0 : await countInvalidPaths(tx, owner);
+  const verdict = verdictOf(source, prepared, hasErrors, invalidPaths);
   await setVerdict(tx, owner, revisionId, verdict);
-  await tell(unit, source, revisionId, verdict, prepared);
-  // Of a held source it is only noted: lifting the hold lets it go. The same head again, as after a change of settings, does not restart an aborted rollout.
+  await recordVerdict(unit, source, revisionId, verdict, prepared);
+  // While the source is held the revision is only recorded; the end of the hold releases it. A second preparation of the same head, as after a change of
+  // settings, does not restart an aborted rollout.
   const isAgain = source.revisionId === revisionId && (await isWithheld(unit, source));
   if (verdict !== 'invalid' && source.heldAt === null && !isAgain) {
     const policy = policyFor(source, prepared.rolloutPolicy);
@@ -88,18 +89,18 @@ async function writeRevision(
       source.expectedCommit === null || source.expectedCommit === prepared.commit.oid
         ? pollSeconds(source.pollIntervalSeconds, Math.random())
         : 0.5,
-    synced: { commit: broken ? source.preparedCommit : prepared.commit.oid, revisionId },
+    synced: { commit: hasErrors ? source.preparedCommit : prepared.commit.oid, revisionId },
     arrived: source.expectedCommit === prepared.commit.oid,
   });
-  await replanMergeRequests(tx, owner, broken ? source.preparedCommit : prepared.commit.oid);
-  // While the source is held nothing of it goes out: then they are evaluated once more.
-  if (!broken && source.heldAt === null) await clearStale(tx, owner, stale);
+  await replanMergeRequests(tx, owner, hasErrors ? source.preparedCommit : prepared.commit.oid);
+  // A held source releases nothing, so that its folders stay marked for an evaluation after the hold.
+  if (!hasErrors && source.heldAt === null) await clearStale(tx, owner, stale);
   return verdict;
 }
 
-/** A repository that is one device's has nothing to be partly valid; a fleet is, unless the source wants all or nothing. */
-export function verdictOf(source: Source, prepared: PreparedRevision, broken: boolean, invalidPaths: number): RevisionVerdict {
-  if (broken) return 'invalid';
+/** A repository of one device is valid or invalid. A fleet may be partly valid, unless the source requires all or nothing. */
+export function verdictOf(source: Source, prepared: PreparedRevision, hasErrors: boolean, invalidPaths: number): RevisionVerdict {
+  if (hasErrors) return 'invalid';
   if (invalidPaths === 0) return 'valid';
   if (source.allOrNothing) return 'invalid';
   return prepared.paths.length > 0 && prepared.paths.every((path) => path.verdict === 'invalid') && prepared.extent === 'full'
@@ -107,7 +108,7 @@ export function verdictOf(source: Source, prepared: PreparedRevision, broken: bo
     : 'partial';
 }
 
-/** What the author of the commit learns. */
+/** Emits the verdict for the commit's author. */
 export function emitVerdict(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): void {
   const invalid = prepared.paths.filter(isBlamed);
   const errors = [...prepared.errors, ...invalid.flatMap((path) => path.errors)];
@@ -127,7 +128,13 @@ export function emitVerdict(unit: Unit, source: Source, revisionId: string, verd
   });
 }
 
-async function tell(unit: Unit, source: Source, revisionId: string, verdict: RevisionVerdict, prepared: PreparedRevision): Promise<void> {
+async function recordVerdict(
+  unit: Unit,
+  source: Source,
+  revisionId: string,
+  verdict: RevisionVerdict,
+  prepared: PreparedRevision,
+): Promise<void> {
   emitVerdict(unit, source, revisionId, verdict, prepared);
   await audit(unit.tx, {
     organizationId: source.organizationId,
@@ -150,7 +157,7 @@ export function commitIsKnown(tx: Db, { organizationId, id }: Source, commit: st
   return isCommitKnown(tx, { organizationId, sourceId: id }, commit);
 }
 
-/** Status of a source whose head is prepared. */
+/** Status of a source by the verdict of its prepared head. */
 export async function statusOfRevision(tx: Db, { organizationId, revisionId }: Source): Promise<SourceStatus> {
   const verdict = revisionId === null ? undefined : await verdictOfRevision(tx, organizationId, revisionId);
   return verdict === undefined ? 'new' : statusOfVerdict(verdict);

@@ -8,21 +8,21 @@ import { noteWaiting, rolloutById } from '../../src/rollout/store/store.ts';
 import {
   abortRollout,
   askForApproval,
-  callOff,
+  cancelQueued,
   completeRollout,
+  emitRolloutEvent,
   finishRevert,
   lockAsRead,
   openWave,
   passWave,
-  tellRollout,
 } from '../../src/rollout/transitions.ts';
 import { lockSource } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 
-/** A rollout is looked at until it waits; more steps than this at once would be a planner that goes in circles. */
+/** A reconcile executes steps until the rollout waits. More steps than this mean that the planner loops. */
 const MAX_STEPS = 1_000;
 
-/** Snapshot → `plan` → step, until nothing is left to do now. @returns how many devices were looked at */
+/** Snapshot → `plan` → step, until the rollout waits. @returns the number of devices in the snapshot */
 export async function reconcileRollout(controller: Controller, id: string): Promise<number> {
   const { store } = controller;
   for (let taken = 0; taken < MAX_STEPS; taken++) {
@@ -36,22 +36,23 @@ export async function reconcileRollout(controller: Controller, id: string): Prom
     }
     await transact(store, (unit) => execute(unit, rollout, step));
   }
-  throw new Error(`rollout ${id} does not come to rest`);
+  throw new Error(`rollout ${id} did not reach a wait within ${MAX_STEPS} steps`);
 }
 
-/** What a person may want to do something about is told. */
-const TOLD = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetry', 'no_success', 'gate']);
+/** Reasons to wait that a person can resolve: these emit an event. */
+const REPORTED_CODES = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetry', 'no_success', 'gate']);
 
-/** Ended ones wait for nothing. */
+/** Records why the rollout waits. An ended rollout waits for nothing. */
 async function wait(store: Store, rollout: Rollout, { why, until }: Extract<RolloutStep, { do: 'wait' }>): Promise<void> {
   if (why.code === 'ended') return;
   await transact(store, async (unit) => {
-    if ((await noteWaiting(unit.tx, rollout, why, until)) && TOLD.has(why.code)) tellRollout(unit, rollout, 'rollout.blocked', why);
+    if ((await noteWaiting(unit.tx, rollout, why, until)) && REPORTED_CODES.has(why.code))
+      emitRolloutEvent(unit, rollout, 'rollout.blocked', why);
   });
 }
 
 async function execute(unit: Unit, rollout: Rollout, step: Exclude<RolloutStep, { do: 'wait' }>): Promise<void> {
-  // Writing the folders comes after the source's lock, as everywhere.
+  // Completing writes folders, and every writer of folders locks the source first.
   const source = step.do === 'complete' ? await lockSource(unit.tx, rollout.sourceId) : undefined;
   if (!(await lockAsRead(unit, rollout))) return;
   switch (step.do) {
@@ -63,8 +64,8 @@ async function execute(unit: Unit, rollout: Rollout, step: Exclude<RolloutStep, 
       return askForApproval(unit, rollout, step.wave);
     case 'abort':
       return abortRollout(unit, rollout, { code: step.code, detail: step.detail }, step.revert);
-    case 'call_off':
-      return callOff(unit, rollout);
+    case 'cancel_queued':
+      return cancelQueued(unit, rollout);
     case 'finish_revert':
       return finishRevert(unit, rollout);
     case 'complete':

@@ -22,37 +22,40 @@ import {
 } from '../../src/source/source.ts';
 import { type CheckOutcome, noteMoved, putOffCheck, recordCheck, recordFailedCheck, sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
+import type { Bulkhead } from './bulkhead.ts';
 import { evaluateAgain } from './evaluate.ts';
-import type { Lanes } from './lanes.ts';
 import { commitIsKnown, statusOfRevision, storeRevision } from './revision.ts';
 
 /**
- * Brings what is known of a source up to its remote: lists its refs; when the head moved, fetches, prepares and stores the commit and wakes
- * the rollout. Every outcome, good or bad, is written on the source with the time of the next look.
+ * Checks a source: lists the refs of its remote. If the head changed, fetches, prepares and stores the commit and wakes the rollout. Every outcome is
+ * recorded on the source with the time of the next check.
  */
-export async function reconcileSource(controller: Controller, lanes: Lanes, id: string): Promise<void> {
+export async function reconcileSource(controller: Controller, bulkhead: Bulkhead, id: string): Promise<void> {
   const source = await sourceById(controller.store.sql, id);
-  // A host that named a time is not asked before it, whoever woke the source.
+  // The host asked for a pause, which applies to every wake-up.
   if (source === undefined || source.isQuiet) return;
   const started = performance.now();
   const log = controller.log.child({ sourceId: id });
   try {
-    const through = await lanes.run(source, source.failures > 0, (signal) => sync(controller, source, started, signal));
+    const through = await bulkhead.run(source, source.failures > 0, (signal) => sync(controller, source, started, signal));
     if (!through) return await putOffCheck(controller.store.sql, source.id, putOffSeconds(Math.random()));
     log.debug({ durationMs: Math.round(performance.now() - started) }, 'source checked');
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     await recordFailure(controller, source, error);
-    log.warn({ code: error.code, durationMs: Math.round(performance.now() - started) }, `source check failed: ${messageOf(error)}`);
+    log.warn(
+      { code: error.code, durationMs: Math.round(performance.now() - started) },
+      `failed to check source; the next check is scheduled: ${messageOf(error)}`,
+    );
   }
 }
 
-/** @param signal ends waiting for the host, not the work that follows */
+/** @param signal ends the wait for the host, not the work after it */
 async function sync(controller: Controller, source: Source, started: number, signal: AbortSignal | undefined): Promise<void> {
   const { config } = controller;
   const queued = queueTime(source);
   const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
-  const head = await lookUpHead(controller, source, remote, signal);
+  const head = await resolveHead(controller, source, remote, signal);
   if (head.movedTo !== source.movedTo) await noteMoved(controller.store.sql, source.id, head.movedTo);
   const listedMs = Math.round(performance.now() - started);
   const owner = { organizationId: source.organizationId, sourceId: source.id };
@@ -80,15 +83,15 @@ async function sync(controller: Controller, source: Source, started: number, sig
   faultPoint('after_revision_stored');
 }
 
-/** How long the hook that woke the source waited for a worker; nothing when no hook did. */
+/** Time between the hook that woke the source and this check; empty if no hook did. */
 function queueTime(source: Source): { queueMs?: number } {
   const { hookReceivedAt, lastCheckedAt } = source;
   if (hookReceivedAt === null || (lastCheckedAt !== null && lastCheckedAt > hookReceivedAt)) return {};
   return { queueMs: Math.max(0, Date.now() - hookReceivedAt.getTime()) };
 }
 
-/** What the source's ref stands for at the remote now. */
-export async function lookUpHead(
+/** Resolves the source's ref at the remote. */
+export async function resolveHead(
   controller: Pick<Controller, 'hosts' | 'guard' | 'config' | 'box' | 'metrics'>,
   source: Source,
   remote: Remote,
@@ -116,7 +119,7 @@ async function recordUnchanged(controller: Controller, source: Source, head: str
   const { sql } = controller.store;
   const arrived =
     source.expectedCommit === null || source.expectedCommit === head || (await commitIsKnown(sql, source, source.expectedCommit));
-  const isLate = !arrived && (await isLeftBehind(controller, source, head));
+  const isLate = !arrived && (await isHookOutdated(controller, source, head));
   const waiting = !arrived && !isLate && source.expectedUntil !== null && source.expectedUntil > new Date();
   const status: SourceStatus = waiting ? 'waiting' : isSteady(source.status) ? source.status : await statusOfRevision(sql, source);
   const regularSeconds = pollSeconds(source.pollIntervalSeconds, Math.random());
@@ -127,7 +130,7 @@ async function recordUnchanged(controller: Controller, source: Source, head: str
     nextCheckInSeconds: waiting ? EXPECT_RETRY_SECONDS : isLate ? Math.min(LATE_CHECK_SECONDS, regularSeconds) : regularSeconds,
     arrived: !waiting,
   };
-  // Most looks find nothing new: they cost one statement.
+  // Most checks find no change: they cost one statement.
   if (status === source.status) return recordCheck(sql, source, outcome);
   await transact(controller.store, async ({ tx, emit }) => {
     await recordCheck(tx, source, outcome);
@@ -136,37 +139,37 @@ async function recordUnchanged(controller: Controller, source: Source, head: str
   });
 }
 
-/** A late hook's source is checked once more after this, in case the host showed an old state. */
+/** After an outdated hook the source is checked once more after this time, in case the host showed an old state. */
 const LATE_CHECK_SECONDS = 5;
 
 /**
- * Whether the hook came late: the remote has moved past the commit that it names, as after a force-push, and will not show it any more. Either another
- * hook replaced that commit, or the remote shows neither it nor what it replaced, which was the head here before.
+ * Whether the hook's commit is outdated: the remote has moved past it, as after a force-push, and will not show it any more. Either another hook replaced
+ * that commit, or the remote shows neither that commit nor the previous head, which is known here.
  */
-async function isLeftBehind({ store: { sql } }: Controller, source: Source, head: string): Promise<boolean> {
+async function isHookOutdated({ store: { sql } }: Controller, source: Source, head: string): Promise<boolean> {
   if (await expectedIsReplaced(sql, source)) return true;
   const { expectedBefore } = source;
   return expectedBefore !== null && expectedBefore !== head && (await commitIsKnown(sql, source, expectedBefore));
 }
 
-/** A remote without the ref is no fault of the host: it is asked again at the usual pace. Anything else backs off. */
+/** A missing ref is no failure of the host: the next check is at the usual interval. Any other failure backs off. */
 function outcomeOf(source: Source, error: Problem): CheckOutcome {
-  const told = { code: error.code, detail: error.message };
+  const reported = { code: error.code, detail: error.message };
   if (error.code === 'ref_missing' || error.code === 'repository_empty') {
     const status = error.code === 'ref_missing' ? 'ref_missing' : 'empty';
     const waiting = source.expectedUntil !== null && source.expectedUntil > new Date();
     const nextCheckInSeconds = waiting ? EXPECT_RETRY_SECONDS : pollSeconds(source.pollIntervalSeconds, Math.random());
-    // The same commit under a recreated ref is looked at anew.
-    return { status, headCommit: null, error: told, failures: 0, nextCheckInSeconds, arrived: false };
+    // Without a stored head, the same commit under a recreated ref is checked again.
+    return { status, headCommit: null, error: reported, failures: 0, nextCheckInSeconds, arrived: false };
   }
   const failures = source.failures + 1;
-  // A host that names a time is not asked before it.
+  // The host asked for a pause.
   const quietSeconds = error.retryAfterSeconds;
   const nextCheckInSeconds = Math.max(backoffSeconds(failures, Math.random()), atLeast(quietSeconds ?? 0));
-  return { status: 'failing', error: told, failures, nextCheckInSeconds, quietSeconds, arrived: false };
+  return { status: 'failing', error: reported, failures, nextCheckInSeconds, quietSeconds, arrived: false };
 }
 
-/** Writes what a look at the source came to, with the time of the next, and tells it when it is another than before. */
+/** Records a failed check with the time of the next one, and emits an event if the failure is new. */
 export async function recordFailure(controller: Controller, source: Source, error: Problem): Promise<void> {
   const outcome = outcomeOf(source, error);
   await transact(controller.store, async ({ tx, emit }) => {

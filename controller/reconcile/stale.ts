@@ -5,7 +5,7 @@ import { clearStale, devicesBoundTo, forgetBundles, type StalePath } from '../..
 import { convergeDevices } from '../../src/rollout/converge.ts';
 import type { Source } from '../../src/source/source.ts';
 
-/** What stale folders gave to devices as they were is not for devices as they are. */
+/** Forgets the bundles of stale folders: they were evaluated for the devices' earlier labels and names. */
 export async function forgetOldBundles(unit: Unit, source: Source, prepared: PreparedRevision, stale: readonly StalePath[]): Promise<void> {
   const marked = new Set(stale.map(({ path }) => path));
   const evaluated = prepared.paths
@@ -15,8 +15,8 @@ export async function forgetOldBundles(unit: Unit, source: Source, prepared: Pre
 }
 
 /**
- * Brings devices to what their folders give now; until now they waited for its evaluation. The devices are locked before the marks, as by whoever
- * changes a device.
+ * Deploys the evaluated folders to their devices, which waited for the evaluation. Locks the devices before the marks, in the same order as every change
+ * of a device.
  */
 export async function convergeBound(unit: Unit, source: Source, stale: readonly StalePath[]): Promise<void> {
   const { organizationId, id: sourceId } = source;

@@ -23,37 +23,37 @@ import type { Source } from '../../src/source/source.ts';
 import { sourceById } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
 
-/** A status whose organization has no worker free is posted after this. */
+/** Delay of a post while the organization's share of the workers is in use. */
 const BUSY_SECONDS = 1;
 
-/** Posts at the git host how the rollout stands, as the status of its commit, as often as `postPauseSeconds` allows. Where no host can be told, nothing is done. */
+/** Posts the rollout's progress to the git host as the status of its commit, as often as `postPauseSeconds` allows. Does nothing without a host. */
 export async function reconcileStatus(controller: Controller, shares: Shares, id: string): Promise<void> {
   const { sql } = controller.store;
   const rollout = await rolloutById(sql, id);
   const source = rollout && (await sourceById(sql, rollout.sourceId));
   if (rollout === undefined || source === undefined) return;
-  const forge = forgeForReports(controller, source);
-  if (forge === undefined || (await isSuperseded(sql, rollout))) return forget(controller, rollout);
-  const told = await postedStatus(sql, rollout);
+  const forge = statusForge(controller, source);
+  if (forge === undefined || (await isSuperseded(sql, rollout))) return clearDue(controller, rollout);
+  const posted = await postedStatus(sql, rollout);
   const now = Date.now();
-  const retryInSeconds = ((told?.retryAt?.getTime() ?? 0) - now) / 1000;
+  const retryInSeconds = ((posted?.retryAt?.getTime() ?? 0) - now) / 1000;
   if (retryInSeconds > 0) return setStatusDue(sql, rollout, retryInSeconds);
   const status = rolloutStatus(rollout, await loadSnapshot(sql, rollout));
   const posts = await postsOfCommit(sql, rollout);
-  // Devices' reports wake nobody here: the numbers of a rollout that moves are read again when they may be posted.
+  // Devices' reports do not wake this job: it reads the counts of a moving rollout again when the next post is allowed.
   const checkInSeconds = isMoving(rollout) ? progressPauseSeconds(posts) : null;
-  if (told?.state === status.state && told.description === status.description && told.failures === 0)
+  if (posted?.state === status.state && posted.description === status.description && posted.failures === 0)
     return setStatusDue(sql, rollout, checkInSeconds);
-  const sinceSeconds = (now - (told?.postedAt?.getTime() ?? 0)) / 1000;
-  const waitSeconds = postPauseSeconds(rollout, status, told, posts) - sinceSeconds;
+  const sinceSeconds = (now - (posted?.postedAt?.getTime() ?? 0)) / 1000;
+  const waitSeconds = postPauseSeconds(rollout, status, posted, posts) - sinceSeconds;
   if (waitSeconds > 0) return setStatusDue(sql, rollout, waitSeconds);
-  const giveBack = shares.take(rollout.organizationId);
-  if (giveBack === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
-  await tell(controller, rollout, { forge, status, told, checkInSeconds }).finally(giveBack);
+  const release = shares.take(rollout.organizationId);
+  if (release === undefined) return setStatusDue(sql, rollout, BUSY_SECONDS);
+  await postStatus(controller, rollout, { forge, status, posted, checkInSeconds }).finally(release);
 }
 
-/** undefined: the source has no host that could be told, or wants none told. */
-export function forgeForReports(controller: Controller, source: Source): Forge | undefined {
+/** undefined: the source's host accepts no statuses, or its settings disable them. */
+export function statusForge(controller: Controller, source: Source): Forge | undefined {
   if (!source.reportStatus) return undefined;
   try {
     return forgeFor(source, controller);
@@ -63,14 +63,14 @@ export function forgeForReports(controller: Controller, source: Source): Forge |
   }
 }
 
-/** Nobody is told any more. */
-async function forget(controller: Controller, rollout: Rollout): Promise<void> {
+/** Stops further posts for the rollout. */
+async function clearDue(controller: Controller, rollout: Rollout): Promise<void> {
   if ((await postedStatus(controller.store.sql, rollout)) !== undefined) await setStatusDue(controller.store.sql, rollout, null);
 }
 
-type Telling = { forge: Forge; status: CommitStatus; told: PostedStatus | undefined; checkInSeconds: number | null };
+type StatusPost = { forge: Forge; status: CommitStatus; posted: PostedStatus | undefined; checkInSeconds: number | null };
 
-async function tell(controller: Controller, rollout: Rollout, { forge, status, told, checkInSeconds }: Telling): Promise<void> {
+async function postStatus(controller: Controller, rollout: Rollout, { forge, status, posted, checkInSeconds }: StatusPost): Promise<void> {
   const { store, log } = controller;
   const revision = await revisionOf(store.sql, rollout.organizationId, rollout.revisionId);
   if (revision === undefined) return;
@@ -80,12 +80,15 @@ async function tell(controller: Controller, rollout: Rollout, { forge, status, t
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const { code, message: detail } = error;
-    const failures = (told?.failures ?? 0) + 1;
+    const failures = (posted?.failures ?? 0) + 1;
     const retryInSeconds = postRetrySeconds(error, failures, Math.random());
-    log.warn({ rolloutId: rollout.id, code, failures, retryInSeconds }, `a rollout is not told to its git host: ${detail}`);
+    log.warn(
+      { rolloutId: rollout.id, code, failures, retryInSeconds },
+      `failed to post commit status; ${retryInSeconds === null ? 'it is not retried' : 'it is retried'}: ${detail}`,
+    );
     await transact(store, async ({ tx, emit }) => {
-      const isNew = retryInSeconds === null && told?.errorCode !== code && !(await failedBefore(tx, rollout, code));
-      const gaveUp = retryInSeconds === null && (isNew || (told?.retryAt ?? null) !== null);
+      const isNew = retryInSeconds === null && posted?.errorCode !== code && !(await failedBefore(tx, rollout, code));
+      const gaveUp = retryInSeconds === null && (isNew || (posted?.retryAt ?? null) !== null);
       await recordStatusFailure(tx, rollout, { code, detail }, retryInSeconds);
       const { organizationId, id, sourceId, revisionId } = rollout;
       const data = { sourceId, revisionId, commit: revision.commit, code, detail };

@@ -11,30 +11,30 @@ import { isNoSpace } from '../../src/wire/no-space.ts';
 import type { Controller } from '../context.ts';
 import { DevicesFailed } from '../devices-failed.ts';
 
-/** Devices per turn. */
+/** Devices per batch. */
 const BATCH = 200;
-/** Releases written at once; each waits mostly for fsync. */
+/** Releases written in parallel; each waits mostly for fsync. */
 const PARALLEL = 4;
 
 type Followed = WorkspaceDevice & { workspace: string };
 type Failure = WorkspaceDevice & { error: unknown };
 
 /**
- * Lets the workspaces of an organization follow what its devices confirmed, in batches, off the path of any device. A workspace that was lost is
- * made again: everything in it comes from the database.
- * @param ending the process is about to stop: no further one is begun, the next resync goes on
- * @throws DevicesFailed once all others follow
+ * Updates the workspaces of an organization to the bundles that its devices confirmed, in batches. No device waits for this. A lost workspace is created
+ * again from the database.
+ * @param ending the process is about to stop: no further workspace is begun, and the next resync continues
+ * @throws DevicesFailed after all other workspaces
  */
 export async function reconcileWorkspaces(controller: Controller, organizationId: string, ending: AbortSignal): Promise<void> {
   const failures = new Map<string, Failure>();
   while (!ending.aborted) {
-    await afterDevices(controller, ending);
+    await waitForDevices(controller, ending);
     const behind = (await workspacesBehind(controller.store.sql, organizationId, BATCH)).filter((device) => !failures.has(device.deviceId));
     if (behind.length === 0) break;
     const queue = [...behind];
     const done: Followed[] = [];
     const failed: Failure[] = [];
-    const lane = async () => {
+    const worker = async () => {
       for (let next = queue.pop(); next !== undefined && !ending.aborted; next = queue.pop()) {
         const device = next;
         await follow(controller, device).then(
@@ -43,47 +43,47 @@ export async function reconcileWorkspaces(controller: Controller, organizationId
         );
       }
     };
-    await Promise.all(Array.from({ length: PARALLEL }, lane));
-    // A crash before this leaves directories that nothing names, which pruning removes, or writes the same release again, which changes nothing.
+    await Promise.all(Array.from({ length: PARALLEL }, worker));
+    // After a crash before this line, pruning removes directories without a record, and writing the same release again changes nothing.
     await noteWorkspaces(controller.store.sql, organizationId, done);
     for (const failure of failed) failures.set(failure.deviceId, failure);
-    await tellOutcomes(controller, done, failed);
-    // The others would fare no better; the next resync tries again.
+    await emitOutcomes(controller, done, failed);
+    // A full disk fails all other workspaces, too; the next resync retries.
     if (failed.some(({ error }) => isNoSpace(error))) return;
   }
   if (failures.size > 0) throw new DevicesFailed(new Map([...failures].map(([id, { error }]) => [id, error])));
 }
 
-/** So few devices at work leave time for the disk. */
+/** Up to this many devices at work leave the disk enough time. */
 const FEW_AT_WORK = 20;
-const LOOK_AGAIN_MS = 250;
-/** Behind an endless stream of devices workspaces follow all the same, a batch at a time. */
+const RECHECK_MS = 250;
+/** Under continuous load one batch is written after this time. */
 const MAX_WAIT_MS = 20_000;
 
-/** Lets the devices of this process go first that are being brought to a change now: nobody waits for a workspace. */
-async function afterDevices({ admission }: Controller, ending: AbortSignal): Promise<void> {
-  const isInTheWay = () => admission.counts().atWork > FEW_AT_WORK && !ending.aborted;
-  for (let waitedMs = 0; isInTheWay() && waitedMs < MAX_WAIT_MS; waitedMs += LOOK_AGAIN_MS) await pause(LOOK_AGAIN_MS);
+/** Waits while this process serves many devices: their changes matter more than workspaces, for which nothing waits. */
+async function waitForDevices({ admission }: Controller, ending: AbortSignal): Promise<void> {
+  const isBusy = () => admission.counts().atWork > FEW_AT_WORK && !ending.aborted;
+  for (let waitedMs = 0; isBusy() && waitedMs < MAX_WAIT_MS; waitedMs += RECHECK_MS) await pause(RECHECK_MS);
 }
 
-/** Why the workspace of a device could not follow the last time, here. */
-const troubles = new LRUCache<string, string>({ max: 10_000 });
+/** Code of the last failure of each device's workspace, in this process. */
+const lastFailures = new LRUCache<string, string>({ max: 10_000 });
 
-/** A device is told of when its workspace begins to fail, and when it follows again: not at every try. */
-async function tellOutcomes(controller: Controller, done: readonly Followed[], failed: readonly Failure[]): Promise<void> {
-  const recovered = done.filter((device) => troubles.delete(nameOf(device)));
-  const begun = failed.filter((failure) => troubles.get(nameOf(failure)) !== codeOf(failure.error));
+/** Emits an event when the workspace of a device begins to fail, and when it recovers, but not at every try. */
+async function emitOutcomes(controller: Controller, done: readonly Followed[], failed: readonly Failure[]): Promise<void> {
+  const recovered = done.filter((device) => lastFailures.delete(nameOf(device)));
+  const begun = failed.filter((failure) => lastFailures.get(nameOf(failure)) !== codeOf(failure.error));
   if (recovered.length + begun.length === 0) return;
   await transact(controller.store, async ({ emit }) => {
     for (const { organizationId, deviceId } of recovered)
       emit({ organizationId, type: 'workspace.recovered', subject: `device:${deviceId}`, data: {} });
     for (const { organizationId, deviceId, error } of begun) {
       const data = { code: codeOf(error), detail: messageOf(error) };
-      controller.log.error({ deviceId, err: error }, `workspace cannot follow: ${data.detail}`);
+      controller.log.error({ deviceId, err: error }, `failed to update workspace; the next resync retries: ${data.detail}`);
       emit({ organizationId, type: 'workspace.failed', subject: `device:${deviceId}`, data });
     }
   });
-  for (const failure of begun) troubles.set(nameOf(failure), codeOf(failure.error));
+  for (const failure of begun) lastFailures.set(nameOf(failure), codeOf(failure.error));
 }
 
 function codeOf(error: unknown): string {
@@ -92,7 +92,7 @@ function codeOf(error: unknown): string {
 
 const REASON = 'the device confirmed it';
 
-/** @returns the workspace's name; a new one where there was none, or was lost */
+/** @returns the workspace's name; a new name if there was none or it was lost */
 async function follow(controller: Controller, device: WorkspaceDevice): Promise<string> {
   const { organizationId, deviceId, workspace } = device;
   if (workspace !== null) {
@@ -113,9 +113,9 @@ async function writeRelease(controller: Controller, device: WorkspaceDevice & { 
   await controller.workspaces.applyRelease(device.workspace, bundle, { reason });
 }
 
-/** Compares one workspace with what it must hold; a difference is reported, and healed where the source's policy says so. */
+/** Compares a workspace with its release. Reports a difference, and repairs it unless the source's policy is `report`. */
 export async function checkWorkspace(controller: Controller, workspace: string): Promise<void> {
-  // Our own writes wake the watcher too, and end here, before any question to the database.
+  // This process's own writes trigger the watch, too, and end here without a query.
   const found = await controller.workspaces.verify(workspace);
   if (found.state === 'clean') return;
   const device = await deviceOfWorkspace(controller.store.sql, workspace);
@@ -123,13 +123,13 @@ export async function checkWorkspace(controller: Controller, workspace: string):
   const changed = found.changed.slice(0, 50);
   const { organizationId, deviceId } = device;
   const about = { organizationId, subject: `device:${deviceId}` };
-  await tell(controller, deviceId, { ...about, type: 'workspace.drifted', data: { state: found.state, changed } });
+  await report(controller, deviceId, { ...about, type: 'workspace.drifted', data: { state: found.state, changed } });
   if (device.policy === 'report') return;
-  await writeRelease(controller, device, 'somebody changed it by hand');
-  await tell(controller, deviceId, { ...about, type: 'workspace.healed', data: { changed } });
+  await writeRelease(controller, device, 'it was changed by hand');
+  await report(controller, deviceId, { ...about, type: 'workspace.healed', data: { changed } });
 }
 
-async function tell(controller: Controller, deviceId: string, event: NewEvent<'workspace.drifted' | 'workspace.healed'>): Promise<void> {
+async function report(controller: Controller, deviceId: string, event: NewEvent<'workspace.drifted' | 'workspace.healed'>): Promise<void> {
   const { organizationId, type, subject, data } = event;
   controller.log.warn({ deviceId, ...data }, type);
   await transact(controller.store, async ({ tx, emit }) => {

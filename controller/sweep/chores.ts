@@ -5,7 +5,7 @@ import type { Sql } from '../../src/db/connect.ts';
 import { afterFailure } from '../../src/deployment/deployment.ts';
 import {
   type Deployment,
-  isWayBack,
+  isRevert,
   moveDeployments,
   overdueDeployments,
   type Retry,
@@ -35,15 +35,15 @@ import { pruneTelemetry } from '../../src/telemetry/store.ts';
 import type { Controller } from '../context.ts';
 import type { Chore } from './sweep.ts';
 
-/** Attempts per beat and transaction. */
+/** Attempts per run and transaction. */
 const BATCH = 500;
 const KEEP_DAYS = 30;
-/** Of each source, however old: what its host sent when it last worked. */
+/** Deliveries kept per source regardless of age: they show what the host sent when its webhook last worked. */
 const HOOK_DELIVERIES_KEPT = 100;
-/** A workspace that no device names is one that was cut off, or its device was deleted: it may go after a day. */
+/** A workspace without a device is deleted after this time: its creation was interrupted, or the device was deleted. */
 const ABANDONED_AFTER_MS = 86_400_000;
 
-/** Wakes every rollout that is under way: whatever wake-up was lost costs a minute. */
+/** Wakes every rollout under way, so that a lost wake-up delays it by a minute at most. */
 export const resync: Chore = {
   name: 'resync',
   everySeconds: 60,
@@ -60,7 +60,7 @@ export const resync: Chore = {
   },
 };
 
-/** Devices that two transactions at once, or a hand in the database, left unmarked (`0011_astray.sql`): all are looked at, and their rollouts woken. */
+/** Checks all devices for a missing mark of divergence, after concurrent transactions or manual changes (`0011_astray.sql`), and wakes their rollouts. */
 export const findDiverged: Chore = {
   name: 'find-diverged',
   everySeconds: 3_600,
@@ -73,7 +73,7 @@ export const findDiverged: Chore = {
     }),
 };
 
-/** Rollouts that wait for a time: the end of a bake, a window, a minute of the rate. */
+/** Wakes rollouts whose waiting time is over: the end of a bake, a window, a minute of the rate. */
 export const dueRollouts: Chore = {
   name: 'due-rollouts',
   everySeconds: 1,
@@ -91,7 +91,7 @@ export const offline: Chore = {
       const silent = await markSilentDevicesOffline(tx, OFFLINE_AFTER_SECONDS);
       for (const [organizationId, devices] of byOrganization(silent)) {
         const ids = devices.map((device) => device.id);
-        // A rollout does not wait for them any longer.
+        // Rollouts must stop waiting for offline devices.
         for (const id of await rolloutsAwaiting(tx, organizationId, ids)) enqueue('rollout', id);
       }
       for (const device of silent)
@@ -99,7 +99,7 @@ export const offline: Chore = {
     }),
 };
 
-/** Devices whose key one agent uses again: nothing is shown of the copy that was. */
+/** Ends the reports of cloned keys that only one agent uses again. */
 export const forgetClones: Chore = {
   name: 'forget-clones',
   everySeconds: 60,
@@ -122,7 +122,7 @@ export const expire: Chore = {
     }),
 };
 
-/** Attempts whose device fell silent in the middle of a step end as timed out; a late report still replaces that by what happened. */
+/** Times out attempts whose device stopped reporting during a step. A late report still replaces the outcome. */
 export const timeOut: Chore = {
   name: 'time-out-deployments',
   everySeconds: 5,
@@ -159,7 +159,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       organizationId,
       ended.map((attempt) => {
         const { deviceId, bundle, state } = attempt;
-        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isRevert: isWayBack(attempt) };
+        return { deviceId, bundle, code: 'timed_out', detail: `no report while ${state}`, isRevert: isRevert(attempt) };
       }),
     );
     wakeDevices(
@@ -180,7 +180,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
   });
 }
 
-/** Opens the next attempt of those whose time has come, unless the folder has moved on, somebody holds the device or something else is under way. */
+/** Opens the next attempt of due retries, unless the folder changed, the device is held, or another attempt is under way. */
 export const retry: Chore = {
   name: 'retry-deployments',
   everySeconds: 1,
@@ -203,7 +203,7 @@ async function retryDue({ store }: Controller, organizationId: string, due: read
       organizationId,
       due.map((deployment) => deployment.id),
     );
-    // One set of statements for devices that failed equally often: a bad commit fails on a whole wave at once.
+    // A bad commit fails on a whole wave at once: devices with equal retries share one set of statements.
     for (const group of Map.groupBy(retries, likeAttempt).values()) {
       const [first] = group;
       if (first === undefined) continue;
@@ -214,12 +214,12 @@ async function retryDue({ store }: Controller, organizationId: string, due: read
   });
 }
 
-/** Equal for retries that differ in nothing but device and bundle. */
+/** A key that is equal for retries that differ only in device and bundle. */
 function likeAttempt({ kind, attempt, rolloutId, wave, limits }: Retry): string {
   return JSON.stringify([kind === 'rollback', attempt, rolloutId, wave, limits]);
 }
 
-/** Bundles and bytes are kept while anything names them; what only describes the past goes after `KEEP_DAYS`. */
+/** Deletes records that only describe the past after `KEEP_DAYS`. Bundles and their files are kept while any record refers to them. */
 export const prune: Chore = {
   name: 'prune',
   everySeconds: 3_600,
@@ -236,7 +236,7 @@ export const prune: Chore = {
   },
 };
 
-/** Mirrors of sources that are gone; beside a source's own, `<id>.preview` and so on. */
+/** Deletes mirrors of deleted sources. A source has a mirror of its own, and further ones named `<id>.preview` and so on. */
 async function pruneMirrors(sql: Sql, root: string): Promise<void> {
   const names = await readdir(root).catch(expecting([], 'ENOENT'));
   const sources = new Set(await sourceIds(sql));

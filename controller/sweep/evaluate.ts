@@ -2,7 +2,7 @@ import { transact } from '../../src/event/transact.ts';
 import { sourcesToEvaluate } from '../../src/revision/stale-paths-store.ts';
 import type { Chore } from './sweep.ts';
 
-/** Wakes sources with folders whose devices changed, whoever changed them. */
+/** Wakes sources whose folders need evaluation because their devices changed. */
 export const evaluate: Chore = {
   name: 'evaluate',
   everySeconds: 1,

@@ -4,24 +4,24 @@ import { parseRemote } from '../../src/git/remote.ts';
 import { isSteady, type Source } from '../../src/source/source.ts';
 import { claimDueSources, noteUnchanged } from '../../src/source/store.ts';
 import type { Controller } from '../context.ts';
-import { lookUpHead, recordFailure } from '../reconcile/source.ts';
+import { recordFailure, resolveHead } from '../reconcile/source.ts';
 import type { Chore } from './sweep.ts';
 
 /** Sources per claim. */
 const BATCH = 500;
-/** Looks under way at once in this process; each host has its own smaller bound. */
+/** Checks under way in this process; each host has its own smaller limit. */
 const MAX_IN_FLIGHT = 4_000;
 
 /**
- * Looks at the sources that are due. One that is well and unchanged costs one small request and a share of one statement per beat; any other
- * gets its key queued. A beat only starts looks and writes what came back since the last, so that a slow host holds up nobody.
+ * Checks the sources that are due. A healthy, unchanged source costs one small request and a share of one statement per run. Any other source is
+ * enqueued. A run only starts checks and writes the results that arrived since the last run, so that a slow host delays no other.
  */
 export function createPoll(): Chore & { idle(): Promise<void> } {
   const inFlight = new Set<Promise<void>>();
   let unchanged: string[] = [];
   let changed: string[] = [];
-  const look = async (controller: Controller, source: Source) => {
-    const found = await lookAt(controller, source);
+  const check = async (controller: Controller, source: Source) => {
+    const found = await checkHead(controller, source);
     if (found === 'unchanged') unchanged.push(source.id);
     else if (found === 'changed') changed.push(source.id);
   };
@@ -42,8 +42,8 @@ export function createPoll(): Chore & { idle(): Promise<void> } {
       while (inFlight.size < MAX_IN_FLIGHT) {
         const sources = await claimDueSources(controller.store.sql, BATCH);
         for (const source of sources) {
-          const looking: Promise<void> = look(controller, source).finally(() => inFlight.delete(looking));
-          inFlight.add(looking);
+          const checking: Promise<void> = check(controller, source).finally(() => inFlight.delete(checking));
+          inFlight.add(checking);
         }
         if (sources.length < BATCH) return;
       }
@@ -55,20 +55,23 @@ export function createPoll(): Chore & { idle(): Promise<void> } {
 }
 
 /**
- * A host that does not answer is found out here, where waiting costs no worker, and its source put off. Anything but that, or a clear "same commit
- * as before", is the reconciler's.
+ * Compares the remote head with the stored one. A host that does not answer is detected here, where waiting occupies no worker. Any result other than a
+ * failure or an unchanged commit is left to the reconciler.
  */
-async function lookAt(controller: Controller, source: Source): Promise<'unchanged' | 'changed' | 'failed'> {
+async function checkHead(controller: Controller, source: Source): Promise<'unchanged' | 'changed' | 'failed'> {
   const steady = isSteady(source.status) && source.expectedCommit === null && source.headCommit !== null;
   try {
     const { config } = controller;
     const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });
-    const { oid, movedTo } = await lookUpHead(controller, source, remote);
+    const { oid, movedTo } = await resolveHead(controller, source, remote);
     return steady && oid === source.headCommit && movedTo === source.movedTo ? 'unchanged' : 'changed';
   } catch (error) {
     if (!(error instanceof Problem) || isAbout(error, 'missing')) return 'changed';
     await recordFailure(controller, source, error).catch((cause: unknown) => {
-      controller.log.warn({ sourceId: source.id, err: cause }, `a failed poll is not recorded: ${messageOf(cause)}`);
+      controller.log.warn(
+        { sourceId: source.id, err: cause },
+        `failed to record a failed poll; the next poll repeats it: ${messageOf(cause)}`,
+      );
     });
     return 'failed';
   }

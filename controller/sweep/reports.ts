@@ -3,7 +3,7 @@ import { takeDueStatuses } from '../../src/plan/post/store.ts';
 import { takeDueMergeRequests } from '../../src/plan/store.ts';
 import type { Chore } from './sweep.ts';
 
-/** What git hosts are to be told of, and what could not be told the last time. */
+/** Enqueues due posts to git hosts, first tries and retries alike. */
 export const dueReports: Chore = {
   name: 'due-reports',
   everySeconds: 1,

@@ -3,11 +3,11 @@ import type { DeviceStanding } from '../device/events.ts';
 import { assignAttempts, keepLastGood, quarantine } from '../device/store/status.ts';
 import { type Attempt, type Closed, closeDeployments, insertDeployments, noteFailures, type Target } from './store.ts';
 
-/** Attempts and their devices, changed together. Callers hold the devices' locks. */
+/** Changes of attempts together with their devices. Callers hold the devices' locks. */
 
 /**
- * Gives every target an attempt: attempts under way are superseded, what runs now is pinned as a backup, and the desired bundle changes.
- * @returns the new attempts' ids by device, and the attempts that they supersede
+ * Opens an attempt for every target: supersedes open attempts, pins the running bundle as a backup, and changes the desired bundle.
+ * @returns the new attempts' ids by device, and the superseded attempts
  */
 export async function openDeployments(
   tx: Db,
@@ -23,14 +23,14 @@ export async function openDeployments(
     'superseded',
   );
   const opened = await insertDeployments(tx, organizationId, targets, attempt);
-  // A device may try a quarantined bundle again once its folder has brought another one, or when an operator asks. Heals and rollbacks do not count.
+  // A rollout's change and an operator's command end any quarantine of a device. Heals, and rollbacks without force, do not.
   const forgets = attempt.force === true || (attempt.kind === 'change' && attempt.rolloutId != null);
   await assignAttempts(tx, organizationId, opened, { force: attempt.force ?? false, forgets });
   return { opened: new Map(opened.map(({ deviceId, id }) => [deviceId, id])), superseded };
 }
 
-/** Calls off the open attempts of these devices: the devices stay on, or return to, their last good bundle. */
-export async function standDown(
+/** Cancels the open attempts of these devices: the devices keep, or return to, their last good bundle. */
+export async function cancelAttempts(
   tx: Db,
   organizationId: string,
   deviceIds: readonly string[],
@@ -46,9 +46,9 @@ export async function standDown(
 }
 
 /**
- * Notes that attempts failed on their devices after something else took their place: rollouts count the devices as failed, and those devices keep the bundle
- * in quarantine.
- * @returns the rollouts concerned
+ * Records failures that devices report after their attempts were superseded or cancelled. Rollouts count these devices as failed, and the devices keep the
+ * bundle in quarantine.
+ * @returns the affected rollouts
  */
 export async function noteLateFailures(
   tx: Db,

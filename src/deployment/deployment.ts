@@ -16,9 +16,8 @@ export type DeploymentState =
 export type DeploymentKind = 'change' | 'rollback' | 'heal' | 'retry';
 
 /**
- * From each state, where it may go. Reports may skip steps (a device that was away sends what it reached), never go back. `timed_out`
- * is what the controller knows of a device that went silent: a late report replaces it by what really happened. `succeeded` may turn into
- * `rolled_back` only by the device's own word.
+ * The allowed next states of each state. Reports may skip steps, since a device that was offline sends only the last one, but never return to an earlier
+ * step. The controller sets `timed_out` for a silent device; a late report replaces it by the real outcome.
  */
 export const TRANSITIONS: Readonly<Record<DeploymentState, readonly DeploymentState[]>> = {
   queued: ['delivering', 'applying', 'confirming', 'succeeded', 'failed', 'superseded', 'cancelled', 'timed_out'],
@@ -39,12 +38,12 @@ export function isOpen(state: DeploymentState): boolean {
   return OPEN_STATES.some((open) => open === state);
 }
 
-/** The states from which `to` can be reached: what an UPDATE names in its WHERE, so that two workers cannot both make a move. */
+/** The states from which `to` can be reached. An UPDATE checks them in its WHERE, so that only one of two workers changes the state. */
 export function statesBefore(to: DeploymentState): DeploymentState[] {
   return (Object.keys(TRANSITIONS) as DeploymentState[]).filter((from) => TRANSITIONS[from].includes(to));
 }
 
-/** How long a device may stay in a step, seconds, before the controller calls it timed out; `confirming` gets the bundle's own confirm timeout on top. */
+/** Seconds that a device may stay in a step before its attempt times out. `confirming` adds the bundle's own confirm timeout. */
 export const STEP_TIMEOUT_SECONDS: Readonly<Record<'delivering' | 'applying' | 'confirming', number>> = {
   delivering: 15 * 60,
   applying: 15 * 60,
@@ -57,8 +56,8 @@ const RETRY_SECONDS = { base: 10, cap: 15 * 60 };
 export type AfterFailure = { do: 'quarantine' } | { do: 'retry'; inSeconds: number } | { do: 'give_up' };
 
 /**
- * What follows a failed attempt. `random` in [0, 1) spreads the retries of many devices (full jitter on the upper half).
- * A bundle that the device itself found unhealthy is never tried again by automation.
+ * Decides what follows a failed attempt. `random` in [0, 1) spreads the retries of many devices (full jitter on the upper half).
+ * Automation never retries a bundle that the device itself found unhealthy.
  */
 export function afterFailure(code: string, attempt: number, random: number, maxAttempts: number | null = null): AfterFailure {
   if (retryOfDeployment(code) === 'never') return { do: 'quarantine' };

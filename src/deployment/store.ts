@@ -14,7 +14,7 @@ export type Deployment = {
   kind: DeploymentKind;
   state: DeploymentState;
   attempt: number;
-  /** The device is busy: it begins by itself then. */
+  /** The device was busy and begins the attempt at this time. */
   deferredUntil: Date | null;
   deferReason: string | null;
   /** null: the default. */
@@ -35,7 +35,7 @@ const columns = (sql: Db) => sql`
   t.created_at as "createdAt", t.delivering_at as "deliveringAt", t.applying_at as "applyingAt", t.confirming_at as "confirmingAt",
   t.finished_at as "finishedAt"`;
 
-/** What a set of attempts brings and why. */
+/** Common properties of a set of attempts. */
 export type Attempt = {
   kind: DeploymentKind;
   rolloutId?: string | null;
@@ -46,20 +46,20 @@ export type Attempt = {
   limits?: AttemptLimits;
 };
 
-/** What a rollout's policy allows each device; null: the defaults. */
+/** Limits from a rollout's policy; null: the defaults. */
 export type AttemptLimits = {
-  /** For the attempt once the device has begun it. */
+  /** Limit of the attempt, counted from its start on the device. */
   timeoutSeconds: number | null;
   maxAttempts: number | null;
-  /** How long a busy device may put it off. */
+  /** How long a busy device may postpone the attempt. */
   busySeconds: number | null;
 };
 
 export type Target = { deviceId: string; bundle: string; revisionId: string | null };
 
 /**
- * Inserts an attempt for every target, and pins what runs now as a backup; the last 5 per device stay. The caller holds the devices' locks, and makes the
- * attempts the present ones of their devices.
+ * Inserts an attempt for every target, and pins the running bundle as a backup; the last 5 per device are kept. The caller holds the devices' locks, and
+ * makes the attempts the current ones of their devices.
  */
 export async function insertDeployments(
   tx: Db,
@@ -90,7 +90,7 @@ export async function insertDeployments(
   return rows;
 }
 
-/** Ends what is under way on these devices. @returns the attempts that were */
+/** Ends the open attempts of these devices. @returns the ended attempts */
 export async function closeDeployments(
   tx: Db,
   organizationId: string,
@@ -107,13 +107,13 @@ export async function closeDeployments(
   return closed;
 }
 
-/** An attempt that something else took the place of. */
+/** An attempt that was superseded or cancelled. */
 export type Closed = { deviceId: string; rolloutId: string | null };
 
 /** `until`: RFC 3339. */
 export type Deferral = { id: string; deviceId: string; until: string; reason: string };
 
-/** Notes what busy devices put off, never beyond what their policy allows. @returns the attempts for which it allows any */
+/** Records how long busy devices postpone attempts, limited by their policy. @returns the attempts that may be postponed */
 export async function deferDeployments(
   tx: Db,
   organizationId: string,
@@ -137,7 +137,7 @@ async function pruneBackups(tx: Db, organizationId: string, deviceIds: readonly 
     ) old where b.organization_id = ${organizationId} and b.id = old.id and old.position > ${BACKUPS_KEPT}`;
 }
 
-/** Locks nothing: callers hold the device's lock. */
+/** Takes no lock: callers hold the devices' locks. */
 export async function deploymentsById(sql: Db, organizationId: string, ids: readonly string[]): Promise<Map<string, Deployment>> {
   const rows = await sql<
     Deployment[]
@@ -168,9 +168,9 @@ export type Move = {
 };
 
 /**
- * Makes each move unless the state it would come from is gone. The states are put so that no plan counts on them: right after a commit to a whole fleet
- * statistics still say that next to no attempt is open, and a plan that believes them reads all of them for every one of the moves.
- * @returns ids of those that were made
+ * Makes each move unless the attempt's state no longer allows it. The condition on states hides them from PostgreSQL's planner on purpose. Right after a
+ * commit to a whole fleet, statistics show almost no open attempt; a plan based on them reads all open attempts for every single move.
+ * @returns ids of the moved attempts
  */
 export async function moveDeployments(tx: Db, organizationId: string, moves: readonly Move[]): Promise<Set<string>> {
   const moved = new Set<string>();
@@ -196,7 +196,7 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
   return moved;
 }
 
-/** Notes that attempts failed on their devices after something else took their place. @returns those that had no such note yet */
+/** Records failures that devices report after their attempts were superseded or cancelled. @returns the attempts without an earlier record */
 export async function noteFailures(
   tx: Db,
   organizationId: string,
@@ -210,10 +210,10 @@ export async function noteFailures(
     returning t.rollout_id as "rolloutId", t.device_id as "deviceId", t.bundle`;
 }
 
-/** For a device that answers, to begin an attempt. */
+/** Limit for an online device to begin an attempt. */
 const BEGIN_TIMEOUT_SECONDS = 15 * 60;
 
-/** Attempts whose step has run out of time, and those that a device does not begin although it has answered for long enough. */
+/** Attempts whose step exceeded its deadline, and queued attempts that an online device has not begun in time. */
 export async function overdueDeployments(sql: Db, limit: number): Promise<Deployment[]> {
   return sql<Deployment[]>`
     (select ${columns(sql)} from deployments t where t.deadline_at < now() and t.state in ('delivering', 'applying', 'confirming')
@@ -226,18 +226,18 @@ export async function overdueDeployments(sql: Db, limit: number): Promise<Deploy
     limit ${limit}`;
 }
 
-/** Failed attempts whose next try is due; a paused rollout tries nothing. */
+/** Failed attempts whose retry is due, except those of paused rollouts. */
 export async function retryableDeployments(sql: Db, limit: number): Promise<Deployment[]> {
   return sql<Deployment[]>`
     select ${columns(sql)} from deployments t left join rollouts r on r.organization_id = t.organization_id and r.id = t.rollout_id
     where t.retry_at <= now() and r.state is distinct from 'paused' order by t.retry_at limit ${limit}`;
 }
 
-export function isWayBack({ kind, rolloutId }: Pick<Deployment, 'kind' | 'rolloutId'>): boolean {
+export function isRevert({ kind, rolloutId }: Pick<Deployment, 'kind' | 'rolloutId'>): boolean {
   return kind === 'rollback' && rolloutId !== null;
 }
 
-/** Devices that have not begun their attempt of the rollout, locked in the order of their ids; and nothing that failed in it is tried again. */
+/** Locks devices that have not begun their attempt of the rollout, in the order of their ids. Also drops the retries of failed attempts. */
 export async function lockQueued(tx: Db, organizationId: string, rolloutId: string): Promise<string[]> {
   await tx`update deployments set retry_at = null where organization_id = ${organizationId} and rollout_id = ${rolloutId} and retry_at is not null and kind <> 'rollback'`;
   const rows = await tx<{ id: string }[]>`
@@ -250,7 +250,7 @@ export async function lockQueued(tx: Db, organizationId: string, rolloutId: stri
   return still.map((row) => row.id);
 }
 
-/** Of all attempts of the device; `retryAt`: when it is tried again. */
+/** The device's newest attempt of any kind; `retryAt`: the time of its retry. */
 export async function newestDeployment(
   sql: Db,
   organizationId: string,
@@ -262,7 +262,7 @@ export async function newestDeployment(
   return row;
 }
 
-/** Ids of devices that had an attempt at something of the revision, in their order. */
+/** Ids of devices that had an attempt with a bundle of the revision, in order. */
 export async function devicesOfRevision(sql: Db, organizationId: string, revisionId: string, limit: number): Promise<string[]> {
   const rows = await sql<{ deviceId: string }[]>`
     select distinct device_id as "deviceId" from deployments
@@ -270,7 +270,7 @@ export async function devicesOfRevision(sql: Db, organizationId: string, revisio
   return rows.map((row) => row.deviceId);
 }
 
-/** An attempt for an adapter that pushes; `previous`: the device's last good bundle. */
+/** An attempt to deliver by a push adapter; `previous`: the device's last good bundle. */
 export type PushAttempt = {
   organizationId: string;
   deploymentId: string;
@@ -280,7 +280,7 @@ export type PushAttempt = {
   previous: string | null;
 };
 
-/** Queued attempts of devices with one of these adapters, oldest first, but for those of the devices `except`. */
+/** Queued attempts of devices with one of these adapters, oldest first, except those of the devices in `except`. */
 export async function queuedPushes(
   sql: Db,
   organizationId: string,
@@ -303,9 +303,9 @@ export type Retry = Target & {
 };
 
 /**
- * Takes these failed attempts off the list of those to be tried again. The caller holds the devices' locks.
- * @returns at most one for each device, the newest that may be tried again now: its folder has not moved on, nobody holds the device and nothing else is
- * under way on it
+ * Clears the retry time of these failed attempts. The caller holds the devices' locks.
+ * @returns at most one attempt per device: the newest that may be retried. Its bundle is still wanted by the folder, the device is not held, and it has no
+ * other attempt under way
  */
 export async function takeRetries(tx: Db, organizationId: string, ids: readonly string[]): Promise<Retry[]> {
   await tx`update deployments set retry_at = null where organization_id = ${organizationId} and id = any(${[...ids]}::uuid[])`;
@@ -323,7 +323,7 @@ export async function takeRetries(tx: Db, organizationId: string, ids: readonly 
 
 export type AttemptKey = { organizationId: string; deviceId: string; deploymentId: string };
 
-/** Whether each of these attempts is there, is the device's, and is in one of the states; in the order of the keys. */
+/** Whether each of these attempts exists, belongs to the device, and is in one of the states; in the order of the keys. */
 export async function attemptsIn(sql: Db, keys: readonly AttemptKey[], states: readonly DeploymentState[]): Promise<boolean[]> {
   const rows = await sql<{ isThere: boolean }[]>`
     select t.id is not null as "isThere"

@@ -9,7 +9,7 @@ import { type SyncCause, statusAfter } from '../device/sync.ts';
 import { conflict, invalid, notFound } from '../errors.ts';
 import type { Store, Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
-import { callOffDevices, convergeDevice, deploy } from '../rollout/converge.ts';
+import { cancelDeployments, convergeDevice, deploy } from '../rollout/converge.ts';
 import { issueText } from '../wire/names.ts';
 
 /** An operator's action on one device. The routes of all API versions share these actions. */
@@ -50,7 +50,7 @@ export async function startDevice(unit: Unit, device: Device): Promise<void> {
 /** Makes the device stop following its source. Its open attempt is cancelled, and its running bundle stays. */
 export async function stopDevice(unit: Unit, device: Device): Promise<void> {
   await updateDevice(unit.tx, device, { following: false });
-  await callOff(unit, device);
+  await cancelQueued(unit, device);
   emitStanding(unit, 'device.stopped', await present(unit, device));
 }
 
@@ -65,7 +65,7 @@ export type Hold = { by: string; reason: string; untilNewerRevision: boolean };
 
 /** Holds the device: automation no longer changes it. Its open attempt is cancelled. */
 export async function holdDevice(unit: Unit, device: Device, hold: Hold): Promise<void> {
-  await callOff(unit, device);
+  await cancelQueued(unit, device);
   await setHold(unit.tx, device, { ...hold, revisionId: device.goodRevisionId });
   await noteStatus(unit, device, 'hold_set');
   emitStanding(unit, 'device.held', await present(unit, device));
@@ -104,8 +104,8 @@ async function present(unit: Unit, { organizationId, id }: Device): Promise<Devi
   return device;
 }
 
-async function callOff(unit: Unit, device: Device): Promise<void> {
-  await callOffDevices(unit, device.organizationId, [device.id]);
+async function cancelQueued(unit: Unit, device: Device): Promise<void> {
+  await cancelDeployments(unit, device.organizationId, [device.id]);
 }
 
 /** Queues a command of a known type and wakes the device. @throws Problem `invalid_request` */

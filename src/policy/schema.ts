@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
 import { RolloutPolicy } from './policy.ts';
 
-/** The policy as the API's description names it. Made anew: only schemas made by that library can be named, and preparing revisions does without it. */
+/** The policy as a named schema of OpenAPI. Only schemas built by that library can be named, and preparing revisions must not load it. */
 export const PolicySchema = z.strictObject(RolloutPolicy.shape).openapi('RolloutPolicy');

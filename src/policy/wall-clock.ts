@@ -1,24 +1,24 @@
 import { LRUCache } from 'lru-cache';
 
 /**
- * Local times of IANA time zones. A wall time is what a clock on the wall shows, written as the milliseconds that it would be in UTC; a day
- * is such a time divided by 24 hours, rounded down.
+ * Local times of IANA time zones. A wall time is the time that a local clock shows, as the milliseconds of the same reading in UTC. A day is
+ * a wall time divided by 24 hours, rounded down.
  */
 export const MINUTE_MS = 60_000;
 export const DAY_MS = 24 * 60 * MINUTE_MS;
 
-/** The one change of a zone's offset near a day, in milliseconds east of UTC; `before` = `after` where there is none. */
+/** The change of a zone's offset near a day. Offsets are milliseconds east of UTC; `before` = `after` if there is no change. */
 export type ClockChange = { at: number; before: number; after: number };
 
 const formats = new LRUCache<string, Intl.DateTimeFormat>({ max: 100 });
 
-/** The names of three letters in IANA's database. */
+/** All three-letter names in IANA's database. */
 const SHORT_ZONES = new Set('CET EET EST GMT HST MET MST PRC ROC ROK UCT UTC WET'.split(' '));
 
-/** Whether IANA's time zone database has the name, without regard to case. */
+/** Whether IANA's time zone database has the name, ignoring case. */
 export function isTimeZone(name: string): boolean {
-  // The runtime knows more: offsets such as "+01:00", which have no daylight saving, and ICU's old names ("IST", "PST", "SystemV/PST8"), which
-  // other programs read as other zones.
+  // The runtime accepts more names: offsets such as "+01:00", which have no daylight saving, and ICU's old names ("IST", "PST",
+  // "SystemV/PST8"), which other programs interpret as other zones.
   if (!/^[A-Za-z]/.test(name) || /^SystemV\//i.test(name)) return false;
   if (name.length === 3 && !SHORT_ZONES.has(name.toUpperCase())) return false;
   try {
@@ -33,7 +33,7 @@ export function wallTime(timeZone: string, instantMs: number): number {
   return instantMs + offsetAt(formatOf(timeZone), instantMs);
 }
 
-/** Zones are 14 hours east to 12 hours west of UTC, so that a day around covers it; changes are weeks apart. */
+/** Offsets range from 14 hours east to 12 hours west of UTC, so a margin of one day is enough. Changes are weeks apart. */
 export function clockChangeNear(timeZone: string, day: number): ClockChange {
   const format = formatOf(timeZone);
   let low = (day - 1) * DAY_MS;
@@ -49,7 +49,7 @@ export function clockChangeNear(timeZone: string, day: number): ClockChange {
   return { at: high, before, after };
 }
 
-/** The instant of a wall time: its first pass when clocks go back over it, the end of the gap when they leap over it. */
+/** The instant of a wall time: the first pass if clocks repeat it, the end of the gap if clocks skip it. */
 export function instantOf(wallMs: number, change: ClockChange): number {
   const firstPass = wallMs - change.before;
   return firstPass < change.at ? firstPass : Math.max(wallMs - change.after, change.at);

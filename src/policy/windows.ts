@@ -6,10 +6,10 @@ import { type ClockChange, clockChangeNear, DAY_MS, instantOf, isTimeZone, MINUT
 
 const MAX_WINDOWS = 20;
 const MAX_DURATION_DAYS = 7;
-/** Separate windows that all of a policy's crons may give in one day: bounds the time that looking ahead takes. */
+/** Separate windows that all crons of a policy may produce per day. Bounds the time of the search for the next change. */
 const MAX_WINDOWS_A_DAY = 288;
 const HORIZON_DAYS = 400;
-/** Whether a cron ever happens must not depend on when it is asked. */
+/** A fixed date, so that the validity of a cron does not depend on the time of the check. */
 const CRON_CHECKED_FROM = new Date('2026-01-01T00:00:00Z');
 
 /** `cron` has five fields, read in the policy's time zone: minute, hour, day of the month, month, day of the week. */
@@ -22,7 +22,7 @@ const Recurring = z.strictObject({
 });
 type Recurring = z.infer<typeof Recurring>;
 
-/** RFC 3339, or without an offset: a local time of the policy's time zone. */
+/** RFC 3339. Without an offset: a local time in the policy's time zone. */
 const Moment = z.iso.datetime({
   offset: true,
   local: true,
@@ -32,10 +32,10 @@ const Fixed = z.strictObject({ from: Moment, to: Moment });
 type Fixed = z.infer<typeof Fixed>;
 
 /**
- * When a rollout may open waves. Without `allow` it may always; `deny` goes before `allow`; nothing happens before `notBefore`.
+ * When a rollout may open waves. Without `allow` it may at any time. `deny` overrides `allow`. No wave opens before `notBefore`.
  *
- * A window begins at a local time and lasts for its duration in elapsed minutes, whatever the clocks do meanwhile. Where clocks leap over
- * its beginning, it begins at the end of the gap; where they go back over it, it begins once, in the first pass. The same holds for
+ * A window begins at a local time and lasts for its duration in elapsed minutes, regardless of clock changes. If clocks skip the local time of
+ * its start, it begins at the end of the gap. If clocks repeat that local time, it begins once, in the first pass. The same rules apply to
  * `from` and `to` without an offset.
  */
 export const RolloutWindows = z
@@ -56,10 +56,10 @@ export const RolloutWindows = z
   });
 export type RolloutWindows = z.infer<typeof RolloutWindows>;
 
-/** `closesAt` and `opensAt` are the very moment of the next change, null when there is none within 400 days. */
+/** `closesAt` and `opensAt`: the exact time of the next change; null when there is none within 400 days. */
 export type WindowState = { open: true; closesAt: Date | null } | { open: false; opensAt: Date | null; why: string };
 
-/** Milliseconds; `end` is outside. */
+/** Milliseconds; `end` is exclusive. */
 type Span = { start: number; end: number };
 const ALWAYS: Span = { start: Number.NEGATIVE_INFINITY, end: Number.POSITIVE_INFINITY };
 
@@ -87,10 +87,10 @@ function deniedSpans({ timeZone, deny = [], notBefore }: RolloutWindows, from: n
   return [merged(fixed.sort(byStart)), merged(recurringSpans(timeZone, recurring, from, until))];
 }
 
-/** Day by day, no further than the caller asks: what begins on a day begins after all of the day before. */
+/** Yields day by day, only as far as the caller reads. Spans of one day begin after all spans of the day before. */
 function* recurringSpans(timeZone: string, windows: Recurring[], from: number, until: number): Generator<Span> {
   const schedules = windows.map(scheduleOf);
-  // A local day may begin a day before or after that of UTC, and a gap may move a beginning by another.
+  // A local day can begin a day before or after the UTC day, and a gap can move a start by another day.
   const last = Math.floor(until / DAY_MS) + 1;
   for (let day = Math.floor(from / DAY_MS) - MAX_DURATION_DAYS - 2; schedules.length > 0 && day <= last; day++) {
     const midnight = new Date(day * DAY_MS);
@@ -123,7 +123,7 @@ function momentOf(timeZone: string, text: string): number {
   return instantOf(wallMs, clockChangeNear(timeZone, Math.floor(wallMs / DAY_MS)));
 }
 
-/** A window's cron, taken apart. `starts` and `runs` (starts with their duration, merged) are in milliseconds since midnight. */
+/** The parts of a window's cron. `starts` and `runs` (starts with their duration, merged) are in milliseconds since midnight. */
 type Schedule = { days: Cron; starts: number[]; runs: Span[]; durationMs: number };
 const schedules = new LRUCache<string, Schedule>({ max: 1000 });
 
@@ -144,7 +144,7 @@ function scheduleOf({ cron, durationMinutes }: Recurring): Schedule {
   return schedule;
 }
 
-/** Reads wall times: the zone's changes are ours to apply. @throws Error that says what is wrong with the pattern */
+/** Computes in wall time: this module applies the zone's clock changes. @throws Error that describes the fault in the pattern */
 function wallCron(fields: (string | undefined)[]): Cron {
   return new Cron(fields.join(' '), { mode: '5-part', utcOffset: 0 });
 }
@@ -167,7 +167,7 @@ function* merged(spans: Iterable<Span>): Generator<Span> {
   if (current) yield current;
 }
 
-/** What of `spans` the `holes` leave. Both are in order and without overlap, and are read no further than needed. */
+/** The parts of `spans` outside of `holes`. Both inputs are ordered and without overlap, and are read only as far as needed. */
 function* without(spans: Iterable<Span>, holes: Iterable<Span>): Generator<Span> {
   const rest = holes[Symbol.iterator]();
   let hole = rest.next();
@@ -240,7 +240,7 @@ function cronFault(cron: string): Fault | undefined {
   const path = ['cron'];
   const fields = fieldsOf(cron);
   if (fields.length !== 5) return { path, message: `"${cron}" has ${fields.length} fields, must have 5` };
-  // To the parser "?" is the time at which it parses.
+  // The parser replaces "?" by the time of parsing.
   if (cron.includes('?')) return { path, message: `"${cron}" has "?", must be "*"` };
   try {
     if (wallCron(fields).nextRun(CRON_CHECKED_FROM)) return undefined;
@@ -251,7 +251,7 @@ function cronFault(cron: string): Fault | undefined {
 }
 
 function fixedFault(timeZone: string, window: Fixed): Fault | undefined {
-  // What is no time at all is told already; this is asked all the same.
+  // zod runs this check even if a field has failed, and has reported invalid times already.
   if (![window.from, window.to].every((text) => Moment.safeParse(text).success)) return undefined;
   const { start, end } = fixedSpan(timeZone, window);
   return start < end ? undefined : { path: ['to'], message: `"${window.to}" is not after "${window.from}"` };

@@ -1,5 +1,5 @@
 import { afterFailure, type DeploymentState, isOpen, STEP_TIMEOUT_SECONDS, TRANSITIONS } from '../deployment/deployment.ts';
-import { type Deferral, type Deployment, isWayBack, type Move } from '../deployment/store.ts';
+import { type Deferral, type Deployment, isRevert, type Move } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
 import type { ReportedChange } from '../device/store/reports.ts';
 import type { FailedAttempt } from '../device/store/status.ts';
@@ -94,7 +94,7 @@ function takeStep(
     retryInSeconds: failure?.retryInSeconds ?? null,
   });
   if (!current) return;
-  noteStatus(device, outcome, report.state === 'succeeded' && isWayBack(deployment) ? 'reverted' : report.state);
+  noteStatus(device, outcome, report.state === 'succeeded' && isRevert(deployment) ? 'reverted' : report.state);
   if (report.state === 'succeeded') {
     outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId, isLate };
     outcome.driftedPaths = null;
@@ -105,7 +105,7 @@ function takeStep(
       bundle: deployment.bundle,
       code: failure.code,
       detail: failure.detail,
-      isRevert: isWayBack(deployment),
+      isRevert: isRevert(deployment),
     };
 }
 

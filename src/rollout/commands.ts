@@ -9,39 +9,39 @@ import { isActive, type Rollout, type RolloutState } from './rollout.ts';
 import { approvalsOf, closeRequests, decideApproval } from './store/approvals.ts';
 import { moveRollout, overrideWindows, wavesOf } from './store/store.ts';
 import { failedTargets } from './store/targets.ts';
-import { abortRollout, passWave, tellRollout } from './transitions.ts';
+import { abortRollout, emitRolloutEvent, passWave } from './transitions.ts';
 
-/** What a person does to a rollout. Each in a transaction that holds the rollout's lock. */
+/** Operators' commands on a rollout. Each runs in a transaction that holds the rollout's lock. */
 
 function requireState(rollout: Rollout, doing: string, states: readonly RolloutState[]): void {
   if (states.includes(rollout.state)) return;
   throw conflict('wrong_state', `Cannot ${doing} rollout "${rollout.id}": it is ${rollout.state}, must be ${states.join(' or ')}`);
 }
 
-/** No more devices are started; what is under way ends. @throws Problem `wrong_state` */
+/** Starts no more devices; attempts under way continue. @throws Problem `wrong_state` */
 export async function pause(unit: Unit, rollout: Rollout, by: string, reason: string): Promise<void> {
   requireState(rollout, 'pause', ['planned', 'awaiting_approval', 'running']);
   await moveRollout(unit.tx, rollout.id, 'paused');
-  tellRollout(unit, rollout, 'rollout.paused', { by, reason });
+  emitRolloutEvent(unit, rollout, 'rollout.paused', { by, reason });
 }
 
 /** @throws Problem `wrong_state` */
 export async function resume(unit: Unit, rollout: Rollout, by: string): Promise<void> {
   requireState(rollout, 'resume', ['paused']);
   await moveRollout(unit.tx, rollout.id, 'running');
-  tellRollout(unit, rollout, 'rollout.resumed', { by });
+  emitRolloutEvent(unit, rollout, 'rollout.resumed', { by });
   unit.enqueue('rollout', rollout.id);
 }
 
-/** @param revert undefined: as the policy says. @throws Problem `wrong_state` */
+/** @param revert undefined: the policy decides. @throws Problem `wrong_state` */
 export async function abort(unit: Unit, rollout: Rollout, by: string, reason: string, revert: boolean | undefined): Promise<void> {
   requireState(rollout, 'abort', ['planned', 'awaiting_approval', 'running', 'paused']);
-  const goesBack = revert ?? (rollout.policy.onAbort ?? 'revert') === 'revert';
-  await abortRollout(unit, rollout, { code: 'aborted', detail: `${by}: ${reason}` }, goesBack);
+  const isRevert = revert ?? (rollout.policy.onAbort ?? 'revert') === 'revert';
+  await abortRollout(unit, rollout, { code: 'aborted', detail: `${by}: ${reason}` }, isRevert);
 }
 
 /**
- * Answers what the rollout asks. With four eyes, whoever wrote the commit cannot approve it, nor can a token of which nobody knows whose it is.
+ * Answers the rollout's approval request. With four eyes, neither the commit's author nor a token without an email can approve it.
  * @throws Problem `nothing_to_approve`, `four_eyes`
  */
 export async function decide(
@@ -68,13 +68,13 @@ export async function decide(
     comment: answer.comment,
   };
   if (answer.decision === 'rejected') {
-    tellRollout(unit, rollout, 'rollout.rejected', data);
+    emitRolloutEvent(unit, rollout, 'rollout.rejected', data);
     const detail = `${actor.name} rejected it${answer.comment === null ? '' : `: ${answer.comment}`}`;
     await abortRollout(unit, rollout, { code: 'rejected', detail }, (rollout.policy.onAbort ?? 'revert') === 'revert');
     return;
   }
   if (rollout.state === 'awaiting_approval') await moveRollout(unit.tx, rollout.id, 'running');
-  tellRollout(unit, rollout, 'rollout.approved', data);
+  emitRolloutEvent(unit, rollout, 'rollout.approved', data);
   unit.enqueue('rollout', rollout.id);
 }
 
@@ -83,13 +83,13 @@ async function requireOtherEyes(unit: Unit, rollout: Rollout, actor: Actor): Pro
   if (actor.email === null)
     throw conflict(
       'four_eyes',
-      `Cannot approve rollout "${rollout.id}" with token "${actor.name}": it names no email to tell it from the author`,
+      `Cannot approve rollout "${rollout.id}" with token "${actor.name}": the token has no email to compare with the author's`,
     );
   if (revision?.authorEmail.toLowerCase() === actor.email.toLowerCase())
-    throw conflict('four_eyes', `Cannot approve rollout "${rollout.id}": ${actor.email} wrote its commit, somebody else must approve`);
+    throw conflict('four_eyes', `Cannot approve rollout "${rollout.id}": ${actor.email} wrote its commit, another person must approve`);
 }
 
-/** The wave that is open, or the next if none is, counts as passed, whatever its gate says. @throws Problem `wrong_state` */
+/** Passes the open wave, or the next one if none is open, regardless of its gate. @throws Problem `wrong_state` */
 export async function skipWave(unit: Unit, rollout: Rollout, by: string): Promise<void> {
   requireState(rollout, 'skip a wave of', ['planned', 'awaiting_approval', 'running', 'paused']);
   const wave = currentWave(rollout.policy, await wavesOf(unit.tx, rollout));
@@ -100,7 +100,7 @@ export async function skipWave(unit: Unit, rollout: Rollout, by: string): Promis
   unit.enqueue('rollout', rollout.id);
 }
 
-/** Devices that failed in it get another attempt, even at what they have quarantined. @returns how many. @throws Problem `wrong_state`, `nothing_to_retry` */
+/** Opens another attempt for failed devices, even with a quarantined bundle. @returns how many. @throws Problem `wrong_state`, `nothing_to_retry` */
 export async function retryFailed(unit: Unit, rollout: Rollout, by: string, deviceIds: readonly string[] | undefined): Promise<number> {
   requireState(rollout, 'retry in', ['running', 'paused', 'completed']);
   const targets = await failedTargets(unit.tx, rollout, deviceIds);
@@ -110,15 +110,15 @@ export async function retryFailed(unit: Unit, rollout: Rollout, by: string, devi
     const attempt = { kind: 'retry' as const, rolloutId: rollout.id, wave, force: true, limits: limitsOf(rollout) };
     await deploy(unit, rollout.organizationId, group, attempt);
   }
-  tellRollout(unit, rollout, 'rollout.retried', { by, devices: targets.length });
+  emitRolloutEvent(unit, rollout, 'rollout.retried', { by, devices: targets.length });
   unit.enqueue('rollout', rollout.id);
   return targets.length;
 }
 
-/** It goes on outside of its windows. @throws Problem `wrong_state` */
+/** Lets the rollout continue outside of its windows. @throws Problem `wrong_state` */
 export async function override(unit: Unit, rollout: Rollout, by: string, reason: string): Promise<void> {
   requireState(rollout, 'override the windows of', ['planned', 'awaiting_approval', 'running', 'paused']);
   await overrideWindows(unit.tx, rollout.id, by);
-  tellRollout(unit, rollout, 'rollout.windows_overridden', { by, reason });
+  emitRolloutEvent(unit, rollout, 'rollout.windows_overridden', { by, reason });
   unit.enqueue('rollout', rollout.id);
 }

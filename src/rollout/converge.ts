@@ -1,4 +1,4 @@
-import { openDeployments, standDown } from '../deployment/attempts.ts';
+import { cancelAttempts, openDeployments } from '../deployment/attempts.ts';
 import type { Attempt, AttemptLimits, Closed, Target } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
 import { emitStanding } from '../device/events.ts';
@@ -9,7 +9,7 @@ import { isActive, type Rollout } from './rollout.ts';
 import { newestRollout } from './store/store.ts';
 import { convergingTargets, stableTargets } from './store/targets.ts';
 
-/** Opens an attempt for each target and tells everybody concerned: the devices, the adapters that push, the listeners. The caller holds the devices' locks. */
+/** Opens an attempt for each target, wakes devices and push adapters, and emits events. The caller holds the devices' locks. */
 export async function deploy(
   unit: Unit,
   organizationId: string,
@@ -32,20 +32,20 @@ export async function deploy(
   return opened;
 }
 
-/** Calls off what is under way on these devices and wakes them. The caller holds their locks. */
-export async function callOffDevices(
+/** Cancels open attempts of these devices and wakes them. The caller holds their locks. */
+export async function cancelDeployments(
   unit: Unit,
   organizationId: string,
   deviceIds: readonly string[],
   as: 'superseded' | 'cancelled' = 'cancelled',
 ): Promise<void> {
-  const { closed, devices } = await standDown(unit.tx, organizationId, deviceIds, as);
+  const { closed, devices } = await cancelAttempts(unit.tx, organizationId, deviceIds, as);
   wakeRollouts(unit, closed);
   unit.wakeDevices(organizationId, deviceIds);
   for (const device of devices) emitStanding(unit, 'device.status', device);
 }
 
-/** A rollout counts what became of its attempts. */
+/** A rollout must count the outcome of its attempts. */
 function wakeRollouts(unit: Unit, closed: readonly Closed[]): void {
   for (const { rolloutId } of closed) if (rolloutId !== null) unit.enqueue('rollout', rolloutId);
 }
@@ -55,14 +55,14 @@ export function limitsOf({ policy }: Pick<Rollout, 'policy'>): AttemptLimits {
   return { timeoutSeconds, maxAttempts: retries === undefined ? null : retries + 1, busySeconds };
 }
 
-/** Brings one device to what it is to run now, if automation may and it is not told so already. @returns whether an attempt was opened */
+/** Deploys the desired bundle to one device, if automation may change it and no attempt does so already. @returns whether an attempt was opened */
 export async function convergeDevice(unit: Unit, device: Pick<Device, 'organizationId' | 'id' | 'sourceId'>): Promise<boolean> {
   return device.sourceId !== null && (await convergeDevices(unit, device.organizationId, device.sourceId, [device.id])) > 0;
 }
 
 /**
- * The same for several devices of one source. While the source's rollout asks for more than all at once, they get what the last completed one
- * established, and their turn in it; when it was aborted, only the former.
+ * `convergeDevice` for several devices of one source. If the source's rollout is restricted, they get the bundle of the last completed rollout, and then
+ * their turn in the current one. After an abort they get only the former.
  * @returns how many attempts were opened
  */
 export async function convergeDevices(unit: Unit, organizationId: string, sourceId: string, deviceIds: readonly string[]): Promise<number> {
@@ -81,7 +81,7 @@ export async function convergeDevices(unit: Unit, organizationId: string, source
   return (await deploy(unit, organizationId, targets, { kind: 'change', limits })).size;
 }
 
-/** A held source stays as it is, but for the rollback that the hold came with. */
+/** While a source is held, only the rollback that created the hold may deploy. */
 async function isHeld(unit: Unit, rollout: Rollout): Promise<boolean> {
   return rollout.kind !== 'rollback' && (await isSourceHeld(unit.tx, rollout.organizationId, rollout.sourceId));
 }

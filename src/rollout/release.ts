@@ -9,7 +9,7 @@ import type { Source } from '../source/source.ts';
 import { holdSource } from '../source/store.ts';
 import type { Rollout } from './rollout.ts';
 import { abortedRevisions, insertRollout, newestRollout, rolloutById, supersedeRollouts } from './store/store.ts';
-import { tellRollout } from './transitions.ts';
+import { emitRolloutEvent } from './transitions.ts';
 
 export type Start = {
   revisionId: string;
@@ -21,9 +21,9 @@ export type Start = {
 };
 
 /**
- * Lets the latest valid bundles of a source's folders go to its devices, by a rollout of their own that replaces the one under way. Nothing happens when
- * no folder's bundle changed. The caller holds the source's lock.
- * @returns the rollout's id
+ * Releases the latest valid bundles of a source's folders to its devices by a new rollout, which replaces the one under way. Starts none if no folder's
+ * bundle changed. The caller holds the source's lock.
+ * @returns the rollout's id; null: no rollout was started
  */
 export async function releaseSource(unit: Unit, source: Source, start: Start): Promise<string | null> {
   const owner = { organizationId: source.organizationId, sourceId: source.id };
@@ -32,8 +32,8 @@ export async function releaseSource(unit: Unit, source: Source, start: Start): P
 }
 
 /**
- * Whether what `releaseSource` would let go was in a rollout that was aborted: automation does not start it again, a person or a newer commit may.
- * The caller holds the source's lock.
+ * Whether an aborted rollout contained the bundles that `releaseSource` would release. Automation does not start them again; a person or a newer commit
+ * may. The caller holds the source's lock.
  */
 export async function isWithheld(unit: Unit, source: Source): Promise<boolean> {
   const candidates = await candidateRevisions(unit.tx, { organizationId: source.organizationId, sourceId: source.id });
@@ -41,7 +41,7 @@ export async function isWithheld(unit: Unit, source: Source): Promise<boolean> {
 }
 
 /**
- * Ends the hold of a source: the newest valid revision goes out, unless its rollout was aborted. The caller holds the source's lock.
+ * Ends the hold of a source and releases the newest valid revision, unless its rollout was aborted. The caller holds the source's lock.
  * @returns why no rollout was started although the devices do not run the head; null: nothing to report
  */
 export async function liftHold(unit: Unit, source: Source, by: string): Promise<string | null> {
@@ -66,10 +66,9 @@ export async function liftHold(unit: Unit, source: Source, by: string): Promise<
   return notStarted;
 }
 
-const NOT_STARTED =
-  'the rollout of this revision was aborted, and it is not started again by itself: push a newer commit or run `rollouts start`';
+const NOT_STARTED = 'the rollout of this revision was aborted and does not restart by itself: push a newer commit or run `rollouts start`';
 
-/** A rollout of what the source's folders hold now. The caller holds the source's lock. @param paths the folders whose bundle changed */
+/** Starts a rollout of the folders' current bundles. The caller holds the source's lock. @param paths the folders whose bundle changed */
 export async function startRollout(unit: Unit, source: Source, start: Start, paths: readonly string[]): Promise<string> {
   const { organizationId, id: sourceId } = source;
   const id = newId();
@@ -80,8 +79,8 @@ export async function startRollout(unit: Unit, source: Source, start: Start, pat
   await acceptReverts(unit, { organizationId, sourceId });
   for (const old of superseded) {
     const rollout = await rolloutById(unit.tx, old);
-    if (rollout !== undefined) tellRollout(unit, rollout, 'rollout.superseded', { by: id });
-    // What it had not begun is taken back.
+    if (rollout !== undefined) emitRolloutEvent(unit, rollout, 'rollout.superseded', { by: id });
+    // It must cancel the attempts that no device has begun.
     unit.enqueue('rollout', old);
   }
   const data = { sourceId, revisionId, commit: start.commit, kind, paths: paths.length };
@@ -93,7 +92,7 @@ export async function startRollout(unit: Unit, source: Source, start: Start, pat
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** A hold "until a newer revision" ends with the release of one to the device's folder. */
+/** Ends holds "until a newer revision" of devices whose folder gets a newer one. */
 async function endHolds(unit: Unit, owner: Owner, paths: readonly string[], revisionId: string): Promise<void> {
   const { organizationId } = owner;
   const released = await endHoldsUntilNewer(unit.tx, owner, paths);
@@ -104,12 +103,12 @@ async function endHolds(unit: Unit, owner: Owner, paths: readonly string[], revi
   await auditDevices(unit.tx, { organizationId, actor: 'controller', action: 'device.release', outcome: 'ok', detail }, ids);
 }
 
-/** Devices that failed or rolled back, and whose folders were changed back to what they run, are in sync again. */
+/** Marks devices as in sync that failed or rolled back, and whose folders were changed back to the bundle that they run. */
 export async function acceptReverts(unit: Unit, owner: Owner): Promise<void> {
   for (const device of await acceptMatching(unit.tx, owner)) emitStanding(unit, 'device.status', device);
 }
 
-/** The policy that counts for a revision: its own, unless the source's settings alone count. @param own as `rollout:` stood in the repository, checked when it was prepared */
+/** The policy of a revision: its own, unless only the source's settings apply. @param own `rollout:` of the repository, validated at preparation */
 export function policyFor(source: Pick<Source, 'policyFrom' | 'rolloutPolicy'>, own: unknown): RolloutPolicy {
   return own === null || own === undefined || source.policyFrom === 'source' ? source.rolloutPolicy : RolloutPolicy.parse(own);
 }

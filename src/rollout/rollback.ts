@@ -20,8 +20,8 @@ import { establishedBefore } from './store/store.ts';
 const PUSH_TIMEOUT_MS = 30_000;
 
 /**
- * Brings a source's devices back to what an older revision gave them, and holds the source there: Git is not touched, and newer commits are only
- * noted until the hold is lifted. The caller holds the source's lock.
+ * Rolls a source's devices back to an older revision and holds the source there. Git is not touched. Newer commits are recorded but not deployed
+ * until the hold is lifted. The caller holds the source's lock.
  * @throws Problem `not_found`, `nothing_to_roll_back_to`
  */
 export async function rollBackSource(
@@ -33,7 +33,7 @@ export async function rollBackSource(
   const target = wanted.to ?? (await establishedBefore(unit.tx, organizationId, sourceId));
   const revision = target === undefined ? undefined : await revisionOf(unit.tx, organizationId, target);
   if (revision === undefined && wanted.to === undefined)
-    throw conflict('nothing_to_roll_back_to', `Cannot roll "${source.name}" back: no other revision of it has come to devices`);
+    throw conflict('nothing_to_roll_back_to', `Cannot roll "${source.name}" back: no earlier rollout has completed with another revision`);
   if (revision === undefined || revision.sourceId !== sourceId) throw notFound('revision', wanted.to ?? '');
   const changed = await setPaths(
     unit.tx,
@@ -53,7 +53,7 @@ export async function rollBackSource(
   return { rolloutId, revision };
 }
 
-/** What the revision gave, also to devices whose folder has moved since: by the name of the folder, as they followed it. */
+/** The revision's folders, also under the present paths of folders that moved since: devices followed them by the folder's name. */
 async function pathsForDevices(tx: Db, owner: { organizationId: string; sourceId: string }, revision: Revision) {
   const then = await pathsAtRevision(tx, owner.organizationId, revision);
   const known = new Map(then.map((folder) => [folder.path, folder]));
@@ -71,7 +71,7 @@ async function pathsForDevices(tx: Db, owner: { organizationId: string; sourceId
 
 export type RevertBranch = { name: string; commit: string | null; error: { code: string; detail: string } | null };
 
-/** Pushes a commit that makes the head what `revision` was, as a new branch, for somebody to merge. A refusal is an answer, not an error of ours. */
+/** Pushes a new branch with a commit that restores the tree of `revision`, for a person to merge. The host's refusal is returned, not thrown. */
 export async function pushRevert(
   { config, hosts, guard, box }: { config: Config; hosts: GitHosts; guard: AddressGuard; box: SecretBox },
   source: Source,
@@ -80,10 +80,14 @@ export async function pushRevert(
 ): Promise<RevertBranch> {
   const { branch: name } = wanted;
   if (source.headCommit === null || revision.treeOid === null)
-    return { name, commit: null, error: { code: 'commit_missing', detail: `what revision "${revision.id}" held is not known any more` } };
+    return {
+      name,
+      commit: null,
+      error: { code: 'commit_missing', detail: `the content of revision "${revision.id}" is no longer stored` },
+    };
   const { headCommit: parent } = source;
   const person = { name: `Bellwether (${wanted.by})`, email: 'bellwether@localhost' };
-  const message = `Revert to ${revision.commit.slice(0, 12)}\n\n${wanted.reason}\n\nMakes everything what it was at ${revision.commit}:\n${revision.message.split('\n')[0]}\n`;
+  const message = `Revert to ${revision.commit.slice(0, 12)}\n\n${wanted.reason}\n\nRestores the content of ${revision.commit}:\n${revision.message.split('\n')[0]}\n`;
   const commit = { branch: name, parent, tree: revision.treeOid, message, author: person, committer: person, at: wanted.at };
   try {
     const remote = parseRemote(source.url, { allowHttp: config.ALLOW_HTTP_GIT_HOSTS, allowLocal: config.ALLOW_LOCAL_SOURCES });

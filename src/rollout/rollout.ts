@@ -20,7 +20,7 @@ export const ROLLOUT_TRANSITIONS: Readonly<Record<RolloutState, readonly Rollout
   paused: ['running', 'aborted', 'superseded'],
   aborted: ['reverting'],
   reverting: ['reverted'],
-  // a retry of what failed in it
+  // an operator retries failed devices
   completed: ['running'],
   reverted: [],
   superseded: [],
@@ -30,17 +30,17 @@ export function rolloutStatesBefore(to: RolloutState): RolloutState[] {
   return ROLLOUT_STATES.filter((from) => ROLLOUT_TRANSITIONS[from].includes(to));
 }
 
-/** It may still take devices, now or once somebody lets it. */
+/** States in which the rollout may still start devices, now or after an operator's action. */
 export const ACTIVE_STATES = ['planned', 'awaiting_approval', 'running', 'paused'] as const satisfies readonly RolloutState[];
 
 export function isActive(state: RolloutState): boolean {
   return ACTIVE_STATES.some((active) => active === state);
 }
 
-/** `revision`: what Git says. `rollback`: back to an older revision on an operator's word, while the source is held. */
+/** `revision`: deploys a revision from Git. `rollback`: an operator deploys an older revision while the source is held. */
 export type RolloutKind = 'revision' | 'rollback';
 
-/** Why a rollout does nothing now, in words that a person understands. */
+/** Why a rollout does nothing now. People read `detail`. */
 export type Waiting = { code: string; detail: string };
 
 export type Rollout = {

@@ -7,7 +7,7 @@ import { newId } from '../ids.ts';
 import { waveCount, waveName } from '../policy/policy.ts';
 import { establishFolders } from '../revision/store.ts';
 import type { EventData, EventType } from '../wire/event/events.ts';
-import { callOffDevices, deploy, limitsOf } from './converge.ts';
+import { cancelDeployments, deploy, limitsOf } from './converge.ts';
 import type { RolloutStep } from './decide/plan.ts';
 import type { Waiting } from './rollout.ts';
 import { isActive, type Rollout } from './rollout.ts';
@@ -16,20 +16,20 @@ import { revertedCounts, waveCounts } from './store/counts.ts';
 import { lockRollout, moveRollout, noteWave, rolloutsAfter } from './store/store.ts';
 import { revertTargets, waveTargets } from './store/targets.ts';
 
-/** The steps of a plan that change something, each in the transaction of its unit. Whoever calls holds the rollout's lock. */
+/** Executes the steps of a plan, each in the transaction of its unit. The caller holds the rollout's lock. */
 
 type Step<Name extends RolloutStep['do']> = Extract<RolloutStep, { do: Name }>;
 
 type RolloutEventType = EventType & `rollout.${string}`;
 
-export function tellRollout<Type extends RolloutEventType>(
+export function emitRolloutEvent<Type extends RolloutEventType>(
   unit: Unit,
   rollout: Rollout,
   type: Type,
   data: Omit<EventData<Type>, 'sourceId' | 'revisionId'>,
 ): void {
   const { organizationId, id, sourceId, revisionId } = rollout;
-  // The compiler cannot see that the two ids and the rest make the whole.
+  // The compiler cannot infer that the two ids and `data` form the event's data.
   unit.emit({ organizationId, type, subject: `rollout:${id}`, data: { sourceId, revisionId, ...data } } as NewEvent);
   unit.enqueue('commit_status', id);
 }
@@ -52,21 +52,21 @@ export async function openWave(unit: Unit, rollout: Rollout, step: Step<'open_wa
   const targets = step.limit === 0 ? [] : await waveTargets(unit.tx, rollout, step);
   const isNew = await noteWave(unit.tx, rollout, step.wave, null);
   const starts = rollout.state === 'planned' || rollout.state === 'awaiting_approval';
-  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) tellRollout(unit, rollout, 'rollout.running', {});
-  // Those who catch up count for its limits, and wake it when they are through.
+  if (starts && (await moveRollout(unit.tx, rollout.id, 'running'))) emitRolloutEvent(unit, rollout, 'rollout.running', {});
+  // Catch-up attempts count for the rollout's limits, and wake it when they end.
   const part = { rolloutId: rollout.id, wave: step.wave };
   const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'change', ...part, limits: limitsOf(rollout) });
   const data = { wave: step.wave, name: waveName(rollout.policy, step.wave), devices: opened.size };
-  if (isCatchUp || isNew) tellRollout(unit, rollout, isCatchUp ? 'rollout.caught_up' : 'rollout.wave_opened', data);
+  if (isCatchUp || isNew) emitRolloutEvent(unit, rollout, isCatchUp ? 'rollout.caught_up' : 'rollout.wave_opened', data);
   await note(unit, rollout, 'rollout.open_wave', data);
-  // The next look finds what the limits let through now.
+  // The next check starts the devices that the limits allow then.
   unit.enqueue('rollout', rollout.id);
 }
 
 export async function passWave(unit: Unit, rollout: Rollout, wave: number, skippedBy: string | null): Promise<void> {
   await noteWave(unit.tx, rollout, wave, { skippedBy });
   const data = { wave, name: waveName(rollout.policy, wave), skippedBy };
-  tellRollout(unit, rollout, skippedBy === null ? 'rollout.wave_passed' : 'rollout.wave_skipped', data);
+  emitRolloutEvent(unit, rollout, skippedBy === null ? 'rollout.wave_passed' : 'rollout.wave_skipped', data);
   await note(unit, rollout, skippedBy === null ? 'rollout.pass_wave' : 'rollout.skip_wave', data);
 }
 
@@ -74,16 +74,16 @@ export async function askForApproval(unit: Unit, rollout: Rollout, wave: number 
   const expiresInSeconds = rollout.policy.approval?.expiresAfterSeconds ?? null;
   if (rollout.state !== 'awaiting_approval') await moveRollout(unit.tx, rollout.id, 'awaiting_approval');
   if (!(await requestApproval(unit.tx, rollout, { id: newId(), wave, expiresInSeconds }))) return;
-  tellRollout(unit, rollout, 'rollout.awaiting_approval', { wave, name: wave === null ? null : waveName(rollout.policy, wave) });
+  emitRolloutEvent(unit, rollout, 'rollout.awaiting_approval', { wave, name: wave === null ? null : waveName(rollout.policy, wave) });
 }
 
-/** Ends an active rollout: what has not begun is taken back and, with `revert`, what was changed goes back. */
+/** Ends an active rollout: cancels attempts that no device has begun and, with `revert`, rolls changed devices back. */
 export async function abortRollout(unit: Unit, rollout: Rollout, end: Waiting, revert: boolean): Promise<void> {
   if (!(await moveRollout(unit.tx, rollout.id, 'aborted', end))) return;
   await closeRequests(unit.tx, rollout);
-  await callOff(unit, rollout);
+  await cancelQueued(unit, rollout);
   const counts = await sumOfWaves(unit, rollout);
-  tellRollout(unit, rollout, 'rollout.aborted', { ...end, revert, ...counts });
+  emitRolloutEvent(unit, rollout, 'rollout.aborted', { ...end, revert, ...counts });
   await note(unit, rollout, 'rollout.abort', { ...end, revert, ...counts });
   if (revert) await revertDevices(unit, rollout);
 }
@@ -93,7 +93,7 @@ async function revertDevices(unit: Unit, rollout: Rollout): Promise<void> {
   if (targets.length === 0) return;
   await moveRollout(unit.tx, rollout.id, 'reverting');
   const opened = await deploy(unit, rollout.organizationId, targets, { kind: 'rollback', rolloutId: rollout.id, force: true });
-  tellRollout(unit, rollout, 'rollout.reverting', { devices: opened.size });
+  emitRolloutEvent(unit, rollout, 'rollout.reverting', { devices: opened.size });
   await note(unit, rollout, 'rollout.revert', { devices: opened.size });
   unit.enqueue('rollout', rollout.id);
 }
@@ -101,27 +101,27 @@ async function revertDevices(unit: Unit, rollout: Rollout): Promise<void> {
 export async function finishRevert(unit: Unit, rollout: Rollout): Promise<void> {
   const counts = await revertedCounts(unit.tx, rollout);
   if (!(await moveRollout(unit.tx, rollout.id, 'reverted'))) return;
-  tellRollout(unit, rollout, 'rollout.reverted', counts);
+  emitRolloutEvent(unit, rollout, 'rollout.reverted', counts);
   await note(unit, rollout, 'rollout.finish_revert', counts);
 }
 
-/** Takes back the attempts that no device has begun, of a rollout that ended. */
-export async function callOff(unit: Unit, rollout: Rollout): Promise<void> {
+/** Cancels the attempts of an ended rollout that no device has begun. */
+export async function cancelQueued(unit: Unit, rollout: Rollout): Promise<void> {
   const queued = await lockQueued(unit.tx, rollout.organizationId, rollout.id);
   const as = rollout.state === 'superseded' ? 'superseded' : 'cancelled';
-  if (queued.length > 0) await callOffDevices(unit, rollout.organizationId, queued, as);
+  if (queued.length > 0) await cancelDeployments(unit, rollout.organizationId, queued, as);
 }
 
-/** What it brought is established from now on. The caller holds the source's lock, too: the folders are written. */
+/** Completes the rollout and establishes its bundles. The caller also holds the source's lock, since folders are written. */
 export async function completeRollout(unit: Unit, rollout: Rollout, sourceName: string): Promise<void> {
   if (!(await moveRollout(unit.tx, rollout.id, 'completed'))) return;
   const { organizationId, sourceId } = rollout;
   await markDiverged(unit.tx, { organizationId, sourceId }, await establishFolders(unit.tx, { organizationId, sourceId }));
   await closeRequests(unit.tx, rollout);
-  // Waves that had nobody left count as passed: whoever comes later belongs to the last one.
+  // Waves without remaining devices count as passed: devices that are added later belong to the last wave.
   for (const wave of Array(waveCount(rollout.policy)).keys()) await noteWave(unit.tx, rollout, wave, { skippedBy: null });
   const counts = await sumOfWaves(unit, rollout);
-  tellRollout(unit, rollout, 'rollout.completed', counts);
+  emitRolloutEvent(unit, rollout, 'rollout.completed', counts);
   await note(unit, rollout, 'rollout.complete', counts);
   for (const id of await rolloutsAfter(unit.tx, organizationId, sourceName)) unit.enqueue('rollout', id);
 }
@@ -132,7 +132,7 @@ async function sumOfWaves(unit: Unit, rollout: Rollout): Promise<{ succeeded: nu
   return { succeeded: sum('succeeded'), failed: sum('failed'), offline: sum('offline'), open: sum('open') };
 }
 
-/** Its row, locked, if it still is as it was read; else somebody else moved it and it must be looked at anew. */
+/** Locks the rollout's row. @returns false if the rollout has changed since it was read, so that it must be planned again */
 export async function lockAsRead(unit: Unit, rollout: Rollout): Promise<boolean> {
   const present = await lockRollout(unit.tx, rollout.organizationId, rollout.id);
   return present !== undefined && present.version === rollout.version && (isActive(present.state) || present.state === rollout.state);

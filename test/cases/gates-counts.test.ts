@@ -4,11 +4,11 @@ import type { Store } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { RolloutPolicy } from '../../src/policy/policy.ts';
 import { rolloutDevices, waveCounts } from '../../src/rollout/store/counts.ts';
-import { evidenceOf, standingOf } from '../../src/rollout/store/standing.ts';
+import { eligibilityOf, evidenceOf } from '../../src/rollout/store/eligibility.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';
 import { openTestStore, type TestDatabase } from '../support/database.ts';
 
-/** What PostgreSQL counts of a rollout: each device once, whatever became of its attempts, and those that it never took. */
+/** PostgreSQL's counts of a rollout: each device once, regardless of its attempts, and devices that it never started. */
 
 let database: TestDatabase;
 let store: Store;
@@ -69,7 +69,7 @@ async function attempt(deviceId: string, state: string, over: Record<string, unk
   return row.id;
 }
 
-test('a device that failed counts once, also when a later attempt was superseded or cancelled, or when it reports only after that', async () => {
+test('a failed device counts once, even if a later attempt is superseded or cancelled, or if it reports only after that', async () => {
   const present = await rollout({});
   const [twice, retried, late, taken, well] = [
     await device('a'),
@@ -99,7 +99,7 @@ test('a device that failed counts once, also when a later attempt was superseded
   expect(kept).toEqual({ quarantined_bundle: 'new' });
 });
 
-test('devices in quarantine are counted by the first wave that names them, unless the rollout took them or an earlier one established the bundle', async () => {
+test('quarantined devices count by the first wave that names them, unless the rollout started them or an earlier one established the bundle', async () => {
   const present = await rollout({ waves: [{ count: 1 }, { devices: [id('a'), id('d')] }, { selector: { ring: 'x' } }] });
   const refused = { quarantined_bundle: 'new' };
   await device('a', { ...refused, labels: { ring: 'x' } });
@@ -108,9 +108,9 @@ test('devices in quarantine are counted by the first wave that names them, unles
   await attempt(await device('d', refused), 'rolled_back');
   await device('e');
   await device('f', { following: false });
-  const standing = await standingOf(database.sql, present, 0);
-  expect(Object.fromEntries(standing.quarantined)).toEqual({ [-1]: 1, 1: 1, 2: 1 });
-  expect(standing).toMatchObject({ kept: 1, eligible: { total: 1, reachable: 1, away: 0, room: 1 } });
+  const eligibility = await eligibilityOf(database.sql, present, 0);
+  expect(Object.fromEntries(eligibility.quarantined)).toEqual({ [-1]: 1, 1: 1, 2: 1 });
+  expect(eligibility).toMatchObject({ kept: 1, eligible: { total: 1, reachable: 1, away: 0, room: 1 } });
   const listed = await rolloutDevices(database.sql, present, { outcome: 'quarantined' }, '', 10);
   expect(listed.map(({ deviceId, wave }) => [deviceId, wave])).toEqual([
     [id('a'), 1],
@@ -118,10 +118,10 @@ test('devices in quarantine are counted by the first wave that names them, unles
     [id('c'), null],
   ]);
   await database.sql`update source_paths set stable_bundle = 'new', released = true where source_id = ${owner.sourceId}`;
-  expect((await standingOf(database.sql, present, 0)).quarantined.size).toBe(0);
+  expect((await eligibilityOf(database.sql, present, 0)).quarantined.size).toBe(0);
 });
 
-test('evidence names what keeps each device of a wave', async () => {
+test('evidence names the reason that blocks each device of a wave', async () => {
   const names = ['held', 'stopped', 'offline', 'refused', 'same', 'busy', 'free'];
   const present = await rollout({ waves: [{ devices: [...names.map(id), 'nobody'] }] });
   await device('held', { held_at: new Date() });
@@ -144,7 +144,7 @@ test('evidence names what keeps each device of a wave', async () => {
     refused: 'quarantined',
     stopped: 'stopped',
   });
-  // A folder that this revision makes invalid counts, one that was so before the last completed rollout does not.
+  // A folder that this revision made invalid counts; one that was invalid before the last completed rollout does not.
   await database.sql`update source_paths set verdict = 'invalid', bundle = 'old' where source_id = ${owner.sourceId}`;
   expect((await evidenceOf(database.sql, present, 0)).kept).toBe(7);
 });

@@ -6,7 +6,7 @@ import { formatErrors, formatWarnings, validateCheckout } from '../../src/cli/va
 import { RolloutPolicy } from '../../src/policy/policy.ts';
 import { checkWaves } from '../../src/rollout/decide/wave-check.ts';
 
-/** What `validate --devices` and `plan` find in the waves of a policy. */
+/** Errors and warnings of `validate --devices` and `plan` about the waves of a policy. */
 
 let work: string;
 beforeAll(async () => {
@@ -41,17 +41,17 @@ rollout:
 `;
   const folders = Object.fromEntries(known.map(({ id }) => [`devices/${id}/app.json`, '{}']));
 
-  test('refuses an unknown device of a wave with its line and the nearest ids, and warns of waves that nobody can pass', async () => {
+  test('refuses an unknown device of a wave with its line and the nearest ids, and warns of waves that can never pass', async () => {
     const dir = await checkout('fleet', { 'fleet.yaml': FLEET, 'devices.json': JSON.stringify(known), ...folders });
     const { errors, warnings } = await validateCheckout(dir, { devices: join(dir, 'devices.json') });
     expect(formatErrors(errors)).toBe(
       'fleet.yaml:9:/rollout/waves/0/devices/1: unknown_device: is "tlil-2", which is no known device of this source; the nearest known ids are "till-2", "till-1"\n',
     );
     expect(formatWarnings(warnings).trimEnd().split('\n')).toEqual([
-      'fleet.yaml:10:/rollout/waves/1: warning empty_wave: wave "pilot" selects {"ring":"pilot"}, which no device has: a rollout would stop there and ask',
-      'fleet.yaml:11:/rollout/waves/2: warning min_succeeded: wave "wave 3" has 1 device, and its gate wants 2 successes: it can never pass',
+      'fleet.yaml:10:/rollout/waves/1: warning empty_wave: wave "pilot" selects {"ring":"pilot"}, which no device has: a rollout would stop there and wait for an operator',
+      'fleet.yaml:11:/rollout/waves/2: warning min_succeeded: wave "wave 3" has 1 device, and its gate requires 2 successes: it can never pass',
     ]);
-    // Without a list nobody knows.
+    // Without a list of devices, no device is unknown.
     expect(await validateCheckout(dir)).toMatchObject({ errors: [], warnings: [] });
   });
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FleetSource, openFleet } from '../support/fleet.ts';
 import { eventually } from '../support/service.ts';
 
-/** A gate that nobody passed is not passed: whole rollouts, by simulated devices. */
+/** A gate does not pass without a success: whole rollouts with simulated devices. */
 
 type Fleet = Awaited<ReturnType<typeof openFleet>>;
 let fleet: Fleet;
@@ -32,7 +32,7 @@ const endOf = (source: FleetSource, not: string) =>
 const start = async (source: FleetSource, policy?: object) =>
   (await fleet.api('POST', '/rollouts', { sourceId: source.id, ...(policy === undefined ? {} : { policy }) })).body;
 
-/** Devices on a good commit, and a bad one that its canary stopped. */
+/** Devices on a good commit, and a bad commit that failed on the canary. */
 async function stoppedAtCanary(name: string) {
   const source = await fleet.source(name, { rolloutPolicy: canaryOf(`${name}-0001`) });
   const devices = await fleet.enrol(source, 4, name);
@@ -57,7 +57,7 @@ test('(a) a canary that failed does not let a restart pass; only a person who sk
   const listed = (await fleet.api('GET', `/rollouts/${again.id}/devices?outcome=quarantined`)).body.items;
   expect(listed).toMatchObject([{ deviceId: 'a-0001', wave: 0, deploymentId: null, error: { code: 'health_check_failed' } }]);
 
-  // A budget that allows it: the wave has no success all the same.
+  // The budget allows the failure, but the wave still has no success.
   const tolerant = await start(source, canaryOf('a-0001', { errorBudget: { max: 9 } }));
   const waiting = await waitingFor(source, 'no_success');
   expect(waiting.waiting.detail).toContain('a-0001 is in quarantine for this bundle');
@@ -81,7 +81,7 @@ test('(a) a canary that failed does not let a restart pass; only a person who sk
   expect(failed.map(({ deviceId }: { deviceId: string }) => deviceId)).toEqual(['a-0002', 'a-0003', 'a-0004']);
 });
 
-test('(b) a bad base that stopped at the canary does not reach others by a commit that leaves the canary alone', async () => {
+test('(b) a bad base that failed on the canary does not reach other devices by a commit that leaves the canary unchanged', async () => {
   const source = await fleet.source('b', { layout: 'fleet', rolloutPolicy: canaryOf('b-0001') });
   const manifest = { 'fleet.yaml': 'apiVersion: bellwether/v1\nkind: Fleet\ndevices: "devices/*"\nlayers: { base: base/ }\n' };
   const own = (id: string, n: number) => ({ [`devices/${id}/own.json`]: JSON.stringify({ n }) });
@@ -97,13 +97,13 @@ test('(b) a bad base that stopped at the canary does not reach others by a commi
   const ended = await endOf(source, stopped.id);
   expect(ended).toMatchObject({ state: 'aborted', end: { code: 'error_budget' } });
   expect(await fleet.touched(ended.id)).toEqual([]);
-  // A branch of the test's host begins without files.
+  // A new branch of the test's host is empty.
   const next = { ...manifest, ...base(true), ...own('b-0001', 1), ...own('b-0002', 3), ...own('b-0003', 2) };
   await fleet.host.commit('b', next, { branch: 'next' });
   const plan = (await fleet.api('POST', `/sources/${source.id}/plan?ref=next`)).body;
   expect(plan.waves[0]).toMatchObject({ name: 'canary', devices: 0, quarantined: 1, stop: { code: 'error_budget' } });
 
-  // With the base fixed, a commit that leaves the canary alone needs nothing of it.
+  // With a fixed base, a commit that leaves the canary unchanged needs no success of it.
   await fleet.push(source, base(false));
   const repaired = await endOf(source, ended.id);
   expect(repaired.state).toBe('completed');
@@ -118,7 +118,7 @@ test('(c) lifting the hold of a rollback does not start an aborted revision; a p
   expect(rollback).toMatchObject({ kind: 'rollback', state: 'completed' });
   const released = (await fleet.api('DELETE', `/sources/${source.id}/hold`)).body;
   expect(released).toMatchObject({ hold: null, notStarted: expect.stringContaining('was aborted') });
-  // What wakes the source or changes its settings is no word of a person about the revision either.
+  // Waking the source or changing its settings does not start the revision either.
   await fleet.api('PATCH', `/sources/${source.id}`, { pollIntervalSeconds: 60 });
   await fleet.api('POST', `/sources/${source.id}/sync`);
   expect((await fleet.why('c-0002')).map(({ code }) => code)).toEqual(['not_started']);
@@ -148,7 +148,7 @@ test('(d) a mistyped canary stops the rollout, and a plan refuses it with the ne
   expect(await endOf(source, waiting.id)).toMatchObject({ state: 'completed', counts: { succeeded: 3 } });
 });
 
-test('(e) an only canary that is away stops the rollout until it comes back; so do one that is held and a label that nobody has', async () => {
+test('(e) an offline canary stops the rollout until it is online; so do a held canary and a label that no device has', async () => {
   const source = await fleet.source('e', { rolloutPolicy: canaryOf('e-0001', { offlineGraceSeconds: 0 }) });
   const [canary, ...others] = await fleet.enrol(source, 3, 'e');
   if (canary === undefined) throw new Error('no canary');
@@ -171,7 +171,7 @@ test('(e) an only canary that is away stops the rollout until it comes back; so 
   await fleet.push(source, config(3));
   const empty = await waitingFor(source, 'no_success');
   expect(empty.waiting.detail).toBe(
-    'no device of wave 1 has succeeded: it has no devices. Fix that, or skip the wave to go on without a success',
+    'no device of wave 1 has succeeded: it has no devices. Fix that, or skip the wave to continue without a success',
   );
   await fleet.api('POST', `/rollouts/${empty.id}/skip-wave`, {});
   await fleet.rollout(source, 'completed');

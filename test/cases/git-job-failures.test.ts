@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Controller } from '../../controller/context.ts';
 import { createJobs } from '../../controller/jobs.ts';
 import { startNotifying } from '../../controller/notify.ts';
+import { createBulkhead } from '../../controller/reconcile/bulkhead.ts';
 import { reconcileDeliveries } from '../../controller/reconcile/deployment.ts';
-import { createLanes } from '../../controller/reconcile/lanes.ts';
 import { reconcileMergeRequest } from '../../controller/reconcile/plan.ts';
 import { reconcileRollout } from '../../controller/reconcile/rollout.ts';
 import { reconcileSource } from '../../controller/reconcile/source.ts';
@@ -33,7 +33,7 @@ beforeAll(async () => {
   await host.commit('a', folder({ vlan: 1 }));
   sourceId = (await service.api('POST', '/sources', { name: 'a', url, layout: 'repo', pollIntervalSeconds: 3600 })).body.id;
   expect((await service.api('POST', '/devices', { id: 'till', sourceId })).status).toBe(201);
-  await reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), sourceId);
+  await reconcileSource(controller, createBulkhead({ workers: 2, slowAtOnce: 1 }), sourceId);
   rolloutId = (await service.api('GET', '/rollouts')).body.items[0].id;
   const [row] = await service.database.sql<[{ id: string }]>`select organization_id as id from sources`;
   organizationId = row.id;
@@ -88,7 +88,7 @@ test('source: lastError, why and an event; a success clears them', async () => {
     await fetch(`${service.url}/metrics`, { headers: { authorization: 'Bearer test-admin-token-of-32-characters' } })
   ).text();
   expect(metrics).toMatch(/bellwether_job_failures_total\{queue="source"\} 3/);
-  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), id));
+  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createBulkhead({ workers: 2, slowAtOnce: 1 }), id));
   expect(await get(`/sources/${sourceId}`)).toMatchObject({ status: 'ok', lastError: null, failures: 0 });
 });
 
@@ -96,12 +96,12 @@ test("source: an unexpected error anywhere in a commit's way is one of these", a
   await host.commit('a', folder({ vlan: 2 }));
   const broken = { ...controller, preparer: { ...controller.preparer, prepare: boom } };
   const jobs = createJobs(controller);
-  const job = jobs.counted('source', (id) => reconcileSource(broken, createLanes({ workers: 2, slowAtOnce: 1 }), id));
+  const job = jobs.counted('source', (id) => reconcileSource(broken, createBulkhead({ workers: 2, slowAtOnce: 1 }), id));
   await job(sourceId).catch(() => undefined);
   await job(sourceId).catch(() => undefined);
   await job(sourceId);
   expect((await get(`/sources/${sourceId}`)).lastError).toMatchObject({ code: 'internal_error', detail: expect.stringMatching(detail) });
-  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), id));
+  await succeed(jobs, 'source', sourceId, (id) => reconcileSource(controller, createBulkhead({ workers: 2, slowAtOnce: 1 }), id));
   expect((await get(`/sources/${sourceId}`)).lastError).toBeNull();
 });
 
@@ -110,7 +110,7 @@ test('source: what somebody does about it is tried at once', async () => {
   await service.api('POST', `/sources/${sourceId}/sync`);
   expect(await failing('source')).toEqual([{ failures: 3, isResting: false }]);
   await jobs.chore.run(controller);
-  await jobs.counted('source', (id) => reconcileSource(controller, createLanes({ workers: 2, slowAtOnce: 1 }), id))(sourceId);
+  await jobs.counted('source', (id) => reconcileSource(controller, createBulkhead({ workers: 2, slowAtOnce: 1 }), id))(sourceId);
   expect(await get(`/sources/${sourceId}`)).toMatchObject({ status: 'ok', lastError: null });
 });
 

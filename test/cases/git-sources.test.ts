@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLanes } from '../../controller/reconcile/lanes.ts';
+import { createBulkhead } from '../../controller/reconcile/bulkhead.ts';
 import { reconcileSource } from '../../controller/reconcile/source.ts';
 import { createPoll } from '../../controller/sweep/poll.ts';
 import { git, openGitHost, type TestGitHost } from '../support/git-host.ts';
@@ -24,7 +24,7 @@ afterAll(async () => {
   await host.close();
 });
 
-const check = (id: string) => reconcileSource(service.app.services, createLanes({ workers: 2, slowAtOnce: 1 }), id);
+const check = (id: string) => reconcileSource(service.app.services, createBulkhead({ workers: 2, slowAtOnce: 1 }), id);
 const now = async (id: string) => (await service.api('GET', `/sources/${id}`)).body;
 async function add(name: string, url: string, more: object = {}): Promise<string> {
   const created = await service.api('POST', '/sources', { name, url, layout: 'repo', pollIntervalSeconds: 3600, ...more });

@@ -4,7 +4,7 @@ import { checkWaves } from '../../src/rollout/decide/wave-check.ts';
 import { type FleetSource, openFleet } from '../support/fleet.ts';
 import { eventually } from '../support/service.ts';
 
-/** Gates and who passes them, in whole rollouts by simulated devices: tiny fleets, restarts, newer commits, holds, retries. */
+/** Gates in whole rollouts with simulated devices: tiny fleets, restarts, newer commits, holds, retries. */
 
 type Fleet = Awaited<ReturnType<typeof openFleet>>;
 let fleet: Fleet;
@@ -50,14 +50,14 @@ async function layered(name: string, policy: object) {
 }
 
 describe('shares of a tiny fleet', () => {
-  test('take one device at first, and a wave that has no place left asks for nothing', async () => {
+  test('take one device at first, and a wave without a free place requires no success', async () => {
     const source = await tills('tiny', 3, { waves: [{ upToPercent: 1 }, { upToPercent: 5 }, { upToPercent: 100 }] });
     await fleet.push(source, config(1));
     const { state, waves } = await rest(source);
     expect([state, ...waves.map(({ succeeded }: { succeeded: number }) => succeeded)]).toEqual(['completed', 1, 0, 2, 0]);
   });
 
-  test('never satisfy a gate that wants more successes than the share has devices, as validate and plan say', async () => {
+  test('never satisfy a gate that requires more successes than the share has devices, as validate and plan warn', async () => {
     const source = await tills('share', 5, { waves: [{ upToPercent: 10, gate: { minSucceeded: 2 } }] });
     const commit = await fleet.push(source, config(1));
     const waiting = await rest(source);
@@ -66,7 +66,7 @@ describe('shares of a tiny fleet', () => {
     const { warnings } = (await fleet.api('POST', `/sources/${source.id}/plan?ref=${commit}`)).body;
     expect(warnings).toMatchObject([{ code: 'min_succeeded', detail: expect.stringContaining('can never pass') }]);
 
-    // The share is rounded up, there and here.
+    // Validation and rollout both round the share up.
     await setPolicy(source, { waves: [{ upToPercent: 30, gate: { minSucceeded: 2 } }] });
     const known = (await fleet.devices(source)).map(({ id }) => ({ id, labels: {} }));
     const policy = RolloutPolicy.parse({ waves: [{ upToPercent: 30, gate: { minSucceeded: 2 } }] });
@@ -92,7 +92,7 @@ describe('a canary', () => {
     expect(errors).toMatchObject([{ rule: 'unknown_device' }]);
   });
 
-  test('in quarantine for one bundle tries another, and has to prove it', async () => {
+  test('in quarantine for one bundle gets another, and must succeed with it', async () => {
     const source = await tills('other', 3, { waves: [{ devices: ['other-0001'] }] }, FAILING);
     const ends: { id?: string; state: string }[] = [{ state: '' }];
     for (const commit of [config(1), config(2, { bad: true }), config(3), config(2, { bad: true })]) {
@@ -126,7 +126,7 @@ describe('a canary', () => {
     expect(await newest(source)).toMatchObject({ id: baking.id, waves: [{ succeeded: 1, passedAt: null }, {}] });
   });
 
-  test('on which an older rollout succeeded is watched to the end of the bake, although a newer commit leaves it alone', async () => {
+  test('on which an older rollout succeeded bakes to the end, although a newer commit leaves it unchanged', async () => {
     const { source, first } = await layered('bake', { waves: [{ name: 'canary', devices: ['bake-0001'], bakeSeconds: 3600 }] });
     await fleet.push(source, base(2));
     const paused = await rest(source, first);
@@ -139,7 +139,7 @@ describe('a canary', () => {
     expect(await fleet.rollout(source, 'completed')).toMatchObject({ id: next.id, counts: { succeeded: 2 } });
   });
 
-  test('whose metrics ended a rollout that left it as it was ends the next one, too', async () => {
+  test('whose metrics ended a rollout that did not change it ends the next one, too', async () => {
     const behaviour = { telemetrySeconds: 0.1, driftWhen: /"bad":true/, driftMetric: 'error_rate' as const };
     const source = await tills('metric', 3, {}, behaviour);
     await fleet.push(source, config(1));
@@ -161,14 +161,14 @@ describe('a canary', () => {
   });
 });
 
-test('a gate on metrics is passed by nobody where no device has the label', async () => {
+test('a gate on metrics does not pass a wave whose label no device has', async () => {
   const gate = { metrics: [{ metric: 'error_rate', max: 2 }] };
   const source = await tills('nobody', 2, { waves: [{ selector: { ring: 'none' }, gate }] });
   await fleet.push(source, config(1));
   expect((await rest(source)).waiting).toMatchObject({ code: 'no_success' });
 });
 
-test('a rollout does not wait for who joined late and waits for its end', async () => {
+test('a rollout does not wait for late joiners that wait for its end', async () => {
   const source = await tills('early', 1, { waves: [{ count: 1, bakeSeconds: 3600 }, { count: 1 }], lateJoiners: 'wait' });
   await fleet.push(source, config(1));
   const baking = await rest(source);
@@ -180,7 +180,7 @@ test('a rollout does not wait for who joined late and waits for its end', async 
 });
 
 describe('the approval of a wave', () => {
-  test('is asked for before what lies behind it, also where the wave has no place left', async () => {
+  test('is requested before later waves, even if the wave has no free place', async () => {
     const source = await tills('approval', 3, { waves: [{ upToPercent: 5 }, { upToPercent: 10, approval: true }] });
     await fleet.push(source, config(1));
     const waiting = await rest(source);
@@ -189,7 +189,7 @@ describe('the approval of a wave', () => {
     expect(await fleet.rollout(source, 'completed')).toMatchObject({ counts: { succeeded: 3 } });
   });
 
-  test('or where the commit leaves its devices alone; that of an older rollout does not count', async () => {
+  test('is requested even if the commit leaves its devices unchanged; the approval of an older rollout does not count', async () => {
     const waves = [
       { name: 'canary', devices: ['pilot-0001'] },
       { name: 'pilot', devices: ['pilot-0002'], approval: true },
@@ -222,7 +222,7 @@ test('each skip passes one wave, and the audit log has both', async () => {
   expect(reasons.toSorted()).toEqual(['one', 'two']);
 });
 
-test('a retry leaves out who stands at a held site, and the same device that fails again counts once', async () => {
+test('a retry skips devices at a held site, and a device that fails again counts once', async () => {
   const site = (await fleet.api('POST', '/sites', { name: 'retry' })).body;
   const source = await tills('retry', 4, {}, FAILING);
   await fleet.push(source, config(1));

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createLanes } from '../../controller/reconcile/lanes.ts';
+import { createBulkhead } from '../../controller/reconcile/bulkhead.ts';
 import { reconcileSource } from '../../controller/reconcile/source.ts';
 import { git, openGitHost, type TestGitHost } from '../support/git-host.ts';
 import { FLEET } from '../support/hostile.ts';
@@ -28,7 +28,7 @@ async function fleet(name: string, more: Record<string, string | Buffer> = {}) {
   await host.commit(name, { 'fleet.yaml': FLEET, ...folder({ vlan: 1 }, 'devices/a/'), ...folder({ vlan: 1 }, 'devices/b/'), ...more });
   const { id } = (await service.api('POST', '/sources', { name, url, layout: 'fleet', pollIntervalSeconds: 3600 })).body;
   const check = async () => {
-    await reconcileSource(service.app.services, createLanes({ workers: 2, slowAtOnce: 1 }), id);
+    await reconcileSource(service.app.services, createBulkhead({ workers: 2, slowAtOnce: 1 }), id);
     return (await service.api('GET', `/sources/${id}`)).body;
   };
   return { id: id as string, check, mirror: join(service.dataDir, 'mirrors', id), first: await check() };
@@ -103,7 +103,7 @@ test.each(['fleet', 'repo'])('a file above the limit that nothing selects does n
   const head = await host.commit(name, { ...files, 'video.bin': LARGE });
   const { id } = (await service.api('POST', '/sources', { name, url, layout, pollIntervalSeconds: 3600 })).body;
   const check = async () => {
-    await reconcileSource(service.app.services, createLanes({ workers: 2, slowAtOnce: 1 }), id);
+    await reconcileSource(service.app.services, createBulkhead({ workers: 2, slowAtOnce: 1 }), id);
     return (await service.api('GET', `/sources/${id}`)).body;
   };
   expect(await check()).toMatchObject({ status: 'ok', lastError: null, headCommit: head });
@@ -130,7 +130,7 @@ test('a host that cannot leave files out makes the whole source too large, and t
   const files = { ...folder({ vlan: 1 }), 'video.bin': LARGE };
   await host.commit(name, files);
   const { id } = (await service.api('POST', '/sources', { name, url, layout: 'repo', pollIntervalSeconds: 3600 })).body;
-  await reconcileSource(service.app.services, createLanes({ workers: 2, slowAtOnce: 1 }), id);
+  await reconcileSource(service.app.services, createBulkhead({ workers: 2, slowAtOnce: 1 }), id);
   expect((await service.api('GET', `/sources/${id}`)).body.lastError).toEqual({
     code: 'git_too_large',
     detail: expect.stringMatching(/34603008 bytes, must be at most 33554432; the host does not leave large files out of a fetch either$/),

@@ -10,7 +10,7 @@ let service: TestService;
 
 beforeAll(async () => {
   host = await openGitHost();
-  // The API alone: the chores run when a test says so.
+  // The API alone: each test runs the chores itself.
   service = await openService();
 });
 
@@ -19,7 +19,7 @@ afterAll(async () => {
   await host.close();
 });
 
-/** A device with an open attempt at its folder's first bundle, spoken for by this test over the agent protocol. */
+/** A device with an open attempt at its folder's first bundle. The test reports for it over the agent protocol. */
 async function deviceUnderWay(id: string) {
   const url = await host.createRepository(id);
   const head = await host.commit(id, folder({ vlan: 1 }));
@@ -48,7 +48,7 @@ async function deviceUnderWay(id: string) {
   return { id, head, source, attempt, attempts, report, step, device };
 }
 
-test('an attempt whose device falls silent in the middle times out; what the device says later is what counts', async () => {
+test('an attempt times out when its device stops reporting during a step; a later report replaces that outcome', async () => {
   const scene = await deviceUnderWay('silent');
   await scene.report([scene.step('applying')]);
   await timeOut.run(service.app.services);
@@ -66,7 +66,7 @@ test('an attempt whose device falls silent in the middle times out; what the dev
   expect(why).toEqual([]);
 });
 
-test('a device that was sent back when it timed out goes back, although it says later that all went well', async () => {
+test('a device that was ordered to roll back after a timeout rolls back, despite a late success', async () => {
   const scene = await deviceUnderWay('sent-back');
   await scene.report([scene.step('succeeded', { runningDigest: scene.attempt.bundle })]);
   const first = (await scene.device()).desired;
@@ -88,7 +88,7 @@ test('a device that was sent back when it timed out goes back, although it says 
   expect(await scene.device()).toMatchObject({ desired: first, lastGood: { bundle: scene.attempt.bundle } });
 });
 
-test('a passing failure gets another attempt when its time has come, and why tells it until then', async () => {
+test('a transient failure is retried when its time is due, and why shows the retry until then', async () => {
   const scene = await deviceUnderWay('full-disk');
   await scene.report([scene.step('failed', { code: 'no_space', detail: 'ENOSPC' }), scene.step('rolled_back')]);
   expect(await scene.device()).toMatchObject({ syncStatus: 'rolled_back', error: { code: 'no_space' } });
@@ -102,7 +102,7 @@ test('a passing failure gets another attempt when its time has come, and why tel
   expect([second.kind, second.attempt, second.state, first.state]).toEqual(['retry', 2, 'queued', 'rolled_back']);
 });
 
-/** Devices of one repository whose attempts have all failed, for a reason that passes; their next tries are due. */
+/** Devices of one repository whose attempts all failed for a transient reason; their retries are due. */
 async function failedTogether(name: string, ids: readonly string[]) {
   const url = await host.createRepository(name);
   await host.commit(name, folder({ vlan: 1 }));
@@ -131,7 +131,7 @@ async function insertsDuring(work: () => Promise<unknown>): Promise<number> {
   return row?.count;
 }
 
-test('devices that failed equally often get their next attempts in one statement, the others in another', async () => {
+test('devices that failed equally often get their next attempts in one statement, other devices in another', async () => {
   const ids = ['set-a', 'set-b', 'set-c', 'set-d'];
   await failedTogether('set', ids);
   await service.database.sql`update deployments set attempt = 2, timeout_seconds = 90 where device_id = 'set-d'`;
@@ -145,7 +145,7 @@ test('devices that failed equally often get their next attempts in one statement
   ]);
 });
 
-test('a device with two attempts that are due gets one more, after the newer of them', async () => {
+test('a device with two due retries gets one attempt, after the newer one', async () => {
   await failedTogether('both-due', ['both-due']);
   await retry.run(service.app.services);
   await service.database.sql`
@@ -160,7 +160,7 @@ test('a device with two attempts that are due gets one more, after the newer of 
   ]);
 });
 
-test('a retry that is due is dropped when somebody holds the device meanwhile', async () => {
+test('a due retry is dropped if the device is held meanwhile', async () => {
   const scene = await deviceUnderWay('held-meanwhile');
   await scene.report([scene.step('failed', { code: 'download_failed' }), scene.step('rolled_back')]);
   await service.api('POST', '/devices/held-meanwhile/hold', { reason: 'look at it first' });
@@ -169,7 +169,7 @@ test('a retry that is due is dropped when somebody holds the device meanwhile', 
   expect(await scene.attempts()).toHaveLength(1);
 });
 
-test('a bundle that the device found unhealthy is not tried again by automation, only by an operator', async () => {
+test('automation does not retry a bundle that the device found unhealthy; an operator may', async () => {
   const scene = await deviceUnderWay('unhealthy');
   await scene.report([scene.step('failed', { code: 'health_check_failed' }), scene.step('rolled_back')]);
   await service.database
@@ -181,7 +181,7 @@ test('a bundle that the device found unhealthy is not tried again by automation,
   expect((await scene.attempts()).map((attempt: { kind: string }) => attempt.kind)).toEqual(['retry', 'change']);
 });
 
-test('a device that is silent for two minutes counts as offline, with an event; its next word brings it back', async () => {
+test('a device is offline after two minutes without a report, with an event; its next report ends that', async () => {
   const scene = await deviceUnderWay('quiet');
   await scene.report([{ kind: 'heartbeat', runningDigest: null, sequence: 0, agentVersion: '1' }]);
   expect((await scene.device()).connectivity).toBe('online');
@@ -194,7 +194,7 @@ test('a device that is silent for two minutes counts as offline, with an event; 
   expect((await scene.device()).connectivity).toBe('online');
 });
 
-test('a command that nobody fetched in time expires', async () => {
+test('a command that no device fetched in time expires', async () => {
   const scene = await deviceUnderWay('asleep');
   const { id } = (await service.api('POST', '/devices/asleep/commands', { type: 'ping' })).body;
   await service.database.sql`update commands set expires_at = now() - interval '1 second' where id = ${id}`;
@@ -205,7 +205,7 @@ test('a command that nobody fetched in time expires', async () => {
   expect((await service.api('GET', '/devices/asleep/commands')).body.items[0].state).toBe('expired');
 });
 
-test('reports that come twice have the effect of once, and another device’s deployment cannot be moved', async () => {
+test('repeated reports have no further effect, and a device cannot change the deployment of another', async () => {
   const scene = await deviceUnderWay('twice');
   const other = await deviceUnderWay('other');
   const confirming = scene.step('confirming', { runningDigest: scene.attempt.bundle });
@@ -220,7 +220,7 @@ test('reports that come twice have the effect of once, and another device’s de
   expect(events.filter((event: { data: { state?: string } }) => event.data.state === 'succeeded')).toHaveLength(1);
 });
 
-test('at most five backups are kept, newest first, and one of them can be brought back', async () => {
+test('at most five backups are kept, newest first, and each can be restored', async () => {
   const scene = await deviceUnderWay('backups');
   let attempt = scene.attempt;
   await scene.report([scene.step('succeeded', { runningDigest: attempt.bundle })]);

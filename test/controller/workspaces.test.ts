@@ -1,15 +1,15 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createLanes } from '../../controller/reconcile/lanes.ts';
+import { createBulkhead } from '../../controller/reconcile/bulkhead.ts';
 import { reconcileSource } from '../../controller/reconcile/source.ts';
 import { reconcileWorkspaces } from '../../controller/reconcile/workspace.ts';
 import { openGitHost } from '../support/git-host.ts';
 import { folder } from '../support/scene.ts';
 import { openService } from '../support/service.ts';
 
-test('of a process that is about to stop no workspace is begun any more; the next one goes on', async () => {
-  // The API alone: what the controller does, the test does.
+test('a process that is about to stop begins no further workspace; the next process continues', async () => {
+  // The API alone: the test does the work of the controller.
   await using service = await openService({ ROLE: 'api' });
   const host = await openGitHost();
   try {
@@ -19,7 +19,7 @@ test('of a process that is about to stop no workspace is begun any more; the nex
     expect((await service.api('POST', '/devices', { id: 'a', sourceId })).status).toBe(201);
     const { services } = service.app;
     const { sql } = service.database;
-    await reconcileSource(services, createLanes({ workers: 2, slowAtOnce: 1 }), sourceId);
+    await reconcileSource(services, createBulkhead({ workers: 2, slowAtOnce: 1 }), sourceId);
     const [row] = await sql<{ organizationId: string; workspace: string | null; bundle: string }[]>`
       update devices set good_bundle = (select digest from bundles) returning organization_id as "organizationId", good_bundle as bundle, workspace`;
     expect(row?.bundle).toMatch(/^[0-9a-f]{64}$/);

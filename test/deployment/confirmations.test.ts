@@ -20,7 +20,7 @@ type State = 'delivering' | 'applying' | 'confirming' | 'succeeded';
 /** Longer than a test. */
 const FOR_EVER_MS = 3_600_000;
 
-/** A device with an open attempt, and an intake of its own, which writes nothing by itself before `gatherMs` are over. */
+/** A device with an open attempt and an intake of its own, which writes only after `gatherMs`. */
 async function underWay(id: string, gatherMs = FOR_EVER_MS) {
   const { api, service } = scene;
   const source = await scene.source(id);
@@ -55,7 +55,7 @@ async function underWay(id: string, gatherMs = FOR_EVER_MS) {
   return { attempt, attempts, taken, early, step, states, take: (reports: Report[]) => early.take(organizationId, id, reports) };
 }
 
-test('a device that asks to confirm is answered before anything is written; with its success it is one write', async () => {
+test('the answer to a confirmation precedes its write; confirmation and success are one write', async () => {
   const { attempt, attempts, take, taken, step, states } = await underWay('quick');
   expect(await take([step('delivering'), step('applying'), step('confirming')])).toEqual([attempt.id]);
   expect([taken.length, (await attempts())[0].state]).toEqual([0, 'queued']);
@@ -69,7 +69,7 @@ test('a device that asks to confirm is answered before anything is written; with
   expect((await states()).filter((state: string) => state !== 'queued')).toEqual(['succeeded']);
 });
 
-test('a confirmation that nothing follows is written after a while, and by a service that ends at once', async () => {
+test('a confirmation without a following report is written after a delay, or when the service stops', async () => {
   const slow = await underWay('slow', 20);
   expect(await slow.take([slow.step('confirming')])).toEqual([slow.attempt.id]);
   await eventually('it is written', async () => (await slow.attempts())[0].state === 'confirming');
@@ -79,7 +79,7 @@ test('a confirmation that nothing follows is written after a while, and by a ser
   expect((await ended.attempts())[0].state).toBe('confirming');
 });
 
-test('what is wanted no longer, is another device’s or unknown is not confirmed, and told at once', async () => {
+test('an outdated, unknown or other device’s attempt is refused at once', async () => {
   const mine = await underWay('mine');
   const other = await underWay('other');
   expect(await other.take([other.step('confirming', mine.attempt.id)])).toEqual([]);
@@ -90,7 +90,7 @@ test('what is wanted no longer, is another device’s or unknown is not confirme
   expect([mine.taken.length, other.taken.length]).toEqual([3, 1]);
 });
 
-test('one that asks again is answered again, also when it has succeeded', async () => {
+test('a repeated confirmation is answered again, even after the success', async () => {
   const { attempt, take, step, states } = await underWay('again');
   for (let n = 0; n < 2; n++) expect(await take([step('confirming')])).toEqual([attempt.id]);
   await take([step('succeeded')]);

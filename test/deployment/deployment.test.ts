@@ -23,7 +23,7 @@ test('statesBefore is the inverse of the transition table', () => {
   );
 });
 
-test('no walk through the table goes on for ever', () => {
+test('the transition table has no cycle', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(20), { minLength: 30, maxLength: 30 }), (choices) => {
       let state: DeploymentState = 'queued';
@@ -40,7 +40,7 @@ test('no walk through the table goes on for ever', () => {
   );
 });
 
-test('a bundle that the device found unhealthy is quarantined at the first attempt; a passing failure is tried again later, at most five times', () => {
+test('an unhealthy bundle is quarantined at the first attempt; a transient failure is retried, up to five attempts', () => {
   expect(afterFailure('health_check_failed', 1, 0.5)).toEqual({ do: 'quarantine' });
   expect(afterFailure('hook_failed', 1, 0.5)).toEqual({ do: 'quarantine' });
   expect(afterFailure('download_failed', 5, 0.5)).toEqual({ do: 'give_up' });

@@ -7,7 +7,7 @@ import { eventually, openService, type TestService } from '../support/service.ts
 let service: TestService;
 
 beforeAll(async () => {
-  // The API alone: nothing else touches the devices.
+  // The API alone: no controller changes the devices.
   service = await openService({ ROLE: 'api' });
 });
 
@@ -22,10 +22,10 @@ const heartbeat = (agentVersion: string): Report => ({
   agentVersion,
 });
 
-/** Somebody waits for it. */
+/** Whether a transaction waits for the lock. */
 const drift = (): Report => ({ kind: 'drift', id: newId(), at: new Date().toISOString(), runningDigest: null, changed: [], healed: true });
 
-test('while the reports of a device are being written, its next ones wait, and no other device with them', async () => {
+test('the next reports of a device wait for its reports in progress; those of other devices do not', async () => {
   for (const id of ['slow', 'quick']) expect((await service.api('POST', '/devices', { id, type: 'x' })).status).toBe(201);
   const { intake } = service.app.services;
   const { sql } = service.database;

@@ -5,7 +5,7 @@ import type { Db } from '../../src/db/connect.ts';
 import { newId } from '../../src/ids.ts';
 import { confirmEarly } from '../../src/report/confirmations.ts';
 
-/** What is logged when the write of a step that was answered early fails with `error`. */
+/** The log lines when the write of an early answered step fails with `error`. */
 async function loggedAfter(error: Error): Promise<{ level: number; msg: string; deviceId: string }[]> {
   const lines: string[] = [];
   const sink = new Writable({
@@ -36,12 +36,12 @@ test('steps that cannot be written after their answer are logged as an error', a
   expect(await loggedAfter(new Error('a defect'))).toMatchObject([{ level: 50, msg: message, deviceId: 'd-1' }]);
 });
 
-test('a database that is away is reported by its own watch: its lost steps are for debugging only', async () => {
+test('steps lost during an outage of the database are logged for debugging only, since its watch reports the outage', async () => {
   const away = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
   expect(await loggedAfter(away)).toMatchObject([{ level: 20, msg: message, deviceId: 'd-1' }]);
 });
 
-test('close() waits for a write that its timer has begun', async () => {
+test('close() waits for a write that the timer has started', async () => {
   const begun = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<string[]>();
   const everythingIsWanted = (() => Promise.resolve([{ isWanted: true }])) as unknown as Db;

@@ -72,21 +72,21 @@ const heartbeat = (runningDigest: string | null, sequence: number, when = at()):
 const decide = (reports: Report[], d = device(), t = deployment(), stillWanted: string[] = []) =>
   decideReports(d, new Map([[t.id, t]]), reports, 0.5, new Set(stillWanted));
 
-test('the steps of a good attempt move it on, and the confirming one is accepted', () => {
+test('each reported step of a successful attempt moves it, and the confirming step is accepted', () => {
   const outcome = decide([step('delivering', OLD), step('applying', OLD), step('confirming', NEW)]);
   expect(outcome.moves.map((move) => move.to)).toEqual(['delivering', 'applying', 'confirming']);
   expect(outcome.confirmed).toEqual([DEPLOYMENT]);
   expect(outcome).toMatchObject({ reportedBundle: NEW, syncStatus: 'updating', good: null, failed: null });
 });
 
-test('success makes the bundle the good one', () => {
+test('a success makes the bundle the last good one', () => {
   expect(decide([step('succeeded', NEW)], device(), deployment({ state: 'confirming' }))).toMatchObject({
     good: { bundle: NEW, revisionId: 'rev' },
     syncStatus: 'in_sync',
   });
 });
 
-test('a failure that the device found is final; one of the way is tried again', () => {
+test('an unhealthy bundle fails for good; a failed delivery is retried', () => {
   expect(decide([step('failed', NEW, 'health_check_failed'), step('rolled_back', OLD)])).toMatchObject({
     failed: { bundle: NEW, code: 'health_check_failed' },
     syncStatus: 'rolled_back',
@@ -96,29 +96,29 @@ test('a failure that the device found is final; one of the way is tried again', 
   expect(decide([step('failed', OLD, 'download_failed')]).moves[0]?.retryInSeconds).toBeGreaterThan(0);
 });
 
-test('an attempt that fails on the device after something else took its place is noted as that, and moves nothing', () => {
+test('a failure of a superseded attempt is recorded, and changes no state', () => {
   const [mine, other] = [deployment({ state: 'superseded' }), device({ deploymentId: 'another' })];
   const outcome = decide([step('failed', OLD, 'health_check_failed'), step('rolled_back', OLD)], other, mine);
   expect(outcome).toMatchObject({ moves: [], failed: null, lateFailures: [{ id: DEPLOYMENT, code: 'health_check_failed' }] });
   expect(decide([step('applying', NEW)], other, mine).lateFailures).toEqual([]);
 });
 
-test('a superseded attempt is not confirmed, and its reports only tell what runs', () => {
+test('a superseded attempt is not confirmed, and its reports only update the running bundle', () => {
   const outcome = decide([step('confirming', NEW)], device({ deploymentId: 'another' }), deployment({ state: 'superseded' }));
   expect(outcome).toMatchObject({ moves: [], confirmed: [], reportedBundle: NEW, syncStatus: undefined });
 });
 
-test('a confirming report that comes again after the success is accepted again', () => {
+test('a repeated confirming report after the success is accepted again', () => {
   expect(decide([step('confirming', NEW)], device({ deploymentId: null }), deployment({ state: 'succeeded' })).confirmed).toEqual([
     DEPLOYMENT,
   ]);
 });
 
-test('another device’s attempt cannot be moved', () => {
+test('a device cannot move the attempt of another', () => {
   expect(decide([step('succeeded', NEW)], device(), deployment({ deviceId: 'other' }))).toMatchObject({ moves: [], good: null });
 });
 
-test('a device that has seen what is desired and runs something else has diverged; one that has not, or is under way, has not', () => {
+test('a device has diverged if it knows the desired bundle and runs another one, with no attempt under way', () => {
   const settled = device({ deploymentId: null, desiredBundle: OLD });
   expect(decide([heartbeat(NEW, 4)], settled).diverged).toBe(true);
   expect(decide([heartbeat(NEW, 3)], settled).diverged).toBe(false);
@@ -127,7 +127,7 @@ test('a device that has seen what is desired and runs something else has diverge
   expect(decide([heartbeat(NEW, 4)], device({ deploymentId: null, desiredBundle: OLD, following: false })).diverged).toBe(false);
 });
 
-test('of an attempt that was given up on, a late success counts only where it is still wanted', () => {
+test('a late success of a timed-out attempt counts only if its bundle is still wanted', () => {
   const givenUp = device({ deploymentId: null, desiredBundle: OLD, syncStatus: 'failed' });
   const timedOut = deployment({ state: 'timed_out' });
   const late = step('succeeded', NEW);
@@ -137,18 +137,18 @@ test('of an attempt that was given up on, a late success counts only where it is
     syncStatus: 'in_sync',
   });
   expect(decide([late], givenUp, timedOut)).toMatchObject({ moves: [], good: null, syncStatus: undefined, reportedBundle: NEW });
-  // That it failed is always worth knowing.
+  // A late failure always counts.
   expect(decide([step('failed', OLD, 'interrupted')], givenUp, timedOut)).toMatchObject({ moves: [{ to: 'failed' }] });
 });
 
-test('a heartbeat that reports overtook does not undo them, unless the clock was set back', () => {
+test('an older heartbeat does not undo newer reports, unless the clock was set back', () => {
   const known = device({ deploymentId: null, desiredBundle: OLD, reportedAt: new Date('2026-01-02T00:10:00Z') });
   expect(decide([heartbeat(NEW, 4, '2026-01-02T00:09:59.000Z')], known)).toMatchObject({ reportedBundle: undefined, diverged: false });
   expect(decide([heartbeat(NEW, 4, '2026-01-02T00:10:01.000Z')], known).diverged).toBe(true);
   expect(decide([heartbeat(NEW, 4, '2026-01-01T00:00:00.000Z')], known).diverged).toBe(true);
 });
 
-test('drift is shown until it is gone', () => {
+test('drift is shown until it is repaired', () => {
   const drift = (changed: string[], healed: boolean): Report => ({
     id: newId(),
     at: at(),
@@ -166,7 +166,7 @@ test('drift is shown until it is gone', () => {
   });
 });
 
-test('whatever a device says, in whatever order and however often: an attempt ends at most once and a failed one is never the good one', () => {
+test('for any order and repetition of reports, an attempt ends at most once, and a failed bundle is never the good one', () => {
   const state = fc.constantFrom<DeviceDeploymentState>('delivering', 'applying', 'confirming', 'succeeded', 'failed', 'rolled_back');
   fc.assert(
     fc.property(fc.array(state, { maxLength: 12 }), (states) => {

@@ -13,7 +13,7 @@ import { missedEvents, shownDevices } from '../../src/live/store.ts';
 import { deviceUpdates } from '../../src/live/updates.ts';
 import { RolloutPolicy } from '../../src/policy/policy.ts';
 import { ingestReports } from '../../src/report/ingest.ts';
-import { callOffDevices, deploy } from '../../src/rollout/converge.ts';
+import { cancelDeployments, deploy } from '../../src/rollout/converge.ts';
 import { acceptReverts, startRollout } from '../../src/rollout/release.ts';
 import { sourceOf } from '../../src/source/store.ts';
 import type { Report } from '../../src/wire/agent.ts';
@@ -152,7 +152,7 @@ describe('an open dashboard shows the status of the row after', () => {
       {},
       async ({ attempt, act, id }) => {
         await attempt();
-        await act((unit) => callOffDevices(unit, organizationId, [id]));
+        await act((unit) => cancelDeployments(unit, organizationId, [id]));
       },
       'in_sync',
       'ONLINE',

@@ -133,7 +133,7 @@ test('a source comes after another, and says so while it waits', async () => {
   await fleet.push(network, config(1));
   await fleet.push(shops, config(1));
   const blocked = await eventually('the wait', async () => (await fleet.why('shop-0001')).find(({ code }) => code === 'dependency'));
-  expect(blocked.detail).toMatch(/comes after source "base-network", whose rollout .* is running/);
+  expect(blocked.detail).toMatch(/waits for source "base-network", whose rollout .* is running/);
   const first = await fleet.rolloutOf(network.id);
   await eventually('the bake', async () => (await fleet.rolloutOf(network.id)).waiting?.code === 'baking');
   await fleet.api('POST', `/rollouts/${first.id}/skip-wave`, {});

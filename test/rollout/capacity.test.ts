@@ -7,11 +7,11 @@ const room = (shown: Shown) => capacity(snapshot(shown), NOW);
 const rate = (more: object = {}) => RolloutPolicy.parse({ rate: { perMinute: 10, ...more } }).rate!;
 
 describe('capacity()', () => {
-  test('without limits it is endless', () => {
+  test('is unlimited without limits in the policy', () => {
     expect(room({ waves: [{ open: 1_000 }], unavailable: 1_000 }).devices).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('maxParallel counts what is under way in all waves, not what ended or is away', () => {
+  test('maxParallel counts attempts under way in all waves, but neither ended ones nor offline devices', () => {
     const waves = [{ open: 1, succeeded: 9, failed: 9, offline: 9, passedAt: NOW }, { open: 2 }];
     expect(room({ policy: { maxParallel: 5 }, waves }).devices).toBe(2);
     expect(room({ policy: { maxParallel: 2 }, waves })).toEqual({
@@ -21,7 +21,7 @@ describe('capacity()', () => {
     });
   });
 
-  test('maxUnavailable counts what is under way or broken, absolute or of all devices of the rollout', () => {
+  test('maxUnavailable counts devices that are under way or failed, as a number or a share of all devices of the rollout', () => {
     expect(room({ policy: { maxUnavailable: 3 }, unavailable: 1 }).devices).toBe(2);
     const half = {
       policy: { maxUnavailable: '50%' },
@@ -31,7 +31,7 @@ describe('capacity()', () => {
     expect(room({ ...half, unavailable: 1 }).devices).toBe(4);
     expect(room({ ...half, unavailable: 5 })).toEqual({
       devices: 0,
-      why: { code: 'max_unavailable', detail: '5 devices are under way or broken, maxUnavailable is 50%' },
+      why: { code: 'max_unavailable', detail: '5 devices are under way or failed, maxUnavailable is 50%' },
       until: null,
     });
   });
@@ -43,7 +43,7 @@ describe('capacity()', () => {
     },
   );
 
-  test('a rate counts the starts of the last minute and names when the first of them leaves it', () => {
+  test('a rate counts the starts of the last minute and returns when the first of them is a minute old', () => {
     expect(room({ policy: { rate: { perMinute: 10 } }, startedLastMinute: { count: 7, firstAt: at(-20) } }).devices).toBe(3);
     expect(room({ policy: { rate: { perMinute: 10 } }, startedLastMinute: { count: 10, firstAt: at(-20) } })).toEqual({
       devices: 0,
@@ -60,18 +60,18 @@ describe('capacity()', () => {
     expect(room({ policy: { rate: { perMinute: 10, factor: 2 } }, waves }).devices).toBe(20);
   });
 
-  test('the limit per site is what the sites have room for', () => {
+  test('the limit per site is the free capacity of the sites', () => {
     const policy = { maxParallelPerSite: 2 };
     expect(room({ policy, eligible: { reachable: 9, room: 3 } }).devices).toBe(3);
     expect(room({ policy, eligible: { reachable: 9, room: 0 }, waves: [{ open: 2 }] })).toMatchObject({ devices: 0, until: null });
   });
 
-  test('what another rollout has under way at a site does not wake this one, which looks again by itself', () => {
+  test('checks again by itself while another rollout has attempts under way at a site', () => {
     const full = room({ policy: { maxParallelPerSite: 2 }, eligible: { reachable: 9, room: 0 } });
     expect(full).toMatchObject({ devices: 0, why: { code: 'max_parallel_per_site' }, until: at(5) });
   });
 
-  test('the tightest limit counts and is the one that is named', () => {
+  test('returns and names the tightest limit', () => {
     const policy = { maxParallel: 9, maxUnavailable: 7, rate: { perMinute: 5 }, maxParallelPerSite: 8 };
     const shown = { policy, eligible: { reachable: 20, room: 8 }, unavailable: 3, waves: [{ open: 3 }] };
     expect(room(shown).devices).toBe(4);
@@ -81,12 +81,12 @@ describe('capacity()', () => {
 });
 
 describe('ratePerMinute()', () => {
-  test('is multiplied for every so many successes', () => {
+  test('is multiplied after every increaseAfterSuccesses successes', () => {
     const doubling = rate({ factor: 2, increaseAfterSuccesses: 5 });
     expect([0, 4, 5, 9, 10, 25].map((succeeded) => ratePerMinute(doubling, succeeded))).toEqual([10, 10, 20, 20, 40, 320]);
   });
 
-  test('stays as it is with factor 1, and never passes its maximum', () => {
+  test('stays constant with factor 1, and never exceeds its maximum', () => {
     expect(ratePerMinute(rate(), 1_000_000)).toBe(10);
     expect(ratePerMinute(rate({ factor: 5, increaseAfterSuccesses: 1, maxPerMinute: 500 }), 1_000_000)).toBe(500);
     expect(ratePerMinute(rate({ factor: 5, increaseAfterSuccesses: 1 }), 1_000_000)).toBeGreaterThan(1e15);
@@ -99,7 +99,7 @@ describe('ratePerMinute()', () => {
 });
 
 describe('quota()', () => {
-  test('a number is of more devices, and those who were taken and are away count', () => {
+  test('a number adds devices, and started offline devices count', () => {
     const policy = { waves: [{ count: 2 }, { count: 5 }] };
     const waves = [
       { succeeded: 2, passedAt: NOW },
@@ -110,26 +110,26 @@ describe('quota()', () => {
     expect(quota(snapshot({ policy: { waves: [{ count: 1 }] }, waves: [{ open: 2 }] }), 0)).toBe(0);
   });
 
-  test('a percentage is of all devices, with those of earlier waves, rounded up', () => {
+  test('a percentage refers to all devices, includes earlier waves, and is rounded up', () => {
     const policy = { waves: [{ upToPercent: 10 }, { upToPercent: 50 }] };
     expect(quota(snapshot({ policy, eligible: { reachable: 11 } }), 0)).toBe(2);
     expect(quota(snapshot({ policy, waves: [{ succeeded: 2, passedAt: NOW }], eligible: { reachable: 5, away: 4 } }), 1)).toBe(4);
     expect(quota(snapshot({ policy, waves: [{ succeeded: 9, passedAt: NOW }], eligible: { reachable: 2 } }), 1)).toBe(0);
   });
 
-  test('a percentage that is a whole number of devices is just that', () => {
+  test('a percentage that is a whole number of devices is not rounded', () => {
     const seven = (reachable: number) => quota(snapshot({ policy: { waves: [{ upToPercent: 7 }] }, eligible: { reachable } }), 0);
     expect(seven(100)).toBe(7);
     expect(seven(101)).toBe(8);
   });
 
-  test('named waves and the last one take whoever they may', () => {
+  test('naming waves and the last one are unlimited', () => {
     const policy = { waves: [{ devices: ['a'] }, { selector: { ring: 'canary' } }] };
     expect([0, 1, 2].map((wave) => quota(snapshot({ policy }), wave))).toEqual(Array(3).fill(Number.POSITIVE_INFINITY));
   });
 });
 
-test('shares are of the devices that were taken and those that still may be; whose attempt was taken over counts once it may be taken again', () => {
+test('shares refer to started and eligible devices; a device with a superseded attempt counts once it is eligible again', () => {
   expect(
     rolloutSize(
       snapshot({
@@ -154,7 +154,7 @@ test('shares of devices are rounded down, without the noise of binary fractions'
   ]).toEqual([29, 7, 9, 5, 7, 4]);
 });
 
-test('devices that are away get their attempt in the last wave of a rollout without limits, and nowhere else', () => {
+test('offline devices get their attempt only in the last wave of a rollout without limits', () => {
   const policy = { waves: [{ count: 1 }] };
   expect([0, 1].map((wave) => takesAway(RolloutPolicy.parse(policy), wave))).toEqual([false, true]);
   for (const limit of [{ rate: { perMinute: 1 } }, { maxUnavailable: 1 }, { maxParallel: 1 }, { maxParallelPerSite: 1 }])
@@ -181,13 +181,13 @@ describe('plan() within the limits', () => {
     expect(brief({ eligible: { reachable: 9 }, waves: [{ open: 1 }], ...shown })).toBe(`wait: ${code}`);
   });
 
-  test('a site that others keep busy holds the wave up: it is neither opened nor passed without those who stand there', () => {
+  test('a site that other rollouts keep busy delays the wave: it neither opens nor passes without the devices there', () => {
     const full = { policy: { maxParallelPerSite: 1, waves: [{ count: 1 }] }, eligible: { reachable: 3, room: 0 } };
     expect(brief(full)).toBe('wait: max_parallel_per_site');
     expect(brief({ ...full, waves: [{}] })).toBe('wait: max_parallel_per_site');
   });
 
-  test('broken devices that use up maxUnavailable end it, once they had the time to say that they went back', () => {
+  test('failed devices that use up maxUnavailable end the rollout after the time for reporting their rollback', () => {
     const stuck = { policy: { maxUnavailable: 2 }, eligible: { reachable: 3 }, unavailable: 2 };
     expect(planAt(stuck, -299)).toBe('wait: max_unavailable');
     expect(planAt(stuck, -300)).toBe('abort: max_unavailable');

@@ -16,25 +16,25 @@ describe('judgeAttempts()', () => {
     expect(attempts({ success }, { succeeded, failed, offline: 5 }, 5).is).toBe(is);
   });
 
-  test('says what was seen and what is wanted', () => {
+  test('names the measured and the required value', () => {
     expect(attempts({ success: 90 }, { succeeded: 2, failed: 1 })).toEqual({
       is: 'failed',
       code: 'gate_failed',
-      detail: '2 of 3 devices of rest succeeded (66.67 %), its gate wants 90 %',
+      detail: '2 of 3 devices of rest succeeded (66.67 %), its gate requires 90 %',
     });
   });
 
-  test('minSucceeded waits for those who are away, and fails when nobody is', () => {
+  test('minSucceeded waits for offline devices, and fails without any', () => {
     expect(attempts({ minSucceeded: 3 }, { succeeded: 3, failed: 4 }).is).toBe('passed');
     expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 })).toMatchObject({ is: 'failed', code: 'gate_failed' });
     expect(attempts({ minSucceeded: 3 }, { succeeded: 2, failed: 4 }, 1)).toEqual({
       is: 'unknown',
       code: 'gate',
-      detail: '2 devices of rest succeeded, its gate wants 3; 1 is away',
+      detail: '2 devices of rest succeeded, its gate requires 3; 1 is offline',
     });
   });
 
-  test('a revision that changes fewer devices of the wave needs those, in whatever state they are', () => {
+  test('a revision that changes fewer devices than minSucceeded needs all of those, in any state', () => {
     expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }).is).toBe('passed');
     expect(attempts({ minSucceeded: 5 }, { succeeded: 2 }, 1).is).toBe('unknown');
     expect(attempts({ minSucceeded: 5 }, { succeeded: 2, failed: 1 }).is).toBe('failed');
@@ -42,11 +42,11 @@ describe('judgeAttempts()', () => {
     expect(attempts({ minSucceeded: 5 }, {}).is).toBe('passed');
   });
 
-  test('minSucceeded never shrinks to a wave that is too small, nor to who is left of it', () => {
+  test('minSucceeded is never reduced to the size of a small wave or to its remaining devices', () => {
     expect(attempts({ minSucceeded: 5 }, { succeeded: 4 }, 0, { members: 4 })).toEqual({
       is: 'unknown',
       code: 'gate',
-      detail: '4 devices of rest succeeded, its gate wants 5; the wave has 4 in all',
+      detail: '4 devices of rest succeeded, its gate requires 5; the wave has 4 in all',
     });
     const policy = { waves: [{ count: 1, gate: { minSucceeded: 2 } }] };
     expect(judgeAttempts(snapshot({ policy, waves: [{ succeeded: 1 }] }), 0, 0).is).toBe('unknown');
@@ -55,11 +55,11 @@ describe('judgeAttempts()', () => {
     expect(judgeAttempts(snapshot({ ...held, evidence: { members: 2, kept: 1, out, outTotal: 1 } }), 0, 0)).toEqual({
       is: 'unknown',
       code: 'gate',
-      detail: '1 device of wave 1 succeeded, its gate wants 2; the wave has 2 in all: till-2 is held',
+      detail: '1 device of wave 1 succeeded, its gate requires 2; the wave has 2 in all: till-2 is held',
     });
   });
 
-  test("a wave's own gate goes before the policy's", () => {
+  test("a wave's own gate overrides the policy's", () => {
     const policy = { gate: { success: 100 }, waves: [{ count: 9, gate: { minSucceeded: 1 } }] };
     const shown = snapshot({
       policy,
@@ -94,7 +94,7 @@ describe('judgeMetrics()', () => {
     expect(metrics(gate, { wave: cpu(mean) }).is).toBe(is);
   });
 
-  test('over the worst device, if the gate says so', () => {
+  test('uses the worst device if the gate requires it', () => {
     expect(metrics({ max: 80 }, { wave: cpu(50, 95) }).is).toBe('passed');
     expect(metrics({ max: 80, over: 'max' }, { wave: cpu(50, 95) })).toEqual({
       is: 'failed',
@@ -103,7 +103,7 @@ describe('judgeMetrics()', () => {
     });
   });
 
-  test('against those that are not updated yet', () => {
+  test('compares with the devices that are not updated yet', () => {
     const control = { devices: 7, mean: 40 };
     expect(metrics({ maxRatioToControl: 1.5 }, { wave: cpu(60), control }).is).toBe('passed');
     expect(metrics({ maxRatioToControl: 1.5 }, { wave: cpu(60.1), control })).toEqual({
@@ -114,19 +114,19 @@ describe('judgeMetrics()', () => {
     expect(metrics({ maxRatioToControl: 1.5, max: 50 }, { wave: cpu(60), control }).is).toBe('failed');
   });
 
-  test('with nobody left to compare with, only the absolute bounds count', () => {
+  test('without devices to compare with, only the absolute limits count', () => {
     expect(metrics({ maxRatioToControl: 1.5 }, { wave: cpu(99) }).is).toBe('passed');
     expect(metrics({ maxRatioToControl: 1.5, max: 80 }, { wave: cpu(99) }).is).toBe('failed');
   });
 
-  test('no telemetry is no pass, unless no device of the wave was updated', () => {
+  test('missing telemetry does not pass, unless no device of the wave was updated', () => {
     const unknown = { is: 'unknown', code: 'no_telemetry', detail: 'no device of rest has reported cpu since it was updated' };
     expect(metrics({ max: 80 }, undefined)).toEqual(unknown);
     expect(metrics({ max: 80 }, { control: { devices: 3, mean: 1 } })).toEqual(unknown);
     expect(metrics({ max: 80 }, undefined, { succeeded: 0, failed: 3 }).is).toBe('passed');
   });
 
-  test('of several metrics one that fails goes before one that is missing, and that before those that pass', () => {
+  test('a failing metric overrides a missing one, and a missing one overrides passing ones', () => {
     const gate = { metrics: ['a', 'b', 'c'].map((metric) => ({ metric, max: 10 })) };
     const judged = (...means: (number | null)[]) => {
       const readings = means.map((mean, index) => ({ metric: 'abc'[index]!, wave: mean === null ? null : cpu(mean), control: null }));
@@ -140,13 +140,13 @@ const budget = (errorBudget: { max: number | string; minSample?: number } | unde
   spentBudget(snapshot({ policy: errorBudget === undefined ? {} : { errorBudget }, waves }), isWaveDone);
 
 describe('spentBudget()', () => {
-  test('a number is spent by one failure more, at once and over all waves', () => {
+  test('one failure more than the number spends it, at once and over all waves', () => {
     expect(budget({ max: 2 }, [{ failed: 1 }, { failed: 1 }])).toBeNull();
     expect(budget({ max: 2 }, [{ failed: 1 }, { failed: 2, succeeded: 7 }])).toBe('3 of 10 devices failed, the error budget is 2');
     expect(budget({ max: 0 }, [{ failed: 1 }])).not.toBeNull();
   });
 
-  test('a share is of those that ended, once they are a sample', () => {
+  test('a share refers to ended attempts, once they reach the minimum sample', () => {
     expect(budget({ max: '20%', minSample: 5 }, [{ failed: 3, open: 90 }])).toBeNull();
     expect(budget({ max: '20%', minSample: 5 }, [{ failed: 1, succeeded: 4 }])).toBeNull();
     expect(budget({ max: '20%', minSample: 5 }, [{ failed: 2, succeeded: 4 }])).toBe(
@@ -161,7 +161,7 @@ describe('spentBudget()', () => {
     expect(budget({ max: '50%', minSample: 5 }, [{ open: 3 }], true)).toBeNull();
   });
 
-  test('without waves there is none; with waves it is a tenth of a sample of five', () => {
+  test('the default is none without waves; with waves it is 10 % of a sample of at least five', () => {
     expect(budget(undefined, [{ failed: 90 }], true)).toBeNull();
     const policy = { waves: [{ count: 10 }] };
     expect(spentBudget(snapshot({ policy, waves: [{ failed: 1, succeeded: 9 }] }), false)).toBeNull();
@@ -173,7 +173,7 @@ describe('spentBudget()', () => {
 describe('plan() and the error budget', () => {
   const policy = { waves: [{ count: 4 }] };
 
-  test('a spent budget ends the rollout while devices are under way, and those go back, too', () => {
+  test('a spent budget ends the rollout while devices are under way, and reverts those, too', () => {
     expect(planned({ policy, waves: [{ open: 2, failed: 3, succeeded: 2 }] })).toEqual({
       do: 'abort',
       code: 'error_budget',
@@ -186,12 +186,12 @@ describe('plan() and the error budget', () => {
     ['something is under way', { waves: [{ open: 1, failed: 1 }] }, 'wait: under_way'],
     ['somebody is left to start', { waves: [{ failed: 1 }], eligible: { reachable: 5 } }, 'open_wave 0: 3'],
     ['the wave has taken whom it wanted', { waves: [{ succeeded: 3, failed: 1 }], eligible: { reachable: 5 } }, 'abort: error_budget'],
-    ['the others are away', { waves: [{ failed: 1 }], eligible: { away: 5 } }, 'abort: error_budget'],
+    ['the others are offline', { waves: [{ failed: 1 }], eligible: { away: 5 } }, 'abort: error_budget'],
   ])('fewer than a sample: %s', (_when, shown: Shown, step) => {
     expect(brief({ policy, ...shown })).toBe(step);
   });
 
-  test('the failures of a wave that somebody skipped are judged once nothing of it is under way', () => {
+  test('judges the failures of a skipped wave once none of its attempts is under way', () => {
     const skipped = { succeeded: 0, failed: 1, passedAt: NOW };
     expect(brief({ policy, waves: [{ ...skipped, open: 3 }], eligible: { reachable: 5 } })).toBe('open_wave 1: all');
     expect(brief({ policy, waves: [skipped], eligible: { reachable: 5 } })).toBe('abort: error_budget');
@@ -203,7 +203,7 @@ describe('plan() and the bake', () => {
   const wave = (seconds: number) => ({ succeeded: 2, lastEndedAt: at(seconds) });
   const reading = (mean: number) => [{ metric: 'cpu', wave: cpu(mean), control: null }];
 
-  test('a wave is watched for so long after its last device has ended', () => {
+  test('a wave bakes after its last device has ended', () => {
     expect(planned({ policy: { bakeSeconds: 30 }, waves: [wave(-10)] })).toEqual({
       do: 'wait',
       why: { code: 'baking', detail: 'rest is watched until 2026-03-02T12:00:20.000Z' },
@@ -213,17 +213,17 @@ describe('plan() and the bake', () => {
     expect(brief({ policy: { bakeSeconds: 30, waves: [{ count: 1, bakeSeconds: 9 }] }, waves: [wave(-10)] })).toBe('pass_wave 0');
   });
 
-  test('a wave of which nobody ended is not watched', () => {
+  test('a wave without an ended attempt does not bake', () => {
     expect(brief({ policy: { bakeSeconds: 30 }, waves: [{ offline: 3 }] })).toBe('pass_wave 0');
   });
 
-  test('its metrics are looked at every five seconds, and end it early', () => {
+  test('checks the metrics every five seconds, and ends early when they fail', () => {
     expect(planned({ policy, waves: [wave(-10)], readings: reading(50) })).toMatchObject({ why: { code: 'baking' }, until: at(5) });
     expect(planned({ policy, waves: [wave(-27)], readings: reading(50) })).toMatchObject({ why: { code: 'baking' }, until: at(3) });
     expect(brief({ policy, waves: [wave(-10)], readings: reading(81) })).toBe('abort: gate_failed');
   });
 
-  test('after it, telemetry that is missing is waited for', () => {
+  test('waits for missing telemetry after the bake', () => {
     expect(planned({ policy, waves: [wave(-30)] })).toMatchObject({ why: { code: 'no_telemetry' }, until: at(5) });
     expect(brief({ policy, waves: [wave(-30)], readings: reading(80) })).toBe('pass_wave 0');
     expect(brief({ policy, waves: [wave(-30)], readings: reading(81) })).toBe('abort: gate_failed');

@@ -3,17 +3,17 @@ import type { RolloutStep } from '../../src/rollout/decide/plan.ts';
 import { isActive } from '../../src/rollout/rollout.ts';
 import { carriedAt, isCarried, isElsewhere, isHeldBack, isLate, names, ownWave } from './bystanders.ts';
 import { allowedUnavailable, demand, inQuarantine, isTaken, left, placesLeft } from './limits.ts';
-import { isEligible, isOnItsWayBack, type Model, mean, queued } from './model.ts';
-import { answers, type Device, folder, isBroken, isUnsettled, newest, outcome, SECOND, sampledAt, stable } from './world.ts';
+import { isEligible, isRollingBack, type Model, mean, queued } from './model.ts';
+import { answers, type Device, folder, isUnavailable, isUnreleased, newest, outcome, SECOND, sampledAt, stable } from './world.ts';
 
-/** What no rollout may do, counted anew from the devices and not from what the planner was shown. Each throws with the law that was broken. */
+/** Laws that no rollout may violate, counted from the devices and not from the planner's input. Each check throws with the violated law. */
 
-const WAY_BACK = 60 * SECOND;
+const ROLLBACK_REPORT = 60 * SECOND;
 const ENDED = ['completed', 'aborted', 'reverted', 'superseded'];
 
 /** Before a step is executed. */
 export function checkStep(model: Model, step: Exclude<RolloutStep, { do: 'wait' }>): void {
-  demand(model.state !== 'paused', 'nothing is done while it is paused');
+  demand(model.state !== 'paused', 'a paused rollout executes no step');
   switch (step.do) {
     case 'open_wave':
       checkOpen(model, step.wave);
@@ -30,11 +30,11 @@ export function checkStep(model: Model, step: Exclude<RolloutStep, { do: 'wait' 
     case 'complete':
       checkComplete(model);
       break;
-    case 'call_off':
-      demand(ENDED.includes(model.state) && queued(model.world).length > 0, 'only attempts of what has ended are called off');
+    case 'cancel_queued':
+      demand(ENDED.includes(model.state) && queued(model.world).length > 0, 'only attempts of ended rollouts are cancelled');
       break;
     case 'finish_revert':
-      demand(model.state === 'reverting' && !model.world.devices.some(isOnItsWayBack), 'it is reverted once nobody is on the way back');
+      demand(model.state === 'reverting' && !model.world.devices.some(isRollingBack), 'a revert ends after all its rollbacks');
       break;
     default:
       throw new Error(`unknown step ${JSON.stringify(step satisfies never)}`);
@@ -43,20 +43,17 @@ export function checkStep(model: Model, step: Exclude<RolloutStep, { do: 'wait' 
 
 function checkOpen(model: Model, wave: number): void {
   const { state, waves, policy } = model;
-  demand(['planned', 'awaiting_approval', 'running', 'completed'].includes(state), `no wave is opened while it is ${state}`);
-  demand(!model.blocked, 'nothing is started while the source is held');
-  demand(model.windowsOverridden || isInWindow(model), 'nothing is started outside of the windows');
+  demand(['planned', 'awaiting_approval', 'running', 'completed'].includes(state), `no wave opens while the rollout is ${state}`);
+  demand(!model.blocked, 'no device starts while the source is held');
+  demand(model.windowsOverridden || isInWindow(model), 'no device starts outside of the windows');
   if (state === 'completed') return;
-  demand(
-    waves.slice(0, wave).length === wave && waves.slice(0, wave).every(isPassed),
-    `wave ${wave} is opened after those before it were passed`,
-  );
-  demand(!isPassed(waves[wave]), 'a wave that was passed is not opened again');
-  demand(!isBudgetSpent(model, false), 'nothing is started once the error budget is spent');
+  demand(waves.slice(0, wave).length === wave && waves.slice(0, wave).every(isPassed), `wave ${wave} opens after all earlier waves passed`);
+  demand(!isPassed(waves[wave]), 'a passed wave does not open again');
+  demand(!isBudgetSpent(model, false), 'no device starts once the error budget is spent');
   if (waves[wave] !== undefined) return;
   const isFirst = model.starts.length === 0;
-  if (policy.approval?.beforeRollout && isFirst) demand(isApproved(model, null), 'it starts once it was approved');
-  if (policy.waves?.[wave]?.approval) demand(isApproved(model, wave), `wave ${wave} is opened once it was approved`);
+  if (policy.approval?.beforeRollout && isFirst) demand(isApproved(model, null), 'the rollout starts after its approval');
+  if (policy.waves?.[wave]?.approval) demand(isApproved(model, wave), `wave ${wave} opens after its approval`);
 }
 
 function isApproved({ approvals, world }: Model, gate: number | null): boolean {
@@ -64,8 +61,8 @@ function isApproved({ approvals, world }: Model, gate: number | null): boolean {
   return last?.decision === 'approved' && (last.expiresAt === null || last.expiresAt.getTime() > world.now);
 }
 
-/** Somebody would get what the rollout brings, now or after a hold. */
-function isSomebodyLeft(model: Model): boolean {
+/** Whether a device still waits for the rollout's bundle, now or after a hold. */
+function isDeviceLeft(model: Model): boolean {
   return model.world.devices.some((device) => isEligible(model, device) || isHeldBack(model, device) || isElsewhere(model, device));
 }
 
@@ -73,7 +70,7 @@ function isPassed(row: Model['waves'][number] | undefined): boolean {
   return row !== undefined && row.passedAt !== null;
 }
 
-/** Daily windows of UTC, `deny` each hour, or a moment. */
+/** Handles daily windows in UTC, an hourly `deny`, and `notBefore`. */
 function isInWindow({ policy: { windows }, world: { now } }: Model): boolean {
   if (windows === undefined) return true;
   const minute = Math.floor(now / (60 * SECOND));
@@ -90,42 +87,42 @@ function checkPass(model: Model, wave: number): void {
   const { waves, policy, world } = model;
   const row = waves[wave];
   const { reachable, away } = left(model, wave);
-  demand(reachable === 0, `wave ${wave} is passed once all that answer were started`);
+  demand(reachable === 0, `wave ${wave} passes after all its online devices started`);
   const isLast = wave === (policy.waves?.length ?? 0);
-  demand(isLast || isProven(model, wave), `wave ${wave} is passed once somebody of it succeeded, or all of it run what it brings`);
-  // What is still under way of a wave that somebody skipped is judged when it ends.
+  demand(isLast || isProven(model, wave), `wave ${wave} passes after a success, or when all its devices run the bundle`);
+  // Attempts of a skipped wave are judged when they end.
   const isSample = row !== undefined || !world.devices.some((device) => outcome(device) === 'open');
-  demand(!isBudgetSpent(model, isSample), 'no wave is passed once the error budget is spent');
+  demand(!isBudgetSpent(model, isSample), 'no wave passes once the error budget is spent');
   if (row === undefined) {
-    demand(away === 0, `wave ${wave} is passed unopened only when it has nobody`);
-    demand(judge(model, wave) === 'passed', `wave ${wave} is passed unopened only when its gate wants nobody`);
-    if (!isSomebodyLeft(model)) return;
+    demand(away === 0, `wave ${wave} passes unopened only without devices`);
+    demand(judge(model, wave) === 'passed', `wave ${wave} passes unopened only if its gate requires no success`);
+    if (!isDeviceLeft(model)) return;
     demand(
       isLast || carried(model, wave).length === 0,
-      `wave ${wave} is passed unopened only when no earlier rollout's success stands in for it`,
+      `wave ${wave} passes unopened only if no success of an earlier rollout counts for it`,
     );
-    if (policy.waves?.[wave]?.approval) demand(isApproved(model, wave), `wave ${wave} is passed unopened once it was approved`);
+    if (policy.waves?.[wave]?.approval) demand(isApproved(model, wave), `wave ${wave} passes unopened only after its approval`);
     return;
   }
   const tried = tries(model, wave);
-  demand(tried.open === 0, `wave ${wave} is passed once nothing of it is under way`);
-  const isPatient = world.now >= row.openedAt + (policy.offlineGraceSeconds ?? (isLast ? 0 : 120)) * SECOND;
-  demand(isPatient || tried.away === 0, `wave ${wave} is passed once those who are away had their time`);
-  demand(judge(model, wave) === 'passed', `wave ${wave} is passed once its gate was`);
+  demand(tried.open === 0, `wave ${wave} passes when none of its attempts is under way`);
+  const isGraceOver = world.now >= row.openedAt + (policy.offlineGraceSeconds ?? (isLast ? 0 : 120)) * SECOND;
+  demand(isGraceOver || tried.away === 0, `wave ${wave} passes after the grace period of its offline devices`);
+  demand(judge(model, wave) === 'passed', `wave ${wave} passes when its gate passes`);
   const bakeSeconds = policy.waves?.[wave]?.bakeSeconds ?? policy.bakeSeconds ?? 0;
   const stoodIn = tried.succeeded.length > 0 ? [] : carried(model, wave).map((device) => carriedAt(model, device));
-  demand(world.now >= Math.max(tried.lastEndedAt, ...stoodIn) + bakeSeconds * SECOND, `wave ${wave} is passed once it was watched`);
+  demand(world.now >= Math.max(tried.lastEndedAt, ...stoodIn) + bakeSeconds * SECOND, `wave ${wave} passes after its bake time`);
 }
 
-/** Devices of the wave on which an earlier rollout succeeded with what this one brings; they count as long as somebody else is to get it. */
+/** Devices of the wave on which an earlier rollout succeeded with the same bundle. They count as long as other devices wait for it. */
 function carried(model: Model, wave: number): Device[] {
-  if (wave === (model.policy.waves?.length ?? 0) || !isSomebodyLeft(model)) return [];
+  if (wave === (model.policy.waves?.length ?? 0) || !isDeviceLeft(model)) return [];
   return model.world.devices.filter((device) => isCarried(model, wave, device));
 }
 
 /**
- * Somebody of the wave succeeded. Else nobody of it failed, in this rollout or before it, was away, held or under way with something else; and where the
- * wave names devices, at least one of them runs what the rollout brings.
+ * Whether the wave has a success or needs none. It needs none if no device of it failed, in this rollout or before, is offline, held, or under way with
+ * another attempt. If the wave names devices, at least one of them must run the rollout's bundle.
  */
 export function isProven(model: Model, wave: number): boolean {
   const { world, policy } = model;
@@ -136,9 +133,9 @@ export function isProven(model: Model, wave: number): boolean {
   const isNaming = devices !== undefined || selector !== undefined;
   const mine = world.devices.filter((device) => device.bound && (isNaming ? names(model, wave, device) : ownWave(model, device) === -1));
   if (mine.some((device) => isElsewhere(model, device) && answers(device))) return false;
-  const lags = (device: Device) => folder(world, device) !== device.desired && isUnsettled(world, device);
+  const lags = (device: Device) => folder(world, device) !== device.desired && isUnreleased(world, device);
   const isOut = (device: Device) => !isEligible(model, device) && (isNaming || !isLate(model, device));
-  const isKept = mine.some((device) => lags(device) && device.condemned !== folder(world, device) && isOut(device));
+  const isKept = mine.some((device) => lags(device) && device.quarantined !== folder(world, device) && isOut(device));
   if (isKept && placesLeft(model, wave) > 0) return false;
   return !isNaming || mine.some((device) => device.good === folder(world, device) && device.desired === device.good);
 }
@@ -157,23 +154,23 @@ function tries(model: Model, wave: number) {
   };
 }
 
-/** `unknown`: it depends on devices that are away or have sent nothing yet. */
+/** `unknown`: the verdict depends on devices that are offline or have sent no telemetry yet. */
 export function judge(model: Model, wave: number): 'passed' | 'failed' | 'unknown' {
   const gate = model.policy.waves?.[wave]?.gate ?? model.policy.gate ?? {};
   const { succeeded, failed, away, ...tried } = tries(model, wave);
-  const burnt = inQuarantine(model, wave);
-  const ended = tried.ended + burnt;
+  const quarantined = inQuarantine(model, wave);
+  const ended = tried.ended + quarantined;
   if (100 * succeeded.length < (gate.success ?? 0) * ended) return 'failed';
   if (wave < (model.policy.waves?.length ?? 0) && !isProven(model, wave)) return 'unknown';
   const isShort = succeeded.length < needed(model, wave, gate.minSucceeded ?? 0, ended + away);
-  if (isShort && away === 0 && failed + burnt > 0) return 'failed';
+  if (isShort && away === 0 && failed + quarantined > 0) return 'failed';
   const updated = succeeded.length === 0 ? carried(model, wave) : succeeded;
   const metrics = updated.length === 0 ? [] : (gate.metrics ?? []).map((metric) => judgeMetric(model, updated, metric));
   if (!isShort && metrics.includes('failed')) return 'failed';
   return isShort || metrics.includes('unknown') ? 'unknown' : 'passed';
 }
 
-/** All that the gate wants if the wave has so many devices at all; of fewer that the rollout changes, all of those, in whatever state they are. */
+/** The gate's minimum, or all devices that the rollout changes if these are fewer. A wave with too few devices in total needs the minimum. */
 function needed(model: Model, wave: number, wanted: number, tried: number): number {
   const { world, policy } = model;
   const { devices, selector, count, upToPercent = 100 } = policy.waves?.[wave] ?? {};
@@ -187,7 +184,7 @@ function needed(model: Model, wave: number, wanted: number, tried: number): numb
     if (isElsewhere(model, device)) return answers(device);
     const isOut = device.good !== bundle || device.desired !== bundle;
     const isKept = isLate(model, device) ? isNaming : device.held;
-    return isOut && isUnsettled(world, device) && device.condemned !== bundle && isKept;
+    return isOut && isUnreleased(world, device) && device.quarantined !== bundle && isKept;
   };
   const concerned = tried + Math.min(placesLeft(model, wave), mine.filter(isWaiting).length);
   if (concerned === 0) return 0;
@@ -211,7 +208,7 @@ function judgeMetric(model: Model, updated: readonly Device[], gate: MetricGate)
   return value <= gate.maxRatioToControl * mean(others.map((device) => device.cpu[0])) ? 'passed' : 'failed';
 }
 
-/** @param isSample what has ended is judged even if it is less than the smallest sample */
+/** @param isSample judges ended attempts even below the minimum sample */
 function isBudgetSpent(model: Model, isSample: boolean): boolean {
   const { policy, world, waves } = model;
   const budget = policy.errorBudget ?? ((policy.waves?.length ?? 0) > 0 ? { max: '10%', minSample: 5 } : undefined);
@@ -220,88 +217,87 @@ function isBudgetSpent(model: Model, isSample: boolean): boolean {
   const failed = count('failed');
   const ended = failed + count('succeeded');
   const wave = Math.min(waves.filter(isPassed).length, policy.waves?.length ?? 0);
-  const burnt = [...Array(wave + 1).keys()].reduce((sum, index) => sum + inQuarantine(model, index), 0);
-  if (typeof budget.max === 'number') return failed + burnt > budget.max;
+  const quarantined = [...Array(wave + 1).keys()].reduce((sum, index) => sum + inQuarantine(model, index), 0);
+  if (typeof budget.max === 'number') return failed + quarantined > budget.max;
   const share = Number.parseInt(budget.max, 10);
   if ((isSample || ended >= budget.minSample) && 100 * failed > share * ended) return true;
-  // Those in quarantine count once the others of the wave cannot make up for them.
-  return burnt > 0 && 100 * (failed + burnt) > share * (ended + burnt + count('open') + left(model, wave).reachable);
+  // Quarantined devices count once the other devices of the wave cannot compensate for them.
+  return quarantined > 0 && 100 * (failed + quarantined) > share * (ended + quarantined + count('open') + left(model, wave).reachable);
 }
 
 function checkRequest(model: Model, wave: number | null): void {
   const { approvals, policy, waves, world } = model;
-  demand(!approvals.some((approval) => approval.wave === wave && approval.decision === null), 'nothing is asked twice');
+  demand(!approvals.some((approval) => approval.wave === wave && approval.decision === null), 'no approval is requested twice');
   const isUsed = wave === null ? world.devices.some(isTaken) : waves[wave] !== undefined;
-  demand(!isUsed, 'what was used is not asked for again');
+  demand(!isUsed, 'a used approval is not requested again');
   const isWanted = wave === null ? policy.approval?.beforeRollout : policy.waves?.[wave]?.approval;
-  demand(isWanted === true, 'nothing is asked for that the policy does not want');
-  demand(isSomebodyLeft(model), 'no approval is asked for when there is nothing to do');
+  demand(isWanted === true, 'an approval is requested only if the policy requires it');
+  demand(isDeviceLeft(model), 'no approval is requested when no device is left');
 }
 
-/** Every end has its reason. */
+/** Every abort has its reason. */
 function checkAbort(model: Model, { code, revert }: { code: string; revert: boolean }): void {
   const { policy, world, waves } = model;
-  demand(isActive(model.state), `it is not aborted once it is ${model.state}`);
+  demand(isActive(model.state), `a rollout in state ${model.state} does not abort`);
   const wave = waves.findIndex((row) => !isPassed(row));
   const open = world.devices.filter((device) => outcome(device) === 'open').length;
   const isDone = wave === -1 ? open === 0 : tries(model, wave).open === 0 && left(model, wave).reachable === 0;
   const now = new Date(world.now);
   const lastEndedAt = Math.max(0, ...world.devices.map((device) => newest(device)?.finishedAt ?? 0));
-  const broken = world.devices.filter(isBroken).length;
+  const broken = world.devices.filter(isUnavailable).length;
   const reasons: Record<string, () => boolean> = {
     error_budget: () => isBudgetSpent(model, isDone),
     gate_failed: () => judge(model, wave >= 0 ? wave : waves.length) === 'failed' && isDone,
     approval_expired: () => model.approvals.some(({ decision, expiresAt }) => decision === null && expiresAt !== null && expiresAt <= now),
-    max_unavailable: () => open === 0 && broken >= allowedUnavailable(model) && world.now >= lastEndedAt + WAY_BACK,
+    max_unavailable: () => open === 0 && broken >= allowedUnavailable(model) && world.now >= lastEndedAt + ROLLBACK_REPORT,
   };
-  demand(reasons[code]?.() ?? false, `it is aborted with ${code} only when that is so`);
-  if (policy.onAbort === 'stop') demand(!revert, 'nothing goes back when the policy says stop');
-  else
-    demand(revert || world.devices.every((device) => newest(device) === undefined), 'what was changed goes back when the policy says so');
+  demand(reasons[code]?.() ?? false, `an abort with ${code} has that reason`);
+  if (policy.onAbort === 'stop') demand(!revert, 'an abort with stop reverts no device');
+  else demand(revert || world.devices.every((device) => newest(device) === undefined), 'an abort with revert reverts changed devices');
 }
 
 function checkComplete(model: Model): void {
   const { waves, world, policy } = model;
   const isOpen = world.devices.some((device) => outcome(device) === 'open');
-  demand(!isOpen, 'it is completed once nothing is under way');
+  demand(!isOpen, 'a rollout completes when no attempt is under way');
   const isThrough = waves.length === (policy.waves?.length ?? 0) + 1 && waves.every(isPassed);
   const isAtLast = waves.filter(isPassed).length >= (policy.waves?.length ?? 0);
   const lags = (device: Device) =>
-    device.bound && isUnsettled(world, device) && device.good !== folder(world, device) && !isLate(model, device);
+    device.bound && isUnreleased(world, device) && device.good !== folder(world, device) && !isLate(model, device);
   const isLeft = world.devices.some((device) => isEligible(model, device) || (!isAtLast && lags(device) && !isDropped(device)));
-  demand(isThrough || !isLeft, 'it is completed once every wave was passed or nobody is left who would get it later');
+  demand(isThrough || !isLeft, 'a rollout completes after every wave passed, or when no device waits for it');
 }
 
-/** It failed in the rollout, or something else took the place of what it brought: it gets that only from a person. */
+/** The device failed in the rollout, or its attempt was superseded: only an operator deploys to it again. */
 function isDropped(device: Device): boolean {
   return newest(device) !== undefined;
 }
 
-/** After everything has come to rest, and everybody has come back. */
+/** Checks the end state, after all events and with all devices online. */
 export function checkEnd(model: Model): void {
   const { world, state, end } = model;
-  demand(ENDED.includes(state), `it ends, and is not ${state} for ever`);
-  if (state !== 'completed') demand(queued(world).length === 0, 'nothing of what has ended is still queued');
+  demand(ENDED.includes(state), `a rollout does not stay ${state} for ever`);
+  if (state !== 'completed') demand(queued(world).length === 0, 'an ended rollout has no queued attempt');
   const bound = world.devices.filter((device) => device.bound && !device.hasLeft && newest(device) !== undefined);
   if (end?.revert) {
     const lost = bound.filter((device) => isLost(world, device) && !wasStopped(device)).map(({ id }) => id);
-    demand(lost.length === 0, `${lost.join(', ')} want what was condemned`);
+    demand(lost.length === 0, `${lost.join(', ')} still have the aborted bundle as desired`);
   } else if (end !== null)
     demand(
       bound.every(({ attempts }) => attempts.every(({ inRollout, kind }) => !inRollout || kind !== 'rollback')),
-      'nobody goes back',
+      'no device is reverted',
     );
-  if (state !== 'completed' || world.devices.filter(isBroken).length >= allowedUnavailable(model)) return;
+  if (state !== 'completed' || world.devices.filter(isUnavailable).length >= allowedUnavailable(model)) return;
   const behind = world.devices.filter((device) => isEligible(model, device) && answers(device)).map(({ id }) => id);
   demand(behind.length === 0, `${behind.join(', ')} never caught up`);
 }
 
-/** It is told to run what was taken back. */
+/** The device's desired bundle is the aborted one. */
 function isLost(world: Model['world'], device: Device): boolean {
   return device.desired === 'new' && !world.rolledBack && stable(world, device) !== 'new';
 }
 
-/** Somebody called its way back off, or brought it something else since. */
+/** The device's rollback was cancelled, or another attempt followed it. */
 function wasStopped({ attempts }: Device): boolean {
   const last = attempts.at(-1);
   return last === undefined || !last.inRollout || last.state === 'cancelled';

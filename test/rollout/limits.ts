@@ -1,12 +1,12 @@
 import { isQuarantined, ownWave } from './bystanders.ts';
 import { inWave, isEligible, type Model, underWayAt } from './model.ts';
-import { answers, type Device, isBroken, newest, outcome, SECOND } from './world.ts';
+import { answers, type Device, isUnavailable, newest, outcome, SECOND } from './world.ts';
 
 export function demand(holds: boolean, law: string): asserts holds {
   if (!holds) throw new Error(law);
 }
 
-/** What may be started now, counted anew from the devices. */
+/** The number of devices that may start now, counted from the devices. */
 export type Allowance = { perMinute: number; unavailable: number; devices: number };
 
 export function allowance(model: Model, wave: number): Allowance {
@@ -14,13 +14,13 @@ export function allowance(model: Model, wave: number): Allowance {
   return { perMinute: ratePerMinute(model), unavailable: allowedUnavailable(model), devices: reachable + away };
 }
 
-/** After devices were started. @param allowed before that */
+/** Checks the limits after devices were started. @param allowed computed before the start */
 export function checkStarts(model: Model, started: readonly Device[], allowed: Allowance): void {
   if (started.length === 0) return;
-  demand(started.length <= allowed.devices, `${started.length} are started, the wave wants ${allowed.devices}`);
+  demand(started.length <= allowed.devices, `${started.length} are started, the wave may take ${allowed.devices}`);
   const { policy, world } = model;
   const open = world.devices.filter((device) => outcome(device) === 'open').length;
-  const unavailable = open + world.devices.filter(isBroken).length;
+  const unavailable = open + world.devices.filter(isUnavailable).length;
   demand(unavailable <= allowed.unavailable, `${unavailable} are unavailable, ${allowed.unavailable} are allowed`);
   demand(open <= (policy.maxParallel ?? open), `${open} are under way, ${policy.maxParallel} are allowed`);
   for (const { site } of started) {
@@ -32,7 +32,7 @@ export function checkStarts(model: Model, started: readonly Device[], allowed: A
   for (const device of started) checkFirst(device);
 }
 
-/** Retries apart, a device has one attempt, unless that was called off or something else was brought to the device since. */
+/** Apart from retries, a device has one attempt, unless that was cancelled or superseded. */
 function checkFirst({ id, attempts }: Device): void {
   const before = attempts.at(-2);
   const isFree = before === undefined || !before.inRollout || before.state === 'superseded' || before.state === 'cancelled';
@@ -55,7 +55,7 @@ export function allowedUnavailable(model: Model): number {
   return Math.max(1, allowed);
 }
 
-/** Those that were taken, those that may be, and those in quarantine. One that was brought elsewhere after its turn is both of the first. */
+/** Counts started, eligible and quarantined devices. A device that got another bundle after its turn counts as started and as eligible. */
 function size(model: Model): number {
   const { devices } = model.world;
   const count = (which: (device: Device) => boolean) => devices.filter(which).length;
@@ -66,12 +66,12 @@ export function isTaken(device: Device): boolean {
   return outcome(device) !== 'none' && outcome(device) !== 'gone';
 }
 
-/** How many more devices the wave wants. */
+/** How many more devices the wave may take. */
 export function placesLeft(model: Model, wave: number): number {
   return Math.max(0, room(model, wave) - inQuarantine(model, wave));
 }
 
-/** Places of the wave that nobody has taken, quarantine apart. */
+/** Free places of the wave, before quarantined devices fill them. */
 function room(model: Model, wave: number): number {
   const { count, upToPercent } = model.policy.waves?.[wave] ?? {};
   const taken = model.world.devices.filter(isTaken);
@@ -79,11 +79,11 @@ function room(model: Model, wave: number): number {
   if (count !== undefined) return Math.max(0, count - here);
   if (upToPercent === undefined) return Number.POSITIVE_INFINITY;
   const before = taken.filter((device) => (newest(device)?.wave ?? 0) < wave).length;
-  const burnt = [...Array(wave).keys()].reduce((sum, earlier) => sum + inQuarantine(model, earlier), 0);
-  return Math.max(0, Math.ceil((upToPercent * size(model)) / 100) - before - burnt - here);
+  const quarantined = [...Array(wave).keys()].reduce((sum, earlier) => sum + inQuarantine(model, earlier), 0);
+  return Math.max(0, Math.ceil((upToPercent * size(model)) / 100) - before - quarantined - here);
 }
 
-/** Devices in quarantine that count as failed in the wave: those that it names first; else as many of those that none names as earlier waves left it. */
+/** Quarantined devices that count as failed in the wave: those that it is the first to name, or unnamed ones that earlier waves left. */
 export function inQuarantine(model: Model, wave: number): number {
   const all = model.world.devices.filter((device) => isQuarantined(model, device));
   if (all.length === 0) return 0;
@@ -97,7 +97,7 @@ export function inQuarantine(model: Model, wave: number): number {
   return Math.min(left, room(model, wave));
 }
 
-/** Devices that the wave could still take: those that answer, those that are away. */
+/** Devices that the wave could still take, online and offline. */
 export function left(model: Model, wave: number): { reachable: number; away: number } {
   const mine = model.world.devices.filter((device) => isEligible(model, device) && inWave(model, device, wave));
   const reachable = mine.filter(answers).length;

@@ -8,15 +8,16 @@ import {
   type WaveSnapshot,
 } from '../../src/rollout/decide/snapshot.ts';
 import { isActive, type RolloutState } from '../../src/rollout/rollout.ts';
-import { carriedAt, evidenceOf, isCarried, names, standingOf } from './bystanders.ts';
+import { carriedAt, eligibilityOf, evidenceOf, isCarried, names } from './bystanders.ts';
 import {
   answers,
+  cancelAttempts,
   converge,
   type Device,
   type DeviceSpec,
   deploy,
   folder,
-  isBroken,
+  isUnavailable,
   isUnderWay,
   movable,
   newest,
@@ -25,19 +26,18 @@ import {
   revertAll,
   SECOND,
   sampledAt,
-  standDown,
   type World,
 } from './world.ts';
 
-/** One rollout of a world: what the database holds of it. Steps are executed as the reconciler and its statements do. */
+/** One rollout of a world, as the database stores it. Executes steps like the reconciler and its statements. */
 export type Model = {
   world: World;
   policy: RolloutPolicy;
-  /** Of the rollouts that bring what Git says; a rollback goes to all at once. */
+  /** The policy of rollouts of Git's revision; a rollback changes all devices at once. */
   wanted: RolloutPolicy;
-  /** The source was rolled back, and the hold that came with that was not lifted. */
+  /** The source was rolled back, and the rollback's hold was not lifted. */
   isRolledBack: boolean;
-  /** The last rollout of what Git says was aborted. */
+  /** The last rollout of Git's revision was aborted. */
   wasAborted: boolean;
   state: RolloutState;
   createdAt: number;
@@ -47,7 +47,7 @@ export type Model = {
   windowsOverridden: boolean;
   /** Why it ended. */
   end: { code: string; revert: boolean } | null;
-  /** Of changes that the rollout started, in order: when. */
+  /** The attempts that the rollout started, in order. */
   starts: { at: number; device: Device }[];
 };
 
@@ -73,12 +73,12 @@ export function openModel(policy: RolloutPolicy, specs: readonly DeviceSpec[], n
 
 export function isEligible({ world, policy, state, createdAt }: Model, device: Device): boolean {
   const bundle = folder(world, device);
-  const differs = bundle !== device.desired && bundle !== device.condemned;
+  const differs = bundle !== device.desired && bundle !== device.quarantined;
   const hasJoined = policy.lateJoiners !== 'wait' || state === 'completed' || device.followedAt <= createdAt;
   return movable(device) && differs && hasJoined;
 }
 
-/** A wave that names devices takes those of earlier waves, too; another leaves those that a later one names. */
+/** A naming wave also takes devices that earlier waves name. Other waves leave devices to later naming waves. */
 export function inWave(model: Model, device: Device, wave: number): boolean {
   const waves = [...(model.policy.waves ?? []).keys()];
   const isNamed = (index: number) => names(model, index, device) === true;
@@ -105,20 +105,20 @@ export function snapshotOf(model: Model): RolloutSnapshot {
   const recent = policy.rate === undefined ? [] : model.starts.filter(({ at }) => at > world.now - 60 * SECOND);
   const snapshot = {
     ...{ state, policy, waves, approvals: approvals.map((approval) => ({ ...approval })) },
-    ...(takes ? standingOf(model, wave) : { quarantined: new Map<number, number>(), kept: 0 }),
+    ...(takes ? eligibilityOf(model, wave) : { quarantined: new Map<number, number>(), kept: 0 }),
     eligible: takes ? countEligible(model, wave) : { total: 0, reachable: 0, away: 0, room: 0 },
-    unavailable: world.devices.filter((device) => outcome(device) === 'open' || isBroken(device)).length,
+    unavailable: world.devices.filter((device) => outcome(device) === 'open' || isUnavailable(device)).length,
     startedLastMinute: { count: recent.length, firstAt: dateOf(recent[0]?.at ?? null) },
     readings: model.waves[wave] === undefined ? [] : readings(model, wave, gateOf(policy, wave)),
-    blockers: takes && model.blocked ? [{ code: 'source_held', detail: 'somebody holds the source' }] : [],
+    blockers: takes && model.blocked ? [{ code: 'source_held', detail: 'the source is held' }] : [],
     windowsOverridden: model.windowsOverridden,
     queued: queued(world).length,
-    reverting: world.devices.filter(isOnItsWayBack).length,
+    reverting: world.devices.filter(isRollingBack).length,
   };
   return { ...snapshot, evidence: evidenceOf(model, snapshot, wave) };
 }
 
-export function isOnItsWayBack(device: Device): boolean {
+export function isRollingBack(device: Device): boolean {
   return device.attempts.some(
     (attempt) => attempt.inRollout && attempt.kind === 'rollback' && (isUnderWay(device, attempt) || attempt.retryAt !== null),
   );
@@ -139,7 +139,7 @@ function countEligible(model: Model, wave: number): RolloutSnapshot['eligible'] 
   return { total: all.length, reachable: reachable.length, away: mine.length - reachable.length, room: withRoom(model, reachable).length };
 }
 
-/** As many of each site as may be under way there. */
+/** The devices that the limit per site allows. */
 function withRoom(model: Model, devices: readonly Device[]): Device[] {
   const limit = model.policy.maxParallelPerSite ?? Number.POSITIVE_INFINITY;
   const sites = Map.groupBy(devices, ({ site }) => site);
@@ -175,7 +175,7 @@ export function queued(world: World): Device[] {
   return world.devices.filter(({ current }) => current?.inRollout && current.state === 'queued' && current.kind !== 'rollback');
 }
 
-/** @returns the devices that were started */
+/** @returns the started devices */
 export function execute(model: Model, step: RolloutStep): Device[] {
   switch (step.do) {
     case 'open_wave':
@@ -189,8 +189,8 @@ export function execute(model: Model, step: RolloutStep): Device[] {
     case 'abort':
       abort(model, step);
       return [];
-    case 'call_off':
-      callOff(model);
+    case 'cancel_queued':
+      cancelQueued(model);
       return [];
     case 'finish_revert':
       model.state = 'reverted';
@@ -208,7 +208,7 @@ export function execute(model: Model, step: RolloutStep): Device[] {
 function complete(model: Model): void {
   const { world } = model;
   model.state = 'completed';
-  Object.assign(world, { established: true, settled: true, stable: world.rolledBack ? 'old' : 'new' });
+  Object.assign(world, { established: true, released: true, stable: world.rolledBack ? 'old' : 'new' });
   for (let wave = model.waves.length; wave < waveCount(model.policy); wave++) passWave(model, wave, false);
 }
 
@@ -225,7 +225,7 @@ function openWave(model: Model, step: Extract<RolloutStep, { do: 'open_wave' }>)
   return chosen;
 }
 
-/** @param skipped by an operator, who does not wait for its gate */
+/** @param skipped an operator skipped the wave, regardless of its gate */
 export function passWave({ waves, world }: Model, wave: number, skipped: boolean): void {
   waves[wave] = { openedAt: waves[wave]?.openedAt ?? world.now, passedAt: world.now, skipped };
 }
@@ -243,29 +243,29 @@ export function expiry({ world, policy }: Model): Date | null {
 
 export function abort(model: Model, { code, revert }: { code: string; revert: boolean }): void {
   model.state = 'aborted';
-  Object.assign(model.world, { paused: false, condemned: true });
+  Object.assign(model.world, { paused: false, isAborted: true });
   if (!model.world.rolledBack) model.wasAborted = true;
   model.end = { code, revert };
-  callOff(model);
+  cancelQueued(model);
   if (revert && revertAll(model.world) > 0) model.state = 'reverting';
 }
 
-function callOff({ world }: Model): void {
+function cancelQueued({ world }: Model): void {
   for (const device of world.devices)
     for (const attempt of device.attempts) if (attempt.inRollout && attempt.kind !== 'rollback') attempt.retryAt = null;
-  for (const device of queued(world)) standDown(world, device);
+  for (const device of queued(world)) cancelAttempts(world, device);
 }
 
 /**
- * Another rollout of the same source takes the place of this one. What was under way ends by itself, what nobody has begun is called off.
- * @param isBack it brings what the folders held before
+ * Starts another rollout of the same source, which supersedes this one. Attempts under way end by themselves; queued attempts are cancelled.
+ * @param isBack the new rollout deploys the folders' previous bundles
  */
 export function openNext(model: Model, { isBack }: { isBack: boolean }): void {
   const { world } = model;
-  if (isActive(model.state) && queued(world).length > 0) callOff(model);
+  if (isActive(model.state) && queued(world).length > 0) cancelQueued(model);
   for (const device of world.devices) for (const attempt of device.attempts) attempt.inRollout = false;
-  if (isBack !== world.rolledBack) world.settled = false;
-  Object.assign(world, { rolledBack: isBack, established: false, condemned: false, paused: false });
+  if (isBack !== world.rolledBack) world.released = false;
+  Object.assign(world, { rolledBack: isBack, established: false, isAborted: false, paused: false });
   model.policy = isBack ? RolloutPolicy.parse({}) : model.wanted;
   world.policy = model.policy;
   Object.assign(model, {
@@ -280,7 +280,7 @@ export function openNext(model: Model, { isBack }: { isBack: boolean }): void {
   if (!isBack) model.wasAborted = false;
 }
 
-/** It comes, or comes back, to the source. */
+/** Adds the device to the source, for the first time or again. */
 export function join({ world }: Model, device: Device): void {
   if (device.bound) return;
   Object.assign(device, { bound: true, followedAt: world.now });

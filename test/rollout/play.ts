@@ -7,17 +7,29 @@ import { checkEnd, checkStep, isProven, judge } from './laws.ts';
 import { allowance, checkStarts, demand } from './limits.ts';
 import { abort, execute, expiry, join, type Model, openModel, openNext, passWave, snapshotOf } from './model.ts';
 import type { Act, Scenario } from './scenario.ts';
-import { answers, converge, type Device, deploy, newest, nextEventAt, outcome, passTime, SECOND, setOnline, standDown } from './world.ts';
+import {
+  answers,
+  cancelAttempts,
+  converge,
+  type Device,
+  deploy,
+  newest,
+  nextEventAt,
+  outcome,
+  passTime,
+  SECOND,
+  setOnline,
+} from './world.ts';
 
 type Wait = Extract<RolloutStep, { do: 'wait' }>;
 type Play = { model: Model; story: string[] };
 
 const START = Date.parse('2026-03-01T00:00:00Z');
-/** Looks until everything has come to rest. */
-const MAX_LOOKS = 5_000;
-const NO_REST = `it does not come to rest within ${MAX_LOOKS} looks`;
+/** Maximum number of checks until nothing happens any more. */
+const MAX_CHECKS = 5_000;
+const NO_END = `the rollout does not end within ${MAX_CHECKS} checks`;
 
-/** Plays it to its end, watched by the laws. @throws Error that names the law that was broken and tells what happened */
+/** Plays the scenario to its end and checks the laws. @throws Error that names the violated law and lists all events */
 export function play({ policy, devices, acts }: Scenario): Play {
   const model = openModel(RolloutPolicy.parse(policy), devices, START);
   const running: Play = { model, story: [] };
@@ -26,14 +38,14 @@ export function play({ policy, devices, acts }: Scenario): Play {
       advance(running, model.world.now + act.afterSeconds * SECOND);
       perform(running, act);
     }
-    settle(running);
-    // Whoever was away comes back, whoever was held is let go.
+    playToEnd(running);
+    // All devices come online, and all holds end.
     for (const device of model.world.devices) {
       setOnline(model.world, device, true);
       release(model, device);
     }
-    tell(running, 'everybody comes back');
-    settle(running);
+    log(running, 'all devices come online');
+    playToEnd(running);
     checkEnd(model);
     return running;
   } catch (error) {
@@ -42,41 +54,41 @@ export function play({ policy, devices, acts }: Scenario): Play {
   }
 }
 
-function tell({ model, story }: Play, what: string): void {
+function log({ model, story }: Play, what: string): void {
   story.push(`${((model.world.now - START) / SECOND).toFixed(0).padStart(6)} s  ${what}`);
 }
 
-/** Looks and lets happen what happens by itself, until the given time. */
+/** Reconciles and processes due events until the given time. */
 function advance(running: Play, until: number): void {
   const { world } = running.model;
-  for (let looks = 0; looks < MAX_LOOKS; looks++) {
+  for (let checks = 0; checks < MAX_CHECKS; checks++) {
     const wait = reconcile(running);
     const next = Math.min(wait.until?.getTime() ?? Number.POSITIVE_INFINITY, nextEventAt(world));
     world.now = Math.min(next, until);
     if (next > until) return;
     passTime(world);
   }
-  throw new Error(NO_REST);
+  throw new Error(NO_END);
 }
 
-/** The same until nothing happens any more. An operator answers what is asked, and skips a wave that waits for who is away. */
-function settle(running: Play): void {
+/** Advances until no event is left. An operator answers requests, and skips a wave that waits for offline devices. */
+function playToEnd(running: Play): void {
   const { world } = running.model;
-  for (let looks = 0; looks < MAX_LOOKS; looks++) {
+  for (let checks = 0; checks < MAX_CHECKS; checks++) {
     const wait = reconcile(running);
     if (help(running, wait)) continue;
     const next = Math.min(wait.until?.getTime() ?? Number.POSITIVE_INFINITY, nextEventAt(world));
     if (next === Number.POSITIVE_INFINITY) {
-      demand(!isActive(running.model.state) && running.model.state !== 'reverting', `it waits for ever: ${wait.why.code}`);
+      demand(!isActive(running.model.state) && running.model.state !== 'reverting', `the rollout waits for ever: ${wait.why.code}`);
       return;
     }
     world.now = next;
     passTime(world);
   }
-  throw new Error(NO_REST);
+  throw new Error(NO_END);
 }
 
-/** Plans and executes until it waits. */
+/** Plans and executes steps until the rollout waits. */
 function reconcile(running: Play): Wait {
   const { model } = running;
   const { world } = model;
@@ -91,18 +103,18 @@ function reconcile(running: Play): Wait {
       'the same snapshot gives the same step',
     );
     if (step.do === 'wait') {
-      demand(step.until === null || step.until > now, `it looks again later than now: ${step.why.code}`);
+      demand(step.until === null || step.until > now, `the next check is in the future: ${step.why.code}`);
       return step;
     }
     checkStep(model, step);
     const allowed = step.do === 'open_wave' ? allowance(model, step.wave) : null;
     const started = execute(model, step);
-    tell(running, `${describe(step)}${started.length === 0 ? '' : `: ${started.map(({ id }) => id).join(' ')}`}`);
+    log(running, `${describe(step)}${started.length === 0 ? '' : `: ${started.map(({ id }) => id).join(' ')}`}`);
     if (allowed !== null) checkStarts(model, started, allowed);
     snapshot = freeze(snapshotOf(model));
     demand(JSON.stringify(snapshot) !== before, `a step changes something: ${step.do}`);
   }
-  throw new Error(`it takes more than ${maxSteps} steps at once`);
+  throw new Error(`the rollout takes more than ${maxSteps} steps without a wait`);
 }
 
 function describe({ do: name, ...rest }: RolloutStep): string {
@@ -110,7 +122,7 @@ function describe({ do: name, ...rest }: RolloutStep): string {
   return [name, values.join(', ')].join(' ').trim();
 }
 
-/** Deeply, as far as plain objects and lists go: a planner that changes what it is shown fails. */
+/** Freezes plain objects and arrays deeply, so that a planner that changes its input fails. */
 function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value))
     for (const part of Object.values(Object.freeze(value))) freeze(part);
@@ -155,19 +167,19 @@ function perform(running: Play, act: Act): void {
   const device = devices[act.device % devices.length];
   if (device !== undefined && act.do in DEVICE_ACTS) {
     DEVICE_ACTS[act.do as keyof typeof DEVICE_ACTS](model, device);
-    tell(running, `${act.do} ${device.id}`);
+    log(running, `${act.do} ${device.id}`);
   }
   if (act.do === 'hold_source' || act.do === 'release_source') {
     model.blocked = act.do === 'hold_source';
-    tell(running, act.do);
+    log(running, act.do);
   }
   if (act.do in SOURCE_ACTS && !model.world.superseded) {
     SOURCE_ACTS[act.do as keyof typeof SOURCE_ACTS](model);
-    tell(running, act.do);
+    log(running, act.do);
   }
   if (isActive(model.state) && act.do in OPERATOR_ACTS) {
     OPERATOR_ACTS[act.do as keyof typeof OPERATOR_ACTS](model);
-    tell(running, act.do);
+    log(running, act.do);
   }
 }
 
@@ -179,7 +191,7 @@ const DEVICE_ACTS = {
     Object.assign(device, { bound: false, hasLeft: true });
   },
   hold: ({ world }: Model, device: Device) => {
-    standDown(world, device);
+    cancelAttempts(world, device);
     device.held = true;
   },
   release,
@@ -192,9 +204,9 @@ const DEVICE_ACTS = {
   },
 };
 
-/** Each begins another rollout, or none. */
+/** Each starts another rollout, or none. */
 const SOURCE_ACTS = {
-  /** Somebody starts what Git says, again. */
+  /** An operator starts Git's revision again. */
   restart: (model: Model) => {
     if (!model.isRolledBack) openNext(model, { isBack: false });
   },
@@ -202,7 +214,7 @@ const SOURCE_ACTS = {
     model.isRolledBack = true;
     openNext(model, { isBack: true });
   },
-  /** Lifts the hold that came with a rollback: what was aborted is not started again by that. */
+  /** Lifts the hold of a rollback. That does not restart an aborted rollout. */
   lift_hold: (model: Model) => {
     if (!model.isRolledBack) return;
     model.isRolledBack = false;
@@ -223,7 +235,7 @@ const OPERATOR_ACTS = {
   },
   pause: (model: Model) => pause(model, true),
   resume: (model: Model) => pause(model, false),
-  /** The wave that is open, or the next. */
+  /** Skips the open wave, or the next one. */
   skip_wave: (model: Model) => {
     const wave = currentWave(model.policy, snapshotOf(model).waves);
     if (wave >= waveCount(model.policy)) return;

@@ -69,11 +69,11 @@ function changed(into: unknown, steps: readonly number[], value: unknown): unkno
   return Array.isArray(into) ? into.with(Number(key), inner) : { ...into, [key]: inner };
 }
 
-test('the policy that is changed here is one', () => {
+test('the policy that this test mutates is valid', () => {
   expect(RolloutPolicy.safeParse(WHOLE).error).toBeUndefined();
 });
 
-test('whatever stands where in it, a policy is taken or refused', () => {
+test('accepts or refuses a policy with any value at any place, without another error', () => {
   const place = fc.array(fc.nat(20), { minLength: 1, maxLength: 5 });
   fc.assert(
     fc.property(fc.array(fc.tuple(place, strange), { minLength: 1, maxLength: 4 }), (changes) => {

@@ -3,14 +3,14 @@ import type { z } from 'zod';
 import type { RolloutPolicy } from '../../src/policy/policy.ts';
 import type { DeviceSpec } from './world.ts';
 
-/** What an operator, a device or the fleet's manager does, so long after what was done before. `device`: by its place in the fleet. */
+/** An action of an operator, a device or the fleet's manager, `afterSeconds` after the previous one. `device`: its index in the fleet. */
 export type Act = {
   afterSeconds: number;
   do: (typeof ACTS)[number];
   device: number;
 };
 
-/** Those that are frequent stand here more often. */
+/** Frequent actions are listed several times. */
 const ACTS = [
   ...([
     'go_away',
@@ -79,7 +79,7 @@ const windows = fc.oneof(
   fc.constant({ timeZone: 'UTC', notBefore: '2026-03-01T00:05:00Z' }),
 );
 
-/** There in one of so many policies. */
+/** Sets the value in one of `oneIn` policies. */
 const rarely = <T>(value: fc.Arbitrary<T>, oneIn = 4) =>
   fc.oneof({ weight: oneIn - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 
@@ -108,7 +108,7 @@ const policies: fc.Arbitrary<RolloutPolicyInput> = fc
     windows: rarely(windows, 8),
     approval: rarely(fc.record({ beforeRollout: fc.boolean(), expiresAfterSeconds: fc.constantFrom(60, 600) }, { requiredKeys: [] })),
   })
-  // As JSON, which leaves out what is undefined.
+  // JSON omits undefined fields.
   .map((policy) => JSON.parse(JSON.stringify(policy)) as RolloutPolicyInput);
 
 const fate = fc.oneof(

@@ -15,14 +15,14 @@ export type Shown = Partial<Omit<RolloutSnapshot, 'policy' | 'waves' | 'eligible
   waves?: Partial<WaveSnapshot>[];
   eligible?: Partial<RolloutSnapshot['eligible']>;
   approvals?: Partial<ApprovalSnapshot>[];
-  /** By the first wave that names them, -1 for none. */
+  /** Counts by the first naming wave, -1 for none. */
   quarantined?: Record<number, number>;
   evidence?: Partial<Evidence> | null;
 };
 
 /**
- * A running rollout with nobody to start, but for what is shown. Waves are open since a minute. Each wave has a device that runs what the revision gives
- * it, and none that is kept from it.
+ * A running rollout without devices to start, plus the given fields. Waves have been open for a minute. Each wave has a device that runs the revision's
+ * bundle, and no blocked device.
  */
 export function snapshot(shown: Shown): RolloutSnapshot {
   const { policy = {}, waves = [], eligible = {}, approvals = [], quarantined = {}, evidence = {}, ...rest } = shown;
@@ -55,7 +55,7 @@ export function planned(shown: Shown): RolloutStep {
   return plan(snapshot(shown), NOW);
 }
 
-/** The step, briefly: why it waits or ends, or what it does. */
+/** A short form of the step: the reason of a wait or an abort, or the action. */
 export function brief(shown: Shown): string {
   const step = planned(shown);
   if (step.do === 'wait') return `wait: ${step.why.code}`;

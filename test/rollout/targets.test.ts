@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findDiverged } from '../../controller/sweep/chores.ts';
-import { openDeployments, standDown } from '../../src/deployment/attempts.ts';
+import { cancelAttempts, openDeployments } from '../../src/deployment/attempts.ts';
 import { rollBackToGood } from '../../src/device/store/status.ts';
 import { type Store, transact, type Unit } from '../../src/event/transact.ts';
 import { newId } from '../../src/ids.ts';
 import { forgetBundles } from '../../src/revision/stale-paths-store.ts';
 import { releaseCandidates, setPaths } from '../../src/revision/store.ts';
-import { standingOf } from '../../src/rollout/store/standing.ts';
+import { eligibilityOf } from '../../src/rollout/store/eligibility.ts';
 import { insertRollout, rolloutById } from '../../src/rollout/store/store.ts';
 import { waveTargets } from '../../src/rollout/store/targets.ts';
 import { completeRollout } from '../../src/rollout/transitions.ts';
@@ -26,7 +26,7 @@ const FOLDERS = ['a', 'b', 'c'];
 const BUNDLES = ['1', '2', '3'];
 const NUMBERS = [0, 1, 2, 3, 4];
 
-/** A source with its folders, of which only some have devices at first, and a rollout that is its newest throughout. */
+/** A source with folders, some without devices at first, and its newest rollout. */
 async function openFleet() {
   const { sql } = database;
   const [sourceId, revisionId, rolloutId] = [newId(), newId(), newId()];
@@ -62,16 +62,16 @@ async function openFleet() {
 
 type Fleet = Awaited<ReturnType<typeof openFleet>>;
 
-/** What happens to a fleet, each as the service does it. */
+/** Changes of a fleet, each performed like the service does. */
 type Act =
   | { do: 'release'; folder: string; bundle: string }
   | { do: 'roll_back'; folder: string; bundle: string }
   | { do: 'forget'; folder: string; bundle: string | null }
-  | { do: 'tell'; device: number; bundle: string }
-  | { do: 'tell_all' }
+  | { do: 'deploy'; device: number; bundle: string }
+  | { do: 'deploy_all' }
   | { do: 'succeed' }
   | { do: 'go_back'; device: number }
-  | { do: 'call_off'; device: number }
+  | { do: 'cancel_queued'; device: number }
   | { do: 'bind'; device: number; folder: string | null }
   | { do: 'follow'; device: number; following: boolean }
   | { do: 'register'; folder: string }
@@ -94,12 +94,12 @@ async function perform(unit: Unit, { owner, revisionId, device, present }: Fleet
       return;
     case 'forget':
       return forgetBundles(tx, owner, [{ path: act.folder, bundle: act.bundle }]);
-    case 'tell':
+    case 'deploy':
       await openDeployments(tx, organizationId, [{ deviceId: device(act.device), bundle: act.bundle, revisionId: null }], {
         kind: 'change',
       });
       return;
-    case 'tell_all': {
+    case 'deploy_all': {
       const targets = await waveTargets(tx, await present(), { wave: 0, limit: null, takeAway: true });
       await openDeployments(tx, organizationId, targets, { kind: 'change' });
       return;
@@ -111,8 +111,8 @@ async function perform(unit: Unit, { owner, revisionId, device, present }: Fleet
     case 'go_back':
       await rollBackToGood(tx, organizationId, [{ deviceId: device(act.device), bundle: '9', code: '', detail: '', isRevert: false }]);
       return;
-    case 'call_off':
-      await standDown(tx, organizationId, [device(act.device)]);
+    case 'cancel_queued':
+      await cancelAttempts(tx, organizationId, [device(act.device)]);
       return;
     case 'bind':
       await deviceUpdate(act.device, { path: act.folder });
@@ -137,11 +137,11 @@ const acts = fc.array(
     { weight: 3, arbitrary: fc.record({ do: oneOf('release' as const), folder: oneOf(...FOLDERS), bundle: oneOf(...BUNDLES) }) },
     fc.record({ do: oneOf('roll_back' as const), folder: oneOf(...FOLDERS), bundle: oneOf(...BUNDLES) }),
     fc.record({ do: oneOf('forget' as const), folder: oneOf(...FOLDERS), bundle: oneOf(null, ...BUNDLES) }),
-    fc.record({ do: oneOf('tell' as const), device: oneOf(...NUMBERS), bundle: oneOf(...BUNDLES) }),
-    { weight: 3, arbitrary: fc.record({ do: oneOf('tell_all' as const) }) },
+    fc.record({ do: oneOf('deploy' as const), device: oneOf(...NUMBERS), bundle: oneOf(...BUNDLES) }),
+    { weight: 3, arbitrary: fc.record({ do: oneOf('deploy_all' as const) }) },
     { weight: 2, arbitrary: fc.record({ do: oneOf('succeed' as const) }) },
     fc.record({ do: oneOf('go_back' as const), device: oneOf(...NUMBERS) }),
-    fc.record({ do: oneOf('call_off' as const), device: oneOf(...NUMBERS) }),
+    fc.record({ do: oneOf('cancel_queued' as const), device: oneOf(...NUMBERS) }),
     fc.record({ do: oneOf('bind' as const), device: oneOf(...NUMBERS), folder: oneOf(null, ...FOLDERS) }),
     fc.record({ do: oneOf('follow' as const), device: oneOf(...NUMBERS), following: fc.boolean() }),
     fc.record({ do: oneOf('register' as const), folder: oneOf(...FOLDERS) }),
@@ -150,7 +150,7 @@ const acts = fc.array(
   { minLength: 1, maxLength: 25 },
 );
 
-/** Told by a look at every device and its folder. */
+/** The expected devices, found by comparing every device with its folder. */
 async function wanted({ owner }: Fleet): Promise<string[]> {
   const rows = await database.sql<{ id: string }[]>`
     select d.id from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
@@ -164,7 +164,7 @@ async function found({ present }: Fleet): Promise<string[]> {
   return targets.map(({ deviceId }) => deviceId);
 }
 
-test('whatever happens to folders and devices, those are found that are not told to run what their folder holds', async () => {
+test('after any changes, waveTargets() finds the devices whose desired bundle is not that of their folder', async () => {
   await fc.assert(
     fc.asyncProperty(fc.boolean(), acts, async (isNew, each) => {
       const fleet = isNew ? await openFleet() : await releasedFleet();
@@ -172,61 +172,61 @@ test('whatever happens to folders and devices, those are found that are not told
         await transact(store, (unit) => perform(unit, fleet, act));
         const expected = await wanted(fleet);
         expect(await found(fleet)).toEqual(expected);
-        expect((await standingOf(database.sql, await fleet.present(), 0)).eligible.total).toBe(expected.length);
+        expect((await eligibilityOf(database.sql, await fleet.present(), 0)).eligible.total).toBe(expected.length);
       }
     }),
     { numRuns: 60 },
   );
 });
 
-/** A fleet whose first rollout told everybody and is completed. */
+/** A fleet whose first rollout reached all devices and is completed. */
 async function releasedFleet(): Promise<Fleet> {
   const fleet = await openFleet();
-  const steps: Act[] = [{ do: 'release', folder: 'a', bundle: '1' }, { do: 'release', folder: 'b', bundle: '1' }, { do: 'tell_all' }];
+  const steps: Act[] = [{ do: 'release', folder: 'a', bundle: '1' }, { do: 'release', folder: 'b', bundle: '1' }, { do: 'deploy_all' }];
   for (const act of [...steps, { do: 'succeed' }, { do: 'complete' }] satisfies Act[])
     await transact(store, (unit) => perform(unit, fleet, act));
   return fleet;
 }
 
-/** Rows that a look at who is wanted may have to touch. */
-async function lookedAt({ owner }: Fleet): Promise<{ folders: number; devices: number }> {
+/** Rows that a search for targets must read. */
+async function toCheck({ owner }: Fleet): Promise<{ folders: number; devices: number }> {
   const [row] = await database.sql<[{ folders: number; devices: number }]>`
     select (select count(*)::int from source_paths where source_id = ${owner.sourceId} and not released) as folders,
       (select count(*)::int from devices where source_id = ${owner.sourceId} and diverged and following) as devices`;
   return row;
 }
 
-test('a look costs what changed: nothing of a fleet at rest, the folder of a commit to one, and nobody once it is told', async () => {
+test('a search reads only changes: nothing in an unchanged fleet, one folder after a commit to it, and nothing after its rollout', async () => {
   const fleet = await releasedFleet();
-  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
+  expect(await toCheck(fleet)).toEqual({ folders: 0, devices: 0 });
   const act = (step: Act) => transact(store, (unit) => perform(unit, fleet, step));
   await act({ do: 'release', folder: 'a', bundle: '2' });
-  expect(await lookedAt(fleet)).toEqual({ folders: 1, devices: 0 });
-  await act({ do: 'tell_all' });
+  expect(await toCheck(fleet)).toEqual({ folders: 1, devices: 0 });
+  await act({ do: 'deploy_all' });
   await act({ do: 'succeed' });
   await act({ do: 'complete' });
-  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
+  expect(await toCheck(fleet)).toEqual({ folders: 0, devices: 0 });
 });
 
-test('a device that only turned out to be where it is to be costs looks until its folder is released, or an hour', async () => {
+test('a device that runs the desired bundle by chance is read until its folder is released, or for an hour', async () => {
   const fleet = await releasedFleet();
   const act = (step: Act) => transact(store, (unit) => perform(unit, fleet, step));
-  await act({ do: 'tell', device: 0, bundle: '3' });
+  await act({ do: 'deploy', device: 0, bundle: '3' });
   await act({ do: 'roll_back', folder: 'a', bundle: '3' });
   await act({ do: 'complete' });
-  // Only the others of its folder are left behind.
-  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 2 });
-  await act({ do: 'tell_all' });
-  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
+  // Only the other devices of the folder run another bundle.
+  expect(await toCheck(fleet)).toEqual({ folders: 0, devices: 2 });
+  await act({ do: 'deploy_all' });
+  expect(await toCheck(fleet)).toEqual({ folders: 0, devices: 0 });
   await database.sql`update devices set diverged = true where source_id = ${fleet.owner.sourceId}`;
   await findDiverged.run({ store } as never);
-  expect(await lookedAt(fleet)).toEqual({ folders: 0, devices: 0 });
+  expect(await toCheck(fleet)).toEqual({ folders: 0, devices: 0 });
 });
 
-test('a device whose mark is missing, as a hand in the database or a race may leave it, is marked within the hour, and its rollout is woken', async () => {
+test('findDiverged marks a device whose mark is missing after a race or a manual change, and wakes its rollout', async () => {
   const fleet = await releasedFleet();
   const stray = fleet.device(0);
-  await transact(store, (unit) => perform(unit, fleet, { do: 'tell', device: 0, bundle: '3' }));
+  await transact(store, (unit) => perform(unit, fleet, { do: 'deploy', device: 0, bundle: '3' }));
   await database.sql`update devices set diverged = false where id = ${stray}`;
   expect(await found(fleet)).toEqual([]);
   const { id: rolloutId } = await fleet.present();

@@ -25,7 +25,7 @@ const MAX_MINUTES = 2000;
 
 const within = (max: number) => fc.uniqueArray(fc.nat(max), { minLength: 1, maxLength: 3 });
 const cronSets: fc.Arbitrary<CronSets> = fc.record({
-  // Around midnight and where clocks change, so that windows meet.
+  // Times around midnight and around clock changes, so that windows meet.
   minutes: fc.uniqueArray(fc.constantFrom(0, 1, 15, 29, 30, 45, 59), { minLength: 1, maxLength: 3 }),
   hours: fc.uniqueArray(fc.constantFrom(0, 1, 2, 3, 12, 23), { minLength: 1, maxLength: 3 }),
   weekdays: within(6),
@@ -51,7 +51,7 @@ function windowsOf({ period, allow, deny }: Policy): RolloutWindows {
 
 const tables = new Map<Period, Minute[]>();
 
-/** Every minute of the period and what clocks show, by Intl alone; long enough before it for the longest window. */
+/** Every minute of the period with its local time by Intl alone. Begins early enough for the longest window. */
 function minutesOf(period: Period): Minute[] {
   const known = tables.get(period);
   if (known) return known;
@@ -67,7 +67,7 @@ function minutesOf(period: Period): Minute[] {
   return table;
 }
 
-/** Walks minute by minute. @returns for each minute of the table whether one of the windows covers it */
+/** @returns for each minute of the table whether a window covers it */
 function covered(table: Minute[], windows: Window[]): boolean[] {
   const cover = table.map(() => false);
   for (const { sets, durationMinutes } of windows) {
@@ -82,7 +82,7 @@ function covered(table: Minute[], windows: Window[]): boolean[] {
     };
     for (const [index, { wall }] of table.entries()) {
       const shown = [wall];
-      // What clocks leapt over begins now.
+      // Windows whose start the clocks skipped begin now.
       for (let missed = (table[index - 1]?.wall ?? wall) + MINUTE; missed < wall; missed += MINUTE) shown.push(missed);
       if (shown.some((time) => !seen.has(time) && matches(time))) cover.fill(true, index, index + durationMinutes);
       for (const time of shown) seen.add(time);
@@ -91,7 +91,7 @@ function covered(table: Minute[], windows: Window[]): boolean[] {
   return cover;
 }
 
-test('windowState() agrees, at every change and between, with walking minute by minute', () => {
+test('windowState() agrees with a minute-by-minute check, at every change and between', () => {
   let compared = 0;
   fc.assert(
     fc.property(policies, (policy) => {
@@ -148,7 +148,7 @@ const anyPolicy = fc.record({
   deny: fc.array(fc.oneof(anyWindow, anyFreeze), { maxLength: 3 }),
 });
 
-test('the state stays until the change that it names, and changes at it', () => {
+test('the state changes exactly at the time that it names', () => {
   fc.assert(
     fc.property(anyPolicy, moments, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (policy, now, part) => {
       const windows = RolloutWindows.parse(policy);
@@ -167,7 +167,7 @@ test('the state stays until the change that it names, and changes at it', () => 
   );
 });
 
-test('a window that meets no other is open for its minutes, to the millisecond', () => {
+test('a separate window is open for its duration, to the millisecond', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...ZONES),
@@ -187,7 +187,7 @@ test('a window that meets no other is open for its minutes, to the millisecond',
   );
 });
 
-test('what is denied is closed, whatever is allowed', () => {
+test('a denied time is closed, regardless of allowed windows', () => {
   fc.assert(
     fc.property(anyPolicy, anyFreeze, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (policy, freeze, part) => {
       const { from, to } = { from: Date.parse(freeze.from), to: Date.parse(freeze.to) };

@@ -4,7 +4,7 @@ import { RolloutWindows, windowState } from '../../src/policy/windows.ts';
 type Input = Parameters<typeof RolloutWindows.parse>[0] & object;
 type Change = { closesAt: string | null } | { opensAt: string | null };
 
-/** The state at an instant, briefly: which change comes next, and when. */
+/** A short form of the state at an instant: the next change and its time. */
 function next(windows: Input, now: string): Change {
   const state = windowState(RolloutWindows.parse(windows), new Date(now));
   return state.open ? { closesAt: brief(state.closesAt) } : { opensAt: brief(state.opensAt) };
@@ -56,7 +56,7 @@ describe('windowState()', () => {
     expect(next(windows, '2026-11-08T23:00Z')).toEqual({ opensAt: '2026-12-06T23:00Z' });
   });
 
-  test('deny goes before allow, by cron, by instants and by local times', () => {
+  test('deny overrides allow, by cron, by instants and by local times', () => {
     const noSunday = { cron: '0 3 * * SUN', durationMinutes: 30 };
     expect(next({ ...berlin, allow: [nightly], deny: [noSunday] }, '2026-11-22T01:00Z')).toEqual({ closesAt: '2026-11-22T02:00Z' });
     expect(next({ ...berlin, allow: [nightly], deny: [noSunday] }, '2026-11-22T02:00Z')).toEqual({ opensAt: '2026-11-22T02:30Z' });
@@ -67,7 +67,7 @@ describe('windowState()', () => {
     expect(next({ ...berlin, deny: [instants] }, '2026-12-25T00:00Z')).toEqual({ opensAt: '2027-01-03T21:15Z' });
   });
 
-  test('nothing opens before notBefore, and a window that is under way then opens in its middle', () => {
+  test('no window opens before notBefore; a window that contains it opens at that time', () => {
     const windows = { ...berlin, allow: [nightly], notBefore: '2026-11-22T02:30:00+01:00' };
     expect(next(windows, '2026-11-21T01:30Z')).toEqual({ opensAt: '2026-11-22T01:30Z' });
     expect(next(windows, '2026-11-22T01:30Z')).toEqual({ closesAt: '2026-11-22T03:00Z' });
@@ -140,7 +140,7 @@ describe('changes of the clock', () => {
     // By half an hour: back from 11:00 to 10:30 at 15:00Z on 2026-04-04, forward from 10:30 at 15:30Z on 2026-10-03.
     ['Lord Howe, autumn', at('45 1 5 4 *', 60, 'Australia/Lord_Howe'), '2026-04-04T14:45Z', '2026-04-04T15:45Z'],
     ['Lord Howe, spring', at('15 2 4 10 *', 60, 'Australia/Lord_Howe'), '2026-10-03T15:30Z', '2026-10-03T16:30Z'],
-    // At 01:00Z as all of Europe, which there is the evening before.
+    // At 01:00Z as in all of Europe, in this zone on the evening before.
     ['Nuuk, spring', at('30 23 28 3 *', 60, 'America/Nuuk'), '2026-03-29T01:00Z', '2026-03-29T02:00Z'],
     ['Nuuk, autumn', at('30 23 24 10 *', 60, 'America/Nuuk'), '2026-10-25T00:30Z', '2026-10-25T01:30Z'],
     ['Kathmandu has none', at('0 2 29 3 *', 60, 'Asia/Kathmandu'), '2026-03-28T20:15Z', '2026-03-28T21:15Z'],
@@ -167,7 +167,7 @@ describe('changes of the clock', () => {
 });
 
 describe('RolloutWindows', () => {
-  test('keeps what it was given', () => {
+  test('returns its input unchanged', () => {
     const windows = {
       timeZone: 'Europe/Berlin',
       allow: [nightly, { cron: '*/5 22-23 * JAN-MAR,12 MON-FRI', durationMinutes: 10 }],
@@ -215,7 +215,7 @@ describe('RolloutWindows', () => {
     expect(faults({ ...berlin, deny: [{ from: '2026-03-29T02:10', to: '2026-03-29T02:50' }] })).toHaveLength(1);
   });
 
-  test('refuses more windows than can be looked through quickly', () => {
+  test('refuses more windows than it can search quickly', () => {
     const everyFive = { cron: '*/5 * * * *', durationMinutes: 4 };
     expect(faults({ ...berlin, allow: [everyFive] })).toEqual([]);
     expect(faults({ ...berlin, allow: [everyFive], deny: [nightly] })).toEqual([

@@ -2,41 +2,41 @@ import type { DeploymentKind, DeploymentState } from '../../src/deployment/deplo
 import { afterFailure, isOpen } from '../../src/deployment/deployment.ts';
 import type { RolloutPolicy } from '../../src/policy/policy.ts';
 
-/** Devices and their attempts, in memory: what PostgreSQL, the controller's chores and the agents do between two looks of the planner. */
+/** Devices and their attempts in memory. Simulates PostgreSQL, the controller's chores and the agents between two checks of the planner. */
 
-/** `old` is established, `new` is what the rollout brings, `newer` what supersedes it; `other` is what a device brought along. */
+/** `old`: established. `new`: the rollout's bundle. `newer`: supersedes it. `other`: what a device ran before it was added. */
 export type Bundle = 'old' | 'new' | 'newer' | 'other';
 
-/** What becomes of one try. `vanish` and `crash`: the device is away until its time is over, then tells that it went well or that it went back. */
+/** The outcome of one attempt. `vanish` and `crash`: the device is offline until the timeout, then reports success or a rollback. */
 export type Fate = 'succeed' | 'roll_back' | 'break' | 'pass' | 'vanish' | 'crash';
 
 export type DeviceSpec = {
   ring: 'canary' | 'wide';
   site: 'north' | 'south' | null;
   online: boolean;
-  /** By a vendor's API: that it is away shows only by trying. */
+  /** Reached through a vendor's API: only a delivery shows whether it is offline. */
   pushed: boolean;
   /** Bound to the source from the beginning. */
   bound: boolean;
-  /** Its folder is changed by the revision. */
+  /** The revision changes its folder. */
   changed: boolean;
-  /** Of its tries, one after the other; then the last again. */
+  /** The outcome of each attempt in order; the last one repeats. */
   fates: Fate[];
   beginSeconds: number;
   runSeconds: number;
-  /** Its telemetry, before and after. */
+  /** Its telemetry before and after the update. */
   cpu: [before: number, after: number];
 };
 
 export type Attempt = {
-  /** Of the rollout; else the device gets what is established, or what an operator gives it. */
+  /** The attempt belongs to the rollout. Otherwise it deploys the established bundle, or an operator's. */
   inRollout: boolean;
   wave: number;
   kind: DeploymentKind;
   bundle: Bundle;
   state: DeploymentState;
   number: number;
-  /** Milliseconds of the model, as all times below. */
+  /** Milliseconds in the model's time, like all times below. */
   createdAt: number;
   startedAt: number;
   finishedAt: number | null;
@@ -46,16 +46,16 @@ export type Attempt = {
 export type Device = DeviceSpec & {
   id: string;
   following: boolean;
-  /** It was taken out of the source at some time. */
+  /** The device was removed from the source at some time. */
   hasLeft: boolean;
   held: boolean;
   followedAt: number;
   onlineSince: number;
-  /** Its last telemetry before it went away. */
+  /** Time of its last telemetry before it went offline. */
   sampledBefore: number;
   desired: Bundle;
   good: Bundle;
-  condemned: Bundle | null;
+  quarantined: Bundle | null;
   current: Attempt | null;
   /** Newest last. */
   attempts: Attempt[];
@@ -65,23 +65,23 @@ export type World = {
   now: number;
   policy: RolloutPolicy;
   devices: Device[];
-  /** The rollout was completed: devices get what it brought without another look at it. */
+  /** The rollout was completed: devices get its bundle without another check. */
   established: boolean;
-  /** What the last completed rollout brought to devices of changed folders: reverts and late joiners get it. */
+  /** The bundle of the last completed rollout for changed folders, which reverts and late joiners get. */
   stable: Bundle;
-  /** Changed folders hold what the last completed rollout brought, and were not changed since. */
-  settled: boolean;
+  /** The last completed rollout released the changed folders' bundles. */
+  released: boolean;
   superseded: boolean;
-  /** The source was rolled back: its folders hold what they held before. */
+  /** The source was rolled back: its folders hold their previous bundles. */
   rolledBack: boolean;
   /** The rollout was aborted. */
-  condemned: boolean;
+  isAborted: boolean;
   paused: boolean;
 };
 
 export const SECOND = 1_000;
 const SAMPLE_EVERY = 20 * SECOND;
-const WAY_BACK = 2 * SECOND;
+const ROLLBACK_REPORT = 2 * SECOND;
 
 export function openWorld(policy: RolloutPolicy, specs: readonly DeviceSpec[], now: number): World {
   const devices = specs.map((spec, index): Device => {
@@ -90,16 +90,16 @@ export function openWorld(policy: RolloutPolicy, specs: readonly DeviceSpec[], n
       ...spec,
       id: `d${String(index).padStart(2, '0')}`,
       ...{ following: true, hasLeft: false, held: false, followedAt: now - 1, onlineSince: now, sampledBefore: Number.NEGATIVE_INFINITY },
-      ...{ desired: ran, good: ran, condemned: null, current: null, attempts: [] },
+      ...{ desired: ran, good: ran, quarantined: null, current: null, attempts: [] },
     };
   });
   return {
-    ...{ now, policy, devices, established: false, stable: 'old', settled: false },
-    ...{ superseded: false, rolledBack: false, condemned: false, paused: false },
+    ...{ now, policy, devices, established: false, stable: 'old', released: false },
+    ...{ superseded: false, rolledBack: false, isAborted: false, paused: false },
   };
 }
 
-/** What its folder holds. */
+/** The bundle of the device's folder. */
 export function folder(world: World, device: Device): Bundle {
   if (!device.changed || world.rolledBack) return 'old';
   return world.superseded ? 'newer' : 'new';
@@ -109,9 +109,9 @@ export function stable(world: World, device: Device): Bundle {
   return device.changed ? world.stable : 'old';
 }
 
-/** The last completed rollout did not bring what its folder holds. */
-export function isUnsettled(world: World, device: Device): boolean {
-  return device.changed && !world.settled;
+/** No completed rollout released the bundle of the device's folder. */
+export function isUnreleased(world: World, device: Device): boolean {
+  return device.changed && !world.released;
 }
 
 export function answers(device: Device): boolean {
@@ -129,21 +129,21 @@ export function newest(device: Device): Attempt | undefined {
 
 const FAILED: readonly DeploymentState[] = ['failed', 'rolled_back', 'timed_out'];
 
-/** As the counts of the rollout call it. What failed once stays failed when something else takes the place of a later try. */
+/** The device's outcome as the rollout counts it. A failed device stays failed when a later attempt is superseded. */
 export function outcome(device: Device): 'gone' | 'succeeded' | 'offline' | 'failed' | 'open' | 'none' {
   const attempt = newest(device);
   if (attempt === undefined) return 'none';
   if (attempt.state === 'superseded' || attempt.state === 'cancelled') {
     const tries = device.attempts.filter(({ inRollout, kind }) => inRollout && kind !== 'rollback');
-    return device.condemned === attempt.bundle || tries.some(({ state }) => FAILED.includes(state)) ? 'failed' : 'gone';
+    return device.quarantined === attempt.bundle || tries.some(({ state }) => FAILED.includes(state)) ? 'failed' : 'gone';
   }
   if (attempt.state === 'succeeded') return 'succeeded';
   if (attempt.state === 'queued' && !answers(device)) return 'offline';
   return isOpen(attempt.state) || attempt.retryAt !== null ? 'open' : 'failed';
 }
 
-/** It may have changed something and nobody knows better. */
-export function isBroken(device: Device): boolean {
+/** The device failed and has not reported a rollback. */
+export function isUnavailable(device: Device): boolean {
   const state = newest(device)?.state;
   return outcome(device) === 'failed' && (state === 'failed' || state === 'timed_out');
 }
@@ -157,13 +157,13 @@ export function deploy(world: World, device: Device, bundle: Bundle, part: Pick<
   close(world, device, 'superseded');
   const attempt: Attempt = { ...part, bundle, state: 'queued', createdAt: world.now, startedAt: 0, finishedAt: null, retryAt: null };
   device.attempts.push(attempt);
-  // An operator's word and a rollout's turn end any quarantine, other attempts only that of their own bundle.
+  // Operators' and rollouts' attempts end any quarantine, other attempts only that of their own bundle.
   const isForced = part.kind !== 'change' || part.inRollout;
-  const condemned = isForced || device.condemned === bundle ? null : device.condemned;
-  Object.assign(device, { desired: bundle, current: attempt, condemned });
+  const quarantined = isForced || device.quarantined === bundle ? null : device.quarantined;
+  Object.assign(device, { desired: bundle, current: attempt, quarantined });
 }
 
-/** @returns whether something was under way */
+/** @returns whether an attempt was open */
 function close(world: World, device: Device, as: 'superseded' | 'cancelled'): boolean {
   const open = device.attempts.filter(({ state }) => isOpen(state));
   for (const attempt of device.attempts) attempt.retryAt = null;
@@ -171,24 +171,24 @@ function close(world: World, device: Device, as: 'superseded' | 'cancelled'): bo
   return open.length > 0;
 }
 
-export function standDown(world: World, device: Device): void {
+export function cancelAttempts(world: World, device: Device): void {
   if (close(world, device, 'cancelled')) Object.assign(device, { desired: device.good, current: null });
 }
 
-/** Attempts that hold something up: one that waits for a device that is away does not. */
+/** Whether rollouts wait for the attempt: they do not wait for queued attempts of offline devices. */
 export function isUnderWay(device: Device, attempt: Attempt): boolean {
   return isOpen(attempt.state) && (attempt.state !== 'queued' || answers(device));
 }
 
-/** What happens to one device by the way: it gets what is established, if it runs something else than that and what comes. */
+/** Deploys the established bundle to one device, unless that or the rollout's bundle is its desired one. */
 export function converge(world: World, device: Device): void {
   const bundle = stable(world, device);
   if (world.established || !movable(device)) return;
-  if (bundle === device.desired || folder(world, device) === device.desired || bundle === device.condemned) return;
+  if (bundle === device.desired || folder(world, device) === device.desired || bundle === device.quarantined) return;
   deploy(world, device, bundle, { inRollout: false, wave: 0, kind: 'change', number: 1 });
 }
 
-/** Devices that are told to run what the rollout brought go back to what was established before. @returns how many */
+/** Reverts devices whose desired bundle is the rollout's to the established bundle. @returns how many */
 export function revertAll(world: World): number {
   const back = world.devices.filter(
     (device) =>
@@ -204,24 +204,24 @@ export function setOnline(world: World, device: Device, online: boolean): void {
   Object.assign(device, { online, onlineSince: world.now });
   const last = device.attempts.at(-1);
   if (!online || last?.state !== 'timed_out' || device.current !== null) return;
-  if (!goesWell(fateOf(device, last))) end(world, last, 'rolled_back');
+  if (!succeeds(fateOf(device, last))) end(world, last, 'rolled_back');
   else if (isStillWanted(world, device, last)) {
     end(world, last, 'succeeded');
-    Object.assign(device, { desired: last.bundle, good: last.bundle, condemned: null });
+    Object.assign(device, { desired: last.bundle, good: last.bundle, quarantined: null });
   }
 }
 
-/** Else the device has been told to go back. */
+/** Whether a late success counts. Otherwise the device was ordered to roll back. */
 function isStillWanted(world: World, device: Device, { bundle }: Attempt): boolean {
-  return device.desired === bundle || (movable(device) && folder(world, device) === bundle && !world.condemned);
+  return device.desired === bundle || (movable(device) && folder(world, device) === bundle && !world.isAborted);
 }
 
-/** When something happens by itself next: infinity when nothing does. */
+/** Time of the next event; infinity if there is none. */
 export function nextEventAt(world: World): number {
   return Math.min(...world.devices.flatMap((device) => device.attempts.map((attempt) => dueAt(world, device, attempt))));
 }
 
-/** Lets happen what is due. */
+/** Processes due events. */
 export function passTime(world: World): void {
   for (const device of world.devices)
     for (const attempt of device.attempts) if (dueAt(world, device, attempt) <= world.now) happen(world, device, attempt);
@@ -234,17 +234,17 @@ function dueAt(world: World, device: Device, attempt: Attempt): number {
   const since = (at: number) => (device.pushed ? at : Math.max(at, device.onlineSince));
   if (state === 'queued') return answers(device) ? since(createdAt) + device.beginSeconds * SECOND : NEVER;
   if (state === 'applying') {
-    const told = answers(device) ? since(startedAt + device.runSeconds * SECOND) : NEVER;
-    return Math.min(told, startedAt + timeoutOf(world, attempt));
+    const reportedAt = answers(device) ? since(startedAt + device.runSeconds * SECOND) : NEVER;
+    return Math.min(reportedAt, startedAt + timeoutOf(world, attempt));
   }
-  if (state === 'failed' && goesBack(fateOf(device, attempt)) && answers(device)) return since((finishedAt ?? 0) + WAY_BACK);
+  if (state === 'failed' && rollsBack(fateOf(device, attempt)) && answers(device)) return since((finishedAt ?? 0) + ROLLBACK_REPORT);
   return retryAt === null || world.paused ? NEVER : retryAt;
 }
 
 function happen(world: World, device: Device, attempt: Attempt): void {
   if (attempt.state === 'queued') Object.assign(attempt, { state: 'applying', startedAt: world.now });
   else if (attempt.state === 'applying') endStep(world, device, attempt);
-  else if (attempt.state === 'failed' && goesBack(fateOf(device, attempt)) && answers(device))
+  else if (attempt.state === 'failed' && rollsBack(fateOf(device, attempt)) && answers(device))
     end(world, attempt, 'rolled_back', attempt.retryAt);
   else retry(world, device, attempt);
 }
@@ -254,7 +254,7 @@ function endStep(world: World, device: Device, attempt: Attempt): void {
   const wasAway = device.onlineSince > attempt.startedAt;
   if (world.now >= attempt.startedAt + timeoutOf(world, attempt)) fail(world, device, attempt, 'timed_out', 'timed_out');
   else if ((fate === 'vanish' || fate === 'crash') && !wasAway) setOnline(world, device, false);
-  else if (goesWell(fate)) {
+  else if (succeeds(fate)) {
     end(world, attempt, 'succeeded');
     Object.assign(device, { good: attempt.bundle, current: null });
   } else fail(world, device, attempt, 'failed', fate === 'pass' ? 'download_failed' : 'health_failed');
@@ -264,9 +264,9 @@ function fail(world: World, device: Device, attempt: Attempt, state: 'failed' | 
   const { retries } = limitsOf(world, attempt);
   const next = afterFailure(code, attempt.number, 0, retries === undefined ? null : retries + 1);
   end(world, attempt, state, next.do === 'retry' ? world.now + next.inSeconds * SECOND : null);
-  // What a rollout takes back is never wanted again.
+  // A failed rollback stays desired: the reverted bundle must not return.
   const desired = attempt.kind === 'rollback' ? device.desired : device.good;
-  Object.assign(device, { desired, current: null, condemned: attempt.bundle });
+  Object.assign(device, { desired, current: null, quarantined: attempt.bundle });
 }
 
 function retry(world: World, device: Device, attempt: Attempt): void {
@@ -281,25 +281,25 @@ function end(world: World, attempt: Attempt, state: DeploymentState, retryAt: nu
   Object.assign(attempt, { state, finishedAt: world.now, retryAt });
 }
 
-/** Devices that cannot be away do not vanish; what is established always works. */
+/** Pushed devices never go offline, and the established bundle always works. */
 function fateOf(device: Device, attempt: Attempt): Fate {
   const fate = (attempt.bundle === 'old' ? undefined : device.fates[Math.min(attempt.number, device.fates.length) - 1]) ?? 'succeed';
   return device.pushed && (fate === 'vanish' || fate === 'crash') ? 'roll_back' : fate;
 }
 
-function goesWell(fate: Fate): boolean {
+function succeeds(fate: Fate): boolean {
   return fate === 'succeed' || fate === 'vanish';
 }
 
-function goesBack(fate: Fate): boolean {
-  return !goesWell(fate) && fate !== 'break';
+function rollsBack(fate: Fate): boolean {
+  return !succeeds(fate) && fate !== 'break';
 }
 
 function timeoutOf(world: World, attempt: Attempt): number {
   return (limitsOf(world, attempt).timeoutSeconds ?? 900) * SECOND;
 }
 
-/** Ways back have more patience than the policy. */
+/** The policy's limits do not apply to rollbacks. */
 function limitsOf({ policy }: World, { kind }: Attempt): NonNullable<RolloutPolicy['device']> {
   return kind === 'rollback' ? {} : (policy.device ?? {});
 }

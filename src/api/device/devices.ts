@@ -8,7 +8,7 @@ import type { Store, Unit } from '../../event/transact.ts';
 import { body, checkIfMatch, decodeCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
 import { NewDevice } from '../../inventory/new-device.ts';
 import { checkSite, defaultPath, registerDevice } from '../../inventory/register.ts';
-import { callOffDevices, convergeDevice } from '../../rollout/converge.ts';
+import { cancelDeployments, convergeDevice } from '../../rollout/converge.ts';
 import type { Workspaces } from '../../workspace/workspace.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
@@ -144,7 +144,7 @@ const remove = ({ store, workspaces }: Remover) =>
       const workspace = await audited(callerOf(c), store, { action: 'device.delete', subject: `device:${id}` }, async (unit) => {
         const device = await lockFoundDevice(unit.tx, organizationId, id);
         checkIfMatch(c, device.version);
-        await callOffDevices(unit, organizationId, [id]);
+        await cancelDeployments(unit, organizationId, [id]);
         await deleteDevice(unit.tx, organizationId, id);
         await announceEndedKeys(unit.tx);
         const data = { name: device.name, syncStatus: 'unmanaged', connectivity: 'offline', status: 'OFFLINE' } as const;

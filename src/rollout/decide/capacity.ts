@@ -12,12 +12,12 @@ import {
 import type { Waiting } from '../rollout.ts';
 import { type RolloutSnapshot, takenBy } from './snapshot.ts';
 
-/** How many more devices may be started now. With 0: why, and when a clock alone makes it more. */
+/** How many more devices may be started now. With 0: `why`, and in `until` the time at which the limit alone rises. */
 export type Capacity = { devices: number; why: Waiting; until: Date | null };
 
 const RATE_WINDOW_MS = 60_000;
-/** What is under way of other rollouts at a site ends without this one being told: it looks again after this. */
-const SITE_LOOK_MS = 5_000;
+/** Attempts of other rollouts at a site end without waking this rollout: it checks again after this time. */
+const SITE_CHECK_MS = 5_000;
 
 /** The tightest of the policy's limits. Pure. */
 export function capacity(snapshot: RolloutSnapshot, now: Date): Capacity {
@@ -33,13 +33,13 @@ export function capacity(snapshot: RolloutSnapshot, now: Date): Capacity {
       code: 'max_parallel_per_site',
       detail: `${policy.maxParallelPerSite} devices are under way at every site with devices to start, as many as maxParallelPerSite allows`,
     };
-    limits.push({ devices: eligible.room, why, until: open > 0 ? null : new Date(now.getTime() + SITE_LOOK_MS) });
+    limits.push({ devices: eligible.room, why, until: open > 0 ? null : new Date(now.getTime() + SITE_CHECK_MS) });
   }
   if (policy.maxUnavailable !== undefined) {
     const allowed = Math.max(1, amountOf(policy.maxUnavailable, rolloutSize(snapshot)));
     const why = {
       code: 'max_unavailable',
-      detail: `${snapshot.unavailable} devices are under way or broken, maxUnavailable is ${policy.maxUnavailable}`,
+      detail: `${snapshot.unavailable} devices are under way or failed, maxUnavailable is ${policy.maxUnavailable}`,
     };
     limits.push({ devices: allowed - snapshot.unavailable, why, until: null });
   }
@@ -48,7 +48,7 @@ export function capacity(snapshot: RolloutSnapshot, now: Date): Capacity {
   return { ...tightest, devices: Math.max(0, tightest.devices) };
 }
 
-/** Never more starts than the present rate within any minute. */
+/** Within any minute no more devices start than the current rate allows. */
 function rateLimit(rate: Rate, { waves, startedLastMinute }: RolloutSnapshot): Capacity {
   const succeeded = waves.reduce((sum, wave) => sum + wave.succeeded, 0);
   const perMinute = ratePerMinute(rate, succeeded);
@@ -60,7 +60,7 @@ function rateLimit(rate: Rate, { waves, startedLastMinute }: RolloutSnapshot): C
   };
 }
 
-/** Starts per minute after so many successes. */
+/** Starts per minute after `succeeded` successes. */
 export function ratePerMinute(rate: Rate, succeeded: number): number {
   const increases = Math.floor(succeeded / rate.increaseAfterSuccesses);
   return Math.floor(
@@ -68,12 +68,12 @@ export function ratePerMinute(rate: Rate, succeeded: number): number {
   );
 }
 
-/** Devices that a share in the policy refers to: those that were taken, those that can be, and those in quarantine. */
+/** The devices that a share in the policy refers to: started, eligible and quarantined devices. */
 export function rolloutSize({ waves, eligible, quarantined }: RolloutSnapshot): number {
   return eligible.total + waves.reduce((sum, wave) => sum + takenBy(wave), 0) + sumOf(quarantined.values());
 }
 
-/** Places that the wave has in all, whoever takes them, where `before` were taken by earlier waves. */
+/** All places of the wave, taken or free, if earlier waves took `before` devices. */
 function placesOf(snapshot: RolloutSnapshot, wave: number, before: number): number {
   const { count, upToPercent } = snapshot.policy.waves?.[wave] ?? {};
   if (count !== undefined) return count;
@@ -81,7 +81,7 @@ function placesOf(snapshot: RolloutSnapshot, wave: number, before: number): numb
   return Number.POSITIVE_INFINITY;
 }
 
-/** The places of each wave, and how many of them devices in quarantine fill: they come first, so that a restart burns no further devices. */
+/** The places of each wave, and how many quarantined devices fill them. These come first, so that a restart risks no further devices. */
 function placing(snapshot: RolloutSnapshot): { places: number; quarantined: number }[] {
   const { policy, waves, quarantined } = snapshot;
   let unnamed = quarantined.get(-1) ?? 0;
@@ -96,17 +96,17 @@ function placing(snapshot: RolloutSnapshot): { places: number; quarantined: numb
   });
 }
 
-/** Devices in quarantine that count as failed in the wave. */
+/** Quarantined devices that count as failed in the wave. */
 export function quarantinedIn(snapshot: RolloutSnapshot, wave: number): number {
   return placing(snapshot)[wave]?.quarantined ?? 0;
 }
 
-/** The same for the waves up to this one. */
+/** Quarantined devices that count as failed in this wave and all earlier ones. */
 export function quarantinedUpTo(snapshot: RolloutSnapshot, wave: number): number {
   return sumOf(placing(snapshot).flatMap(({ quarantined }, index) => (index <= wave ? [quarantined] : [])));
 }
 
-/** How many more devices the wave wants in all. */
+/** How many more devices the wave may take. */
 export function quota(snapshot: RolloutSnapshot, wave: number): number {
   const { places = 0, quarantined = 0 } = placing(snapshot)[wave] ?? {};
   return Math.max(0, places - quarantined - takenBy(snapshot.waves[wave]));
@@ -116,7 +116,7 @@ function sumOf(values: Iterable<number>): number {
   return [...values].reduce((sum, value) => sum + value, 0);
 }
 
-/** Where nothing more is looked at, devices that are away get their attempt, too: they begin it when they come back. */
+/** Nothing is checked after the last wave of an unlimited rollout: offline devices get their attempt, too, and begin it once they are online. */
 export function takesAway(policy: RolloutPolicy, wave: number): boolean {
   return isLastWave(policy, wave) && isUnlimited(policy);
 }

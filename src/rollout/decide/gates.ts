@@ -2,13 +2,13 @@ import { budgetOf, gateOf, isLastWave, isNaming, type MetricGate, shareOf, waveC
 import { quarantinedIn, quarantinedUpTo, quota } from './capacity.ts';
 import { currentWave, type Evidence, type MetricReading, type OutReason, type RolloutSnapshot } from './snapshot.ts';
 
-/** `detail`: what was seen and what was allowed. */
+/** `detail`: the measured value and the limit. */
 export type Verdict = { is: 'passed' } | { is: 'unknown'; code: string; detail: string } | { is: 'failed'; code: string; detail: string };
 
 /**
- * Whether so many devices failed that the rollout must end. Null while it may go on. Devices in quarantine count as soon as the others of their wave
- * cannot make up for them. Pure.
- * @param isWaveDone nothing of the present wave is left to start or under way: it is judged on what there is
+ * Why the failed devices exceed the error budget, so that the rollout must end; null while it may continue. Quarantined devices count as soon as the
+ * other devices of their wave cannot compensate for them. Pure.
+ * @param isWaveDone no device of the current wave is left to start or under way: even a sample below the minimum is judged
  */
 export function spentBudget(snapshot: RolloutSnapshot, isWaveDone: boolean): string | null {
   const { policy, waves, eligible } = snapshot;
@@ -36,8 +36,8 @@ export function spentBudget(snapshot: RolloutSnapshot, isWaveDone: boolean): str
 }
 
 /**
- * How the attempts of a wave that has ended satisfy its gate. Devices in quarantine count as failed.
- * @param away devices of the wave that do not answer
+ * Judges the attempts of a wave by its gate, once they have ended. Quarantined devices count as failed.
+ * @param away offline devices of the wave
  */
 export function judgeAttempts(snapshot: RolloutSnapshot, wave: number, away: number): Verdict {
   const { policy, evidence } = snapshot;
@@ -53,23 +53,23 @@ export function judgeAttempts(snapshot: RolloutSnapshot, wave: number, away: num
     return {
       is: 'failed',
       code: 'gate_failed',
-      detail: `${succeeded} of ${ended} devices of ${name} succeeded (${round(share)} %), its gate wants ${gate.success} %${note}`,
+      detail: `${succeeded} of ${ended} devices of ${name} succeeded (${round(share)} %), its gate requires ${gate.success} %${note}`,
     };
   }
   if (isUnproven(snapshot, wave, failed + away)) return { is: 'unknown', code: 'no_success', detail: sentenceOf(snapshot, wave) };
   const needed = neededIn(snapshot, wave, ended + away);
   if (succeeded >= needed) return { is: 'passed' };
-  const detail = `${succeeded} ${succeeded === 1 ? 'device' : 'devices'} of ${name} succeeded, its gate wants ${needed}`;
-  if (away > 0) return { is: 'unknown', code: 'gate', detail: `${detail}; ${away} ${are(away)} away` };
+  const detail = `${succeeded} ${succeeded === 1 ? 'device' : 'devices'} of ${name} succeeded, its gate requires ${needed}`;
+  if (away > 0) return { is: 'unknown', code: 'gate', detail: `${detail}; ${away} ${are(away)} offline` };
   if (failed > 0) return { is: 'failed', code: 'gate_failed', detail };
   const members = evidence === null ? '' : `; the wave has ${evidence.members} in all${outOf(evidence)}`;
   return { is: 'unknown', code: 'gate', detail: `${detail}${members}` };
 }
 
 /**
- * Nobody of a wave succeeded, and that is no accident of a commit that leaves its devices alone: some of them failed or were kept from trying, or the
- * wave names nobody who runs what the revision gives. The last wave keeps no other one closed.
- * @param tried devices of the wave that failed or are away
+ * Whether the wave lacks a success that it should have. A commit that changes no device of the wave needs none. It does need one if devices failed or
+ * were blocked, or if no named device runs the revision's bundle. No wave follows the last one, so that it needs none.
+ * @param tried devices of the wave that failed or are offline
  */
 function isUnproven(snapshot: RolloutSnapshot, wave: number, tried: number): boolean {
   const { policy, waves, evidence } = snapshot;
@@ -80,7 +80,7 @@ function isUnproven(snapshot: RolloutSnapshot, wave: number, tried: number): boo
   return isNaming(policy, wave) && evidence.same === 0;
 }
 
-/** As many as the gate wants; where the revision changes fewer devices of the wave, all of those. A wave that is too small on the whole never has enough. */
+/** The gate's minimum, or all devices that the revision changes if these are fewer. A wave with too few devices in total never satisfies its gate. */
 function neededIn(snapshot: RolloutSnapshot, wave: number, tried: number): number {
   const wanted = gateOf(snapshot.policy, wave).minSucceeded ?? 0;
   const { evidence } = snapshot;
@@ -93,14 +93,14 @@ function neededIn(snapshot: RolloutSnapshot, wave: number, tried: number): numbe
 }
 
 /**
- * Devices of the wave on which an earlier rollout succeeded with what this one brings. They keep the wave to its metrics and its bake, as long as somebody
- * else is to get it.
+ * Devices of the wave on which an earlier rollout succeeded with the same bundle. The wave's metrics and bake time apply to them, as long as other
+ * devices still wait for the revision.
  */
 export function carriedIn({ policy, evidence, eligible, kept }: RolloutSnapshot, wave: number): number {
   return evidence === null || isLastWave(policy, wave) || eligible.total + kept === 0 ? 0 : evidence.carried;
 }
 
-/** Whether `plan` must know what the devices of the wave prove, which is a statement of its own. */
+/** Whether `plan` needs the evidence of the wave's devices, which costs one more SQL statement. */
 export function needsEvidence(snapshot: Omit<RolloutSnapshot, 'evidence'>, wave: number): boolean {
   const { policy, waves, eligible } = snapshot;
   const opened = waves[wave];
@@ -109,7 +109,7 @@ export function needsEvidence(snapshot: Omit<RolloutSnapshot, 'evidence'>, wave:
   return (!isLastWave(policy, wave) && succeeded === 0) || succeeded < (gateOf(policy, wave).minSucceeded ?? 0);
 }
 
-/** Said of a device. */
+/** Predicates of sentences whose subject is a device. */
 export const OUT_WORDS: Readonly<Record<OutReason, string>> = {
   unknown: 'is no device of this source',
   no_bundle: 'has no valid folder in this source',
@@ -117,7 +117,7 @@ export const OUT_WORDS: Readonly<Record<OutReason, string>> = {
   quarantined: 'is in quarantine for this bundle',
   stopped: 'is stopped',
   held: 'is held',
-  site_held: 'stands at a site that is held',
+  site_held: 'is at a site that is held',
   offline: 'is offline',
   being_evaluated: 'is being evaluated again',
   joined_late: 'joined after the rollout began',
@@ -128,7 +128,7 @@ export const OUT_WORDS: Readonly<Record<OutReason, string>> = {
 function sentenceOf({ policy, evidence }: RolloutSnapshot, wave: number): string {
   const name = waveName(policy, wave);
   const why = evidence === null || evidence.outTotal === 0 ? ': it has no devices' : outOf(evidence);
-  return `no device of ${name} has succeeded${why}. Fix that, or skip the wave to go on without a success`;
+  return `no device of ${name} has succeeded${why}. Fix that, or skip the wave to continue without a success`;
 }
 
 function outOf({ out, outTotal }: Evidence): string {
@@ -141,7 +141,7 @@ function are(count: number): string {
   return count === 1 ? 'is' : 'are';
 }
 
-/** How the telemetry of a wave's devices satisfies its gate. */
+/** Judges the telemetry of a wave's devices by its gate. */
 export function judgeMetrics(snapshot: RolloutSnapshot, wave: number): Verdict {
   const gates = gateOf(snapshot.policy, wave).metrics ?? [];
   if ((snapshot.waves[wave]?.succeeded ?? 0) + carriedIn(snapshot, wave) === 0) return { is: 'passed' };
@@ -161,7 +161,7 @@ function judgeMetric(gate: MetricGate, reading: MetricReading | undefined, name:
   if (gate.max !== undefined && value > gate.max) return failed(`at most ${gate.max}`);
   if (gate.min !== undefined && value < gate.min) return failed(`at least ${gate.min}`);
   if (gate.maxRatioToControl === undefined) return { is: 'passed' };
-  // The last wave has nobody left to compare with.
+  // In the last wave no device is left to compare with.
   if (reading.control === null) return { is: 'passed' };
   if (reading.control.mean === null)
     return {

@@ -6,26 +6,26 @@ import { capacity, quota, takesAway } from './capacity.ts';
 import { carriedIn, judgeAttempts, judgeMetrics, spentBudget } from './gates.ts';
 import { currentWave, type RolloutSnapshot, takenBy } from './snapshot.ts';
 
-/** Data, executed by the reconciler: one step changes a set. */
+/** Data that the reconciler executes: one step changes a set of rows. */
 export type RolloutStep =
-  /** Up to `limit` devices (null: all) that the wave may take get their attempt. With 0 it is only noted as open. */
+  /** Opens attempts for up to `limit` devices of the wave (null: all). With 0 only the opening of the wave is recorded. */
   | { do: 'open_wave'; wave: number; limit: number | null; takeAway: boolean }
   | { do: 'pass_wave'; wave: number }
   | { do: 'request_approval'; wave: number | null }
   | { do: 'abort'; code: string; detail: string; revert: boolean }
-  /** Attempts that no device has begun are taken back. */
-  | { do: 'call_off' }
+  /** Cancels the attempts that no device has begun. */
+  | { do: 'cancel_queued' }
   | { do: 'finish_revert' }
   | { do: 'complete' }
-  /** `until`: it is looked at again then at the latest; null: only what happens changes something. */
+  /** `until`: the next check happens then at the latest; null: only an event triggers the next check. */
   | { do: 'wait'; why: Waiting; until: Date | null };
 
-/** During a bake the metrics are looked at this often. */
-const METRICS_LOOK_MS = 5_000;
-/** The end of an attempt of another rollout does not wake this one: it polls. */
-const ELSEWHERE_LOOK_MS = 5_000;
-/** A device says first that it failed and then, once its hooks have run again, that it went back: until then it counts as broken. */
-const WAY_BACK_MS = 5 * 60_000;
+/** Interval between checks of the metrics during a bake. */
+const METRICS_CHECK_MS = 5_000;
+/** The end of another rollout's attempt does not wake this rollout: it polls. */
+const ELSEWHERE_CHECK_MS = 5_000;
+/** A device reports the failure first, and the rollback after its hooks ran again. Until then it counts as unavailable. */
+const ROLLBACK_REPORT_MS = 5 * 60_000;
 
 /** Decides what a rollout does next. Pure: the same snapshot and time give the same step. */
 export function plan(snapshot: RolloutSnapshot, now: Date): RolloutStep {
@@ -35,15 +35,15 @@ export function plan(snapshot: RolloutSnapshot, now: Date): RolloutStep {
     case 'running':
       return advance(snapshot, now);
     case 'paused':
-      return waitFor('paused', 'somebody paused it');
+      return waitFor('paused', 'an operator paused it');
     case 'completed':
       return catchUp(snapshot, now);
     case 'reverting':
-      return snapshot.reverting > 0 ? waitFor('reverting', `${snapshot.reverting} devices are on their way back`) : { do: 'finish_revert' };
+      return snapshot.reverting > 0 ? waitFor('reverting', `${snapshot.reverting} devices are being reverted`) : { do: 'finish_revert' };
     case 'aborted':
     case 'reverted':
     case 'superseded':
-      return snapshot.queued > 0 ? { do: 'call_off' } : waitFor('ended', `it is ${snapshot.state}`);
+      return snapshot.queued > 0 ? { do: 'cancel_queued' } : waitFor('ended', `it is ${snapshot.state}`);
     default:
       return unreachable(snapshot.state);
   }
@@ -64,8 +64,8 @@ function advance(snapshot: RolloutSnapshot, now: Date): RolloutStep {
 }
 
 /**
- * A wave that has nobody to start. Devices behind it still need the approval that it asks for, and what another rollout brought to its devices is watched
- * as long as what this one brings.
+ * Handles a wave without a device to start. Devices of later waves still need the approval that this wave requires. A bundle that another rollout deployed
+ * to its devices gets the same bake time as one of this rollout.
  */
 function passEmpty(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
   const step = unproven(snapshot, wave, 0, now);
@@ -75,24 +75,24 @@ function passEmpty(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutS
   return unapproved(snapshot, wave, now) ?? { do: 'pass_wave', wave };
 }
 
-/** Nobody is left to take and, before the last wave, nobody is kept from it who would get the revision later. */
+/** Whether no device is left to start and, before the last wave, no blocked device waits for the revision. */
 function hasNothingToDo({ policy, eligible, kept, quarantined }: RolloutSnapshot, wave: number): boolean {
   return eligible.total === 0 && (isLastWave(policy, wave) || kept + quarantined.size === 0);
 }
 
-/** Why a wave of which nothing is left to start or under way may not be passed yet. Null: its attempts satisfy its gate. */
+/** The step that keeps a wave from passing, once none of its devices is left to start or under way. Null: its attempts satisfy its gate. */
 function unproven(snapshot: RolloutSnapshot, wave: number, away: number, now: Date): RolloutStep | null {
   const { policy, evidence } = snapshot;
   const verdict = judgeAttempts(snapshot, wave, away);
   if (verdict.is === 'failed') return abort(snapshot, verdict.code, verdict.detail);
   if (evidence !== null && evidence.elsewhere > 0 && !isLastWave(policy, wave)) {
     const detail = `${evidence.elsewhere} devices of ${waveName(policy, wave)} have another attempt under way`;
-    return { do: 'wait', why: { code: 'under_way', detail }, until: new Date(now.getTime() + ELSEWHERE_LOOK_MS) };
+    return { do: 'wait', why: { code: 'under_way', detail }, until: new Date(now.getTime() + ELSEWHERE_CHECK_MS) };
   }
   return verdict.is === 'unknown' ? waitFor(verdict.code, verdict.detail) : null;
 }
 
-/** Nothing of it is left to start or under way. Before it is opened: nor of the waves before it, which somebody may have skipped. */
+/** Whether no device of the wave is left to start or under way. An unopened wave also waits for earlier waves, which may have been skipped. */
 function isWaveDone(snapshot: RolloutSnapshot, wave: number): boolean {
   const { waves, eligible } = snapshot;
   const opened = waves[wave];
@@ -100,18 +100,18 @@ function isWaveDone(snapshot: RolloutSnapshot, wave: number): boolean {
   return opened.open === 0 && Math.min(quota(snapshot, wave), eligible.reachable) === 0;
 }
 
-/** Waves that somebody skipped may still have devices under way. */
+/** Skipped waves may still have devices under way. */
 function complete({ waves }: RolloutSnapshot): RolloutStep {
   const open = waves.reduce((sum, wave) => sum + wave.open, 0);
   return open > 0 ? waitFor('under_way', `${open} devices are under way`) : { do: 'complete' };
 }
 
-/** A wave of which nobody can be taken now: it is only noted as open, so that the time for those who are away runs. */
+/** Records the opening of a wave whose devices cannot start now, so that the grace period of its offline devices begins. */
 function enter(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
   return unapproved(snapshot, wave, now) ?? closed(snapshot, now) ?? { do: 'open_wave', wave, limit: 0, takeAway: false };
 }
 
-/** Starts devices, as many as the limits let through. Null: the wave has nobody left to start. */
+/** Starts as many devices as the limits allow. Null: the wave has no device left to start. */
 function take(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep | null {
   const { policy, eligible } = snapshot;
   const takeAway = takesAway(policy, wave);
@@ -125,18 +125,18 @@ function take(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep |
     return { do: 'open_wave', wave, limit: takeAway ? null : limit, takeAway };
   }
   if (until !== null || snapshot.waves.some(({ open }) => open > 0)) return { do: 'wait', why, until };
-  return whenBroken(snapshot, why, now);
+  return awaitRollbacks(snapshot, why, now);
 }
 
-/** Nothing is under way that could make room, only devices that failed and did not say that they went back. */
-function whenBroken(snapshot: RolloutSnapshot, why: Waiting, now: Date): RolloutStep {
+/** Waits for the rollbacks of failed devices, which alone can free capacity, and aborts when they are late. */
+function awaitRollbacks(snapshot: RolloutSnapshot, why: Waiting, now: Date): RolloutStep {
   const lastEndedAt = Math.max(0, ...snapshot.waves.map((wave) => wave.lastEndedAt?.getTime() ?? 0));
-  const until = new Date(lastEndedAt + WAY_BACK_MS);
+  const until = new Date(lastEndedAt + ROLLBACK_REPORT_MS);
   if (now < until) return { do: 'wait', why, until };
-  return abort(snapshot, why.code, `${why.detail}; nothing is under way that could make room`);
+  return abort(snapshot, why.code, `${why.detail}; no device is under way that could free capacity`);
 }
 
-/** Why no device may be started now: holds, sources that must come first, windows. */
+/** Why no device may be started now: holds, rollouts of other sources, windows. */
 function closed({ policy, blockers, windowsOverridden }: RolloutSnapshot, now: Date): RolloutStep | null {
   const [blocker] = blockers;
   if (blocker !== undefined) return { do: 'wait', why: blocker, until: null };
@@ -147,7 +147,7 @@ function closed({ policy, blockers, windowsOverridden }: RolloutSnapshot, now: D
 
 function unapproved(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep | null {
   const { policy, waves } = snapshot;
-  // Once a wave is open its approval has been used.
+  // An open wave has used its approval.
   if (waves[wave] !== undefined) return null;
   const isUntouched = waves.every((opened) => takenBy(opened) === 0);
   const gates = [
@@ -172,7 +172,7 @@ function awaitApproval(snapshot: RolloutSnapshot, gate: number | null, now: Date
   return { do: 'wait', why: { code: 'awaiting_approval', detail: `${subject} awaits approval` }, until: last.expiresAt };
 }
 
-/** All devices that could be started were: waits for them, then for the gate. */
+/** Waits for the started devices, then for the gate, once no further device can be started. */
 function close(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
   const { policy, waves, eligible } = snapshot;
   const opened = waves[wave];
@@ -183,7 +183,7 @@ function close(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep 
   if (away > 0 && now < graceEnds)
     return {
       do: 'wait',
-      why: { code: 'offline_grace', detail: `${away} devices of ${waveName(policy, wave)} are away` },
+      why: { code: 'offline_grace', detail: `${away} devices of ${waveName(policy, wave)} are offline` },
       until: graceEnds,
     };
   return unproven(snapshot, wave, away, now) ?? bake(snapshot, wave, now);
@@ -196,19 +196,19 @@ function bake(snapshot: RolloutSnapshot, wave: number, now: Date): RolloutStep {
   const carriedAt = carriedIn(snapshot, wave) > 0 ? (evidence?.carriedAt ?? null) : null;
   const endedAt = Math.max(waves[wave]?.lastEndedAt?.getTime() ?? 0, carriedAt?.getTime() ?? 0);
   const bakeEnds = endedAt === 0 ? now : new Date(endedAt + bakeSecondsOf(policy, wave) * 1000);
-  const nextLook = new Date(now.getTime() + METRICS_LOOK_MS);
+  const nextCheck = new Date(now.getTime() + METRICS_CHECK_MS);
   if (now < bakeEnds) {
-    const until = snapshot.readings.length > 0 && nextLook < bakeEnds ? nextLook : bakeEnds;
+    const until = snapshot.readings.length > 0 && nextCheck < bakeEnds ? nextCheck : bakeEnds;
     return { do: 'wait', why: { code: 'baking', detail: `${waveName(policy, wave)} is watched until ${bakeEnds.toISOString()}` }, until };
   }
-  if (metrics.is === 'unknown') return { do: 'wait', why: { code: metrics.code, detail: metrics.detail }, until: nextLook };
+  if (metrics.is === 'unknown') return { do: 'wait', why: { code: metrics.code, detail: metrics.detail }, until: nextCheck };
   return { do: 'pass_wave', wave };
 }
 
-/** After its end: devices that come, come back or are let go get what the rollout established, within its limits and windows. */
+/** Deploys the completed rollout's bundle to devices that were added, came online or were released since, within its limits and windows. */
 function catchUp(snapshot: RolloutSnapshot, now: Date): RolloutStep {
   const step = take(snapshot, waveCount(snapshot.policy) - 1, now);
-  // What was a reason to abort is none any more.
+  // A completed rollout cannot abort.
   return step === null || step.do === 'abort' ? waitFor('ended', 'it is completed') : step;
 }
 

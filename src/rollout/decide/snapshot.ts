@@ -2,26 +2,26 @@ import type { RolloutPolicy } from '../../policy/policy.ts';
 import { waveCount } from '../../policy/policy.ts';
 import type { RolloutState, Waiting } from '../rollout.ts';
 
-/** A wave that was opened, its devices counted by what became of their newest attempt. */
+/** An open wave and its devices, counted by the outcome of their newest attempt. */
 export type WaveSnapshot = {
   openedAt: Date;
-  /** Its gate was passed, or somebody skipped it. */
+  /** When its gate passed, or an operator skipped it. */
   passedAt: Date | null;
-  /** Attempts that are queued on a device that is away: they hold nothing up. */
+  /** Queued attempts of offline devices: the rollout does not wait for them. */
   offline: number;
-  /** Under way, or about to be tried again. */
+  /** Attempts that are under way or wait for a retry. */
   open: number;
   succeeded: number;
   failed: number;
   lastEndedAt: Date | null;
 };
 
-/** Telemetry of a wave's updated devices since they were, and of those of the source that are not updated yet over the same time. */
+/** Telemetry of a wave's updated devices since their update, and of the source's devices that are not updated yet, over the same time. */
 export type MetricReading = {
   metric: string;
-  /** null: none of them has reported it yet. */
+  /** null: no device has reported the metric yet. */
   wave: { devices: number; mean: number; max: number } | null;
-  /** null: there are none. `mean` null: none of them has reported it yet. */
+  /** null: there are no such devices. `mean` null: none of them has reported the metric yet. */
   control: { devices: number; mean: number | null } | null;
 };
 
@@ -32,7 +32,7 @@ export type ApprovalSnapshot = {
   expiresAt: Date | null;
 };
 
-/** Why a device of a wave gives no success. */
+/** Why a device of a wave has no success. */
 export const OUT_REASONS = [
   'unknown',
   'no_bundle',
@@ -49,81 +49,81 @@ export const OUT_REASONS = [
 ] as const;
 export type OutReason = (typeof OUT_REASONS)[number];
 
-/** The devices of one wave, taken or not. */
+/** The devices of one wave, started or not. */
 export type Evidence = {
-  /** All: those that the wave names, or that a wave of its kind may take. */
+  /** All devices that the wave names, or that a wave of its kind may take. */
   members: number;
-  /** They confirmed the bundle that the revision gives them. */
+  /** Devices that confirmed the revision's bundle. */
   same: number;
   /**
-   * Those of them whose success stands in for one of this rollout: the wave names them, an attempt of another rollout brought them the bundle, and no
-   * completed rollout established it.
+   * Devices among `same` whose success counts for this rollout: the wave names them, an attempt of another rollout deployed the bundle, and no completed
+   * rollout established it.
    */
   carried: number;
-  /** When the last of those confirmed it. null: nobody knows, or there are none. */
+  /** When the last device among `carried` confirmed the bundle. null: unknown, or there are none. */
   carriedAt: Date | null;
   /** All devices of the source, which shares refer to. */
   fleet: number;
-  /** Another attempt than one of this rollout brings them that bundle. */
+  /** Devices to which an attempt outside of this rollout is deploying that bundle. */
   elsewhere: number;
-  /** The revision changes them, and something keeps them: a hold, a stop, an invalid folder. Devices that are away or in quarantine count apart. */
+  /** Devices that the revision changes and that a hold, a stop or an invalid folder blocks. Offline and quarantined devices are not included. */
   kept: number;
-  /** The first of those that do not run what the revision gives them, and how many there are. */
+  /** The first devices that do not run the revision's bundle; `outTotal` counts all of them. */
   out: { deviceId: string; why: OutReason }[];
   outTotal: number;
 };
 
-/** Everything that `plan` looks at. */
+/** All input of `plan`, except the time. */
 export type RolloutSnapshot = {
   state: RolloutState;
   policy: RolloutPolicy;
-  /** Opened so far, in order. */
+  /** Waves that were opened, in order. */
   waves: WaveSnapshot[];
-  /** Devices that run something else than the revision wants and may be moved (followed, not held, bundle not quarantined there). */
+  /** Devices that do not run the revision's bundle and may be changed (following, not held, bundle not quarantined on the device). */
   eligible: {
-    /** All, whichever wave is theirs. */
+    /** In all waves. */
     total: number;
-    /** Those that the current wave may take and that answer. */
+    /** Online devices that the current wave may take. */
     reachable: number;
-    /** Those that the current wave may take once they come back. */
+    /** Offline devices that the current wave may take once they are online. */
     away: number;
-    /** As many of `reachable` as the limit per site leaves room for. */
+    /** Devices among `reachable` that the limit per site allows. */
     room: number;
   };
   /**
-   * Devices that went back from the very bundle that this rollout brings, before it: by the first wave that names them, -1 for those that none names.
-   * They count as failed in the wave that would take them.
+   * Devices that rolled back this rollout's bundle before the rollout began. The key is the first wave that names the device, or -1 if none does. The
+   * devices count as failed in the wave that would take them.
    */
   quarantined: ReadonlyMap<number, number>;
-  /** Devices that the revision changes and that it cannot take now: held, stopped, about to be evaluated, or under way with something else. */
+  /** Devices that the revision changes but that are blocked now: held, stopped, about to be evaluated, or under way with another attempt. */
   kept: number;
-  /** What the current wave's devices prove without an attempt of this rollout. null: nothing depends on it. */
+  /** The state of the current wave's devices, independent of this rollout's attempts. null: the next step does not depend on it. */
   evidence: Evidence | null;
-  /** Devices of this rollout that are under way or were left broken. */
+  /** Devices of this rollout that are under way, or failed without a reported rollback. */
   unavailable: number;
-  /** Attempts started during the last minute, and the first of them. */
+  /** Attempts started during the last minute, and the time of the first one. */
   startedLastMinute: { count: number; firstAt: Date | null };
   /** Only for the metrics that the current wave's gate names. */
   readings: MetricReading[];
   /** Newest last. */
   approvals: ApprovalSnapshot[];
-  /** Holds and other sources that must come first. */
+  /** Holds, and other sources whose rollouts must complete first. */
   blockers: Waiting[];
   windowsOverridden: boolean;
   /** Attempts of this rollout that no device has begun. */
   queued: number;
-  /** Ways back of a rollout that is reverting: still under way on devices that answer. */
+  /** Rollbacks of a reverting rollout that are under way on online devices. */
   reverting: number;
 };
 
-/** The wave that devices are taken into now; as many as the policy has once all are passed. */
+/** Index of the wave that takes devices now; the number of waves once all have passed. */
 export function currentWave(policy: RolloutPolicy, waves: readonly Pick<WaveSnapshot, 'passedAt'>[]): number {
   const last = waves.at(-1);
   if (last === undefined) return 0;
   return Math.min(last.passedAt === null ? waves.length - 1 : waves.length, waveCount(policy));
 }
 
-/** Devices that were taken and are still part of it. */
+/** Devices that the wave started and that still count in it. */
 export function takenBy(wave: WaveSnapshot | undefined): number {
   return wave === undefined ? 0 : wave.offline + wave.open + wave.succeeded + wave.failed;
 }

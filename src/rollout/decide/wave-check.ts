@@ -3,20 +3,20 @@ import { gateOf, isNaming, type RolloutPolicy, shareOf, waveName } from '../../p
 import { configError } from '../../revision/config-error.ts';
 import type { ConfigError, RolloutPlace } from '../../revision/revision.ts';
 
-/** What the waves of a policy can be compared with. */
+/** A device to compare the waves of a policy with. */
 export type KnownDevice = { id: string; labels: Readonly<Record<string, string>> };
 
 export const WARNING_CODES = ['empty_wave', 'min_succeeded'] as const;
 
-/** Something that a policy probably does not mean. `line`: in the repository, where the policy stands there. */
+/** A probable mistake in a policy. `line`: in the repository; null for a policy of the source's settings. */
 export type PolicyWarning = { code: (typeof WARNING_CODES)[number]; file: string; line: number | null; pointer: string; detail: string };
 
 export type WaveCheck = { errors: ConfigError[]; warnings: PolicyWarning[] };
 
 /**
- * Compares a policy with the devices that there are: waves that name devices nobody knows are errors; waves without devices, and gates that want more
- * successes than their wave has devices, are warnings. Pure.
- * @param place where the policy stands; null: on the source
+ * Compares a policy with the known devices. A wave that names an unknown device is an error. A wave without devices is a warning, and so is a gate that
+ * requires more successes than its wave has devices. Pure.
+ * @param place the policy's file and lines; null: the source's settings
  */
 export function checkWaves(policy: RolloutPolicy, place: RolloutPlace | null, devices: readonly KnownDevice[]): WaveCheck {
   const ids = new Set(devices.map(({ id }) => id));
@@ -30,12 +30,12 @@ export function checkWaves(policy: RolloutPolicy, place: RolloutPlace | null, de
     const size = sizes[wave] ?? 0;
     const warn = (code: PolicyWarning['code'], detail: string) =>
       check.warnings.push({ code, ...at, line: at.line ?? null, detail: `wave "${waveName(policy, wave)}" ${detail}` });
-    if (size === 0) warn('empty_wave', `${emptiness(policy, wave)}: a rollout would stop there and ask`);
+    if (size === 0) warn('empty_wave', `${emptiness(policy, wave)}: a rollout would stop there and wait for an operator`);
     const { minSucceeded = 0 } = gateOf(policy, wave);
     if (size > 0 && minSucceeded > size)
       warn(
         'min_succeeded',
-        `has ${size} ${size === 1 ? 'device' : 'devices'}, and its gate wants ${minSucceeded} successes: it can never pass`,
+        `has ${size} ${size === 1 ? 'device' : 'devices'}, and its gate requires ${minSucceeded} successes: it can never pass`,
       );
   }
   return check;
@@ -49,10 +49,10 @@ function placeOf(place: RolloutPlace | null, wave: number): { file: string; line
 function emptiness(policy: RolloutPolicy, wave: number): string {
   const { devices, selector } = policy.waves?.[wave] ?? {};
   if (selector !== undefined) return `selects ${JSON.stringify(selector)}, which no device has`;
-  return devices === undefined ? 'has no devices, since other waves name all of them' : 'names no device that there is';
+  return devices === undefined ? 'has no devices, since other waves name all of them' : 'names no known device';
 }
 
-/** The most devices that each wave can ever have. */
+/** The maximum number of devices of each wave. */
 function sizesOf(policy: RolloutPolicy, devices: readonly KnownDevice[]): number[] {
   const waves = policy.waves ?? [];
   const names = waves.map(({ devices: ids, selector }) => {
@@ -68,7 +68,7 @@ function sizesOf(policy: RolloutPolicy, devices: readonly KnownDevice[]): number
   });
 }
 
-/** Ids that are shown of those that come nearest. */
+/** Number of similar ids to suggest. */
 const NEAREST = 3;
 
 function unknownDevice(

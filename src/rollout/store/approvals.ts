@@ -1,12 +1,12 @@
 import type { Db } from '../../db/connect.ts';
 import type { Rollout } from '../rollout.ts';
 
-/** Who let a rollout, or one wave of it (`wave` not null), go on. `decision` null: it is still asked for. */
+/** A request to approve a rollout, or one wave of it (`wave` not null), and its answer. `decision` null: unanswered. */
 export type Approval = {
   id: string;
   wave: number | null;
   requestedAt: Date;
-  /** An open request is given up then, a given approval lapses. */
+  /** When an unanswered request, or an unused approval, expires. */
   expiresAt: Date | null;
   decision: 'approved' | 'rejected' | 'expired' | null;
   decidedAt: Date | null;
@@ -28,7 +28,7 @@ export async function approvalsOf(sql: Db, rollout: Key): Promise<Approval[]> {
     select ${columns(sql)} from rollout_approvals where organization_id = ${rollout.organizationId} and rollout_id = ${rollout.id} order by requested_at, id`;
 }
 
-/** Nothing happens when it is asked for already. @returns whether it was not */
+/** Does nothing if an unanswered request exists. @returns whether the request is new */
 export async function requestApproval(
   tx: Db,
   rollout: Key,
@@ -41,7 +41,7 @@ export async function requestApproval(
   return result.count === 1;
 }
 
-/** @param expiresInSeconds after which an approval that was not used lapses */
+/** `expiresInSeconds`: when an unused approval expires. */
 export async function decideApproval(
   tx: Db,
   rollout: Key,
@@ -61,7 +61,7 @@ export async function decideApproval(
     where organization_id = ${rollout.organizationId} and id = ${approvalId} and decision is null`;
 }
 
-/** Requests that are not answered any more: the rollout has ended or, with `wave`, that one was skipped. */
+/** Expires unanswered requests, because the rollout has ended or, with `wave`, because that wave was skipped. */
 export async function closeRequests(tx: Db, rollout: Key, wave?: number): Promise<void> {
   await tx`
     update rollout_approvals set decision = 'expired', decided_at = now()

@@ -7,12 +7,12 @@ import { carriedAt, isQuarantined, naming, newest, ownWave, wanting } from './fr
 export type WaveCounts = Pick<WaveSnapshot, 'offline' | 'open' | 'succeeded' | 'failed' | 'lastEndedAt'> & {
   wave: number;
   queued: number;
-  broken: number;
+  notRolledBack: number;
 };
 
 type Key = Pick<Rollout, 'organizationId' | 'id'>;
 
-/** Those without an attempt in the rollout. `own`: the first wave that names it. */
+/** Quarantined devices without an attempt in the rollout. `own`: the first wave that names the device. */
 const quarantinedDevices = (sql: Db, rollout: Rollout) =>
   wanting(
     sql,
@@ -23,8 +23,8 @@ const quarantinedDevices = (sql: Db, rollout: Rollout) =>
   );
 
 /**
- * The newest attempt of each device of the rollout, with what the counts below call it. A device that failed in it stays failed when something else takes the
- * place of its attempt, and so does one that reports the failure only then.
+ * The newest attempt of each device of the rollout, with its outcome. A failed device stays failed when another attempt supersedes its own, even if it
+ * reports the failure after that.
  */
 const attempts = (sql: Db, rollout: Key) => sql`
   select a.*, case
@@ -41,13 +41,13 @@ const attempts = (sql: Db, rollout: Key) => sql`
     order by t.device_id, t.id desc
   ) a join devices d on d.organization_id = ${rollout.organizationId} and d.id = a.device_id`;
 
-/** Devices of each wave by what became of them. A device is in none if something else took the place of its attempt before that failed. */
+/** Devices of each wave by outcome. A device whose attempt was superseded or cancelled before it failed counts in no wave. */
 export async function waveCounts(sql: Db, rollout: Key): Promise<WaveCounts[]> {
   return sql<WaveCounts[]>`
     select a.wave, count(*) filter (where outcome = 'offline')::int as offline, count(*) filter (where outcome = 'open')::int as open,
       count(*) filter (where outcome = 'succeeded')::int as succeeded, count(*) filter (where outcome = 'failed')::int as failed,
       count(*) filter (where state = 'queued')::int as queued,
-      count(*) filter (where outcome = 'failed' and state in ('failed', 'timed_out'))::int as broken,
+      count(*) filter (where outcome = 'failed' and state in ('failed', 'timed_out'))::int as "notRolledBack",
       max(finished_at) filter (where outcome in ('succeeded', 'failed')) as "lastEndedAt"
     from (${attempts(sql, rollout)}) a where a.wave is not null group by a.wave order by a.wave`;
 }
@@ -59,7 +59,7 @@ export async function startedLastMinute(sql: Db, rollout: Key): Promise<RolloutS
   return row;
 }
 
-/** Ways back that are under way on devices that answer. */
+/** Rollbacks of the rollout that are under way on online devices. */
 export async function countReverting(sql: Db, rollout: Key): Promise<number> {
   const [row] = await sql<[{ count: number }]>`
     select count(*)::int as count from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
@@ -69,7 +69,7 @@ export async function countReverting(sql: Db, rollout: Key): Promise<number> {
   return row.count;
 }
 
-/** How a rollout's ways back ended. */
+/** Outcomes of the rollout's rollbacks. */
 export async function revertedCounts(sql: Db, rollout: Key): Promise<{ reverted: number; failed: number; away: number }> {
   const [row] = await sql<[{ reverted: number; failed: number; away: number }]>`
     select count(*) filter (where state = 'succeeded')::int as reverted,
@@ -79,8 +79,8 @@ export async function revertedCounts(sql: Db, rollout: Key): Promise<{ reverted:
 }
 
 /**
- * Telemetry of a wave's updated devices since they were, and of those that still run something else over the same time; each device by its mean. Where the
- * rollout updated none of them, those count that an earlier one had updated.
+ * Telemetry of a wave's updated devices since their update, and of devices that still run another bundle, over the same time; each device by its mean. If
+ * the rollout updated no device of the wave, the devices that an earlier rollout updated count.
  */
 export async function metricReadings(sql: Db, rollout: Rollout, wave: number, metrics: readonly string[]): Promise<MetricReading[]> {
   if (metrics.length === 0) return [];
@@ -124,7 +124,7 @@ export type DeviceOutcome = {
   finishedAt: Date | null;
 };
 
-/** Devices of the rollout in the order of their ids, and those in quarantine that count as failed in it. */
+/** Devices of the rollout, and the quarantined devices that count as failed in it, ordered by id. */
 export async function rolloutDevices(
   sql: Db,
   rollout: Rollout,

@@ -5,21 +5,21 @@ import { currentWave, type RolloutSnapshot, type WaveSnapshot } from '../decide/
 import { isActive, type Rollout, type RolloutState, type Waiting } from '../rollout.ts';
 import { approvalsOf } from './approvals.ts';
 import { countReverting, metricReadings, startedLastMinute, type WaveCounts, waveCounts } from './counts.ts';
-import { evidenceOf, type Standing, standingOf } from './standing.ts';
+import { type Eligibility, eligibilityOf, evidenceOf } from './eligibility.ts';
 import { type Predecessor, predecessors, type WaveRow, wavesOf } from './store.ts';
 
-const NOBODY: Standing = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
-const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, broken: 0, lastEndedAt: null };
+const NO_DEVICES: Eligibility = { eligible: { total: 0, reachable: 0, away: 0, room: 0 }, quarantined: new Map(), kept: 0 };
+const NONE: Omit<WaveCounts, 'wave'> = { offline: 0, open: 0, succeeded: 0, failed: 0, queued: 0, notRolledBack: 0, lastEndedAt: null };
 
-/** Reads what `plan` decides on. @param takes whether to count the devices that it has not taken */
+/** Reads the input of `plan`. @param takes whether to count devices that the rollout has not started */
 export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevices(rollout.state)): Promise<RolloutSnapshot> {
   const { policy } = rollout;
   const [rows, counts] = await Promise.all([wavesOf(sql, rollout), waveCounts(sql, rollout)]);
   const waves = snapshotWaves(rows, counts);
   const wave = Math.min(currentWave(policy, waves), waveCount(policy) - 1);
   const metrics = [...new Set((gateOf(policy, wave).metrics ?? []).map((gate) => gate.metric))];
-  const [standing, started, readings, approvals, blockers, reverting] = await Promise.all([
-    takes ? standingOf(sql, rollout, wave) : NOBODY,
+  const [eligibility, started, readings, approvals, blockers, reverting] = await Promise.all([
+    takes ? eligibilityOf(sql, rollout, wave) : NO_DEVICES,
     policy.rate === undefined ? { count: 0, firstAt: null } : startedLastMinute(sql, rollout),
     waves[wave] === undefined ? [] : metricReadings(sql, rollout, wave, metrics),
     policy.approval === undefined && !policy.waves?.some((each) => each.approval) ? [] : approvalsOf(sql, rollout),
@@ -30,8 +30,8 @@ export async function loadSnapshot(sql: Db, rollout: Rollout, takes = takesDevic
     state: rollout.state,
     policy,
     waves,
-    ...standing,
-    unavailable: counts.reduce((sum, wave) => sum + wave.open + wave.broken, 0),
+    ...eligibility,
+    unavailable: counts.reduce((sum, wave) => sum + wave.open + wave.notRolledBack, 0),
     startedLastMinute: started,
     readings,
     approvals,
@@ -55,10 +55,10 @@ function snapshotWaves(rows: readonly WaveRow[], counts: readonly WaveCounts[]):
   });
 }
 
-/** A rollout, or one that may come. */
+/** A rollout, or a possible one. */
 type Blockable = Pick<Rollout, 'organizationId' | 'sourceId' | 'policy' | 'kind'>;
 
-/** What outside of the rollout keeps it from starting devices: the source's hold, and other sources that come first. */
+/** External reasons that keep the rollout from starting devices: the source's hold, and other sources that must complete first. */
 export async function loadBlockers(sql: Db, rollout: Blockable): Promise<Waiting[]> {
   const held = await sql<{ by: string; reason: string }[]>`
     select held_by as by, hold_reason as reason from sources
@@ -66,7 +66,7 @@ export async function loadBlockers(sql: Db, rollout: Blockable): Promise<Waiting
   const holds = held.map(({ by, reason }) => ({ code: 'source_held', detail: `the source is held by ${by}: ${reason}` }));
   const after = orderOf(rollout.policy);
   const before = after.length === 0 ? [] : await predecessors(sql, rollout.organizationId, after);
-  // The rollback that a hold came with is what the hold is for.
+  // A hold does not block the rollback that created it.
   return [...(rollout.kind === 'rollback' ? [] : holds), ...before.flatMap((predecessor) => blockerOf(rollout, predecessor))];
 }
 
@@ -76,8 +76,8 @@ function orderOf(policy: RolloutPolicy): string[] {
 
 function blockerOf(rollout: Blockable, { name, sourceId, rolloutId, state }: Predecessor): Waiting[] {
   const code = 'dependency';
-  if (sourceId === null) return [{ code, detail: `it comes after source "${name}", which does not exist` }];
-  if (sourceId === rollout.sourceId) return [{ code, detail: `it comes after source "${name}", which is its own` }];
-  if (state === null) return [{ code, detail: `it comes after source "${name}", which has had no rollout yet` }];
-  return state === 'completed' ? [] : [{ code, detail: `it comes after source "${name}", whose rollout ${rolloutId} is ${state}` }];
+  if (sourceId === null) return [{ code, detail: `it waits for source "${name}", which does not exist` }];
+  if (sourceId === rollout.sourceId) return [{ code, detail: `it waits for source "${name}", which is its own` }];
+  if (state === null) return [{ code, detail: `it waits for source "${name}", which has had no rollout yet` }];
+  return state === 'completed' ? [] : [{ code, detail: `it waits for source "${name}", whose rollout ${rolloutId} is ${state}` }];
 }

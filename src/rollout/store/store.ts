@@ -28,7 +28,7 @@ export async function rolloutOf(sql: Db, organizationId: string, id: string): Pr
   return row === undefined ? undefined : parse(row);
 }
 
-/** Its row stays locked until the transaction ends: nobody else moves it meanwhile. */
+/** Locks the row until the transaction ends, so that no other worker changes the rollout. */
 export async function lockRollout(tx: Db, organizationId: string, id: string): Promise<Rollout | undefined> {
   const [row] = await tx<
     Rollout[]
@@ -36,14 +36,14 @@ export async function lockRollout(tx: Db, organizationId: string, id: string): P
   return row === undefined ? undefined : parse(row);
 }
 
-/** The one that says what devices of the source are to run. */
+/** The rollout that defines the desired bundles of the source's devices. */
 export async function newestRollout(sql: Db, organizationId: string, sourceId: string): Promise<Rollout | undefined> {
   const [row] = await sql<Rollout[]>`
     select ${columns(sql)} from rollouts r where r.organization_id = ${organizationId} and r.source_id = ${sourceId} order by r.position desc limit 1`;
   return row === undefined ? undefined : parse(row);
 }
 
-/** The revision that the last completed rollout before the newest established, if it is another one than the newest's. */
+/** The revision of the last completed rollout whose revision differs from the newest rollout's. */
 export async function establishedBefore(sql: Db, organizationId: string, sourceId: string): Promise<string | undefined> {
   const [row] = await sql<{ revisionId: string }[]>`
     with newest as (
@@ -55,7 +55,7 @@ export async function establishedBefore(sql: Db, organizationId: string, sourceI
   return row?.revisionId;
 }
 
-/** Of these revisions, those whose newest rollout was aborted. */
+/** The revisions among these whose newest rollout was aborted. */
 export async function abortedRevisions(sql: Db, organizationId: string, revisionIds: readonly string[]): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     select w.id from unnest(${[...revisionIds]}::uuid[]) as w (id) join lateral (
@@ -83,7 +83,7 @@ export async function listRollouts(
   return rows.map(parse);
 }
 
-/** @returns ids of the rollouts that a newer one of the same source replaces. */
+/** Supersedes the other active rollouts of the source. @returns their ids */
 export async function supersedeRollouts(tx: Db, organizationId: string, sourceId: string, newestId: string): Promise<string[]> {
   const rows = await tx<{ id: string }[]>`
     update rollouts set state = 'superseded', finished_at = now(), waiting = null, next_look_at = null, version = version + 1
@@ -92,7 +92,7 @@ export async function supersedeRollouts(tx: Db, organizationId: string, sourceId
   return rows.map((row) => row.id);
 }
 
-/** Makes the move, unless another worker made one first. `end`: why it was aborted, or what its end left behind. */
+/** Changes the state, unless another worker has changed it. `end`: why the rollout was aborted. @returns whether it was changed */
 export async function moveRollout(tx: Db, id: string, to: RolloutState, end: Waiting | null = null): Promise<boolean> {
   const result = await tx`
     update rollouts set state = ${to}, waiting = null, next_look_at = null, version = version + 1,
@@ -103,7 +103,7 @@ export async function moveRollout(tx: Db, id: string, to: RolloutState, end: Wai
   return result.count === 1;
 }
 
-/** Notes why it does nothing now and when to look again; writes only what is new. @returns whether the reason is another than before */
+/** Records why the rollout waits and when to check again; writes only changes. @returns whether the reason is new */
 export async function noteWaiting(sql: Db, rollout: Rollout, why: Waiting, until: Date | null): Promise<boolean> {
   const isNew = rollout.waiting?.code !== why.code;
   if (!isNew && rollout.waiting?.detail === why.detail && rollout.nextLookAt?.getTime() === until?.getTime()) return false;
@@ -112,17 +112,17 @@ export async function noteWaiting(sql: Db, rollout: Rollout, why: Waiting, until
   return isNew && result.count === 1;
 }
 
-/** It waits no longer for what has this code. */
+/** Removes the waiting reason if it has this code. */
 export async function clearWaiting(sql: Db, id: string, code: string): Promise<void> {
   await sql`update rollouts set waiting = null where id = ${id} and waiting->>'code' = ${code}`;
 }
 
-/** An operator lets it go on outside of its windows. */
+/** Records that an operator lets the rollout continue outside of its windows. */
 export async function overrideWindows(tx: Db, id: string, by: string): Promise<void> {
   await tx`update rollouts set windows_overridden_by = ${by}, version = version + 1 where id = ${id}`;
 }
 
-/** Notes that the wave is open, and that it was passed. Once noted, nothing changes. @returns whether it was opened by this */
+/** Records that the wave was opened and, with `passed`, that it passed. The first record of each stays. @returns whether this call opened it */
 export async function noteWave(tx: Db, rollout: Rollout, wave: number, passed: { skippedBy: string | null } | null): Promise<boolean> {
   const [row] = await tx<[{ isNew: boolean }]>`
     insert into rollout_waves (organization_id, rollout_id, wave, passed_at, skipped_by)
@@ -141,19 +141,19 @@ export async function wavesOf(sql: Db, rollout: Pick<Rollout, 'organizationId' |
     where organization_id = ${rollout.organizationId} and rollout_id = ${rollout.id} order by wave`;
 }
 
-/** Rollouts that nothing may have looked at for a while: the resync wakes them. */
+/** Rollouts that the resync wakes, in case a wake-up was lost. */
 export async function openRolloutIds(sql: Db): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`select id from rollouts where state in ${sql([...ACTIVE_STATES, 'reverting'])}`;
   return rows.map((row) => row.id);
 }
 
-/** Rollouts whose time to look again has come. They are due no more afterwards. */
+/** Takes the rollouts whose next check is due, and clears their time. */
 export async function takeDueRollouts(tx: Db): Promise<string[]> {
   const rows = await tx<{ id: string }[]>`update rollouts set next_look_at = null where next_look_at <= now() returning id`;
   return rows.map((row) => row.id);
 }
 
-/** Active rollouts of the organization that wait for one of the source of this name. */
+/** Active rollouts of the organization whose policy names this source in `after`. */
 export async function rolloutsAfter(sql: Db, organizationId: string, sourceName: string): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     select id from rollouts where organization_id = ${organizationId} and state in ${sql([...ACTIVE_STATES])} and policy->'after' ? ${sourceName}`;
@@ -162,7 +162,7 @@ export async function rolloutsAfter(sql: Db, organizationId: string, sourceName:
 
 export type Predecessor = { name: string; sourceId: string | null; rolloutId: string | null; state: RolloutState | null };
 
-/** The newest rollout of each source of these names, in their order. */
+/** The newest rollout of each named source, in the order of the names. */
 export async function predecessors(sql: Db, organizationId: string, names: readonly string[]): Promise<Predecessor[]> {
   return sql<Predecessor[]>`
     select n.name, s.id as "sourceId", r.id as "rolloutId", r.state

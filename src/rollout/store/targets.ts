@@ -3,7 +3,7 @@ import type { Target } from '../../deployment/store.ts';
 import { ACTIVE_STATES, type Rollout } from '../rollout.ts';
 import { bound, busySites, differs, hasJoined, inWave, movable, newest, reachable, wanting } from './fragments.ts';
 
-/** The devices that get their attempt now, locked in the order of their ids. `limit` null: all. */
+/** Locks the devices that get an attempt now, in the order of their ids. `limit` null: all. */
 export async function waveTargets(
   tx: Db,
   rollout: Rollout,
@@ -30,7 +30,7 @@ export async function waveTargets(
     order by d.id for update of d`;
 }
 
-/** Of these devices, those that may be brought to what their folder holds, whatever the policy says of waves. Locked in the order of their ids. */
+/** The devices among these that may get their folder's bundle, regardless of waves. Locked in the order of their ids. */
 export async function convergingTargets(tx: Db, rollout: Rollout, deviceIds: readonly string[]): Promise<Target[]> {
   return tx<Target[]>`
     select d.id as "deviceId", p.bundle, p.revision_id as "revisionId"
@@ -39,11 +39,11 @@ export async function convergingTargets(tx: Db, rollout: Rollout, deviceIds: rea
 }
 
 /**
- * Of these devices, those that run neither what the rollout under way brings nor what the last completed one established: they get the latter.
- * Locked in the order of their ids.
+ * The devices among these that are to run neither the current rollout's bundle nor the one of the last completed rollout: they get the latter. Locked in
+ * the order of their ids.
  */
 export async function stableTargets(tx: Db, rollout: Rollout, deviceIds: readonly string[]): Promise<Target[]> {
-  // What a rollout that went back had brought is nothing to stay on.
+  // Devices must not keep the bundle of a reverted rollout.
   const stays = rollout.state !== 'reverting' && rollout.state !== 'reverted';
   return tx<Target[]>`
     select d.id as "deviceId", p.stable_bundle as bundle, p.stable_revision_id as "revisionId"
@@ -54,8 +54,8 @@ export async function stableTargets(tx: Db, rollout: Rollout, deviceIds: readonl
 }
 
 /**
- * Devices that are told to run what this rollout brought, and what they go back to: what the last completed rollout established, else what they ran
- * before. Locked in the order of their ids.
+ * Devices whose desired bundle is this rollout's, and the bundle to roll back to: that of the last completed rollout, else the one that they ran before.
+ * Locked in the order of their ids.
  */
 export async function revertTargets(tx: Db, rollout: Rollout): Promise<Target[]> {
   return tx<Target[]>`
@@ -74,12 +74,12 @@ export async function revertTargets(tx: Db, rollout: Rollout): Promise<Target[]>
     order by d.id for update of d`;
 }
 
-/** The newest rollout of each source that one of these devices is not up to date with, unless it was ended by an abort. */
+/** The newest rollout of each source whose bundle one of these devices does not run yet, unless it was aborted. */
 export function rolloutsWithRoomFor(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
   return rolloutsWanting(sql, organizationId, sql`d.id = any(${[...deviceIds]}::text[])`);
 }
 
-/** The same for the devices that stand at a site. */
+/** `rolloutsWithRoomFor` for all devices at a site. */
 export function rolloutsOfSite(sql: Db, organizationId: string, siteId: string): Promise<string[]> {
   return rolloutsWanting(sql, organizationId, sql`d.site_id = ${siteId}`);
 }
@@ -96,7 +96,7 @@ async function rolloutsWanting(sql: Db, organizationId: string, devices: ReturnT
   return rows.map((row) => row.id);
 }
 
-/** Rollouts under way of the sources that these devices follow. */
+/** Active rollouts of the sources of these devices. */
 export async function activeRolloutsOf(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
   if (deviceIds.length === 0) return [];
   const rows = await sql<{ id: string }[]>`
@@ -105,7 +105,7 @@ export async function activeRolloutsOf(sql: Db, organizationId: string, deviceId
   return rows.map((row) => row.id);
 }
 
-/** Rollouts in which one of these devices has an attempt that it has not begun. */
+/** Rollouts with a queued attempt of one of these devices. */
 export async function rolloutsAwaiting(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     select distinct rollout_id as id from deployments
@@ -113,7 +113,7 @@ export async function rolloutsAwaiting(sql: Db, organizationId: string, deviceId
   return rows.map((row) => row.id);
 }
 
-/** Devices whose newest attempt in the rollout failed for good and that it still wants there. Locked in the order of their ids. */
+/** Devices whose newest attempt in the rollout failed and that do not run their folder's bundle. Locked in the order of their ids. */
 export async function failedTargets(
   tx: Db,
   rollout: Rollout,
@@ -136,8 +136,8 @@ export async function failedTargets(
 }
 
 /**
- * Of attempts that timed out, those that may still end well when the device says so: what they brought is what it is told to run, or what its folder still
- * holds and no rollout has given up. In all other cases the device has been told to go back.
+ * Timed-out attempts that a late report may still turn into a success. Their bundle is the device's desired bundle, or its folder's bundle whose rollout was
+ * not aborted. In all other cases the device was ordered to roll back.
  */
 export async function timedOutButWanted(tx: Db, organizationId: string, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set();

@@ -16,15 +16,15 @@ import {
   wanting,
 } from './fragments.ts';
 
-/** How the devices stand that the rollout may take, or would take if something did not keep them. */
-export type Standing = Pick<RolloutSnapshot, 'eligible' | 'quarantined' | 'kept'>;
+/** Counts of the devices that the rollout may start, and of those that are quarantined or blocked. */
+export type Eligibility = Pick<RolloutSnapshot, 'eligible' | 'quarantined' | 'kept'>;
 
 type Row = RolloutSnapshot['eligible'] & { kept: number; quarantined: Record<string, number> };
 
-/** Counts them in one statement. Its cost grows with the devices of changed folders. */
-export async function standingOf(sql: Db, rollout: Rollout, wave: number): Promise<Standing> {
+/** Counts in one statement, whose cost grows with the number of devices of changed folders. */
+export async function eligibilityOf(sql: Db, rollout: Rollout, wave: number): Promise<Eligibility> {
   const perSite = rollout.policy.maxParallelPerSite;
-  // Once the last wave is open, nothing follows that they could keep closed.
+  // No wave follows the last one, so that these devices block none.
   const elsewhere = isLastWave(rollout.policy, wave) ? sql`false` : isElsewhere(sql, rollout);
   const [row] = await sql<[Row]>`
     with found as (${wanting(
@@ -37,34 +37,34 @@ export async function standingOf(sql: Db, rollout: Rollout, wave: number): Promi
           when p.bundle is not distinct from d.quarantined_bundle then case when ${isQuarantined(sql, rollout)} then 'quarantined' end
           when not ${hasJoined(sql, rollout)} then null
           when ${movable(sql)} then 'eligible'
-          when not p.released then 'kept' end as standing
+          when not p.released then 'kept' end as eligibility
       from ${from} and p.bundle is not null and (p.bundle is distinct from d.desired_bundle or ${elsewhere}) and ${newest(sql, rollout)}`,
     )}), busy as (${busySites(sql, rollout, perSite)}),
     by_site as (
       select f.site_id, count(*) as total, count(*) filter (where mine and reachable) as reachable, count(*) filter (where mine and not reachable) as away
-      from found f where standing = 'eligible' group by f.site_id
+      from found f where eligibility = 'eligible' group by f.site_id
     )
     select coalesce(sum(s.total), 0)::int as total, coalesce(sum(s.reachable), 0)::int as reachable, coalesce(sum(s.away), 0)::int as away,
       coalesce(sum(case when s.site_id is null or ${perSite ?? null}::int is null then s.reachable
         else least(s.reachable, greatest(0, ${perSite ?? null}::int - coalesce(b.open, 0))) end), 0)::int as room,
-      (select count(*)::int from found where standing = 'kept') as kept,
-      (select coalesce(jsonb_object_agg(own, n), '{}') from (select own, count(*) as n from found where standing = 'quarantined' group by own) q) as quarantined
+      (select count(*)::int from found where eligibility = 'kept') as kept,
+      (select coalesce(jsonb_object_agg(own, n), '{}') from (select own, count(*) as n from found where eligibility = 'quarantined' group by own) q) as quarantined
     from by_site s left join busy b on b.site_id = s.site_id`;
   const { kept, quarantined, ...eligible } = row;
   return { eligible, kept, quarantined: new Map(Object.entries(quarantined).map(([own, count]) => [Number(own), count])) };
 }
 
-/** It is told to run its folder's bundle by an attempt of something else than this rollout, and has not confirmed it. */
+/** An attempt outside of this rollout deploys the folder's bundle to the device, which has not confirmed it yet. */
 const isElsewhere = (sql: Db, rollout: Rollout) => sql`(
   p.bundle is not distinct from d.desired_bundle and p.bundle is distinct from d.good_bundle and d.deployment_id is not null
   and (select t.rollout_id from deployments t where t.organization_id = d.organization_id and t.id = d.deployment_id) is distinct from ${rollout.id}::uuid)`;
 
-/** Devices that a waiting rollout names in its sentence. */
+/** Maximum number of devices that a waiting rollout names in its detail. */
 const NAMED = 10;
 
 /**
- * What the devices of a wave prove without an attempt of the rollout, and what keeps each of the others. A wave that takes a share has those that no wave
- * names; the last wave has all of the source.
+ * Which devices of a wave run the revision's bundle, and why the others do not. A wave that takes a share has the devices that no wave names; the last wave
+ * has all devices of the source.
  */
 export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promise<Evidence> {
   const { policy } = rollout;

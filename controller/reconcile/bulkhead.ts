@@ -2,47 +2,51 @@ import { LRUCache } from 'lru-cache';
 import { startDeadline } from '../../src/async/deadline.ts';
 import { openShares } from '../../src/async/shares.ts';
 
-/** Longest check of a source whose host answers as usual, ms. */
+/** Time limit of a fast check, ms. */
 const FAST_MS = 1_500;
-/** Checks at once that may take as long as a host is allowed to; well below the number of workers, so that fast checks find one. */
+/** Parallel slow checks, which have the host's whole timeout. Well below the number of workers, so that fast checks find a free one. */
 export const SLOW_AT_ONCE = 12;
 const MAX_SLOW = 10_000;
 
 type Owned = { organizationId: string; id: string };
 
 /**
- * Keeps hosts that do not answer, and organizations with much to do, from taking all workers. A source that works gets little time of its host. A source
- * that needs more, that needed more the last time, or that failed, takes one of few slow places. A check is put off while its organization's share of
- * the workers, or of the slow places, is taken.
+ * Keeps hosts that do not answer, and organizations with many sources, from taking all workers. A check is first limited to `fastMs`. A source that exceeds
+ * the limit, exceeded it the last time, or failed, takes one of few slow places. A check is postponed while its organization's share of the workers, or of
+ * the slow places, is in use.
  */
-export type Lanes = {
-  /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false when the check must be put off */
+export type Bulkhead = {
+  /** `check` waits for the host until its signal fires, and then throws the signal's reason. @returns false if the check must be postponed */
   run(source: Owned, failed: boolean, check: (signal: AbortSignal | undefined) => Promise<void>): Promise<boolean>;
 };
 
-export type LaneLimits = { workers: number; slowAtOnce: number; fastMs: number };
+export type BulkheadLimits = { workers: number; slowAtOnce: number; fastMs: number };
 
-/** @param limits `workers`: checks at once in this process */
-export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_MS }: { workers: number } & Partial<LaneLimits>): Lanes {
+/** @param limits `workers`: parallel checks in this process */
+export function createBulkhead({
+  workers,
+  slowAtOnce = SLOW_AT_ONCE,
+  fastMs = FAST_MS,
+}: { workers: number } & Partial<BulkheadLimits>): Bulkhead {
   const slow = new LRUCache<string, true>({ max: MAX_SLOW });
   const shares = openShares(workers);
   const slowShares = openShares(slowAtOnce);
   const checkSlowly = async ({ organizationId, id }: Owned, check: () => Promise<void>) => {
-    const giveBack = slowShares.take(organizationId);
-    if (giveBack === undefined) return false;
+    const release = slowShares.take(organizationId);
+    if (release === undefined) return false;
     const started = performance.now();
     try {
       await check();
       if (performance.now() - started < fastMs) slow.delete(id);
       return true;
     } finally {
-      giveBack();
+      release();
     }
   };
   return {
     run: async (source, failed, check) => {
-      const giveBack = shares.take(source.organizationId);
-      if (giveBack === undefined) return false;
+      const release = shares.take(source.organizationId);
+      if (release === undefined) return false;
       try {
         if (!failed && !slow.has(source.id)) {
           if (await isDoneWithin(fastMs, check)) return true;
@@ -50,7 +54,7 @@ export function createLanes({ workers, slowAtOnce = SLOW_AT_ONCE, fastMs = FAST_
         }
         return await checkSlowly(source, () => check(undefined));
       } finally {
-        giveBack();
+        release();
       }
     },
   };
