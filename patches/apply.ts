@@ -22,8 +22,8 @@ for (const name of readdirSync(import.meta.dirname).filter((file) => file.endsWi
   for (const patch of parsePatch(readFileSync(join(import.meta.dirname, name), 'utf8'))) {
     const file = join(root, (patch.newFileName ?? '').replace(/^b\//, ''));
     const text = readFileSync(file, 'utf8');
-    const mended = applyPatch(text, patch);
-    if (mended !== false) writeFileSync(file, mended);
+    const patched = applyPatch(text, patch);
+    if (patched !== false) writeFileSync(file, patched);
     else if (applyPatch(text, reversePatch(patch)) === false) throw new Error(`Cannot apply ${name} to ${file}: it is another version`);
   }
 }

@@ -70,9 +70,9 @@ async function send(dispatcher: Dispatcher, base: URL, ask: Ask): Promise<Answer
   if (url.origin !== base.origin) throw new Problem('foreign_url', `Cannot fetch "${url.href}": must be on ${base.origin}`);
   const answer = await exchange(dispatcher, url, ask);
   if (answer.status < 400) return answer;
-  const said = answer.body.toString('utf8').slice(0, 300);
+  const answerText = answer.body.toString('utf8').slice(0, 300);
   const retryAfterSeconds = Number(answer.retryAfter) || undefined;
-  throw new Problem('server_refused', `Cannot ${ask.method} "${url.pathname}": the service answered ${answer.status} ${said}`, {
+  throw new Problem('server_refused', `Cannot ${ask.method} "${url.pathname}": the service answered ${answer.status} ${answerText}`, {
     ...{ status: answer.status, retryAfterSeconds },
     retry: answer.status >= 500 || answer.status === 429 ? 'backoff' : 'never',
   });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Digest } from './bundle.ts';
 import { DEVICE_ID_RULE, LABEL_KEY_RULE, matching } from './names.ts';
 
-/** Messages of the agent protocol, `/agent/v1`. Times are RFC 3339 UTC, ids are UUIDv7 unless said otherwise. */
+/** Messages of the agent protocol, `/agent/v1`. Times are RFC 3339 UTC, ids are UUIDv7 unless noted otherwise. */
 
 export const DeviceId = z.string().regex(...matching(DEVICE_ID_RULE));
 export const LabelKey = z.string().regex(...matching(LABEL_KEY_RULE));

@@ -15,7 +15,7 @@ test.each([
   ['at least five seconds', 'until 2026-03-01T11:00:00Z', '12:00:05.000', ''],
   ['the deadline at the latest', 'for 999999999999', '13:00:00.000', ''],
   ['a minute when it cannot be read', 'until tomorrow', '12:01:00.000', 'until tomorrow'],
-  ['a minute when it says nothing', '', '12:01:00.000', ''],
+  ['a minute without output', '', '12:01:00.000', ''],
 ])('a busy device waits %s', (_title, stdout, time, reason) => {
   expect(readBusy(stdout, NOW, DEADLINE)).toEqual({ until: new Date(`2026-03-01T${time}Z`), reason });
 });
@@ -41,7 +41,7 @@ afterEach(async () => {
 });
 
 /** A hook that records each call and reports a busy device until `$ROOT/free` exists. */
-const busyUnlessFree = (says: string) => `echo asked >> $ROOT/asked; test -e $ROOT/free || { ${says}; exit 75; }`;
+const busyUnlessFree = (output: string) => `echo asked >> $ROOT/asked; test -e $ROOT/free || { ${output}; exit 75; }`;
 const timesAsked = async () => (await readFile(device.path('asked'), 'utf8').catch(() => '')).split('\n').length - 1;
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
 const deferrals = (deploymentId: string) =>
@@ -135,7 +135,7 @@ test('a deferral during an outage of the server survives a power cut, and the ne
   expect(deferrals('d1')).toEqual([]);
   server.intercept(null);
   device.start();
-  await server.until('both are told', () => deferrals('d1').length === 2);
+  await server.until('both deferrals', () => deferrals('d1').length === 2);
   expect(await timesAsked()).toBe(2);
   expect(server.states('d1')).toEqual([]);
 });

@@ -65,13 +65,13 @@ test.each(FORGERIES)('the agent refuses a desired state $title, before and after
     bundle: { digest: evil.digest, size: 1, url: `/agent/v1/bundles/${evil.digest}` },
   });
   server.publish(await jws(server, good), 'd2');
-  const told = () =>
+  const reported = () =>
     server.reports().filter((report) => report.kind === 'log' && report.message.startsWith('Cannot accept the desired state'));
-  const report = await server.until('the refusal', () => told()[0]);
+  const report = await server.until('the refusal', () => reported()[0]);
   expect(report).toMatchObject({ message: expect.stringContaining(code) });
   await agent.stop();
   device.start();
-  await server.until('the second refusal', () => told()[1]);
+  await server.until('the second refusal', () => reported()[1]);
   expect(server.requests.some(({ path }) => path === `/bundles/${evil.digest}`)).toBe(false);
   expect(server.states('d2')).toEqual([]);
   expect(await device.current()).toEqual({ a: '644 good' });
@@ -93,7 +93,7 @@ test('an older state of the same sequence does not undo a newer one', async () =
   device.start();
   await server.until('d1 succeeded', () => server.deploymentReport('d1', 'succeeded'));
   await server.desire({ ...accepted, driftPolicy: 'report', issuedAt: new Date(Date.parse(accepted.issuedAt) - 120_000).toISOString() });
-  const told = await server.until('the refusal', () => server.reports().find(({ kind }) => kind === 'log'));
-  expect(told).toMatchObject({ message: expect.stringMatching(/it was issued at .*, before the accepted one/) });
+  const reported = await server.until('the refusal', () => server.reports().find(({ kind }) => kind === 'log'));
+  expect(reported).toMatchObject({ message: expect.stringMatching(/it was issued at .*, before the accepted one/) });
   expect((await device.state()).driftPolicy).toBe('heal');
 });

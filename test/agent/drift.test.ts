@@ -71,7 +71,7 @@ test('policy report: the agent reports an edit once and keeps it', async () => {
     driftPolicy: 'report',
     commands: [{ id: 'c1', type: 'update_config', payload: {}, expiresAt: new Date(Date.now() + 60_000).toISOString() }],
   });
-  await server.until('a second look', () => server.reports().find((report) => report.kind === 'command' && report.state === 'completed'));
+  await server.until('a second check', () => server.reports().find((report) => report.kind === 'command' && report.state === 'completed'));
   expect((await device.current())?.['deep/b']).toBe('644 tampered');
 });
 

@@ -35,7 +35,7 @@ const { values } = parseArgs({
 });
 
 const startedMs = performance.now();
-const say = (line: string) => process.stdout.write(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
+const print = (line: string) => process.stdout.write(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
 /** Checks between two `git gc` of the repositories. */
 const TIDY_EVERY = 5;
 
@@ -50,10 +50,10 @@ let looks = 0;
 let longestSettleMs = 0;
 let events: EventLog | undefined;
 try {
-  say(`seed ${values.seed}: ${world.devices.size} devices run in ${world.folder}`);
+  print(`seed ${values.seed}: ${world.devices.size} devices run in ${world.folder}`);
   events = followEvents(world);
   try {
-    await look(world, events, 'first commits');
+    await check(world, events, 'first commits');
     const wanted = Number(values.kills);
     while (count() < wanted) await round(events, Math.min(Number(values.every), wanted - count()), wanted);
     const points = values.faults ? FAULT_POINTS : shuffled(FAULT_POINTS).slice(0, Number(values.points));
@@ -62,7 +62,7 @@ try {
     for (const fault of faults) await cut(`service at ${fault}`, (of) => cutServiceAt(of, fault, verdicts));
     if (values.relapse || values.faults) await relapse(world, verdicts);
     const cuts = points.length + faults.length;
-    if (cuts > 0 || values.relapse) await look(world, events, `${cuts} fault points`);
+    if (cuts > 0 || values.relapse) await check(world, events, `${cuts} fault points`);
   } finally {
     await events.close();
   }
@@ -121,22 +121,22 @@ async function round(log: EventLog, size: number, wanted: number): Promise<void>
     stopped = true;
     await pushing;
   }
-  await look(world, log, `${count()} of ${wanted} kills (${victims.join(' ')})`);
+  await check(world, log, `${count()} of ${wanted} kills (${victims.join(' ')})`);
   if (looks % TIDY_EVERY === 0) await world.tidy();
 }
 
-async function look(of: World, log: EventLog, what: string): Promise<void> {
+async function check(of: World, log: EventLog, what: string): Promise<void> {
   const settledMs = await checkEverything(of, log, verdicts);
   looks += 1;
   longestSettleMs = Math.max(longestSettleMs, settledMs);
-  say(`${what}: settled in ${settledMs} ms, ${verdicts.count()} checks, ${verdicts.violations.length} violations`);
+  print(`${what}: settled in ${settledMs} ms, ${verdicts.count()} checks, ${verdicts.violations.length} violations`);
 }
 
 async function cut(what: string, act: (of: World) => Promise<void>): Promise<void> {
   note('fault_point');
   const before = (verdicts as Verdicts).violations.length;
   await act(world);
-  say(`cut of the ${what}: ${verdicts.violations.length === before ? 'ok' : verdicts.violations.at(-1)}`);
+  print(`cut of the ${what}: ${verdicts.violations.length === before ? 'ok' : verdicts.violations.at(-1)}`);
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

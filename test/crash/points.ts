@@ -6,7 +6,7 @@ import { within } from './wait.ts';
 import type { World } from './world.ts';
 
 /** Points after a failed health check. */
-const GOING_BACK = [
+const ROLLING_BACK = [
   'before_failure',
   'after_failure',
   'before_swap_back',
@@ -27,17 +27,17 @@ export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts)
   const { must } = verdicts;
   const device = world.devices.get(REFUSING)!;
   const folder = FOLDERS.filter((one) => one.device === REFUSING);
-  const goesBack = GOING_BACK.includes(point);
+  const rollsBack = ROLLING_BACK.includes(point);
   const before = await device.current();
   const cuts = device.cuts();
   await device.kill();
   device.start(point);
-  await world.pushes.push('fleet', goesBack ? 'unhealthy' : 'good', folder);
+  await world.pushes.push('fleet', rollsBack ? 'unhealthy' : 'good', folder);
   await world.pushes.delivered();
   const cut = await within(CUT_MS, async () => device.cuts() > cuts);
   must(cut, () => `${point} was never reached`);
-  const wanted = goesBack ? before : released(world.pushes.config(REFUSING)!);
-  const end = goesBack ? 'rolled_back' : 'succeeded';
+  const wanted = rollsBack ? before : released(world.pushes.config(REFUSING)!);
+  const end = rollsBack ? 'rolled_back' : 'succeeded';
   const status = () => world.service.api<DeviceStatus>('GET', `/devices/${REFUSING}/status`);
   const state = async () => (await status()).deployment?.state;
   const { commit } = world.pushes.head('fleet')!;
@@ -47,7 +47,7 @@ export async function cutAt(world: World, point: FaultPoint, verdicts: Verdicts)
     async () => (await arrived()) && (await state()) === end && isDeepStrictEqual(await device.current(), wanted),
   );
   const last = settled ? end : await state();
-  must(settled, () => `cut at ${point}: its deployment is ${last}, must be ${end} with the ${goesBack ? 'old' : 'new'} release`);
+  must(settled, () => `cut at ${point}: its deployment is ${last}, must be ${end} with the ${rollsBack ? 'old' : 'new'} release`);
 }
 
 async function cutEnrolment(world: World, point: string, { must }: Verdicts): Promise<void> {

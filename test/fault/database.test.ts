@@ -14,7 +14,7 @@ test.each<Outage>(['stopped', 'frozen'])(
     const accepted = await scene.commit(2);
     expect((await postHook(accepted)).status).toBe(202);
     await scene.takeAway(outage);
-    const ready = await eventually('the service says so', async () => {
+    const ready = await eventually('the service is unavailable', async () => {
       const answer = await ask('/health/ready');
       return answer.status === 503 ? answer : undefined;
     });
@@ -40,8 +40,10 @@ test.each<Outage>(['stopped', 'frozen'])(
       expect((await postHook(await scene.commit(vlan))).status).toBe(202);
       await eventually(`the device follows to ${vlan}`, () => scene.runs(vlan));
     }
-    const told = (message: string) => scene.lines.filter(({ msg }) => String(msg).startsWith(message)).length;
-    expect([told('database unavailable; requests are answered 503 until it answers'), told('database available again')]).toEqual([1, 1]);
+    const logged = (message: string) => scene.lines.filter(({ msg }) => String(msg).startsWith(message)).length;
+    expect([logged('database unavailable; requests are answered 503 until it answers'), logged('database available again')]).toEqual([
+      1, 1,
+    ]);
     const complaints = scene.lines.filter(({ level }) => level === 'error' || level === 'fatal').map(({ msg }) => msg);
     expect(complaints.length, JSON.stringify(complaints)).toBeLessThan(10);
     process.kill(service.pid, 'SIGTERM');
@@ -52,7 +54,7 @@ test.each<Outage>(['stopped', 'frozen'])(
 test.each<Outage>(['stopped', 'frozen'])('the service ends in time when it is asked to while the database is %s', async (outage) => {
   await using scene = await openOutageScene();
   await scene.takeAway(outage);
-  await eventually('the service says so', async () => (await scene.ask('/health/ready')).status === 503);
+  await eventually('the service is unavailable', async () => (await scene.ask('/health/ready')).status === 503);
   process.kill(scene.service.pid, 'SIGTERM');
   // By itself, within its own limit: what waits for the database cannot always be waited for.
   expect([0, 1]).toContain(await scene.service.ended);

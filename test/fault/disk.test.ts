@@ -27,7 +27,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
 
     await fillDisk(agent.child.pid!);
     const second = await scene.push('till', source, folder({ vlan: 2 }));
-    await eventually('the device tells of it', async () => (await complaints()) === 1);
+    await eventually('the report of the device', async () => (await complaints()) === 1);
     expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":1}' });
     expect((await scene.api('GET', '/devices/till')).body.connectivity).toBe('online');
     await makeRoom(agent.child.pid!);
@@ -39,7 +39,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     await agent.stop();
     const third = await scene.push('till', source, folder({ vlan: 3 }));
     const again = device.start({}, onFullDisk);
-    await eventually('it tells of it at its start', async () => (await complaints()) === 2);
+    await eventually('the report at its start', async () => (await complaints()) === 2);
     expect(await device.current()).toEqual({ 'app.json': '644 {"vlan":2}' });
     await makeRoom(again.child.pid!);
     await scene.converged('till', third);
@@ -79,8 +79,8 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     };
     const sourceNow = async () => (await api('GET', `/sources/${source.id}`)).body;
     const events = async () => {
-      const told: { type: string; data: { code?: string } }[] = (await api('GET', '/devices/till/events?limit=500')).body.items;
-      return told.filter(({ type }) => type.startsWith('workspace.')).map(({ type, data }) => `${type} ${data.code ?? ''}`.trim());
+      const events: { type: string; data: { code?: string } }[] = (await api('GET', '/devices/till/events?limit=500')).body.items;
+      return events.filter(({ type }) => type.startsWith('workspace.')).map(({ type, data }) => `${type} ${data.code ?? ''}`.trim());
     };
     for (const vlan of [1, 2]) {
       await push(vlan);
@@ -89,7 +89,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
 
     await fillDisk(service.pid);
     const third = await push(3);
-    const failing = await eventually('the source says so', async () => {
+    const failing = await eventually('the error of the source', async () => {
       const seen = await sourceNow();
       return seen.status === 'failing' ? seen : undefined;
     });
@@ -99,7 +99,7 @@ describe.skipIf(!canFillDisk)('a full disk', () => {
     });
     // The database still serves the bundle to the device; its workspace keeps the old bundle.
     expect((await api('POST', '/devices/till/rollback', {})).status).toBeLessThan(300);
-    await eventually('the device goes back', async () => (await device.current())?.['app.json'] === '644 {"vlan":1}');
+    await eventually('the rollback of the device', async () => (await device.current())?.['app.json'] === '644 {"vlan":1}');
     await eventually('the device shows it', async () => (await events()).includes('workspace.failed workspace_no_space'));
     const files = await readdir(dataDir, { recursive: true });
     const [row] = await database.sql<[{ workspace: string }]>`select workspace from devices`;

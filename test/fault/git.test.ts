@@ -10,77 +10,82 @@ import { eventually } from '../support/service.ts';
 const HALF_A_LIST = `0052${'1'.repeat(40)} HEAD symref-target:refs/heads/main\n003d${'1'.repeat(20)}`;
 const HUGE_LIST = `003f${'1'.repeat(40)} refs/heads/xxxxxxx\n`.padEnd(63, 'x').repeat(600_000);
 
-type Case = { name: string; fault: Fault; code: string; says: RegExp };
+type Case = { name: string; fault: Fault; code: string; detail: RegExp };
 
 const list = { command: 'ls-refs' } as const;
 const fetch = { command: 'fetch' } as const;
 
 /** The fault of each host, and the error of its source. Every detail ends with a remedy. */
 const CASES: Case[] = [
-  { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', says: /within 5000 ms; check that the host is healthy/ },
+  { name: 'silent', fault: { kind: 'hang' }, code: 'git_timeout', detail: /within 5000 ms; check that the host is healthy/ },
   {
     name: 'silent after headers',
     fault: { kind: 'stall', body: '', ...list },
     code: 'git_timeout',
-    says: /check that the host is healthy/,
+    detail: /check that the host is healthy/,
   },
-  { name: 'silent in the list', fault: { kind: 'stall', body: HALF_A_LIST, ...list }, code: 'git_timeout', says: /check that the host/ },
+  { name: 'silent in the list', fault: { kind: 'stall', body: HALF_A_LIST, ...list }, code: 'git_timeout', detail: /check that the host/ },
   {
     name: 'trickling list',
     fault: { kind: 'spoil', how: 'trickle', after: 20, ...list },
     code: 'git_timeout',
-    says: /check that the host/,
+    detail: /check that the host/,
   },
   {
     name: 'silent in the pack',
     fault: { kind: 'spoil', how: 'stall', after: 160, ...fetch },
     code: 'git_timeout',
-    says: /GIT_TIMEOUT_SECONDS/,
+    detail: /GIT_TIMEOUT_SECONDS/,
   },
   {
     name: 'trickling pack',
     fault: { kind: 'spoil', how: 'trickle', after: 160, ...fetch },
     code: 'git_timeout',
-    says: /GIT_TIMEOUT_SECONDS/,
+    detail: /GIT_TIMEOUT_SECONDS/,
   },
   {
     name: 'cut list',
     fault: { kind: 'spoil', how: 'cut', after: 20, ...list },
     code: 'git_unreachable',
-    says: /check the address and that the host is up/,
+    detail: /check the address and that the host is up/,
   },
-  { name: 'cut pack', fault: { kind: 'spoil', how: 'cut', after: 160, ...fetch }, code: 'git_unreachable', says: /check the address/ },
+  { name: 'cut pack', fault: { kind: 'spoil', how: 'cut', after: 160, ...fetch }, code: 'git_unreachable', detail: /check the address/ },
   {
     name: 'damaged pack',
     fault: { kind: 'spoil', how: 'flip', after: 160, ...fetch },
     code: 'git_transfer_damaged',
-    says: /arrived damaged: its checksum is wrong; Bellwether retries the transfer/,
+    detail: /arrived damaged: its checksum is wrong; Bellwether retries the transfer/,
   },
-  { name: 'answering 500', fault: { kind: 'status', status: 500 }, code: 'git_server_error', says: /answered 500; its log has the reason/ },
+  {
+    name: 'answering 500',
+    fault: { kind: 'status', status: 500 },
+    code: 'git_server_error',
+    detail: /answered 500; its log has the reason/,
+  },
   {
     name: 'saying no',
     fault: { kind: 'err', message: 'quota is used up' },
     code: 'git_protocol',
-    says: /the host reported "quota is used up"/,
+    detail: /the host reported "quota is used up"/,
   },
   {
     name: 'showing a page',
     fault: { kind: 'body', body: '<html>sign in</html>' },
     code: 'git_auth',
-    says: /a web page instead of Git's answer; it requires a sign-in/,
+    detail: /a web page instead of Git's answer; it requires a sign-in/,
   },
-  { name: 'refusing', fault: { kind: 'status', status: 403 }, code: 'git_auth', says: /answered 403; check the source's credentials/ },
+  { name: 'refusing', fault: { kind: 'status', status: 403 }, code: 'git_auth', detail: /answered 403; check the source's credentials/ },
   {
     name: 'moved',
     fault: { kind: 'redirect', location: 'https://elsewhere.example.com/x.git/info/refs?service=git-upload-pack' },
     code: 'git_redirect',
-    says: /another origin, "https:\/\/elsewhere\.example\.com\/x\.git"; redirects to other hosts are not followed/,
+    detail: /another origin, "https:\/\/elsewhere\.example\.com\/x\.git"; redirects to other hosts are not followed/,
   },
   {
     name: 'with a list without end',
     fault: { kind: 'body', body: HUGE_LIST, ...list },
     code: 'git_too_large',
-    says: /must be at most 33554432/,
+    detail: /must be at most 33554432/,
   },
 ];
 
@@ -111,13 +116,13 @@ test('despite any fault of a host, the check of its source ends in time, the sou
         return { name, id: answer.body.id as string, head };
       }),
     );
-    for (const { name, code, says } of CASES) {
+    for (const { name, code, detail } of CASES) {
       const { id } = sources.find((source) => source.name === name)!;
-      const seen = await eventually(`"${name}" is told`, async () => {
+      const seen = await eventually(`"${name}" has its error`, async () => {
         const source = await scene.sourceNow(id);
         return source.lastError?.code === code ? source : undefined;
       });
-      expect(seen.lastError, name).toEqual({ code, detail: expect.stringMatching(says) });
+      expect(seen.lastError, name).toEqual({ code, detail: expect.stringMatching(detail) });
       expect(seen.lastError.detail).not.toContain('glpat-hidden');
       expect(seen.headCommit, name).toBeNull();
       // The source backed off, or at least deferred its check because the waiting list was full.

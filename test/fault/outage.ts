@@ -26,7 +26,7 @@ async function liveThrough(outage: Outage): Promise<Record<string, unknown>> {
   must((await postHook(await scene.commit(2))).status === 202, 'the service does not accept the hook before the outage');
   await scene.takeAway(outage);
   const started = performance.now();
-  await eventually('the service says so', async () => (await ask('/health/ready')).status === 503);
+  await eventually('the service is unavailable', async () => (await ask('/health/ready')).status === 503);
   const noticedMs = elapsed(started);
   let asked = 0;
   let slowestMs = 0;
@@ -34,10 +34,10 @@ async function liveThrough(outage: Outage): Promise<Record<string, unknown>> {
     for (const [what, send] of requests(scene)) {
       const sent = performance.now();
       const answer = await send();
-      const told = (await answer.json()) as { code?: string };
+      const body = (await answer.json()) as { code?: string };
       slowestMs = Math.max(slowestMs, elapsed(sent));
       asked += 1;
-      must(answer.status === 503 && told.code === 'unavailable', `${what} is answered ${answer.status} ${told.code}`);
+      must(answer.status === 503 && body.code === 'unavailable', `${what} is answered ${answer.status} ${body.code}`);
       must(answer.headers.has('retry-after'), `${what} is answered without Retry-After`);
     }
     must((await ask('/health/live')).status === 200, 'it is not live');

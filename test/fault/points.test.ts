@@ -37,7 +37,7 @@ test('an unknown point cannot be armed, and an armed one throws once, at the cal
 });
 
 test.each(['before_incoming_rename', 'before_pack_write', 'before_index_write', 'before_head_write'])(
-  'a disk that is full at %s is told as that, and the next fetch goes on from what is whole',
+  'a full disk at %s is reported as such, and the next fetch continues from the complete part',
   async (point) => {
     const guard = addressGuard({ allowPrivate: true });
     const remoteOf = (url: string) => parseRemote(url, { allowHttp: true, allowLocal: true });

@@ -9,11 +9,11 @@ test('when its own PostgreSQL is killed, the service logs it and ends for a rest
   const dir = await mkdtemp(join(tmpdir(), 'bellwether-postmaster-'));
   // As root the database runs under another account, which must be able to enter the folder.
   await chmod(dir, 0o711);
-  const said: string[] = [];
+  const output: string[] = [];
   const lines: Record<string, unknown>[] = [];
   const start = () =>
     startServiceProcess({ DATA_DIR: dir, BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN }, (line) => {
-      said.push(line);
+      output.push(line);
       lines.push(logLine(line));
     });
   const killPostmaster = async () => {
@@ -27,7 +27,7 @@ test('when its own PostgreSQL is killed, the service logs it and ends for a rest
   await clientOf(first.url, ADMIN_TOKEN)('POST', '/sites', { name: 'north' });
   await killPostmaster();
   expect(await first.ended).toBe(1);
-  expect(failures(), said.slice(-10).join('\n')).toHaveLength(1);
+  expect(failures(), output.slice(-10).join('\n')).toHaveLength(1);
 
   const second = await start();
   process.kill(second.pid, 'SIGKILL');
@@ -36,7 +36,7 @@ test('when its own PostgreSQL is killed, the service logs it and ends for a rest
   expect(lines.map(({ msg }) => msg)).toContain('took over the PostgreSQL that an earlier run left behind');
   await killPostmaster();
   expect(await third.ended).toBe(1);
-  expect(failures(), said.slice(-10).join('\n')).toHaveLength(2);
+  expect(failures(), output.slice(-10).join('\n')).toHaveLength(2);
 
   const fourth = await start();
   const { items } = (await clientOf(fourth.url, ADMIN_TOKEN)('GET', '/sites')).body;

@@ -90,7 +90,7 @@ test.skipIf(!canUnshare)('a read-only file system is reported with what to do, a
   await first.stop();
   const { root } = device;
   const agent = device.start({}, undefined, afterMounting(`mount --bind '${root}' '${root}' && mount -o remount,bind,ro '${root}'`));
-  await server.until('it says so at its start', () => logLine('remount it writable'));
+  await server.until('the log line at its start', () => logLine('remount it writable'));
   const pid = agent.child.pid!;
   inNamespaceOf(pid, `mount -o remount,bind,rw '${root}'`);
   await server.deploy(await makeBundle({ a: 'two' }), 'd2');
@@ -114,7 +114,7 @@ test.skipIf(!canBeAnother)(
     await server.until('d1 succeeded', () => server.deploymentReport('d1', 'succeeded'));
     await chown(device.root, 0, 0);
     await server.deploy(await makeBundle({ a: 'two' }), 'd2');
-    await server.until('it says so while it runs', () => logLine('it belongs to uid 0'));
+    await server.until('the log line while it runs', () => logLine('it belongs to uid 0'));
     expect(await device.current()).toEqual({ a: '644 one' });
     await chown(device.root, 65_534, 65_534);
     await server.until('d2 succeeded', () => server.deploymentReport('d2', 'succeeded'));

@@ -60,7 +60,7 @@ test('after a real enrolment, the agent refuses any forgery of its desired state
     const { bundle } = read(first).payload;
     return { header, payload: { ...payload, sequence: payload.sequence + 100, deploymentId: crypto.randomUUID(), bundle }, signature };
   };
-  const forgeries: [what: string, forge: () => string | Promise<string>, says: RegExp][] = [
+  const forgeries: [what: string, forge: () => string | Promise<string>, pattern: RegExp][] = [
     [
       "signed with another key under the service's name",
       () => new CompactSign(Buffer.from(JSON.stringify(evil().payload))).setProtectedHeader(evil().header).sign(stranger),
@@ -68,13 +68,13 @@ test('after a real enrolment, the agent refuses any forgery of its desired state
     ],
     ['another bundle under the genuine signature', () => write(evil()), /signature/],
     ['without its signature', () => write({ ...evil(), signature: '' }), /signature/],
-    ['that says it needs none', () => write({ ...evil(), header: { ...evil().header, alg: 'none' }, signature: '' }), /"alg"|alg/],
+    ['that claims to need none', () => write({ ...evil(), header: { ...evil().header, alg: 'none' }, signature: '' }), /"alg"|alg/],
     ['of the time before', () => first, /its sequence is \d+, at least \d+ is required/],
     ['of another device', otherDevice, /it is for ".*\/other", not for ".*\/till"/],
     ['that is none', () => 'welcome to the wireless network', /Invalid Compact JWS/],
   ];
   let vlan = 2;
-  for (const [n, [what, forge, says]] of forgeries.entries()) {
+  for (const [n, [what, forge, pattern]] of forgeries.entries()) {
     const forged = proxy.forged();
     proxy.forge(forge);
     // The agent polls repeatedly, but reports it once.
@@ -85,7 +85,7 @@ test('after a real enrolment, the agent refuses any forgery of its desired state
     });
     expect(reported, what).toHaveLength(n + 1);
     expect(
-      reported.some((line) => says.test(line)),
+      reported.some((line) => pattern.test(line)),
       `${what}: ${reported.join('\n')}`,
     ).toBe(true);
     expect(await current(), what).toBe(`644 {"vlan":${vlan}}`);

@@ -53,7 +53,7 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
     restore: async () => {
       const commit = await remotes.push();
       await removeSurplus(admin, ids);
-      await mend(golden, remotes);
+      await repair(golden, remotes);
       await makeSpares(admin, url, remotes);
       for (const id of sources.slice(0, 2)) await postHook(`${url}/hooks/${id}`, { ref: 'refs/heads/main', after: commit });
       for (const key of keys) await converge(url, key);
@@ -76,7 +76,7 @@ async function makeHistory({ admin, restore, keys }: Golden, url: string): Promi
   }
 }
 
-async function mend({ admin, ids }: Golden, remotes: Remotes): Promise<void> {
+async function repair({ admin, ids }: Golden, remotes: Remotes): Promise<void> {
   const sources = ids['/api/v1/sources'] ?? [];
   for (const [at, id] of sources.entries())
     await admin('PATCH', `/api/v1/sources/${id}`, { ...remotes.sources[at]?.(`golden ${at}`), rolloutPolicy: {} });

@@ -26,7 +26,7 @@ export type Body = {
 
 /** `index`: number of the golden device. */
 export type Caller =
-  | { kind: 'admin' | 'operator' | 'viewer' | 'stranger' | 'revoked' | 'nobody' | 'garbage' | 'enrolment' }
+  | { kind: 'admin' | 'operator' | 'viewer' | 'stranger' | 'revoked' | 'anonymous' | 'garbage' | 'enrolment' }
   | { kind: 'device'; index: number };
 
 /** A request that is valid by the service's description. */
@@ -66,12 +66,12 @@ function fieldsIn(operation: Operation, place: Field['in']): Field[] {
 function rightful({ credentials }: Operation): fc.Arbitrary<Caller> {
   if (credentials === 'device') return fc.nat(3).map((index) => ({ kind: 'device', index }));
   // The test has no caller that operates the service.
-  if (credentials === 'none' || credentials === 'root') return fc.constant({ kind: 'nobody' });
+  if (credentials === 'none' || credentials === 'root') return fc.constant({ kind: 'anonymous' });
   return fc.constant({ kind: credentials === 'bearer' ? 'admin' : 'enrolment' });
 }
 
 const anybody: fc.Arbitrary<Caller> = fc.oneof(
-  fc.constantFrom('operator', 'viewer', 'stranger', 'revoked', 'nobody', 'garbage', 'enrolment').map((kind): Caller => ({ kind })),
+  fc.constantFrom('operator', 'viewer', 'stranger', 'revoked', 'anonymous', 'garbage', 'enrolment').map((kind): Caller => ({ kind })),
   fc.nat(3).map((index): Caller => ({ kind: 'device', index })),
 );
 

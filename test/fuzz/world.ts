@@ -21,7 +21,7 @@ export async function openWorld(url: string, databaseUrl: string): Promise<World
   const names = createNames(golden);
   return {
     credentialsOf: (caller): Record<string, string> => {
-      if (caller.kind === 'nobody') return {};
+      if (caller.kind === 'anonymous') return {};
       if (caller.kind === 'device') return golden.keys[caller.index] ?? {};
       return { authorization: `Bearer ${golden.tokens[caller.kind]}` };
     },

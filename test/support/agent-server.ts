@@ -153,19 +153,19 @@ export async function startAgentServer() {
     until<T>(what: string, fact: () => T | undefined | false | null, timeoutMs = 180_000): Promise<T> {
       return new Promise((done, fail) => {
         const timer = setTimeout(() => {
-          changed.delete(look);
-          const told = [...reports.values()].filter(({ kind }) => kind !== 'telemetry');
-          fail(new Error(`Waited in vain for: ${what}\n${JSON.stringify(told, null, 1)}\n${JSON.stringify(requests.slice(-10))}`));
+          changed.delete(check);
+          const reported = [...reports.values()].filter(({ kind }) => kind !== 'telemetry');
+          fail(new Error(`Waited in vain for: ${what}\n${JSON.stringify(reported, null, 1)}\n${JSON.stringify(requests.slice(-10))}`));
         }, timeoutMs);
-        const look = () => {
+        const check = () => {
           const value = fact();
           if (value === undefined || value === false || value === null) return;
           clearTimeout(timer);
-          changed.delete(look);
+          changed.delete(check);
           done(value);
         };
-        changed.add(look);
-        look();
+        changed.add(check);
+        check();
       });
     },
     async close(): Promise<void> {

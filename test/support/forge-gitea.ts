@@ -19,10 +19,10 @@ const serverOf = (push: ForgeKindServer['push']): ForgeKindServer => ({
   apiPath: '/api/v1',
   answer: (request, state, origin) => {
     const holder = holderOf(request, state);
-    if (holder === undefined) return says(401, 'invalid username, password or token');
+    if (holder === undefined) return respond(401, 'invalid username, password or token');
     const may = (what: string) => holder.may.includes(what);
     const denied = (scope: string) =>
-      says(403, `token does not have at least one of required scope(s), required=[${scope}], token scope=read:misc`);
+      respond(403, `token does not have at least one of required scope(s), required=[${scope}], token scope=read:misc`);
     if (request.path === '/user')
       return may('account') ? { status: 200, body: { id: holder.accountId, login: 'bellwether' } } : denied('read:user');
     const prefix = `/repos/${state.repository}`;
@@ -66,7 +66,7 @@ export const forgejoServer = serverOf((hook, told) => {
   return { headers: { ...headers, ...Object.fromEntries(own.map(([name, value]) => [name.replace('gitea', 'forgejo'), value])) }, body };
 });
 
-const says = (status: number, message: string): ForgeAnswer => ({ status, body: { message, url: 'http://gitea.internal/api/swagger' } });
+const respond = (status: number, message: string): ForgeAnswer => ({ status, body: { message, url: 'http://gitea.internal/api/swagger' } });
 const notFound = (): ForgeAnswer => ({
   status: 404,
   body: { errors: null, message: "The target couldn't be found.", url: 'http://gitea.internal/api/swagger' },
@@ -114,8 +114,9 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, { origin,
   };
   if (rest === '/hooks' && method === 'POST') {
     const { type = '', config = {} } = body;
-    if (!['gitea', 'forgejo', 'gogs', 'slack', 'discord'].includes(type)) return says(422, `Invalid hook type: ${type}`);
-    for (const name of ['url', 'content_type'] as const) if (config[name] === undefined) return says(422, `Missing config option: ${name}`);
+    if (!['gitea', 'forgejo', 'gogs', 'slack', 'discord'].includes(type)) return respond(422, `Invalid hook type: ${type}`);
+    for (const name of ['url', 'content_type'] as const)
+      if (config[name] === undefined) return respond(422, `Missing config option: ${name}`);
     const hook = aHook(state, { url: config.url ?? '', type, active: false, secret: config.secret ?? '' });
     write(hook);
     return { status: 201, body: view(hook) };
@@ -149,7 +150,7 @@ function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): Forg
   const commit = rest.slice('/statuses/'.length);
   if (commit === '0'.repeat(40)) return notFound();
   const { state: wanted = '' } = body;
-  if (!['pending', 'success', 'error', 'failure', 'warning'].includes(wanted)) return says(422, 'invalid state');
+  if (!['pending', 'success', 'error', 'failure', 'warning'].includes(wanted)) return respond(422, 'invalid state');
   const fresh = {
     commit,
     state: wanted,

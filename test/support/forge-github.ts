@@ -17,22 +17,22 @@ export const githubServer: ForgeKindServer = {
   apiPath: '/api/v3',
   answer: (request, state, origin) => {
     if (!request.headers['user-agent'])
-      return says(403, 'Request forbidden by administrative rules. Please make sure your request has a User-Agent header');
+      return respond(403, 'Request forbidden by administrative rules. Please make sure your request has a User-Agent header');
     const token = /^(?:Bearer|token) (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const holder = Object.hasOwn(state.tokens, token) ? state.tokens[token] : undefined;
-    if (holder === undefined) return says(401, 'Bad credentials');
+    if (holder === undefined) return respond(401, 'Bad credentials');
     const may = (what: string) => holder.may.includes(what);
-    const denied = () => says(403, 'Resource not accessible by personal access token');
+    const denied = () => respond(403, 'Resource not accessible by personal access token');
     if (request.path === '/user') return may('account') ? { status: 200, body: { id: holder.accountId, login: 'bellwether' } } : denied();
     const prefix = `/repos/${state.repository}`;
     if (request.path === prefix) return { status: 200, body: { id: 42, full_name: state.repository } };
-    if (!request.path.startsWith(`${prefix}/`)) return says(404, 'Not Found');
+    if (!request.path.startsWith(`${prefix}/`)) return respond(404, 'Not Found');
     const rest = request.path.slice(prefix.length);
     const who = { origin, accountId: holder.accountId };
     if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state, origin) : denied();
     if (rest.startsWith('/statuses/')) return may('status') ? statuses(request, rest, state) : denied();
     if (rest.startsWith('/issues/')) return may('comment') ? comments(request, rest, state, who) : denied();
-    return rest === '/pulls' ? pulls(request, state, origin) : says(404, 'Not Found');
+    return rest === '/pulls' ? pulls(request, state, origin) : respond(404, 'Not Found');
   },
   push: (hook, { ref, before, after, repositoryUrl }) => {
     const repository = { id: 42, full_name: 'fleet/tills', clone_url: repositoryUrl, default_branch: 'main' };
@@ -49,11 +49,11 @@ function delivery(hook: Hook, event: string, payload: unknown): { headers: Recor
   return { headers: { 'content-type': hook.json ? 'application/json' : 'application/x-www-form-urlencoded', ...headers }, body };
 }
 
-const says = (status: number, message: string, errors?: unknown[]): ForgeAnswer => ({
+const respond = (status: number, message: string, errors?: unknown[]): ForgeAnswer => ({
   status,
   body: { message, ...(errors === undefined ? {} : { errors }), documentation_url: 'https://docs.github.com/rest', status: String(status) },
 });
-const invalid = (errors: unknown[]): ForgeAnswer => says(422, 'Validation Failed', errors);
+const invalid = (errors: unknown[]): ForgeAnswer => respond(422, 'Validation Failed', errors);
 
 function list<T>({ query, path }: ForgeRequest, all: readonly T[], view: (item: T) => unknown): ForgeAnswer {
   const [page, size] = [Number(query.get('page') ?? 1), Math.min(Number(query.get('per_page') ?? 30), 100)];
@@ -110,7 +110,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
     return { status: 204, deliver: { hook: pinged, delivery: delivery(pinged, 'ping', ping) } };
   }
   const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
-  if (hook === undefined) return says(404, 'Not Found');
+  if (hook === undefined) return respond(404, 'Not Found');
   if (method === 'DELETE') state.hooks.splice(state.hooks.indexOf(hook), 1);
   else write(hook);
   return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(hook) };
@@ -122,7 +122,7 @@ function eventsOf({ push, mergeRequests }: Hook): string[] {
 
 function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
   const commit = rest.slice('/statuses/'.length);
-  if (commit === '0'.repeat(40)) return says(422, `No commit found for SHA: ${commit}`);
+  if (commit === '0'.repeat(40)) return respond(422, `No commit found for SHA: ${commit}`);
   const { state: wanted = '' } = body;
   if (!['error', 'failure', 'pending', 'success'].includes(wanted))
     return invalid([{ resource: 'Status', field: 'state', code: 'custom' }]);
@@ -156,7 +156,7 @@ function comments(request: ForgeRequest, rest: string, state: ForgeState, who: {
     ]);
   const [, number] = /^\/issues\/(\d+)\/comments$/.exec(rest) ?? [];
   if (number !== undefined) {
-    if (!state.mergeRequests.some((one) => one.number === Number(number))) return says(404, 'Not Found');
+    if (!state.mergeRequests.some((one) => one.number === Number(number))) return respond(404, 'Not Found');
     if (method === 'GET')
       return list(
         request,
@@ -166,7 +166,7 @@ function comments(request: ForgeRequest, rest: string, state: ForgeState, who: {
     return { status: 201, body: view(aComment(state, { mergeRequest: Number(number), body: body.body ?? '', authorId: who.accountId })) };
   }
   const comment = state.comments.find((one) => rest === `/issues/comments/${one.id}`);
-  if (comment === undefined) return says(404, 'Not Found');
+  if (comment === undefined) return respond(404, 'Not Found');
   // A token that may write to the repository may change all comments.
   if (method === 'DELETE') state.comments.splice(state.comments.indexOf(comment), 1);
   else comment.body = body.body ?? '';

@@ -20,15 +20,15 @@ export const gitlabServer: ForgeKindServer = {
   answer: (request, state, origin) => {
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? String(request.headers['private-token'] ?? '');
     const holder = Object.hasOwn(state.tokens, token) ? state.tokens[token] : undefined;
-    if (holder === undefined) return says(401, '401 Unauthorized');
+    if (holder === undefined) return respond(401, '401 Unauthorized');
     if (request.path === '/user') return { status: 200, body: { id: holder.accountId, username: 'bellwether' } };
     const [, project, rest = ''] = /^\/projects\/([^/]+)(\/.*)?$/.exec(request.path) ?? [];
-    if (project === undefined || decodeURIComponent(project) !== state.repository) return says(404, '404 Project Not Found');
+    if (project === undefined || decodeURIComponent(project) !== state.repository) return respond(404, '404 Project Not Found');
     const may = (what: string) => holder.may.includes(what);
     if (rest === '') return { status: 200, body: { id: 1, path_with_namespace: state.repository } };
-    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state, origin) : says(403, '403 Forbidden');
+    if (rest.startsWith('/hooks')) return may('webhook') ? hooks(request, rest, state, origin) : respond(403, '403 Forbidden');
     if (rest.startsWith('/statuses/')) return may('status') ? statuses(request, rest, state) : insufficientScope();
-    if (!rest.startsWith('/merge_requests')) return says(404, '404 Not Found');
+    if (!rest.startsWith('/merge_requests')) return respond(404, '404 Not Found');
     return may('comment') ? mergeRequests(request, rest, state, { origin, accountId: holder.accountId }) : insufficientScope();
   },
   push,
@@ -50,7 +50,7 @@ function push(hook: Hook, { ref, before, after, repositoryUrl }: Push): { header
   return { headers: { ...headers, 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': signature }, body };
 }
 
-const says = (status: number, message: unknown): ForgeAnswer => ({ status, body: { message } });
+const respond = (status: number, message: unknown): ForgeAnswer => ({ status, body: { message } });
 
 function insufficientScope(): ForgeAnswer {
   const description = 'The request requires higher privileges than provided by the access token.';
@@ -100,7 +100,7 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
   };
   if (rest === '/hooks' && method === 'POST') {
     const { url = '' } = body;
-    if (!/^https?:\/\//.test(url)) return says(422, { url: ['is blocked: Only allowed schemes are http, https'] });
+    if (!/^https?:\/\//.test(url)) return respond(422, { url: ['is blocked: Only allowed schemes are http, https'] });
     const hook = aHook(state, { url, tags: false, mergeRequests: false, verifiesTls: true });
     write(hook);
     return { status: 201, body: view(hook) };
@@ -108,12 +108,12 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
   const tested = state.hooks.find(({ id }) => rest === `/hooks/${id}/test/push_events` && method === 'POST');
   if (tested !== undefined) return test(tested, state, origin);
   const hook = state.hooks.find(({ id }) => rest === `/hooks/${id}`);
-  if (hook === undefined) return says(404, '404 Not found');
+  if (hook === undefined) return respond(404, '404 Not found');
   if (method === 'DELETE') {
     state.hooks.splice(state.hooks.indexOf(hook), 1);
     return { status: 204 };
   }
-  if (method !== 'PUT') return says(405, '405 Not Allowed');
+  if (method !== 'PUT') return respond(405, '405 Not Allowed');
   write(hook);
   return { status: 200, body: view(hook) };
 }
@@ -121,11 +121,13 @@ function hooks(request: ForgeRequest, rest: string, state: ForgeState, origin: s
 /** Answers after the end of the delivery. */
 function test(hook: Hook, state: ForgeState, origin: string): ForgeAnswer {
   const { headCommit: after } = state;
-  if (after === null) return says(422, 'Ensure the project has at least one commit.');
+  if (after === null) return respond(422, 'Ensure the project has at least one commit.');
   const delivery = push(hook, { ref: 'refs/heads/main', before: 'c'.repeat(40), after, repositoryUrl: repositoryUrlOf(state, origin) });
   const then = (received: Response | Error): ForgeAnswer => {
-    if (received instanceof Error) return says(422, 'Failed to open TCP connection');
-    return received.ok ? { status: 201, body: { message: '201 Created' } } : says(422, 'Hook executed successfully but returned HTTP 401');
+    if (received instanceof Error) return respond(422, 'Failed to open TCP connection');
+    return received.ok
+      ? { status: 201, body: { message: '201 Created' } }
+      : respond(422, 'Hook executed successfully but returned HTTP 401');
   };
   return { status: 201, deliver: { hook, delivery, then } };
 }
@@ -135,17 +137,17 @@ const STATUS_STATES = ['pending', 'running', 'success', 'failed', 'canceled', 's
 /** Like `Ci::CreateCommitStatusService`: it updates an open status of the name. A finished one stays, and a new one follows it. */
 function statuses({ body }: ForgeRequest, rest: string, state: ForgeState): ForgeAnswer {
   const commit = rest.slice('/statuses/'.length);
-  if (commit === '0'.repeat(40)) return says(404, '404 Commit Not Found');
+  if (commit === '0'.repeat(40)) return respond(404, '404 Commit Not Found');
   const { state: wanted = '', name: context = 'default' } = body;
   if (!STATUS_STATES.includes(wanted)) return { status: 400, body: { error: 'state does not have a valid value' } };
-  if ((body.description ?? '').length > 255) return says(400, { description: ['is too long (maximum is 255 characters)'] });
-  if ((body.target_url ?? '').length > 255) return says(400, { target_url: ['is too long (maximum is 255 characters)'] });
+  if ((body.description ?? '').length > 255) return respond(400, { description: ['is too long (maximum is 255 characters)'] });
+  if ((body.target_url ?? '').length > 255) return respond(400, { target_url: ['is too long (maximum is 255 characters)'] });
   const open = state.statuses.find(
     (status) => status.commit === commit && status.context === context && ['pending', 'running'].includes(status.state),
   );
   const event = { pending: 'enqueue', running: 'run' }[wanted];
   if (open !== undefined && event !== undefined && (wanted === open.state || wanted === 'pending'))
-    return says(400, `Cannot transition status via :${event} from :${open.state} (Reason(s): Status cannot transition via "${event}")`);
+    return respond(400, `Cannot transition status via :${event} from :${open.state} (Reason(s): Status cannot transition via "${event}")`);
   const status = open ?? { id: nextId(), commit, context, state: '', description: '', targetUrl: null };
   if (open === undefined) state.statuses.push(status);
   Object.assign(status, { state: wanted, description: body.description ?? '', targetUrl: body.target_url ?? null });
@@ -162,7 +164,7 @@ function mergeRequests(request: ForgeRequest, rest: string, state: ForgeState, w
     }));
   }
   const [, number, id] = /^\/merge_requests\/(\d+)\/notes(?:\/(\d+))?$/.exec(rest) ?? [];
-  if (!state.mergeRequests.some((one) => one.number === Number(number))) return says(404, '404 Not found');
+  if (!state.mergeRequests.some((one) => one.number === Number(number))) return respond(404, '404 Not found');
   const of = state.comments.filter((one) => one.mergeRequest === Number(number));
   const view = (one: (typeof of)[number]) => ({
     id: one.id,
@@ -172,14 +174,14 @@ function mergeRequests(request: ForgeRequest, rest: string, state: ForgeState, w
   });
   if (id === undefined && method === 'GET') return list(request, query.get('sort') === 'asc' ? of : of.toReversed(), view);
   if (method !== 'DELETE' && (body.body ?? '').length > 1_000_000)
-    return says(400, { note: ['is too long (maximum is 1000000 characters)'] });
+    return respond(400, { note: ['is too long (maximum is 1000000 characters)'] });
   if (id === undefined) {
     const made = aComment(state, { mergeRequest: Number(number), body: body.body ?? '', authorId: who.accountId });
     return { status: 201, body: view(made) };
   }
   const comment = of.find((one) => one.id === Number(id));
-  if (comment === undefined) return says(404, '404 Not found');
-  if (comment.authorId !== who.accountId) return says(403, '403 Forbidden');
+  if (comment === undefined) return respond(404, '404 Not found');
+  if (comment.authorId !== who.accountId) return respond(403, '403 Forbidden');
   if (method === 'DELETE') state.comments.splice(state.comments.indexOf(comment), 1);
   else comment.body = body.body ?? '';
   return method === 'DELETE' ? { status: 204 } : { status: 200, body: view(comment) };
