@@ -325,3 +325,18 @@ test('SQL stands in stores alone', async () => {
   expect(others.filter((file) => SQL_OF_MACHINES[file] === undefined)).toEqual([]);
   expect(Object.keys(SQL_OF_MACHINES).filter((file) => !others.includes(file))).toEqual([]);
 });
+
+/** Words of an older dialect in comments, logs and texts, each with a plain word in its place (roll back, quarantined, diverged, trigger, fast, workers, fix). */
+const DIALECT =
+  /\b(?:condemned|astray|pok(?:e|es|ed|ing)|brisk|crews?|vacate[sd]?|mend(?:s|ed|ing)?|told|(?:go|goes|gone|going|went|way|ways) back|looks? at|looked at)\b/i;
+/** The name of an applied migration. A limit's published text. */
+const QUOTED = /0011_astray\.sql|looks at more than/g;
+
+test('the code says things in the words of the field', async () => {
+  const found: string[] = [];
+  for (const file of await sourceFiles()) {
+    const lines = (await readFile(join(ROOT, file), 'utf8')).replace(QUOTED, '').split('\n');
+    for (const [index, line] of lines.entries()) if (DIALECT.test(line)) found.push(`${file}:${index + 1}: ${line.trim()}`);
+  }
+  expect(found).toEqual([]);
+});

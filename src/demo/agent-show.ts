@@ -4,7 +4,7 @@ import { type Observed, pushGoodCommits, pushInvalidCommit, pushUnhealthyCommit 
 import { openSamples, type Samples } from './samples.ts';
 import type { Show } from './show.ts';
 
-/** The main job on devices with agents: a good commit, one that does not validate, and one that a device goes back from. */
+/** The main job on devices with agents: a good commit, one that does not validate, and one that a device rolls back. */
 export function agentShow(devices: number): Show<Samples> {
   const observed: Observed = { arrivals: [], rejectedRevisions: 0, rolledBack: 0 };
   let deviceCount = 0;

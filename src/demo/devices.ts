@@ -16,7 +16,7 @@ export type DemoDevice = {
   root: string;
 };
 
-/** What a device's software sees: a digest of paths, modes and contents, and how often it was told to reload. */
+/** The view of a device's software: a digest of paths, modes and contents, and the number of its reloads. */
 export type Fingerprint = { files: string; reloads: number };
 
 const AGENT = fileURLToPath(new URL('../../agent/main.ts', import.meta.url));

@@ -89,7 +89,7 @@ export async function pushInvalidCommit(samples: Samples, out: Output, observed:
   out.good(`no device was touched: the files of all ${samples.devices.length} are byte for byte the same, and no deployment was made`);
 }
 
-/** Step 3: a commit that validates, but not on the device itself, which goes back. @throws Problem `demo_incomplete` */
+/** Step 3: a commit that passes validation, but not the device's health check, so that the device rolls back. @throws Problem `demo_incomplete` */
 export async function pushUnhealthyCommit(samples: Samples, out: Output, observed: Observed): Promise<void> {
   const repository = samples.singles[1];
   const [device] = repository === undefined ? [] : devicesOf(samples, repository);
@@ -102,7 +102,7 @@ export async function pushUnhealthyCommit(samples: Samples, out: Output, observe
   const pushed = await commitAndPush(repository, 'Use another host', [edit]);
   const rolloutId = await rolloutOf(recording, repository.name, pushed.commit);
   await recording.find(`the failure on ${device.id}`, isStep(device.id, 'failed', rolloutId));
-  const back = await recording.find(`the way back of ${device.id}`, isStep(device.id, 'rolled_back', rolloutId));
+  const back = await recording.find(`the rollback of ${device.id}`, isStep(device.id, 'rolled_back', rolloutId));
   out.bad(
     `${device.id} applied ${pushed.commit.slice(0, 8)}, failed its health check, and was back after ${Math.round(back.atMs - pushed.startedMs)} ms`,
   );

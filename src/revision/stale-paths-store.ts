@@ -4,7 +4,7 @@ import type { Db } from '../db/connect.ts';
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** `mark` tells one change of a folder's devices from the next. */
+/** `mark` distinguishes one change of a folder's devices from the next. */
 export type StalePath = { path: string; mark: string };
 
 /** `isDue`: the source's folders depend on their devices, so that they have to be evaluated again; else the marks say nothing. */

@@ -22,7 +22,7 @@ export const UNHEALTHY: DemoCommit = {
 
 /** Every health check passes, and then payments fail that take their time. */
 export const HASTY_PAYMENTS: DemoCommit = {
-  message: 'Mend the payment host, and do not wait for slow payments',
+  message: 'Fix the payment host, and do not wait for slow payments',
   edits: [
     { file: FILE, from: LOST_HOST, to: 'payments-2.example.com' },
     { file: FILE, from: '"paymentTimeoutMs": 3000', to: HASTY },

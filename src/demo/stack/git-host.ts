@@ -50,7 +50,7 @@ const GIT_ENVIRONMENT = {
 
 /**
  * A small real Git host: `git http-backend` behind node:http, to clone from and (with a user's password) push to. For demonstrations and
- * tests; needs a git binary. It acts like GitLab or GitHub: `onPush` is told after each push, per ref.
+ * tests; needs a git binary. It acts like GitLab or GitHub: It calls `onPush` after each push, per ref.
  */
 export async function openGitHost(options: GitHostOptions): Promise<GitHost> {
   const pushes = createSerial();
@@ -82,7 +82,7 @@ export async function openGitHost(options: GitHostOptions): Promise<GitHost> {
 export async function git(cwd: string, args: string[], input?: string | Buffer, timeoutMs = GIT_TIMEOUT_MS): Promise<Buffer> {
   const child = spawn('git', args, { cwd, env: GIT_ENVIRONMENT, stdio: 'pipe', timeout: timeoutMs });
   const ended = exitOf(child);
-  // Git may end before it read everything; its exit code tells what happened.
+  // Git may end before it read everything; its exit code has the outcome.
   child.stdin.on('error', () => {}).end(input);
   const [output, complaint, code] = await Promise.all([buffer(child.stdout), buffer(child.stderr), ended]);
   if (code !== 0) throw new Error(`git ${args.join(' ')} ended with ${code}: ${complaint.toString().trim()}`);

@@ -2,7 +2,7 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { Problem } from '../../errors.ts';
 import type { Push } from './git-host.ts';
 
-/** Where a repository's pushes are told, and the secret that both sides know. */
+/** The address for a repository's webhooks, and the secret that both sides know. */
 export type HookTarget = { url: string; secret: string };
 
 const PREFIX = 'whsec_';
@@ -14,14 +14,17 @@ export function mintHookSecret(): string {
 }
 
 /**
- * Tells a push as GitLab does, signed by Standard Webhooks. Sent once: what gets lost is found by polling.
+ * Sends the webhook of a push as GitLab does, signed by Standard Webhooks. It is sent once: polling finds a push whose webhook was lost.
  * @throws Problem `hook_refused`
  */
 export async function postPush(target: HookTarget, push: Push): Promise<void> {
   const response = await sendPush(target, push);
   await response.body?.cancel();
   if (!response.ok)
-    throw new Problem('hook_refused', `Cannot tell the push to "${push.repository}": the service answered ${response.status}, must be 202`);
+    throw new Problem(
+      'hook_refused',
+      `Cannot send the webhook of the push to "${push.repository}": the service answered ${response.status}, must be 202`,
+    );
 }
 
 /** The request itself. `id` is the delivery's, stable across retries; `at` the signed time. */

@@ -26,7 +26,7 @@ const OPEN_KEYS = new Set('public pub primary foreign sort partition cache routi
 const OPEN_KEY_WORDS =
   /^(?:mon|tur|don|hoc|hot|whis|joc|re|lac|mi|soft|sub|public|pub|primary|foreign|sort|partition|cache|routing|arrow|mal|jer|smo|disc|low|funct|func|map|object|row|group|label|tag|host|no|any)keys?$/;
 
-/** Names that tell of a secret only together with one of `CONTEXTS`, or with a value that looks like one. */
+/** Names that mean a secret only together with one of `CONTEXTS`, or with a value that looks like one. */
 const WEAK_LAST_WORDS = new Set(
   'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase combination priv wpa wep sae hash pem keystring'.split(
     ' ',

@@ -171,8 +171,8 @@ function redactMarkup(line: string): string {
     })
     .replace(ELEMENT, (whole, name: string, attributes: string, text: string) => {
       const isNamed = [...attributes.matchAll(NAMING_ATTRIBUTE)].some(([, given = '']) => isSecretName(given));
-      const tells = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
-      return tells && (isNamed || isSecretName(name)) ? `<${name}${attributes}>${REDACTED}` : whole;
+      const hasValue = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
+      return hasValue && (isNamed || isSecretName(name)) ? `<${name}${attributes}>${REDACTED}` : whole;
     });
 }
 

@@ -48,7 +48,7 @@ export type Check = (value: unknown, visit: Visit) => boolean;
 
 /** A value to which no rule applies. It satisfies each schema but `false`. */
 export class Unjudged {
-  /** Tells it from others where a rule of an outer value compares. */
+  /** Distinguishes it from others where a rule of an outer value compares. */
   readonly text: string;
 
   constructor(text: string) {
