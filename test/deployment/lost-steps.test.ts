@@ -14,7 +14,7 @@ async function loggedAfter(error: Error): Promise<{ level: number; msg: string; 
       done();
     },
   });
-  const everythingIsWanted = (() => Promise.resolve([{ isWanted: true }])) as unknown as Db;
+  const everythingIsWanted = (() => Promise.resolve([{ isThere: true }])) as unknown as Db;
   const early = confirmEarly(everythingIsWanted, { take: () => Promise.reject(error) }, pino({ level: 'debug' }, sink));
   const deploymentId = newId();
   const confirming = {
@@ -44,7 +44,7 @@ test('steps lost during an outage of the database are logged for debugging only,
 test('close() waits for a write that the timer has started', async () => {
   const begun = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<string[]>();
-  const everythingIsWanted = (() => Promise.resolve([{ isWanted: true }])) as unknown as Db;
+  const everythingIsWanted = (() => Promise.resolve([{ isThere: true }])) as unknown as Db;
   const take = () => {
     begun.resolve();
     return gate.promise;
