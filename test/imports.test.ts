@@ -128,12 +128,11 @@ const RULES: [rule: string, forbidden: (edge: Import) => boolean][] = [
   [
     'a webhook provider is imported by the registry alone',
     ({ from, to }) =>
-      /^src\/source\/webhook\/(gitlab|github|gitea|bitbucket-cloud|bitbucket-data-center|azure-devops|generic)\.ts$/.test(to) &&
-      from !== 'src/source/webhook/registry.ts',
+      /^src\/source\/webhook\/(?!options|payload|provider|registry|repository)/.test(to) && from !== 'src/source/webhook/registry.ts',
   ],
   [
     'a kind of git host is imported by the registry alone',
-    ({ from, to }) => /^src\/forge\/kinds\/(gitlab|github|gitea)\.ts$/.test(to) && from !== 'src/forge/registry.ts',
+    ({ from, to }) => /^src\/forge\/kinds\/(?!github-style)/.test(to) && from !== 'src/forge/registry.ts',
   ],
   [
     'an adapter is imported by the registry alone',
