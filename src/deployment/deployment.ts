@@ -1,17 +1,8 @@
 import { backoff } from '../async/backoff.ts';
+import type { DeploymentState } from '../wire/deployment.ts';
 import { retryOfDeployment } from '../wire/errors.ts';
 
-export type DeploymentState =
-  | 'queued'
-  | 'delivering'
-  | 'applying'
-  | 'confirming'
-  | 'succeeded'
-  | 'failed'
-  | 'rolled_back'
-  | 'superseded'
-  | 'cancelled'
-  | 'timed_out';
+export type { DeploymentState };
 
 export type DeploymentKind = 'change' | 'rollback' | 'heal' | 'retry';
 

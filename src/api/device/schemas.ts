@@ -4,6 +4,7 @@ import { shownCommand } from '../../command/redact.ts';
 import type { Deployment } from '../../deployment/store.ts';
 import { type Device, SYNC_STATUSES } from '../../device/device.ts';
 import { DEVICE_FIELDS } from '../../inventory/new-device.ts';
+import { DEPLOYMENT_STATES } from '../../wire/deployment.ts';
 
 const time = z.iso.datetime();
 export const DeviceChange = z.strictObject(z.object(DEVICE_FIELDS).partial().shape).openapi('DeviceChange');
@@ -83,18 +84,7 @@ export const DeploymentView = z
     bundle: z.string(),
     previousBundle: z.string().nullable(),
     kind: z.enum(['change', 'rollback', 'heal', 'retry']),
-    state: z.enum([
-      'queued',
-      'delivering',
-      'applying',
-      'confirming',
-      'succeeded',
-      'failed',
-      'rolled_back',
-      'superseded',
-      'cancelled',
-      'timed_out',
-    ]),
+    state: z.enum(DEPLOYMENT_STATES),
     attempt: z.number().int(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
     deferral: z

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEPLOYMENT_STATES } from '../deployment.ts';
 import { Count, failure, Id, Text, Time } from './fields.ts';
 import { kind } from './kind.ts';
 
@@ -55,18 +56,7 @@ export const ROLLOUT_EVENTS = {
     {
       deploymentId: Id,
       rolloutId: Id.nullable(),
-      state: z.enum([
-        'queued',
-        'delivering',
-        'applying',
-        'confirming',
-        'succeeded',
-        'failed',
-        'rolled_back',
-        'superseded',
-        'cancelled',
-        'timed_out',
-      ]),
+      state: z.enum(DEPLOYMENT_STATES),
       bundle: Text,
       code: Text.nullable().optional(),
       detail: Text.nullable().optional(),
