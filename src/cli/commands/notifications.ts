@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { Problem } from '../../errors.ts';
-import { asItem, type Call, calling, collectLabel, labelsOf, positive, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
+import { asItem, type Call, calling, collectLabel, labelsOf, positive, showItem, showTable, type Terminal } from '../call.ts';
 import { ago, type Column, field } from '../table.ts';
+import { registerDeliveries } from './deliveries.ts';
 
 const NOTIFICATION_COLUMNS: Column[] = [
   { title: 'ID', value: field('id') },
@@ -54,20 +55,12 @@ function registerQueries(notifications: Command, io: Terminal): void {
         `Cannot deliver to notification "${call.args[0]}": its receiver did not accept the test event`,
       );
   });
-  calling(
-    notifications
-      .command('deliveries <id>')
-      .description('list deliveries and their results, newest event first')
-      .option('--limit <n>', 'maximum number of rows', positive, '20')
-      .option('--redeliver <delivery>', 'post this delivery again'),
-    io,
-    async (call) => {
-      const again = call.text('redeliver');
-      if (again === undefined)
-        return showTable(call, DELIVERY_COLUMNS, await call.client.list(pathOf(call, '/deliveries'), {}, call.limit()));
-      showItem(call, await call.client.send('POST', pathOf(call, `/deliveries/${segmentOf(again)}/redeliver`)), 'queued');
-    },
-  );
+  registerDeliveries(notifications, io, {
+    description: 'list deliveries and their results, newest event first',
+    redeliver: 'post this delivery again',
+    columns: DELIVERY_COLUMNS,
+    pathOf,
+  });
 }
 
 function registerChanges(notifications: Command, io: Terminal): void {

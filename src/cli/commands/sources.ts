@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { Problem } from '../../errors.ts';
-import { asItem, type Call, calling, positive, renderOptionsOf, rowsOf, segmentOf, showItem, showTable, type Terminal } from '../call.ts';
+import { asItem, type Call, calling, positive, renderOptionsOf, rowsOf, showItem, showTable, type Terminal } from '../call.ts';
 import { ago, type Column, field, renderItem, renderTable, short } from '../table.ts';
+import { registerDeliveries } from './deliveries.ts';
 
 const SOURCE_COLUMNS: Column[] = [
   { title: 'ID', value: field('id') },
@@ -140,20 +141,12 @@ function registerHooks(sources: Command, io: Terminal): void {
     io,
     async (call) => showTable(call, MERGE_REQUEST_COLUMNS, await call.client.list(pathOf(call, '/merge-requests'), {}, call.limit())),
   );
-  calling(
-    sources
-      .command('deliveries <id>')
-      .description("list the Git host's deliveries, newest first")
-      .option('--limit <n>', 'maximum number of rows', positive, '20')
-      .option('--redeliver <delivery>', 'check the source as if this delivery arrived again'),
-    io,
-    async (call) => {
-      const again = call.text('redeliver');
-      if (again === undefined)
-        return showTable(call, DELIVERY_COLUMNS, await call.client.list(pathOf(call, '/deliveries'), {}, call.limit()));
-      showItem(call, await call.client.send('POST', pathOf(call, `/deliveries/${segmentOf(again)}/redeliver`)), 'queued');
-    },
-  );
+  registerDeliveries(sources, io, {
+    description: "list the Git host's deliveries, newest first",
+    redeliver: 'check the source as if this delivery arrived again',
+    columns: DELIVERY_COLUMNS,
+    pathOf,
+  });
 }
 
 /** Secrets are safer in the environment, because other users can read the arguments of a process. */
