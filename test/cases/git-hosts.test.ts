@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { retryAfter, untilReset } from '../../src/async/retry-after.ts';
@@ -12,6 +10,7 @@ import { listRefs } from '../../src/git/protocol/refs.ts';
 import { type HttpRemote, parseRemote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
 import { type Fault, git, openGitHost, type TestGitHost } from '../support/git-host.ts';
+import { openHost } from '../support/http-host.ts';
 
 const guard = addressGuard({ allowPrivate: true });
 let host: TestGitHost;
@@ -34,21 +33,6 @@ const list = (url: string, extra: Partial<RemoteCall> = {}) =>
 const snapshot = (url: string, oid: string) =>
   fetchSnapshot(remoteOf(url), { oid, ref: 'main', limits: DEFAULT_LIMITS, guard, deadlineMs: 15_000 });
 const refused = (url: string, extra: Partial<RemoteCall> = {}) => list(url, extra).then(() => undefined, String);
-
-/** A host that answers every request in one way. */
-async function openHost(listener: RequestListener) {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
-  const close = async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  };
-  return { url, [Symbol.asyncDispose]: close };
-}
 
 describe('redirects of the first request', () => {
   test.each([

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +14,7 @@ import { listRefs, refPrefixes, resolveRef } from '../../src/git/protocol/refs.t
 import { type HttpRemote, parseRemote } from '../../src/git/remote.ts';
 import { fetchSnapshot } from '../../src/git/snapshot.ts';
 import { git, openGitHost, type TestGitHost } from '../support/git-host.ts';
+import { openHost } from '../support/http-host.ts';
 
 const guard = addressGuard({ allowPrivate: true });
 let host: TestGitHost;
@@ -50,21 +50,6 @@ const caught = (work: Promise<unknown>) =>
     () => undefined,
     (error: unknown) => error,
   );
-
-/** A host that answers every request in one way. */
-async function openHost(listener: RequestListener) {
-  const server = createServer(listener);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
-  const close = async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  };
-  return { url, [Symbol.asyncDispose]: close };
-}
 
 describe.each([true, false])('what a ref stands for, version 2: %s', (speaksV2) => {
   const name = `refs-${speaksV2}`;
