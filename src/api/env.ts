@@ -36,7 +36,7 @@ function escapePointer(segment: PropertyKey): string {
   return String(segment).replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
-/** Who sent the request, for the audit log. */
+/** Returns the sender of the request, for the audit log. */
 export function callerOf(c: Context<Env>): Caller {
   return { actor: c.get('actor'), requestId: c.get('requestId') };
 }

@@ -54,7 +54,7 @@ export async function startDevice(device: DemoDevice, server: string, apiKey: st
   });
 }
 
-/** What the device runs, read from its disk. */
+/** The bundle that the device runs, read from its disk. */
 export async function fingerprintOf(device: DemoDevice): Promise<Fingerprint> {
   const current = await realpath(join(device.root, 'current'));
   const hash = createHash('sha256');
@@ -80,7 +80,7 @@ const LogLine = z.object({
   detail: z.string().optional(),
 });
 
-/** What the agent wrote into its own log about a deployment that went wrong. */
+/** The agent's own log lines about a failed deployment. */
 export async function complaintsOf(device: DemoDevice, deploymentId: string): Promise<string[]> {
   const lines = (await readFile(agentLogOf(device), 'utf8')).split('\n').filter(Boolean);
   return lines

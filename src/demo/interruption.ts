@@ -1,6 +1,6 @@
 import { Problem } from '../errors.ts';
 
-/** What ends the demonstration early: a person, the system, or a mistake. */
+/** A person, the system or a mistake ends the demonstration early. */
 export type Interruption = {
   /** Its reason is a Problem `interrupted` when somebody asked for the end. */
   signal: AbortSignal;

@@ -4,7 +4,7 @@ import { EXPECT_COMMIT_SECONDS, followsRef, type Source } from '../source/source
 import type { ChangeHook, HookRepository, MergeRequestHint, RefChange } from '../source/webhook/provider.ts';
 import { compareRepository, type RepositoryVerdict } from '../source/webhook/repository.ts';
 
-/** What a verified hook means for its source. Pure: nothing is recorded yet. */
+/** Decides the meaning of a verified hook for its source. Pure: the caller records the decision. */
 export type HookDecision =
   | { kind: 'other_repository'; detail: string }
   | (Known & { kind: 'push'; change: RefChange; expect: { commit: string | null; seconds: number } })

@@ -18,7 +18,7 @@ export function topicsOf(event: Event): Topic[] {
   const topics = ['events'];
   if (/^(device|rollout):/.test(event.subject)) topics.push(event.subject);
   if (INTEGRATION_PREFIXES.some((prefix) => event.subject.startsWith(prefix))) topics.push('integrations');
-  // What happens to a rollout's devices belongs to the rollout's story as well.
+  // Listeners of a rollout also receive the events of its devices.
   const rolloutId = event.data.rolloutId;
   if (typeof rolloutId === 'string' && event.subject !== `rollout:${rolloutId}`) topics.push(`rollout:${rolloutId}`);
   return topics;

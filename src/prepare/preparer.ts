@@ -97,7 +97,7 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   };
 }
 
-/** Answers queries while `run` lasts. What went wrong with one is its error: the thread could only say that it got no answer. */
+/** Answers queries while `run` lasts. A failed query is the error of the whole task, because the thread only knows that no answer came. */
 async function asked<T>(queries: Queries, run: (port: MessagePort) => Promise<T>): Promise<T> {
   const { port1, port2 } = new MessageChannel();
   const failures: unknown[] = [];

@@ -16,7 +16,7 @@ export async function stalePaths(sql: Db, owner: Owner): Promise<{ paths: StaleP
   return { paths: rows.map(({ path, mark }) => ({ path, mark })), isDue: rows[0]?.isDue ?? false };
 }
 
-/** What was evaluated is stale no more, unless its devices changed again meanwhile. */
+/** Clears the mark of evaluated folders, unless their devices changed again meanwhile. */
 export async function clearStale(tx: Db, owner: Owner, evaluated: readonly StalePath[]): Promise<void> {
   await tx`
     delete from stale_paths m using unnest(${evaluated.map((stale) => stale.path)}::text[], ${evaluated.map((stale) => stale.mark)}::bigint[]) as e (path, mark)

@@ -80,7 +80,7 @@ export async function sourcePath(sql: Db, organizationId: string, sourceId: stri
   return row;
 }
 
-/** What the source's prepared head makes of one folder; `bundle` is the one that this very head gives, released to devices or not. */
+/** The result of the source's prepared head for one folder. `bundle` is that of this head, whether it was released to devices or not. */
 export async function preparedPath(
   sql: Db,
   organizationId: string,

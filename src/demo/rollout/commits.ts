@@ -1,6 +1,6 @@
 import type { Edit } from '../stack/kinds.ts';
 
-/** What an engineer pushes, one after the other, into the repository of all tills. */
+/** The commits that an engineer pushes, one after the other, into the repository of all tills. */
 export type DemoCommit = { message: string; edits: readonly Edit[] };
 
 export const FIXTURE = 'tills';
@@ -34,7 +34,7 @@ export const FIX: DemoCommit = {
   edits: [{ file: FILE, from: HASTY, to: '"paymentTimeoutMs": 2000' }],
 };
 
-/** What a person may try afterwards, and what becomes of it. */
+/** Commits that a person may try afterwards, with their outcomes. */
 export const TRY_NEXT: Edit = { file: FILE, from: '"paymentTimeoutMs": 2000', to: HASTY };
 
 /** How the simulated tills take to such files: names that end in .invalid resolve nowhere (RFC 2606), and haste makes errors. */

@@ -144,7 +144,7 @@ function touchedIn({ type, subject, data }: LiveEvent, rolloutId: string): strin
   return type === 'deployment.state' && data.rolloutId === rolloutId ? [subject.slice('device:'.length)] : [];
 }
 
-/** Of the last till, which is no canary. @returns the codes of what it waits for */
+/** @returns the codes of the blockers of the last till, which is no canary */
 async function printReasons({ tills, out }: Push): Promise<string[]> {
   const device = tills.devices.at(-1) ?? '';
   const blockers = await blockersOf(tills.api, device);

@@ -47,7 +47,7 @@ async function bringUp(stack: Stack, repository: Repository, count: number, opti
   stack.watch('the simulation', ended);
   await Promise.all(keys.map(({ id }) => recording.find(`the first configuration on ${id}`, isStep(id, 'succeeded'))));
   await recording.find('the end of the first rollout', ({ type }) => type === 'rollout.completed');
-  // From now on the repository itself says how a commit goes to the tills.
+  // The repository itself now holds the rollout policy for the tills.
   await api.send('PATCH', `/sources/${sourceId}`, { policyFrom: 'git' });
   return { repository, sourceId, devices: keys.map(({ id }) => id) };
 }

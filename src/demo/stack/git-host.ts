@@ -10,7 +10,7 @@ import { createSerial, type Serial } from '../../async/serial.ts';
 /** One ref that a push moved. All zeros stand for "did not exist" and "is gone", as in the hooks of Git hosts. */
 export type Push = { repository: string; ref: string; before: string; after: string; pusher: string };
 
-/** What the host knows about a request before Git sees it. */
+/** The host's view of a request before it starts Git. */
 export type HostRequest = { repository: string; service: string; method: string; request: IncomingMessage; response: ServerResponse };
 
 export type GitHostOptions = {

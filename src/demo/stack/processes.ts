@@ -59,7 +59,7 @@ async function stop(child: ChildProcess, ended: Promise<string>): Promise<void> 
   const limit = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
   await ended;
   clearTimeout(limit);
-  // What it had started and did not end, if it was cut short.
+  // A program that ended early may leave processes that it started.
   if (child.pid !== undefined) killGroup(child.pid);
 }
 

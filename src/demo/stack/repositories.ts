@@ -25,7 +25,7 @@ export type Repositories = {
   password: string;
   /** Makes a repository with the files of `fixtures/<fixture>` as its first commit. */
   create(name: string, layout: Repository['layout'], fixture: string): Promise<Repository>;
-  /** From now on, each push to the repository sends a webhook to the service. */
+  /** Makes each later push to the repository send a webhook to the service. */
   follow(name: string, target: HookTarget): void;
   /** When the hook of a commit left, on the clock of `performance.now()`. */
   hookLeftMs(commit: string): number | undefined;

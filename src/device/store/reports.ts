@@ -57,7 +57,7 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
     returning ${standing(tx)}`;
 }
 
-/** Of these diverged devices, reads those whose source has the drift policy `heal`, with their desired bundle. */
+/** Reads the diverged devices among these whose source has the drift policy `heal`, with their desired bundle. */
 export async function healTargets(
   sql: Db,
   organizationId: string,

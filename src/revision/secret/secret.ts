@@ -32,7 +32,7 @@ const WEAK_LAST_WORDS = new Set(
     ' ',
   ),
 );
-/** Of these, the look says nothing: checksums have it too. */
+/** A random value under these names proves nothing, because checksums look random too. */
 const CHECKSUMS = new Set('md5 sha sha1 sha256 digest hash'.split(' '));
 const CONTEXTS = new Set(
   `wifi wlan wireless ssid hotspot wpa wep hostapd radius tacacs ospf bgp eigrp isis rip hsrp vrrp glbp ipsec ike isakmp vpn wireguard wg openvpn snmp
@@ -43,11 +43,11 @@ const CONTEXTS = new Set(
 );
 /** Lists of `user:password`. */
 const USERS = new Set('users user accounts account logins login auth basicauth basic_auth basic-auth htpasswd'.split(' '));
-/** What names of methods have in common: they say how, not with what. */
+/** Names of methods of authentication and encryption. They are no secrets. */
 const METHODS =
   /^(?:(?:wpa[23]?|wep|psk|sae|owe|eap|peap|ttls|tls|open|none|no|yes|any|on|off|auto|basic|digest|bearer|oauth2?|oidc|saml|ldap|kerberos|local|radius|tacacs|pam|md5|sha\d{0,3}|hmac|aes|ccmp|tkip|gcmp|gcm|cbc|des|3des|enterprise|personal|mixed|transition|shared|text|plain|login|required|optional|disabled|enabled|true|false|null|mschap(?:v2)?|chap|pap|gtc|fast|rsa|ecdsa|ed25519|x509|certificate|cert|password|key|token|psks?|\d{1,3})(?:[-_+/ ,]|$))+$/i;
 
-/** What is known of names: most files repeat a few. */
+/** Caches the verdict on names, because most files repeat a few names. */
 const known = new Map<string, boolean>();
 const MAX_KNOWN = 5_000;
 
@@ -92,7 +92,7 @@ function wordsOf(name: string): string[] {
     .filter((word) => word !== '');
 }
 
-/** True for a place below a secret name as well: everything in `secrets: {…}` is one. What a schema says of a secret member is none. */
+/** True for a place below a secret name as well: everything in `secrets: {…}` is one. The rules of a schema for a secret member are not secret. */
 export function isSecretPath(path: readonly string[]): boolean {
   return path.some((name, index) => isSecretName(name) && !isSchemaKeyword(path, index));
 }

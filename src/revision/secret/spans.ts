@@ -49,7 +49,7 @@ const VALUES = [
 /** Members of a JSON Web Key that its public half has not. */
 const PRIVATE_JWK = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
-/** What stands beside a secret name: `{ name: DB_PASSWORD, value: x }`, `["--password", "x"]`, the data of a Kubernetes secret. */
+/** Finds the value beside a secret name: `{ name: DB_PASSWORD, value: x }`, `["--password", "x"]`, the data of a Kubernetes secret. */
 function namedPointers(spans: readonly Span[]): Set<string> {
   const named = new Set<string>();
   let before: Span | undefined;

@@ -56,7 +56,7 @@ function blockEnd(line: string): ((line: string) => boolean) | null {
   return tag === undefined ? null : (next) => next.includes(`</${tag}>`);
 }
 
-/** What ends a secret value that goes on after its line; null where it does not. */
+/** Returns the test for the last line of a secret value that continues after its first line; null for a value of one line. */
 function valueEnd(line: string): ((line: string) => boolean) | null {
   const triple = ['"""', "'''"].find((quotes) => line.split(quotes).length === 2);
   if (triple !== undefined) return (next) => next.includes(triple);

@@ -15,7 +15,7 @@ export function linearly(pattern: RegExp): { test(text: string): boolean } {
     test: (text) => {
       // Making the machine takes time that only a schema in use is worth.
       linear ??= linear === undefined ? compileLinear(pattern.source) : null;
-      // What half a surrogate pair is to the other engine differs.
+      // The two engines treat half of a surrogate pair differently.
       return linear === null || !text.isWellFormed() ? pattern.test(text) : linear.test(text);
     },
   };
