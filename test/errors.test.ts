@@ -136,6 +136,7 @@ test('an error is of a code, and about the host, the request or what is missing,
   expect(about('host')).toEqual([
     ...['git_server_error', 'git_timeout', 'git_unreachable'],
     ...['forge_server_error', 'forge_timeout', 'forge_unreachable'],
+    ...['integration_server_error', 'integration_timeout', 'integration_unreachable'],
   ]);
   expect(about('missing')).toEqual(['commit_missing', 'ref_missing', 'repository_empty']);
   expect(about('request').toSorted()).toEqual(['invalid_ref', 'preview_busy', 'source_not_synced']);

@@ -1,10 +1,13 @@
 import { DeviceId, type Labels } from '../wire/agent.ts';
+import type { Json } from '../wire/text/json.ts';
 import type { InstanceState } from './instance.ts';
 
-export type SyncStatus = 'unmanaged' | 'in_sync' | 'pending' | 'updating' | 'failed' | 'rolled_back' | 'drifted' | 'held';
+/** `unverified`: the platform took the bundle, and nothing shows whether the device runs it. */
+export type SyncStatus = 'unmanaged' | 'in_sync' | 'unverified' | 'pending' | 'updating' | 'failed' | 'rolled_back' | 'drifted' | 'held';
 export const SYNC_STATUSES = [
   'unmanaged',
   'in_sync',
+  'unverified',
   'pending',
   'updating',
   'failed',
@@ -31,7 +34,12 @@ export type Device = InstanceState & {
   siteId: string | null;
   adapter: string;
   simulated: boolean;
-  sourceKind: 'GIT' | 'EXTERNAL';
+  /** EXTERNAL: a shadow of a device that an integration manages. */
+  sourceKind: 'LOCAL' | 'EXTERNAL';
+  /** All that is a vendor's about the device; null without an integration. */
+  integrationMetadata: Record<string, Json> | null;
+  /** Since when the device is gone at its vendor. */
+  archivedAt: Date | null;
   sourceId: string | null;
   /** Folder in the source's repository; '' for layout `repo`. */
   path: string | null;

@@ -5,7 +5,7 @@ import type { DeviceFacts } from './facts.ts';
 
 const columns = (sql: Db) => sql`
   d.organization_id as "organizationId", d.id, d.name, d.type, d.labels, d.site_id as "siteId", d.adapter, d.simulated,
-  d.source_kind as "sourceKind", d.source_id as "sourceId", d.path, d.following, d.workspace,
+  d.source_kind as "sourceKind", d.integration_metadata as "integrationMetadata", d.archived_at as "archivedAt", d.source_id as "sourceId", d.path, d.following, d.workspace,
   d.desired_bundle as "desiredBundle", d.desired_revision_id as "desiredRevisionId", d.deployment_id as "deploymentId", d.sequence,
   d.good_bundle as "goodBundle", d.good_revision_id as "goodRevisionId", d.reported_bundle as "reportedBundle", d.reported_at as "reportedAt",
   d.quarantined_bundle as "quarantinedBundle", d.drifted_paths as "driftedPaths",

@@ -8,6 +8,8 @@ export type SyncCause =
   | 'queued'
   /** The device reports the state of its current attempt. */
   | DeviceDeploymentState
+  /** A platform took the bundle and cannot show whether the device runs it. */
+  | 'unverified'
   /** The device runs the bundle to which an aborted rollout was reverted, which is not the one in Git. */
   | 'reverted'
   | 'timed_out'
@@ -37,6 +39,7 @@ export const SYNC_RULES: Readonly<Record<SyncCause, SyncRule>> = {
   applying: { status: 'updating' },
   confirming: { status: 'updating' },
   succeeded: { status: 'in_sync', held: 'held' },
+  unverified: { status: 'unverified', held: 'held' },
   failed: { status: 'failed' },
   timed_out: { status: 'failed' },
   rolled_back: { status: 'rolled_back' },

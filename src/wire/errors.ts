@@ -144,6 +144,28 @@ const FORGE_ERRORS = {
   forge_unsupported: never(422, 'No API is known that could be called for this source.'),
 } as const satisfies Record<string, ErrorKind>;
 
+/** Device platforms that integrations call. */
+const INTEGRATION_ERRORS = {
+  integration_blocked: never(409, 'Nothing is asked of the platform until the integration gets new credentials.'),
+  integration_busy: never(409, 'A sync of the integration runs already.'),
+  integration_conflict: soon(409, 'Somebody else changes the same thing at the platform.'),
+  integration_disabled: never(409, 'The integration, or syncing as a whole, is switched off.'),
+  integration_forbidden: never(422, 'The credentials lack a permission at the platform.'),
+  integration_not_found: never(422, 'The platform has no such thing, or hides it from these credentials.'),
+  integration_primary: never(409, 'The primary integration is the only one, and is removed by force alone.'),
+  integration_protocol: never(502, "The answer is not that of the platform's API."),
+  integration_rate_limited: backoff(503, 'The platform takes no more requests for a while.'),
+  integration_redirect: never(422, 'The platform redirects to an address that the service does not follow.'),
+  integration_rejected: never(422, 'The platform does not take what was sent.'),
+  integration_server_error: { ...backoff(502, 'The platform failed.'), about: 'host' },
+  integration_timeout: { ...backoff(504, 'The platform did not answer in time.'), about: 'host' },
+  integration_too_large: never(502, 'The answer of the platform is too large.'),
+  integration_unauthorized: never(422, 'The platform does not accept the credentials.'),
+  integration_unavailable: backoff(503, "The platform's last answers failed; the next request waits."),
+  integration_unreachable: { ...backoff(502, 'No connection to the platform came about.'), about: 'host' },
+  integration_unsupported: never(422, 'The platform cannot do this.'),
+} as const satisfies Record<string, ErrorKind>;
+
 /** The service's own work: commits, bundles, workspaces, secrets, its database. */
 const SERVICE_ERRORS = {
   // 500: the bundle is known, but one of its files is lost.
@@ -229,6 +251,7 @@ export const ERROR_GROUPS = {
   hook: HOOK_ERRORS,
   git: GIT_ERRORS,
   forge: FORGE_ERRORS,
+  integration: INTEGRATION_ERRORS,
   service: SERVICE_ERRORS,
   agent: AGENT_ERRORS,
   command: COMMAND_ERRORS,
@@ -241,6 +264,7 @@ export const ERRORS = {
   ...HOOK_ERRORS,
   ...GIT_ERRORS,
   ...FORGE_ERRORS,
+  ...INTEGRATION_ERRORS,
   ...SERVICE_ERRORS,
   ...AGENT_ERRORS,
   ...COMMAND_ERRORS,
@@ -250,6 +274,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 export type GitErrorCode = keyof typeof GIT_ERRORS;
 export type ForgeErrorCode = keyof typeof FORGE_ERRORS;
+export type IntegrationErrorCode = keyof typeof INTEGRATION_ERRORS;
 /** Codes of requests that do not fit the present state. */
 export type ConflictCode = { [Code in ErrorCode]: (typeof ERRORS)[Code]['status'] extends 409 ? Code : never }[ErrorCode];
 

@@ -9,6 +9,7 @@ const SECTIONS: Record<Group, { title: string; answers: boolean }> = {
   hook: { title: 'Webhooks from git hosts', answers: true },
   git: { title: 'Git repositories', answers: true },
   forge: { title: 'The API of a git host', answers: true },
+  integration: { title: 'Device platforms of integrations', answers: true },
   service: { title: "The service's own work", answers: true },
   agent: { title: 'Agent and simulated devices', answers: false },
   command: { title: 'Command line', answers: false },

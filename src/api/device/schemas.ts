@@ -18,7 +18,12 @@ export const DeviceView = z
     siteId: z.string().nullable(),
     adapter: z.string(),
     simulated: z.boolean(),
-    sourceKind: z.enum(['GIT', 'EXTERNAL']),
+    sourceKind: z.enum(['LOCAL', 'EXTERNAL']).openapi({ description: 'EXTERNAL: a shadow of a device that an integration manages' }),
+    integrationMetadata: z
+      .record(z.string(), z.unknown())
+      .nullable()
+      .openapi({ description: 'What the platform of the device shows about it; null without an integration' }),
+    archivedAt: time.nullable().openapi({ description: 'Since when the device is gone at its platform' }),
     sourceId: z.string().nullable(),
     path: z.string().nullable(),
     following: z.boolean(),
@@ -49,6 +54,8 @@ export function viewDevice(device: Device): z.output<typeof DeviceView> {
     adapter: device.adapter,
     simulated: device.simulated,
     sourceKind: device.sourceKind,
+    integrationMetadata: device.integrationMetadata,
+    archivedAt: device.archivedAt?.toISOString() ?? null,
     sourceId: device.sourceId,
     path: device.path,
     following: device.following,

@@ -48,8 +48,8 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
       quarantined_bundle = case when o.late and d.quarantined_bundle = o.good_bundle then null else d.quarantined_bundle end,
       sync_status = coalesce(o.sync_status, d.sync_status),
       sync_since = case when o.sync_status <> d.sync_status then now() else d.sync_since end,
-      error_code = case when o.sync_status in ('in_sync', 'held') then null else d.error_code end,
-      error_detail = case when o.sync_status in ('in_sync', 'held') then null else d.error_detail end,
+      error_code = case when o.sync_status in ('in_sync', 'unverified', 'held') then null else d.error_code end,
+      error_detail = case when o.sync_status in ('in_sync', 'unverified', 'held') then null else d.error_detail end,
       drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
     from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
       good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)

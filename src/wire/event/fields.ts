@@ -12,7 +12,7 @@ export const changed = { fields: z.array(z.string()) };
 /** The reason of a failure. */
 export const failure = { code: z.string(), detail: z.string() };
 
-const SyncStatus = z.enum(['unmanaged', 'in_sync', 'pending', 'updating', 'failed', 'rolled_back', 'drifted', 'held']);
+const SyncStatus = z.enum(['unmanaged', 'in_sync', 'unverified', 'pending', 'updating', 'failed', 'rolled_back', 'drifted', 'held']);
 const Connectivity = z.enum(['online', 'offline', 'unknown']);
 const ShownStatus = z.enum(['ONLINE', 'OFFLINE', 'ERROR', 'UPDATING']);
 

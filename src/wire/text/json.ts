@@ -1,3 +1,6 @@
+/** A JSON value, as it is stored and sent. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
 /**
  * Deepest nesting of JSON from outside, in levels. Deeper values exhaust the stack of recursive readers such as `JSON.stringify`, PostgreSQL, or
  * a check of `length`, which converts the value to text.
