@@ -62,6 +62,8 @@ const Environment = z.object({
   ALLOW_HTTP_GIT_HOSTS: flag(true),
   /** Allows notifications to private addresses and to this machine, and without TLS. */
   ALLOW_PRIVATE_NOTIFICATION_HOSTS: flag(false),
+  /** Allows integrations with platforms at private addresses and on this machine, and without TLS. */
+  ALLOW_PRIVATE_INTEGRATION_HOSTS: flag(false),
   /** Allows sources whose URL is a path on this machine, for development. */
   ALLOW_LOCAL_SOURCES: flag(false),
   /** The service runs behind the operator's proxy: the last entry of X-Forwarded-For is the client's address. */

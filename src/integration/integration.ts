@@ -1,3 +1,5 @@
+import type { NewEvent } from '../event/event.ts';
+import type { EventData, EventType } from '../wire/event/events.ts';
 import type { Json } from '../wire/text/json.ts';
 
 export const DIRECTIONS = ['import', 'export', 'both'] as const;
@@ -42,6 +44,8 @@ export type Integration = {
   autoSync: boolean;
   intervalSeconds: number;
   nextRunAt: Date | null;
+  /** Who asked for the next run; null: the schedule. */
+  requestedBy: string | null;
   lastRunAt: Date | null;
   lastSuccessAt: Date | null;
   failures: number;
@@ -55,6 +59,16 @@ export type Integration = {
   createdAt: Date;
   updatedAt: Date;
 };
+
+export type IntegrationEvent = Extract<EventType, `integration.${string}`>;
+
+export function eventOf<Type extends IntegrationEvent>(
+  { organizationId, slug }: Pick<Integration, 'organizationId' | 'slug'>,
+  type: Type,
+  data: EventData<Type>,
+): NewEvent {
+  return { organizationId, type, subject: `integration:${slug}`, data } as NewEvent;
+}
 
 /** A device at a platform: one row of `device_service_assignments`. */
 export type Assignment = {

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { Count, changed, failure, Text, Time } from './fields.ts';
+import { kind } from './kind.ts';
+
+const name = { name: Text };
+const counts = z.object({
+  seen: Count,
+  created: Count,
+  updated: Count,
+  unchanged: Count,
+  exported: Count,
+  archived: Count,
+  restored: Count,
+  conflicts: Count,
+  resolved: Count,
+  failed: Count,
+  pages: Count,
+});
+
+/** Events of integrations with device platforms. */
+export const INTEGRATION_EVENTS = {
+  'integration.created': kind('info', 'was created', { ...name, type: Text }),
+  'integration.changed': kind('info', 'was changed', { ...name, ...changed }),
+  'integration.deleted': kind('info', 'was deleted', name),
+  'integration.primary_changed': kind('info', 'is the primary integration now', name),
+  'integration.syncing_changed': kind('info', 'are synced: {enabled}', { enabled: z.boolean() }),
+  'integration.synced': kind('info', 'was synced', { ...name, counts }),
+  'integration.sync_failed': kind('warning', 'cannot be synced: {detail}', { ...name, ...failure, failures: Count }),
+  'integration.blocked': kind('error', 'is blocked until it gets new credentials: {detail}', { ...name, ...failure }),
+  'integration.recovered': kind('info', 'is synced again', { ...name, failures: Count }),
+  'integration.stale': kind('warning', 'was not synced in time', { ...name, since: Time.optional() }),
+};
