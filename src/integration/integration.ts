@@ -14,6 +14,9 @@ export const INTERVAL_SECONDS = { min: 60, max: 86_400 } as const;
 /** A warning stands when no sync succeeded for this time. The earlier systems have the same rule. */
 export const STALE_AFTER_SECONDS = 3_600;
 
+/** Bounds the syncs that one organization can cause. */
+export const MAX_PER_ORGANIZATION = 100;
+
 /** Direction and strategy of one field, where they differ from the integration's. */
 export type FieldRule = { direction?: Direction | undefined; strategy?: Strategy | undefined };
 
@@ -44,7 +47,7 @@ export type Integration = {
   autoSync: boolean;
   intervalSeconds: number;
   nextRunAt: Date | null;
-  /** Who asked for the next run; null: the schedule. */
+  /** The requester of the next run; null: the schedule. */
   requestedBy: string | null;
   lastRunAt: Date | null;
   lastSuccessAt: Date | null;

@@ -1,16 +1,24 @@
 import type { SecretBox } from '../crypto/secret-box.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
-import { checkAccount } from './account.ts';
 import { vendorConnector } from './api.ts';
 import { openCredentials } from './credentials.ts';
 import type { Integration } from './integration.ts';
 import type { Isolated, Isolation } from './isolation.ts';
-import { integrationProblem } from './problems.ts';
+import { integrationProblem, switchedOff } from './problems.ts';
 import type { Platform, Provider } from './provider.ts';
-import { BUILT_IN, type Providers } from './registry.ts';
+import type { Providers } from './registry.ts';
+import { checkAccount } from './settings/account.ts';
 
-/** `httpsOnly`: addresses without TLS are refused. */
-export type PlatformDeps = { box: SecretBox; guard: AddressGuard; isolation: Isolation; providers?: Providers; httpsOnly?: boolean };
+export type PlatformDeps = {
+  box: SecretBox;
+  guard: AddressGuard;
+  isolation: Isolation;
+  providers: Providers;
+  /** Refuses addresses without TLS. */
+  httpsOnly?: boolean;
+  /** The service runs without integrations: no platform is opened. */
+  isOff?: boolean;
+};
 
 type Openable = Isolated & Pick<Integration, 'settings' | 'credentialsSealed' | 'isActive' | 'blockedReason'>;
 
@@ -20,12 +28,12 @@ type Openable = Isolated & Pick<Integration, 'settings' | 'credentialsSealed' | 
  */
 export function openPlatform(integration: Openable, deps: PlatformDeps): Platform {
   const { name, isActive, blockedReason } = integration;
+  if (deps.isOff) throw switchedOff();
   if (!isActive)
     throw integrationProblem('integration_disabled', `Cannot use integration "${name}": it is switched off; switch it on first`);
   if (blockedReason !== null)
     throw integrationProblem('integration_blocked', `Cannot use integration "${name}" until it gets new credentials: ${blockedReason}`);
-  const { providers = BUILT_IN } = deps;
-  return openAccount(providers.of(integration.type), integration, openCredentials(deps.box, integration), deps);
+  return openAccount(deps.providers.of(integration.type), integration, openCredentials(deps.box, integration), deps);
 }
 
 /**

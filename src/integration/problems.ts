@@ -18,3 +18,10 @@ export function circuitProblem(name: string, maxPauseSeconds: number, cause: Bro
 export function isCircuitOpen(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof BrokenCircuitError;
 }
+
+export function switchedOff(): Problem {
+  return integrationProblem(
+    'integration_disabled',
+    'Cannot use integrations: this service runs with ENABLE_EXTERNAL_INTEGRATION=false; whoever runs it can switch them on',
+  );
+}

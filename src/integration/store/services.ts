@@ -29,6 +29,13 @@ export async function integrationOf(sql: Db, organizationId: string, slugOrId: s
   return row;
 }
 
+export async function primaryOf(sql: Db, organizationId: string): Promise<Integration | undefined> {
+  const [row] = await sql<
+    Integration[]
+  >`select ${columns(sql)} from device_services where organization_id = ${organizationId} and is_primary`;
+  return row;
+}
+
 /** Locks the row until the transaction ends. */
 export async function lockIntegration(tx: Db, organizationId: string, slugOrId: string): Promise<Integration | undefined> {
   const [row] = await tx<Integration[]>`
@@ -49,6 +56,12 @@ export async function countIntegrations(sql: Db, organizationId: string): Promis
     [{ count: number }]
   >`select count(*)::int as count from device_services where organization_id = ${organizationId}`;
   return row.count;
+}
+
+export async function integrationTypes(sql: Db, organizationId: string): Promise<string[]> {
+  const rows = await sql<{ type: string }[]>`
+    select distinct service_type as type from device_services where organization_id = ${organizationId}`;
+  return rows.map(({ type }) => type);
 }
 
 /** Orders the creations and removals of one organization: each one sees which slugs are free, and which integration is the primary. */
@@ -238,13 +251,6 @@ export async function nextWalk(tx: Db, { organizationId, id }: Key): Promise<num
     update device_services set walks = walks + 1 where organization_id = ${organizationId} and id = ${id} returning walks::int as walks`;
   if (row === undefined) throw new Error(`integration ${id} vanished`);
   return row.walks;
-}
-
-/** The integrations of the organization that a sync of all runs: active and not blocked. */
-export async function runnableIntegrations(sql: Db, organizationId: string): Promise<Integration[]> {
-  return sql<Integration[]>`
-    select ${columns(sql)} from device_services
-    where organization_id = ${organizationId} and is_active and blocked_reason is null order by id`;
 }
 
 export type ListedState = Pick<

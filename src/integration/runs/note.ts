@@ -1,8 +1,8 @@
-import { Problem } from '../errors.ts';
-import { type Store, transact, type Unit } from '../event/transact.ts';
-import { eventOf, type Integration, type RunCounts, STALE_AFTER_SECONDS } from './integration.ts';
-import { decideRunEnd, isBlocking } from './run-end.ts';
-import { block, markStale, writeRunEnd } from './store/services.ts';
+import { Problem } from '../../errors.ts';
+import { type Store, transact, type Unit } from '../../event/transact.ts';
+import { eventOf, type Integration, type RunCounts, STALE_AFTER_SECONDS } from '../integration.ts';
+import { block, markStale, writeRunEnd } from '../store/services.ts';
+import { decideRunEnd, isBlocking } from './end.ts';
 
 /** `error`: what ended the run before its time. Failures of single devices are in the counts. */
 export type RunOutcome = { counts: RunCounts } | { error: unknown };

@@ -1,7 +1,7 @@
-import { around, atLeast, backoff } from '../async/backoff.ts';
-import { messageOf, Problem } from '../errors.ts';
-import type { Integration } from './integration.ts';
-import type { RunEnd } from './store/services.ts';
+import { around, atLeast, backoff } from '../../async/backoff.ts';
+import { messageOf, Problem } from '../../errors.ts';
+import type { Integration } from '../integration.ts';
+import type { RunEnd } from '../store/services.ts';
 
 /** The first repetition after a failure, doubled by each further one up to the interval; at least a quarter of an hour's pause is allowed. */
 const RETRY_SECONDS = { base: 30, minCap: 900 } as const;

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
-import { invalid } from '../errors.ts';
-import { issueText } from '../wire/names.ts';
-import type { FieldError } from '../wire/problem.ts';
-import type { Json } from '../wire/text/json.ts';
-import type { Provider } from './provider.ts';
+import { invalid } from '../../errors.ts';
+import { issueText } from '../../wire/names.ts';
+import type { FieldError } from '../../wire/problem.ts';
+import type { Json } from '../../wire/text/json.ts';
+import type { Provider } from '../provider.ts';
 
 export type CheckedAccount = { settings: Record<string, Json>; credentials: Record<string, Json> };
 
@@ -33,4 +33,22 @@ function escaped(segment: PropertyKey): string {
 /** Leaves out optional values that are not given. */
 function asJson(parsed: unknown): Record<string, Json> {
   return JSON.parse(JSON.stringify(parsed));
+}
+
+/**
+ * Whether the settings name an origin that the earlier ones do not. Stored credentials must not be sent there: whoever may change settings could read
+ * the credentials on a server of their own.
+ */
+export function namesNewOrigin(before: Readonly<Record<string, Json>>, after: Readonly<Record<string, Json>>): boolean {
+  const known = new Set(originsIn(before));
+  return originsIn(after).some((origin) => !known.has(origin));
+}
+
+function originsIn(value: Json): string[] {
+  if (typeof value === 'string') {
+    const url = URL.parse(value);
+    // Other schemes, such as mqtts, have the origin "null".
+    return url === null || url.host === '' ? [] : [`${url.protocol}//${url.host}`];
+  }
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(originsIn) : [];
 }
