@@ -17,5 +17,6 @@ export type Controller = Pick<
   | 'adapters'
   | 'notifier'
   | 'sender'
+  | 'platforms'
   | 'publicUrl'
 >;

@@ -6,6 +6,8 @@ import type { NewEvent } from '../src/event/event.ts';
 import { transact } from '../src/event/transact.ts';
 import { foreignText } from '../src/git/problems.ts';
 import { withoutCredentials } from '../src/git/protocol/scrub.ts';
+import { noteRun } from '../src/integration/runs/note.ts';
+import { integrationById } from '../src/integration/store/services.ts';
 import { recordStatusFailure } from '../src/plan/post/store.ts';
 import { mergeRequestById, recordRequestFailure } from '../src/plan/store.ts';
 import { clearWaiting, noteWaiting, rolloutById } from '../src/rollout/store/store.ts';
@@ -33,6 +35,8 @@ export async function showFailure(controller: Controller, queue: QueueName, key:
       return showOnMergeRequest(controller, key, failing);
     case 'commit_status':
       return showOnStatus(controller, key, failing);
+    case 'integration':
+      return showOnIntegration(controller, key, failing);
     case 'deployment':
     case 'workspace':
       return showOnDevices(controller, queue, key, failing);
@@ -102,6 +106,13 @@ async function showOnStatus({ store }: Controller, id: string, failing: Failing)
     const { organizationId, sourceId, revisionId } = rollout;
     emit({ organizationId, type: 'rollout.not_reported', subject: `rollout:${id}`, data: { sourceId, revisionId, ...error } });
   });
+}
+
+async function showOnIntegration({ store }: Controller, id: string, failing: Failing): Promise<void> {
+  const integration = await integrationById(store.sql, id);
+  if (integration === undefined) return;
+  const error = new Problem(INTERNAL_ERROR, detailOf(failing, 'sync the integration'), { retry: 'backoff' });
+  await transact(store, (unit) => noteRun(unit, integration, { error }));
 }
 
 /** Emits events only: `devices why` reads the failure from the database. */

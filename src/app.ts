@@ -24,11 +24,16 @@ import { createEventBuffer } from './event/buffer.ts';
 import type { Store } from './event/transact.ts';
 import { createGitHosts } from './git/hosts.ts';
 import { addressGuard } from './git/http/address-guard.ts';
+import { closeConnections } from './git/http/connections.ts';
 import { startCollecting } from './heap.ts';
 import { serveBelowBasePath } from './http/base-path.ts';
 import { createHttpServer, listen } from './http/listen.ts';
 import { createRateLimits } from './http/rate-limit.ts';
 import { newId } from './ids.ts';
+import { createFirstIntegration } from './integration/first.ts';
+import { createIsolation } from './integration/isolation.ts';
+import type { PlatformDeps } from './integration/open.ts';
+import { BUILT_IN, type Providers } from './integration/registry.ts';
 import { openLive } from './live/live.ts';
 import type { Log } from './log.ts';
 import { createSender } from './notification/delivery/send.ts';
@@ -58,13 +63,21 @@ export type StartController = (services: Services) => Promise<Closable>;
 /** At a stop the handlers of the queue get this time to end. The queue hands back the jobs of the others. */
 const DRAIN_MS = 5_000;
 
+/** `providers`: the platforms that integrations may have, for tests. */
+export type AppOptions = { providers?: Providers };
+
 /** Opens everything in order. If a step fails, the parts that are open are closed again. */
-export async function openApp(config: Config, log: Log, startController: StartController | undefined): Promise<App> {
+export async function openApp(
+  config: Config,
+  log: Log,
+  startController: StartController | undefined,
+  { providers = BUILT_IN }: AppOptions = {},
+): Promise<App> {
   const opened = createOpened((error) => log.error({ err: error }, 'failed to close a part of the service; the others are closed'));
   try {
     const { databaseUrl, failed } = await openPostgres(config, log, opened);
     await migrate(databaseUrl, log);
-    const { services, setUrl } = await openServices(config, log, databaseUrl, opened);
+    const { services, setUrl } = await openServices(config, log, { databaseUrl, providers }, opened);
     const url = await serve(services, opened);
     setUrl(url);
     if (startController !== undefined && config.ROLE !== 'api') opened.add(await startController(services));
@@ -85,14 +98,20 @@ async function openPostgres(config: Config, log: Log, opened: Opened): Promise<{
 }
 
 /** `setUrl`: the address is known once the server listens. */
-async function openServices(config: Config, log: Log, databaseUrl: string, opened: Opened) {
+async function openServices(
+  config: Config,
+  log: Log,
+  { databaseUrl, providers }: { databaseUrl: string; providers: Providers },
+  opened: Opened,
+) {
   const connections = openConnections(config, log, databaseUrl, opened);
   const { sql, database, notifier } = connections;
   const box = await openBox(config);
   // Closed after the queue: its handlers use it until they are drained.
   const preparer = opened.add(openPreparer(config.GIT_WORKERS));
   const store = await openStore(config, log, connections, opened);
-  await openAdminToken(config, sql, await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION), log);
+  const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
+  await openAdminToken(config, sql, organizationId, log);
   const metrics = createMetrics();
   let url = '';
   const services: Services = {
@@ -101,12 +120,14 @@ async function openServices(config: Config, log: Log, databaseUrl: string, opene
     ...(await openDelivery(connections, log, opened)),
     ...openReports(store, metrics, log, opened),
     ...openOutgoing(config, opened),
+    platforms: openPlatforms(config, { box, providers, metrics }, opened),
     workspaces: await openWorkspaces(join(config.DATA_DIR, 'workspaces')),
     signer: createSigner(sql, box),
     archives: createArchives(sql),
     adapters: createAdapters({ dataDir: config.DATA_DIR }),
     publicUrl: () => config.PUBLIC_URL ?? url,
   };
+  await createFirstIntegration(services, organizationId, config);
   const setUrl = (listening: string) => {
     url = listening;
   };
@@ -179,6 +200,19 @@ function openOutgoing(config: Config, opened: Opened) {
   };
 }
 
+/** Requests to the platforms of integrations, with connections of their own. */
+function openPlatforms(
+  config: Config,
+  { box, providers, metrics }: { box: SecretBox; providers: Providers; metrics: Metrics },
+  opened: Opened,
+): PlatformDeps {
+  const { proxies, ALLOW_PRIVATE_INTEGRATION_HOSTS: allowPrivate, ENABLE_EXTERNAL_INTEGRATION: isOn } = config;
+  const guard = addressGuard({ allowPrivate, setting: 'ALLOW_PRIVATE_INTEGRATION_HOSTS', proxies });
+  opened.onClose(() => closeConnections(guard));
+  const isolation = createIsolation({ observe: metrics.platformRequest });
+  return { box, guard, providers, isolation, httpsOnly: !allowPrivate, isOff: !isOn };
+}
+
 /** Listens for HTTP and Socket.IO. @returns the address */
 async function serve(services: Services, opened: Opened): Promise<string> {
   const { config, log, store, database, notifier, metrics, wakeups, admission } = services;
@@ -200,6 +234,7 @@ async function serve(services: Services, opened: Opened): Promise<string> {
     waitingPolls: () => wakeups.waiting(),
     admission: () => admission.counts(),
     liveConnections: () => live.connections(),
+    openCircuits: () => services.platforms.isolation.openCircuits(),
   });
   opened.onClose(async () => {
     // Long polls are answered before connections are closed.

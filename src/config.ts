@@ -62,8 +62,16 @@ const Environment = z.object({
   ALLOW_HTTP_GIT_HOSTS: flag(true),
   /** Allows notifications to private addresses and to this machine, and without TLS. */
   ALLOW_PRIVATE_NOTIFICATION_HOSTS: flag(false),
+  /** Allows integrations with platforms at private addresses and on this machine, and without TLS. */
+  ALLOW_PRIVATE_INTEGRATION_HOSTS: flag(false),
   /** Allows sources whose URL is a path on this machine, for development. */
   ALLOW_LOCAL_SOURCES: flag(false),
+  /** false: no integration runs, and their routes answer `integration_disabled`. */
+  ENABLE_EXTERNAL_INTEGRATION: flag(true),
+  /** Makes a first integration of this kind at the start, with the address and token below. */
+  EXTERNAL_PROVIDER: z.enum(['mobivisor']).optional(),
+  MOBIVISOR_API_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL such as https://tenant.mobivisor.com' }).optional(),
+  MOBIVISOR_API_TOKEN: tokenText({ min: 1, max: 8_192 }).optional(),
   /** The service runs behind the operator's proxy: the last entry of X-Forwarded-For is the client's address. */
   TRUST_PROXY: flag(false),
   /** Requests per second: per token, per device, per source and sender of webhooks, and per address with refused credentials. */
@@ -86,12 +94,20 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   // Secrets from files, and env files from Windows, end in a line end.
   const given = Object.entries(env).map(([name, value]) => [name, withoutLineEnd(value ?? '')] as const);
   const known = Object.fromEntries(given.filter(([, value]) => value !== ''));
-  const parsed = Environment.safeParse(known);
+  const parsed = Environment.superRefine(checkFirstIntegration).safeParse(known);
   const proxies = proxiesOf(known);
   if (parsed.success && typeof proxies !== 'string') return Object.freeze({ ...parsed.data, proxies });
   const faults = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issueText(issue)}`);
   const lines = [...faults, ...(typeof proxies === 'string' ? [proxies] : [])].map((line) => `  ${line}`);
   throw new Error(`Cannot start: the environment is not valid\n${lines.join('\n')}`);
+}
+
+/** The first integration is described as a whole, or not at all. */
+function checkFirstIntegration(env: z.output<typeof Environment>, c: z.RefinementCtx): void {
+  if (!env.ENABLE_EXTERNAL_INTEGRATION || env.EXTERNAL_PROVIDER === undefined) return;
+  for (const name of ['MOBIVISOR_API_URL', 'MOBIVISOR_API_TOKEN'] as const)
+    if (env[name] === undefined)
+      c.addIssue({ code: 'custom', path: [name], message: `is required with EXTERNAL_PROVIDER=${env.EXTERNAL_PROVIDER}` });
 }
 
 /** Reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in upper or lower case. It returns an error as text. */

@@ -5,6 +5,11 @@ import { messageOf } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import { databaseAway } from '../http/database.ts';
 import type { ForwardedNotice } from '../http/forwarded.ts';
+import type { CircuitState } from '../integration/isolation.ts';
+import type { PlatformDeps } from '../integration/open.ts';
+import { type IntegrationState, stateOf } from '../integration/runs/state.ts';
+import { integrationStates } from '../integration/store/services.ts';
+import type { Log } from '../log.ts';
 import type { Env } from './env.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -12,7 +17,10 @@ const CHECK_TIMEOUT_MS = 2_000;
 /** Requests within this time get the same answer. */
 const PROBE_SHARED_MS = 500;
 
-type Deps = { store: Store; database: Availability; metrics: Metrics };
+/** Integrations that an answer lists. */
+const MAX_LISTED = 100;
+
+type Deps = { store: Store; database: Availability; metrics: Metrics; platforms: PlatformDeps; log: Log };
 
 /** `/health*` and `/metrics`: no credentials, nothing secret. Strangers share one probe of the dependencies. */
 export function healthRoutes(deps: Deps, { warnings }: ForwardedNotice): Hono<Env> {
@@ -30,7 +38,21 @@ export function healthRoutes(deps: Deps, { warnings }: ForwardedNotice): Hono<En
   return app;
 }
 
-type Readiness = { status: 'ok' | 'unavailable'; dependencies: Record<'database' | 'queue', DependencyState> };
+type Readiness = {
+  status: 'ok' | 'unavailable';
+  dependencies: Record<'database' | 'queue', DependencyState>;
+  /** Platforms that fail leave the service ready: everything local goes on. null: not known. */
+  integrations: IntegrationHealth[] | null;
+};
+
+type IntegrationHealth = {
+  id: string;
+  slug: string;
+  type: string;
+  state: IntegrationState;
+  circuit: CircuitState;
+  lastSuccessAt: string | null;
+};
 
 /** Requests within `PROBE_SHARED_MS` get one answer, unless the database came or went in between. */
 function shareProbe(deps: Deps): () => Promise<Readiness> {
@@ -43,12 +65,30 @@ function shareProbe(deps: Deps): () => Promise<Readiness> {
   };
 }
 
-async function probeAll({ store, database: availability }: Deps): Promise<Readiness> {
+async function probeAll(deps: Deps): Promise<Readiness> {
+  const { store, database: availability } = deps;
   // While the database is known to be away, another query would only wait with the others.
   const probe = (ask: () => Promise<unknown>) => check(availability.isUp() ? ask : () => Promise.reject(databaseAway()));
   const database = await probe(() => probeDatabase(store.sql));
   const queue = await probe(() => store.queue.depths());
-  return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue } };
+  const integrations = database.ok ? await integrationHealth(deps) : null;
+  return { status: database.ok && queue.ok ? 'ok' : 'unavailable', dependencies: { database, queue }, integrations };
+}
+
+async function integrationHealth({ store, platforms, log }: Deps): Promise<IntegrationHealth[] | null> {
+  if (platforms.isOff) return [];
+  try {
+    const listed = await within(CHECK_TIMEOUT_MS, integrationStates(store.sql, MAX_LISTED));
+    if (listed === undefined) return null;
+    return listed.map((integration) => {
+      const { id, slug, type, lastSuccessAt } = integration;
+      const circuit = platforms.isolation.circuitOf(id);
+      return { id, slug, type, state: stateOf(integration), circuit, lastSuccessAt: lastSuccessAt?.toISOString() ?? null };
+    });
+  } catch (error) {
+    log.warn({ err: error }, 'failed to read the states of integrations; the health check reports none');
+    return null;
+  }
 }
 
 type DependencyState = { ok: boolean; durationMs: number; error?: string };

@@ -5,6 +5,9 @@ import type { Sql } from '../db/connect.ts';
 import { failingJobCounts } from '../db/job-failures-store.ts';
 import type { Queue } from '../db/queue.ts';
 import { deviceCounts } from '../device/store.ts';
+import type { ObservedCall } from '../integration/isolation.ts';
+import { stateOf } from '../integration/runs/state.ts';
+import { integrationStates } from '../integration/store/services.ts';
 import { sourceCounts } from '../source/store.ts';
 
 /** Metrics of this process in Prometheus' format. */
@@ -20,6 +23,10 @@ export type Metrics = {
   deploymentEnded(state: string): void;
   /** An attempt to post an event; `outcome` is delivered or failed. */
   notification(format: string, outcome: string, durationMs: number): void;
+  /** A request to the platform of an integration; `outcome` is ok, or an error code without `integration_`. */
+  platformRequest(call: ObservedCall): void;
+  /** A sync of an integration ended; `outcome` is succeeded or failed. */
+  integrationRun(type: string, outcome: string, durationMs: number): void;
   /** A job of the queue ended with an error that its handler did not expect. */
   jobFailed(queue: string): void;
   choreFailed(chore: string): void;
@@ -34,16 +41,20 @@ export type GaugeSource = {
   waitingPolls(): number;
   admission(): { atWork: number; waiting: number };
   liveConnections(): number;
+  /** Circuits of integrations that are not closed in this process. */
+  openCircuits(): number;
 };
 
 const GAUGE_TTL_MS = 5_000;
+/** Integrations with a series of their own. */
+const MAX_INTEGRATIONS = 1_000;
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
   // Includes the delay of the event loop (nodejs_eventloop_lag_*), memory and CPU.
   collectDefaultMetrics({ register: registry });
-  const { http, git, stage, notifications } = createHistograms([registry]);
+  const { http, git, stage, notifications, platforms, runs } = createHistograms([registry]);
   const { hooks, forwarded, deployments, jobs, chores } = createCounters([registry]);
   return {
     registry,
@@ -56,6 +67,8 @@ export function createMetrics(): Metrics {
     },
     deploymentEnded: (state) => deployments.inc({ state }),
     notification: (format, outcome, durationMs) => notifications.observe({ format, outcome }, durationMs / 1000),
+    platformRequest: ({ integration, outcome, durationMs }) => platforms.observe({ type: integration.type, outcome }, durationMs / 1000),
+    integrationRun: (type, outcome, durationMs) => runs.observe({ type, outcome }, durationMs / 1000),
     jobFailed: (name) => jobs.inc({ queue: name }),
     choreFailed: (chore) => chores.inc({ chore }),
     watch: (source) => watchGauges([registry], source),
@@ -73,6 +86,8 @@ function createHistograms(registers: Registry[]) {
       'format',
       'outcome',
     ]),
+    platforms: seconds('bellwether_platform_request_seconds', 'Requests to the platforms of integrations, by outcome', ['type', 'outcome']),
+    runs: seconds('bellwether_integration_run_seconds', 'Syncs of integrations, by outcome', ['type', 'outcome']),
   };
 }
 
@@ -121,6 +136,9 @@ function watchGauges(registers: Registry[], source: GaugeSource): void {
     },
   });
   simple('bellwether_database_up', '1 if the database answers, else 0', (gauge) => gauge.set(source.database.isUp() ? 1 : 0));
+  simple('bellwether_integration_circuits_open', 'Integrations whose platform gets no requests of this process for a while', (gauge) =>
+    gauge.set(source.openCircuits()),
+  );
   simple('bellwether_live_connections', 'Live connections of this process', (gauge) => gauge.set(source.liveConnections()));
 }
 
@@ -131,14 +149,25 @@ function createStoredGauges(registers: Registry[], { sql, queue: jobQueue }: Gau
   const sources = gauge('bellwether_sources', 'Sources by status', ['status']);
   const queue = gauge('bellwether_queue_depth', 'Keys that wait for a worker', ['queue']);
   const failing = gauge('bellwether_jobs_failing', 'Keys whose jobs failed three times or more in a row', ['queue']);
+  const integrations = gauge('bellwether_integrations', 'Integrations by type and state', ['type', 'state']);
+  const ages = gauge('bellwether_integration_success_age_seconds', 'Seconds since the last successful sync of each integration', [
+    'integration',
+    'type',
+  ]);
   return async () => {
-    const [deviceRows, sourceRows, depths, failingRows] = await Promise.all([
+    const [deviceRows, sourceRows, depths, failingRows, integrationRows] = await Promise.all([
       deviceCounts(sql),
       sourceCounts(sql),
       jobQueue.depths(),
       failingJobCounts(sql),
+      integrationStates(sql, MAX_INTEGRATIONS),
     ]);
-    for (const each of [devices, sources, queue, failing]) each.reset();
+    for (const each of [devices, sources, queue, failing, integrations, ages]) each.reset();
+    for (const row of integrationRows) {
+      const { id, type, lastSuccessAt } = row;
+      integrations.inc({ type, state: stateOf(row) });
+      if (lastSuccessAt !== null) ages.set({ integration: id, type }, (Date.now() - lastSuccessAt.getTime()) / 1000);
+    }
     for (const row of failingRows) failing.set({ queue: row.queue }, row.count);
     for (const row of deviceRows) devices.set({ sync_status: row.syncStatus, connectivity: row.connectivity }, row.count);
     for (const row of sourceRows) sources.set({ status: row.status }, row.count);

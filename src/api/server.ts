@@ -27,6 +27,12 @@ import { deviceStatusRoutes } from './device/status.ts';
 import { docsRoutes } from './docs.ts';
 import { createApi, type Env } from './env.ts';
 import { healthRoutes } from './health.ts';
+import { integrationRoutes } from './integration/integrations.ts';
+import { providerRoutes } from './integration/providers.ts';
+import { integrationSecretRoutes } from './integration/secrets.ts';
+import { integrationStatusRoutes } from './integration/status.ts';
+import { integrationSyncRoutes } from './integration/sync.ts';
+import { integrationTestRoutes } from './integration/test.ts';
 import { legacyDashboardRoutes } from './legacy/dashboards.ts';
 import { legacyDeviceRoutes } from './legacy/devices.ts';
 import { legacyRegistrationRoutes } from './legacy/registration.ts';
@@ -120,6 +126,13 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     holdRoutes,
     notificationRoutes,
     notificationDeliveryRoutes,
+    // Their fixed paths stand before `/integrations/{id}`.
+    providerRoutes,
+    integrationTestRoutes,
+    integrationStatusRoutes,
+    integrationRoutes,
+    integrationSecretRoutes,
+    integrationSyncRoutes,
     eventRoutes,
     auditRoutes,
   ])

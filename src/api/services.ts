@@ -11,6 +11,7 @@ import type { Store } from '../event/transact.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
 import type { RateLimits } from '../http/rate-limit.ts';
+import type { PlatformDeps } from '../integration/open.ts';
 import type { Log } from '../log.ts';
 import type { Sender } from '../notification/delivery/send.ts';
 import type { Signer } from '../organization/signing.ts';
@@ -48,6 +49,8 @@ export type Services = {
   archives: Archives;
   adapters: Adapters;
   sender: Sender;
+  /** Opens the platforms of integrations, each within its own limits. */
+  platforms: PlatformDeps;
   /** The address of the service for devices and git hosts, without a slash at the end. */
   publicUrl(): string;
 };

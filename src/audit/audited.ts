@@ -1,3 +1,4 @@
+import type { Db } from '../db/connect.ts';
 import { retryJobsNow } from '../db/job-failures-store.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
 import type { Actor } from '../organization/organization.ts';
@@ -9,8 +10,13 @@ type Change = { action: string; subject: string; commitOid?: string | null; deta
 /** The caller of an operation, with the id of the request that it sent. */
 export type Caller = { actor: Actor; requestId: string };
 
-/** Runs a caller's change in one transaction with its line in the audit log. */
-export async function audited<T>({ actor, requestId }: Caller, store: Store, change: Change, work: (unit: Unit) => Promise<T>): Promise<T> {
+/** Runs a caller's change in one transaction with its line in the audit log. `change` may depend on the result, such as a name that the work makes. */
+export async function audited<T>(
+  { actor, requestId }: Caller,
+  store: Store,
+  change: Change | ((result: T) => Change),
+  work: (unit: Unit) => Promise<T>,
+): Promise<T> {
   return transact(store, async (unit) => {
     const jobs: Job[] = [];
     const enqueue: Unit['enqueue'] = (queue, key) => {
@@ -19,13 +25,25 @@ export async function audited<T>({ actor, requestId }: Caller, store: Store, cha
     };
     const result = await work({ ...unit, enqueue });
     await retryJobsNow(unit.tx, jobs);
+    const made = typeof change === 'function' ? change(result) : change;
     await audit(unit.tx, {
       organizationId: actor.organizationId,
       actor: `token:${actor.name}`,
-      ...change,
+      ...made,
       outcome: 'ok',
-      detail: { ...change.detail, requestId },
+      detail: { ...made.detail, requestId },
     });
     return result;
+  });
+}
+
+/** Records an attempt that changed nothing: a test, or a change that another system refused. */
+export async function auditAttempt({ actor, requestId }: Caller, sql: Db, change: Change, outcome: 'ok' | 'failed'): Promise<void> {
+  await audit(sql, {
+    organizationId: actor.organizationId,
+    actor: `token:${actor.name}`,
+    ...change,
+    outcome,
+    detail: { ...change.detail, requestId },
   });
 }

@@ -16,6 +16,7 @@ import {
 } from '../db/sealed-store.ts';
 import { isProblem, Problem } from '../errors.ts';
 import { dropAnswersNotSealedWith } from '../http/idempotency-store.ts';
+import { SEALED_INTEGRATIONS } from '../integration/store/services.ts';
 import { createLog } from '../log.ts';
 import { SEALED_NOTIFICATIONS } from '../notification/store.ts';
 import { SEALED_SIGNING_KEYS } from '../organization/signing-store.ts';
@@ -89,7 +90,7 @@ async function takeLock(sql: Sql): Promise<void> {
   if (!isMigrated) throw new Problem('not_set_up', 'Cannot rotate keys: the service has not started on this database yet');
 }
 
-const SEALED: readonly SealedColumn[] = [...SEALED_SOURCES, ...SEALED_NOTIFICATIONS, ...SEALED_SIGNING_KEYS];
+const SEALED: readonly SealedColumn[] = [...SEALED_SOURCES, ...SEALED_NOTIFICATIONS, ...SEALED_INTEGRATIONS, ...SEALED_SIGNING_KEYS];
 const SEALED_TABLES = [...new Set([...SEALED.map(({ table }) => table), 'idempotency_keys'])];
 
 const BATCH = 200;

@@ -11,8 +11,16 @@ import { type Polls, startPolls } from './polls.ts';
  * Queues of keys. A job means "check this key again" and carries no instructions: its handler loads the present state, decides, acts and records.
  * Each key has at most one active and one waiting job. A wake-up during the work runs it once more, and many wake-ups run it once.
  */
-export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace' | 'merge_request' | 'commit_status';
-export const QUEUE_NAMES: readonly QueueName[] = ['source', 'rollout', 'deployment', 'workspace', 'merge_request', 'commit_status'];
+export type QueueName = 'source' | 'rollout' | 'deployment' | 'workspace' | 'merge_request' | 'commit_status' | 'integration';
+export const QUEUE_NAMES: readonly QueueName[] = [
+  'source',
+  'rollout',
+  'deployment',
+  'workspace',
+  'merge_request',
+  'commit_status',
+  'integration',
+];
 
 export type Queue = {
   /**

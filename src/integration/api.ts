@@ -1,16 +1,17 @@
+import { isIP } from 'node:net';
 import { type Dispatcher, request } from 'undici';
 import { backoff } from '../async/backoff.ts';
 import { startDeadline } from '../async/deadline.ts';
 import { pause } from '../async/pause.ts';
 import { retryAfter } from '../async/retry-after.ts';
-import { messageOf, Problem, retryOf } from '../errors.ts';
+import { allowedBy, invalid, messageOf, Problem, retryOf } from '../errors.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
 import { codeOf } from '../git/http/client.ts';
 import { dispatcherFor } from '../git/http/connections.ts';
 import { foreignText } from '../git/problems.ts';
 import { withProxy } from '../wire/proxies.ts';
 import { isTooDeep, type Json, MAX_JSON_DEPTH } from '../wire/text/json.ts';
-import { integrationProblem } from './problems.ts';
+import { integrationProblem, isCircuitOpen } from './problems.ts';
 
 /** Opens the HTTP API of a platform: an address, headers that authenticate, and the texts that no error may show. */
 export type ConnectVendor = (vendor: VendorAddress) => VendorApi;
@@ -61,29 +62,47 @@ const MAX_WAIT_MS = 30_000;
 /** A page of 100 devices with their state, 128 KiB each. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-type Deps = { guard: AddressGuard; isolate: Isolate };
+type Deps = { guard: AddressGuard; isolate: Isolate; httpsOnly?: boolean };
 
-/** The HTTP client of all platforms. It calls its own origin only and follows no redirect. */
-export function vendorConnector({ guard, isolate }: Deps): ConnectVendor {
-  return (vendor) => ({
-    send: async (call) => {
-      for (let tried = 1; ; tried += 1) {
-        try {
-          return await isolate(() => attempt(guard, vendor, call), call.signal);
-        } catch (error) {
-          const waitMs = waitBefore(error, call, tried);
-          if (waitMs === undefined) throw error;
-          await pause(waitMs, call.signal);
-          call.signal.throwIfAborted();
+/** The HTTP client of all platforms. It calls its own origin only and follows no redirect. @throws Problem `invalid_request`, `address_refused` */
+export function vendorConnector({ guard, isolate, httpsOnly = false }: Deps): ConnectVendor {
+  return (vendor) => {
+    checkAddress(vendor.baseUrl, guard, httpsOnly);
+    return {
+      send: async (call) => {
+        for (let tried = 1; ; tried += 1) {
+          try {
+            return await isolate(() => attempt(guard, vendor, call), call.signal);
+          } catch (error) {
+            const waitMs = waitBefore(error, call, tried);
+            if (waitMs === undefined) throw error;
+            await pause(waitMs, call.signal);
+            call.signal.throwIfAborted();
+          }
         }
-      }
-    },
-  });
+      },
+    };
+  };
+}
+
+/** Checks an IP address at once, and those of a host name at every connection. */
+function checkAddress(baseUrl: string, guard: AddressGuard, httpsOnly: boolean): void {
+  const url = URL.parse(baseUrl);
+  if (url === null) throw invalid('Cannot call the platform: its address is not a URL');
+  const refuse = (why: string) => invalid(`Cannot call the platform at "${url.host}": ${why}`);
+  if (url.username !== '' || url.password !== '') throw refuse('its address must not hold a user or a password');
+  // Platforms in a private network often have no certificate. Outside it, credentials are never sent in plain text.
+  if (url.protocol === 'http:' && httpsOnly)
+    throw refuse(`its scheme is "http", must be "https"; ${allowedBy('ALLOW_PRIVATE_INTEGRATION_HOSTS')}`);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse(`its scheme is "${url.protocol.slice(0, -1)}", must be "https"`);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host)) guard.check(host, host);
 }
 
 /** @returns undefined when the call is not tried again */
 function waitBefore(error: unknown, call: VendorCall, tried: number): number | undefined {
   if (call.signal.aborted || tried === TRIES || !(error instanceof Problem) || retryOf(error) === 'never') return undefined;
+  if (isCircuitOpen(error)) return undefined;
   const isIdempotent = call.isIdempotent ?? call.method !== 'POST';
   const wasRefused = error.code === 'integration_rate_limited' || error.code === 'integration_unavailable';
   if (!isIdempotent && !wasRefused) return undefined;

@@ -1,3 +1,5 @@
+import type { NewEvent } from '../event/event.ts';
+import type { EventData, EventType } from '../wire/event/events.ts';
 import type { Json } from '../wire/text/json.ts';
 
 export const DIRECTIONS = ['import', 'export', 'both'] as const;
@@ -11,6 +13,9 @@ export type Strategy = (typeof STRATEGIES)[number];
 export const INTERVAL_SECONDS = { min: 60, max: 86_400 } as const;
 /** A warning stands when no sync succeeded for this time. The earlier systems have the same rule. */
 export const STALE_AFTER_SECONDS = 3_600;
+
+/** Bounds the syncs that one organization can cause. */
+export const MAX_PER_ORGANIZATION = 100;
 
 /** Direction and strategy of one field, where they differ from the integration's. */
 export type FieldRule = { direction?: Direction | undefined; strategy?: Strategy | undefined };
@@ -42,6 +47,8 @@ export type Integration = {
   autoSync: boolean;
   intervalSeconds: number;
   nextRunAt: Date | null;
+  /** The requester of the next run; null: the schedule. */
+  requestedBy: string | null;
   lastRunAt: Date | null;
   lastSuccessAt: Date | null;
   failures: number;
@@ -55,6 +62,16 @@ export type Integration = {
   createdAt: Date;
   updatedAt: Date;
 };
+
+export type IntegrationEvent = Extract<EventType, `integration.${string}`>;
+
+export function eventOf<Type extends IntegrationEvent>(
+  { organizationId, slug }: Pick<Integration, 'organizationId' | 'slug'>,
+  type: Type,
+  data: EventData<Type>,
+): NewEvent {
+  return { organizationId, type, subject: `integration:${slug}`, data } as NewEvent;
+}
 
 /** A device at a platform: one row of `device_service_assignments`. */
 export type Assignment = {

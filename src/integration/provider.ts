@@ -21,6 +21,8 @@ export type Provider = {
   /** The file of a bundle that holds the configuration for this platform; null: the platform takes whole bundles, or no configuration. */
   readonly document: DocumentTraits | null;
   readonly defaultIntervalSeconds: number;
+  /** The account of an integration that the environment's `<KIND>_API_URL` and `<KIND>_API_TOKEN` describe. Only where the provider has such variables. */
+  fromEnvironment?(given: { apiUrl: string; apiToken: string }): { settings: unknown; credentials: unknown };
   /** For lists and pages. A test compares them with the methods of the opened platform. */
   readonly abilities: Abilities;
   /**

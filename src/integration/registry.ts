@@ -4,20 +4,26 @@ import type { Provider } from './provider.ts';
 /** The platforms that this service knows. To add one: its file in `providers/`, and a line here. */
 const PROVIDERS: readonly Provider[] = [];
 
-const BY_KIND: ReadonlyMap<string, Provider> = new Map(PROVIDERS.map((provider) => [provider.kind, provider]));
+export type Providers = {
+  all(): readonly Provider[];
+  /** @throws Problem `invalid_request` */
+  of(kind: string): Provider;
+};
 
-export const PROVIDER_KINDS: readonly string[] = [...BY_KIND.keys()];
-
-export function providers(): readonly Provider[] {
-  return PROVIDERS;
+/** @param list others than the built-in ones, for tests */
+export function createProviders(list: readonly Provider[] = PROVIDERS): Providers {
+  const byKind: ReadonlyMap<string, Provider> = new Map(list.map((provider) => [provider.kind, provider]));
+  return {
+    all: () => list,
+    of: (kind) => {
+      const provider = byKind.get(kind);
+      if (provider !== undefined) return provider;
+      const allowed = [...byKind.keys()].map((known) => `"${known}"`).join(', ');
+      throw invalid(`Cannot use integration type "${kind}": must be one of ${allowed}`, [
+        { pointer: '/type', detail: `must be one of ${allowed}` },
+      ]);
+    },
+  };
 }
 
-/** @throws Problem `invalid_request` */
-export function providerOf(kind: string): Provider {
-  const provider = BY_KIND.get(kind);
-  if (provider !== undefined) return provider;
-  const allowed = PROVIDER_KINDS.map((known) => `"${known}"`).join(', ');
-  throw invalid(`Cannot use integration type "${kind}": must be one of ${allowed}`, [
-    { pointer: '/type', detail: `must be one of ${allowed}` },
-  ]);
-}
+export const BUILT_IN: Providers = createProviders();

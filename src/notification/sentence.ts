@@ -37,6 +37,10 @@ function whoOf({ type, subject, data }: Event, sourceName: string | undefined): 
       return `Site ${textOf(data.name) || idOf(subject)}`;
     case 'notification':
       return `Notification ${textOf(data.name)}`;
+    case 'integration':
+      return `Integration ${textOf(data.name) || idOf(subject)}`;
+    case 'integrations':
+      return 'Syncing with device platforms';
     case 'service':
       return 'The controller';
     default:

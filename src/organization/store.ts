@@ -194,3 +194,16 @@ export async function haveTargets(
            ${sourceId}::uuid is null or exists (select 1 from sources where organization_id = ${organizationId} and id = ${sourceId}) as source`;
   return found;
 }
+
+/** Whether devices are synced with integrations at all. */
+export async function isDeviceSyncEnabled(sql: Db, organizationId: string): Promise<boolean> {
+  const [row] = await sql<{ enabled: boolean }[]>`select device_sync_enabled as enabled from organizations where id = ${organizationId}`;
+  return row?.enabled ?? false;
+}
+
+/** The master switch of integrations: off stops every sync and removes nothing. @returns false when it is set so already */
+export async function setDeviceSync(tx: Db, organizationId: string, isEnabled: boolean): Promise<boolean> {
+  const result = await tx`
+    update organizations set device_sync_enabled = ${isEnabled} where id = ${organizationId} and device_sync_enabled <> ${isEnabled}`;
+  return result.count === 1;
+}

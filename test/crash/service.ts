@@ -110,6 +110,7 @@ async function spawnService(folder: string, dataDir: string, logFile: string, po
         BELLWETHER_ADMIN_TOKEN: TOKEN,
         ALLOW_PRIVATE_GIT_HOSTS: 'true',
         ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
+        ALLOW_PRIVATE_INTEGRATION_HOSTS: 'true',
         LOG_LEVEL: 'info',
         GIT_WORKERS: '1',
         BELLWETHER_FAULT: fault,

@@ -16,6 +16,7 @@ export async function startService(env: {
   const complaints: string[] = [];
   const settings = {
     ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
+    ALLOW_PRIVATE_INTEGRATION_HOSTS: 'true',
     RATE_LIMIT_TOKEN: UNLIMITED,
     RATE_LIMIT_DEVICE: UNLIMITED,
     RATE_LIMIT_HOOK: UNLIMITED,

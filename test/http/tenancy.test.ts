@@ -4,6 +4,7 @@ import { newId } from '../../src/ids.ts';
 import { ensureOrganization, insertToken } from '../../src/organization/store.ts';
 import { openGitHost, type TestGitHost } from '../support/git-host.ts';
 import { readOpenApi, type Schema } from '../support/openapi.ts';
+import { SHELF } from '../support/platform.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -15,7 +16,7 @@ let ours: Record<string, Record<string, string>>;
 type Operation = { method: string; path: string; isDevices: boolean; body: unknown };
 
 beforeAll(async () => {
-  [service, host] = await Promise.all([openService(), openGitHost()]);
+  [service, host] = await Promise.all([openService({ RATE_LIMIT_REFUSED: '100000' }, SHELF), openGitHost()]);
   operations = await readOperations();
   ours = await populate();
 });
@@ -84,6 +85,7 @@ async function populate(): Promise<typeof ours> {
     '/sites': { id: site.id },
     '/tokens': { id: token.id },
     '/notifications': notification,
+    '/integrations': { id: await postIntegration() },
     '/rollouts': { id: rollout.id },
   };
 }
@@ -97,6 +99,13 @@ async function postNotification(): Promise<{ id: string; deliveryId: string }> {
     async () => (await service.api('GET', `/notifications/${id}/deliveries`)).body.items[0]?.id,
   );
   return { id, deliveryId };
+}
+
+/** At an address of this machine without a listener. */
+async function postIntegration(): Promise<string> {
+  const account = { settings: { baseUrl: 'http://127.0.0.1:9/our-platform' }, credentials: { apiKey: 'our-platform-key' } };
+  const answer = await service.api('POST', '/integrations', { type: 'shelf', name: 'our-integration', autoSync: false, ...account });
+  return answer.body.id;
 }
 
 async function tokenOf(organization: string, role: 'viewer' | 'admin'): Promise<string> {
@@ -146,6 +155,7 @@ test('another organization cannot read our resources, and its requests change no
       '/devices',
       '/sources',
       '/sites',
+      '/integrations',
       '/devices/our-device/commands',
       '/devices/our-device/deployments',
       `/sources/${ours['/sources']?.id}/revisions`,

@@ -39,6 +39,7 @@ beforeAll(async () => {
     BELLWETHER_ADMIN_TOKEN: admin,
     BELLWETHER_SECRET_KEY: secretKey,
     ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
+    ALLOW_PRIVATE_INTEGRATION_HOSTS: 'true',
     LOG_LEVEL: 'trace',
   };
   service = await startServiceProcess(env, (line) => log.push(line));

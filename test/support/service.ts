@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startController } from '../../controller/main.ts';
-import { type App, openApp } from '../../src/app.ts';
+import { type App, type AppOptions, openApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { createLog } from '../../src/log.ts';
 import { openTestDatabase, type TestDatabase } from './database.ts';
@@ -25,8 +25,8 @@ export type TestService = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-/** The whole service in this process, on a new empty database and any free port. It may call Git hosts and receivers on this machine. */
-export async function openService(env: Record<string, string> = {}): Promise<TestService> {
+/** The whole service in this process, on a new empty database and any free port. It may call Git hosts, receivers and platforms on this machine. */
+export async function openService(env: Record<string, string> = {}, options: AppOptions = {}): Promise<TestService> {
   const database = await openTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-service-'));
   const config = readConfig({
@@ -36,11 +36,12 @@ export async function openService(env: Record<string, string> = {}): Promise<Tes
     BELLWETHER_ADMIN_TOKEN: ADMIN_TOKEN,
     ALLOW_PRIVATE_GIT_HOSTS: 'true',
     ALLOW_PRIVATE_NOTIFICATION_HOSTS: 'true',
+    ALLOW_PRIVATE_INTEGRATION_HOSTS: 'true',
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     GIT_WORKERS: '1',
     ...env,
   });
-  const app = await openApp(config, createLog(config.LOG_LEVEL), startController);
+  const app = await openApp(config, createLog(config.LOG_LEVEL), startController, options);
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= (async () => {

@@ -22,7 +22,7 @@ export const DeviceView = z
     integrationMetadata: z
       .record(z.string(), z.unknown())
       .nullable()
-      .openapi({ description: 'What the platform of the device shows about it; null without an integration' }),
+      .openapi({ description: 'Details that the platform of the device shows about it; null without an integration' }),
     archivedAt: time.nullable().openapi({ description: 'Since when the device is gone at its platform' }),
     sourceId: z.string().nullable(),
     path: z.string().nullable(),

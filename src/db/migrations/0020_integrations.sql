@@ -40,6 +40,8 @@ create table device_services (
   auto_sync boolean not null default true,
   interval_seconds integer not null check (interval_seconds between 60 and 86400),
   next_run_at timestamptz,
+  -- who asked for the next run; null: the schedule
+  requested_by text,
   last_run_at timestamptz,
   last_success_at timestamptz,
   failures integer not null default 0,

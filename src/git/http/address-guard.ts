@@ -49,7 +49,7 @@ const NEVER = blockList(
 NEVER.addAddress('100.100.100.200', 'ipv4');
 
 /** The setting that decides `allowPrivate`, for the error text. */
-type PrivateSetting = 'ALLOW_PRIVATE_GIT_HOSTS' | 'ALLOW_PRIVATE_NOTIFICATION_HOSTS';
+type PrivateSetting = 'ALLOW_PRIVATE_GIT_HOSTS' | 'ALLOW_PRIVATE_INTEGRATION_HOSTS' | 'ALLOW_PRIVATE_NOTIFICATION_HOSTS';
 
 export function addressGuard(options: { allowPrivate: boolean; setting?: PrivateSetting; proxies?: Proxies | undefined }): AddressGuard {
   const { allowPrivate, setting = 'ALLOW_PRIVATE_GIT_HOSTS' } = options;

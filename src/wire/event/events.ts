@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { DEVICE_EVENTS } from './device.ts';
+import { INTEGRATION_EVENTS } from './integration.ts';
 import type { EventKind } from './kind.ts';
 import { ROLLOUT_EVENTS } from './rollout.ts';
 import { SERVICE_EVENTS } from './service.ts';
@@ -11,7 +12,13 @@ import { SOURCE_EVENTS } from './source.ts';
  *
  * The schemas type the emitting code, describe the API, and check events in tests. Production code parses no event.
  */
-export const EVENTS = { ...DEVICE_EVENTS, ...SOURCE_EVENTS, ...ROLLOUT_EVENTS, ...SERVICE_EVENTS } satisfies Record<string, EventKind>;
+export const EVENTS = {
+  ...DEVICE_EVENTS,
+  ...SOURCE_EVENTS,
+  ...ROLLOUT_EVENTS,
+  ...INTEGRATION_EVENTS,
+  ...SERVICE_EVENTS,
+} satisfies Record<string, EventKind>;
 
 export type EventType = keyof typeof EVENTS;
 export type EventData<Type extends EventType> = z.input<(typeof EVENTS)[Type]['data']>;

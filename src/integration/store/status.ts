@@ -1,0 +1,63 @@
+import type { Db } from '../../db/connect.ts';
+import type { Integration, RunCounts } from '../integration.ts';
+
+export type RunStatus = {
+  id: string;
+  status: string;
+  trigger: string | null;
+  operation: string;
+  counts: Partial<RunCounts>;
+  errorCode: string | null;
+  errorDetail: string | null;
+  startedAt: Date;
+  finishedAt: Date | null;
+  durationMs: number | null;
+  /** Its process gave a sign of life a moment ago. Otherwise it died, and the next job goes on with the run. */
+  isAlive: boolean;
+};
+
+/** A run gives signs of life every few seconds. */
+const ALIVE_SECONDS = 30;
+
+/** @returns the run in progress, and the newest one that ended */
+export async function runStatusOf(
+  sql: Db,
+  { organizationId, id }: Pick<Integration, 'organizationId' | 'id'>,
+): Promise<{ running: RunStatus | undefined; last: RunStatus | undefined }> {
+  const rows = await sql<RunStatus[]>`
+    select distinct on (status = 'running') run_id as id, status, trigger, operation, details as counts, error_code as "errorCode",
+      error_detail as "errorDetail", started_at as "startedAt", finished_at as "finishedAt", duration_ms as "durationMs",
+      coalesce(heartbeat_at, started_at) > now() - make_interval(secs => ${ALIVE_SECONDS}) as "isAlive"
+    from device_sync_log where organization_id = ${organizationId} and service_id = ${id} and device_id is null
+    order by status = 'running', device_sync_log.id desc`;
+  return { running: rows.find(({ status }) => status === 'running'), last: rows.find(({ status }) => status !== 'running') };
+}
+
+export type AssignmentFailure = { deviceId: string; code: string; detail: string; failures: number; retryAt: Date | null };
+
+/** @returns counts of the assigned devices, and some of those whose last sync failed */
+export async function deviceStatusOf(
+  sql: Db,
+  { organizationId, id }: Pick<Integration, 'organizationId' | 'id'>,
+  limit: number,
+): Promise<{ devices: number; failing: number; failures: AssignmentFailure[] }> {
+  const [[counts], failures] = await Promise.all([
+    sql<[{ devices: number; failing: number }]>`
+      select count(*)::int as devices, count(error_code)::int as failing from device_service_assignments
+      where organization_id = ${organizationId} and service_id = ${id}`,
+    sql<AssignmentFailure[]>`
+      select device_id as "deviceId", error_code as code, coalesce(error_detail, '') as detail, failures, retry_at as "retryAt"
+      from device_service_assignments
+      where organization_id = ${organizationId} and service_id = ${id} and error_code is not null order by device_id limit ${limit}`,
+  ]);
+  return { ...counts, failures };
+}
+
+/** @returns ids of the organization's integrations that sync right now */
+export async function runningIntegrations(sql: Db, organizationId: string): Promise<Set<string>> {
+  const rows = await sql<{ id: string }[]>`
+    select service_id as id from device_sync_log
+    where organization_id = ${organizationId} and device_id is null and status = 'running'
+      and coalesce(heartbeat_at, started_at) > now() - make_interval(secs => ${ALIVE_SECONDS})`;
+  return new Set(rows.map(({ id }) => id));
+}
