@@ -9,8 +9,10 @@ import { type Fields, isFields, pathOf, readObject } from './answers.ts';
 
 /** Somebody else may write between our reading and our writing. */
 const TRIES = 3;
+/** Whether the object was written shows when it is read again. */
+const UNDECIDED = ['integration_conflict', 'integration_timeout', 'integration_unreachable', 'integration_server_error'] as const;
 
-/** @returns the entries; undefined where the object shows none @throws Problem `integration_not_found` */
+/** @returns the entries, none where the object has none @throws Problem `integration_not_found` */
 export async function readManagedConfig(api: VendorApi, id: string, signal: AbortSignal): Promise<Json[]> {
   const { app } = await readApp(api, id, signal);
   return entriesOf(app);
@@ -35,14 +37,15 @@ export async function changeManagedConfig(
     if (tried === TRIES)
       throw integrationProblem(
         'integration_conflict',
-        `Cannot change the managed configuration of app "${id}": others changed the app ${TRIES} times in between`,
+        `Cannot change the managed configuration of app "${id}": ${TRIES} writes had no effect, as others write the app at the same time`,
       );
     const changed = { ...app, managedConfig: next };
     const call = { doing: `change the managed configuration of app "${id}"`, method: 'PUT', path: pathOf`/mobileapps/${id}` } as const;
     try {
-      await api.send({ ...call, body: isWrapped ? { app: changed } : changed, signal });
+      // The object itself is not sent again: after a conflict, or a lost answer, it is read again first.
+      await api.send({ ...call, body: isWrapped ? { app: changed } : changed, isIdempotent: false, signal });
     } catch (error) {
-      if (!isProblem(error, 'integration_conflict')) throw error;
+      if (!isProblem(error, ...UNDECIDED)) throw error;
     }
   }
 }
