@@ -7,15 +7,15 @@ export type Fields = Record<string, Json>;
 /** A setting of a device's hardware or system; exactly one of the two values is there. */
 export type FeatureControl = { feature: string; booleanValue?: boolean; numberValue?: number };
 
-/** What the platform was told to set on a device. */
+/** Settings of a device. */
 type Configuration = { featureControls: FeatureControl[]; extraVariables: Record<string, string> };
 
 export type ManagedDevice = {
   id: string;
   fields: Fields;
-  /** What the platform was told. */
+  /** As the platform was asked to set it. */
   wanted: Configuration;
-  /** What the device has taken. */
+  /** As the device has taken it. */
   runs: Configuration;
   behaviour: DeviceBehaviour;
   packages: Fields[];
@@ -109,7 +109,7 @@ export function addGroup(account: Account, name: string): string {
   return id;
 }
 
-/** The device takes what it was told, as far as its behaviour allows. */
+/** The device takes its configuration and runs its commands, as far as its behaviour allows. */
 export function settle(account: Account, device: ManagedDevice): void {
   const { offline, fails, refuses = [] } = device.behaviour;
   if (offline) return;

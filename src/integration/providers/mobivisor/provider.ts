@@ -3,8 +3,8 @@ import { tokenText } from '../../../wire/text/secret-text.ts';
 import { defineProvider } from '../../provider.ts';
 import { outcomeOf, sendCommand } from './commands.ts';
 import { deleteDevice, FIELDS, listDevices, readDevice, sampleDevices, updateDevice } from './devices.ts';
-import { MobivisorDocument } from './document.ts';
-import { createPush } from './push.ts';
+import { MobivisorDocument } from './push/document.ts';
+import { createPush } from './push/push.ts';
 import { showView, VIEWS } from './views.ts';
 
 const StatusText = z.string().min(1).max(100);

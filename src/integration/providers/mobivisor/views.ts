@@ -8,7 +8,7 @@ import type { PushTarget, ViewTraits } from '../../provider.ts';
 import { type Fields, idOf, pathOf, readList } from './answers.ts';
 import { type CommandRecord, isHidden, readHistory } from './commands.ts';
 import { readRecord } from './devices.ts';
-import { installedPackages } from './shown.ts';
+import { installedPackages } from './push/shown.ts';
 
 /** Read-only views of a device. Secrets that the answers carry are replaced. */
 export const VIEWS = {

@@ -1,9 +1,9 @@
-import type { VendorApi } from '../../api.ts';
-import { integrationProblem } from '../../problems.ts';
-import type { PreparedPush, PushTarget } from '../../provider.ts';
+import type { VendorApi } from '../../../api.ts';
+import { integrationProblem } from '../../../problems.ts';
+import type { PreparedPush, PushTarget } from '../../../provider.ts';
+import { readRecord } from '../devices.ts';
 import { changeManagedConfig, withEntries } from './apps.ts';
 import { Backup, keptOf, listsOf, ownOf } from './backup.ts';
-import { readRecord } from './devices.ts';
 import { Desired, joined, type Settings } from './document.ts';
 import { sendSettings } from './send.ts';
 import { shownSettings } from './shown.ts';

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isProblem } from '../../../errors.ts';
-import type { Json } from '../../../wire/text/json.ts';
-import type { VendorApi } from '../../api.ts';
-import { integrationProblem } from '../../problems.ts';
-import { type Fields, isFields, pathOf, readObject } from './answers.ts';
+import { isProblem } from '../../../../errors.ts';
+import type { Json } from '../../../../wire/text/json.ts';
+import type { VendorApi } from '../../../api.ts';
+import { integrationProblem } from '../../../problems.ts';
+import { type Fields, isFields, pathOf, readObject } from '../answers.ts';
 
 /** Managed configuration of an app. It is part of the app object, and the platform takes the whole object only. */
 

@@ -1,6 +1,6 @@
-import type { Verification } from '../../provider.ts';
+import type { Verification } from '../../../provider.ts';
 
-/** What is known about one part of a configuration after it was sent. */
+/** Knowledge about one part of a configuration after it was sent. */
 export type Proof =
   | { is: 'proven' }
   /** The device may still show it. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Desired, FeatureControl, type Settings } from './document.ts';
 
-/** What was there before, as far as the platform shows it. */
+/** The state before the change, as far as the platform shows it. */
 export const Backup = z.object({
   featureControls: z.array(FeatureControl).optional(),
   extraVariables: z.record(z.string(), z.string()).optional(),
@@ -10,7 +10,7 @@ export const Backup = z.object({
 });
 export type Backup = z.output<typeof Backup>;
 
-/** What the device shows and the file does not name. */
+/** Values that the device shows and the file does not name. */
 export function keptOf(wanted: Desired, { featureControls = [], extraVariables = {} }: Partial<Settings>): Settings {
   const features = new Set(wanted.featureControls.map(({ feature }) => feature));
   return {

@@ -1,7 +1,7 @@
-import type { Json } from '../../../wire/text/json.ts';
-import type { VendorApi } from '../../api.ts';
-import { isFields, pathOf } from './answers.ts';
-import { recordOf } from './commands.ts';
+import type { Json } from '../../../../wire/text/json.ts';
+import type { VendorApi } from '../../../api.ts';
+import { isFields, pathOf } from '../answers.ts';
+import { recordOf } from '../commands.ts';
 import type { FeatureControl, Settings } from './document.ts';
 
 /** Sends complete lists; the platform refuses empty ones. @returns references of the commands that it made of them, by channel */

@@ -1,7 +1,7 @@
-import { isProblem } from '../../../errors.ts';
-import type { Json } from '../../../wire/text/json.ts';
-import type { VendorApi, VendorCall } from '../../api.ts';
-import { type Fields, idOf, isFields, pathOf, readList, readObject } from './answers.ts';
+import { isProblem } from '../../../../errors.ts';
+import type { Json } from '../../../../wire/text/json.ts';
+import type { VendorApi, VendorCall } from '../../../api.ts';
+import { type Fields, idOf, isFields, pathOf, readList, readObject } from '../answers.ts';
 import { controlOf, type FeatureControl, type Settings } from './document.ts';
 
 /** Reads back what can be read back. No call for it is proven, so that every part may be missing. */

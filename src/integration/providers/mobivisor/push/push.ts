@@ -1,11 +1,11 @@
-import type { Json } from '../../../wire/text/json.ts';
-import type { VendorApi } from '../../api.ts';
-import type { PreparedPush, Push, PushConfiguration, PushTarget } from '../../provider.ts';
-import { pathOf } from './answers.ts';
+import type { Json } from '../../../../wire/text/json.ts';
+import type { VendorApi } from '../../../api.ts';
+import type { PreparedPush, Push, PushConfiguration, PushTarget } from '../../../provider.ts';
+import { pathOf } from '../answers.ts';
+import { readRecord } from '../devices.ts';
 import { changeManagedConfig, readManagedConfig, withValues } from './apps.ts';
 import { type Backup, keptOf, listsOf } from './backup.ts';
 import { cancel } from './cancel.ts';
-import { readRecord } from './devices.ts';
 import { Desired, desiredOf, joined } from './document.ts';
 import { sendSettings } from './send.ts';
 import { shownApplications, shownSettings } from './shown.ts';

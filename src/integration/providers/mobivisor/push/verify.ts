@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { VendorApi } from '../../api.ts';
-import type { PushTarget, Verification } from '../../provider.ts';
-import { isFields } from './answers.ts';
+import type { VendorApi } from '../../../api.ts';
+import type { PushTarget, Verification } from '../../../provider.ts';
+import { isFields } from '../answers.ts';
+import { outcomeOf, type StatusTexts } from '../commands.ts';
+import { readRecord } from '../devices.ts';
 import { readManagedConfig, withValues } from './apps.ts';
-import { outcomeOf, type StatusTexts } from './commands.ts';
-import { readRecord } from './devices.ts';
 import type { Desired, FeatureControl } from './document.ts';
 import { judge, type Proof } from './proof.ts';
 import { installedPackages, packageOf, shownSettings } from './shown.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { issueText } from '../../../wire/names.ts';
-import type { Json } from '../../../wire/text/json.ts';
-import { integrationProblem } from '../../problems.ts';
+import { issueText } from '../../../../wire/names.ts';
+import type { Json } from '../../../../wire/text/json.ts';
+import { integrationProblem } from '../../../problems.ts';
 
 /** Ids of the platform are MongoDB's. */
 const MongoId = z.string().regex(/^[0-9a-f]{24}$/, 'must be an id of Mobivisor: 24 hex digits');
@@ -46,7 +46,7 @@ export type FeatureControl = z.output<typeof FeatureControl>;
 const Settings = z.object({ featureControls: z.array(FeatureControl), extraVariables: z.record(z.string(), z.string()) });
 export type Settings = z.output<typeof Settings>;
 
-/** What the file wants, in an order that is the same for the same file. */
+/** Values that the file wants, in an order that is the same for the same file. */
 export const Desired = Settings.extend({
   groupApplications: z.array(z.object({ group: z.string(), apps: z.array(z.string()) })),
   managedConfig: z.array(z.object({ app: z.string(), values: z.record(z.string(), z.json()) })),
