@@ -15,6 +15,7 @@ import { openPlatform, type PlatformDeps } from '../../integration/open.ts';
 import type { HookNotice, HookReader, HookRequest } from '../../integration/provider.ts';
 import { integrationsByIds } from '../../integration/store/services.ts';
 import { isDeviceSyncEnabled } from '../../organization/store.ts';
+import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/text/json.ts';
 import { storableText, storableValue } from '../../wire/text/text.ts';
 import { inTwoQueues } from '../auth.ts';
 import type { Env } from '../env.ts';
@@ -98,22 +99,37 @@ async function verified({ box, platforms }: Receiver, integration: Integration, 
   const secret = openHookSecret(box, integration);
   const { name } = integration;
   if (secret === null) throw new Problem('hook_unauthorized', `Cannot take hooks for integration "${name}": set its hook secret first`);
-  const reader = readerOf(integration, platforms);
+  // The reader needs the settings alone: it also works while the integration is switched off, or waits for new credentials.
+  const platform = openPlatform({ ...integration, isActive: true, blockedReason: null }, platforms);
+  try {
+    return { notice: noticeOf(platform.hook, request, { name, secret }), rawBody };
+  } finally {
+    await platform.close?.();
+  }
+}
+
+function noticeOf(reader: HookReader | undefined, request: HookRequest, { name, secret }: { name: string; secret: string }): HookNotice {
   if (reader === undefined)
     throw new Problem('hook_unauthorized', `Cannot take hooks for integration "${name}": its platform sends none that could be verified`);
   if (!reader.verify(request, secret))
     throw new Problem('hook_unauthorized', `Cannot take the hook for integration "${name}": its secret or signature is wrong or missing`);
-  const { deliveryId, devices } = reader.parse(request);
-  const notice = { deliveryId: deliveryId === null ? null : storableText(deliveryId), devices };
+  const { deliveryId, devices } = parsed(reader, request, name);
   return {
-    notice: { ...notice, devices: devices.map((one) => ({ ...one, ...storableValue({ externalId: one.externalId, state: one.state }) })) },
-    rawBody,
+    deliveryId: deliveryId === null ? null : storableText(deliveryId),
+    devices: devices.map(({ externalId, seenAt, state }) => ({ ...storableValue({ externalId, state }), seenAt })),
   };
 }
 
-/** The reader needs the settings alone, so that it also works while the integration is switched off or waits for new credentials. */
-function readerOf(integration: Integration, platforms: PlatformDeps): HookReader | undefined {
-  return openPlatform({ ...integration, isActive: true, blockedReason: null }, platforms).hook;
+/** @throws Problem `hook_malformed` */
+function parsed(reader: HookReader, request: HookRequest, name: string): HookNotice {
+  const malformed = (why: string, cause?: unknown) =>
+    new Problem('hook_malformed', `Cannot read the hook for integration "${name}": ${why}`, { cause });
+  if (isTooDeep(Buffer.from(request.rawBody).toString('utf8'))) throw malformed(`it is nested more than ${MAX_JSON_DEPTH} levels deep`);
+  try {
+    return reader.parse(request);
+  } catch (error) {
+    throw error instanceof SyntaxError ? malformed('it is not JSON', error) : error;
+  }
 }
 
 function tooLarge(): Problem {
