@@ -23,6 +23,7 @@ import { expecting } from '../../src/errors.ts';
 import { pruneEvents } from '../../src/event/store.ts';
 import { transact } from '../../src/event/transact.ts';
 import { pruneIdempotencyKeys } from '../../src/http/idempotency-store.ts';
+import { forgetHooks } from '../../src/integration/hooks.ts';
 import { pruneDeliveries } from '../../src/notification/delivery/deliveries-store.ts';
 import { organizationIds } from '../../src/organization/store.ts';
 import { pruneMergeRequests } from '../../src/plan/store.ts';
@@ -229,6 +230,7 @@ export const prune: Chore = {
     await pruneEvents(sql, KEEP_DAYS);
     await pruneHookDeliveries(sql, KEEP_DAYS, HOOK_DELIVERIES_KEPT);
     await pruneDeliveries(sql, KEEP_DAYS);
+    await forgetHooks(sql);
     await pruneMergeRequests(sql, KEEP_DAYS);
     await pruneTelemetry(sql, KEEP_DAYS);
     await pruneLogLines(sql);

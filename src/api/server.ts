@@ -27,12 +27,14 @@ import { deviceStatusRoutes } from './device/status.ts';
 import { docsRoutes } from './docs.ts';
 import { createApi, type Env } from './env.ts';
 import { healthRoutes } from './health.ts';
+import { integrationHookRoutes } from './integration/hooks.ts';
 import { integrationRoutes } from './integration/integrations.ts';
 import { providerRoutes } from './integration/providers.ts';
 import { integrationSecretRoutes } from './integration/secrets.ts';
 import { integrationStatusRoutes } from './integration/status.ts';
 import { integrationSyncRoutes } from './integration/sync.ts';
 import { integrationTestRoutes } from './integration/test.ts';
+import { vendorRoutes } from './integration/vendor.ts';
 import { legacyDashboardRoutes } from './legacy/dashboards.ts';
 import { legacyDeviceRoutes } from './legacy/devices.ts';
 import { legacyRegistrationRoutes } from './legacy/registration.ts';
@@ -73,6 +75,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
   for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
   app.route('/', hookRoutes(services));
+  app.route('/', integrationHookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
   const previews = createPreviews(services);
   // Before the operators' routes, which demand a bearer token: devices call `/devices/pending` with their own key.
@@ -133,6 +136,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     integrationRoutes,
     integrationSecretRoutes,
     integrationSyncRoutes,
+    vendorRoutes,
     eventRoutes,
     auditRoutes,
   ])

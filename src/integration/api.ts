@@ -9,6 +9,8 @@ import type { AddressGuard } from '../git/http/address-guard.ts';
 import { codeOf } from '../git/http/client.ts';
 import { dispatcherFor } from '../git/http/connections.ts';
 import { foreignText } from '../git/problems.ts';
+import { redactLines } from '../revision/secret/text.ts';
+import { withoutSecrets } from '../revision/secret/value.ts';
 import { withProxy } from '../wire/proxies.ts';
 import { isTooDeep, type Json, MAX_JSON_DEPTH } from '../wire/text/json.ts';
 import { integrationProblem, isCircuitOpen } from './problems.ts';
@@ -61,6 +63,9 @@ const RETRY_MS = { base: 300, cap: 5_000 };
 const MAX_WAIT_MS = 30_000;
 /** A page of 100 devices with their state, 128 KiB each. */
 const MAX_BYTES = 16 * 1024 * 1024;
+
+/** Characters of an error's answer that are read for its message. */
+const MAX_REDACTED = 8_192;
 
 type Deps = { guard: AddressGuard; isolate: Isolate; httpsOnly?: boolean };
 
@@ -197,7 +202,7 @@ function parse({ doing }: VendorCall, text: string): Json | undefined {
 
 function refusal(vendor: VendorAddress, { doing }: VendorCall, { host }: URL, response: Dispatcher.ResponseData, text: string): Problem {
   const { statusCode: status, headers } = response;
-  const said = foreignText(masked(vendor.secrets, text));
+  const said = foreignText(masked(vendor.secrets, withoutForeignSecrets(text)));
   const answer = `"${host}" answered ${status}${said === '' ? '' : ` (${said})`}`;
   const retryAfterSeconds = retryAfter(headers['retry-after']);
   if (status === 429) return integrationProblem('integration_rate_limited', `Cannot ${doing} now: ${answer}`, { retryAfterSeconds });
@@ -214,6 +219,17 @@ function refusal(vendor: VendorAddress, { doing }: VendorCall, { host }: URL, re
       `Cannot ${doing}: ${answer}, and redirects are not followed; set the platform's present address`,
     );
   return integrationProblem('integration_rejected', `Cannot ${doing}: ${answer}`);
+}
+
+/** Platforms quote in their errors what they were sent, and more. */
+function withoutForeignSecrets(text: string): string {
+  // A longer text is cut anyway.
+  const beginning = text.slice(0, MAX_REDACTED);
+  try {
+    return JSON.stringify(withoutSecrets(JSON.parse(beginning)));
+  } catch {
+    return redactLines(beginning);
+  }
 }
 
 function masked(secrets: readonly string[], text: string): string {

@@ -1,8 +1,9 @@
 import { invalid } from '../errors.ts';
 import type { Provider } from './provider.ts';
+import { mobivisor } from './providers/mobivisor/provider.ts';
 
 /** The platforms that this service knows. To add one: its file in `providers/`, and a line here. */
-const PROVIDERS: readonly Provider[] = [];
+const PROVIDERS: readonly Provider[] = [mobivisor];
 
 export type Providers = {
   all(): readonly Provider[];

@@ -89,7 +89,7 @@ const HOOK_ERRORS = {
   hook_expired: never(401, 'The signature of the webhook is too old.'),
   hook_malformed: never(400, 'The body of the webhook cannot be read.'),
   hook_secret_invalid: never(400, 'The webhook secret is too short, or not of the form that the git host uses.'),
-  hook_too_large: never(413, 'The webhook has more than 25 MiB.'),
+  hook_too_large: never(413, 'The webhook has more than 25 MiB, or that of a device platform more than 1 MiB.'),
   hook_unauthorized: never(401, 'The signature or token of the webhook is wrong or missing.'),
 } as const satisfies Record<string, ErrorKind>;
 

@@ -80,7 +80,7 @@ async function populate(): Promise<typeof ours> {
   return {
     '/sources': { id: source.id, deliveryId: 'our-delivery' },
     '/revisions': { id: revision.id },
-    '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id },
+    '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id, view: 'our-view' },
     '/devices/sites': { site_id: site.id },
     '/sites': { id: site.id },
     '/tokens': { id: token.id },

@@ -22,6 +22,15 @@ export async function integrationById(sql: Db, id: string): Promise<Integration 
   return row;
 }
 
+/** The same for many ids, in their order. */
+export async function integrationsByIds(sql: Db, ids: readonly string[]): Promise<(Integration | undefined)[]> {
+  const rows = await sql<Integration[]>`
+    select ${columns(sql)} from device_services
+    where id = any(${[...new Set(ids)]}::uuid[]) and organization_id in (select o.id from organizations o where o.disabled_at is null)`;
+  const found = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => found.get(id));
+}
+
 /** @param slugOrId such as `golioth_2`, or the UUID */
 export async function integrationOf(sql: Db, organizationId: string, slugOrId: string): Promise<Integration | undefined> {
   const [row] = await sql<Integration[]>`
@@ -189,6 +198,13 @@ export async function claimDueIntegrations(sql: Db, limit: number): Promise<Key[
     ) due
     where s.organization_id = due.organization_id and s.id = due.id
     returning s.organization_id as "organizationId", s.id`;
+}
+
+/** Makes the next run of the schedule due within this time. */
+export async function runWithin(tx: Db, { organizationId, id }: Key, seconds: number): Promise<void> {
+  await tx`
+    update device_services set next_run_at = now() + make_interval(secs => ${seconds})
+    where organization_id = ${organizationId} and id = ${id} and next_run_at > now() + make_interval(secs => ${seconds})`;
 }
 
 /** Records who asked for the next run. @param by `token:<name>`, `hook` */
