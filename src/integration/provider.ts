@@ -54,7 +54,7 @@ export type Abilities = {
 export type FieldTraits = { kind: 'scalar' | 'set' | 'map'; writable: boolean; title: string };
 export type ViewTraits = { title: string; cacheSeconds: number };
 /** `names`: the file's names in the bundle's root, such as `golioth.yaml`; the first that is there counts. */
-export type DocumentTraits = { names: readonly string[]; schema: z.ZodType<Json> };
+export type DocumentTraits = { names: readonly string[]; schema: z.ZodType };
 
 /** One account on a platform. Every call has the integration's limits and throws Problems `integration_…`. */
 export type Platform = {

@@ -1,5 +1,9 @@
+import { z } from 'zod';
+
 /** A JSON value, as it is stored and sent. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+export const JsonValue: z.ZodType<Json> = z.json();
 
 /**
  * Deepest nesting of JSON from outside, in levels. Deeper values exhaust the stack of recursive readers such as `JSON.stringify`, PostgreSQL, or
