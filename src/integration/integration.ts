@@ -75,7 +75,8 @@ export type Assignment = {
   organizationId: string;
   serviceId: string;
   deviceId: string;
-  externalId: string;
+  /** null: the next sync creates the device at the platform. */
+  externalId: string | null;
   identities: Identity[];
   /** Last common value of each field. */
   base: Record<string, Json>;

@@ -61,7 +61,11 @@ export type Platform = {
   /** @param cursor null: the first page; else `next` of the page before */
   list?(cursor: string | null, signal: AbortSignal): Promise<RemotePage>;
   read?(externalId: string, signal: AbortSignal): Promise<RemoteDevice | undefined>;
-  create?(device: { name: string; values: Values }, signal: AbortSignal): Promise<RemoteDevice>;
+  /**
+   * @param device `marker`: a text by which the list shows the new device again, also where this answer is lost: as an identity `hardware`.
+   * A platform that cannot carry it is recognised by the device's name.
+   */
+  create?(device: { name: string; values: Values; marker: string }, signal: AbortSignal): Promise<RemoteDevice>;
   /** Writes these fields only. @returns the device as the platform shows it afterwards */
   update?(externalId: string, changes: Values, signal: AbortSignal): Promise<RemoteDevice>;
   delete?(externalId: string, signal: AbortSignal): Promise<void>;
@@ -76,7 +80,14 @@ export type Platform = {
 };
 
 export type Values = Record<string, Json>;
-export type RemotePage = { devices: RemoteDevice[]; next: string | null; total: number | null };
+export type RemotePage = {
+  devices: RemoteDevice[];
+  /** Cursor of the next page; null: this is the last one. */
+  next: string | null;
+  total: number | null;
+  /** Cursors of all pages after this one, in their order, where they are known: such pages are asked for several at once. `next` of the last one counts. */
+  following?: readonly string[] | undefined;
+};
 
 /** A device as its platform shows it. */
 export type RemoteDevice = {

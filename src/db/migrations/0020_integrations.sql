@@ -70,7 +70,8 @@ create table device_service_assignments (
   organization_id uuid not null,
   service_id uuid not null,
   device_id text not null,
-  external_id text not null,
+  -- null: a local device that the next sync creates at the platform
+  external_id text,
   -- other ids by which the platform shows the same device: [{"kind": "certificate", "value": "…"}]
   identities jsonb not null default '[]',
   -- last common value per field
@@ -79,7 +80,7 @@ create table device_service_assignments (
   remote_hash text,
   -- the walk that saw it last
   seen_walk bigint not null default 0,
-  -- what the device's last failure was, and when it is tried again
+  -- what the device's last failure was, and when it is written to the platform, for the first time or again
   error_code text,
   error_detail text,
   failures integer not null default 0,
@@ -93,6 +94,9 @@ create table device_service_assignments (
 );
 create index device_service_assignments_by_device on device_service_assignments (organization_id, device_id);
 create index device_service_assignments_retry on device_service_assignments (retry_at) where retry_at is not null;
+create index device_service_assignments_identities on device_service_assignments using gin (identities jsonb_path_ops);
+-- Shadow devices by their id at the platform, also those that no integration has any more.
+create index devices_by_external_id on devices (organization_id, (integration_metadata ->> 'external_id')) where source_kind = 'EXTERNAL';
 
 -- One row per run (device_id null), and one per device that a run changed.
 create table device_sync_log (
@@ -110,9 +114,12 @@ create table device_sync_log (
   details jsonb not null default '{}',
   error_code text,
   error_detail text,
-  -- where a run that was cut off goes on
+  -- where a run that was cut off goes on: the next page, and whether all pages were read
   cursor text,
   walk bigint,
+  walked boolean not null default false,
+  -- the process that runs it: another one takes over a run without heartbeats, and the first can write nothing any more
+  owner uuid,
   started_at timestamptz not null default now(),
   heartbeat_at timestamptz,
   finished_at timestamptz,
