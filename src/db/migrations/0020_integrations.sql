@@ -94,7 +94,6 @@ create table device_service_assignments (
 );
 create index device_service_assignments_by_device on device_service_assignments (organization_id, device_id);
 create index device_service_assignments_retry on device_service_assignments (retry_at) where retry_at is not null;
-create index device_service_assignments_identities on device_service_assignments using gin (identities jsonb_path_ops);
 -- Shadow devices by their id at the platform, also those that no integration has any more.
 create index devices_by_external_id on devices (organization_id, (integration_metadata ->> 'external_id')) where source_kind = 'EXTERNAL';
 

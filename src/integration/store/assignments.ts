@@ -1,0 +1,274 @@
+import type { Db } from '../../db/connect.ts';
+import { storableJson } from '../../wire/text/text.ts';
+import type { Json } from '../../wire/text/json.ts';
+import type { Assignment, Identity, Integration } from '../integration.ts';
+
+type Owner = Pick<Integration, 'organizationId' | 'id'>;
+
+/** An assignment with the device's own values: both sides of a merge but for the platform's. */
+export type Synced = Assignment & {
+  name: string;
+  type: string;
+  sourceKind: 'LOCAL' | 'EXTERNAL';
+  metadata: Record<string, Json> | null;
+  fieldTimes: Record<string, string>;
+  archivedAt: Date | null;
+  connectivity: 'online' | 'offline' | 'unknown';
+  lastSeenAt: Date | null;
+};
+
+const columns = (sql: Db) => sql`
+  a.organization_id as "organizationId", a.service_id as "serviceId", a.device_id as "deviceId", a.external_id as "externalId", a.identities,
+  a.base, a.remote_hash as "remoteHash", a.seen_walk::int as "seenWalk", a.error_code as "errorCode", a.error_detail as "errorDetail",
+  a.failures, a.retry_at as "retryAt", a.synced_at as "syncedAt"`;
+
+const synced = (sql: Db) => sql`
+  ${columns(sql)}, d.name, d.type, d.source_kind as "sourceKind", d.integration_metadata - 'state' - 'details' as metadata,
+  d.field_times as "fieldTimes", d.archived_at as "archivedAt", d.connectivity, d.last_seen_at as "lastSeenAt"`;
+
+const joined = (sql: Db, { organizationId, id }: Owner) => sql`
+  device_service_assignments a join devices d on d.organization_id = a.organization_id and d.id = a.device_id
+  where a.organization_id = ${organizationId} and a.service_id = ${id}`;
+
+/** Reads the devices of these ids at the platform. Locks nothing: most of them are unchanged. */
+export async function syncedDevices(sql: Db, owner: Owner, externalIds: readonly string[]): Promise<Synced[]> {
+  return sql<Synced[]>`select ${synced(sql)} from ${joined(sql, owner)} and a.external_id = any(${[...externalIds]}::text[])`;
+}
+
+/** Reads these devices and locks them, in the order of their ids, so that two transactions cannot deadlock. */
+export async function lockSynced(tx: Db, owner: Owner, deviceIds: readonly string[]): Promise<Synced[]> {
+  return tx<Synced[]>`
+    select ${synced(tx)} from ${joined(tx, owner)} and a.device_id = any(${[...deviceIds]}::text[]) order by d.id for no key update of d`;
+}
+
+export async function assignmentsOfDevice(sql: Db, organizationId: string, deviceId: string): Promise<Assignment[]> {
+  return sql<Assignment[]>`
+    select ${columns(sql)} from device_service_assignments a
+    where a.organization_id = ${organizationId} and a.device_id = ${deviceId} order by a.created_at, a.service_id`;
+}
+
+/** In the order of the devices' ids. */
+export async function listAssignments(sql: Db, { organizationId, id }: Owner, afterDevice: string, limit: number): Promise<Assignment[]> {
+  return sql<Assignment[]>`
+    select ${columns(sql)} from device_service_assignments a
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id > ${afterDevice} order by a.device_id limit ${limit}`;
+}
+
+/** Whether a device that this walk has not shown could be one that it shows under another id. */
+export async function hasUnseen(sql: Db, { organizationId, id }: Owner, walk: number): Promise<boolean> {
+  const [row] = await sql<[{ found: boolean }]>`
+    select exists (select 1 from device_service_assignments
+      where organization_id = ${organizationId} and service_id = ${id} and (seen_walk < ${walk} or external_id is null)) as found`;
+  return row.found;
+}
+
+export type IdentityMatch = { index: number; deviceId: string; externalId: string | null; seenWalk: number };
+
+/**
+ * Finds devices by their other ids, among those that the walk has not shown yet. One pass over them, whatever the planner knows of the table.
+ * @param wanted each with an index of the caller, the most trusted ones of an index first
+ */
+export async function matchIdentities(
+  sql: Db,
+  { organizationId, id }: Owner,
+  walk: number,
+  wanted: readonly (Identity & { index: number })[],
+): Promise<IdentityMatch[]> {
+  return sql<IdentityMatch[]>`
+    with wanted as (
+      select index, kind, value, position from unnest(${wanted.map((w) => w.index)}::int[], ${wanted.map((w) => w.kind)}::text[],
+        ${wanted.map((w) => w.value)}::text[]) with ordinality as w (index, kind, value, position)
+    ), unseen as materialized (
+      select a.device_id, a.external_id, a.seen_walk, i ->> 'kind' as kind, i ->> 'value' as value
+      from device_service_assignments a cross join lateral jsonb_array_elements(a.identities) i
+      where a.organization_id = ${organizationId} and a.service_id = ${id} and (a.seen_walk < ${walk} or a.external_id is null)
+    )
+    select distinct on (w.index) w.index, u.device_id as "deviceId", u.external_id as "externalId", u.seen_walk::int as "seenWalk"
+    from wanted w join unseen u on u.kind = w.kind and u.value = w.value order by w.index, w.position, u.device_id`;
+}
+
+/** Finds local devices whose creation at the platform was asked for and not answered, by their name. */
+export async function matchCreations(sql: Db, owner: Owner, names: readonly string[]): Promise<{ name: string; deviceId: string }[]> {
+  return sql<{ name: string; deviceId: string }[]>`
+    select distinct on (d.name) d.name, a.device_id as "deviceId" from ${joined(sql, owner)}
+      and a.external_id is null and a.identities <> '[]' and d.name = any(${[...names]}::text[]) order by d.name, a.device_id`;
+}
+
+/** Finds shadow devices that no integration has, as after the removal of an earlier integration of the same account. */
+export async function matchOrphans(
+  sql: Db,
+  organizationId: string,
+  provider: string,
+  externalIds: readonly string[],
+): Promise<{ externalId: string; deviceId: string }[]> {
+  return sql<{ externalId: string; deviceId: string }[]>`
+    select distinct on (1) d.integration_metadata ->> 'external_id' as "externalId", d.id as "deviceId" from devices d
+    where d.organization_id = ${organizationId} and d.source_kind = 'EXTERNAL'
+      and d.integration_metadata ->> 'external_id' = any(${[...externalIds]}::text[]) and d.integration_metadata ->> 'provider' = ${provider}
+      and not exists (select 1 from device_service_assignments a where a.organization_id = d.organization_id and a.device_id = d.id)
+    order by 1, d.id`;
+}
+
+export type NewAssignment = { deviceId: string; externalId: string | null; identities: readonly Identity[]; walk: number };
+
+/** @returns the devices that were not assigned yet */
+export async function insertAssignments(tx: Db, { organizationId, id }: Owner, added: readonly NewAssignment[]): Promise<Set<string>> {
+  if (added.length === 0) return new Set();
+  const rows = await tx<{ deviceId: string }[]>`
+    insert into device_service_assignments (organization_id, service_id, device_id, external_id, identities, seen_walk, retry_at)
+    select ${organizationId}::uuid, ${id}::uuid, device_id, external_id, identities::jsonb, walk, case when external_id is null then now() end
+    from unnest(${added.map((a) => a.deviceId)}::text[], ${added.map((a) => a.externalId)}::text[],
+                ${added.map((a) => JSON.stringify(a.identities))}::text[], ${added.map((a) => a.walk)}::bigint[])
+         as new (device_id, external_id, identities, walk)
+    on conflict do nothing returning device_id as "deviceId"`;
+  return new Set(rows.map(({ deviceId }) => deviceId));
+}
+
+/** The device is not synced any more; both sides keep it. @returns false when it was not assigned */
+export async function deleteAssignment(tx: Db, { organizationId, id }: Owner, deviceId: string): Promise<boolean> {
+  const result = await tx`
+    delete from device_service_assignments where organization_id = ${organizationId} and service_id = ${id} and device_id = ${deviceId}`;
+  return result.count === 1;
+}
+
+/** Gives devices their present id at the platform. An id that another device had is free afterwards. */
+export async function relink(
+  tx: Db,
+  { organizationId, id }: Owner,
+  links: readonly { deviceId: string; externalId: string }[],
+): Promise<void> {
+  if (links.length === 0) return;
+  await tx`
+    update device_service_assignments a set external_id = l.external_id, remote_hash = null
+    from unnest(${links.map((l) => l.deviceId)}::text[], ${links.map((l) => l.externalId)}::text[]) as l (device_id, external_id)
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id = l.device_id`;
+}
+
+/** Notes that the walk showed these devices. */
+export async function markSeen(tx: Db, { organizationId, id }: Owner, walk: number, externalIds: readonly string[]): Promise<void> {
+  if (externalIds.length === 0) return;
+  await tx`
+    update device_service_assignments set seen_walk = ${walk}
+    where organization_id = ${organizationId} and service_id = ${id} and external_id = any(${[...externalIds]}::text[]) and seen_walk <> ${walk}`;
+}
+
+export type SyncedState = {
+  deviceId: string;
+  base: Record<string, Json>;
+  /** null: compare all fields at the next walk. */
+  remoteHash: string | null;
+  identities: readonly Identity[] | null;
+  /** Values here are to be written to the platform. */
+  isDue: boolean;
+};
+
+/** Stores what both sides agreed on. A device that has nothing left to be written loses its error. A failed write keeps the time of its next try. */
+export async function noteSynced(tx: Db, { organizationId, id }: Owner, states: readonly SyncedState[]): Promise<void> {
+  if (states.length === 0) return;
+  await tx`
+    update device_service_assignments a set base = s.base::jsonb, remote_hash = s.hash, identities = coalesce(s.identities::jsonb, a.identities),
+      synced_at = now(), retry_at = case when s.due = 'true' then coalesce(a.retry_at, now()) end,
+      failures = case when s.due = 'true' then a.failures else 0 end,
+      error_code = case when s.due = 'true' then a.error_code end, error_detail = case when s.due = 'true' then a.error_detail end
+    from unnest(${states.map((s) => s.deviceId)}::text[], ${states.map((s) => storableJson(JSON.stringify(s.base)))}::text[],
+                ${states.map((s) => s.remoteHash)}::text[],
+                ${states.map((s) => (s.identities === null ? null : storableJson(JSON.stringify(s.identities))))}::text[],
+                ${states.map((s) => String(s.isDue))}::text[]) as s (device_id, base, hash, identities, due)
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id = s.device_id`;
+}
+
+export type FailedDevice = { deviceId: string; code: string; detail: string; retryInSeconds: number | null };
+
+/** Records per-device failures with the time of the next try; null: only a change of the device or a person makes another one useful. */
+export async function noteFailed(tx: Db, { organizationId, id }: Owner, failed: readonly FailedDevice[]): Promise<void> {
+  if (failed.length === 0) return;
+  await tx`
+    update device_service_assignments a set error_code = f.code, error_detail = f.detail, failures = a.failures + 1,
+      retry_at = now() + make_interval(secs => f.seconds::double precision)
+    from unnest(${failed.map((f) => f.deviceId)}::text[], ${failed.map((f) => f.code)}::text[],
+                ${failed.map((f) => storableJson(f.detail))}::text[], ${failed.map((f) => f.retryInSeconds)}::double precision[])
+         as f (device_id, code, detail, seconds)
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id = f.device_id`;
+}
+
+/** Devices whose values are to be written to the platform now, in the order of their ids. */
+export async function dueExports(sql: Db, owner: Owner, afterDevice: string, limit: number): Promise<string[]> {
+  const rows = await sql<{ deviceId: string }[]>`
+    select a.device_id as "deviceId" from ${joined(sql, owner)} and a.external_id is not null and a.retry_at <= now() and d.archived_at is null
+      and a.device_id > ${afterDevice} order by a.device_id limit ${limit}`;
+  return rows.map(({ deviceId }) => deviceId);
+}
+
+/**
+ * Local devices that the platform does not have, in the order of their ids. A creation whose answer was lost is due again only in a run that began after
+ * it, because that run's walk shows the device if it was created.
+ */
+export async function dueCreations(sql: Db, owner: Owner, runStartedAt: Date, afterDevice: string, limit: number): Promise<Synced[]> {
+  return sql<Synced[]>`
+    select ${synced(sql)} from ${joined(sql, owner)} and a.external_id is null and a.retry_at <= ${runStartedAt} and d.archived_at is null
+      and a.device_id > ${afterDevice} order by a.device_id limit ${limit}`;
+}
+
+/** Stores by which identities the devices will be known, before they are created, and when a lost creation is tried again. */
+export async function beginCreations(
+  tx: Db,
+  { organizationId, id }: Owner,
+  created: readonly { deviceId: string; marker: Identity }[],
+  againInSeconds: number,
+): Promise<void> {
+  await tx`
+    update device_service_assignments a set identities = c.identities::jsonb, retry_at = now() + make_interval(secs => ${againInSeconds})
+    from unnest(${created.map((c) => c.deviceId)}::text[], ${created.map((c) => JSON.stringify([c.marker]))}::text[]) as c (device_id, identities)
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id = c.device_id and a.external_id is null`;
+}
+
+/** Marks devices whose local values wait for the platform: the next run writes them. @returns the integrations */
+export async function markDue(tx: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
+  const rows = await tx<{ id: string }[]>`
+    update device_service_assignments a set retry_at = now() from device_services s
+    where a.organization_id = ${organizationId} and a.device_id = any(${[...deviceIds]}::text[])
+      and s.organization_id = a.organization_id and s.id = a.service_id and s.is_active and s.blocked_reason is null
+    returning s.id`;
+  return [...new Set(rows.map(({ id }) => id))];
+}
+
+/** Whether any device of the integration waits to be written or created. */
+export async function hasDue(sql: Db, { organizationId, id }: Owner): Promise<boolean> {
+  const [row] = await sql<[{ found: boolean }]>`
+    select exists (select 1 from device_service_assignments
+      where organization_id = ${organizationId} and service_id = ${id} and retry_at <= now()) as found`;
+  return row.found;
+}
+
+/** Integrations whose devices are due for another try. */
+export async function integrationsWithDueDevices(sql: Db, limit: number): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select s.id from device_services s join organizations o on o.id = s.organization_id
+    where s.is_active and s.blocked_reason is null and o.disabled_at is null and o.device_sync_enabled
+      and exists (select 1 from device_service_assignments a
+        where a.organization_id = s.organization_id and a.service_id = s.id and a.retry_at <= now())
+      and not exists (select 1 from device_sync_log l
+        where l.organization_id = s.organization_id and l.service_id = s.id and l.device_id is null and l.status = 'running')
+    limit ${limit}`;
+  return rows.map(({ id }) => id);
+}
+
+/** Shadow devices that no walk has shown since walk `lastSeen`, and that are not archived, in the order of their ids. */
+export async function goneDevices(sql: Db, owner: Owner, lastSeen: number, limit: number): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select d.id from ${joined(sql, owner)} and a.external_id is not null and a.seen_walk <= ${lastSeen} and d.archived_at is null
+      and d.source_kind = 'EXTERNAL' order by d.id limit ${limit}`;
+  return rows.map(({ id }) => id);
+}
+
+/** Marks local devices that were created at the platform and are gone there. @returns the newly marked ones */
+export async function noteGoneLocals(tx: Db, { organizationId, id }: Owner, lastSeen: number, detail: string): Promise<string[]> {
+  const rows = await tx<{ id: string }[]>`
+    update device_service_assignments a set error_code = 'integration_not_found', error_detail = ${detail}, retry_at = null
+    from devices d
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.external_id is not null and a.seen_walk <= ${lastSeen}
+      and d.organization_id = a.organization_id and d.id = a.device_id and d.source_kind = 'LOCAL'
+      and a.error_code is distinct from 'integration_not_found'
+    returning a.device_id as id`;
+  return rows.map((row) => row.id);
+}
