@@ -27,6 +27,7 @@ import { deviceStatusRoutes } from './device/status.ts';
 import { docsRoutes } from './docs.ts';
 import { createApi, type Env } from './env.ts';
 import { healthRoutes } from './health.ts';
+import { assignmentRoutes } from './integration/assignments.ts';
 import { integrationHookRoutes } from './integration/hooks.ts';
 import { integrationRoutes } from './integration/integrations.ts';
 import { providerRoutes } from './integration/providers.ts';
@@ -137,6 +138,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     integrationSecretRoutes,
     integrationSyncRoutes,
     vendorRoutes,
+    assignmentRoutes,
     eventRoutes,
     auditRoutes,
   ])

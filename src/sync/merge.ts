@@ -79,7 +79,8 @@ function newest({ local, remote, localChangedAt, remoteChangedAt }: Differing): 
 
 /** @returns undefined when the changes cannot both be kept */
 function merged({ rule, base, local, remote }: Differing): Json | undefined {
-  if (rule.kind === 'set' && Array.isArray(local) && Array.isArray(remote)) return mergeSets(Array.isArray(base) ? base : [], local, remote);
+  if (rule.kind === 'set' && Array.isArray(local) && Array.isArray(remote))
+    return mergeSets(Array.isArray(base) ? base : [], local, remote);
   if (rule.kind === 'map' && isMap(local) && isMap(remote)) return mergeMaps(isMap(base) ? base : {}, local, remote);
   return undefined;
 }

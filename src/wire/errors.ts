@@ -146,6 +146,7 @@ const FORGE_ERRORS = {
 
 /** Device platforms that integrations call. */
 const INTEGRATION_ERRORS = {
+  assignment_exists: never(409, 'The device, or the one at the platform, is assigned to the integration already.'),
   integration_blocked: never(409, 'Nothing is asked of the platform until the integration gets new credentials.'),
   integration_busy: never(409, 'A sync of the integration runs already.'),
   integration_conflict: soon(409, 'Somebody else changes the same thing at the platform.'),

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readOpenApi } from '../support/openapi.ts';
+import { SHELF } from '../support/platform.ts';
 import { type Answer, type Api, openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
 let api: Api;
 beforeAll(async () => {
-  service = await openService({ ROLE: 'api' });
+  service = await openService({ ROLE: 'api' }, SHELF);
   api = service.api;
 });
 afterAll(() => service.close());
@@ -149,9 +150,12 @@ test('malformed cursors and limits are refused on every list', async () => {
   const { operations } = await readOpenApi(service.url);
   const source = (await api('POST', '/sources', { name: 'cursors', url: 'https://example.com/a.git', ref: 'main', layout: 'repo' })).body
     .id;
+  const account = { settings: { baseUrl: 'http://127.0.0.1:9' }, credentials: { apiKey: 'shelf-key-0123456789' } };
+  const integration = (await api('POST', '/integrations', { type: 'shelf', ...account })).body.slug;
+  const idIn = (path: string) => (path.includes('/sources/') ? source : path.includes('/integrations/') ? integration : 'once');
   const lists = operations
     .filter(({ method, operation }) => method === 'GET' && operation.parameters.some(({ name }) => name === 'cursor'))
-    .map(({ path }) => path.replace('/api/v1', '').replace('{id}', path.includes('/sources/') ? source : 'once'))
+    .map(({ path }) => path.replace('/api/v1', '').replace('{id}', idIn(path)))
     // Only the root token may list organizations.
     .filter((path) => !path.endsWith('/backups') && path !== '/organizations');
   expect(lists.length).toBeGreaterThan(8);

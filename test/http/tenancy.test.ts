@@ -85,7 +85,7 @@ async function populate(): Promise<typeof ours> {
     '/sites': { id: site.id },
     '/tokens': { id: token.id },
     '/notifications': notification,
-    '/integrations': { id: await postIntegration() },
+    '/integrations': { id: await postIntegration(), deviceId: 'our-device' },
     '/rollouts': { id: rollout.id },
   };
 }
@@ -105,6 +105,7 @@ async function postNotification(): Promise<{ id: string; deliveryId: string }> {
 async function postIntegration(): Promise<string> {
   const account = { settings: { baseUrl: 'http://127.0.0.1:9/our-platform' }, credentials: { apiKey: 'our-platform-key' } };
   const answer = await service.api('POST', '/integrations', { type: 'shelf', name: 'our-integration', autoSync: false, ...account });
+  await service.api('POST', `/integrations/${answer.body.id}/assignments`, { deviceId: 'our-device', externalId: 'our-external' });
   return answer.body.id;
 }
 
@@ -156,6 +157,7 @@ test('another organization cannot read our resources, and its requests change no
       '/sources',
       '/sites',
       '/integrations',
+      '/integrations/shelf/assignments',
       '/devices/our-device/commands',
       '/devices/our-device/deployments',
       `/sources/${ours['/sources']?.id}/revisions`,

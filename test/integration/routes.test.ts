@@ -369,6 +369,48 @@ describe('syncs on request', () => {
   });
 });
 
+describe('assignments', () => {
+  beforeAll(async () => {
+    for (const id of ['till-1', 'till-2']) await api('POST', '/devices', { id });
+  });
+  const assign = (assignment: Record<string, unknown>) => api('POST', '/integrations/shelf/assignments', assignment);
+  const listed = async () => (await api('GET', '/integrations/shelf/assignments')).body.items;
+
+  test('a local device is assigned to a device at the platform, or to be created there', async () => {
+    await create({ direction: 'both' });
+    const first = await assign({ deviceId: 'till-1', externalId: 'd-1' });
+    expect([first.status, first.body]).toEqual([
+      201,
+      { deviceId: 'till-1', externalId: 'd-1', identities: [], syncedAt: null, error: null, failures: 0, retryAt: null },
+    ]);
+    expect((await assign({ deviceId: 'till-2' })).body).toMatchObject({ externalId: null, retryAt: expect.any(String) });
+    expect((await listed()).map(({ deviceId }: { deviceId: string }) => deviceId)).toEqual(['till-1', 'till-2']);
+    const page = (await api('GET', '/integrations/shelf/assignments?limit=1')).body;
+    expect((await api('GET', `/integrations/shelf/assignments?cursor=${page.nextCursor}`)).body.items).toMatchObject([
+      { deviceId: 'till-2' },
+    ]);
+    expect((await api('DELETE', '/integrations/shelf/assignments/till-1')).status).toBe(204);
+    expect(refusal(await api('DELETE', '/integrations/shelf/assignments/till-1'))).toEqual([404, 'not_found']);
+    expect((await api('GET', '/devices/till-1')).status).toBe(200);
+  });
+
+  test('neither a device nor an id at the platform is assigned twice', async () => {
+    await create({ direction: 'both' });
+    await assign({ deviceId: 'till-1', externalId: 'd-1' });
+    expect(refusal(await assign({ deviceId: 'till-1', externalId: 'd-2' }))).toEqual([409, 'assignment_exists']);
+    expect(refusal(await assign({ deviceId: 'till-2', externalId: 'd-1' }))).toEqual([409, 'assignment_exists']);
+    expect(await listed()).toHaveLength(1);
+  });
+
+  test('a device of nobody, or one that no sync would create, is refused with its pointer', async () => {
+    await create();
+    const unknown = await assign({ deviceId: 'nobodys', externalId: 'd-1' });
+    expect([refusal(unknown), pointers(unknown)]).toEqual([[400, 'invalid_request'], ['/deviceId']]);
+    const imported = await assign({ deviceId: 'till-1' });
+    expect([refusal(imported), pointers(imported)]).toEqual([[400, 'invalid_request'], ['/externalId']]);
+  });
+});
+
 describe('opening a platform', () => {
   const open = async () => openPlatform(await stored('shelf'), service.app.services.platforms);
 

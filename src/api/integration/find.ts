@@ -16,10 +16,16 @@ export async function findIntegration(sql: Db, organizationId: string, slugOrId:
   return integration;
 }
 
-/** Locks the row until the transaction ends. @throws Problem `not_found`, `version_mismatch` */
-export async function lockMatching(c: Context<Env>, tx: Db, organizationId: string, slugOrId: string): Promise<Integration> {
+/** Locks the row until the transaction ends. @throws Problem `not_found` */
+export async function lockFound(tx: Db, organizationId: string, slugOrId: string): Promise<Integration> {
   const integration = await lockIntegration(tx, organizationId, slugOrId);
   if (integration === undefined) throw notFound('integration', slugOrId);
+  return integration;
+}
+
+/** As `lockFound`, for the version that the request names. @throws Problem `not_found`, `version_mismatch` */
+export async function lockMatching(c: Context<Env>, tx: Db, organizationId: string, slugOrId: string): Promise<Integration> {
+  const integration = await lockFound(tx, organizationId, slugOrId);
   checkIfMatch(c, integration.version);
   return integration;
 }

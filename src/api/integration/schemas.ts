@@ -54,7 +54,7 @@ export const IntegrationChange = z
   .strictObject({ ...z.object(fields).partial().shape, credentials: Credentials.optional() })
   .openapi('IntegrationChange');
 
-const Failure = z.object({ code: z.string(), detail: z.string() });
+export const Failure = z.object({ code: z.string(), detail: z.string() });
 const State = z
   .enum(INTEGRATION_STATES)
   .openapi({ description: 'blocked: nothing is asked of the platform until it gets new credentials; stale: no sync succeeded in time' });

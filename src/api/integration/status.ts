@@ -12,7 +12,7 @@ import { isDeviceSyncEnabled } from '../../organization/store.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
 import { apiOf, findIntegration } from './find.ts';
 import { IntegrationId } from './integrations.ts';
-import { iso } from './schemas.ts';
+import { Failure, iso } from './schemas.ts';
 
 type Deps = { store: Store; platforms: PlatformDeps };
 
@@ -21,7 +21,6 @@ export const integrationStatusRoutes = (deps: Deps) => mountOn(apiOf(deps), show
 
 const tags = ['Integrations'];
 const time = z.iso.datetime();
-const Failure = z.object({ code: z.string(), detail: z.string() });
 const count = z.number().int();
 const Counts = z.object(
   Object.fromEntries(Object.keys(NO_COUNTS).map((name) => [name, count])) as Record<keyof typeof NO_COUNTS, typeof count>,

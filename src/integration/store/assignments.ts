@@ -1,6 +1,6 @@
 import type { Db } from '../../db/connect.ts';
-import { storableJson } from '../../wire/text/text.ts';
 import type { Json } from '../../wire/text/json.ts';
+import { storableJson } from '../../wire/text/text.ts';
 import type { Assignment, Identity, Integration } from '../integration.ts';
 
 type Owner = Pick<Integration, 'organizationId' | 'id'>;

@@ -1,5 +1,6 @@
 import type { Db } from '../../db/connect.ts';
 import type { Integration, RunCounts } from '../integration.ts';
+import { SILENT_RUN_SECONDS } from './sync-log.ts';
 
 export type RunStatus = {
   id: string;
@@ -16,9 +17,6 @@ export type RunStatus = {
   isAlive: boolean;
 };
 
-/** A run gives signs of life every few seconds. */
-const ALIVE_SECONDS = 30;
-
 /** @returns the run in progress, and the newest one that ended */
 export async function runStatusOf(
   sql: Db,
@@ -27,7 +25,7 @@ export async function runStatusOf(
   const rows = await sql<RunStatus[]>`
     select distinct on (status = 'running') run_id as id, status, trigger, operation, details as counts, error_code as "errorCode",
       error_detail as "errorDetail", started_at as "startedAt", finished_at as "finishedAt", duration_ms as "durationMs",
-      coalesce(heartbeat_at, started_at) > now() - make_interval(secs => ${ALIVE_SECONDS}) as "isAlive"
+      coalesce(heartbeat_at, started_at) > now() - make_interval(secs => ${SILENT_RUN_SECONDS}) as "isAlive"
     from device_sync_log where organization_id = ${organizationId} and service_id = ${id} and device_id is null
     order by status = 'running', device_sync_log.id desc`;
   return { running: rows.find(({ status }) => status === 'running'), last: rows.find(({ status }) => status !== 'running') };
@@ -58,6 +56,6 @@ export async function runningIntegrations(sql: Db, organizationId: string): Prom
   const rows = await sql<{ id: string }[]>`
     select service_id as id from device_sync_log
     where organization_id = ${organizationId} and device_id is null and status = 'running'
-      and coalesce(heartbeat_at, started_at) > now() - make_interval(secs => ${ALIVE_SECONDS})`;
+      and coalesce(heartbeat_at, started_at) > now() - make_interval(secs => ${SILENT_RUN_SECONDS})`;
   return new Set(rows.map(({ id }) => id));
 }
