@@ -66,6 +66,8 @@ const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Characters of an error's answer that are read for its message. */
 const MAX_REDACTED = 8_192;
+/** Shorter parts of a header, such as `Bearer`, are no secrets. */
+const MIN_SENT = 12;
 
 type Deps = { guard: AddressGuard; isolate: Isolate; httpsOnly?: boolean };
 
@@ -202,7 +204,7 @@ function parse({ doing }: VendorCall, text: string): Json | undefined {
 
 function refusal(vendor: VendorAddress, { doing }: VendorCall, { host }: URL, response: Dispatcher.ResponseData, text: string): Problem {
   const { statusCode: status, headers } = response;
-  const said = foreignText(masked(vendor.secrets, withoutForeignSecrets(text)));
+  const said = foreignText(masked(vendor, withoutForeignSecrets(text)));
   const answer = `"${host}" answered ${status}${said === '' ? '' : ` (${said})`}`;
   const retryAfterSeconds = retryAfter(headers['retry-after']);
   if (status === 429) return integrationProblem('integration_rate_limited', `Cannot ${doing} now: ${answer}`, { retryAfterSeconds });
@@ -232,8 +234,18 @@ function withoutForeignSecrets(text: string): string {
   }
 }
 
-function masked(secrets: readonly string[], text: string): string {
-  return secrets.filter((secret) => secret.length > 3).reduce((clean, secret) => clean.replaceAll(secret, '***'), text);
+/** Hides the secrets and the values of the headers, in every form in which an answer may repeat them. */
+function masked({ secrets, headers }: VendorAddress, text: string): string {
+  const sent = Object.values(headers).flatMap((value) => [value, ...value.split(' ')].filter((part) => part.length >= MIN_SENT));
+  const forms = [...secrets, ...sent].flatMap((secret) => [
+    secret,
+    encodeURIComponent(secret),
+    JSON.stringify(secret).slice(1, -1),
+    Buffer.from(secret).toString('base64'),
+    Buffer.from(secret).toString('base64url'),
+  ]);
+  const longestFirst = [...new Set(forms)].filter((form) => form.length > 3).sort((a, b) => b.length - a.length);
+  return longestFirst.reduce((clean, form) => clean.replaceAll(form, '***'), text);
 }
 
 function unreachable(guard: AddressGuard, vendor: VendorAddress, { doing }: VendorCall, url: URL, cause: unknown, late: boolean): Problem {

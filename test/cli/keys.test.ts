@@ -12,16 +12,22 @@ import { connect } from '../../src/db/connect.ts';
 import { openEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { newId } from '../../src/ids.ts';
+import {
+  openCredentials as openIntegrationCredentials,
+  openHookSecret as openIntegrationHookSecret,
+} from '../../src/integration/credentials.ts';
+import { integrationById } from '../../src/integration/store/services.ts';
 import { createLog } from '../../src/log.ts';
 import { createSigner } from '../../src/organization/signing.ts';
 import { ensureOrganization } from '../../src/organization/store.ts';
 import { openApiToken, openCredentials, openHookSecret } from '../../src/source/credentials.ts';
 import { sourceById } from '../../src/source/store.ts';
+import { SHELF, SHELF_KEY } from '../support/platform.ts';
 import { openService, type TestService } from '../support/service.ts';
 
 let service: TestService;
 beforeEach(async () => {
-  service = await openService({ ROLE: 'api' });
+  service = await openService({ ROLE: 'api' }, SHELF);
 });
 afterEach(() => service.close());
 
@@ -88,6 +94,17 @@ test('a token for the API of a git host is sealed anew as well', async () => {
   expect(await rotateKeys(configOf(), 0)).toMatchObject({ resealed: 3, unreadable: [] });
   const source = await sourceById(service.database.sql, id);
   expect(openApiToken(openSecretBox(readSecretKeys(service.dataDir)), source!)).toBe('api-token-of-tills');
+});
+
+test('the secrets of an integration are sealed anew as well', async () => {
+  const account = { settings: { baseUrl: 'http://127.0.0.1:9' }, credentials: { apiKey: SHELF_KEY } };
+  const { id } = (await service.api('POST', '/integrations', { type: 'shelf', ...account })).body;
+  const { secret } = (await service.api('POST', '/integrations/shelf/hook-secret', {})).body;
+  expect(await rotateKeys(configOf(), 0)).toMatchObject({ resealed: 2, unreadable: [] });
+  const box = openSecretBox(readSecretKeys(service.dataDir));
+  const integration = await integrationById(service.database.sql, id);
+  expect(openIntegrationCredentials(box, integration!)).toEqual({ apiKey: SHELF_KEY });
+  expect(openIntegrationHookSecret(box, integration!)).toBe(secret);
 });
 
 test('a service that seals all the while loses nothing', async () => {
@@ -168,6 +185,8 @@ test('every column of the database that holds something sealed is one that a rot
     select table_name || '.' || column_name as name from information_schema.columns
     where table_schema = 'public' and column_name like '%\\_sealed' order by 1`;
   expect(columns.map(({ name }) => name)).toEqual([
+    'device_services.credentials_sealed',
+    'device_services.hook_secret_sealed',
     'idempotency_keys.answer_sealed',
     'notifications.previous_secret_sealed',
     'notifications.secret_sealed',

@@ -180,6 +180,9 @@ async function refusals(plants: Plants, ask: Ask, sourceId: string): Promise<voi
     '/api/v1/sources',
     body({ ...taken, webhook: { provider: 'gitlab', secret: `whsec_${secret}` } }),
   );
+  const platform = { type: 'golioth', credentials: { apiKey: [secret], password: secret } };
+  await ask('an integration of a wrong shape', 'POST', '/api/v1/integrations', body(platform));
+  await ask('the test of one', 'POST', '/api/v1/integrations/test', body(platform));
   await ask('JSON that breaks off', 'POST', '/api/v1/sources', { body: `{"auth":{"token":"${secret}"` });
   const unstorable = { type: 'run_command', payload: { password: `${secret}\u0000` } };
   await ask('what no database holds', 'POST', `/api/v1/devices/${DEVICE}/commands`, body(unstorable));

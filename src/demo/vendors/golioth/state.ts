@@ -128,7 +128,7 @@ export function effectiveSettings(project: Project, device: GoliothDevice): Sett
   return [...found.values()].sort((a, b) => a.key.localeCompare(b.key));
 }
 
-/** The device fetches its settings and state: it reports a verdict for each key, and echoes what it was told to be. */
+/** The device fetches its settings and state: it reports a verdict for each key, and copies the desired state into its report. */
 export function playDevice(project: Project, device: GoliothDevice): void {
   const { behaviour } = device;
   if (behaviour.offline === true) return;
