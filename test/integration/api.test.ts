@@ -40,7 +40,7 @@ test('no form of a secret that the platform repeats is in the error', async () =
   const error = (await get().catch((thrown: unknown) => thrown)) as Error;
   expect(error).toMatchObject({ code: 'integration_forbidden' });
   for (const form of forms) expect(error.message).not.toContain(form);
-  expect(error.message).toContain('***');
+  expect(error.message).toMatch(/\*{3}|\[redacted\]/);
 });
 
 test('the retries of one call end when the circuit opens', async () => {
