@@ -38,6 +38,7 @@ import { integrationTestRoutes } from './integration/test.ts';
 import { vendorRoutes } from './integration/vendor.ts';
 import { legacyDashboardRoutes } from './legacy/dashboards.ts';
 import { legacyDeviceRoutes } from './legacy/devices.ts';
+import { legacyIntegrationRoutes } from './legacy/integrations.ts';
 import { legacyRegistrationRoutes } from './legacy/registration.ts';
 import { notificationDeliveryRoutes } from './notification/deliveries.ts';
 import { notificationRoutes } from './notification/notifications.ts';
@@ -123,6 +124,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deviceStatusRoutes,
     deviceHistoryRoutes,
     legacyRegistrationRoutes,
+    legacyIntegrationRoutes,
     tokenRoutes,
     siteRoutes,
     rolloutRoutes,

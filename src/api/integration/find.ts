@@ -33,7 +33,7 @@ export async function lockMatching(c: Context<Env>, tx: Db, organizationId: stri
 /** A group of routes that answer `integration_disabled` while the service runs without integrations. */
 export function apiOf({ platforms }: { platforms: Pick<PlatformDeps, 'isOff'> }): OpenAPIHono<Env> {
   const api = createApi();
-  for (const path of ['/integrations', '/integrations/*', '/integrations:sync-all'])
+  for (const path of ['/integrations', '/integrations/*', '/integrations:sync-all', '/profile/integrations', '/profile/integrations/*'])
     api.use(path, async (_c, next) => {
       if (platforms.isOff) throw switchedOff();
       await next();

@@ -55,7 +55,7 @@ function registerQueries(devices: Command, io: Terminal): void {
   const list = devices
     .command('list', { isDefault: true })
     .description('list devices, ordered by id')
-    .option('--status <status>', 'in_sync, pending, updating, failed, rolled_back, drifted, held, unmanaged')
+    .option('--status <status>', 'in_sync, unverified, pending, updating, failed, rolled_back, drifted, held, unmanaged')
     .option('--connectivity <state>', 'online, offline, unknown')
     .option('--site <id>')
     .option('--source <id>')
@@ -101,6 +101,19 @@ function registerPartQueries(devices: Command, io: Terminal): void {
     async (call) => {
       const query = { ref: call.text('ref'), provenance: call.flag('provenance') ? '1' : undefined };
       showPreview(call, await call.client.get(pathOf(call, '/preview'), query));
+    },
+  );
+  calling(
+    devices
+      .command('vendor <id> [view]')
+      .description("show the platform of the device and the names of its views, or one of the views: the vendor's side of the device")
+      .option('--integration <id>', 'for a device of several integrations'),
+    io,
+    async (call) => {
+      const view = call.args[1] === undefined ? '' : `/${call.segment(1)}`;
+      const integration = call.text('integration');
+      const query = integration === undefined ? '' : `?integration=${encodeURIComponent(integration)}`;
+      showItem(call, await call.client.get(pathOf(call, `/vendor${view}${query}`)));
     },
   );
   calling(

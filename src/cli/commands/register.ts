@@ -17,6 +17,7 @@ import { ago, type Column, field, plain, relativeTime } from '../table.ts';
 import { watchLive } from '../watch.ts';
 import { registerAuditCommands } from './audit.ts';
 import { registerDeviceCommands } from './devices.ts';
+import { registerIntegrationCommands } from './integrations.ts';
 import { registerNotificationCommands } from './notifications.ts';
 import { registerOrganizationCommands } from './organizations.ts';
 import { registerPlanCommand } from './plans.ts';
@@ -32,6 +33,7 @@ export function registerClientCommands(program: Command, io: Terminal): void {
   registerPlanCommand(group('plan', 'preview the effect of a branch on devices; exit code 1 if it does not validate'), io);
   registerRolloutCommands(group('rollouts', 'rollouts of revisions to devices, wave by wave'), io);
   registerNotificationCommands(group('notifications', 'webhooks that post events to other programs'), io);
+  registerIntegrationCommands(group('integrations', 'accounts on device platforms, synced with this service'), io);
   const sites = group('sites', 'sites of devices');
   registerSites(sites, io);
   registerHoldCommands(sources, sites, io);
