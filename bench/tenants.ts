@@ -1,64 +1,48 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { io } from 'socket.io-client';
 import { z } from 'zod';
 import { createClient } from '../src/cli/client.ts';
 import { mintToken } from '../src/crypto/tokens.ts';
 import { postGitLabPush, SIGNING_TOKEN } from '../test/support/hooks.ts';
-import { commitFleet, hostileRepository } from '../test/support/hostile.ts';
 import { type LiveEvents, openLiveEvents } from './support/live.ts';
 import { note, percentiles, report, round } from './support/numbers.ts';
+import { cpuSeconds, type Program, startProgram } from './support/processes.ts';
+import { LOADS, LoadDone, type LoadName, type LoadOrder } from './support/programs/tenant-load-messages.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
 
-const IDLE_MS = 100;
+const IDLE_MS = 50;
+const SOURCES = 10;
+/** Pushes before the first measurement: Node compiles code in the first seconds. */
+const WARM_UP = 50;
+/** Pushes alone and beside the load alternate in so many parts, so that both see the same changes of the machine. */
+const ROUNDS = 2;
 const ROOT_TOKEN = mintToken('token').padEnd(40, 'x');
 const CREATED = z.object({ id: z.string(), hookUrl: z.string() });
 const MADE = z.object({ adminToken: z.string() });
-/** Needs the regular expression engine that backtracks. */
-const WILD = {
-  'app.json': `{"name":"${'a'.repeat(60)}!"}`,
-  's.json': JSON.stringify({ properties: { name: { pattern: '^(?=a)(a+)+$' } } }),
-  'bellwether.yaml': 'apiVersion: bellwether/v1\nkind: DeviceConfig\nvalidate:\n  - { files: app.json, schema: s.json }\n',
-};
 
 type Followed = { name: string; hookUrl: string };
-/** Starts a load of organization A; the result stops it. */
-type Load = { what: string; begin(stack: Stack, signal: AbortSignal): Promise<() => Promise<void>> };
-
-const LOADS: readonly Load[] = [
-  { what: 'four fleets of 60 folders that run out of time', begin: hostileFleets },
-  { what: 'ten hanging repositories on the same host', begin: hangingRepositories },
-  { what: 'a flood of signed hooks with text that cannot be stored', begin: hookFlood },
-  { what: 'wrong tokens at Socket.IO', begin: wrongTokens },
-];
+type Scene = { stack: Stack; live: LiveEvents; sources: readonly Followed[]; hungUrls: string[]; signal: AbortSignal };
 
 /** Measures organization B's push of one file, from its hook to its prepared commit: alone, and beside each load of organization A in turn. */
 export async function benchTenants(args: string[], signal: AbortSignal): Promise<void> {
-  const { values } = parseArgs({ args, options: { pushes: { type: 'string', default: '30' } } });
+  const { values } = parseArgs({ args, options: { pushes: { type: 'string', default: '100' }, load: { type: 'string' } } });
   const pushes = z.coerce.number().int().min(1).max(10_000).parse(values.pushes);
+  const loads = z
+    .enum(Object.keys(LOADS) as LoadName[])
+    .array()
+    .parse(values.load === undefined ? Object.keys(LOADS) : [values.load]);
   await using stack = await openStack({ env: { BELLWETHER_ROOT_TOKEN: ROOT_TOKEN }, signal });
   const root = createClient({ server: stack.url, token: ROOT_TOKEN, signal });
   const { adminToken } = MADE.parse(await root.send('POST', '/organizations', { name: 'b' }));
-  const b = createClient({ server: stack.url, token: adminToken, signal });
   await using live = await openLiveEvents(stack.url, adminToken, signal);
-  const sources: Followed[] = [];
-  for (let n = 0; n < 10; n++) {
-    const name = `quiet-${n}`;
-    const url = await stack.host.createRepository(name);
-    const webhook = { provider: 'gitlab', secret: SIGNING_TOKEN };
-    const created = await b.send('POST', '/sources', { name, url, layout: 'repo', webhook, pollIntervalSeconds: 3600 });
-    sources.push({ name, hookUrl: CREATED.parse(created).hookUrl });
-  }
-  await pushAll(stack, live, sources, 10, signal);
+  const sources = await createSources(stack, adminToken, signal);
+  const scene = { stack, live, sources, hungUrls: await hungRepositories(stack), signal };
+  note(`${WARM_UP} pushes to warm up`);
+  await pushAll(scene, Math.min(WARM_UP, pushes));
   const seen = [];
-  for (const { what, begin } of LOADS) {
-    note(`${pushes} pushes alone, then beside ${what}`);
-    const alone = percentiles(await pushAll(stack, live, sources, pushes, signal));
-    const end = await begin(stack, signal);
-    const beside = percentiles(await pushAll(stack, live, sources, pushes, signal).finally(end));
-    seen.push({ what, alone, beside, ratio: { p50: round(beside.p50 / alone.p50, 2), p99: round(beside.p99 / alone.p99, 2) } });
-  }
+  for (const load of loads) seen.push(await compare(scene, load, pushes));
   const rows = seen.map(({ what, alone, beside, ratio }) => ({
     what,
     seen: `p50 ${alone.p50} → ${beside.p50} ms (${ratio.p50} ×)  p99 ${alone.p99} → ${beside.p99} ms (${ratio.p99} ×)`,
@@ -67,13 +51,81 @@ export async function benchTenants(args: string[], signal: AbortSignal): Promise
   report(`${pushes} pushes of one organization, alone → beside another`, rows, { bench: 'tenants', pushes, seen });
 }
 
-async function pushAll(
-  { host }: Stack,
-  live: LiveEvents,
-  sources: readonly Followed[],
-  count: number,
-  signal: AbortSignal,
-): Promise<number[]> {
+async function createSources(stack: Stack, token: string, signal: AbortSignal): Promise<Followed[]> {
+  const b = createClient({ server: stack.url, token, signal });
+  const sources: Followed[] = [];
+  for (let n = 0; n < SOURCES; n++) {
+    const name = `quiet-${n}`;
+    const url = await stack.host.createRepository(name);
+    const webhook = { provider: 'gitlab', secret: SIGNING_TOKEN };
+    const created = await b.send('POST', '/sources', { name, url, layout: 'repo', webhook, pollIntervalSeconds: 3600 });
+    sources.push({ name, hookUrl: CREATED.parse(created).hookUrl });
+  }
+  return sources;
+}
+
+/** They are on the host of the other organization's repositories. */
+async function hungRepositories({ host }: Stack): Promise<string[]> {
+  const urls: string[] = [];
+  for (let n = 0; n < 10; n++) {
+    urls.push(await host.createRepository(`hung-${n}`));
+    host.fault(`hung-${n}`, { kind: 'hang' });
+  }
+  return urls;
+}
+
+async function compare(scene: Scene, load: LoadName, pushes: number) {
+  const { stack, hungUrls, signal } = scene;
+  await using program = startProgram('bench/support/programs/tenant-load.ts', { messages: true });
+  const [alone, beside]: [number[], number[]] = [[], []];
+  const rounds = Math.min(ROUNDS, pushes);
+  for (let part = 1; part <= rounds; part++) {
+    const count = Math.floor((pushes * part) / rounds) - alone.length;
+    note(`${count} pushes alone, then beside ${LOADS[load]}: ${part} of ${rounds}`);
+    alone.push(...(await pushAll(scene, count)));
+    await order(program, { act: 'begin', load, url: stack.url, token: stack.token, hungUrls }, signal);
+    await sleep(RISE_MS, undefined, { signal });
+    beside.push(...(await pushAll(scene, count)));
+    await order(program, { act: 'end' }, signal);
+    await untilQuiet(stack, signal);
+  }
+  const [a, b] = [percentiles(alone), percentiles(beside)];
+  return { what: LOADS[load], alone: a, beside: b, ratio: { p50: round(b.p50 / a.p50, 2), p99: round(b.p99 / a.p99, 2) } };
+}
+
+/** The load has reached its full extent after this time. */
+const RISE_MS = 1_000;
+
+async function order({ child, output }: Program, message: LoadOrder, signal: AbortSignal): Promise<void> {
+  child.send(message);
+  const settled = new AbortController();
+  const until = { signal: AbortSignal.any([signal, settled.signal]) };
+  const ended = once(child, 'close', until).then(() => {
+    throw new Error(`The process of the load ended:\n${output()}`);
+  });
+  ended.catch(() => undefined);
+  const [answer] = await Promise.race([once(child, 'message', until), ended]).finally(() => settled.abort());
+  LoadDone.parse(answer);
+}
+
+const QUIET_CHECK_MS = 500;
+/** Share of a processor. */
+const QUIET_SHARE = 0.1;
+/** Commits that were fetched are prepared even after their source was removed: each of them uses 10 s of a processor. */
+const QUIET_TIMEOUT_MS = 240_000;
+
+/** Waits until the service has finished the other organization's work: it uses almost no processor time. */
+async function untilQuiet({ service }: Stack, signal: AbortSignal): Promise<void> {
+  const endsAt = performance.now() + QUIET_TIMEOUT_MS;
+  for (let used = Number.POSITIVE_INFINITY; used > (QUIET_SHARE * QUIET_CHECK_MS) / 1_000; ) {
+    if (performance.now() > endsAt) throw new Error(`The service was not quiet within ${QUIET_TIMEOUT_MS / 1_000} s after the load`);
+    const before = await cpuSeconds(service.pid);
+    await sleep(QUIET_CHECK_MS, undefined, { signal });
+    used = (await cpuSeconds(service.pid)) - before;
+  }
+}
+
+async function pushAll({ stack: { host }, live, sources, signal }: Scene, count: number): Promise<number[]> {
   const times: number[] = [];
   for (let n = 0; n < count; n++) {
     await sleep(IDLE_MS, undefined, { signal });
@@ -88,73 +140,4 @@ async function pushAll(
     times.push(performance.now() - started);
   }
   return times;
-}
-
-async function hostileFleets(stack: Stack): Promise<() => Promise<void>> {
-  const ids: string[] = [];
-  for (let n = 0; n < 4; n++) {
-    const fleet = await hostileRepository(stack.host, `fleet-${n}`);
-    const wild = await fleet.tree(WILD);
-    await commitFleet(fleet, Object.fromEntries(Array.from({ length: 60 }, (_, folder) => [`w${folder}`, wild])));
-    ids.push((await stack.createSource(`fleet-${n}`, 'fleet')).id);
-  }
-  return () => removeAll(stack, ids);
-}
-
-async function hangingRepositories(stack: Stack): Promise<() => Promise<void>> {
-  const ids: string[] = [];
-  for (let n = 0; n < 10; n++) {
-    await stack.host.createRepository(`hung-${n}`);
-    stack.host.fault(`hung-${n}`, { kind: 'hang' });
-    ids.push((await stack.createSource(`hung-${n}`, 'repo')).id);
-  }
-  return () => removeAll(stack, ids);
-}
-
-async function removeAll({ api }: Stack, ids: readonly string[]): Promise<void> {
-  for (const id of ids) await api.send('DELETE', `/sources/${id}`);
-}
-
-async function hookFlood(stack: Stack, signal: AbortSignal): Promise<() => Promise<void>> {
-  await stack.host.createRepository('flooded');
-  const { id, hookUrl } = await stack.createSource('flooded', 'repo');
-  const end = repeatedly(20, signal, async (n) => {
-    await (await postGitLabPush(hookUrl, { ref: `refs/heads/a\0b${n}`, after: 'a'.repeat(40) })).arrayBuffer();
-  });
-  return async () => {
-    await end();
-    await removeAll(stack, [id]);
-  };
-}
-
-async function wrongTokens({ url }: Stack, signal: AbortSignal): Promise<() => Promise<void>> {
-  return repeatedly(20, signal, () => {
-    const refused = Promise.withResolvers<void>();
-    const options = {
-      auth: { token: mintToken('token') },
-      transports: ['websocket'],
-      reconnection: false,
-      forceNew: true,
-      timeout: 10_000,
-    };
-    const socket = io(url, options).on('connect_error', () => refused.resolve());
-    return refused.promise.finally(() => socket.close());
-  });
-}
-
-/** Limit per second. More would measure this process, which shares the processors with the service. */
-const PER_SECOND = 200;
-
-function repeatedly(lanes: number, signal: AbortSignal, act: (n: number) => Promise<void>): () => Promise<void> {
-  let isOver = false;
-  const lane = async (first: number) => {
-    for (let n = first; !isOver && !signal.aborted; n += lanes) {
-      await Promise.all([act(n).catch(() => undefined), sleep((1_000 * lanes) / PER_SECOND)]);
-    }
-  };
-  const running = Promise.all(Array.from({ length: lanes }, (_, n) => lane(n)));
-  return async () => {
-    isOver = true;
-    await running;
-  };
 }

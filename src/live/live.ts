@@ -14,7 +14,7 @@ import type { Actor } from '../organization/organization.ts';
 import { TOKENS_CHANNEL } from '../organization/store.ts';
 import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
 import { type FeedBatch, type LiveFeed, openLiveFeed } from './feed.ts';
-import { boundHandshakes, type Handshakes } from './handshakes.ts';
+import { boundHandshakes, type Handshakes, paceSuspects } from './handshakes.ts';
 import { answerRequests } from './requests.ts';
 import {
   type ClientEvents,
@@ -74,10 +74,15 @@ type OwnUpdate = { organizationId: string; update: DeviceUpdate };
 export async function openLive(options: LiveOptions): Promise<Live> {
   const { log, sql, notifier } = options;
   const limits = { ...LIVE_LIMITS, ...options.limits };
+  const pace = paceSuspects(options.rates.refusal.isExhausted);
   const io = new Server<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>(options.httpServer, {
     serveClient: false,
     maxHttpBufferSize: MAX_PAYLOAD_BYTES,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    allowRequest: (request, answer) =>
+      pace.begin(request, networkOf(addressOfRequest(request, options.trustProxy)), (mayBegin) =>
+        answer(mayBegin ? undefined : 'rate_limited', mayBegin),
+      ),
     cors: { origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins] },
   });
   const handshakes = boundHandshakes(
@@ -103,6 +108,7 @@ export async function openLive(options: LiveOptions): Promise<Live> {
     handshakes: handshakes.waiting,
     close: closeOnce(async () => {
       unsubscribe();
+      pace.close();
       await within(limits.closeTimeoutMs, watch.close());
       await announceShutdown(shared, limits);
       io.engine.close();

@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import { falseIfTaken } from '../db/unique.ts';
 import type { Notification } from './notification.ts';
 
 /** Columns of a `Notification`. */
@@ -65,14 +66,18 @@ export async function countNotifications(sql: Db, organizationId: string): Promi
   return row.count;
 }
 
-/** Writes the settings and resets the failures, since they belong to the old settings. Events from a disabled period are not delivered later. */
-export async function updateNotification(tx: Db, s: NotificationSettings): Promise<void> {
-  await tx`
+/**
+ * Writes the settings and resets the failures, since they belong to the old settings. Events from a disabled period are not delivered later.
+ * @returns false when another notification of the organization has the name; the transaction must then be rolled back
+ */
+export async function updateNotification(tx: Db, s: NotificationSettings): Promise<boolean> {
+  const updating = tx`
     update notifications set name = ${s.name}, url_sealed = ${s.urlSealed}, url_hint = ${s.urlHint}, format = ${s.format}, events = ${[...s.events]},
       minimum_severity = ${s.minimumSeverity}, source_id = ${s.sourceId}, site_id = ${s.siteId}, labels = ${tx.json(s.labels)}, enabled = ${s.enabled},
       cursor = case when ${s.enabled} and not enabled then ${present(tx, s.organizationId)} else cursor end,
       due_at = case when ${s.enabled} then now() end, disabled_reason = null, failures = 0, last_error = null, version = version + 1, updated_at = now()
     where organization_id = ${s.organizationId} and id = ${s.id}`;
+  return updating.then(() => true, falseIfTaken);
 }
 
 /** Replaces the secret. The current one becomes the previous one, and the previous one stops signing. @returns until when the replaced one signs */
@@ -117,15 +122,6 @@ export async function skipTo(sql: Db, cursor: number, idle: readonly IdleNotific
     from unnest(${idle.map(({ organizationId }) => organizationId)}::uuid[], ${idle.map(({ id }) => id)}::uuid[],
                 ${idle.map(({ version }) => version)}::int[]) as seen (organization_id, id, version)
     where n.organization_id = seen.organization_id and n.id = seen.id and n.version = seen.version and n.due_at is null and n.cursor < ${cursor}`;
-}
-
-/** Whether another notification of the organization has the name. */
-export async function isNotificationNameTaken(
-  sql: Db,
-  { organizationId, id, name }: Pick<Notification, 'organizationId' | 'id' | 'name'>,
-): Promise<boolean> {
-  const rows = await sql`select 1 from notifications where organization_id = ${organizationId} and name = ${name} and id <> ${id}`;
-  return rows.length > 0;
 }
 
 /** Sealed texts of the table, for a rotation of the secret key; `notification/secrets.ts` seals them. */

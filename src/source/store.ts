@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import { falseIfTaken } from '../db/unique.ts';
 import { RolloutPolicy } from '../policy/policy.ts';
 import { ForgeSettings } from './forge-settings.ts';
 import type { Source, SourceStatus } from './source.ts';
@@ -111,9 +112,10 @@ export async function insertSource(tx: Db, s: SourceSettings): Promise<boolean> 
 /**
  * Writes the settings. With another repository, ref or layout, the old head is forgotten. A new name does the same if templates may have
  * rendered the old one into files.
+ * @returns false when another source of the organization has the name; the transaction must then be rolled back
  */
-export async function updateSource(tx: Db, s: SourceSettings, followsAnother: boolean): Promise<void> {
-  await tx`
+export async function updateSource(tx: Db, s: SourceSettings, followsAnother: boolean): Promise<boolean> {
+  const updating = tx`
     update sources set name = ${s.name}, url = ${s.url}, ref = ${s.ref}, layout = ${s.layout}, auth_sealed = ${s.authSealed}, auth_hint = ${s.authHint},
       webhook_provider = ${s.webhookProvider}, webhook_secret_sealed = ${s.webhookSecretSealed}, webhook_secret_last4 = ${s.webhookSecretLast4},
       webhook_options = ${s.webhookOptions === null ? null : tx.json(s.webhookOptions)}, webhook_hook_id = ${s.webhookHookId},
@@ -127,6 +129,7 @@ export async function updateSource(tx: Db, s: SourceSettings, followsAnother: bo
       moved_to = case when url = ${s.url} then moved_to end, quiet_until = null,
       failures = 0, next_check_at = now(), version = version + 1, updated_at = now()
     where organization_id = ${s.organizationId} and id = ${s.id}`;
+  return updating.then(() => true, falseIfTaken);
 }
 
 /** Records which webhook at the host has the current secret. */
@@ -297,15 +300,6 @@ export async function localSources(sql: Db): Promise<{ id: string; url: string }
 export async function sourceIds(sql: Db): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`select id from sources`;
   return rows.map((row) => row.id);
-}
-
-/** Whether another source of the organization has the name. */
-export async function isSourceNameTaken(
-  sql: Db,
-  { organizationId, id, name }: Pick<Source, 'organizationId' | 'id' | 'name'>,
-): Promise<boolean> {
-  const rows = await sql`select 1 from sources where organization_id = ${organizationId} and name = ${name} and id <> ${id}`;
-  return rows.length > 0;
 }
 
 /** `id` comes from an event's text and need not be a valid id. */

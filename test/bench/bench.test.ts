@@ -76,6 +76,14 @@ test('bench neighbours: every push to a healthy host was prepared while others h
   shape.parse(last);
 });
 
+test('bench tenants: every push of an organization was prepared, alone and beside a load of another', async () => {
+  const { code, last, errors } = await bench('tenants', '--pushes', '2', '--load', 'tokens');
+  expect(code, errors).toBe(0);
+  const compared = z.object({ what: z.string(), alone: percentiles, beside: percentiles, ratio: percentiles });
+  const shape = z.object({ bench: z.literal('tenants'), pushes: z.literal(2), seen: z.array(compared).length(1) });
+  shape.parse(last);
+});
+
 test('bench poll-devices: every poll was answered as unchanged, beside a bare route in the same run', async () => {
   const { code, last, errors } = await bench('poll-devices', '--devices', '20', '--connections', '4', '--seconds', '0.3');
   expect(code, errors).toBe(0);

@@ -1,4 +1,6 @@
-import { expect, test, vi } from 'vitest';
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { addressGuard } from '../../src/git/http/address-guard.ts';
 import { closeConnections, dispatcherFor } from '../../src/git/http/connections.ts';
@@ -12,17 +14,26 @@ const NAMES: Record<string, string[]> = {
   'both.example.test': ['192.0.32.8', '10.1.2.3'],
 };
 
-vi.mock('node:dns', async (importOriginal) => ({
-  ...(await importOriginal<typeof import('node:dns')>()),
-  lookup: (host: string, _options: unknown, done: (error: Error | null, addresses?: { address: string; family: number }[]) => void) => {
-    const addresses = NAMES[host];
-    if (addresses === undefined) return done(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }));
+type Found = (error: Error | null, addresses?: { address: string; family: number }[]) => void;
+
+/** In place of the system's: test files share one process, so that it is put back afterwards. */
+function lookupInNames(host: string, _options: unknown, done: Found): void {
+  const addresses = NAMES[host];
+  if (addresses === undefined) done(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }));
+  else
     done(
       null,
       addresses.map((address) => ({ address, family: 4 })),
     );
-  },
-}));
+}
+
+const { lookup } = dns;
+const resolveBy = (resolver: unknown) => {
+  Object.assign(dns, { lookup: resolver });
+  syncBuiltinESMExports();
+};
+beforeAll(() => resolveBy(lookupInNames));
+afterAll(() => resolveBy(lookup));
 
 const proxy = 'http://proxy.example.com:3128/';
 

@@ -10,14 +10,22 @@ export function breaches({ operation, params }: Request, answer: Answer): Breach
   const { status, headers } = answer;
   const described = operation.answers.get(status);
   const found: (readonly [law: string, why: string])[] = [];
-  // An unreachable git host is no fault of the service, if the description documents the call to a host.
-  if (status >= 500 && !(status === 502 && described !== undefined)) found.push([`answers ${status}`, 'a fault of ours']);
+  if (status >= 500 && !isOfGitHost(operation, answer)) found.push([`answers ${status}`, 'a fault of ours']);
   else if (!leadsElsewhere(params)) found.push(...againstDescription(described, answer));
   if (headers['x-request-id'] === undefined) found.push(['has no request id', 'X-Request-Id is missing']);
   // Answers to devices never open in a browser, because they need the device's key in a header.
   if (headers['x-content-type-options'] !== 'nosniff' && (status >= 400 || !operation.path.startsWith('/agent/v1/')))
     found.push(['has no security headers', 'X-Content-Type-Options is missing']);
   return found.map(([law, why]) => ({ law, detail: `${why}: ${status} ${headers['content-type']} ${answer.body.subarray(0, 600)}` }));
+}
+
+/** An unreachable git host is no fault of the service, if the description documents the call to a host. */
+function isOfGitHost({ answers }: Request['operation'], { status, body }: Answer): boolean {
+  if (!answers.has(502)) return false;
+  const known: unknown = status === 503 ? parsed(body) : undefined;
+  // The service does not call a host whose last requests failed.
+  const isPause = typeof known === 'object' && known !== null && 'code' in known && known.code === 'git_host_unavailable';
+  return isPause || ((status === 502 || status === 504) && answers.has(status));
 }
 
 /** By the rules for URLs, such a segment removes the one before it, so that another operation answers. */

@@ -5,11 +5,20 @@ import type { Body, Request } from './requests.ts';
 import type { World } from './world.ts';
 
 /** A request in its final form. */
-export type Sent = { method: string; path: string; headers: Record<string, string>; body: Buffer | undefined; chunked: boolean };
+export type Sent = {
+  method: string;
+  path: string;
+  headers: Record<string, string>;
+  body: Buffer | undefined;
+  chunked: boolean;
+  limitMs: number;
+};
 export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer };
 
 /** Time limit of every answer. The requests do not use long polls. */
-export const ANSWER_MS = 10_000;
+const ANSWER_MS = 10_000;
+/** The same where the service waits for a git host, and says so by the answer 504: its retries take 25 s, and a test delivery 8 s. */
+const HOST_ANSWER_MS = 40_000;
 
 export async function prepare(world: World, request: Request): Promise<Sent> {
   const { operation, body } = request;
@@ -30,6 +39,7 @@ export async function prepare(world: World, request: Request): Promise<Sent> {
     },
     body: bytes,
     chunked: body?.chunked ?? false,
+    limitMs: operation.answers.has(504) ? HOST_ANSWER_MS : ANSWER_MS,
   };
 }
 
@@ -39,13 +49,13 @@ function bytesOf({ content }: Body, resolve: Parameters<typeof toJson>[1]): Buff
 
 const agent = new Agent({ keepAlive: true, maxSockets: 32 });
 
-/** @param fresh uses a new connection @throws without an answer within `ANSWER_MS`, or when the connection breaks */
-export function send(url: string, { method, path, headers, body, chunked }: Sent, fresh = false): Promise<Answer> {
+/** @param fresh uses a new connection @throws without an answer within the time limit, or when the connection breaks */
+export function send(url: string, { method, path, headers, body, chunked, limitMs }: Sent, fresh = false): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
     const length = body === undefined || chunked ? {} : { 'content-length': String(body.length) };
     const request = httpRequest({ hostname, port, method, path, agent: fresh ? false : agent, headers: { ...length, ...headers } });
-    const late = setTimeout(() => request.destroy(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+    const late = setTimeout(() => request.destroy(new Error(`no answer within ${limitMs} ms`)), limitMs);
     request.once('close', () => clearTimeout(late));
     request.once('error', reject);
     request.once('response', (response) => {

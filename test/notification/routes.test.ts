@@ -4,6 +4,7 @@ import { rotateKeys } from '../../src/cli/keys.ts';
 import { readConfig } from '../../src/config.ts';
 import { verifyStandardWebhooks } from '../../src/crypto/signature.ts';
 import { newId } from '../../src/ids.ts';
+import { waitingForLocks } from '../support/database.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 import { openReceiver } from './receiver.ts';
 import { openTenant, type Tenant } from './tenant.ts';
@@ -207,6 +208,23 @@ test('a delivery is posted again under its id; one that is pending, unknown or w
   expect((await redeliver(delivery?.id, newId())).status).toBe(404);
   const acts: { action: string }[] = (await tenant.api('GET', '/audit')).body.items;
   expect(acts.filter(({ action }) => action === 'notification.redeliver')).toHaveLength(1);
+});
+
+test.each([
+  ['notifications', { url: NOWHERE, events: ['*'] }],
+  ['sources', { url: 'https://git.example.com/a/b.git', layout: 'repo' }],
+] as const)('of two changes of %s to the same name at once, the later one is refused as taken', async (kind, settings) => {
+  const [{ id }, other] = await Promise.all(
+    ['one', 'two'].map(async (name) => (await tenant.api('POST', `/${kind}`, { name, ...settings })).body),
+  );
+  const change = await tenant.sql.begin(async (tx) => {
+    await tx`update ${tx(kind)} set name = 'three' where id = ${other.id}`;
+    const changing = tenant.api('PATCH', `/${kind}/${id}`, { name: 'three' });
+    await eventually('the change waits for the lock of the other', async () => (await waitingForLocks(tenant.sql)) > 0);
+    return { changing };
+  });
+  const { status, body } = await change.changing;
+  expect([status, body.code]).toEqual([409, 'name_taken']);
 });
 
 test('names are unique, versions are checked, and the number of notifications is limited', async () => {

@@ -19,7 +19,6 @@ import {
   countNotifications,
   deleteNotification,
   insertNotification,
-  isNotificationNameTaken,
   listNotifications,
   lockNotification,
   type NotificationSettings,
@@ -139,8 +138,7 @@ const change = ({ store, box, config, sender }: Writer) =>
         const before = await lockMatching(c, tx, organizationId, id);
         const after = settingsAfter({ box, config, sender }, before, wanted);
         await checkTargets(tx, organizationId, { siteId: wanted.siteId ?? null, sourceId: wanted.sourceId ?? null });
-        if (await isNotificationNameTaken(tx, after)) throw nameTaken(after.name);
-        await updateNotification(tx, after);
+        if (!(await updateNotification(tx, after))) throw nameTaken(after.name);
         if (!after.enabled) await giveUpPending(tx, after);
         emit(eventOf(after, 'notification.changed', { fields }));
         return notificationOf(tx, organizationId, id);

@@ -10,7 +10,7 @@ import type { GitHosts } from '../../git/hosts.ts';
 import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
-import { deleteSource, endQuiet, insertSource, isSourceNameTaken, listSources, sourceOf, updateSource } from '../../source/store.ts';
+import { deleteSource, endQuiet, insertSource, listSources, sourceOf, updateSource } from '../../source/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
 import { testConnection } from './connection.ts';
@@ -118,9 +118,8 @@ const change = ({ store, box, config, publicUrl }: Writer) =>
         checkIfMatch(c, source.version);
         const settings = settingsAfter({ box, config }, source, wanted);
         checkForgeOrigin(actor.role, source, settings);
-        if (await isSourceNameTaken(tx, settings))
+        if (!(await updateSource(tx, settings, followsAnother(source, settings))))
           throw conflict('name_taken', `Cannot rename the source to "${settings.name}": there is one of that name`);
-        await updateSource(tx, settings, followsAnother(source, settings));
         emit({ organizationId, type: 'source.changed', subject: `source:${id}`, data: { fields } });
         enqueue('source', id);
         return sourceOf(tx, organizationId, id);

@@ -6,7 +6,7 @@ import { objectSource } from '../pack/objects.ts';
 import { type PackReader, packReader } from '../pack/reader.ts';
 import { gitProblem, isProblem } from '../problems.ts';
 import type { FetchOptions } from '../protocol/fetch-options.ts';
-import type { FetchedPack } from '../protocol/fetch-pack.ts';
+import type { FetchedPack } from '../protocol/fetched.ts';
 import { addPack, type MirrorFiles, removeHead, writeHead } from './files.ts';
 
 /**

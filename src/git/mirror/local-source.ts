@@ -2,7 +2,7 @@ import type { ObjectSource } from '../pack/object-source.ts';
 import { packSource } from '../pack/source.ts';
 import { gitProblem, isProblem } from '../problems.ts';
 import { type FetchOptions, requireOid, withRefName } from '../protocol/fetch-options.ts';
-import { parseFetched } from '../protocol/fetch-pack.ts';
+import { parseFetched } from '../protocol/fetched.ts';
 import { type Incoming, takeIncoming } from '../protocol/incoming.ts';
 import { openLocal } from '../protocol/local.ts';
 import { advance } from './advance.ts';

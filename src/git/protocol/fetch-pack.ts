@@ -2,7 +2,8 @@ import { type GitRequest, gitRequest, type RunningCall } from '../http/client.ts
 import type { Limits } from '../limits.ts';
 import { gitProblem } from '../problems.ts';
 import type { HttpRemote } from '../remote.ts';
-import { DELIMITER, FLUSH, line, packet, packets, remoteError } from './pkt-line.ts';
+import { type FetchedPack, parseFetched } from './fetched.ts';
+import { DELIMITER, FLUSH, packet } from './pkt-line.ts';
 import { negotiate, type Protocol, UPLOAD_PACK } from './protocol.ts';
 
 export type Want = {
@@ -16,9 +17,6 @@ export type Want = {
   /** The host omits files of at least so many bytes. */
   blobLimit?: number;
 };
-
-/** `shallow`: commits whose parents the pack omits; `unshallow`: commits whose parents are now present. */
-export type FetchedPack = { pack: Buffer; shallow: string[]; unshallow: string[] };
 
 const CONTENT = { 'content-type': 'application/x-git-upload-pack-request', accept: 'application/x-git-upload-pack-result' };
 /** Added to the pack's limit: the side band adds 5 bytes to every 64 kB, and the host may send messages. */
@@ -84,30 +82,4 @@ function requestV0(remote: HttpRemote, want: Want, advertised: Protocol & { vers
   const filter = want.blobLimit === undefined ? [] : [packet(filterOf(want.blobLimit))];
   const haves = want.haves.map((oid) => packet(`have ${oid}`));
   return [packet(`want ${want.oid} ${capabilities}`), ...shallow, ...deepen, ...filter, FLUSH, ...haves, packet('done')].join('');
-}
-
-/**
- * Parses the answer of both versions: lines about shallow commits and acknowledgements, then the pack on channel 1 of the side band.
- * @throws Problem `git_protocol`, `git_too_large`, and as `remoteError` for an error packet
- */
-export function parseFetched(body: Buffer, limits: Limits, where: string): FetchedPack {
-  const result = { shallow: [] as string[], unshallow: [] as string[] };
-  const parts: Buffer[] = [];
-  for (const payload of packets(body, where)) {
-    if (!Buffer.isBuffer(payload)) continue;
-    if (payload[0] === 1) parts.push(payload.subarray(1));
-    else if (payload[0] === 3) throw remoteError(payload.toString('utf8', 1), where);
-    else if (payload[0] !== 2) {
-      const [word, oid = ''] = line(payload).split(' ');
-      if (word === 'shallow' || word === 'unshallow') result[word].push(oid);
-    }
-  }
-  if (parts.length === 0) throw gitProblem('git_protocol', `Cannot read "${where}": the answer has no pack`);
-  const pack = Buffer.concat(parts);
-  if (pack.length > limits.maxPackBytes)
-    throw gitProblem(
-      'git_too_large',
-      `Cannot accept a pack of ${pack.length} bytes from "${where}", must be at most ${limits.maxPackBytes}`,
-    );
-  return { pack, ...result };
 }

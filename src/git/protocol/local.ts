@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import git from 'isomorphic-git';
 import type { ObjectSource } from '../pack/object-source.ts';
 import { objectSource } from '../pack/objects.ts';
 import type { ObjectType, RawObject } from '../pack/pack.ts';
@@ -27,6 +26,7 @@ export async function openLocal(path: string): Promise<ObjectSource> {
 /** Lists branches and tags of a repository on this machine. @throws Problem as `openLocal` */
 export async function listLocalRefs(path: string): Promise<RemoteRefs> {
   const gitdir = await findGitdir(path);
+  const git = await loadGit();
   const cache = {};
   const refs = new Map<string, RemoteRef>();
   const add = async (name: string): Promise<void> => {
@@ -38,6 +38,11 @@ export async function listLocalRefs(path: string): Promise<RemoteRefs> {
   for (const tag of await git.listTags({ fs, gitdir })) await add(`refs/tags/${tag}`);
   const head = await git.currentBranch({ fs, gitdir, fullname: true }).catch(() => undefined);
   return { refs, head: head || undefined, empty: refs.size === 0 };
+}
+
+/** Loads the library on demand, since only repositories on this machine need it. It costs each process and worker thread 50 ms of processor time. */
+async function loadGit() {
+  return (await import('isomorphic-git')).default;
 }
 
 /** Finds the folder with objects and refs of a working copy, a linked work tree or a bare repository. */
@@ -68,6 +73,7 @@ async function peel(gitdir: string, oid: string, cache: object): Promise<string 
 }
 
 async function readObject(gitdir: string, oid: string, cache: object): Promise<RawObject | undefined> {
+  const git = await loadGit();
   try {
     const { type, object } = await git.readObject({ fs, gitdir, oid, format: 'content', cache });
     if (!isObjectType(type) || !(object instanceof Uint8Array)) throw new Error(`unexpected object type "${type}"`);
