@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import { wholeNumber } from '../cli/numbers.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { agentShow } from './agent-show.ts';
+import { integrationsShow } from './integrations/show.ts';
 import { listenForInterruption } from './interruption.ts';
 import { createOutput } from './output.ts';
 import { rolloutShow } from './rollout/show.ts';
 import { perform, type Show, type ShowFlags } from './show.ts';
 import type { Stack } from './stack/stack.ts';
 
-type Flags = ShowFlags & { rollout?: boolean; devices?: number };
+type Flags = ShowFlags & { rollout?: boolean; integrations?: boolean; devices?: number };
 
 /** Two acts need a repository each; each device is a process of its own, which takes about half a second of one core to start. */
 const WITH_AGENTS = { least: 2, usual: 5, most: 20 };
@@ -21,6 +22,7 @@ export function registerDemoCommand(program: Command): void {
     .command('demo')
     .description('run service, repositories and devices on this machine, with good and bad commits (needs git)')
     .option('--rollout', 'simulated devices instead of agents: canaries, a gate, an abort, a rollback')
+    .option('--integrations', 'devices of the platforms Golioth and Mobivisor: import, export, conflict, configuration, rollback')
     .option(
       '--devices <n>',
       `devices with their own repository, besides a fleet of five (default: ${WITH_AGENTS.usual}); with --rollout, devices of one repository (default: ${SIMULATED.usual})`,
@@ -33,6 +35,11 @@ export function registerDemoCommand(program: Command): void {
 }
 
 async function demo(flags: Flags): Promise<void> {
+  if (flags.integrations === true) {
+    if (flags.rollout === true || flags.devices !== undefined)
+      throw new Problem('usage', 'Cannot use --integrations together with --rollout or --devices');
+    return run(integrationsShow(), flags);
+  }
   if (flags.rollout === true) return run(rolloutShow(devicesOf(flags, SIMULATED)), flags);
   return run(agentShow(devicesOf(flags, WITH_AGENTS)), flags);
 }

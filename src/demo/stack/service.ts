@@ -28,6 +28,7 @@ export async function startService(dataDir: string, logFile: string, port: numbe
     DATA_DIR: dataDir,
     BELLWETHER_ADMIN_TOKEN: token,
     ALLOW_PRIVATE_GIT_HOSTS: 'true',
+    ALLOW_PRIVATE_INTEGRATION_HOSTS: 'true',
     LOG_LEVEL: 'info',
   };
   const started = await startProcess({ name: 'service', args: [MAIN, 'serve'], env, logFile, keepOutput: true });
