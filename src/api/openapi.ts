@@ -2,6 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Config } from '../config.ts';
 import { forwardedPrefix } from '../http/base-path.ts';
 import { body, json, problems } from '../http/kit.ts';
+import { INTEGRATION_STATES } from '../integration/runs/state.ts';
 import { EnrollRequest, EnrollResponse, ReportsRequest, ReportsResponse, SigningKeysResponse, TimeResponse } from '../wire/agent.ts';
 import { Digest } from '../wire/bundle.ts';
 import type { Env } from './env.ts';
@@ -149,10 +150,22 @@ function hookOperations(): Route[] {
 function healthOperations(): Route[] {
   const tags = ['Health'];
   const dependency = z.object({ ok: z.boolean(), durationMs: z.number(), error: z.string().optional() });
+  const integration = z.object({
+    id: z.string(),
+    slug: z.string(),
+    type: z.string(),
+    state: z.enum(INTEGRATION_STATES),
+    circuit: z.enum(['closed', 'open', 'half_open']).openapi({ description: 'open: requests of this process wait for the platform' }),
+    lastSuccessAt: z.iso.datetime().nullable(),
+  });
   const Readiness = z
     .object({
       status: z.enum(['ok', 'unavailable']),
       dependencies: z.record(z.string(), dependency),
+      integrations: z
+        .array(integration)
+        .nullable()
+        .openapi({ description: 'At most 100; their platforms leave the service ready. null while their states are not known' }),
       warnings: z.array(z.string()).openapi({ description: 'Settings that do not match the observed requests' }),
     })
     .openapi('Readiness');

@@ -42,7 +42,13 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
     keys.push({ 'x-device-id': id, 'x-api-key': String(apiKey) });
   }
   await admin('POST', '/api/v1/sites', { name: 'golden' });
+  const { type, settings, credentials, devices } = remotes.platform;
+  const integration = await admin('POST', '/api/v1/integrations', { type, settings, credentials, autoSync: false });
+  for (const [at, deviceId] of DEVICES.entries())
+    await admin('POST', `/api/v1/integrations/${integration.id}/assignments`, { deviceId, externalId: devices[at] });
   const ids = {
+    '/api/v1/integrations': [String(integration.id)],
+    platform: [String(settings.apiUrl), ...Object.values(credentials)],
     '/api/v1/sources': sources,
     '/api/v1/devices': DEVICES,
     '/api/v1/tokens': tokenIds,
@@ -54,6 +60,7 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
       const commit = await remotes.push();
       await removeSurplus(admin, ids);
       await repair(golden, remotes);
+      await repairIntegration(golden, remotes);
       await makeSpares(admin, url, remotes);
       for (const id of sources.slice(0, 2)) await postHook(`${url}/hooks/${id}`, { ref: 'refs/heads/main', after: commit });
       for (const key of keys) await converge(url, key);
@@ -88,6 +95,20 @@ async function repair({ admin, ids }: Golden, remotes: Remotes): Promise<void> {
     await admin('POST', `/api/v1/devices/${id}/start`);
     await admin('POST', `/api/v1/devices/${id}/commands`, { type: 'ping', ttlSeconds: 3600 });
   }
+}
+
+/** As at the beginning: syncing, with the platform's address and token, and with the devices that requests may have unassigned. */
+async function repairIntegration({ admin, ids }: Golden, { platform }: Remotes): Promise<void> {
+  const [id] = ids['/api/v1/integrations'] ?? [];
+  const { settings, credentials } = platform;
+  const usual = { enabled: true, direction: 'import', fields: null, fieldRules: {}, autoSync: false };
+  await admin('PUT', '/api/v1/integrations/settings', { syncingEnabled: true });
+  await admin('PATCH', `/api/v1/integrations/${id}`, { ...usual, settings, credentials });
+  const { items } = await admin('GET', `/api/v1/integrations/${id}/assignments`);
+  const assigned = rowsOf(items).map(({ deviceId }) => deviceId);
+  for (const [at, deviceId] of DEVICES.entries())
+    if (!assigned.includes(deviceId))
+      await admin('POST', `/api/v1/integrations/${id}/assignments`, { deviceId, externalId: platform.devices[at] });
 }
 
 async function mintTokens(admin: Client, databaseUrl: string): Promise<{ tokens: Golden['tokens']; ids: string[] }> {

@@ -1,16 +1,19 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { startMobivisor } from '../../src/demo/vendors/mobivisor/server.ts';
 import { giteaServer } from '../support/forge-gitea.ts';
 import { openForgeServer, TOKEN } from '../support/forge-server.ts';
 import { openGitHost } from '../support/git-host.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 
-/** The service's remotes: Git hosts, one with an API, and a receiver that accepts all notifications. */
+/** The service's remotes: Git hosts, one with an API, a receiver that accepts all notifications, and a device platform. */
 export type Remotes = {
   /** Settings of sources: the repository of a single device, of a fleet, and of a host with an API. */
   sources: readonly ((name: string) => Record<string, unknown>)[];
   urls: readonly string[];
   receiverUrl: string;
+  /** Settings and credentials of an integration with the platform, and ids of its devices. */
+  platform: { type: string; settings: Record<string, unknown>; credentials: Record<string, string>; devices: readonly string[] };
   /** The newest commit of the first repository. */
   commit(): string;
   /** Adds a commit to each repository. */
@@ -18,6 +21,7 @@ export type Remotes = {
   close(): Promise<void>;
 };
 
+const PLATFORM_DEVICES = 12;
 const REPOSITORIES = { single: 'single', fleet: 'fleet', forge: 'fleet/tills' } as const;
 
 export async function openRemotes(): Promise<Remotes> {
@@ -30,6 +34,8 @@ export async function openRemotes(): Promise<Remotes> {
     response.writeHead(204).end();
   });
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const platform = await startMobivisor();
+  const devices = Array.from({ length: PLATFORM_DEVICES }, (_, at) => platform.addDevice({ name: `tablet ${at}` }));
   const webhook = { provider: 'generic', secret: SIGNING_TOKEN };
   const usual = { ref: 'main', pollIntervalSeconds: 5, webhook };
   let [commit, commits] = ['', 0];
@@ -41,6 +47,7 @@ export async function openRemotes(): Promise<Remotes> {
     ],
     urls: [single, fleet, forge.repositoryUrl],
     receiverUrl: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/notify`,
+    platform: { type: 'mobivisor', settings: platform.settings, credentials: platform.credentials, devices },
     commit: () => commit,
     push: async () => {
       commits += 1;
@@ -57,6 +64,7 @@ export async function openRemotes(): Promise<Remotes> {
     close: async () => {
       receiver.closeAllConnections();
       await new Promise((resolve) => receiver.close(resolve));
+      await platform.close();
       await forge.close();
       await host.close();
     },

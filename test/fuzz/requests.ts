@@ -190,10 +190,35 @@ const oddHeaders: fc.Arbitrary<Record<string, string>> = fc
 function contentOf(operation: Operation): fc.Arbitrary<{ type: string; json: unknown }> {
   return fc.oneof(
     ...operation.body.map(({ type, schema }) => {
-      const json = type.includes('json') && schema.type !== 'string' ? valid(schema) : tables(type);
+      const json = type.includes('json') && schema.type !== 'string' ? suiting(operation, valid(schema)) : tables(type);
       return json.map((content) => ({ type, json: content }));
     }),
   );
+}
+
+/** Mostly with what the platform of the world takes: the description has no more than the names of its parts. */
+function suiting({ path }: Operation, json: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  if (!path.startsWith('/api/v1/integrations')) return json;
+  const known = {
+    type: 'mobivisor',
+    settings: { apiUrl: new Ref('platform', 0) },
+    credentials: { token: new Ref('platform', 1) },
+    fields: ['name'],
+    fieldRules: {},
+    direction: 'import',
+    externalId: 'an-id',
+  };
+  const needed = /\/integrations(?:\/test)?$/.test(path)
+    ? ['settings', 'credentials']
+    : path.endsWith('/assignments')
+      ? ['externalId']
+      : [];
+  const complete = json.map((body) => {
+    if (typeof body !== 'object' || body === null) return body;
+    const names = new Set([...Object.keys(body), ...needed]);
+    return { ...body, ...Object.fromEntries(Object.entries(known).filter(([name]) => names.has(name))) };
+  });
+  return fc.oneof({ weight: 4, arbitrary: complete }, { weight: 1, arbitrary: json });
 }
 
 /** Rows of an import. They are text, because the description has no more detail. */

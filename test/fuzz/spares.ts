@@ -5,12 +5,20 @@ import type { Remotes } from './remotes.ts';
 /** Spare objects for each round, which requests may delete. */
 const SPARES = 3;
 /** Limit of objects in a list. A surplus is removed. */
-const MOST = { '/api/v1/sources': 16, '/api/v1/devices': 100, '/api/v1/tokens': 40, '/api/v1/notifications': 8 } as const;
+const MOST = {
+  '/api/v1/sources': 16,
+  '/api/v1/devices': 100,
+  '/api/v1/tokens': 40,
+  '/api/v1/notifications': 8,
+  '/api/v1/integrations': 8,
+} as const;
 
 /** Creates new objects for each round, which requests may delete or end. */
 export async function makeSpares(admin: Client, url: string, remotes: Remotes): Promise<void> {
+  const { type, settings, credentials } = remotes.platform;
   for (let spare = 0; spare < SPARES; spare += 1) {
     await admin('POST', '/api/v1/devices', { id: `spare-${newId()}` });
+    await admin('POST', '/api/v1/integrations', { type, settings, credentials, autoSync: false });
     await admin('POST', '/api/v1/tokens', { name: 'spare', role: 'viewer' });
     await admin('POST', '/api/v1/notifications', { name: `spare ${newId()}`, url: remotes.receiverUrl, events: ['*'] });
   }

@@ -56,6 +56,8 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   device_id: fc.constant(new Ref('own device', 0)),
   site: refTo('/api/v1/sites'),
   source: refTo('/api/v1/sources'),
+  deviceId: refTo('/api/v1/devices'),
+  integration: refTo('/api/v1/integrations'),
   url: fc.oneof(refTo('url'), refTo('url'), fc.constant('https://git.invalid/a.git')),
   apiUrl: fc.constantFrom('https://git.invalid/api/v1', 'http://127.0.0.1:1/api/v4'),
   ref: fc.constantFrom('main', 'refs/heads/main', 'HEAD', 'no-such', 'v1', '0'.repeat(40)),

@@ -53,7 +53,7 @@ function createNames({ admin, ids, commit }: Golden): Names {
   };
   return {
     find: async (collection, field, request) => {
-      if (collection === 'url') return ids.url ?? [];
+      if (collection === 'url' || collection === 'platform') return ids[collection] ?? [];
       if (collection === 'commit') return [commit()];
       if (collection === 'own device') return [actingDevice(request)];
       const found = await listed(collection.replace('{id}', actingDevice(request)), field);

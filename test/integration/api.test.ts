@@ -27,20 +27,18 @@ const open = (options: { timeoutMs?: number } = {}) =>
 const get = (api = open(), path = '/devices') =>
   api.send({ doing: 'list the devices', method: 'GET', path, signal: AbortSignal.timeout(30_000) });
 
-test('no form of a secret that the platform repeats is in the error', async () => {
-  const forms = [
-    SECRET,
-    encodeURIComponent(SECRET),
-    JSON.stringify(SECRET),
-    Buffer.from(SECRET).toString('base64'),
-    BASIC,
-    `Basic ${BASIC}`,
-  ];
-  answer = { status: 403, body: forms.join(' ') };
+test.each([
+  ['as it is', SECRET],
+  ['as in a URL', encodeURIComponent(SECRET)],
+  ['as in JSON', JSON.stringify(SECRET).slice(1, -1)],
+  ['in Base64', Buffer.from(SECRET).toString('base64')],
+  ['as the header had it', BASIC],
+])('a secret that the platform repeats %s is not in the error', async (_how, form) => {
+  answer = { status: 403, body: `no access for ${form} here` };
   const error = (await get().catch((thrown: unknown) => thrown)) as Error;
   expect(error).toMatchObject({ code: 'integration_forbidden' });
-  for (const form of forms) expect(error.message).not.toContain(form);
-  expect(error.message).toMatch(/\*{3}|\[redacted\]/);
+  expect(error.message).toMatch(/no access for .* here|\[redacted\]/);
+  expect(error.message).not.toContain(form);
 });
 
 test('the retries of one call end when the circuit opens', async () => {

@@ -238,6 +238,27 @@ describe('tests of the settings', () => {
   });
 });
 
+describe('a block', () => {
+  const blocked = async () => {
+    await create();
+    await block(service.database.sql, await stored('shelf'), 'integration_unauthorized', 'the token expired');
+  };
+
+  test('ends when a test shows that the platform takes the stored credentials again', async () => {
+    await blocked();
+    expect((await api('POST', '/integrations/shelf/test')).body.ok).toBe(true);
+    expect(await stored('shelf')).toMatchObject({ blockedReason: null, nextRunAt: expect.any(Date) });
+  });
+
+  test('stays when the test fails, or tries other credentials', async () => {
+    await blocked();
+    platform.account.key = 'another-key-0123456789';
+    expect((await api('POST', '/integrations/shelf/test')).body.ok).toBe(false);
+    expect((await api('POST', '/integrations/shelf/test', { credentials: { apiKey: 'another-key-0123456789' } })).body.ok).toBe(true);
+    expect(await stored('shelf')).toMatchObject({ blockedReason: 'the token expired', nextRunAt: null });
+  });
+});
+
 describe('rotation', () => {
   test('new credentials are stored when the platform takes them, and end a block without losing state', async () => {
     const { id } = await create();

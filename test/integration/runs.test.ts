@@ -94,6 +94,25 @@ describe('the end of a run as it is recorded', () => {
     expect(await events()).toEqual(['blocked']);
   });
 
+  test('old credentials that are refused do not block the new ones', async () => {
+    const before = await present();
+    await opened.database.sql`update device_services set credentials_sealed = 'new'`;
+    await transact(opened.store, (unit) => noteRun(unit, before, { error: expired }));
+    expect(await present()).toMatchObject({ blockedReason: null, errorCode: 'integration_unauthorized', nextRunAt: expect.any(Date) });
+    await blockAfter(opened.store, before, expired);
+    expect((await present()).blockedReason).toBeNull();
+    expect(await events()).toEqual(['sync_failed']);
+  });
+
+  test('a run that was refused because of the block, or failed otherwise, does not end the block', async () => {
+    await blockAfter(opened.store, integration, expired);
+    await end({ error: new Problem('integration_blocked', 'blocked') });
+    expect(await present()).toMatchObject({ blockedReason: 'the token expired', failures: 1 });
+    await transact(opened.store, (unit) => noteRun(unit, integration, { error: timeout }));
+    expect(await present()).toMatchObject({ blockedReason: 'the token expired', nextRunAt: null });
+    expect(await events()).toEqual(['blocked']);
+  });
+
   test('credentials that are refused outside a run block as well', async () => {
     await blockAfter(opened.store, integration, expired);
     expect(await present()).toMatchObject({ blockedReason: 'the token expired', errorCode: 'integration_unauthorized', nextRunAt: null });

@@ -2,9 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { createFirstIntegration } from '../../src/integration/first.ts';
 import { openPlatform } from '../../src/integration/open.ts';
-import { createProviders } from '../../src/integration/registry.ts';
 import { integrationOf } from '../../src/integration/store/services.ts';
-import { SHELF, SHELF_KEY, type Shelf, serveShelf, shelf } from '../support/platform.ts';
+import { SHELF, SHELF_KEY, type Shelf, serveShelf } from '../support/platform.ts';
 import { eventually, openService, type TestService } from '../support/service.ts';
 
 let platform: Shelf;
@@ -18,15 +17,13 @@ const organizationOf = async ({ database }: TestService) =>
 
 describe('the first integration, from the environment', () => {
   const FIRST = { EXTERNAL_PROVIDER: 'mobivisor', MOBIVISOR_API_TOKEN: SHELF_KEY };
-  /** The small platform under the kind that the variables name. */
-  const options = { providers: createProviders([{ ...shelf, kind: 'mobivisor' }]) };
 
   test('it is made once, without a request, although the platform is away', async () => {
     const away = { ...FIRST, MOBIVISOR_API_URL: 'http://127.0.0.1:9' };
-    await using service = await openService({ ...away, ROLE: 'api' }, options);
+    await using service = await openService({ ...away, ROLE: 'api' });
     const { items } = (await service.api('GET', '/integrations')).body;
     expect(items).toMatchObject([
-      { slug: 'mobivisor', primary: true, settings: { baseUrl: 'http://127.0.0.1:9', project: 'field' }, credentials: { apiKey: '6789' } },
+      { slug: 'mobivisor', primary: true, settings: { apiUrl: 'http://127.0.0.1:9' }, credentials: { token: '6789' } },
     ]);
     const again = { ...readConfig(away), MOBIVISOR_API_TOKEN: 'another-key-0123456789' };
     await createFirstIntegration(service.app.services, await organizationOf(service), again);
@@ -38,7 +35,7 @@ describe('the first integration, from the environment', () => {
 
   test('an address that is not allowed is logged, and the service starts without the integration', async () => {
     const env = { ...FIRST, MOBIVISOR_API_URL: 'http://127.0.0.1:9', ALLOW_PRIVATE_INTEGRATION_HOSTS: 'false', ROLE: 'api' };
-    await using service = await openService(env, options);
+    await using service = await openService(env);
     expect((await service.api('GET', '/integrations')).body.items).toEqual([]);
   });
 

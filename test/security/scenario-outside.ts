@@ -1,12 +1,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { serveVendor } from '../../src/demo/vendors/vendor-server.ts';
 import { type Client, until } from '../support/actors.ts';
 import { gitlabServer } from '../support/forge-gitlab.ts';
 import { openForgeServer } from '../support/forge-server.ts';
 import type { TestGitHost } from '../support/git-host.ts';
 import type { Plants } from './plants.ts';
 
-type Ask = (what: string, method: string, path: string) => Promise<void>;
+type Ask = (what: string, method: string, path: string, init?: { body?: string }) => Promise<void>;
 
 /** Git hosts that say the credentials back in their errors, in every way in which a host can speak. */
 export async function failingRemotes(admin: Client, host: TestGitHost, plants: Plants): Promise<void> {
@@ -58,6 +59,35 @@ export async function forge(admin: Client, plants: Plants, ask: Ask): Promise<vo
   const [hook] = host.state.hooks;
   if (hook === undefined) throw new Error('no webhook was installed');
   plants.add('installed webhook secret', hook.secret);
+}
+
+/** A device platform that says the token back, in whatever way it fails. */
+export async function platforms(admin: Client, plants: Plants, ask: Ask): Promise<void> {
+  const token = plants.plant('platform token');
+  let status = 401;
+  const platform = await serveVendor(({ headers }) => ({
+    status,
+    headers: { 'x-echo': String(headers.authorization), location: `/login?token=${token}` },
+    body:
+      status === 400
+        ? `denied: ${headers.authorization}`
+        : { message: `the token ${token} is wrong`, error: token, sent: String(headers.authorization) },
+  }));
+  const settings = { type: 'mobivisor', name: 'echo', settings: { apiUrl: platform.url } };
+  const { slug } = await admin('POST', '/api/v1/integrations', {
+    ...settings,
+    credentials: { token: plants.plant('platform token of before') },
+  });
+  await admin('POST', `/api/v1/integrations/${slug}/credentials`, { credentials: { token }, force: true });
+  const hook = await admin('POST', `/api/v1/integrations/${slug}/hook-secret`, {});
+  plants.add('platform hook secret', String(hook.secret));
+  for (status of [400, 401, 403, 404, 302]) {
+    await ask(`a platform that answers ${status}`, 'POST', `/api/v1/integrations/${slug}/test`);
+    const body = JSON.stringify({ credentials: { token } });
+    await ask(`a rotation that it refuses with ${status}`, 'POST', `/api/v1/integrations/${slug}/credentials`, { body });
+  }
+  await admin('POST', '/api/v1/integrations:sync-all');
+  await platform.close();
 }
 
 /** A receiver that says back whatever it was sent. */

@@ -2,7 +2,7 @@ import { clientOf, converge, until } from '../support/actors.ts';
 import type { Files, TestGitHost } from '../support/git-host.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 import type { Plants } from './plants.ts';
-import { failingRemotes, forge, notifications } from './scenario-outside.ts';
+import { failingRemotes, forge, notifications, platforms } from './scenario-outside.ts';
 
 /** What was said when a request was refused, or only looked at: no secret may be in it. */
 export type Said = { what: string; text: string };
@@ -74,6 +74,7 @@ export async function playScenario(
   await failingRemotes(admin, host, plants);
   await forge(admin, plants, ask);
   await notifications(admin, plants, ask);
+  await platforms(admin, plants, ask);
   await commands(url, admin, plants, deviceKey);
   await refusals(plants, ask, sourceId);
   return { admin, tokens, deviceKey, said };

@@ -21,12 +21,19 @@ export function listOf(collection: string): string {
 
 /** Valid values of the parameter `field` after this path, from the API's own lists; empty without a list. */
 export async function idsIn(get: Get, collection: string, field: string): Promise<string[]> {
+  if (collection.endsWith('/vendor')) return viewsAt(get, collection);
   const below = BELOW[collection];
   if (below === undefined) return rowsAt(get, listOf(collection), field);
   const [parents, list, name] = below;
   const found: string[] = [];
   for (const parent of await rowsAt(get, parents, 'id')) found.push(...(await rowsAt(get, `${parents}/${parent}/${list}`, name)));
   return [...new Set(found)];
+}
+
+/** The views of a device at its platform are no list of their own. */
+async function viewsAt(get: Get, path: string): Promise<string[]> {
+  const { views } = await get(path).catch(() => ({ views: [] }));
+  return Array.isArray(views) ? views.map(({ name }) => String(name)) : [];
 }
 
 async function rowsAt(get: Get, path: string, field: string): Promise<string[]> {

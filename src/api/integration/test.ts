@@ -1,14 +1,17 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { auditAttempt } from '../../audit/audited.ts';
+import type { Context } from 'hono';
+import { auditAttempt, audited } from '../../audit/audited.ts';
 import type { SecretBox } from '../../crypto/secret-box.ts';
 import { Problem } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { body, json, problems } from '../../http/kit.ts';
 import { openCredentials } from '../../integration/credentials.ts';
+import type { Integration } from '../../integration/integration.ts';
 import type { PlatformDeps } from '../../integration/open.ts';
 import { type Probe, probePlatform } from '../../integration/probe.ts';
+import { unblock } from '../../integration/store/services.ts';
 import { mayActAs } from '../../organization/organization.ts';
-import { callerOf, mountOn, operation, role } from '../env.ts';
+import { callerOf, type Env, mountOn, operation, role } from '../env.ts';
 import { apiOf, findIntegration } from './find.ts';
 import { IntegrationId } from './integrations.ts';
 import { Credentials, IntegrationTest, iso, NewIntegrationBody } from './schemas.ts';
@@ -16,7 +19,7 @@ import { checkOrigin } from './settings.ts';
 
 type Deps = { store: Store; box: SecretBox; platforms: PlatformDeps };
 
-/** Tries the settings of an integration at its platform. Stores nothing. */
+/** Tries the settings of an integration at its platform. Stores no settings. */
 export const integrationTestRoutes = (deps: Deps) => mountOn(apiOf(deps), testNew(deps), testStored(deps));
 
 const tags = ['Integrations'];
@@ -56,7 +59,8 @@ const testStored = ({ store, box, platforms }: Deps) =>
       method: 'post',
       path: '/integrations/{id}/test',
       tags,
-      description: 'With the stored settings and credentials, or with given ones in their place, which takes role "admin".',
+      description:
+        'With the stored settings and credentials, or with given ones in their place, which takes role "admin". Success with the stored ones ends a block.',
       middleware: [role('operator')] as const,
       request: { params: IntegrationId, body: { ...body(StoredTest), required: false } },
       responses: { 200: json(IntegrationTest, "The platform's answer"), ...problems },
@@ -80,9 +84,19 @@ const testStored = ({ store, box, platforms }: Deps) =>
         { action: 'integration.test', subject: `integration:${integration.slug}` },
         outcome(answer),
       );
+      const isStored = Object.keys(given).length === 0;
+      if (answer.ok && isStored && integration.blockedReason !== null) await endBlock(c, store, integration);
       return c.json(answer, 200);
     },
   );
+
+/** The platform takes the stored credentials again: nobody has to enter them once more. */
+async function endBlock(c: Context<Env>, store: Store, integration: Integration): Promise<void> {
+  const entry = { action: 'integration.unblock', subject: `integration:${integration.slug}` };
+  await audited(callerOf(c), store, entry, async ({ tx, enqueue }) => {
+    if ((await unblock(tx, integration)) && integration.isActive && integration.autoSync) enqueue('integration', integration.id);
+  });
+}
 
 type Answer = z.output<typeof IntegrationTest>;
 

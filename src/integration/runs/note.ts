@@ -1,7 +1,7 @@
-import { Problem } from '../../errors.ts';
+import { isProblem, Problem } from '../../errors.ts';
 import { type Store, transact, type Unit } from '../../event/transact.ts';
 import { eventOf, type Integration, type RunCounts, STALE_AFTER_SECONDS } from '../integration.ts';
-import { block, markStale, writeRunEnd } from '../store/services.ts';
+import { block, lockIntegration, markStale, writeRunEnd } from '../store/services.ts';
 import { decideRunEnd, isBlocking } from './end.ts';
 
 /** `error`: what ended the run before its time. Failures of single devices are in the counts. */
@@ -13,20 +13,23 @@ export type RunOutcome = { counts: RunCounts } | { error: unknown };
  * @param integration as it was when the run began
  */
 export async function noteRun({ tx, emit }: Pick<Unit, 'tx' | 'emit'>, integration: Integration, outcome: RunOutcome): Promise<void> {
-  const end = decideRunEnd(integration, 'error' in outcome ? outcome.error : undefined);
-  const after = await writeRunEnd(tx, integration, end);
+  // Refused before it began: the platform did not fail.
+  if ('error' in outcome && isProblem(outcome.error, 'integration_blocked', 'integration_disabled')) return;
+  const before = await lockIntegration(tx, integration.organizationId, integration.id);
   // It was removed meanwhile.
-  if (after === undefined) return;
-  const { name, failures, errorCode, staleSince, blockedReason } = integration;
+  if (before === undefined) return;
+  const end = decideRunEnd(before, 'error' in outcome ? outcome.error : undefined);
+  const after = (await writeRunEnd(tx, integration, end)) ?? before;
+  const { name, failures } = before;
   if (end.ok) {
     if ('counts' in outcome) emit(eventOf(after, 'integration.synced', { name, counts: outcome.counts }));
-    if (failures > 0 || staleSince !== null) emit(eventOf(after, 'integration.recovered', { name, failures }));
+    if (failures > 0 || before.staleSince !== null) emit(eventOf(after, 'integration.recovered', { name, failures }));
     return;
   }
   const { code, detail } = end;
-  if (end.blockedReason !== null) {
-    if (blockedReason === null) emit(eventOf(after, 'integration.blocked', { name, code, detail }));
-  } else if (failures === 0 || errorCode !== code) {
+  if (after.blockedReason !== null) {
+    if (before.blockedReason === null) emit(eventOf(after, 'integration.blocked', { name, code, detail }));
+  } else if (failures === 0 || before.errorCode !== code) {
     emit(eventOf(after, 'integration.sync_failed', { name, code, detail, failures: after.failures }));
   }
 }

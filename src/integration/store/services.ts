@@ -227,25 +227,48 @@ export type RunEnd =
   | { ok: true; nextInSeconds: number }
   | { ok: false; nextInSeconds: number | null; code: string; detail: string; blockedReason: string | null };
 
-/** Records the end of a run. Does not change the version: runs are no changes of the settings. */
-export async function writeRunEnd(tx: Db, { organizationId, id }: Key, end: RunEnd): Promise<Integration | undefined> {
+/** An integration as it was when a call began: credentials that came since are not refused yet. */
+type Used = Key & Pick<Integration, 'credentialsSealed'>;
+
+const isUsed = (sql: Db, { credentialsSealed }: Used) => sql`credentials_sealed is not distinct from ${credentialsSealed}`;
+
+/**
+ * Records the end of a run. Does not change the version: runs are no changes of the settings. A failure ends no block, and blocks only credentials that
+ * the run used.
+ */
+export async function writeRunEnd(tx: Db, used: Used, end: RunEnd): Promise<Integration | undefined> {
+  const { organizationId, id } = used;
+  const next = tx`now() + make_interval(secs => ${end.nextInSeconds}::double precision)`;
   const [row] = await tx<Integration[]>`
-    update device_services set last_run_at = now(),
-      ${
-        end.ok
-          ? tx`last_success_at = now(), failures = 0, error_code = null, error_detail = null, blocked_reason = null, stale_since = null`
-          : tx`failures = failures + 1, error_code = ${end.code}, error_detail = ${end.detail}, blocked_reason = ${end.blockedReason}`
-      },
-      next_run_at = case when is_active and auto_sync then now() + make_interval(secs => ${end.nextInSeconds}::double precision) end
+    update device_services set last_run_at = now(), ${
+      end.ok
+        ? tx`last_success_at = now(), failures = 0, error_code = null, error_detail = null, blocked_reason = null, stale_since = null,
+            next_run_at = case when is_active and auto_sync then ${next} end`
+        : tx`failures = failures + 1, error_code = ${end.code}, error_detail = ${end.detail},
+            blocked_reason = case when ${isUsed(tx, used)} then coalesce(${end.blockedReason}, blocked_reason) else blocked_reason end,
+            next_run_at = case
+              when not is_active or not auto_sync or (blocked_reason is not null and ${isUsed(tx, used)}) then null
+              when ${end.nextInSeconds}::double precision is not null then ${next}
+              when ${isUsed(tx, used)} then null
+              else now() end`
+    }
     where organization_id = ${organizationId} and id = ${id} returning ${columns(tx)}`;
   return row;
 }
 
-/** Blocks an integration outside a run. @returns false when it is blocked already */
-export async function block(tx: Db, { organizationId, id }: Key, code: string, detail: string): Promise<boolean> {
+/** Blocks an integration outside a run. @returns false when it is blocked already, or has other credentials by now */
+export async function block(tx: Db, used: Used, code: string, detail: string): Promise<boolean> {
   const result = await tx`
     update device_services set blocked_reason = ${detail}, error_code = ${code}, error_detail = ${detail}, failures = failures + 1, next_run_at = null
-    where organization_id = ${organizationId} and id = ${id} and blocked_reason is null`;
+    where organization_id = ${used.organizationId} and id = ${used.id} and blocked_reason is null and ${isUsed(tx, used)}`;
+  return result.count === 1;
+}
+
+/** Ends a block, since the platform takes the stored credentials again. @returns false when it was not blocked */
+export async function unblock(tx: Db, { organizationId, id }: Key): Promise<boolean> {
+  const result = await tx`
+    update device_services set blocked_reason = null, next_run_at = case when is_active and auto_sync then now() end
+    where organization_id = ${organizationId} and id = ${id} and blocked_reason is not null`;
   return result.count === 1;
 }
 

@@ -38,6 +38,7 @@ export const mobivisor = defineProvider({
   views: VIEWS,
   document: { names: ['mobivisor.yaml', 'mobivisor.yml', 'mobivisor.json'], schema: MobivisorDocument },
   defaultIntervalSeconds: 900,
+  fromEnvironment: ({ apiUrl, apiToken }) => ({ settings: { apiUrl }, credentials: { token: apiToken } }),
   abilities: {
     list: true,
     create: false,
