@@ -1,8 +1,10 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sql } from '../../src/db/connect.ts';
+import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
+import { markSilentDevicesOffline } from '../../src/device/store.ts';
 import { forgetHooks } from '../../src/integration/hooks.ts';
-import { createProviders } from '../../src/integration/registry.ts';
+import { BUILT_IN, createProviders } from '../../src/integration/registry.ts';
 import type { DeviceUpdate } from '../../src/wire/live.ts';
 import { insertExternalDevice } from '../support/external-device.ts';
 import { ADMIN_TOKEN, eventually, openService, type TestService } from '../support/service.ts';
@@ -17,7 +19,7 @@ let integration: { id: string; slug: string; hookUrl: string };
 beforeAll(async () => {
   // Without a controller, the jobs stay where the test can see them. Tests send more wrong hooks than a sender may.
   const env = { ROLE: 'api', RATE_LIMIT_REFUSED: '1000' };
-  service = await openService(env, { providers: createProviders([testPlatform]) });
+  service = await openService(env, { providers: createProviders([testPlatform, ...BUILT_IN.all()]) });
   sql = service.app.services.store.sql;
 });
 afterAll(async () => {
@@ -32,7 +34,7 @@ beforeEach(async () => {
   integration = await addIntegration(service, SECRET);
 });
 
-async function addIntegration({ api }: TestService, secret: string | null) {
+async function addIntegration({ api, database }: TestService, secret: string | null) {
   const made = await api('POST', '/integrations', {
     type: 'testing',
     settings: { apiUrl: 'http://127.0.0.1:9/' },
@@ -40,7 +42,7 @@ async function addIntegration({ api }: TestService, secret: string | null) {
   });
   expect(made.status).toBe(201);
   if (secret !== null) expect((await api('POST', `/integrations/${made.body.id}/hook-secret`, { secret })).status).toBe(201);
-  await sql`delete from pgboss.job where name = 'integration'`;
+  await database.sql`delete from pgboss.job where name = 'integration'`;
   return made.body as typeof integration;
 }
 
@@ -102,10 +104,31 @@ test('an older message changes nothing, and a message from the future counts as 
   expect(await deviceRow('till-7')).toEqual(row);
 });
 
+test('the last entry of a device counts, a huge state is left to the sync, and so are devices beyond 1,000', async () => {
+  for (const n of [1, 2, 3]) await addDevice(`till-${n}`, `e${n}`);
+  const twice = [
+    { externalId: 'e1', state: 'first' },
+    { externalId: 'e1', state: 'last' },
+    { externalId: 'e2', state: 'x'.repeat(200_000) },
+  ];
+  const others = Array.from({ length: 1_000 }, (_, n) => ({ externalId: `other-${n}` }));
+  expect((await post({ id: 'n1', devices: [...twice, ...others, { externalId: 'e3' }] })).body.devices).toBe(2);
+  expect(await deviceRow('till-1')).toMatchObject({ connectivity: 'online', state: 'last' });
+  expect(await deviceRow('till-2')).toMatchObject({ connectivity: 'online', state: null });
+  expect(await deviceRow('till-3')).toMatchObject({ connectivity: 'unknown' });
+});
+
 test('a message of long ago shows no device online', async () => {
   await addDevice('till-7', 'e7');
   await post({ id: 'n1', devices: [{ externalId: 'e7', seenAt: new Date(Date.now() - 600_000).toISOString(), state: 'old' }] });
   expect(await deviceRow('till-7')).toMatchObject({ connectivity: 'unknown', state: 'old' });
+});
+
+test('the silence of an external device is judged by its platform, and not by the time limit of our own devices', async () => {
+  await addDevice('till-7', 'e7');
+  await service.api('POST', '/devices', { id: 'local-1' });
+  await sql`update devices set connectivity = 'online', last_seen_at = now() - interval '1 hour'`;
+  expect((await markSilentDevicesOffline(sql, OFFLINE_AFTER_SECONDS)).map(({ id }) => id)).toEqual(['local-1']);
 });
 
 describe('a hook is taken once', () => {
@@ -197,7 +220,9 @@ describe('a hook that is not proven is not processed', () => {
   test('that cannot be read, or is too large', async () => {
     expect(await post({ devices: 'x' })).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
     expect(await post('not json')).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
-    expect(await post('['.repeat(100_000))).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
+    const deep = `${'['.repeat(80)}${']'.repeat(80)}`;
+    for (const body of ['['.repeat(100_000), `{"devices":[{"externalId":"e7","state":${deep}}]}`])
+      expect(await post(body)).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
     expect(await post(' '.repeat(1024 * 1024 + 1))).toMatchObject({ status: 413, body: { code: 'hook_too_large' } });
   });
 });
@@ -219,4 +244,38 @@ test('an archived device stays archived and unseen', async () => {
   await sql`update devices set archived_at = now()`;
   await post({ id: 'n1', devices: [{ externalId: 'e7', state: 1 }] });
   expect(await deviceRow('till-7')).toMatchObject({ connectivity: 'unknown', lastSeenAt: null });
+});
+
+test('a hook of Golioth shows the device that its header names, with a body of any kind', async () => {
+  const made = await service.api('POST', '/integrations', {
+    type: 'golioth',
+    settings: { projectId: 'field', apiUrl: 'http://127.0.0.1:9/v1' },
+    credentials: { apiKey: 'a-key-of-golioth' },
+  });
+  expect((await service.api('POST', `/integrations/${made.body.id}/hook-secret`, { secret: SECRET })).status).toBe(201);
+  for (const n of [1, 2]) await addDevice(`meter-${n}`, `g${n}`, made.body);
+  const send = async (headers: Record<string, string>) => {
+    // Devices also send CBOR, whose bytes may look like nested JSON.
+    const response = await fetch(made.body.hookUrl, { method: 'POST', body: Buffer.alloc(200, '['), headers });
+    return { status: response.status, outcome: ((await response.json()) as { outcome?: string }).outcome };
+  };
+  const from = (id: string) => ({ 'x-bellwether-secret': SECRET, 'ce-source': id, 'ce-type': 'io.golioth.data.v1/.s/meter' });
+  expect(await send(from('g1'))).toEqual({ status: 202, outcome: 'accepted' });
+  expect(await send(from('g1'))).toEqual({ status: 202, outcome: 'duplicate' });
+  expect(await send(from('g2'))).toEqual({ status: 202, outcome: 'accepted' });
+  expect(await send({ ...from('g2'), 'x-bellwether-secret': 'another-secret-of-16' })).toMatchObject({ status: 401 });
+  expect(await send({ 'x-bellwether-secret': SECRET })).toMatchObject({ status: 400 });
+  for (const n of [1, 2]) expect(await deviceRow(`meter-${n}`)).toMatchObject({ connectivity: 'online' });
+});
+
+test('a sender of wrong secrets and unknown ids is slowed down, and its genuine hooks still pass', async () => {
+  await using strict = await openService({ ROLE: 'api', RATE_LIMIT_REFUSED: '1' }, { providers: createProviders([testPlatform]) });
+  const to = await addIntegration(strict, SECRET);
+  const unknown = { hookUrl: `${strict.url}/hooks/integrations/01890000-0000-7000-8000-000000000000` };
+  const wrong = async (n: number) => (await post({}, n % 2 === 0 ? { to: unknown } : { to, secret: 'another-secret-of-16' })).status;
+  const statuses: number[] = [];
+  for (let n = 0; n < 20; n += 1) statuses.push(await wrong(n));
+  expect(statuses.slice(0, 2)).toEqual([404, 401]);
+  expect(statuses.at(-1)).toBe(429);
+  expect(await post({ id: 'n1' }, { to })).toMatchObject({ status: 202, body: { outcome: 'accepted' } });
 });

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { type MobivisorServer, startMobivisor } from '../../src/demo/vendors/mobivisor/server.ts';
 import { addressGuard } from '../../src/git/http/address-guard.ts';
 import { vendorConnector } from '../../src/integration/api.ts';
@@ -188,6 +190,24 @@ describe('commands', () => {
     server.faults.push({ path: /actions$/, do: { is: 'drop' } });
     await expect(platform.execute(target, command('fetch_system_apps'), signal)).rejects.toMatchObject({ code: 'integration_unreachable' });
     expect(server.account.commands).toHaveLength(1);
+  });
+
+  test('a request that did not arrive is no success because of an equal command before it', async () => {
+    const { server, platform } = await open();
+    const target = targetOf(server.addDevice({ name: 'till 7' }));
+    await platform.execute(target, command('refresh_kiosk'), signal);
+    server.faults.push({ path: /actions$/, do: { is: 'drop' } });
+    await expect(platform.execute(target, command('refresh_kiosk'), signal)).rejects.toMatchObject({ code: 'integration_unreachable' });
+    expect(server.account.commands).toHaveLength(1);
+  });
+
+  test('a command that was taken is no failure when the history does not answer', async () => {
+    const { server, platform } = await open({ answers: 'empty' });
+    const target = targetOf(server.addDevice({ name: 'till 7' }));
+    const refused = { is: 'answer', response: { status: 400, body: 'no' } } as const;
+    server.faults.push({ path: /actions$/, do: { is: 'run', what: () => server.faults.push({ path: /devicescommands/, do: refused }) } });
+    expect(await platform.execute(target, command('refresh_kiosk'), signal)).toMatchObject({ state: 'sent', reference: 'refresh_kiosk:' });
+    expect(await platform.outcome(target, 'refresh_kiosk:', signal)).toMatchObject({ state: 'sent' });
   });
 
   test('a password is required, sent, and in no error and no result', async () => {
@@ -424,6 +444,12 @@ describe('configuration', () => {
     const wanted = configuration({ managedConfig: [{ app, values: { lanes: 3 } }] });
     await expect(platform.push.prepare(target, wanted, signal)).rejects.toMatchObject({ code: 'integration_not_found', retry: 'never' });
     expect(sent(server, 'PUT', /./)).toEqual([]);
+  });
+
+  test('the example of the page is a document', async () => {
+    const page = await readFile(new URL('../../docs/mobivisor.md', import.meta.url), 'utf8');
+    const example = /^```yaml\n(.*?)^```/ms.exec(page)?.[1] ?? '';
+    expect(BUILT_IN.of('mobivisor').document?.schema.parse(parse(example))).toMatchObject({ managedConfig: [{ values: { theme: null } }] });
   });
 
   test.each<[Json | undefined, string]>([
