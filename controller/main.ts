@@ -19,6 +19,7 @@ import { reconcileWorkspaces } from './reconcile/workspace.ts';
 import { dueRollouts, expire, findDiverged, forgetClones, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
 import { evaluate } from './sweep/evaluate.ts';
 import { createPoll } from './sweep/poll.ts';
+import { duePushes } from './sweep/pushes.ts';
 import { dueReports } from './sweep/reports.ts';
 import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
@@ -27,6 +28,8 @@ import { startWatching } from './watch.ts';
 const SOURCES_AT_ONCE = 32;
 /** Jobs in progress for merge requests, and as many for commit statuses: they wait for a git host as well. */
 const POSTS_AT_ONCE = 8;
+/** Organizations whose deliveries run in parallel. Most of the time they wait for a platform, and one that hangs must not delay the others. */
+const DELIVERIES_AT_ONCE = 16;
 /** Organizations whose workspaces are written in parallel. */
 const WORKSPACES_AT_ONCE = 3;
 
@@ -45,7 +48,7 @@ export async function startController(controller: Controller): Promise<Closable>
     queue.work(name, atOnce, jobs.counted(name, handler));
   await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, bulkhead, id));
   await work('rollout', 4, (id) => pauseAfter(() => reconcileRollout(controller, id)));
-  await work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
+  await work('deployment', DELIVERIES_AT_ONCE, (organizationId) => reconcileDeliveries(controller, organizationId, ending.signal));
   const planning: Planning = { sources: new Set(), shares: openShares(POSTS_AT_ONCE) };
   const statusShares = openShares(POSTS_AT_ONCE);
   await work('merge_request', POSTS_AT_ONCE, (id) => reconcileMergeRequest(controller, planning, id));
@@ -61,6 +64,7 @@ export async function startController(controller: Controller): Promise<Closable>
     findDiverged,
     evaluate,
     dueRollouts,
+    duePushes,
     dueReports,
     offline,
     forgetClones,
