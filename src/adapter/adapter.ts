@@ -14,6 +14,8 @@ export type PushAdapter = {
   readonly delivery: 'push';
   /** A finished delivery proves that the device is online. False where a sync with the platform decides that. */
   readonly provesContact: boolean;
+  /** Devices are reached through an integration of the adapter's name. */
+  readonly needsAssignment: boolean;
   /**
    * Sends nothing yet. The caller closes it.
    * @throws Problem `integration_unassigned`, `integration_blocked`, `integration_disabled`

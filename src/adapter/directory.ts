@@ -31,6 +31,7 @@ export function createDirectoryAdapter(root: string): PushAdapter {
     name: 'directory',
     delivery: 'push',
     provesContact: true,
+    needsAssignment: false,
     open: async (delivery) => ({
       prepare: async () => ({ desired: delivery.digest, previous: delivery.previous, isUnchanged: false }),
       apply: async (_prepared, _token, signal) => {

@@ -14,6 +14,7 @@ export function createPlatformAdapter({ kind, document, abilities }: Provider, l
     name: kind,
     delivery: 'push',
     provesContact: !abilities.list,
+    needsAssignment: true,
     open: async (delivery) => {
       if (delivery.place === null)
         throw integrationProblem(

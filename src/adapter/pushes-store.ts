@@ -131,3 +131,27 @@ export async function prunePushes(sql: Db, days: number): Promise<void> {
     delete from device_pushes p where p.step = 'done' and p.updated_at < now() - make_interval(days => ${days})
       and exists (select 1 from device_pushes n where n.organization_id = p.organization_id and n.device_id = p.device_id and n.updated_at > p.updated_at)`;
 }
+
+/** Whether an integration of this type has the device. */
+export async function isAssigned(sql: Db, organizationId: string, deviceId: string, type: string): Promise<boolean> {
+  const [row] = await sql<[{ found: boolean }]>`
+    select exists (
+      select 1 from device_service_assignments a join device_services s on s.organization_id = a.organization_id and s.id = a.service_id
+      where a.organization_id = ${organizationId} and a.device_id = ${deviceId} and s.service_type = ${type} and a.external_id is not null
+    ) as found`;
+  return row.found;
+}
+
+/** A device that runs a delivered bundle, with no attempt under way. `appliedAt`: when its last delivery ended. */
+export type AppliedDevice = { deviceId: string; bundle: string; isDrifted: boolean; appliedAt: Date };
+
+export async function appliedDevices(sql: Db, organizationId: string, ids: readonly string[]): Promise<AppliedDevice[]> {
+  return sql<AppliedDevice[]>`
+    select d.id as "deviceId", d.good_bundle as bundle, d.sync_status = 'drifted' as "isDrifted", p.updated_at as "appliedAt"
+    from devices d cross join lateral (
+      select p.updated_at, p.verdict from device_pushes p
+      where p.organization_id = d.organization_id and p.device_id = d.id order by p.deployment_id desc limit 1
+    ) p
+    where d.organization_id = ${organizationId} and d.id = any(${[...ids]}::text[]) and d.deployment_id is null and d.good_bundle is not null
+      and d.sync_status in ('in_sync', 'unverified', 'drifted') and p.verdict in ('verified', 'unverified')`;
+}

@@ -7,7 +7,13 @@ import { createDirectoryAdapter } from './directory.ts';
 import type { Leases } from './leases.ts';
 import { createPlatformAdapter } from './platform.ts';
 
-export type Adapters = { names: readonly string[]; get(name: string): Adapter };
+export type Adapters = {
+  names: readonly string[];
+  /** @throws Problem `invalid_request` */
+  get(name: string): Adapter;
+  /** @returns undefined for the adapter of a platform that this version of the service does not know */
+  find(name: string): Adapter | undefined;
+};
 
 type Options = { dataDir: string; providers: Providers; leases: Leases };
 
@@ -22,6 +28,7 @@ export function createAdapters({ dataDir, providers, leases }: Options): Adapter
   const byName = new Map(adapters.map((adapter) => [adapter.name, adapter]));
   return {
     names: [...byName.keys()],
+    find: (name) => byName.get(name),
     get: (name) => {
       const adapter = byName.get(name);
       if (adapter === undefined)

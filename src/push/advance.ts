@@ -27,8 +27,9 @@ const STEP_MS = 60_000;
  * @throws errors of the database, and unexpected ones
  */
 export async function advancePush(deps: PushDeps, due: DuePush, signal: AbortSignal): Promise<Advanced> {
-  const adapter = deps.adapters.get(due.adapter);
-  if (adapter.delivery !== 'push') return 'ended';
+  const adapter = deps.adapters.find(due.adapter);
+  // A platform that this version of the service does not know.
+  if (adapter?.delivery !== 'push') return 'closed';
   let opened: OpenedPush | undefined;
   const open = async () => {
     opened ??= await adapter.open({
