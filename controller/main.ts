@@ -5,6 +5,7 @@ import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { followingDevices } from '../src/device/fleet-store.ts';
 import { transact } from '../src/event/transact.ts';
+import { createExternalCommands } from '../src/push/commands.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { createJobs } from './jobs.ts';
@@ -55,6 +56,7 @@ export async function startController(controller: Controller): Promise<Closable>
   await work('commit_status', POSTS_AT_ONCE, (id) => reconcileStatus(controller, statusShares, id));
   await work('workspace', WORKSPACES_AT_ONCE, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
   const poll = createPoll();
+  const commands = createExternalCommands(controller);
   const notifying = await startNotifying(controller);
   const chores = startChores(controller, [
     jobs.chore,
@@ -65,6 +67,7 @@ export async function startController(controller: Controller): Promise<Closable>
     evaluate,
     dueRollouts,
     duePushes,
+    { name: 'external-commands', everySeconds: 1, run: commands.runOnce },
     dueReports,
     offline,
     forgetClones,
@@ -81,7 +84,7 @@ export async function startController(controller: Controller): Promise<Closable>
       await announceShutdown(controller).catch((error: unknown) =>
         controller.log.warn({ err: error }, 'failed to announce shutdown to live connections; shutdown continues'),
       );
-      await Promise.all([chores.close(), notifying.close()]);
+      await Promise.all([chores.close(), notifying.close(), commands.close()]);
       await watching.close();
     }),
   };

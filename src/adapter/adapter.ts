@@ -16,6 +16,8 @@ export type PushAdapter = {
   readonly provesContact: boolean;
   /** Devices are reached through an integration of the adapter's name. */
   readonly needsAssignment: boolean;
+  /** Runner of commands: the device itself, which polls for them, or its platform. `none`: its platform runs none. */
+  readonly commands: 'device' | 'platform' | 'none';
   /**
    * Sends nothing yet. The caller closes it.
    * @throws Problem `integration_unassigned`, `integration_blocked`, `integration_disabled`

@@ -32,6 +32,7 @@ export function createDirectoryAdapter(root: string): PushAdapter {
     delivery: 'push',
     provesContact: true,
     needsAssignment: false,
+    commands: 'device',
     open: async (delivery) => ({
       prepare: async () => ({ desired: delivery.digest, previous: delivery.previous, isUnchanged: false }),
       apply: async (_prepared, _token, signal) => {

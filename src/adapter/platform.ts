@@ -15,6 +15,7 @@ export function createPlatformAdapter({ kind, document, abilities }: Provider, l
     delivery: 'push',
     provesContact: !abilities.list,
     needsAssignment: true,
+    commands: abilities.execute ? 'platform' : 'none',
     open: async (delivery) => {
       if (delivery.place === null)
         throw integrationProblem(
@@ -75,7 +76,7 @@ async function documentOf({ manifest, readFile }: Bundle, { names, schema }: Doc
   const parsed = parseDocument(await readFile(file.sha256), syntaxOf(file.path) ?? 'yaml', limits);
   if (!parsed.ok) throw refuse(parsed.fault.line, parsed.fault.detail);
   const checked = schema.safeParse(parsed.document.value);
-  if (checked.success) return checked.data;
+  if (checked.success) return checked.data as Json;
   const [issue] = checked.error.issues;
   if (issue === undefined) throw refuse(undefined, 'it does not fit its schema');
   const path = issue.path.map(String);

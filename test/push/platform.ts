@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { integrationProblem } from '../../src/integration/problems.ts';
-import { defineProvider, type Provider, type PushTarget, type Verification } from '../../src/integration/provider.ts';
+import { defineProvider, type Platform, type Provider, type PushTarget, type Verification } from '../../src/integration/provider.ts';
 import type { Json } from '../../src/wire/text/json.ts';
 
 type Step = 'prepare' | 'apply' | 'verify' | 'confirm' | 'cancel';
@@ -17,7 +17,12 @@ export type ScriptedPlatform = {
   steps(device?: string): Step[];
 };
 
-export function scriptPlatform(kind: string): ScriptedPlatform {
+/** @param execute runs commands; `outcome` of a command that was only sent is its second answer */
+export function scriptPlatform(
+  kind: string,
+  execute?: NonNullable<Platform['execute']>,
+  outcome?: NonNullable<Platform['outcome']>,
+): ScriptedPlatform {
   const platform: ScriptedPlatform = {
     provider: undefined as never,
     runs: new Map(),
@@ -48,11 +53,13 @@ export function scriptPlatform(kind: string): ScriptedPlatform {
       push: 'verified',
       nativeConfirm: true,
       dryRun: false,
-      execute: false,
+      execute: execute !== undefined,
       hook: false,
     },
     open: () => ({
       test: async () => ({ account: kind, devices: null, sample: [] }),
+      ...(execute === undefined ? {} : { execute }),
+      ...(outcome === undefined ? {} : { outcome }),
       push: {
         prepare: async (target, { document }) => {
           await call('prepare', target);

@@ -9,7 +9,7 @@ import { guardedLookup } from '../../../git/http/connections.ts';
 import { foreignText } from '../../../git/problems.ts';
 import { integrationProblem } from '../../problems.ts';
 import type { SocketAccess } from '../../provider.ts';
-import type { MqttCredentials, MqttSettings } from './provider.ts';
+import type { MqttCredentials, MqttSettings } from './settings.ts';
 
 /** Last retained message of each topic of a device; undefined: none came. */
 export type Shown = { desired?: string; reported?: string; status?: string };
@@ -17,7 +17,7 @@ export type Shown = { desired?: string; reported?: string; status?: string };
 export type MqttConnection = {
   /** Connects if needed, and proves that messages arrive. @throws Problem `integration_…` */
   ready(signal: AbortSignal): Promise<void>;
-  /** What the broker has shown of the device. */
+  /** @returns the messages that the broker has shown of the device */
   shown(device: string): Shown;
   devices(): string[];
   /** Publishes to `<prefix>/<device>/<leaf>`, retained, and waits for the broker's acknowledgement. An empty text removes the retained message. */

@@ -3,7 +3,7 @@ import { isTooDeep, type Json } from '../../../wire/text/json.ts';
 import type { RemoteDevice, RemotePage } from '../../provider.ts';
 import type { MqttConnection } from './connection.ts';
 
-/** What a device publishes to its reported topic. `token` and `digest` are those of the desired message that it is about. */
+/** Content of a device's reported topic. `token` and `digest` are those of the desired message that it is about. */
 export const Reported = z.object({
   digest: z.string().max(200).optional(),
   token: z.string().max(200).optional(),
