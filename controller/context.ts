@@ -15,6 +15,7 @@ export type Controller = Pick<
   | 'workspaces'
   | 'metrics'
   | 'adapters'
+  | 'leases'
   | 'notifier'
   | 'sender'
   | 'platforms'

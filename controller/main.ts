@@ -5,6 +5,7 @@ import { openShares } from '../src/async/shares.ts';
 import type { QueueName } from '../src/db/queue.ts';
 import { followingDevices } from '../src/device/fleet-store.ts';
 import { transact } from '../src/event/transact.ts';
+import { createExternalCommands } from '../src/push/commands.ts';
 import { recheckSourcesOf } from '../src/source/store.ts';
 import type { Controller } from './context.ts';
 import { createJobs } from './jobs.ts';
@@ -19,6 +20,7 @@ import { reconcileWorkspaces } from './reconcile/workspace.ts';
 import { dueRollouts, expire, findDiverged, forgetClones, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
 import { evaluate } from './sweep/evaluate.ts';
 import { createPoll } from './sweep/poll.ts';
+import { duePushes } from './sweep/pushes.ts';
 import { dueReports } from './sweep/reports.ts';
 import { startChores } from './sweep/sweep.ts';
 import { startWatching } from './watch.ts';
@@ -27,6 +29,8 @@ import { startWatching } from './watch.ts';
 const SOURCES_AT_ONCE = 32;
 /** Jobs in progress for merge requests, and as many for commit statuses: they wait for a git host as well. */
 const POSTS_AT_ONCE = 8;
+/** Organizations whose deliveries run in parallel. Most of the time they wait for a platform, and one that hangs must not delay the others. */
+const DELIVERIES_AT_ONCE = 16;
 /** Organizations whose workspaces are written in parallel. */
 const WORKSPACES_AT_ONCE = 3;
 
@@ -45,13 +49,14 @@ export async function startController(controller: Controller): Promise<Closable>
     queue.work(name, atOnce, jobs.counted(name, handler));
   await work('source', SOURCES_AT_ONCE, (id) => reconcileSource(controller, bulkhead, id));
   await work('rollout', 4, (id) => pauseAfter(() => reconcileRollout(controller, id)));
-  await work('deployment', 2, (organizationId) => reconcileDeliveries(controller, organizationId));
+  await work('deployment', DELIVERIES_AT_ONCE, (organizationId) => reconcileDeliveries(controller, organizationId, ending.signal));
   const planning: Planning = { sources: new Set(), shares: openShares(POSTS_AT_ONCE) };
   const statusShares = openShares(POSTS_AT_ONCE);
   await work('merge_request', POSTS_AT_ONCE, (id) => reconcileMergeRequest(controller, planning, id));
   await work('commit_status', POSTS_AT_ONCE, (id) => reconcileStatus(controller, statusShares, id));
   await work('workspace', WORKSPACES_AT_ONCE, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
   const poll = createPoll();
+  const commands = createExternalCommands(controller);
   const notifying = await startNotifying(controller);
   const chores = startChores(controller, [
     jobs.chore,
@@ -61,6 +66,8 @@ export async function startController(controller: Controller): Promise<Closable>
     findDiverged,
     evaluate,
     dueRollouts,
+    duePushes,
+    { name: 'external-commands', everySeconds: 1, run: commands.runOnce },
     dueReports,
     offline,
     forgetClones,
@@ -77,7 +84,7 @@ export async function startController(controller: Controller): Promise<Closable>
       await announceShutdown(controller).catch((error: unknown) =>
         controller.log.warn({ err: error }, 'failed to announce shutdown to live connections; shutdown continues'),
       );
-      await Promise.all([chores.close(), notifying.close()]);
+      await Promise.all([chores.close(), notifying.close(), commands.close()]);
       await watching.close();
     }),
   };

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
+import { createLeases } from './adapter/leases.ts';
 import { createAdapters } from './adapter/registry.ts';
 import { createTokenAuth, openDeviceAuth } from './api/auth.ts';
 import { createMetrics, type Metrics } from './api/metrics.ts';
@@ -109,10 +110,12 @@ async function openServices(
   const box = await openBox(config);
   // Closed after the queue: its handlers use it until they are drained.
   const preparer = opened.add(openPreparer(config.GIT_WORKERS));
+  const metrics = createMetrics();
+  const platforms = openPlatforms(config, { box, providers, metrics }, opened);
+  const leases = opened.add(createLeases(sql, platforms, log));
   const store = await openStore(config, log, connections, opened);
   const organizationId = await ensureOrganization(sql, newId(), DEFAULT_ORGANIZATION);
   await openAdminToken(config, sql, organizationId, log);
-  const metrics = createMetrics();
   let url = '';
   const services: Services = {
     ...{ config, log, store, database, notifier, box, preparer, metrics },
@@ -120,11 +123,11 @@ async function openServices(
     ...(await openDelivery(connections, log, opened)),
     ...openReports(store, metrics, log, opened),
     ...openOutgoing(config, opened),
-    platforms: openPlatforms(config, { box, providers, metrics }, opened),
     workspaces: await openWorkspaces(join(config.DATA_DIR, 'workspaces')),
     signer: createSigner(sql, box),
     archives: createArchives(sql),
-    adapters: createAdapters({ dataDir: config.DATA_DIR }),
+    ...{ platforms, leases },
+    adapters: createAdapters({ dataDir: config.DATA_DIR, providers, leases }),
     publicUrl: () => config.PUBLIC_URL ?? url,
   };
   await createFirstIntegration(services, organizationId, config);

@@ -26,6 +26,9 @@ export const FAULT_POINTS = [
   // Writing reports of devices, which have no answer yet.
   'before_reports_taken',
   'after_reports_taken',
+  // A step of a delivery to a platform: the platform has it and the record does not, and the record has it.
+  'push_step_taken',
+  'push_step_kept',
   // Writing a workspace's release and backup, and the swap of its link.
   'workspace_release_file_written',
   'workspace_backup_file_written',

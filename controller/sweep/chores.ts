@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { prunePushes } from '../../src/adapter/pushes-store.ts';
 import { expireCommands } from '../../src/command/store.ts';
 import type { Sql } from '../../src/db/connect.ts';
 import { afterFailure } from '../../src/deployment/deployment.ts';
@@ -233,6 +234,7 @@ export const prune: Chore = {
     await forgetHooks(sql);
     await pruneMergeRequests(sql, KEEP_DAYS);
     await pruneTelemetry(sql, KEEP_DAYS);
+    await prunePushes(sql, KEEP_DAYS);
     await pruneLogLines(sql);
     await pruneIdempotencyKeys(sql);
   },

@@ -2,7 +2,7 @@ import { mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskProblem } from '../workspace/durable.ts';
 import { openWorkspaces, type Workspaces } from '../workspace/workspace.ts';
-import type { PushAdapter } from './adapter.ts';
+import type { Delivery, PushAdapter } from './adapter.ts';
 
 /**
  * For devices that read their configuration from a share. Each delivered bundle is in `<root>/<organization>/<device>/`. The adapter swaps this folder
@@ -10,25 +10,42 @@ import type { PushAdapter } from './adapter.ts';
  */
 export function createDirectoryAdapter(root: string): PushAdapter {
   let opening: Promise<Workspaces> | undefined;
+  const deliver = async ({ organizationId, deviceId, loadBundle }: Delivery, digest: string, signal: AbortSignal): Promise<void> => {
+    const folder = join(root, organizationId);
+    const share = join(folder, deviceId);
+    const bundle = await loadBundle(digest);
+    try {
+      opening ??= openWorkspaces(join(root, '.store'));
+      const workspaces = await opening;
+      await mkdir(folder, { recursive: true });
+      const name = (await storeOf(share)) ?? (await workspaces.create({ organizationId, deviceId }));
+      await workspaces.applyRelease(name, bundle, { reason: 'delivered', signal });
+      await point(share, join('..', '.store', name, 'current'));
+    } catch (error) {
+      // After a failure to open, for example on a full disk, the next delivery opens the store again.
+      opening = undefined;
+      throw diskProblem(`deliver to "${share}"`, error);
+    }
+  };
   return {
     name: 'directory',
     delivery: 'push',
-    deliver: async ({ organizationId, deviceId, manifest, readFile, signal }) => {
-      const folder = join(root, organizationId);
-      const share = join(folder, deviceId);
-      try {
-        opening ??= openWorkspaces(join(root, '.store'));
-        const workspaces = await opening;
-        await mkdir(folder, { recursive: true });
-        const name = (await storeOf(share)) ?? (await workspaces.create({ organizationId, deviceId }));
-        await workspaces.applyRelease(name, { manifest, readFile }, { reason: 'delivered', signal });
-        await point(share, join('..', '.store', name, 'current'));
-      } catch (error) {
-        // After a failure to open, for example on a full disk, the next delivery opens the store again.
-        opening = undefined;
-        throw diskProblem(`deliver to "${share}"`, error);
-      }
-    },
+    provesContact: true,
+    needsAssignment: false,
+    commands: 'device',
+    open: async (delivery) => ({
+      prepare: async () => ({ desired: delivery.digest, previous: delivery.previous, isUnchanged: false }),
+      apply: async (_prepared, _token, signal) => {
+        await deliver(delivery, delivery.digest, signal);
+        return null;
+      },
+      // The swap is atomic: it happened.
+      verify: async () => ({ is: 'verified' }),
+      cancel: async ({ previous }, _receipt, signal) => {
+        if (typeof previous === 'string') await deliver(delivery, previous, signal);
+      },
+      close: () => {},
+    }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Leases } from '../adapter/leases.ts';
 import type { Adapters } from '../adapter/registry.ts';
 import type { Archives } from '../bundle/archives.ts';
 import type { Config } from '../config.ts';
@@ -48,6 +49,8 @@ export type Services = {
   events: EventBuffer;
   archives: Archives;
   adapters: Adapters;
+  /** Platforms that stay open between deliveries. */
+  leases: Leases;
   sender: Sender;
   /** Opens the platforms of integrations, each within its own limits. */
   platforms: PlatformDeps;

@@ -270,29 +270,6 @@ export async function devicesOfRevision(sql: Db, organizationId: string, revisio
   return rows.map((row) => row.deviceId);
 }
 
-/** An attempt to deliver by a push adapter; `previous`: the device's last good bundle. */
-export type PushAttempt = {
-  organizationId: string;
-  deploymentId: string;
-  deviceId: string;
-  adapter: string;
-  bundle: string;
-  previous: string | null;
-};
-
-/** Queued attempts of devices with one of these adapters, oldest first, except those of the devices in `except`. */
-export async function queuedPushes(
-  sql: Db,
-  organizationId: string,
-  { adapters, except, limit }: { adapters: readonly string[]; except: readonly string[]; limit: number },
-): Promise<PushAttempt[]> {
-  return sql<PushAttempt[]>`
-    select t.organization_id as "organizationId", t.id as "deploymentId", d.id as "deviceId", d.adapter, t.bundle, d.good_bundle as previous
-    from deployments t join devices d on d.organization_id = t.organization_id and d.id = t.device_id
-    where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${[...adapters]}::text[])
-      and d.id <> all(${[...except]}::text[]) order by t.id limit ${limit}`;
-}
-
 export type Retry = Target & {
   id: string;
   attempt: number;

@@ -47,5 +47,10 @@ export function openAccount(
   { guard, isolation, httpsOnly = false }: Pick<PlatformDeps, 'guard' | 'isolation' | 'httpsOnly'>,
 ): Platform {
   const account = checkAccount(provider, { settings: integration.settings, credentials });
-  return provider.open({ ...account, connect: vendorConnector({ guard, isolate: isolation.of(integration), httpsOnly }) });
+  const isolate = isolation.of(integration);
+  return provider.open({
+    ...account,
+    connect: vendorConnector({ guard, isolate, httpsOnly }),
+    sockets: { guard, isolate, tlsOnly: httpsOnly },
+  });
 }

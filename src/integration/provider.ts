@@ -1,6 +1,7 @@
 import type { z } from 'zod';
+import type { AddressGuard } from '../git/http/address-guard.ts';
 import type { Json } from '../wire/text/json.ts';
-import type { ConnectVendor } from './api.ts';
+import type { ConnectVendor, Isolate } from './api.ts';
 import type { Identity } from './integration.ts';
 
 /**
@@ -32,7 +33,10 @@ export type Provider = {
   open(account: Account): Platform;
 };
 
-export type Account = { settings: unknown; credentials: unknown; connect: ConnectVendor };
+export type Account = { settings: unknown; credentials: unknown; connect: ConnectVendor; sockets?: SocketAccess };
+
+/** For platforms that are not called by HTTP: which addresses are allowed, and the integration's limits. `tlsOnly`: refuse connections without TLS. */
+export type SocketAccess = { guard: AddressGuard; isolate: Isolate; tlsOnly: boolean };
 
 export type Abilities = {
   /** Lists its devices; without it, devices are assigned by hand. */
@@ -179,7 +183,7 @@ export type HookNotice = {
 type Definition<S extends z.ZodObject, C extends z.ZodObject> = Omit<Provider, 'settings' | 'credentials' | 'open'> & {
   settings: S;
   credentials: C;
-  open(account: { settings: z.output<S>; credentials: z.output<C>; connect: ConnectVendor }): Platform;
+  open(account: { settings: z.output<S>; credentials: z.output<C>; connect: ConnectVendor; sockets?: SocketAccess | undefined }): Platform;
 };
 
 /** Makes a provider whose `open` gets what its schemas parsed. */
@@ -192,6 +196,7 @@ export function defineProvider<S extends z.ZodObject, C extends z.ZodObject>(def
         settings: settings.parse(account.settings),
         credentials: credentials.parse(account.credentials),
         connect: account.connect,
+        sockets: account.sockets,
       }),
   };
 }

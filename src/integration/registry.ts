@@ -2,9 +2,10 @@ import { invalid } from '../errors.ts';
 import type { Provider } from './provider.ts';
 import { golioth } from './providers/golioth/provider.ts';
 import { mobivisor } from './providers/mobivisor/provider.ts';
+import { mqtt } from './providers/mqtt/provider.ts';
 
 /** The platforms that this service knows. To add one: its file in `providers/`, and a line here. */
-const PROVIDERS: readonly Provider[] = [golioth, mobivisor];
+const PROVIDERS: readonly Provider[] = [golioth, mobivisor, mqtt];
 
 export type Providers = {
   all(): readonly Provider[];

@@ -1,3 +1,4 @@
+import type { Adapter } from '../adapter/adapter.ts';
 import { audited, type Caller } from '../audit/audited.ts';
 import { COMMAND_TYPES, isCommandType } from '../command/command.ts';
 import { insertCommand } from '../command/store.ts';
@@ -6,7 +7,7 @@ import { emitStanding } from '../device/events.ts';
 import { setSyncStatus } from '../device/store/status.ts';
 import { deviceById, lockDevice, setHold, updateDevice } from '../device/store.ts';
 import { type SyncCause, statusAfter } from '../device/sync.ts';
-import { conflict, invalid, notFound } from '../errors.ts';
+import { conflict, invalid, notFound, Problem } from '../errors.ts';
 import type { Store, Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
 import { cancelDeployments, convergeDevice, deploy } from '../rollout/converge.ts';
@@ -108,27 +109,42 @@ async function cancelQueued(unit: Unit, device: Device): Promise<void> {
   await cancelDeployments(unit, device.organizationId, [device.id]);
 }
 
-/** Queues a command of a known type and wakes the device. @throws Problem `invalid_request` */
+/**
+ * Queues a command and wakes the device, or the controller where the device's platform runs it. The types of commands of a platform are its own; it
+ * checks them when it gets the command.
+ * @throws Problem `invalid_request`, `integration_unsupported`
+ */
 export async function queueCommand(
   unit: Unit,
   device: Device,
+  adapter: Adapter | undefined,
   wanted: { type: string; payload: Record<string, unknown>; ttlSeconds: number; createdBy: string },
 ) {
-  if (!isCommandType(wanted.type)) {
-    throw invalid(`Cannot queue "${wanted.type}": must be one of ${Object.keys(COMMAND_TYPES).join(', ')}`, [
+  const runner = adapter?.delivery === 'push' ? adapter.commands : 'device';
+  if (runner === 'none')
+    throw new Problem(
+      'integration_unsupported',
+      `Cannot queue "${wanted.type}" for device "${device.id}": its platform "${device.adapter}" runs no commands; it takes configuration from Git only`,
+    );
+  if (runner === 'device') checkCommand(wanted);
+  const { organizationId, id: deviceId } = device;
+  const command = await insertCommand(unit.tx, { organizationId, id: newId(), deviceId, ...wanted });
+  if (runner === 'device') unit.wakeDevices(organizationId, [deviceId]);
+  unit.emit({ organizationId, type: 'command.queued', subject: `device:${deviceId}`, data: { commandId: command.id, type: command.type } });
+  return command;
+}
+
+function checkCommand({ type, payload }: { type: string; payload: Record<string, unknown> }): void {
+  if (!isCommandType(type)) {
+    throw invalid(`Cannot queue "${type}": must be one of ${Object.keys(COMMAND_TYPES).join(', ')}`, [
       { pointer: '/type', detail: 'unknown command type' },
     ]);
   }
-  const parsed = COMMAND_TYPES[wanted.type].safeParse(wanted.payload);
+  const parsed = COMMAND_TYPES[type].safeParse(payload);
   if (!parsed.success) {
     throw invalid(
-      `Cannot queue "${wanted.type}": its payload is not valid`,
+      `Cannot queue "${type}": its payload is not valid`,
       parsed.error.issues.map((issue) => ({ pointer: `/payload/${issue.path.join('/')}`, detail: issueText(issue) })),
     );
   }
-  const { organizationId, id: deviceId } = device;
-  const command = await insertCommand(unit.tx, { organizationId, id: newId(), deviceId, ...wanted });
-  unit.wakeDevices(organizationId, [deviceId]);
-  unit.emit({ organizationId, type: 'command.queued', subject: `device:${deviceId}`, data: { commandId: command.id, type: command.type } });
-  return command;
 }

@@ -1,3 +1,4 @@
+import type { LatestPush } from '../adapter/pushes-store.ts';
 import type { ShownFailure } from '../db/job-failures-store.ts';
 import type { Deployment } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
@@ -24,6 +25,10 @@ export type WhySnapshot = {
   /** Hold of the device's site. */
   siteHold: { name: string; at: Date; by: string; reason: string } | null;
   now: Date;
+  /** Its newest delivery through a platform. */
+  push?: LatestPush | undefined;
+  /** Its adapter delivers through an integration, and none has the device. */
+  isUnassigned?: boolean;
   /** Folders of the source's head that have the name of the device's folder. */
   namesakes: readonly string[];
   /** Request of a machine to enrol as this device. */
@@ -42,6 +47,7 @@ export function why(snapshot: WhySnapshot): Blocker[] {
     ...withheldBlockers(snapshot),
     ...deliveryBlockers(snapshot),
     ...driftBlockers(snapshot.device),
+    ...proofBlockers(snapshot),
     ...failureBlockers(snapshot),
   ];
   return blockers;
@@ -77,7 +83,15 @@ function identityBlockers({ device, reenrolment, instances, now }: WhySnapshot):
   return blockers;
 }
 
-function bindingBlockers({ device, source }: WhySnapshot): Blocker[] {
+function bindingBlockers(snapshot: WhySnapshot): Blocker[] {
+  const { device } = snapshot;
+  if (snapshot.isUnassigned !== true) return sourceBinding(snapshot);
+  const detail = `Device "${device.id}" has adapter "${device.adapter}", and no integration of type "${device.adapter}" has it`;
+  const blocker = { code: 'not_assigned', detail, since: null, unblockedBy: 'assigning it to an integration of that type' };
+  return [blocker, ...sourceBinding(snapshot)];
+}
+
+function sourceBinding({ device, source }: WhySnapshot): Blocker[] {
   if (device.sourceId === null || source === undefined) {
     return [
       {
@@ -290,7 +304,7 @@ function deliveryBlockers(snapshot: WhySnapshot): Blocker[] {
       code: 'deploying',
       detail: `Deployment ${device.deploymentId} is ${deployment?.state ?? 'open'}`,
       since: deployment?.createdAt ?? null,
-      unblockedBy: 'the device',
+      unblockedBy: snapshot.push?.detail == null ? 'the device' : `the device: ${snapshot.push.detail}`,
     });
   } else if (device.hold === null && snapshot.siteHold === null && device.following) {
     blockers.push(...rolloutBlocker(snapshot));
@@ -308,6 +322,18 @@ function failureBlockers({ device, failures }: WhySnapshot): Blocker[] {
     const detail = `Cannot ${what}: unexpected error of this service, "${error}"; the next attempt is at ${retryAt.toISOString()}`;
     return { code: FAILING[queue] ?? 'job_failing', detail, since, unblockedBy: 'the operators of this service' };
   });
+}
+
+function proofBlockers({ device, push }: WhySnapshot): Blocker[] {
+  if (device.syncStatus !== 'unverified') return [];
+  return [
+    {
+      code: 'unverified',
+      detail: `Applied, unverified: ${push?.detail ?? 'the platform shows nothing by which it could be verified'}`,
+      since: device.syncSince,
+      unblockedBy: 'the platform, once it shows what the device runs',
+    },
+  ];
 }
 
 function driftBlockers(device: Device): Blocker[] {

@@ -16,7 +16,13 @@ import { insertTelemetry } from '../telemetry/store.ts';
 import type { Report } from '../wire/agent.ts';
 import { decideReports, type ReportOutcome } from './reports.ts';
 
-export type ReportBatch = { deviceId: string; reports: Report[]; sender?: Sender | undefined };
+export type ReportBatch = { deviceId: string; reports: Report[]; sender?: Sender | undefined; delivery?: DeliveryNote | undefined };
+
+/**
+ * Only the controller sends it, with reports of its own deliveries. `isContact`: the delivery shows that the device is online.
+ * `unverified`: why nothing shows whether the device runs what its platform took; null: the device runs it.
+ */
+export type DeliveryNote = { isContact: boolean; unverified: string | null };
 
 /** An ended attempt, for logs and metrics. `durationMs`: time since it was opened. */
 export type Ended = { deviceId: string; deploymentId: string; state: 'succeeded' | 'failed'; code: string | null; durationMs: number };
@@ -46,8 +52,9 @@ export async function ingestReports(store: Store, organizationId: string, batche
       organizationId,
       [...deployments.values()].filter(({ state }) => state === 'timed_out').map(({ id }) => id),
     );
+    const notes = new Map(batches.map(({ deviceId, delivery }) => [deviceId, delivery]));
     const outcomes = devices.map((device) =>
-      decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random(), stillWanted),
+      decideReports(device, deployments, reportsByDevice.get(device.id) ?? [], Math.random(), stillWanted, notes.get(device.id)),
     );
     const ended = await applyMoves(unit, organizationId, outcomes, deployments);
     const endedIds = new Set(ended.map(({ deploymentId }) => deploymentId));

@@ -25,6 +25,7 @@ type DeploymentReport = Extract<Report, { kind: 'deployment' }>;
 
 /**
  * Decides the changes that the reports of one device cause, oldest first. Pure. Repeated or late reports change nothing.
+ * @param delivery set for reports of the controller's own deliveries
  * @param stillWanted attempts that timed out and may still succeed; the desired state of all others already requires a rollback
  */
 export function decideReports(
@@ -33,9 +34,11 @@ export function decideReports(
   reports: readonly Report[],
   random: number,
   stillWanted: ReadonlySet<string>,
+  delivery: { isContact: boolean; unverified: string | null } = { isContact: true, unverified: null },
 ): ReportOutcome {
   const outcome: ReportOutcome = {
     deviceId: device.id,
+    isContact: delivery.isContact,
     moves: [],
     deferrals: [],
     lateFailures: [],
@@ -54,7 +57,11 @@ export function decideReports(
   for (const report of reports) {
     if (report.kind === 'deployment') {
       const deployment = deployments.get(report.deploymentId);
-      takeStep(device, deployment, report, states, outcome, { random, mayBeLate: stillWanted.has(report.deploymentId) });
+      takeStep(device, deployment, report, states, outcome, {
+        random,
+        mayBeLate: stillWanted.has(report.deploymentId),
+        isUnverified: delivery.unverified !== null,
+      });
     } else if (report.kind === 'deferred') takeDeferral(device, deployments.get(report.deploymentId), report, outcome);
     else if (report.kind === 'heartbeat') takeHeartbeat(device, report, outcome);
     else if (report.kind === 'drift') takeDrift(device, report, outcome);
@@ -69,7 +76,7 @@ function takeStep(
   report: DeploymentReport,
   states: Map<string, DeploymentState>,
   outcome: ReportOutcome,
-  { random, mayBeLate }: { random: number; mayBeLate: boolean },
+  { random, mayBeLate, isUnverified }: { random: number; mayBeLate: boolean; isUnverified: boolean },
 ): void {
   outcome.reportedBundle = report.runningDigest;
   outcome.reportedAt = report.at;
@@ -94,7 +101,7 @@ function takeStep(
     retryInSeconds: failure?.retryInSeconds ?? null,
   });
   if (!current) return;
-  noteStatus(device, outcome, report.state === 'succeeded' && isRevert(deployment) ? 'reverted' : report.state);
+  noteStatus(device, outcome, causeOf(report.state, deployment, isUnverified));
   if (report.state === 'succeeded') {
     outcome.good = { bundle: deployment.bundle, revisionId: deployment.revisionId, isLate };
     outcome.driftedPaths = null;
@@ -107,6 +114,13 @@ function takeStep(
       detail: failure.detail,
       isRevert: isRevert(deployment),
     };
+}
+
+/** A revert that nothing proves still shows as `rolled_back`: the device does not follow Git. */
+function causeOf(state: DeploymentReport['state'], deployment: Deployment, isUnverified: boolean): SyncCause {
+  if (state !== 'succeeded') return state;
+  if (isRevert(deployment)) return 'reverted';
+  return isUnverified ? 'unverified' : 'succeeded';
 }
 
 function takeDeferral(

@@ -161,6 +161,7 @@ const INTEGRATION_ERRORS = {
   integration_server_error: { ...backoff(502, 'The platform failed.'), about: 'host' },
   integration_timeout: { ...backoff(504, 'The platform did not answer in time.'), about: 'host' },
   integration_too_large: never(502, 'The answer of the platform is too large.'),
+  integration_unassigned: never(409, 'The device is assigned to no integration of the kind that its adapter needs.'),
   integration_unauthorized: never(422, 'The platform does not accept the credentials.'),
   integration_unavailable: backoff(503, "The platform's last answers failed; the next request waits."),
   integration_unreachable: { ...backoff(502, 'No connection to the platform came about.'), about: 'host' },

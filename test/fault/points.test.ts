@@ -81,10 +81,13 @@ test('a share that cannot be written does not quarantine the bundle, and the ser
   const root = join(dir, 'outbox');
   const adapter = createDirectoryAdapter(root);
   const { manifest, readFile } = releaseOf({ a: 'a' });
-  const digest = bundleDigest(manifest);
-  const deliver = () =>
-    adapter.delivery === 'push' &&
-    adapter.deliver({ organizationId: 'o', deviceId: 'd', digest, manifest, readFile, signal: AbortSignal.timeout(60_000) });
+  const loadBundle = async () => ({ manifest, readFile });
+  const place = { organizationId: 'o', deviceId: 'd', digest: bundleDigest(manifest), previous: null, place: null, loadBundle };
+  const deliver = async () => {
+    const push = await adapter.open(place);
+    const signal = AbortSignal.timeout(60_000);
+    await push.apply(await push.prepare(signal), 'token', signal);
+  };
   await writeFile(root, 'a file where the folder should be');
   await expect(deliver()).rejects.toMatchObject({ code: 'workspace_io', retry: 'backoff' });
   await rm(root);

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Adapters } from '../../adapter/registry.ts';
 import { audited } from '../../audit/audited.ts';
 import { shownCommand } from '../../command/redact.ts';
 import type { Device } from '../../device/device.ts';
@@ -14,7 +15,7 @@ import { DeviceParams, lockFoundDevice } from './find.ts';
 import { LegacyCommand, viewLegacyCommand } from './legacy-command.ts';
 import { CommandView, DeviceView, NewCommand, viewCommand, viewDevice } from './schemas.ts';
 
-type Deps = { store: Store };
+type Deps = { store: Store; adapters: Adapters };
 
 /** Commands to the service about one device: whether and when it gets its source's bundle. */
 export const deviceCommandRoutes = (deps: Deps) => mount(start(deps), stop(deps), refresh(deps), retry(deps));
@@ -48,7 +49,7 @@ const retry = ({ store }: Deps) =>
     return c.json(viewDevice(device), 200);
   });
 
-const queue = ({ store }: Deps) =>
+const queue = ({ store, adapters }: Deps) =>
   operation(
     createRoute({
       method: 'post',
@@ -64,9 +65,10 @@ const queue = ({ store }: Deps) =>
       const { organizationId, name: createdBy } = c.get('actor');
       const wanted = { type: type ?? command_type ?? '', payload: payload ?? {}, ttlSeconds, createdBy };
       const entry = { action: 'device.command', subject: `device:${id}`, detail: { type: wanted.type } };
-      const queued = await audited(callerOf(c), store, entry, async (unit) =>
-        queueCommand(unit, await lockFoundDevice(unit.tx, organizationId, id), wanted),
-      );
+      const queued = await audited(callerOf(c), store, entry, async (unit) => {
+        const device = await lockFoundDevice(unit.tx, organizationId, id);
+        return queueCommand(unit, device, adapters.find(device.adapter), wanted);
+      });
       return type === undefined ? c.json(viewLegacyCommand(shownCommand(queued)), 201) : c.json(viewCommand(queued), 201);
     },
   );

@@ -1,4 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { isAssigned, latestPush } from '../../adapter/pushes-store.ts';
+import type { Adapters } from '../../adapter/registry.ts';
 import type { Sql } from '../../db/connect.ts';
 import { failuresForDevice } from '../../db/job-failures-store.ts';
 import { newestDeployment } from '../../deployment/store.ts';
@@ -18,7 +20,7 @@ import { mount, operation, role } from '../env.ts';
 import { DeviceParams, findDevice } from './find.ts';
 import { DeploymentView, DeviceView, viewDeployment, viewDevice } from './schemas.ts';
 
-type Deps = { store: Store };
+type Deps = { store: Store; adapters: Adapters };
 
 /** The state of one device, and the reasons why it does not run its source's head. */
 export const deviceStatusRoutes = (deps: Deps) => mount(showStatus(deps), showWhy(deps));
@@ -39,7 +41,7 @@ const Status = z
   })
   .openapi('DeviceStatus');
 
-const showStatus = ({ store: { sql } }: Deps) =>
+const showStatus = ({ store: { sql }, adapters }: Deps) =>
   operation(
     createRoute({
       method: 'get',
@@ -50,7 +52,7 @@ const showStatus = ({ store: { sql } }: Deps) =>
       responses: { 200: json(Status, 'Its full state'), ...problems },
     }),
     async (c) => {
-      const state = await loadState(sql, await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id));
+      const state = await loadState(sql, adapters, await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id));
       const { device, source, path, deployment } = state;
       const blockers = blockersOf(state);
       const answer = {
@@ -66,7 +68,7 @@ const showStatus = ({ store: { sql } }: Deps) =>
     },
   );
 
-const showWhy = ({ store: { sql } }: Deps) =>
+const showWhy = ({ store: { sql }, adapters }: Deps) =>
   operation(
     createRoute({
       method: 'get',
@@ -81,7 +83,7 @@ const showWhy = ({ store: { sql } }: Deps) =>
     }),
     async (c) => {
       const device = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
-      return c.json(blockersOf(await loadState(sql, device)), 200);
+      return c.json(blockersOf(await loadState(sql, adapters, device)), 200);
     },
   );
 
@@ -91,7 +93,7 @@ function blockersOf(state: State): z.output<typeof Blocker>[] {
   return why(state).map((blocker) => ({ ...blocker, since: blocker.since?.toISOString() ?? null }));
 }
 
-async function loadState(sql: Sql, device: Device) {
+async function loadState(sql: Sql, adapters: Adapters, device: Device) {
   const { organizationId, id } = device;
   const source = device.sourceId === null ? undefined : await sourceOf(sql, organizationId, device.sourceId);
   const path = source === undefined || device.path === null ? undefined : await sourcePath(sql, organizationId, source.id, device.path);
@@ -102,9 +104,17 @@ async function loadState(sql: Sql, device: Device) {
   const isLost = source !== undefined && device.path !== null && (path === undefined || path.verdict === 'missing');
   const namesakes = isLost ? await foldersNamed(sql, { organizationId, sourceId: source.id }, [foldedName(device.path ?? '')]) : [];
   const instances = device.clonedSince === null ? [] : ((await instancesOf(sql, organizationId, [id])).get(id) ?? []);
+  const adapter = adapters.find(device.adapter);
+  const isPlatform = adapter?.delivery === 'push' && adapter.needsAssignment;
   return {
+    ...(await loadPush(sql, device, isPlatform)),
     ...{ device, source, path, deployment, failures, retryAt: deployment?.retryAt ?? null, rollout, siteHold, instances, now: new Date() },
     namesakes: namesakes.map((folder) => folder.path),
     reenrolment: await reenrolmentOf(sql, organizationId, id),
   };
+}
+
+async function loadPush(sql: Sql, { organizationId, id, adapter }: Device, isPlatform: boolean) {
+  if (!isPlatform) return {};
+  return { push: await latestPush(sql, organizationId, id), isUnassigned: !(await isAssigned(sql, organizationId, id, adapter)) };
 }

@@ -185,11 +185,14 @@ create table device_pushes (
   verdict text,
   detail text,
   not_before timestamptz,
+  -- failures of the step in a row
+  tries integer not null default 0,
   updated_at timestamptz not null default now(),
   primary key (organization_id, deployment_id),
   foreign key (organization_id, device_id) references devices on delete cascade
 );
-create index device_pushes_by_device on device_pushes (organization_id, device_id, updated_at desc);
+create index device_pushes_by_device on device_pushes (organization_id, device_id, deployment_id desc);
+create index device_pushes_unfinished on device_pushes (organization_id, not_before) where step <> 'done';
 
 -- `unverified`: the platform took the bundle and shows no device's state, so that nobody knows whether it runs.
 alter table devices drop constraint devices_sync_status_check;

@@ -6,6 +6,8 @@ import { standing } from './status.ts';
 /** Changes that the reports of a device make in its row. */
 export type ReportedChange = {
   deviceId: string;
+  /** The reports show that the device is online; false: a platform decides that. */
+  isContact: boolean;
   /** Bundle and revision that the device has made permanent. `isLate`: its attempt had timed out, but the device shall keep the bundle. */
   good: { bundle: string; revisionId: string | null; isLate: boolean } | null;
   /** undefined: not reported. */
@@ -22,6 +24,7 @@ export type ReportedChange = {
 export async function noteReports(tx: Db, organizationId: string, changes: readonly ReportedChange[]): Promise<DeviceStanding[]> {
   const rows = changes.map((change) => ({
     id: change.deviceId,
+    contact: change.isContact,
     reported_known: change.reportedBundle !== undefined,
     reported: change.reportedBundle ?? null,
     reported_at: change.reportedAt ?? null,
@@ -35,8 +38,9 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
     drifted: change.driftedPaths ?? null,
   }));
   return tx<DeviceStanding[]>`
-    update devices d set last_seen_at = now(), connectivity = 'online',
-      online_since = case when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
+    update devices d set last_seen_at = case when o.contact then now() else d.last_seen_at end,
+      connectivity = case when o.contact then 'online' else d.connectivity end,
+      online_since = case when not o.contact then d.online_since when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
       reported_bundle = case when o.reported_known then o.reported else d.reported_bundle end,
       reported_at = coalesce(o.reported_at, d.reported_at), reported_sequence = greatest(d.reported_sequence, coalesce(o.sequence, 0)),
       agent_version = coalesce(o.agent_version, d.agent_version),
@@ -51,7 +55,7 @@ export async function noteReports(tx: Db, organizationId: string, changes: reado
       error_code = case when o.sync_status in ('in_sync', 'unverified', 'held') then null else d.error_code end,
       error_detail = case when o.sync_status in ('in_sync', 'unverified', 'held') then null else d.error_detail end,
       drifted_paths = case when o.drift_known then o.drifted else d.drifted_paths end
-    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
+    from jsonb_to_recordset(${tx.json(rows)}) as o (id text, contact boolean, reported_known boolean, reported text, reported_at timestamptz, sequence bigint, agent_version text,
       good_bundle text, good_revision uuid, late boolean, sync_status text, drift_known boolean, drifted jsonb)
     where d.organization_id = ${organizationId} and d.id = o.id
     returning ${standing(tx)}`;

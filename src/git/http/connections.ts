@@ -93,7 +93,7 @@ function guardedConnector(guard: AddressGuard): buildConnector.connector {
   };
 }
 
-function guardedLookup(guard: AddressGuard): LookupFunction {
+export function guardedLookup(guard: AddressGuard): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
       const first = addresses?.[0];
