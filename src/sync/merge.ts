@@ -37,8 +37,10 @@ export function mergeField({ rule, base, local, remote, localChangedAt, remoteCh
   const same = (one: Json | undefined, other: Json | undefined) => isSame(kind, one, other);
   if (same(local, remote)) return { is: 'agreed', value: local };
   if (direction === 'import') return carry('local', remote, local, base !== undefined && !same(local, base));
-  if (direction === 'export') return carry('remote', local, remote, base !== undefined && !same(remote, base));
-  if (remote === undefined) return carry('remote', same(local, base) ? undefined : local, undefined, false);
+  // A default of ours is no edit: the platform may have no such value for this device.
+  if (remote === undefined && (base === undefined ? localChangedAt === null : same(local, base))) return { is: 'agreed', value: undefined };
+  if (direction === 'export') return carry('remote', local, remote, base !== undefined && remote !== undefined && !same(remote, base));
+  if (remote === undefined) return carry('remote', local, undefined, false);
   if (local === undefined || (base !== undefined && same(local, base))) return carry('local', remote, local, false);
   if (base !== undefined && same(remote, base)) return carry('remote', local, remote, false);
   return decide({ rule, base, local, remote, localChangedAt, remoteChangedAt });

@@ -47,7 +47,7 @@ export type ShadowChange = {
 };
 
 /** The caller holds the devices' locks. A device that was archived is back. */
-export async function updateShadows(tx: Db, organizationId: string, changes: readonly ShadowChange[]): Promise<void> {
+export async function changeShadows(tx: Db, organizationId: string, changes: readonly ShadowChange[]): Promise<void> {
   if (changes.length === 0) return;
   await tx`
     update devices d set name = n.name, type = n.type, integration_metadata = coalesce(d.integration_metadata, '{}') || n.metadata::jsonb,

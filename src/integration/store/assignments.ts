@@ -41,6 +41,11 @@ export async function lockSynced(tx: Db, owner: Owner, deviceIds: readonly strin
     select ${synced(tx)} from ${joined(tx, owner)} and a.device_id = any(${[...deviceIds]}::text[]) order by d.id for no key update of d`;
 }
 
+/** The same without locks. */
+export async function readSynced(sql: Db, owner: Owner, deviceIds: readonly string[]): Promise<Synced[]> {
+  return sql<Synced[]>`select ${synced(sql)} from ${joined(sql, owner)} and a.device_id = any(${[...deviceIds]}::text[]) order by d.id`;
+}
+
 export async function assignmentsOfDevice(sql: Db, organizationId: string, deviceId: string): Promise<Assignment[]> {
   return sql<Assignment[]>`
     select ${columns(sql)} from device_service_assignments a

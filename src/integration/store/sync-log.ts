@@ -77,17 +77,25 @@ export async function beat(sql: Db, { organizationId, id, owner }: Owned): Promi
   return result.count === 1;
 }
 
-export type RunOutcome = { status: 'succeeded' | 'failed'; counts: RunCounts; code: string | null; detail: string | null };
+/** `counts`: null leaves those of the last progress. */
+export type RunOutcome = { status: 'succeeded' | 'failed'; counts: RunCounts | null; code: string | null; detail: string | null };
 
 /** @returns the run's duration, ms; undefined when another process has taken it over */
 export async function endRun(tx: Db, { organizationId, id, owner }: Owned, outcome: RunOutcome): Promise<number | undefined> {
   const [row] = await tx<{ durationMs: number }[]>`
-    update device_sync_log set status = ${outcome.status}, details = ${tx.json(outcome.counts)}, error_code = ${outcome.code},
+    update device_sync_log set status = ${outcome.status}, details = ${outcome.counts === null ? tx`details` : tx.json(outcome.counts)}, error_code = ${outcome.code},
       error_detail = ${outcome.detail}, finished_at = now(), cursor = null, owner = null,
       duration_ms = least(2147483647, extract(epoch from now() - started_at) * 1000)::int
     where organization_id = ${organizationId} and service_id = ${id} and device_id is null and status = 'running' and owner = ${owner}
     returning duration_ms as "durationMs"`;
   return row?.durationMs;
+}
+
+/** Gives a run up that this process does not finish because it stops: another one takes it over at once. */
+export async function releaseRun(sql: Db, { organizationId, id, owner }: Owned): Promise<void> {
+  await sql`
+    update device_sync_log set heartbeat_at = 'epoch'
+    where organization_id = ${organizationId} and service_id = ${id} and device_id is null and status = 'running' and owner = ${owner}`;
 }
 
 /** A change of one device. `details`: per field, which side got which value in place of which. */

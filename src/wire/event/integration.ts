@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Count, changed, failure, Text, Time } from './fields.ts';
+import { Count, changed, failure, Id, Text, Time } from './fields.ts';
 import { kind } from './kind.ts';
 
 const name = { name: Text };
@@ -17,6 +17,8 @@ const counts = z.object({
   pages: Count,
 });
 
+const conflict = { conflictId: Id, integration: Text, field: Text };
+
 /** Events of integrations with device platforms. */
 export const INTEGRATION_EVENTS = {
   'integration.created': kind('info', 'was created', { ...name, type: Text }),
@@ -30,4 +32,13 @@ export const INTEGRATION_EVENTS = {
   'integration.stale': kind('warning', 'was not synced in time', { ...name, since: Time.optional() }),
   'integrations.enabled': kind('info', 'was switched on', {}),
   'integrations.disabled': kind('info', 'was switched off', {}),
+  'device.imported': kind('info', 'has new devices', { ...name, deviceIds: z.array(Text) }),
+  'device.archived': kind('warning', 'has lost devices, which are archived', { ...name, deviceIds: z.array(Text) }),
+  'device.restored': kind('info', 'has archived devices again', { ...name, deviceIds: z.array(Text) }),
+  'conflict.opened': kind('warning', 'has a conflict in {field}, which a person must resolve', conflict),
+  'conflict.resolved': kind('info', 'has no conflict in {field} any more: {by} chose {resolution}', {
+    ...conflict,
+    resolution: Text,
+    by: Text,
+  }),
 };

@@ -1,0 +1,179 @@
+import { backoff } from '../async/backoff.ts';
+import { messageOf, Problem, retryOf } from '../errors.ts';
+import { integrationProblem } from '../integration/problems.ts';
+import type { RemoteDevice, Values } from '../integration/provider.ts';
+import { dueExports, lockSynced, noteFailed, readSynced, type Synced } from '../integration/store/assignments.ts';
+import { openFields } from '../integration/store/conflicts.ts';
+import { logDevices } from '../integration/store/sync-log.ts';
+import { mergeDevice } from './fields.ts';
+import { isSame } from './merge.ts';
+import { addCounts, type Merged, recordMerges } from './record.ts';
+import type { Running } from './run.ts';
+
+/** Devices per transaction. A crash in between repeats at most so many writes, which then find their values there. */
+const BATCH = 40;
+/** Devices written at once. */
+const AT_ONCE = 4;
+const RETRY_SECONDS = { base: 30, cap: 3_600 };
+
+/** `before` and `after` the write, as the platform showed the device. */
+type Written = { deviceId: string; before: RemoteDevice; after: RemoteDevice; exported: Values };
+type Failure = { device: Synced; error: Problem };
+type Outcome = Written | Failure;
+
+/** Errors that are about the whole platform: the run ends, and the devices stay due. */
+const WHOLE = new Set(['integration_unauthorized', 'integration_rate_limited', 'integration_unavailable', 'integration_unreachable']);
+
+export function isAboutPlatform(error: unknown): boolean {
+  return !(error instanceof Problem) || WHOLE.has(error.code) || !error.code.startsWith('integration_');
+}
+
+/** Writes what waits here to the platform, device by device, a few at once. A device that fails is tried again later, and the others go on. */
+export async function exportDue(running: Running): Promise<void> {
+  const { deps, context, signal } = running;
+  const { sql } = deps.store;
+  let after = '';
+  for (;;) {
+    const ids = await dueExports(sql, context.integration, after, BATCH);
+    after = ids.at(-1) ?? '';
+    if (ids.length === 0) return;
+    const devices = await readSynced(sql, context.integration, ids);
+    const open = await openFields(sql, context.integration, ids);
+    const { done, broken } = await inParallel(devices, AT_ONCE, (device) => write(running, device, open.get(device.deviceId) ?? new Set()));
+    await record(running, done);
+    if (broken !== undefined) throw broken;
+    signal.throwIfAborted();
+  }
+}
+
+/** Works on the items until one fails because of the whole platform. @returns what is done, and that failure */
+export async function inParallel<Item, Result>(
+  items: readonly Item[],
+  atOnce: number,
+  work: (item: Item) => Promise<Result>,
+): Promise<{ done: Result[]; broken: unknown }> {
+  const waiting = [...items];
+  const done: Result[] = [];
+  let broken: unknown;
+  const worker = async () => {
+    for (let item = waiting.shift(); item !== undefined && broken === undefined; item = waiting.shift()) {
+      try {
+        done.push(await work(item));
+      } catch (error) {
+        broken ??= error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return { done, broken };
+}
+
+/** Reads the device just before, since platforms have no compare-and-set, and writes the fewest fields. @throws errors about the whole platform */
+async function write({ context, platform, signal }: Running, device: Synced, open: ReadonlySet<string>): Promise<Outcome> {
+  try {
+    const before = await readBefore({ context, platform, signal }, device, open);
+    const { remote } = mergeDevice(context.rules, device, before);
+    if (platform.update === undefined)
+      throw integrationProblem('integration_unsupported', `Cannot write device "${device.deviceId}": the platform takes no changes`);
+    if (Object.keys(remote).length === 0) return { deviceId: device.deviceId, before, after: before, exported: {} };
+    const after = await platform.update(before.externalId, remote, signal);
+    checkTaken(context, device, { before, after, exported: remote });
+    return { deviceId: device.deviceId, before, after, exported: remote };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isAboutPlatform(error)) throw error;
+    return { device, error: error as Problem };
+  }
+}
+
+/** A platform that shows no single device is taken to have the last common values, but for fields about which a person has to decide. */
+async function readBefore(
+  { context, platform, signal }: Pick<Running, 'context' | 'platform' | 'signal'>,
+  device: Synced,
+  open: ReadonlySet<string>,
+): Promise<RemoteDevice> {
+  const externalId = device.externalId ?? '';
+  if (platform.read !== undefined) {
+    const shown = await platform.read(externalId, signal);
+    if (shown !== undefined) return shown;
+    throw integrationProblem(
+      'integration_not_found',
+      `Cannot write device "${device.deviceId}": the platform has no device "${externalId}"`,
+    );
+  }
+  const values = { ...device.base };
+  for (const field of open) {
+    const local =
+      field === 'name' ? device.name : field === 'type' ? device.type : context.rules.has(field) ? device.base[field] : undefined;
+    if (local !== undefined) values[field] = local;
+  }
+  const { connectivity, lastSeenAt, identities } = device;
+  return { externalId, identities, values, connectivity, lastSeenAt, details: {}, updatedAt: null };
+}
+
+/** @throws Problem for a field that still has the value of before: otherwise the next merge would take it for an edit there */
+function checkTaken({ rules }: Running['context'], device: Synced, { before, after, exported }: Omit<Written, 'deviceId'>): void {
+  const ignored = Object.entries(exported).filter(([field, value]) => {
+    const kind = rules.get(field)?.kind ?? 'scalar';
+    const shown = after.values[field];
+    return shown !== undefined && !isSame(kind, shown, value) && isSame(kind, shown, before.values[field]);
+  });
+  if (ignored.length === 0) return;
+  const names = ignored.map(([field]) => `"${field}"`).join(', ');
+  throw integrationProblem('integration_rejected', `Cannot write device "${device.deviceId}": the platform still shows the old ${names}`);
+}
+
+async function record(running: Running, outcomes: readonly Outcome[]): Promise<void> {
+  const { context } = running;
+  const { integration, rules } = context;
+  const written = new Map(outcomes.flatMap((one) => ('deviceId' in one ? [[one.deviceId, one] as const] : [])));
+  const failed = outcomes.filter((one): one is Failure => 'error' in one);
+  await running.advance(async (unit) => {
+    const locked = await lockSynced(unit.tx, integration, [...written.keys()]);
+    const merged = locked.flatMap((device): Merged[] => {
+      const one = written.get(device.deviceId);
+      if (one === undefined) return [];
+      // The written values are common now. A difference that the platform shows after them is its own change.
+      const known = { ...device, base: { ...device.base, ...one.exported } };
+      const shown = { ...one.after, values: { ...one.exported, ...one.after.values } };
+      const more = Object.keys(one.exported).length > 0 ? { exported: one.exported } : {};
+      return [{ device: known, merge: mergeDevice(rules, known, shown), shown, hash: null, ...more }];
+    });
+    const counts = await recordMerges(unit, context, merged);
+    await recordFailures(unit.tx, running, failed);
+    return { counts: addCounts(counts, { failed: failed.length }) };
+  });
+}
+
+export async function recordFailures(
+  tx: Parameters<typeof noteFailed>[0],
+  { context }: Running,
+  failed: readonly Failure[],
+): Promise<void> {
+  const { integration, runId } = context;
+  await noteFailed(
+    tx,
+    integration,
+    failed.map(({ device, error }) => ({
+      ...{ deviceId: device.deviceId, code: error.code, detail: messageOf(error) },
+      // A value that the platform does not take may be taken later, as a name that is free again: it is tried at the longest pause.
+      retryInSeconds: retryOf(error) === 'never' ? RETRY_SECONDS.cap : backoff(RETRY_SECONDS, device.failures + 1),
+    })),
+  );
+  await logDevices(
+    tx,
+    integration,
+    runId,
+    failed.map(({ device, error }) => ({
+      ...{
+        deviceId: device.deviceId,
+        externalId: device.externalId,
+        operation: 'export',
+        direction: 'export',
+        status: 'failed',
+        details: {},
+      },
+      ...{ code: error.code, error: messageOf(error) },
+    })),
+  );
+}

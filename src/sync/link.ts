@@ -1,0 +1,105 @@
+import type { Db } from '../db/connect.ts';
+import type { Unit } from '../event/transact.ts';
+import type { Platform } from '../integration/provider.ts';
+import {
+  hasUnseen,
+  type IdentityMatch,
+  insertAssignments,
+  matchCreations,
+  matchIdentities,
+  matchOrphans,
+  relink,
+  syncedDevices,
+} from '../integration/store/assignments.ts';
+import { logDevices } from '../integration/store/sync-log.ts';
+import type { SyncContext } from './record.ts';
+import type { Shown } from './shown.ts';
+
+/** Whether the platform has no device of that id any more. */
+export type Vanished = (externalId: string) => boolean;
+
+/**
+ * Asks the platform about devices that may have got a new id, because another device shows one of their other ids. Rare: only devices that the
+ * walk has not shown yet are asked about, and only where an unknown device shows the same certificate or hardware.
+ */
+export async function findVanished(
+  sql: Db,
+  context: SyncContext,
+  platform: Platform,
+  shown: readonly Shown[],
+  signal: AbortSignal,
+): Promise<Vanished> {
+  const { integration, walk } = context;
+  const { read } = platform;
+  if (read === undefined || !(await hasUnseen(sql, integration, walk))) return () => false;
+  const known = await syncedDevices(
+    sql,
+    integration,
+    shown.map(({ device }) => device.externalId),
+  );
+  const ids = new Set(known.map(({ externalId }) => externalId));
+  const matches = await identityMatches(
+    sql,
+    context,
+    shown.filter(({ device }) => !ids.has(device.externalId)),
+  );
+  const asked = matches.flatMap(({ externalId }) => (externalId === null || ids.has(externalId) ? [] : [externalId]));
+  const answers = await Promise.all(asked.map(async (id) => ({ id, isGone: (await read.call(platform, id, signal)) === undefined })));
+  const gone = new Set(answers.filter(({ isGone }) => isGone).map(({ id }) => id));
+  return (externalId) => gone.has(externalId);
+}
+
+async function identityMatches(sql: Db, { integration, walk }: SyncContext, shown: readonly Shown[]): Promise<IdentityMatch[]> {
+  const wanted = shown.flatMap(({ device }, index) => device.identities.map((identity) => ({ ...identity, index })));
+  return wanted.length === 0 ? [] : matchIdentities(sql, integration, walk, wanted);
+}
+
+/**
+ * Finds devices that are here already although the platform shows them under an id that is new: created from here, provisioned anew, or known from an
+ * earlier integration. A name alone matches only a device whose creation was asked for. @returns their device ids by the platform's ids
+ */
+export async function linkKnown(
+  { tx }: Unit,
+  context: SyncContext,
+  others: readonly Shown[],
+  isGone: Vanished,
+): Promise<Map<string, string>> {
+  const { integration, provider, walk, runId } = context;
+  const linked = new Map<string, string>();
+  if (others.length === 0) return linked;
+  const taken = new Set<string>();
+  const link = (externalId: string, deviceId: string) => {
+    if (linked.has(externalId) || taken.has(deviceId)) return;
+    linked.set(externalId, deviceId);
+    taken.add(deviceId);
+  };
+  if (await hasUnseen(tx, integration, walk)) {
+    for (const { index, deviceId, externalId } of await identityMatches(tx, context, others)) {
+      const other = others[index];
+      if (other !== undefined && (externalId === null || isGone(externalId))) link(other.device.externalId, deviceId);
+    }
+    const names = new Map(others.map(({ device }) => [String(device.values.name), device.externalId]));
+    for (const { name, deviceId } of await matchCreations(tx, integration, [...names.keys()])) link(names.get(name) ?? '', deviceId);
+  }
+  const links = [...linked].map(([externalId, deviceId]) => ({ externalId, deviceId }));
+  await relink(tx, integration, links);
+  const ids = others.map(({ device }) => device.externalId);
+  const orphans = (await matchOrphans(tx, integration.organizationId, provider.kind, ids)).filter(
+    ({ externalId, deviceId }) => !linked.has(externalId) && !taken.has(deviceId),
+  );
+  await insertAssignments(
+    tx,
+    integration,
+    orphans.map(({ externalId, deviceId }) => ({ deviceId, externalId, identities: [], walk })),
+  );
+  for (const { externalId, deviceId } of orphans) link(externalId, deviceId);
+  await logDevices(
+    tx,
+    integration,
+    runId,
+    [...linked].map(([externalId, deviceId]) => ({
+      ...{ externalId, deviceId, operation: 'link', direction: null, status: 'succeeded', details: {} },
+    })),
+  );
+  return linked;
+}

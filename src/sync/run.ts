@@ -1,0 +1,200 @@
+import { randomUUID } from 'node:crypto';
+import { pause } from '../async/pause.ts';
+import { messageOf, Problem } from '../errors.ts';
+import { type Store, transact, type Unit } from '../event/transact.ts';
+import { type Integration, NO_COUNTS } from '../integration/integration.ts';
+import type { Platform } from '../integration/provider.ts';
+import type { Providers } from '../integration/registry.ts';
+import { noteRun } from '../integration/runs.ts';
+import { hasDue } from '../integration/store/assignments.ts';
+import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
+import {
+  beat,
+  beginRun,
+  endRun,
+  noteProgress,
+  type Run,
+  releaseRun,
+  SILENT_RUN_SECONDS,
+  takeOverRun,
+} from '../integration/store/sync-log.ts';
+import type { Log } from '../log.ts';
+import { isDeviceSyncEnabled } from '../organization/store.ts';
+import { archiveGone } from './archive.ts';
+import { createDue } from './create.ts';
+import { exportDue } from './export.ts';
+import { rulesOf } from './fields.ts';
+import { findVanished } from './link.ts';
+import { takePage } from './page.ts';
+import { readPages } from './pages.ts';
+import { addCounts, type SyncContext } from './record.ts';
+import { shownOf } from './shown.ts';
+
+export type SyncDeps = { store: Store; log: Log; providers: Providers; open(integration: Integration): Platform };
+
+/** A run in this process. `run` holds what was stored of it last; `advance` stores more of it in a transaction of its caller. */
+export type Running = {
+  deps: SyncDeps;
+  context: SyncContext;
+  platform: Platform;
+  run: Run;
+  /** Fires when the process stops, or when another one has taken the run over. */
+  signal: AbortSignal;
+  advance(work: (unit: Unit) => Promise<Partial<Pick<Run, 'cursor' | 'walked'>> & { counts: Partial<Run['counts']> }>): Promise<void>;
+};
+
+const HEARTBEAT_MS = (SILENT_RUN_SECONDS * 1000) / 4;
+const CLAIM_RETRY_MS = 1_000;
+/** After a walk of this share of the interval ago, waiting devices are written without another walk. */
+const RECENT = 0.8;
+
+class TakenOver extends Error {}
+
+/**
+ * Syncs one integration: reads all devices of the platform page by page, archives those that are gone, and writes what waits here. It goes on with a run
+ * that was cut off. Failures of the platform are recorded, with the time of the next run; the devices that are done stay done.
+ */
+export async function syncIntegration(deps: SyncDeps, id: string, ending: AbortSignal): Promise<void> {
+  const { store } = deps;
+  const integration = await integrationById(store.sql, id);
+  if (integration === undefined || !integration.isActive || integration.blockedReason !== null) return;
+  if (!(await isDeviceSyncEnabled(store.sql, integration.organizationId))) return;
+  const owner = randomUUID();
+  const run = await claim(store, integration, owner, ending);
+  if (run === undefined) return;
+  const lost = new AbortController();
+  const owned = { organizationId: integration.organizationId, id, owner };
+  const heartbeat = startHeartbeat(deps, owned, lost);
+  try {
+    await work(deps, integration, owned, run, AbortSignal.any([ending, lost.signal]));
+  } catch (error) {
+    if (error instanceof TakenOver || lost.signal.aborted) return;
+    if (ending.aborted) return void (await releaseRun(store.sql, owned));
+    await fail(deps, integration, owned, error);
+  } finally {
+    clearInterval(heartbeat);
+  }
+  const after = await integrationById(store.sql, id);
+  // Somebody asked for a sync while this one ran.
+  if (after !== undefined && after.requestedBy !== null) await transact(store, async ({ enqueue }) => enqueue('integration', id));
+}
+
+/** @returns undefined while another process works on a run */
+async function claim(store: Store, integration: Integration, owner: string, ending: AbortSignal): Promise<Run | undefined> {
+  for (let waitedMs = 0; waitedMs <= (SILENT_RUN_SECONDS + 3) * 1000 && !ending.aborted; waitedMs += CLAIM_RETRY_MS) {
+    const taken = await takeOverRun(store.sql, integration, owner);
+    if (taken !== undefined) return taken;
+    const begun = await begin(store, integration, owner);
+    if (begun !== undefined) return begun;
+    await pause(CLAIM_RETRY_MS, ending);
+  }
+  return undefined;
+}
+
+async function begin(store: Store, integration: Integration, owner: string): Promise<Run | undefined> {
+  const { direction, requestedBy, walks } = integration;
+  const operation = requestedBy === null && (await isWalkedLately(store, integration)) ? 'export' : 'walk';
+  return transact(store, async ({ tx }) => {
+    // The number of a walk counts once the walk is complete, so that one that fails makes no device look gone.
+    const run = {
+      id: randomUUID(),
+      operation,
+      trigger: requestedBy ?? 'schedule',
+      walk: walks + 1,
+      counts: NO_COUNTS,
+      direction,
+      owner,
+    } as const;
+    const begun = await beginRun(tx, integration, run);
+    if (begun !== undefined) await takeRequest(tx, integration);
+    return begun;
+  });
+}
+
+async function isWalkedLately(store: Store, integration: Integration): Promise<boolean> {
+  const { failures, lastRunAt, intervalSeconds } = integration;
+  if (failures > 0 || lastRunAt === null || Date.now() - lastRunAt.getTime() > RECENT * intervalSeconds * 1000) return false;
+  return hasDue(store.sql, integration);
+}
+
+type Owned = { organizationId: string; id: string; owner: string };
+
+function startHeartbeat({ store, log }: SyncDeps, owned: Owned, lost: AbortController): NodeJS.Timeout {
+  return setInterval(() => {
+    beat(store.sql, owned).then(
+      (isOurs) => {
+        if (!isOurs) lost.abort(new TakenOver('another process has taken the sync over'));
+      },
+      (error: unknown) =>
+        log.warn({ integrationId: owned.id, err: error }, 'failed to store the heartbeat of a sync; the next one follows'),
+    );
+  }, HEARTBEAT_MS);
+}
+
+async function work(deps: SyncDeps, integration: Integration, owned: Owned, begun: Run, signal: AbortSignal): Promise<void> {
+  const { store, providers } = deps;
+  const provider = providers.of(integration.type);
+  const platform = deps.open(integration);
+  const rules = rulesOf(integration, provider.fields);
+  const context = { integration, provider, rules, walk: begun.walk, runId: begun.id };
+  const running: Running = {
+    ...{ deps, context, platform, signal, run: begun },
+    advance: async (step) => {
+      running.run = await transact(store, async (unit) => {
+        const { counts, ...moved } = await step(unit);
+        const next = { ...running.run, ...moved, counts: addCounts(running.run.counts, counts) };
+        if (!(await noteProgress(unit.tx, owned, next))) throw new TakenOver('another process has taken the sync over');
+        return next;
+      });
+    },
+  };
+  try {
+    if (begun.operation === 'walk' && platform.list !== undefined) await walk(running);
+    await createDue(running);
+    await exportDue(running);
+    await succeed(running, owned);
+  } finally {
+    await platform.close?.();
+  }
+}
+
+async function walk(running: Running): Promise<void> {
+  const { deps, context, platform, signal, run } = running;
+  const { list } = platform;
+  if (list === undefined) return;
+  if (!run.walked) {
+    for await (const page of readPages((cursor, one) => list.call(platform, cursor, one), run.cursor, signal)) {
+      signal.throwIfAborted();
+      const shown = shownOf(page.devices);
+      const isGone = await findVanished(deps.store.sql, context, platform, shown, signal);
+      await running.advance(async (unit) => ({
+        counts: await takePage(unit, context, shown, isGone),
+        cursor: page.next,
+        walked: page.next === null,
+      }));
+    }
+  }
+  await archiveGone(running);
+}
+
+async function succeed({ deps, context, run }: Running, owned: Owned): Promise<void> {
+  const { integration } = context;
+  await transact(deps.store, async (unit) => {
+    const ended = await endRun(unit.tx, owned, { status: 'succeeded', counts: run.counts, code: null, detail: null });
+    if (ended === undefined || run.operation === 'export') return;
+    await nextWalk(unit.tx, integration);
+    await noteRun(unit, integration, { counts: run.counts });
+  });
+  deps.log.info({ integration: integration.slug, operation: run.operation, ...run.counts }, 'integration synced');
+}
+
+/** @throws the error, where it is none of the platform: the queue counts it as a failure of the job */
+async function fail({ store, log }: SyncDeps, integration: Integration, owned: Owned, error: unknown): Promise<void> {
+  const code = error instanceof Problem ? error.code : 'internal';
+  await transact(store, async (unit) => {
+    const ended = await endRun(unit.tx, owned, { status: 'failed', counts: null, code, detail: messageOf(error) });
+    if (ended !== undefined) await noteRun(unit, integration, { error });
+  });
+  log.warn({ integration: integration.slug, code }, `failed to sync integration; it is tried again: ${messageOf(error)}`);
+  if (!(error instanceof Problem)) throw error;
+}
