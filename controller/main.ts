@@ -12,6 +12,7 @@ import { createJobs } from './jobs.ts';
 import { startNotifying } from './notify.ts';
 import { createBulkhead } from './reconcile/bulkhead.ts';
 import { reconcileDeliveries } from './reconcile/deployment.ts';
+import { reconcileIntegration } from './reconcile/integration.ts';
 import { type Planning, reconcileMergeRequest } from './reconcile/plan.ts';
 import { reconcileRollout } from './reconcile/rollout.ts';
 import { reconcileSource } from './reconcile/source.ts';
@@ -19,6 +20,7 @@ import { reconcileStatus } from './reconcile/status.ts';
 import { reconcileWorkspaces } from './reconcile/workspace.ts';
 import { dueRollouts, expire, findDiverged, forgetClones, offline, prune, resync, retry, timeOut } from './sweep/chores.ts';
 import { evaluate } from './sweep/evaluate.ts';
+import { dueDevices, dueIntegrations, pruneSyncs, staleIntegrations } from './sweep/integrations.ts';
 import { createPoll } from './sweep/poll.ts';
 import { duePushes } from './sweep/pushes.ts';
 import { dueReports } from './sweep/reports.ts';
@@ -33,6 +35,8 @@ const POSTS_AT_ONCE = 8;
 const DELIVERIES_AT_ONCE = 16;
 /** Organizations whose workspaces are written in parallel. */
 const WORKSPACES_AT_ONCE = 3;
+/** Integrations synced in parallel: they mostly wait for their platforms, and one that hangs must not stop the others. */
+const INTEGRATIONS_AT_ONCE = 16;
 
 /** Starts the workers of the queues, the chores and the file watches. `close` announces the shutdown and takes no more work. */
 export async function startController(controller: Controller): Promise<Closable> {
@@ -55,6 +59,7 @@ export async function startController(controller: Controller): Promise<Closable>
   await work('merge_request', POSTS_AT_ONCE, (id) => reconcileMergeRequest(controller, planning, id));
   await work('commit_status', POSTS_AT_ONCE, (id) => reconcileStatus(controller, statusShares, id));
   await work('workspace', WORKSPACES_AT_ONCE, (organizationId) => reconcileWorkspaces(controller, organizationId, ending.signal));
+  await work('integration', INTEGRATIONS_AT_ONCE, (id) => reconcileIntegration(controller, id, ending.signal));
   const poll = createPoll();
   const commands = createExternalCommands(controller);
   const notifying = await startNotifying(controller);
@@ -75,6 +80,10 @@ export async function startController(controller: Controller): Promise<Closable>
     timeOut,
     retry,
     prune,
+    dueIntegrations,
+    dueDevices,
+    staleIntegrations,
+    pruneSyncs,
   ]);
   const watching = await startWatching(controller, join(controller.config.DATA_DIR, 'workspaces'));
   await announce(controller, 'service.watching');

@@ -156,7 +156,10 @@ export async function setHold(
     where organization_id = ${device.organizationId} and id = ${device.id}`;
 }
 
-/** Marks online devices as offline that have not reported within `afterSeconds`; a platform decides about its own. @returns those devices */
+/**
+ * Marks online devices as offline that have not reported within `afterSeconds`. Shadow devices report to their platform, which decides that.
+ * @returns those devices
+ */
 export async function markSilentDevicesOffline(tx: Db, afterSeconds: number): Promise<Device[]> {
   return tx<Device[]>`
     update devices d set connectivity = 'offline', updated_at = now()

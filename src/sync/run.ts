@@ -5,7 +5,7 @@ import { type Store, transact, type Unit } from '../event/transact.ts';
 import { type Integration, NO_COUNTS } from '../integration/integration.ts';
 import type { Platform } from '../integration/provider.ts';
 import type { Providers } from '../integration/registry.ts';
-import { noteRun } from '../integration/runs.ts';
+import { noteRun } from '../integration/runs/note.ts';
 import { hasDue } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
 import {

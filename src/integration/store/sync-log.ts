@@ -58,6 +58,14 @@ export async function isRunning(sql: Db, { organizationId, id }: Owner): Promise
   return row.found;
 }
 
+/** Integrations with a run whose process gives no heartbeats. */
+export async function silentRuns(sql: Db, limit: number): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select service_id as id from device_sync_log
+    where device_id is null and status = 'running' and heartbeat_at < now() - make_interval(secs => ${SILENT_RUN_SECONDS}) limit ${limit}`;
+  return rows.map(({ id }) => id);
+}
+
 type Owned = Owner & { owner: string };
 export type Progress = Pick<Run, 'cursor' | 'walked' | 'counts'>;
 

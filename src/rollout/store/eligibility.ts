@@ -94,7 +94,7 @@ export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promi
       from devices d left join lateral (
         select * from source_paths s where s.organization_id = d.organization_id and s.source_id = d.source_id and s.path = d.path offset 0
       ) p on true
-      where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and ${isMine}
+      where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and d.archived_at is null and ${isMine}
       union all
       select distinct u.id, 'unknown', false, null::timestamptz from unnest(${devices}::text[]) as u (id)
       where not exists (select 1 from devices d where d.organization_id = ${rollout.organizationId} and d.id = u.id and d.source_id = ${rollout.sourceId})
@@ -102,7 +102,7 @@ export async function evidenceOf(sql: Db, rollout: Rollout, wave: number): Promi
     select count(*)::int as members, count(*) filter (where why = 'same')::int as same, count(*) filter (where why = 'elsewhere')::int as elsewhere,
       count(*) filter (where why = 'same' and changed and ${named !== undefined})::int as carried,
       max(carried_at) filter (where why = 'same' and changed and ${named !== undefined}) as "carriedAt",
-      (select count(*)::int from devices where organization_id = ${rollout.organizationId} and source_id = ${rollout.sourceId}) as fleet,
+      (select count(*)::int from devices where organization_id = ${rollout.organizationId} and source_id = ${rollout.sourceId} and archived_at is null) as fleet,
       count(*) filter (where why = 'invalid' or (changed and why in ('stopped', 'held', 'site_held', 'being_evaluated'))
         or (changed and why = 'joined_late' and ${named !== undefined}))::int as kept,
       count(*) filter (where why <> 'same' and (changed or ${named !== undefined}))::int as "outTotal",
