@@ -28,12 +28,14 @@ import { docsRoutes } from './docs.ts';
 import { createApi, type Env } from './env.ts';
 import { healthRoutes } from './health.ts';
 import { assignmentRoutes } from './integration/assignments.ts';
+import { conflictRoutes } from './integration/conflicts.ts';
 import { integrationHookRoutes } from './integration/hooks.ts';
 import { integrationRoutes } from './integration/integrations.ts';
 import { providerRoutes } from './integration/providers.ts';
 import { integrationSecretRoutes } from './integration/secrets.ts';
 import { integrationStatusRoutes } from './integration/status.ts';
 import { integrationSyncRoutes } from './integration/sync.ts';
+import { syncLogRoutes } from './integration/sync-log.ts';
 import { integrationTestRoutes } from './integration/test.ts';
 import { vendorRoutes } from './integration/vendor.ts';
 import { legacyDashboardRoutes } from './legacy/dashboards.ts';
@@ -140,6 +142,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     integrationSecretRoutes,
     integrationSyncRoutes,
     vendorRoutes,
+    syncLogRoutes,
+    conflictRoutes,
     assignmentRoutes,
     eventRoutes,
     auditRoutes,

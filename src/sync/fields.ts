@@ -140,7 +140,7 @@ export function checkAttributes(rules: Rules, attributes: Values, integration: s
   throw invalid(`Cannot change the attributes that integration "${integration}" syncs: ${list}`, errors);
 }
 
-function misfitOf(kind: MergeRule['kind'], value: Json): string | undefined {
+export function misfitOf(kind: MergeRule['kind'], value: Json): string | undefined {
   if (value === null) return undefined;
   if (kind === 'set' && !Array.isArray(value)) return 'must be a list';
   if (kind === 'map' && (typeof value !== 'object' || Array.isArray(value))) return 'must be an object';

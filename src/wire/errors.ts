@@ -57,6 +57,7 @@ const REQUEST_ERRORS = {
 const STATE_ERRORS = {
   backup_not_restorable: never(409, 'The backup cannot be restored.'),
   command_closed: never(409, 'The command has ended already.'),
+  conflict_not_open: never(409, 'The conflict of a sync is resolved already, or the sides agree by now.'),
   delivery_not_taken: never(409, 'The webhook delivery was refused, so it cannot be taken again.'),
   delivery_pending: never(409, 'The notification is still on its way.'),
   device_exists: never(409, 'A device of this id is registered already.'),

@@ -6,9 +6,13 @@ import { announceEndedKeys } from '../../device/store/keys.ts';
 import { deleteDevice, listDevices, updateDevice } from '../../device/store.ts';
 import type { Store, Unit } from '../../event/transact.ts';
 import { body, checkIfMatch, decodeCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
+import type { PlatformDeps } from '../../integration/open.ts';
+import type { Values } from '../../integration/provider.ts';
+import type { Providers } from '../../integration/registry.ts';
 import { NewDevice } from '../../inventory/new-device.ts';
 import { checkSite, defaultPath, registerDevice } from '../../inventory/register.ts';
 import { cancelDeployments, convergeDevice } from '../../rollout/converge.ts';
+import { editFields } from '../../sync/edit.ts';
 import type { Workspaces } from '../../workspace/workspace.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
@@ -16,7 +20,7 @@ import { DeviceParams, findDevice, lockFoundDevice } from './find.ts';
 import { DeviceChange, DeviceView, RegisteredDevice, viewDevice } from './schemas.ts';
 
 type Reader = { store: Store };
-type Writer = Reader & { adapters: Adapters };
+type Writer = Reader & { adapters: Adapters; platforms: Pick<PlatformDeps, 'providers'> };
 type Remover = Reader & { workspaces: Workspaces };
 
 export const deviceRoutes = (deps: Writer & Remover) => mount(listAll(deps), register(deps), show(deps), change(deps), remove(deps));
@@ -102,7 +106,7 @@ const show = ({ store: { sql } }: Reader) =>
     },
   );
 
-const change = ({ store, adapters }: Writer) =>
+const change = ({ store, adapters, platforms }: Writer) =>
   operation(
     createRoute({
       method: 'patch',
@@ -121,7 +125,7 @@ const change = ({ store, adapters }: Writer) =>
       const changed = await audited(callerOf(c), store, entry, async (unit) => {
         const device = await lockFoundDevice(unit.tx, organizationId, id);
         checkIfMatch(c, device.version);
-        await changeDevice(unit, device, wanted);
+        await changeDevice(unit, platforms.providers, device, wanted);
         return findDevice(unit.tx, organizationId, id);
       });
       return c.json(viewDevice(changed), 200, { etag: etagOf(changed.version) });
@@ -163,13 +167,20 @@ function parseLabel(label: string | undefined): { key: string; value: string } |
 }
 
 /** A device that is bound to another source gets the folder that is usual there, unless the change names one. */
-async function changeDevice(unit: Unit, device: Device, wanted: z.output<typeof DeviceChange>): Promise<void> {
+async function changeDevice(
+  unit: Unit,
+  providers: Providers,
+  device: Device,
+  { attributes, ...wanted }: z.output<typeof DeviceChange>,
+): Promise<void> {
   const { organizationId, id } = device;
   await checkSite(unit, organizationId, wanted.siteId ?? null);
   const sourceId = wanted.sourceId === undefined ? device.sourceId : wanted.sourceId;
   const usual = sourceId === device.sourceId ? device.path : await defaultPath(unit, organizationId, sourceId, id);
   const following = wanted.sourceId === null ? false : device.following;
   await updateDevice(unit.tx, device, { ...wanted, path: wanted.path ?? usual, following });
-  unit.emit({ organizationId, type: 'device.changed', subject: `device:${id}`, data: { fields: Object.keys(wanted) } });
+  await editFields(unit, providers, device, { ...wanted, attributes: attributes as Values | undefined });
+  const fields = [...Object.keys(wanted), ...Object.keys(attributes ?? {}).map((name) => `attributes.${name}`)];
+  unit.emit({ organizationId, type: 'device.changed', subject: `device:${id}`, data: { fields } });
   await convergeDevice(unit, { ...device, sourceId });
 }

@@ -7,7 +7,13 @@ import { DEVICE_FIELDS } from '../../inventory/new-device.ts';
 import { DEPLOYMENT_STATES } from '../../wire/deployment.ts';
 
 const time = z.iso.datetime();
-export const DeviceChange = z.strictObject(z.object(DEVICE_FIELDS).partial().shape).openapi('DeviceChange');
+const attributes = z.record(z.string().min(1).max(100), z.unknown()).openapi({
+  description: "Fields that the device's integration carries to its platform, merged over the present ones",
+  example: { tags: ['hall'] },
+});
+export const DeviceChange = z
+  .strictObject({ ...z.object(DEVICE_FIELDS).partial().shape, attributes: attributes.optional() })
+  .openapi('DeviceChange');
 
 export const DeviceView = z
   .object({

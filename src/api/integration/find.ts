@@ -30,10 +30,13 @@ export async function lockMatching(c: Context<Env>, tx: Db, organizationId: stri
   return integration;
 }
 
+const PATHS = ['/integrations', '/conflicts', '/profile/integrations'].flatMap((path) => [path, `${path}/*`]);
+const ACTIONS = ['/integrations:sync-all', '/conflicts:resolve'];
+
 /** A group of routes that answer `integration_disabled` while the service runs without integrations. */
 export function apiOf({ platforms }: { platforms: Pick<PlatformDeps, 'isOff'> }): OpenAPIHono<Env> {
   const api = createApi();
-  for (const path of ['/integrations', '/integrations/*', '/integrations:sync-all', '/profile/integrations', '/profile/integrations/*'])
+  for (const path of [...PATHS, ...ACTIONS])
     api.use(path, async (_c, next) => {
       if (platforms.isOff) throw switchedOff();
       await next();

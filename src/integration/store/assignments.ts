@@ -227,14 +227,11 @@ export async function beginCreations(
     where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id = c.device_id and a.external_id is null`;
 }
 
-/** Marks devices whose local values wait for the platform: the next run writes them. @returns the integrations */
-export async function markDue(tx: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
-  const rows = await tx<{ id: string }[]>`
-    update device_service_assignments a set retry_at = now() from device_services s
-    where a.organization_id = ${organizationId} and a.device_id = any(${[...deviceIds]}::text[])
-      and s.organization_id = a.organization_id and s.id = a.service_id and s.is_active and s.blocked_reason is null
-    returning s.id`;
-  return [...new Set(rows.map(({ id }) => id))];
+/** Marks a device whose local values wait for the platform: the next run writes them. */
+export async function markDue(tx: Db, { organizationId, id }: Owner, deviceId: string): Promise<void> {
+  await tx`
+    update device_service_assignments set retry_at = now()
+    where organization_id = ${organizationId} and service_id = ${id} and device_id = ${deviceId}`;
 }
 
 /** Whether any device of the integration waits to be written or created. */
@@ -245,11 +242,11 @@ export async function hasDue(sql: Db, { organizationId, id }: Owner): Promise<bo
   return row.found;
 }
 
-/** Integrations whose devices are due for another try. */
+/** Integrations whose devices are due for another try, but for those that are synced on request alone. */
 export async function integrationsWithDueDevices(sql: Db, limit: number): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     select s.id from device_services s join organizations o on o.id = s.organization_id
-    where s.is_active and s.blocked_reason is null and o.disabled_at is null and o.device_sync_enabled
+    where s.is_active and s.auto_sync and s.blocked_reason is null and o.disabled_at is null and o.device_sync_enabled
       and exists (select 1 from device_service_assignments a
         where a.organization_id = s.organization_id and a.service_id = s.id and a.retry_at <= now())
       and not exists (select 1 from device_sync_log l

@@ -106,6 +106,11 @@ export async function openFields(sql: Db, { organizationId, id }: Owner, deviceI
   return found;
 }
 
+export async function conflictsById(sql: Db, organizationId: string, ids: readonly string[]): Promise<Conflict[]> {
+  return sql<Conflict[]>`
+    select ${columns(sql)} from device_conflicts c where c.organization_id = ${organizationId} and c.id = any(${[...ids]}::uuid[]) order by c.id`;
+}
+
 /** Locks conflicts until the transaction ends, in the order of their ids. */
 export async function lockConflicts(tx: Db, organizationId: string, ids: readonly string[]): Promise<Conflict[]> {
   return tx<Conflict[]>`
@@ -127,6 +132,7 @@ export async function noteResolved(
 }
 
 export type ConflictFilter = {
+  id?: string | undefined;
   serviceId?: string | undefined;
   deviceId?: string | undefined;
   state?: ConflictState | undefined;
@@ -146,6 +152,7 @@ export async function listConflicts(
     from device_conflicts c join device_services s on s.organization_id = c.organization_id and s.id = c.service_id
     where c.organization_id = ${organizationId}
       ${before === null ? sql`` : sql`and c.id < ${before}`}
+      ${filter.id === undefined ? sql`` : sql`and c.id = ${filter.id}`}
       ${filter.serviceId === undefined ? sql`` : sql`and c.service_id = ${filter.serviceId}`}
       ${filter.deviceId === undefined ? sql`` : sql`and c.device_id = ${filter.deviceId}`}
       ${filter.state === undefined ? sql`` : sql`and c.state = ${filter.state}`}
