@@ -65,7 +65,7 @@ async function resolveOf(unit: Unit, { integration, providers, by }: Deciding, f
     found.map((conflict) => conflict.id),
   );
   const open = locked.filter(({ state }) => state === 'open');
-  const decided = open.map((conflict) => ({ conflict, value: valueOf(decision, conflict) }));
+  const decided = open.map((conflict) => ({ conflict, value: chosenValue(decision, conflict) }));
   for (const { conflict, value } of decided) checkValue(conflict, value, rules.get(conflict.field)?.kind ?? 'scalar');
   const changes = devices.map((device) => changeOf(device, decided));
   await changeFields(
@@ -88,7 +88,7 @@ async function resolveOf(unit: Unit, { integration, providers, by }: Deciding, f
   return open.map((conflict) => conflict.id);
 }
 
-function valueOf(decision: Choice, { local, remote }: Conflict): Json {
+function chosenValue(decision: Choice, { local, remote }: Conflict): Json {
   if (decision.choice === 'value') return decision.value;
   return decision.choice === 'local' ? local : remote;
 }

@@ -5,6 +5,9 @@ import type { Connectivity } from '../device.ts';
 
 /** Statements about devices that an integration manages. Each one is about a set of devices, with one round trip. */
 
+/** The client takes the type of a list from its first item, which may be null. */
+const timeText = (time: Date | null) => time?.toISOString() ?? null;
+
 export type NewShadow = {
   /** Wanted id, and the one where another device has it. */
   id: string;
@@ -24,11 +27,11 @@ export async function insertShadows(tx: Db, organizationId: string, shadows: rea
   const rows = await tx<{ id: string; externalId: string }[]>`
     insert into devices (organization_id, id, name, type, adapter, source_kind, integration_metadata, connectivity, last_seen_at, following)
     select ${organizationId}::uuid, case when exists (select 1 from devices t where t.organization_id = ${organizationId} and t.id = n.id) then n.otherwise
-      else n.id end, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at, false
+      else n.id end, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
     from unnest(${shadows.map((s) => s.id)}::text[], ${shadows.map((s) => s.otherwise)}::text[], ${shadows.map((s) => s.name)}::text[],
                 ${shadows.map((s) => s.type)}::text[], ${shadows.map((s) => s.adapter)}::text[],
                 ${shadows.map((s) => storableJson(JSON.stringify(s.metadata)))}::text[], ${shadows.map((s) => s.connectivity)}::text[],
-                ${shadows.map((s) => s.lastSeenAt)}::timestamptz[])
+                ${shadows.map((s) => timeText(s.lastSeenAt))}::text[])
          as n (id, otherwise, name, type, adapter, metadata, connectivity, last_seen_at)
     order by 2
     on conflict (organization_id, id) do nothing
@@ -52,11 +55,11 @@ export async function changeShadows(tx: Db, organizationId: string, changes: rea
   await tx`
     update devices d set name = n.name, type = n.type, integration_metadata = coalesce(d.integration_metadata, '{}') || n.metadata::jsonb,
       connectivity = case when d.source_kind = 'EXTERNAL' then n.connectivity else d.connectivity end,
-      last_seen_at = case when d.source_kind = 'EXTERNAL' then n.last_seen_at else d.last_seen_at end,
+      last_seen_at = case when d.source_kind = 'EXTERNAL' then n.last_seen_at::timestamptz else d.last_seen_at end,
       archived_at = null, version = d.version + 1, updated_at = now()
     from unnest(${changes.map((c) => c.id)}::text[], ${changes.map((c) => c.name)}::text[], ${changes.map((c) => c.type)}::text[],
                 ${changes.map((c) => storableJson(JSON.stringify(c.metadata)))}::text[], ${changes.map((c) => c.connectivity)}::text[],
-                ${changes.map((c) => c.lastSeenAt)}::timestamptz[]) as n (id, name, type, metadata, connectivity, last_seen_at)
+                ${changes.map((c) => timeText(c.lastSeenAt))}::text[]) as n (id, name, type, metadata, connectivity, last_seen_at)
     where d.organization_id = ${organizationId} and d.id = n.id`;
 }
 
@@ -68,8 +71,8 @@ export async function noteLiveness(
 ): Promise<void> {
   if (seen.length === 0) return;
   await tx`
-    update devices d set connectivity = n.connectivity, last_seen_at = n.last_seen_at
-    from unnest(${seen.map((s) => s.id)}::text[], ${seen.map((s) => s.connectivity)}::text[], ${seen.map((s) => s.lastSeenAt)}::timestamptz[])
+    update devices d set connectivity = n.connectivity, last_seen_at = n.last_seen_at::timestamptz
+    from unnest(${seen.map((s) => s.id)}::text[], ${seen.map((s) => s.connectivity)}::text[], ${seen.map((s) => timeText(s.lastSeenAt))}::text[])
          as n (id, connectivity, last_seen_at)
     where d.organization_id = ${organizationId} and d.id = n.id and d.source_kind = 'EXTERNAL'`;
 }

@@ -60,12 +60,12 @@ export async function noteConflicts(tx: Db, { organizationId, id }: Owner, found
     with new as (
       select * from unnest(${found.map((f) => f.id)}::uuid[], ${found.map((f) => f.deviceId)}::text[], ${found.map((f) => f.field)}::text[],
         ${found.map((f) => text(f.base))}::text[], ${found.map((f) => text(f.local))}::text[], ${found.map((f) => text(f.remote))}::text[],
-        ${found.map((f) => f.localChangedAt)}::timestamptz[], ${found.map((f) => f.remoteChangedAt)}::timestamptz[],
+        ${found.map((f) => f.localChangedAt?.toISOString() ?? null)}::text[], ${found.map((f) => f.remoteChangedAt?.toISOString() ?? null)}::text[],
         ${found.map((f) => f.decided?.by ?? null)}::text[], ${found.map((f) => text(f.decided?.value))}::text[],
         ${found.map((f) => (f.decided === null ? null : `strategy:${f.decided.strategy}`))}::text[])
         as n (id, device_id, field, base, local, remote, local_at, remote_at, resolution, value, by)
     ), known as (
-      update device_conflicts c set local = n.local::jsonb, remote = n.remote::jsonb, local_changed_at = n.local_at, remote_changed_at = n.remote_at,
+      update device_conflicts c set local = n.local::jsonb, remote = n.remote::jsonb, local_changed_at = n.local_at::timestamptz, remote_changed_at = n.remote_at::timestamptz,
         state = case when n.by is null then 'open' else 'resolved' end, resolution = n.resolution, value = n.value::jsonb, resolved_by = n.by,
         resolved_at = case when n.by is not null then now() end
       from new n
@@ -74,7 +74,7 @@ export async function noteConflicts(tx: Db, { organizationId, id }: Owner, found
     )
     insert into device_conflicts (organization_id, id, service_id, device_id, field, base, local, remote, local_changed_at, remote_changed_at, state,
       resolution, value, resolved_by, resolved_at)
-    select ${organizationId}::uuid, id, ${id}::uuid, device_id, field, base::jsonb, local::jsonb, remote::jsonb, local_at, remote_at,
+    select ${organizationId}::uuid, id, ${id}::uuid, device_id, field, base::jsonb, local::jsonb, remote::jsonb, local_at::timestamptz, remote_at::timestamptz,
       case when by is null then 'open' else 'resolved' end, resolution, value::jsonb, by, case when by is not null then now() end
     from new where id not in (select id from known)
     returning id`;
