@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   agent: async () => (await import('./agent.ts')).benchAgent,
   neighbours: async () => (await import('./neighbours.ts')).benchNeighbours,
   strangers: async () => (await import('./strangers.ts')).benchStrangers,
+  integration: async () => (await import('./integration.ts')).benchIntegration,
   tenants: async () => (await import('./tenants.ts')).benchTenants,
 };
 /** Time limit of a benchmark. */
