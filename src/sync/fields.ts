@@ -66,7 +66,7 @@ export type DeviceMerge = {
   /** The last common values after `local` was written. A value for the platform becomes common when the platform shows it. */
   base: Values;
   conflicts: Omit<FoundConflict, 'id' | 'deviceId'>[];
-  /** What changes, for the log. */
+  /** The changes of a device, for the log. */
   changes: Values;
 };
 

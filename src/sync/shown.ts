@@ -5,7 +5,7 @@ import { storableJson } from '../wire/text/text.ts';
 /** A device of a page, with the hash of all that is stored of it but its liveness, which changes with every report. */
 export type Shown = { device: RemoteDevice; hash: string };
 
-/** Of a device that a page shows twice, as pages that shift do, the later one counts. Texts that the database cannot hold are replaced. */
+/** Pages that shift may show a device twice: the later one counts. Texts that the database cannot hold are replaced. */
 export function shownOf(devices: readonly RemoteDevice[]): Shown[] {
   const shown = new Map<string, Shown>();
   for (const device of devices) shown.set(device.externalId, hashed(device));

@@ -158,8 +158,8 @@ async function tryOut(call: Call, path: string, body: unknown): Promise<void> {
   showItem(call, answer);
 }
 
-/** Pause between two looks at a sync that runs. */
-const LOOK_MS = 500;
+/** Pause between two requests about a sync that runs. */
+const ASK_MS = 500;
 
 function registerSyncs(integrations: Command, io: Terminal): void {
   const sync = integrations
@@ -200,7 +200,7 @@ async function follow(call: Call, before: unknown): Promise<void> {
     shown = line;
     if (isOver) return end(call, last);
     if (typeof status.blockedReason === 'string') throw new Problem('integration_blocked', status.blockedReason);
-    await pause(LOOK_MS, call.io.signal);
+    await pause(ASK_MS, call.io.signal);
     if (call.io.signal?.aborted) return;
   }
 }
