@@ -6,7 +6,7 @@ import { type Integration, NO_COUNTS } from '../integration/integration.ts';
 import type { Platform } from '../integration/provider.ts';
 import type { Providers } from '../integration/registry.ts';
 import { noteRun } from '../integration/runs/note.ts';
-import { hasDue } from '../integration/store/assignments.ts';
+import { dueWork } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
 import {
   beat,
@@ -93,7 +93,7 @@ async function claim(store: Store, integration: Integration, owner: string, endi
 
 async function begin(store: Store, integration: Integration, owner: string): Promise<Run | undefined> {
   const { direction, requestedBy, walks } = integration;
-  const operation = requestedBy === null && (await isWalkedLately(store, integration)) ? 'export' : 'walk';
+  const operation = requestedBy === null && (await needsNoWalk(store, integration)) ? 'export' : 'walk';
   return transact(store, async ({ tx }) => {
     // The number of a walk counts once the walk is complete, so that one that fails makes no device look gone.
     const run = {
@@ -111,10 +111,12 @@ async function begin(store: Store, integration: Integration, owner: string): Pro
   });
 }
 
-async function isWalkedLately(store: Store, integration: Integration): Promise<boolean> {
+/** Values are written without a walk soon after one. A creation needs a walk before it, which shows whether an earlier one succeeded. */
+async function needsNoWalk(store: Store, integration: Integration): Promise<boolean> {
   const { failures, lastRunAt, intervalSeconds } = integration;
   if (failures > 0 || lastRunAt === null || Date.now() - lastRunAt.getTime() > RECENT * intervalSeconds * 1000) return false;
-  return hasDue(store.sql, integration);
+  const { exports, creations } = await dueWork(store.sql, integration);
+  return exports && !creations;
 }
 
 type Owned = { organizationId: string; id: string; owner: string };

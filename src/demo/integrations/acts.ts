@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { pause } from '../../async/pause.ts';
 import { demand, isStep, rolloutOf } from '../observe.ts';
 import type { Output } from '../output.ts';
 import { commitAndPush } from '../stack/repositories.ts';
 import { createSource } from '../stack/stack.ts';
-import { createIntegration, firstSync, METERS, type Platforms, sync, TABLETS } from './platforms.ts';
+import { ASK_MS, createIntegration, firstSync, METERS, type Platforms, sync, TABLETS } from './platforms.ts';
 
 export type Observed = { imported: number; exported: number; conflicts: number; resolved: number; configured: number; rolledBack: number };
 
@@ -126,7 +127,6 @@ async function settingOf(platforms: Platforms, deviceId: string, key: string): P
   return platforms.golioth.project.settings.find((setting) => setting.deviceId === externalId && setting.key === key)?.value;
 }
 
-const LOOK_MS = 100;
 const UNTIL_MS = 60_000;
 
 /** @throws Problem `demo_incomplete` */
@@ -135,7 +135,7 @@ async function until({ signal }: Platforms, what: string, holds: () => Promise<b
   while (!(await holds())) {
     signal.throwIfAborted();
     demand(performance.now() < endsAt, what);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await pause(ASK_MS, signal);
   }
 }
 

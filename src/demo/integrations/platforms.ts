@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { pause } from '../../async/pause.ts';
+import { isProblem } from '../../errors.ts';
 import type { Repository } from '../stack/repositories.ts';
 import { openStack, type Stack, type StackOptions } from '../stack/stack.ts';
 import { type GoliothServer, openGolioth } from '../vendors/golioth/server.ts';
@@ -8,6 +10,8 @@ import { type MobivisorServer, startMobivisor } from '../vendors/mobivisor/serve
 export type Platforms = Stack & { golioth: GoliothServer; mobivisor: MobivisorServer; repository: Repository };
 
 const FIXTURE = 'meters';
+/** Pause between two requests that wait for a fact. */
+export const ASK_MS = 100;
 export const METERS = 40;
 export const TABLETS = 10;
 
@@ -44,11 +48,25 @@ const Status = z.object({ running: z.unknown(), lastRun: z.object({ id: z.string
 export async function sync(stack: Stack, slug: string): Promise<Record<string, number>> {
   using recording = stack.feed.record();
   const subject = `integration:${slug}`;
-  await stack.api.send('POST', `/integrations/${slug}/sync`);
+  await requestSync(stack, slug);
   const isEnd = ({ type, subject: about }: { type: string; subject: string }) =>
     about === subject && (type === 'integration.synced' || type === 'integration.sync_failed');
   const { event } = await recording.find(`the end of the sync of ${slug}`, isEnd);
   return z.record(z.string(), z.number()).catch({}).parse(event.data.counts);
+}
+
+/** A sync that an edit began may run already. */
+async function requestSync({ api, signal }: Stack, slug: string): Promise<void> {
+  for (;;) {
+    try {
+      await api.send('POST', `/integrations/${slug}/sync`);
+      return;
+    } catch (error) {
+      if (!isProblem(error, 'integration_busy')) throw error;
+      await pause(ASK_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
 }
 
 /** Waits for the sync that begins when an integration is created. */
@@ -56,7 +74,7 @@ export async function firstSync(stack: Stack, slug: string): Promise<void> {
   for (;;) {
     const { lastRun } = Status.parse(await stack.api.get(`/integrations/${slug}/sync-status`));
     if (lastRun !== null) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(ASK_MS, stack.signal);
     stack.signal.throwIfAborted();
   }
 }

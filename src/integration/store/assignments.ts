@@ -234,12 +234,12 @@ export async function markDue(tx: Db, { organizationId, id }: Owner, deviceId: s
     where organization_id = ${organizationId} and service_id = ${id} and device_id = ${deviceId}`;
 }
 
-/** Whether any device of the integration waits to be written or created. */
-export async function hasDue(sql: Db, { organizationId, id }: Owner): Promise<boolean> {
-  const [row] = await sql<[{ found: boolean }]>`
-    select exists (select 1 from device_service_assignments
-      where organization_id = ${organizationId} and service_id = ${id} and retry_at <= now()) as found`;
-  return row.found;
+/** Whether devices of the integration wait to be written, and whether any waits to be created. */
+export async function dueWork(sql: Db, { organizationId, id }: Owner): Promise<{ exports: boolean; creations: boolean }> {
+  const [row] = await sql<[{ exports: boolean; creations: boolean }]>`
+    select coalesce(bool_or(external_id is not null), false) as exports, coalesce(bool_or(external_id is null), false) as creations
+    from device_service_assignments where organization_id = ${organizationId} and service_id = ${id} and retry_at <= now()`;
+  return row;
 }
 
 /** Integrations whose devices are due for another try, but for those that are synced on request alone. */
