@@ -20,7 +20,8 @@ export async function importDevices(platforms: Platforms, out: Output, observed:
   const both = { direction: 'both', strategy: 'manual' };
   const wanted = { type: 'golioth', name: 'Meters', settings: golioth.settings, credentials: golioth.credentials, ...both };
   await firstSync(platforms, await createIntegration(platforms, wanted));
-  const { settings, credentials } = mobivisor;
+  const settings = { ...mobivisor.settings, proofSeconds: 0 };
+  const { credentials } = mobivisor;
   await firstSync(platforms, await createIntegration(platforms, { type: 'mobivisor', name: 'Tablets', settings, credentials }));
   const devices = Page(Device).parse(await api.list('/devices', {}, 1_000));
   observed.imported = devices.filter(({ sourceKind }) => sourceKind === 'EXTERNAL').length;

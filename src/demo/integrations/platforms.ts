@@ -24,7 +24,7 @@ export async function openPlatforms(options: StackOptions, stopped: AbortSignal)
       options.say('Starting servers that answer as the platforms Golioth and Mobivisor do, with their devices …');
       const golioth = await openGolioth();
       stack.onClose(() => golioth.close());
-      const mobivisor = await startMobivisor();
+      const mobivisor = await startMobivisor({ sides: { showsConfiguration: false } });
       stack.onClose(() => mobivisor.close());
       golioth.addSetting('REPORT_SECONDS', 'integer', 300);
       golioth.addSetting('LED', 'boolean', false);
