@@ -22,6 +22,8 @@ type Kind = 'tags' | 'blueprints' | 'cohorts';
 
 export function createNames(golioth: Golioth): Names {
   const known: Partial<Record<Kind, Promise<Known>>> = {};
+  /** Ids that no list shows: each costs one more read, and not one for each device that has it. */
+  const missing = new Set<string>();
   const load = (kind: Kind, signal: AbortSignal): Promise<Known> => {
     const loading = readAll(golioth, kind, signal);
     known[kind] = loading;
@@ -32,8 +34,13 @@ export function createNames(golioth: Golioth): Names {
     return loading;
   };
   const nameOf = async (kind: Kind, id: string, signal: AbortSignal): Promise<string> => {
-    const found = (await (known[kind] ?? load(kind, signal))).get(id);
-    return found ?? (await load(kind, signal)).get(id) ?? id;
+    const first = known[kind] ?? load(kind, signal);
+    const found = (await first).get(id);
+    if (found !== undefined || missing.has(id)) return found ?? id;
+    // Devices of the same page ask at the same time, for one read.
+    const name = (await (known[kind] === first ? load(kind, signal) : (known[kind] ?? load(kind, signal)))).get(id);
+    if (name === undefined) missing.add(id);
+    return name ?? id;
   };
   const idOf = async (kind: Kind, name: string, signal: AbortSignal): Promise<string | undefined> => {
     for (const [id, other] of await load(kind, signal)) if (other === name) return id;

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { issueText } from '../../../wire/names.ts';
 import { type Json, JsonValue } from '../../../wire/text/json.ts';
 import { integrationProblem } from '../../problems.ts';
 import type { PreparedPush, Push, PushConfiguration, PushTarget, Verification } from '../../provider.ts';
@@ -37,7 +39,10 @@ const Previous = z.object({
   settings: z.record(z.string(), Value.nullable()),
   desired: JsonValue,
   cohortId: z.string().nullable(),
+  /** Version of the settings that the device had reported before, ms; 0: none. */
+  reportedVersion: z.number(),
 });
+type Previous = z.output<typeof Previous>;
 const Receipt = z.object({ writtenMs: z.number() });
 
 /** `echoesState`: the devices' firmware copies `_bellwether` of the desired state into the reported one, which proves that they read it. */
@@ -74,7 +79,7 @@ async function prepare(
   configuration: PushConfiguration,
   signal: AbortSignal,
 ): Promise<PreparedPush> {
-  const document = GoliothDocument.parse(configuration.document ?? {});
+  const document = documentOf(configuration.document);
   const device = await findDevice(golioth, externalId, signal);
   if (device === undefined)
     throw integrationProblem('integration_not_found', `Cannot configure device "${externalId}": the project does not have it any more`);
@@ -91,12 +96,25 @@ async function prepare(
   const cohortId = device.cohortId ?? null;
   return {
     desired,
-    previous: { settings: { ...before }, desired: shown, cohortId },
+    previous: {
+      ...{ settings: { ...before }, desired: shown, cohortId },
+      reportedVersion: device.metadata.lastSettingsStatus?.reportedVersion ?? 0,
+    },
     isUnchanged:
       mark?.digest === configuration.digest &&
+      isDeepStrictEqual(shown, { ...(document.state ?? {}), [MARK]: isObject(shown) ? shown[MARK] : null }) &&
       Object.entries(settings).every(([key, value]) => before[key] === value) &&
       (desired.cohortId === undefined || desired.cohortId === cohortId),
   };
+}
+
+/** @throws Problem `integration_rejected`, which names each fault by its place in the file */
+function documentOf(document: Json | undefined): z.output<typeof GoliothDocument> {
+  const parsed = GoliothDocument.safeParse(document ?? {});
+  if (parsed.success) return parsed.data;
+  const errors = parsed.error.issues.map((issue) => ({ pointer: `/${issue.path.join('/')}`, detail: issueText(issue) }));
+  const text = errors.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; ');
+  throw integrationProblem('integration_rejected', `Cannot configure the device through Golioth: ${text}`, { errors });
 }
 
 async function cohortIdOf(names: Names, cohort: string | null, signal: AbortSignal): Promise<string | null> {
@@ -158,7 +176,7 @@ async function verify(
   if (device === undefined) return { is: 'refused', reason: 'the project does not have the device any more' };
   const hasSettings = Object.keys(desired.settings).length > 0;
   if (hasSettings) {
-    const verdict = judge(device.metadata.lastSettingsStatus, desired, Receipt.parse(receipt).writtenMs);
+    const verdict = judge(device.metadata.lastSettingsStatus, desired, Previous.parse(prepared.previous), Receipt.parse(receipt).writtenMs);
     if (verdict.is !== 'verified') return verdict;
   }
   if (options.echoesState) {
@@ -178,14 +196,23 @@ async function verify(
   };
 }
 
-/** `writtenMs`: the platform's time of our last change, which the device copies back as the version that it has. */
-function judge(status: SettingsStatus | undefined, { settings, keys }: Desired, writtenMs: number): Verification {
+/**
+ * `writtenMs`: the platform's time of our last change, which the device copies back as the version that it has. The time of a removal is known by the
+ * second only, so that a change also needs a version that is newer than the one before it.
+ */
+function judge(status: SettingsStatus | undefined, { settings, keys }: Desired, previous: Previous, writtenMs: number): Verification {
   const pending = (reason: string): Verification => ({ is: 'pending', reason, afterSeconds: ASK_AGAIN_SECONDS });
   if (status === undefined) return pending('the device has not reported its settings yet');
   if (status.status === 'no-settings' && keys.length === 0) return { is: 'verified' };
-  if ((status.reportedVersion ?? 0) < writtenMs) return pending('the device has not fetched the new settings yet');
+  const isChanged = Object.entries(settings).some(([key, value]) => previous.settings[key] !== value);
+  const version = status.reportedVersion ?? 0;
+  if (version < writtenMs || (isChanged && version <= previous.reportedVersion))
+    return pending('the device has not fetched the new settings yet');
   const ours = status.errors.filter(({ key, code }) => code !== 0 && settings[key] != null);
   if (ours.length > 0) return { is: 'refused', reason: ours.map((error) => `${error.key}: ${describe(error)}`).join('; ') };
+  if (status.status === 'out-of-sync' && status.errors.length === 0)
+    return { is: 'refused', reason: `the device refuses its settings: ${status.statusDetail ?? 'it names no key'}` };
+  // The other errors are about settings of the blueprint or the project.
   if (status.status === 'in-sync' || status.status === 'out-of-sync') return { is: 'verified' };
   return pending(`the device reports "${status.status ?? 'nothing'}" for its settings`);
 }
