@@ -168,6 +168,35 @@ describe('state', () => {
   });
 });
 
+test('an update is created once for its cohort, and proven by the version that each device reports', async () => {
+  const { server, platform } = await open();
+  const before = server.addCohort('stable');
+  const artifact = server.addArtifact('main', '1.4.2');
+  const ids = [1, 2, 3].map((n) => server.addDevice({ name: `meter ${n}` }));
+  for (const id of ids) server.device(id).cohortId = before;
+  const [good = '', bad = '', away = ''] = ids;
+  server.behave(bad, { fails: true });
+  server.behave(away, { offline: true });
+  const document = { cohort: 'fw-1.4.2', deployment: { name: '1.4.2', artifactIds: [artifact], version: '1.4.2' } };
+  expect(await (await deliver(platform, good, document)).verify()).toEqual({ is: 'verified' });
+  // A device joins when its wave opens, and not before.
+  expect([good, bad, away].map((id) => server.device(id).versions?.main)).toEqual(['1.4.2', undefined, undefined]);
+  const refused = await deliver(platform, bad, document);
+  expect(await refused.verify()).toEqual({ is: 'refused', reason: expect.stringContaining('the update failed') });
+  await refused.cancel();
+  expect(server.device(bad).cohortId).toBe(before);
+  const late = await deliver(platform, away, document);
+  expect(await late.verify()).toMatchObject({ is: 'pending', afterSeconds: 30 });
+  server.behave(away, {});
+  expect(await late.verify()).toEqual({ is: 'verified' });
+  expect(server.project.deployments.size).toBe(1);
+  const alone = platform.push.prepare(targetOf(good), configuration({ deployment: document.deployment }), signal);
+  await expect(alone).rejects.toMatchObject({
+    code: 'integration_rejected',
+    message: expect.stringContaining('needs the name of a cohort'),
+  });
+});
+
 test('a device leaves its cohort, also where the platform ignores null', async () => {
   const { server, platform } = await open();
   const cohort = server.addCohort('canary');

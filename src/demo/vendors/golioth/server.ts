@@ -13,6 +13,7 @@ import {
   newId,
   type Project,
   playDevice,
+  playUpdate,
   removeDevice,
   type Setting,
   tick,
@@ -25,6 +26,8 @@ export type GoliothServer = VendorServer & {
   addSetting(key: string, dataType: Setting['dataType'], value: Json): void;
   addTag(name: string): string;
   addCohort(name: string): string;
+  /** @returns the artifact's id */
+  addArtifact(packageId: string, version: string): string;
   device(externalId: string): GoliothDevice;
 };
 
@@ -59,6 +62,7 @@ export async function openGolioth(options: GoliothOptions = {}): Promise<Golioth
     behave: (externalId, behaviour: DeviceBehaviour) => {
       device(externalId).behaviour = behaviour;
       playDevice(project, device(externalId));
+      playUpdate(project, device(externalId));
     },
     addSetting: (key, dataType, value) => {
       const now = tick(project);
@@ -69,6 +73,11 @@ export async function openGolioth(options: GoliothOptions = {}): Promise<Golioth
       const cohort = { cohortId: newId(), name };
       project.cohorts.set(cohort.cohortId, cohort);
       return cohort.cohortId;
+    },
+    addArtifact: (packageId, version) => {
+      const id = newId();
+      project.artifacts.set(id, { id, package: packageId, version });
+      return id;
     },
     device,
   };

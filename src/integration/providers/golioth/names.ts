@@ -8,6 +8,8 @@ export type Names = {
   cohort(id: string, signal: AbortSignal): Promise<string>;
   /** Ids of the tags of these names. A tag that does not exist is created. */
   idsOf(tags: readonly string[], signal: AbortSignal): Promise<string[]>;
+  /** Id of the cohort, which is created when it does not exist. */
+  ensureCohort(name: string, signal: AbortSignal): Promise<string>;
   /** undefined: no cohort has the name. */
   cohortId(name: string, signal: AbortSignal): Promise<string | undefined>;
 };
@@ -55,6 +57,7 @@ export function createNames(golioth: Golioth): Names {
       for (const name of tags) ids.push((await idOf('tags', name, signal)) ?? (await createTag(golioth, name, signal)));
       return ids;
     },
+    ensureCohort: async (name, signal) => (await idOf('cohorts', name, signal)) ?? createCohort(golioth, name, signal),
     cohortId: (name, signal) => idOf('cohorts', name, signal),
   };
 }
@@ -75,4 +78,10 @@ async function readAll(golioth: Golioth, kind: Kind, signal: AbortSignal): Promi
 async function createTag(golioth: Golioth, name: string, signal: AbortSignal): Promise<string> {
   const call = { doing: `create tag "${name}"`, method: 'POST', path: projectPath(golioth, 'tags'), body: { name }, signal } as const;
   return (await golioth.read(call, z.object({ data: Named }))).data.id;
+}
+
+async function createCohort(golioth: Golioth, name: string, signal: AbortSignal): Promise<string> {
+  const path = await organizationPath(golioth, signal, 'cohorts');
+  const call = { doing: `create cohort "${name}"`, method: 'POST', path, body: { name }, signal } as const;
+  return (await golioth.read(call, z.object({ data: Cohort }))).data.id;
 }

@@ -110,7 +110,7 @@ function typeOf(value: SettingValue): Setting['dataType'] {
 }
 
 /** A deletion has no time in its answer but that of the header, in whole seconds. */
-function timeOf(date: string | string[] | undefined): number {
+export function timeOf(date: string | string[] | undefined): number {
   const ms = Date.parse(String(date ?? ''));
   return Number.isNaN(ms) ? 0 : ms;
 }
