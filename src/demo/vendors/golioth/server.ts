@@ -11,6 +11,7 @@ import {
   type Fields,
   type GoliothDevice,
   newId,
+  nowText,
   type Project,
   playDevice,
   playUpdate,
@@ -106,7 +107,7 @@ function changeByConsole(project: Project, device: GoliothDevice, values: Fields
   if (typeof values.name === 'string') device.name = values.name;
   if (typeof values.enabled === 'boolean') device.enabled = values.enabled;
   if (Array.isArray(values.tags)) device.tagIds = values.tags.map((name) => tagOf(project, String(name)));
-  device.updatedAt = tick(project);
+  device.updatedAt = nowText();
 }
 
 function shownByConsole(project: Project, device: GoliothDevice): Fields {
