@@ -91,6 +91,9 @@ export function pushFacts<Server extends VendorServer>(subject: Subject<Server>)
     const prepared = await push.prepare(second);
     const receipt = await push.apply(prepared, 'token-2');
     expect((await push.verify(prepared, receipt, 'token-2')).is).not.toBe('verified');
+    // The first receipt is lost with its process.
+    const again = await push.apply(prepared, 'token-2');
+    expect((await push.verify(prepared, again, 'token-2')).is).not.toBe('verified');
   });
 
   test('an error of a write shows no credentials', async () => {

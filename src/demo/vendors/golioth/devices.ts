@@ -2,7 +2,17 @@ import type { Json } from '../../../wire/text/json.ts';
 import type { VendorRequest } from '../vendor-server.ts';
 import { type Context, fieldsOf, GRPC, invalid, notFound, ok, pageOf, problem, type Route } from './answer.ts';
 import { readTree } from './lightdb.ts';
-import { addDevice, effectiveSettings, type Fields, type GoliothDevice, type Project, playDevice, removeDevice, tick } from './state.ts';
+import {
+  addDevice,
+  effectiveSettings,
+  type Fields,
+  type GoliothDevice,
+  type Project,
+  playDevice,
+  playUpdate,
+  removeDevice,
+  tick,
+} from './state.ts';
 
 /** `statePath` adds the device's state at that path as `data`. The platform never sets `status`. */
 export function showDevice(device: GoliothDevice, statePath: string | null): Fields {
@@ -107,6 +117,7 @@ function patch({ project, request, ids }: Context) {
     else if (typeof value === 'string') device[field] = value;
   }
   device.updatedAt = tick(project);
+  if (typeof body.cohortId === 'string') playUpdate(project, device);
   return ok(showDevice(device, null));
 }
 

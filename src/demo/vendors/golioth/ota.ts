@@ -1,6 +1,6 @@
 import type { VendorResponse } from '../vendor-server.ts';
 import { type Context, fieldsOf, GRPC, invalid, notFound, ok, pageOf, problem, type Route } from './answer.ts';
-import { type Cohort, type Fields, newId, type OtaEvent, type Project, tick } from './state.ts';
+import { type Cohort, type Fields, newId, type OtaEvent, type Project, playUpdate, tick } from './state.ts';
 
 function showCohort(project: Project, cohort: Cohort) {
   const deviceCount = [...project.devices.values()].filter(({ cohortId }) => cohortId === cohort.cohortId).length;
@@ -28,6 +28,7 @@ function createDeployment({ project, request, ids }: Context) {
   const deployment = { deploymentId: newId(), cohortId: cohort.cohortId, name, artifactIds: artifacts, createdAt: tick(project) };
   project.deployments.set(deployment.deploymentId, deployment);
   cohort.activeDeploymentId = deployment.deploymentId;
+  for (const device of project.devices.values()) if (device.cohortId === cohort.cohortId) playUpdate(project, device);
   return ok(deployment);
 }
 

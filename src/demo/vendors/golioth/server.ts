@@ -11,8 +11,10 @@ import {
   type Fields,
   type GoliothDevice,
   newId,
+  nowText,
   type Project,
   playDevice,
+  playUpdate,
   removeDevice,
   type Setting,
   tick,
@@ -25,6 +27,8 @@ export type GoliothServer = VendorServer & {
   addSetting(key: string, dataType: Setting['dataType'], value: Json): void;
   addTag(name: string): string;
   addCohort(name: string): string;
+  /** @returns the artifact's id */
+  addArtifact(packageId: string, version: string): string;
   device(externalId: string): GoliothDevice;
 };
 
@@ -59,6 +63,7 @@ export async function openGolioth(options: GoliothOptions = {}): Promise<Golioth
     behave: (externalId, behaviour: DeviceBehaviour) => {
       device(externalId).behaviour = behaviour;
       playDevice(project, device(externalId));
+      playUpdate(project, device(externalId));
     },
     addSetting: (key, dataType, value) => {
       const now = tick(project);
@@ -69,6 +74,11 @@ export async function openGolioth(options: GoliothOptions = {}): Promise<Golioth
       const cohort = { cohortId: newId(), name };
       project.cohorts.set(cohort.cohortId, cohort);
       return cohort.cohortId;
+    },
+    addArtifact: (packageId, version) => {
+      const id = newId();
+      project.artifacts.set(id, { id, package: packageId, version });
+      return id;
     },
     device,
   };
@@ -97,7 +107,7 @@ function changeByConsole(project: Project, device: GoliothDevice, values: Fields
   if (typeof values.name === 'string') device.name = values.name;
   if (typeof values.enabled === 'boolean') device.enabled = values.enabled;
   if (Array.isArray(values.tags)) device.tagIds = values.tags.map((name) => tagOf(project, String(name)));
-  device.updatedAt = tick(project);
+  device.updatedAt = nowText();
 }
 
 function shownByConsole(project: Project, device: GoliothDevice): Fields {

@@ -24,6 +24,8 @@ export type GoliothDevice = {
   settingsStatus?: Json;
   /** When an override of the device was last changed or deleted: a deletion is a new version, too. */
   lastOverrideMs?: number;
+  /** Version of each package that it runs. */
+  versions?: Record<string, string>;
   behaviour: DeviceBehaviour;
 };
 
@@ -85,6 +87,11 @@ export function createProject(): Project {
   };
 }
 
+/** The present time. Only changes of settings and events need one that is later than all before: 100,000 devices would move it far into the future. */
+export function nowText(): string {
+  return new Date().toISOString();
+}
+
 /** The present time; later than every one before. */
 export function tick(project: Project): string {
   project.clockMs = Math.max(Date.now(), project.clockMs + 1);
@@ -92,7 +99,7 @@ export function tick(project: Project): string {
 }
 
 export function addDevice(project: Project, wanted: Partial<GoliothDevice> & { name: string }): GoliothDevice {
-  const now = tick(project);
+  const now = nowText();
   const device: GoliothDevice = {
     ...{ id: newId(), hardwareIds: [`hw-${newId()}`], tagIds: [], enabled: true, createdAt: now, updatedAt: now, tree: {}, behaviour: {} },
     ...wanted,
@@ -132,7 +139,7 @@ export function effectiveSettings(project: Project, device: GoliothDevice): Sett
 export function playDevice(project: Project, device: GoliothDevice): void {
   const { behaviour } = device;
   if (behaviour.offline === true) return;
-  const now = tick(project);
+  const now = nowText();
   device.lastReport = now;
   device.lastSeenOnline = now;
   const settings = effectiveSettings(project, device);
@@ -150,6 +157,36 @@ export function playDevice(project: Project, device: GoliothDevice): void {
   const { desired } = device.tree;
   if (desired === undefined || behaviour.fails === true) return;
   device.tree.reported = { ...(isFields(device.tree.reported) ? device.tree.reported : {}), ...(isFields(desired) ? desired : {}) };
+}
+
+/** The device takes the deployment of its cohort and reports each step. One that fails ends with reason 8. */
+export function playUpdate(project: Project, device: GoliothDevice): void {
+  const deployment = project.deployments.get(project.cohorts.get(device.cohortId ?? '')?.activeDeploymentId ?? '');
+  if (device.behaviour.offline === true || deployment === undefined) return;
+  for (const id of deployment.artifactIds) {
+    const artifact = project.artifacts.get(id);
+    if (artifact === undefined) continue;
+    const { package: packageId, version: targetVersion } = artifact;
+    const report = (eventType: string, status: number, currentVersion: string) =>
+      project.events.push({
+        timestamp: tick(project),
+        deviceId: device.id,
+        packageId,
+        eventType,
+        status,
+        currentVersion,
+        targetVersion,
+        message: '',
+      });
+    const before = device.versions?.[packageId] ?? '0.0.0';
+    if (before === targetVersion) continue;
+    for (const step of ['DOWNLOADING', 'DOWNLOADED', 'UPDATING']) report(step, 0, before);
+    if (device.behaviour.fails === true) report('IDLE', 8, before);
+    else {
+      report('IDLE', 1, targetVersion);
+      device.versions = { ...device.versions, [packageId]: targetVersion };
+    }
+  }
 }
 
 /** Code 4: the value is out of its range. */

@@ -20,6 +20,7 @@ const Verdict = z.object({
   // Numbers of 64 bits may be texts.
   reportedVersion: z.coerce.number().optional().catch(undefined),
   syncTime: Time,
+  statusDetail: z.string().optional().catch(undefined),
   errors: z
     .array(
       z.object({
@@ -122,6 +123,7 @@ export async function updateDevice(
   signal: AbortSignal,
 ): Promise<RemoteDevice> {
   const doing = `change device "${externalId}"`;
+  checkFields(changes);
   const body: { [key: string]: Json } = {};
   if (typeof changes.name === 'string') body.name = changes.name;
   if (typeof changes.enabled === 'boolean') body.enabled = changes.enabled;
@@ -137,6 +139,29 @@ export async function updateDevice(
   const after = await readDevice(golioth, names, options, externalId, signal);
   if (after === undefined) throw integrationProblem('integration_not_found', `Cannot ${doing}: it does not exist any more`);
   return after;
+}
+
+const WRITABLE: Readonly<Record<string, (value: Json) => boolean>> = {
+  name: (value) => typeof value === 'string' && value !== '',
+  enabled: (value) => typeof value === 'boolean',
+  tags: (value) => Array.isArray(value) && value.every((tag) => typeof tag === 'string' && tag !== ''),
+};
+
+/** A change that is not written must not look like one that is. */
+function checkFields(changes: Values): void {
+  for (const [field, value] of Object.entries(changes)) {
+    const fits = WRITABLE[field];
+    if (fits === undefined)
+      throw integrationProblem(
+        'integration_unsupported',
+        `Cannot write field "${field}" to Golioth: must be one of ${Object.keys(WRITABLE).join(', ')}`,
+      );
+    if (!fits(value))
+      throw integrationProblem(
+        'integration_rejected',
+        `Cannot write field "${field}" to Golioth: its value has the wrong type, or is empty`,
+      );
+  }
 }
 
 export async function deleteDevice(golioth: Golioth, externalId: string, signal: AbortSignal): Promise<void> {

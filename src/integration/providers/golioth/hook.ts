@@ -9,7 +9,7 @@ import type { HookReader } from '../../provider.ts';
 export const hook: HookReader = {
   verify: ({ headers }, secret) => {
     const bearer = /^Bearer (.+)$/i.exec(headers.get('authorization') ?? '')?.[1];
-    return tokenMatches(headers.get('x-bellwether-secret') ?? bearer ?? '', hashToken(secret));
+    return secret !== '' && tokenMatches(headers.get('x-bellwether-secret') ?? bearer ?? '', hashToken(secret));
   },
   parse: ({ headers }) => {
     const externalId = headers.get('ce-source');

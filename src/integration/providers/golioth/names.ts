@@ -8,6 +8,8 @@ export type Names = {
   cohort(id: string, signal: AbortSignal): Promise<string>;
   /** Ids of the tags of these names. A tag that does not exist is created. */
   idsOf(tags: readonly string[], signal: AbortSignal): Promise<string[]>;
+  /** Id of the cohort, which is created when it does not exist. */
+  ensureCohort(name: string, signal: AbortSignal): Promise<string>;
   /** undefined: no cohort has the name. */
   cohortId(name: string, signal: AbortSignal): Promise<string | undefined>;
 };
@@ -22,6 +24,8 @@ type Kind = 'tags' | 'blueprints' | 'cohorts';
 
 export function createNames(golioth: Golioth): Names {
   const known: Partial<Record<Kind, Promise<Known>>> = {};
+  /** Ids that no list shows: each costs one more read, and not one for each device that has it. */
+  const missing = new Set<string>();
   const load = (kind: Kind, signal: AbortSignal): Promise<Known> => {
     const loading = readAll(golioth, kind, signal);
     known[kind] = loading;
@@ -32,8 +36,13 @@ export function createNames(golioth: Golioth): Names {
     return loading;
   };
   const nameOf = async (kind: Kind, id: string, signal: AbortSignal): Promise<string> => {
-    const found = (await (known[kind] ?? load(kind, signal))).get(id);
-    return found ?? (await load(kind, signal)).get(id) ?? id;
+    const first = known[kind] ?? load(kind, signal);
+    const found = (await first).get(id);
+    if (found !== undefined || missing.has(id)) return found ?? id;
+    // Devices of the same page ask at the same time, for one read.
+    const name = (await (known[kind] === first ? load(kind, signal) : (known[kind] ?? load(kind, signal)))).get(id);
+    if (name === undefined) missing.add(id);
+    return name ?? id;
   };
   const idOf = async (kind: Kind, name: string, signal: AbortSignal): Promise<string | undefined> => {
     for (const [id, other] of await load(kind, signal)) if (other === name) return id;
@@ -48,6 +57,7 @@ export function createNames(golioth: Golioth): Names {
       for (const name of tags) ids.push((await idOf('tags', name, signal)) ?? (await createTag(golioth, name, signal)));
       return ids;
     },
+    ensureCohort: async (name, signal) => (await idOf('cohorts', name, signal)) ?? createCohort(golioth, name, signal),
     cohortId: (name, signal) => idOf('cohorts', name, signal),
   };
 }
@@ -68,4 +78,10 @@ async function readAll(golioth: Golioth, kind: Kind, signal: AbortSignal): Promi
 async function createTag(golioth: Golioth, name: string, signal: AbortSignal): Promise<string> {
   const call = { doing: `create tag "${name}"`, method: 'POST', path: projectPath(golioth, 'tags'), body: { name }, signal } as const;
   return (await golioth.read(call, z.object({ data: Named }))).data.id;
+}
+
+async function createCohort(golioth: Golioth, name: string, signal: AbortSignal): Promise<string> {
+  const path = await organizationPath(golioth, signal, 'cohorts');
+  const call = { doing: `create cohort "${name}"`, method: 'POST', path, body: { name }, signal } as const;
+  return (await golioth.read(call, z.object({ data: Cohort }))).data.id;
 }

@@ -53,16 +53,19 @@ function faultOf(dataType: Setting['dataType'], value: SettingValue): string | u
 export type Overrides = Readonly<Record<string, SettingValue | null>>;
 
 /**
- * Makes the overrides of these keys as wanted, with the fewest calls. Idempotent.
- * @returns the platform's time of the newest change, ms since 1970; 0 where nothing had to change
+ * Makes the overrides of these keys as wanted, with the fewest calls. Idempotent. Removals come first: only the other answers name the exact time, and
+ * the last change must be one of theirs.
+ * @returns the platform's time of the newest change of these keys, ms since 1970, also of one that an earlier call made; 0 where nothing shows it
  */
 export async function writeOverrides(golioth: Golioth, deviceId: string, wanted: Overrides, signal: AbortSignal): Promise<number> {
   const [project, present] = [await readSettings(golioth, undefined, signal), await readSettings(golioth, deviceId, signal)];
   let newest = 0;
-  for (const [key, value] of Object.entries(wanted)) {
+  const removalsFirst = Object.entries(wanted).sort(([, a], [, b]) => Number(b === null) - Number(a === null));
+  for (const [key, value] of removalsFirst) {
     const before = present.get(key);
-    if ((before?.value ?? null) === value) continue;
-    newest = Math.max(newest, await writeOne(golioth, { deviceId, key, value, before, dataType: project.get(key)?.dataType }, signal));
+    // A process that died after this write left no receipt of it.
+    if ((before?.value ?? null) === value) newest = Math.max(newest, before?.updatedAt?.getTime() ?? 0);
+    else newest = Math.max(newest, await writeOne(golioth, { deviceId, key, value, before, dataType: project.get(key)?.dataType }, signal));
   }
   return newest;
 }
@@ -107,7 +110,7 @@ function typeOf(value: SettingValue): Setting['dataType'] {
 }
 
 /** A deletion has no time in its answer but that of the header, in whole seconds. */
-function timeOf(date: string | string[] | undefined): number {
+export function timeOf(date: string | string[] | undefined): number {
   const ms = Date.parse(String(date ?? ''));
   return Number.isNaN(ms) ? 0 : ms;
 }

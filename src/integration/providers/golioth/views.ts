@@ -24,7 +24,9 @@ const settings: View = async (golioth, { externalId }, _query, signal) => {
   return {
     status: status?.status ?? null,
     settings: list.map(({ key, dataType, value, deviceId }) => ({
-      ...{ key, dataType, value },
+      ...{ key, dataType },
+      // The name of the key is what reveals a secret.
+      value: (withoutSecrets({ [key]: value }) as Record<string, Json>)[key] ?? null,
       level: deviceId === undefined ? 'project or blueprint' : 'device',
       error: errors.get(key) ?? null,
     })),
