@@ -1,3 +1,4 @@
+import type { AppOptions } from '../../src/app.ts';
 import type { Behaviour } from '../../src/simulate/behaviour.ts';
 import { enrollDevices } from '../../src/simulate/enroll.ts';
 import { runSimulation } from '../../src/simulate/run.ts';
@@ -10,10 +11,10 @@ type Wave = { name: string; offline: number; open: number; succeeded: number; fa
 type Started = { stop(): Promise<void> };
 
 /** A Git host, the service, and simulated devices that enrol over the real protocol. */
-export async function openFleet(env: Record<string, string> = {}) {
+export async function openFleet(env: Record<string, string> = {}, options: AppOptions = {}) {
   const opened = new AsyncDisposableStack();
   const host = opened.use(await openGitHost());
-  const service = opened.use(await openService(env));
+  const service = opened.use(await openService(env, options));
   const { api } = service;
   const running = new Set<Started>();
   const rolloutOf = async (sourceId: string) => {
