@@ -10,8 +10,8 @@ import { rolloutsWithRoomFor } from '../rollout/store/targets.ts';
 import type { Json } from '../wire/text/json.ts';
 import { attributesOf, type DeviceMerge, type Rules } from './fields.ts';
 
-/** The constant facts of a run. */
-export type SyncContext = { integration: Integration; provider: Provider; rules: Rules; walk: number; runId: string };
+/** The constant facts of a run. `mayMatch`: a device that is new to this service may be one that is here under another id. */
+export type SyncContext = { integration: Integration; provider: Provider; rules: Rules; walk: number; runId: string; mayMatch: boolean };
 
 /** A decided device, with what the platform showed. The caller holds the device's lock. */
 export type Merged = {
