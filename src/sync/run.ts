@@ -2,10 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { pause } from '../async/pause.ts';
 import type { Db } from '../db/connect.ts';
 import { messageOf, Problem } from '../errors.ts';
-import { type Store, transact, type Unit } from '../event/transact.ts';
+import { type Store, transact } from '../event/transact.ts';
 import { type Integration, NO_COUNTS } from '../integration/integration.ts';
-import type { Platform } from '../integration/provider.ts';
-import type { Providers } from '../integration/registry.ts';
 import { noteRun } from '../integration/runs/note.ts';
 import { hasDue, hasUnseen, type Synced, syncedDevices } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
@@ -19,7 +17,6 @@ import {
   SILENT_RUN_SECONDS,
   takeOverRun,
 } from '../integration/store/sync-log.ts';
-import type { Log } from '../log.ts';
 import { isDeviceSyncEnabled } from '../organization/store.ts';
 import { archiveGone } from './archive.ts';
 import { createDue } from './create.ts';
@@ -28,21 +25,8 @@ import { rulesOf } from './fields.ts';
 import { findVanished } from './link.ts';
 import { takePage } from './page.ts';
 import { readPages } from './pages.ts';
-import { addCounts, type SyncContext } from './record.ts';
+import { addCounts, type Running, type SyncContext, type SyncDeps } from './record.ts';
 import { type Shown, shownOf } from './shown.ts';
-
-export type SyncDeps = { store: Store; log: Log; providers: Providers; open(integration: Integration): Platform };
-
-/** A run in this process. `run` holds what was stored of it last; `advance` stores more of it in a transaction of its caller. */
-export type Running = {
-  deps: SyncDeps;
-  context: SyncContext;
-  platform: Platform;
-  run: Run;
-  /** Fires when the process stops, or when another one has taken the run over. */
-  signal: AbortSignal;
-  advance(work: (unit: Unit) => Promise<Partial<Pick<Run, 'cursor' | 'walked'>> & { counts: Partial<Run['counts']> }>): Promise<void>;
-};
 
 const HEARTBEAT_MS = (SILENT_RUN_SECONDS * 1000) / 4;
 const CLAIM_RETRY_MS = 1_000;
