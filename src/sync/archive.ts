@@ -3,7 +3,7 @@ import { lockDevices } from '../device/store.ts';
 import { goneDevices, noteGoneLocals } from '../integration/store/assignments.ts';
 import { type DeviceLine, logDevices } from '../integration/store/sync-log.ts';
 import { cancelDeployments } from '../rollout/converge.ts';
-import type { Running } from './run.ts';
+import type { Running } from './record.ts';
 
 /** Devices per transaction. */
 const BATCH = 500;

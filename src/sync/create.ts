@@ -6,8 +6,7 @@ import { beginCreations, dueCreations, lockSynced, markSeen, relink, type Synced
 import { logDevices } from '../integration/store/sync-log.ts';
 import { inParallel, isAboutPlatform, recordFailures } from './export.ts';
 import { localValue, mergeDevice, type Rules } from './fields.ts';
-import { addCounts, recordMerges } from './record.ts';
-import type { Running } from './run.ts';
+import { addCounts, type Running, recordMerges } from './record.ts';
 
 const BATCH = 20;
 const AT_ONCE = 4;

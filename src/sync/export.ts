@@ -7,8 +7,7 @@ import { openFields } from '../integration/store/conflicts.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
 import { mergeDevice } from './fields.ts';
 import { isSame } from './merge.ts';
-import { addCounts, type Merged, recordMerges } from './record.ts';
-import type { Running } from './run.ts';
+import { addCounts, type Merged, type Running, recordMerges } from './record.ts';
 
 /** Devices per transaction. A crash in between repeats at most so many writes, which then find their values there. */
 const BATCH = 40;

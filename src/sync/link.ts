@@ -2,14 +2,13 @@ import type { Db } from '../db/connect.ts';
 import type { Unit } from '../event/transact.ts';
 import type { Platform } from '../integration/provider.ts';
 import {
-  hasUnseen,
   type IdentityMatch,
   insertAssignments,
   matchCreations,
   matchIdentities,
   matchOrphans,
   relink,
-  syncedDevices,
+  type Synced,
 } from '../integration/store/assignments.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
 import type { SyncContext } from './record.ts';
@@ -26,24 +25,13 @@ export async function findVanished(
   sql: Db,
   context: SyncContext,
   platform: Platform,
-  shown: readonly Shown[],
+  { others, known }: { others: readonly Shown[]; known: ReadonlyMap<string | null, Synced> },
   signal: AbortSignal,
 ): Promise<Vanished> {
-  const { integration, walk } = context;
   const { read } = platform;
-  if (read === undefined || !(await hasUnseen(sql, integration, walk))) return () => false;
-  const known = await syncedDevices(
-    sql,
-    integration,
-    shown.map(({ device }) => device.externalId),
-  );
-  const ids = new Set(known.map(({ externalId }) => externalId));
-  const matches = await identityMatches(
-    sql,
-    context,
-    shown.filter(({ device }) => !ids.has(device.externalId)),
-  );
-  const asked = matches.flatMap(({ externalId }) => (externalId === null || ids.has(externalId) ? [] : [externalId]));
+  if (read === undefined || !context.mayMatch || others.length === 0) return () => false;
+  const matches = await identityMatches(sql, context, others);
+  const asked = matches.flatMap(({ externalId }) => (externalId === null || known.has(externalId) ? [] : [externalId]));
   const answers = await Promise.all(asked.map(async (id) => ({ id, isGone: (await read.call(platform, id, signal)) === undefined })));
   const gone = new Set(answers.filter(({ isGone }) => isGone).map(({ id }) => id));
   return (externalId) => gone.has(externalId);
@@ -73,7 +61,7 @@ export async function linkKnown(
     linked.set(externalId, deviceId);
     taken.add(deviceId);
   };
-  if (await hasUnseen(tx, integration, walk)) {
+  if (context.mayMatch) {
     for (const { index, deviceId, externalId } of await identityMatches(tx, context, others)) {
       const other = others[index];
       if (other !== undefined && (externalId === null || isGone(externalId))) link(other.device.externalId, deviceId);

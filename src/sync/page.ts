@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { insertShadows, type NewShadow, noteLiveness } from '../device/store/shadows.ts';
 import type { Unit } from '../event/transact.ts';
 import { NO_COUNTS, type RunCounts } from '../integration/integration.ts';
-import { insertAssignments, lockSynced, markSeen, noteSynced, type Synced, syncedDevices } from '../integration/store/assignments.ts';
+import { assignedIds, insertAssignments, lockSynced, markSeen, type Synced } from '../integration/store/assignments.ts';
 import { type DeviceLine, logDevices } from '../integration/store/sync-log.ts';
 import { RESERVED_IDS } from '../inventory/register.ts';
 import { DEVICE_ID_RULE } from '../wire/names.ts';
@@ -12,17 +12,21 @@ import { linkKnown, type Vanished } from './link.ts';
 import { addCounts, metadataOf, recordMerges, type SyncContext } from './record.ts';
 import type { Shown } from './shown.ts';
 
+/** `known`: those that have an assignment, by their ids at the platform. `isGone`: found out before for those that may have got a new id. */
+export type ShownPage = { shown: readonly Shown[]; known: ReadonlyMap<string | null, Synced>; isGone: Vanished };
+
 /**
  * Takes the devices of a page, in a number of statements that does not depend on their number: unchanged devices are marked as seen, changed ones
  * are merged, new ones are created.
- * @param isGone whether the platform has no device of an id any more, found out before for those that may have got a new id
  */
-export async function takePage(unit: Unit, context: SyncContext, shown: readonly Shown[], isGone: Vanished): Promise<RunCounts> {
+export async function takePage(unit: Unit, context: SyncContext, { shown, known, isGone }: ShownPage): Promise<RunCounts> {
   const { tx } = unit;
   const { integration, rules } = context;
-  const ids = shown.map(({ device }) => device.externalId);
-  const known = new Map((await syncedDevices(tx, integration, ids)).map((device) => [device.externalId, device]));
-  const others = shown.filter(({ device }) => !known.has(device.externalId));
+  const others = await stillUnknown(
+    unit,
+    context,
+    shown.filter(({ device }) => !known.has(device.externalId)),
+  );
   const linked = await linkKnown(unit, context, others, isGone);
   const changed = shown.filter((one) => {
     const device = known.get(one.device.externalId);
@@ -45,14 +49,29 @@ export async function takePage(unit: Unit, context: SyncContext, shown: readonly
     integration.organizationId,
     shown.flatMap((one) => livenessOf(known.get(one.device.externalId), one)),
   );
-  await markSeen(tx, integration, context.walk, ids);
+  await markSeen(
+    tx,
+    integration,
+    context.walk,
+    shown.flatMap(({ device: { externalId } }) => (known.has(externalId) || linked.has(externalId) ? [externalId] : [])),
+  );
   const added = await addShadows(unit, context, fresh);
   const touched = counts.updated + counts.restored;
   return addCounts(addCounts(counts, added), {
     seen: shown.length,
-    pages: 1,
     unchanged: Math.max(0, shown.length - fresh.length - touched),
   });
+}
+
+/** A person may have assigned devices since they were looked up: those wait for the next walk. */
+async function stillUnknown({ tx }: Unit, { integration }: SyncContext, others: readonly Shown[]): Promise<Shown[]> {
+  if (others.length === 0) return [];
+  const assigned = await assignedIds(
+    tx,
+    integration,
+    others.map(({ device }) => device.externalId),
+  );
+  return others.filter(({ device }) => !assigned.has(device.externalId));
 }
 
 function livenessOf(known: Synced | undefined, { device: { connectivity, lastSeenAt } }: Shown) {
@@ -75,12 +94,10 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
   await insertAssignments(
     tx,
     integration,
-    created.map((one) => ({ deviceId: deviceOf(one), externalId: one.device.externalId, identities: one.device.identities, walk })),
-  );
-  await noteSynced(
-    tx,
-    integration,
-    created.map((one) => ({ deviceId: deviceOf(one), base: valuesOf(context, one), remoteHash: one.hash, identities: null, isDue: false })),
+    created.map((one) => {
+      const { externalId, identities } = one.device;
+      return { deviceId: deviceOf(one), externalId, identities, walk, base: valuesOf(context, one), remoteHash: one.hash };
+    }),
   );
   await logDevices(tx, integration, runId, [
     ...created.map((one): DeviceLine => {

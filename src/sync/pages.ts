@@ -5,30 +5,39 @@ import type { RemoteDevice, RemotePage } from '../integration/provider.ts';
 const PAGES_AT_ONCE = 4;
 
 type List = (cursor: string | null, signal: AbortSignal) => Promise<RemotePage>;
-/** `next`: cursor of the page that follows; null: this was the last one. */
-type Page = { devices: RemoteDevice[]; next: string | null };
-type Asked = { cursor: string | null; answer: Promise<[PromiseSettledResult<RemotePage>]> };
+/** Pages that arrived together. `next`: cursor of the page that follows them; null: the last one is among them. */
+type Pages = { devices: RemoteDevice[]; count: number; next: string | null };
+type Asked = { cursor: string | null; answer: Promise<[PromiseSettledResult<RemotePage>]>; hasArrived: boolean };
 
 /**
  * Reads all pages in their order. It asks for several at once where the platform names the cursors of the pages that follow, and else for the next one
- * while the caller works on this one. At most that many pages are in memory.
+ * while the caller works on this one. Pages that arrived while the caller worked come together. At most twice as many as are asked for at once are in
+ * memory.
  * @param from cursor of the first page; null: the first one of all
  */
-export async function* readPages(list: List, from: string | null, signal: AbortSignal): AsyncGenerator<Page> {
-  const ask = (cursor: string | null): Asked => ({ cursor, answer: Promise.allSettled([list(cursor, signal)]) });
+export async function* readPages(list: List, from: string | null, signal: AbortSignal): AsyncGenerator<Pages> {
+  const ask = (cursor: string | null): Asked => {
+    const asked: Asked = { cursor, answer: Promise.allSettled([list(cursor, signal)]), hasArrived: false };
+    void asked.answer.then(() => {
+      asked.hasArrived = true;
+    });
+    return asked;
+  };
   const asked = [ask(from)];
   let known: string[] = [];
-  for (let current = asked.shift(); current !== undefined; current = asked.shift()) {
-    const [result] = await current.answer;
-    if (result.status === 'rejected') throw result.reason;
-    const page = result.value;
-    if (asked.length === 0 && known.length === 0) known = followersOf(page, current.cursor);
-    while (asked.length < PAGES_AT_ONCE) {
-      const cursor = known.shift();
-      if (cursor === undefined) break;
-      asked.push(ask(cursor));
+  while (asked.length > 0) {
+    const taken: RemotePage[] = [];
+    for (let first = asked[0]; first !== undefined && (taken.length === 0 || first.hasArrived); first = asked[0]) {
+      if (taken.length === PAGES_AT_ONCE) break;
+      const [result] = await first.answer;
+      if (result.status === 'rejected') throw result.reason;
+      taken.push(result.value);
+      asked.shift();
+      if (asked.length === 0 && known.length === 0) known = followersOf(result.value, first.cursor);
+      const room = PAGES_AT_ONCE - asked.length;
+      asked.push(...known.splice(0, room).map(ask));
     }
-    yield { devices: page.devices, next: asked[0]?.cursor ?? null };
+    yield { devices: taken.flatMap(({ devices }) => devices), count: taken.length, next: asked[0]?.cursor ?? null };
   }
 }
 

@@ -1,17 +1,32 @@
 import { changeShadows, type ShadowChange } from '../device/store/shadows.ts';
-import type { Unit } from '../event/transact.ts';
+import type { Store, Unit } from '../event/transact.ts';
 import { newId } from '../ids.ts';
 import { type Integration, NO_COUNTS, type RunCounts } from '../integration/integration.ts';
-import type { Provider, RemoteDevice, Values } from '../integration/provider.ts';
+import type { Platform, Provider, RemoteDevice, Values } from '../integration/provider.ts';
+import type { Providers } from '../integration/registry.ts';
 import { noteSynced, type Synced } from '../integration/store/assignments.ts';
 import { closeObsolete, type FoundConflict, noteConflicts } from '../integration/store/conflicts.ts';
-import { type DeviceLine, logDevices } from '../integration/store/sync-log.ts';
+import { type DeviceLine, logDevices, type Run } from '../integration/store/sync-log.ts';
+import type { Log } from '../log.ts';
 import { rolloutsWithRoomFor } from '../rollout/store/targets.ts';
 import type { Json } from '../wire/text/json.ts';
 import { attributesOf, type DeviceMerge, type Rules } from './fields.ts';
 
-/** The constant facts of a run. */
-export type SyncContext = { integration: Integration; provider: Provider; rules: Rules; walk: number; runId: string };
+/** The constant facts of a run. `mayMatch`: a device that is new to this service may be one that is here under another id. */
+export type SyncContext = { integration: Integration; provider: Provider; rules: Rules; walk: number; runId: string; mayMatch: boolean };
+
+export type SyncDeps = { store: Store; log: Log; providers: Providers; open(integration: Integration): Platform };
+
+/** A run in this process. `run` holds what was stored of it last; `advance` stores more of it in a transaction of its caller. */
+export type Running = {
+  deps: SyncDeps;
+  context: SyncContext;
+  platform: Platform;
+  run: Run;
+  /** Fires when the process stops, or when another one has taken the run over. */
+  signal: AbortSignal;
+  advance(work: (unit: Unit) => Promise<Partial<Pick<Run, 'cursor' | 'walked'>> & { counts: Partial<Run['counts']> }>): Promise<void>;
+};
 
 /** A decided device, with what the platform showed. The caller holds the device's lock. */
 export type Merged = {

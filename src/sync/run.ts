@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { pause } from '../async/pause.ts';
+import type { Db } from '../db/connect.ts';
 import { messageOf, Problem } from '../errors.ts';
-import { type Store, transact, type Unit } from '../event/transact.ts';
+import { type Store, transact } from '../event/transact.ts';
 import { type Integration, NO_COUNTS } from '../integration/integration.ts';
-import type { Platform } from '../integration/provider.ts';
-import type { Providers } from '../integration/registry.ts';
 import { noteRun } from '../integration/runs/note.ts';
-import { dueWork } from '../integration/store/assignments.ts';
+import { dueWork, hasUnseen, type Synced, syncedDevices } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
 import {
   beat,
@@ -18,7 +17,6 @@ import {
   SILENT_RUN_SECONDS,
   takeOverRun,
 } from '../integration/store/sync-log.ts';
-import type { Log } from '../log.ts';
 import { isDeviceSyncEnabled } from '../organization/store.ts';
 import { archiveGone } from './archive.ts';
 import { createDue } from './create.ts';
@@ -27,21 +25,8 @@ import { rulesOf } from './fields.ts';
 import { findVanished } from './link.ts';
 import { takePage } from './page.ts';
 import { readPages } from './pages.ts';
-import { addCounts, type SyncContext } from './record.ts';
-import { shownOf } from './shown.ts';
-
-export type SyncDeps = { store: Store; log: Log; providers: Providers; open(integration: Integration): Platform };
-
-/** A run in this process. `run` holds what was stored of it last; `advance` stores more of it in a transaction of its caller. */
-export type Running = {
-  deps: SyncDeps;
-  context: SyncContext;
-  platform: Platform;
-  run: Run;
-  /** Fires when the process stops, or when another one has taken the run over. */
-  signal: AbortSignal;
-  advance(work: (unit: Unit) => Promise<Partial<Pick<Run, 'cursor' | 'walked'>> & { counts: Partial<Run['counts']> }>): Promise<void>;
-};
+import { addCounts, type Running, type SyncContext, type SyncDeps } from './record.ts';
+import { type Shown, shownOf } from './shown.ts';
 
 const HEARTBEAT_MS = (SILENT_RUN_SECONDS * 1000) / 4;
 const CLAIM_RETRY_MS = 1_000;
@@ -138,7 +123,8 @@ async function work(deps: SyncDeps, integration: Integration, owned: Owned, begu
   const provider = providers.of(integration.type);
   const platform = deps.open(integration);
   const rules = rulesOf(integration, provider.fields);
-  const context = { integration, provider, rules, walk: begun.walk, runId: begun.id };
+  const mayMatch = await hasUnseen(store.sql, integration, begun.walk);
+  const context = { integration, provider, rules, walk: begun.walk, runId: begun.id, mayMatch };
   const running: Running = {
     ...{ deps, context, platform, signal, run: begun },
     advance: async (step) => {
@@ -168,15 +154,22 @@ async function walk(running: Running): Promise<void> {
     for await (const page of readPages((cursor, one) => list.call(platform, cursor, one), run.cursor, signal)) {
       signal.throwIfAborted();
       const shown = shownOf(page.devices);
-      const isGone = await findVanished(deps.store.sql, context, platform, shown, signal);
+      const known = await knownOf(deps.store.sql, context, shown);
+      const others = shown.filter(({ device }) => !known.has(device.externalId));
+      const isGone = await findVanished(deps.store.sql, context, platform, { others, known }, signal);
       await running.advance(async (unit) => ({
-        counts: await takePage(unit, context, shown, isGone),
+        counts: { ...(await takePage(unit, context, { shown, known, isGone })), pages: page.count },
         cursor: page.next,
         walked: page.next === null,
       }));
     }
   }
   await archiveGone(running);
+}
+
+async function knownOf(sql: Db, { integration }: SyncContext, shown: readonly Shown[]): Promise<Map<string | null, Synced>> {
+  const ids = shown.map(({ device }) => device.externalId);
+  return new Map((await syncedDevices(sql, integration, ids)).map((device) => [device.externalId, device]));
 }
 
 async function succeed({ deps, context, run }: Running, owned: Owned): Promise<void> {

@@ -77,6 +77,7 @@ async function populate(): Promise<typeof ours> {
     'a rollout',
     async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
   );
+  const integration = await postIntegration();
   return {
     '/sources': { id: source.id, deliveryId: 'our-delivery' },
     '/revisions': { id: revision.id },
@@ -85,7 +86,8 @@ async function populate(): Promise<typeof ours> {
     '/sites': { id: site.id },
     '/tokens': { id: token.id },
     '/notifications': notification,
-    '/integrations': { id: await postIntegration(), deviceId: 'our-device' },
+    '/integrations': { id: integration, deviceId: 'our-device' },
+    '/conflicts': { id: await insertConflict(integration) },
     '/rollouts': { id: rollout.id },
   };
 }
@@ -107,6 +109,14 @@ async function postIntegration(): Promise<string> {
   const answer = await service.api('POST', '/integrations', { type: 'shelf', name: 'our-integration', autoSync: false, ...account });
   await service.api('POST', `/integrations/${answer.body.id}/assignments`, { deviceId: 'our-device', externalId: 'our-external' });
   return answer.body.id;
+}
+
+async function insertConflict(slug: string): Promise<string> {
+  const id = newId();
+  await service.database.sql`
+    insert into device_conflicts (organization_id, id, service_id, device_id, field, local, remote, state)
+    select organization_id, ${id}, id, 'our-device', 'name', '"ours"', '"theirs"', 'open' from device_services where slug = ${slug} or id::text = ${slug}`;
+  return id;
 }
 
 async function tokenOf(organization: string, role: 'viewer' | 'admin'): Promise<string> {
@@ -158,6 +168,7 @@ test('another organization cannot read our resources, and its requests change no
       '/sites',
       '/integrations',
       '/integrations/shelf/assignments',
+      '/conflicts',
       '/devices/our-device/commands',
       '/devices/our-device/deployments',
       `/sources/${ours['/sources']?.id}/revisions`,

@@ -61,7 +61,7 @@ export async function until<T>(what: string, found: () => Promise<T | undefined>
   for (const end = Date.now() + LIMIT_MS; Date.now() < end; ) {
     const value = await found();
     if (value !== undefined) return value;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 30));
   }
   throw new Error(`waited in vain for ${what}`);
 }

@@ -28,13 +28,13 @@ const SyncLogEntry = z
     runId: z.string(),
     deviceId: z.string().nullable().openapi({ description: 'null: the entry is about the whole sync, or about a device that got no id' }),
     externalId: z.string().nullable(),
-    operation: z.string().openapi({ description: 'Of a sync: `walk` reads all devices, `export` only writes what waits here' }),
+    operation: z.string().openapi({ description: 'A sync that is a `walk` reads all devices; an `export` only writes waiting values' }),
     direction: z.string().nullable(),
-    trigger: z.string().nullable().openapi({ description: 'Who asked for the sync; `schedule`: nobody' }),
+    trigger: z.string().nullable().openapi({ description: 'The token that asked for the sync, or `schedule`' }),
     status: z.string(),
     details: z
       .record(z.string(), z.unknown())
-      .openapi({ description: 'Of a sync: its counts. Of a device: each field with its values before and after' }),
+      .openapi({ description: 'The counts of a sync, or the fields of a device with their values before and after' }),
     error: Failure.nullable(),
     startedAt: time,
     finishedAt: time.nullable(),

@@ -128,6 +128,7 @@ create table device_sync_log (
 );
 create unique index device_sync_log_running on device_sync_log (organization_id, service_id) where device_id is null and status = 'running';
 create index device_sync_log_heartbeats on device_sync_log (heartbeat_at) where device_id is null and status = 'running';
+create index device_sync_log_runs on device_sync_log (organization_id, service_id, id desc) where device_id is null;
 create index device_sync_log_by_run on device_sync_log (organization_id, run_id);
 create index device_sync_log_by_device on device_sync_log (organization_id, device_id, id desc) where device_id is not null;
 create index device_sync_log_by_age on device_sync_log using brin (started_at);

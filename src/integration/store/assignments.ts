@@ -41,7 +41,15 @@ export async function lockSynced(tx: Db, owner: Owner, deviceIds: readonly strin
     select ${synced(tx)} from ${joined(tx, owner)} and a.device_id = any(${[...deviceIds]}::text[]) order by d.id for no key update of d`;
 }
 
-/** The same without locks. */
+/** @returns those of the platform's ids that have a device here */
+export async function assignedIds(sql: Db, { organizationId, id }: Owner, externalIds: readonly string[]): Promise<Set<string>> {
+  const rows = await sql<{ externalId: string }[]>`
+    select external_id as "externalId" from device_service_assignments
+    where organization_id = ${organizationId} and service_id = ${id} and external_id = any(${[...externalIds]}::text[])`;
+  return new Set(rows.map(({ externalId }) => externalId));
+}
+
+/** `lockSynced` without locks. */
 export async function readSynced(sql: Db, owner: Owner, deviceIds: readonly string[]): Promise<Synced[]> {
   return sql<Synced[]>`select ${synced(sql)} from ${joined(sql, owner)} and a.device_id = any(${[...deviceIds]}::text[]) order by d.id`;
 }
@@ -114,17 +122,28 @@ export async function matchOrphans(
     order by 1, d.id`;
 }
 
-export type NewAssignment = { deviceId: string; externalId: string | null; identities: readonly Identity[]; walk: number };
+export type NewAssignment = {
+  deviceId: string;
+  externalId: string | null;
+  identities: readonly Identity[];
+  walk: number;
+  /** Where both sides agree from the start. */
+  base?: Record<string, Json>;
+  remoteHash?: string;
+};
 
 /** @returns the devices that were not assigned yet */
 export async function insertAssignments(tx: Db, { organizationId, id }: Owner, added: readonly NewAssignment[]): Promise<Set<string>> {
   if (added.length === 0) return new Set();
   const rows = await tx<{ deviceId: string }[]>`
-    insert into device_service_assignments (organization_id, service_id, device_id, external_id, identities, seen_walk, retry_at)
-    select ${organizationId}::uuid, ${id}::uuid, device_id, external_id, identities::jsonb, walk, case when external_id is null then now() end
+    insert into device_service_assignments (organization_id, service_id, device_id, external_id, identities, seen_walk, retry_at, base, remote_hash,
+      synced_at)
+    select ${organizationId}::uuid, ${id}::uuid, device_id, external_id, identities::jsonb, walk, case when external_id is null then now() end,
+      coalesce(base, '{}')::jsonb, hash, case when hash is not null then now() end
     from unnest(${added.map((a) => a.deviceId)}::text[], ${added.map((a) => a.externalId)}::text[],
-                ${added.map((a) => JSON.stringify(a.identities))}::text[], ${added.map((a) => a.walk)}::bigint[])
-         as new (device_id, external_id, identities, walk)
+                ${added.map((a) => JSON.stringify(a.identities))}::text[], ${added.map((a) => a.walk)}::bigint[],
+                ${added.map((a) => (a.base === undefined ? null : storableJson(JSON.stringify(a.base))))}::text[], ${added.map((a) => a.remoteHash ?? null)}::text[])
+         as new (device_id, external_id, identities, walk, base, hash)
     on conflict do nothing returning device_id as "deviceId"`;
   return new Set(rows.map(({ deviceId }) => deviceId));
 }

@@ -50,6 +50,10 @@ export const DEVICE_EVENTS = {
     commit: Text,
     detail: Text,
   }),
+  // Their subject is an integration, since a page of its devices is one event.
+  'device.imported': kind('info', 'has new devices', { name: Text, deviceIds: z.array(Text) }),
+  'device.archived': kind('warning', 'has lost devices, which are archived', { name: Text, deviceIds: z.array(Text) }),
+  'device.restored': kind('info', 'has archived devices again', { name: Text, deviceIds: z.array(Text) }),
   'workspace.drifted': kind('warning', 'has a workspace that was changed by hand', { state: DriftState, changed: Changes }),
   'workspace.healed': kind('info', 'had its workspace restored', { changed: Changes }),
   'workspace.failed': kind('error', 'has a workspace that cannot follow it', failure),

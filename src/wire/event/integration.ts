@@ -32,9 +32,6 @@ export const INTEGRATION_EVENTS = {
   'integration.stale': kind('warning', 'was not synced in time', { ...name, since: Time.optional() }),
   'integrations.enabled': kind('info', 'was switched on', {}),
   'integrations.disabled': kind('info', 'was switched off', {}),
-  'device.imported': kind('info', 'has new devices', { ...name, deviceIds: z.array(Text) }),
-  'device.archived': kind('warning', 'has lost devices, which are archived', { ...name, deviceIds: z.array(Text) }),
-  'device.restored': kind('info', 'has archived devices again', { ...name, deviceIds: z.array(Text) }),
   'conflict.opened': kind('warning', 'has a conflict in {field}, which a person must resolve', conflict),
   'conflict.resolved': kind('info', 'has no conflict in {field} any more: {by} chose {resolution}', {
     ...conflict,
