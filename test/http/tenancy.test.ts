@@ -73,6 +73,7 @@ async function populate(): Promise<typeof ours> {
   const command = (await api('POST', '/devices/our-device/commands', { type: 'ping' })).body;
   const token = (await api('POST', '/tokens', { name: 'our-token', role: 'viewer' })).body;
   const notification = await postNotification();
+  const integration = await postIntegration();
   const rollout = await eventually(
     'a rollout',
     async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
@@ -85,7 +86,8 @@ async function populate(): Promise<typeof ours> {
     '/sites': { id: site.id },
     '/tokens': { id: token.id },
     '/notifications': notification,
-    '/integrations': { id: await postIntegration(), deviceId: 'our-device' },
+    '/integrations': { id: integration, deviceId: 'our-device' },
+    '/profile/integrations': { device_id: integration },
     '/rollouts': { id: rollout.id },
   };
 }

@@ -158,7 +158,7 @@ async function tryOut(call: Call, path: string, body: unknown): Promise<void> {
   showItem(call, answer);
 }
 
-/** Pause between two looks at a sync that runs. */
+/** Pause between two polls of a running sync. */
 const LOOK_MS = 500;
 
 function registerSyncs(integrations: Command, io: Terminal): void {
