@@ -53,6 +53,7 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   backup: fc.constant(new Ref('/api/v1/devices/{id}/backups', 0)),
   deploymentId: fc.constant(new Ref('/api/v1/devices/{id}/deployments', 0)),
   commandId: fc.constant(new Ref('/api/v1/devices/{id}/commands', 0)),
+  device_type: fc.constantFrom('manual', 'strava', 'no-such'),
   device_id: fc.constant(new Ref('own device', 0)),
   site: refTo('/api/v1/sites'),
   source: refTo('/api/v1/sources'),

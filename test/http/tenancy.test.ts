@@ -73,6 +73,7 @@ async function populate(): Promise<typeof ours> {
   const command = (await api('POST', '/devices/our-device/commands', { type: 'ping' })).body;
   const token = (await api('POST', '/tokens', { name: 'our-token', role: 'viewer' })).body;
   const notification = await postNotification();
+  const integration = await postIntegration();
   const rollout = await eventually(
     'a rollout',
     async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
@@ -88,6 +89,7 @@ async function populate(): Promise<typeof ours> {
     '/notifications': notification,
     '/integrations': { id: integration, deviceId: 'our-device' },
     '/conflicts': { id: await insertConflict(integration) },
+    '/profile/integrations': { device_id: integration },
     '/rollouts': { id: rollout.id },
   };
 }

@@ -6,6 +6,7 @@ const LISTED: Readonly<Record<string, string>> = {
   '/hooks': '/api/v1/sources',
   '/api/v1/devices/sites': '/api/v1/sites',
   '/api/devices': '/api/v1/devices',
+  '/api/v1/profile/integrations': '/api/v1/integrations',
 };
 /** Resources that only lists below others contain, and the field that names them there. */
 const BELOW: Readonly<Record<string, readonly [parents: string, list: string, field: string]>> = {

@@ -16,9 +16,9 @@ import {
 } from '../../integration/store/services.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
+import { settingsAfter, settingsOfNew } from './account/settings.ts';
 import { apiOf, findIntegration, lockMatching } from './find.ts';
 import { IntegrationChange, IntegrationView, NewIntegrationBody, viewIntegration } from './schemas.ts';
-import { settingsAfter, settingsOfNew } from './settings.ts';
 
 type Reader = { store: Store; platforms: PlatformDeps; publicUrl(): string };
 type Deps = Reader & { box: SecretBox };

@@ -12,8 +12,8 @@ import { listIntegrations, lockIntegrationsOf, primaryOf, requestRuns, updateInt
 import { runningIntegrations, runStatusOf } from '../../integration/store/status.ts';
 import { isDeviceSyncEnabled } from '../../organization/store.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
+import { settingsOfNew } from '../integration/account/settings.ts';
 import { apiOf, findIntegration, lockFound } from '../integration/find.ts';
-import { settingsOfNew } from '../integration/settings.ts';
 import {
   LegacyIntegration,
   LegacyIntegrationChange,

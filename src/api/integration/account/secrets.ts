@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { auditAttempt, audited } from '../../audit/audited.ts';
-import type { SecretBox } from '../../crypto/secret-box.ts';
-import { messageOf, Problem, reworded } from '../../errors.ts';
-import type { Store } from '../../event/transact.ts';
-import { body, etagOf, json, problems } from '../../http/kit.ts';
-import { sealCredentials, sealHookSecret } from '../../integration/credentials.ts';
-import { eventOf, type Integration } from '../../integration/integration.ts';
-import type { PlatformDeps } from '../../integration/open.ts';
-import { probePlatform } from '../../integration/probe.ts';
-import { checkAccount } from '../../integration/settings/account.ts';
-import { replaceCredentials, replaceHookSecret } from '../../integration/store/services.ts';
-import { secretText } from '../../wire/text/secret-text.ts';
-import { callerOf, type Env, mountOn, operation, role } from '../env.ts';
-import { apiOf, findIntegration, lockMatching } from './find.ts';
-import { IntegrationId, isDue } from './integrations.ts';
-import { Credentials, hookUrlOf, IntegrationView, viewIntegration } from './schemas.ts';
+import { auditAttempt, audited } from '../../../audit/audited.ts';
+import type { SecretBox } from '../../../crypto/secret-box.ts';
+import { messageOf, Problem, reworded } from '../../../errors.ts';
+import type { Store } from '../../../event/transact.ts';
+import { body, etagOf, json, problems } from '../../../http/kit.ts';
+import { sealCredentials, sealHookSecret } from '../../../integration/credentials.ts';
+import { eventOf, type Integration } from '../../../integration/integration.ts';
+import type { PlatformDeps } from '../../../integration/open.ts';
+import { probePlatform } from '../../../integration/probe.ts';
+import { checkAccount } from '../../../integration/settings/account.ts';
+import { replaceCredentials, replaceHookSecret } from '../../../integration/store/services.ts';
+import { secretText } from '../../../wire/text/secret-text.ts';
+import { callerOf, type Env, mountOn, operation, role } from '../../env.ts';
+import { apiOf, findIntegration, lockMatching } from '../find.ts';
+import { IntegrationId, isDue } from '../integrations.ts';
+import { Credentials, hookUrlOf, IntegrationView, viewIntegration } from '../schemas.ts';
 
 type Deps = { store: Store; box: SecretBox; platforms: PlatformDeps; publicUrl(): string };
 

@@ -1,15 +1,15 @@
 import type { z } from '@hono/zod-openapi';
-import type { SecretBox } from '../../crypto/secret-box.ts';
-import { invalid } from '../../errors.ts';
-import { newId } from '../../ids.ts';
-import { sealCredentials } from '../../integration/credentials.ts';
-import type { Integration } from '../../integration/integration.ts';
-import { openAccount, type PlatformDeps } from '../../integration/open.ts';
-import type { Provider } from '../../integration/provider.ts';
-import { checkAccount, namesNewOrigin } from '../../integration/settings/account.ts';
-import { checkSyncSettings, defaultDirection } from '../../integration/settings/sync.ts';
-import type { NewIntegration, SealedCredentials } from '../../integration/store/services.ts';
-import type { IntegrationChange, NewIntegrationBody } from './schemas.ts';
+import type { SecretBox } from '../../../crypto/secret-box.ts';
+import { invalid } from '../../../errors.ts';
+import { newId } from '../../../ids.ts';
+import { sealCredentials } from '../../../integration/credentials.ts';
+import type { Integration } from '../../../integration/integration.ts';
+import { openAccount, type PlatformDeps } from '../../../integration/open.ts';
+import type { Provider } from '../../../integration/provider.ts';
+import { checkAccount, namesNewOrigin } from '../../../integration/settings/account.ts';
+import { checkSyncSettings, defaultDirection } from '../../../integration/settings/sync.ts';
+import type { NewIntegration, SealedCredentials } from '../../../integration/store/services.ts';
+import type { IntegrationChange, NewIntegrationBody } from '../schemas.ts';
 
 type Deps = { box: SecretBox; platforms: PlatformDeps };
 
