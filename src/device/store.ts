@@ -156,11 +156,11 @@ export async function setHold(
     where organization_id = ${device.organizationId} and id = ${device.id}`;
 }
 
-/** Marks online devices as offline that have not reported within `afterSeconds`. @returns those devices */
+/** Marks online devices as offline that have not reported within `afterSeconds`; a platform decides about its own. @returns those devices */
 export async function markSilentDevicesOffline(tx: Db, afterSeconds: number): Promise<Device[]> {
   return tx<Device[]>`
     update devices d set connectivity = 'offline', updated_at = now()
-    where d.connectivity = 'online' and d.last_seen_at < now() - make_interval(secs => ${afterSeconds})
+    where d.connectivity = 'online' and d.source_kind = 'LOCAL' and d.last_seen_at < now() - make_interval(secs => ${afterSeconds})
     returning ${columns(tx)}`;
 }
 

@@ -1,6 +1,8 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sql } from '../../src/db/connect.ts';
+import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
+import { markSilentDevicesOffline } from '../../src/device/store.ts';
 import { forgetHooks } from '../../src/integration/hooks.ts';
 import { createProviders } from '../../src/integration/registry.ts';
 import type { DeviceUpdate } from '../../src/wire/live.ts';
@@ -106,6 +108,13 @@ test('a message of long ago shows no device online', async () => {
   await addDevice('till-7', 'e7');
   await post({ id: 'n1', devices: [{ externalId: 'e7', seenAt: new Date(Date.now() - 600_000).toISOString(), state: 'old' }] });
   expect(await deviceRow('till-7')).toMatchObject({ connectivity: 'unknown', state: 'old' });
+});
+
+test('the silence of an external device is judged by its platform, and not by the time limit of our own devices', async () => {
+  await addDevice('till-7', 'e7');
+  await service.api('POST', '/devices', { id: 'local-1' });
+  await sql`update devices set connectivity = 'online', last_seen_at = now() - interval '1 hour'`;
+  expect((await markSilentDevicesOffline(sql, OFFLINE_AFTER_SECONDS)).map(({ id }) => id)).toEqual(['local-1']);
 });
 
 describe('a hook is taken once', () => {

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { type MobivisorServer, startMobivisor } from '../../src/demo/vendors/mobivisor/server.ts';
 import { addressGuard } from '../../src/git/http/address-guard.ts';
 import { vendorConnector } from '../../src/integration/api.ts';
@@ -424,6 +426,12 @@ describe('configuration', () => {
     const wanted = configuration({ managedConfig: [{ app, values: { lanes: 3 } }] });
     await expect(platform.push.prepare(target, wanted, signal)).rejects.toMatchObject({ code: 'integration_not_found', retry: 'never' });
     expect(sent(server, 'PUT', /./)).toEqual([]);
+  });
+
+  test('the example of the page is a document', async () => {
+    const page = await readFile(new URL('../../docs/mobivisor.md', import.meta.url), 'utf8');
+    const example = /^```yaml\n(.*?)^```/ms.exec(page)?.[1] ?? '';
+    expect(BUILT_IN.of('mobivisor').document?.schema.parse(parse(example))).toMatchObject({ managedConfig: [{ values: { theme: null } }] });
   });
 
   test.each<[Json | undefined, string]>([

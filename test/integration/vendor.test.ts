@@ -174,6 +174,20 @@ describe('Mobivisor', () => {
   });
   afterAll(() => mobivisor.close());
 
+  test('is made by the environment, and reached with its token', async () => {
+    mobivisor.addDevice({ name: 'till 8' });
+    const env = {
+      ROLE: 'api',
+      EXTERNAL_PROVIDER: 'mobivisor',
+      MOBIVISOR_API_URL: mobivisor.url,
+      MOBIVISOR_API_TOKEN: mobivisor.credentials.token ?? '',
+    };
+    await using first = await openService(env);
+    const tested = await first.api('POST', '/integrations/mobivisor/test', {});
+    expect(tested).toMatchObject({ status: 200, body: { account: '127.0.0.1' } });
+    expect(tested.body.sample).toHaveLength(mobivisor.account.devices.size);
+  });
+
   test('shows policies, apps, kiosk mode and commands of a device', async () => {
     const externalId = mobivisor.addDevice({ name: 'till 7', values: { model: 'TC52', osVersion: '14', kioskMode: true } });
     const { settings, credentials } = mobivisor;

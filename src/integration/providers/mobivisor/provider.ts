@@ -37,7 +37,9 @@ export const mobivisor = defineProvider({
   fields: FIELDS,
   views: VIEWS,
   document: { names: ['mobivisor.yaml', 'mobivisor.yml', 'mobivisor.json'], schema: MobivisorDocument },
+  // The earlier systems' figure.
   defaultIntervalSeconds: 900,
+  fromEnvironment: ({ apiUrl, apiToken }) => ({ settings: { apiUrl }, credentials: { token: apiToken } }),
   abilities: {
     list: true,
     create: false,
