@@ -1,7 +1,7 @@
 import { hashToken } from '../crypto/tokens.ts';
-import type { Sql } from '../db/connect.ts';
+import type { Db, Sql } from '../db/connect.ts';
 import { emitStanding } from '../device/events.ts';
-import { noteSeen } from '../device/store/seen.ts';
+import { noteSeen, type Sighting } from '../device/store/seen.ts';
 import { type Store, transact } from '../event/transact.ts';
 import type { Integration } from './integration.ts';
 import type { HookNotice } from './provider.ts';
@@ -24,6 +24,11 @@ const SYNC_EVERY_SECONDS = 30;
 /** A platform's ids are short. A longer one is replaced by its hash. */
 const MAX_DELIVERY_CHARACTERS = 200;
 
+/** More devices are left to the sync. Each may be an event. */
+const MAX_DEVICES = 1_000;
+/** A larger state is left to the sync, which knows the platform's own limits. */
+const MAX_STATE_CHARACTERS = 128 * 1024;
+
 const NAMED = 'id:';
 const CONTENT = 'content:';
 const SYNC = 'sync:';
@@ -39,24 +44,25 @@ export function takeIntegrationHook(store: Store, integration: Integration, noti
   return transact(store, async (unit) => {
     const { delivery, windowSeconds } = deliveryOf(notice, rawBody);
     if (!(await takeDelivery(unit.tx, integration, delivery, windowSeconds))) return { outcome: 'duplicate', devices: 0 };
-    const known = await devicesByExternalId(
-      unit.tx,
-      integration,
-      notice.devices.map(({ externalId }) => externalId),
-    );
-    const sightings = notice.devices.flatMap(({ externalId, seenAt, state }) => {
-      const deviceId = known.get(externalId);
-      return deviceId === undefined ? [] : [{ deviceId, seenAt, state }];
-    });
-    // A hook may name a device twice; the last entry counts.
-    const last = new Map(sightings.map((sighting) => [sighting.deviceId, sighting]));
-    for (const device of await noteSeen(unit.tx, organizationId, [...last.values()]))
+    const sightings = await sightingsOf(unit.tx, integration, notice);
+    for (const device of await noteSeen(unit.tx, organizationId, sightings))
       if (device.isChanged) emitStanding(unit, 'device.status', device, { lastSeenAt: device.lastSeenAt.toISOString() });
     if (await takeDelivery(unit.tx, integration, SYNC, SYNC_EVERY_SECONDS)) {
       await requestRuns(unit.tx, organizationId, [id], 'hook');
       unit.enqueue('integration', id);
     } else await runWithin(unit.tx, integration, SYNC_EVERY_SECONDS);
-    return { outcome: 'accepted', devices: last.size };
+    return { outcome: 'accepted', devices: sightings.length };
+  });
+}
+
+/** The devices of the hook that this integration has; of a device that is named twice, the last entry counts. */
+async function sightingsOf(tx: Db, integration: Integration, { devices }: HookNotice): Promise<Sighting[]> {
+  const named = new Map(devices.slice(0, MAX_DEVICES).map((device) => [device.externalId, device]));
+  const known = await devicesByExternalId(tx, integration, [...named.keys()]);
+  return [...known].map(([externalId, deviceId]) => {
+    const { seenAt = null, state } = named.get(externalId) ?? {};
+    const isKept = state !== undefined && JSON.stringify(state).length <= MAX_STATE_CHARACTERS;
+    return { deviceId, seenAt, state: isKept ? state : undefined };
   });
 }
 

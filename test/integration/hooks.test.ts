@@ -104,6 +104,20 @@ test('an older message changes nothing, and a message from the future counts as 
   expect(await deviceRow('till-7')).toEqual(row);
 });
 
+test('the last entry of a device counts, a huge state is left to the sync, and so are devices beyond 1,000', async () => {
+  for (const n of [1, 2, 3]) await addDevice(`till-${n}`, `e${n}`);
+  const twice = [
+    { externalId: 'e1', state: 'first' },
+    { externalId: 'e1', state: 'last' },
+    { externalId: 'e2', state: 'x'.repeat(200_000) },
+  ];
+  const others = Array.from({ length: 1_000 }, (_, n) => ({ externalId: `other-${n}` }));
+  expect((await post({ id: 'n1', devices: [...twice, ...others, { externalId: 'e3' }] })).body.devices).toBe(2);
+  expect(await deviceRow('till-1')).toMatchObject({ connectivity: 'online', state: 'last' });
+  expect(await deviceRow('till-2')).toMatchObject({ connectivity: 'online', state: null });
+  expect(await deviceRow('till-3')).toMatchObject({ connectivity: 'unknown' });
+});
+
 test('a message of long ago shows no device online', async () => {
   await addDevice('till-7', 'e7');
   await post({ id: 'n1', devices: [{ externalId: 'e7', seenAt: new Date(Date.now() - 600_000).toISOString(), state: 'old' }] });

@@ -1,6 +1,15 @@
 import type { Json } from '../../../wire/text/json.ts';
 import type { VendorRequest, VendorResponse } from '../vendor-server.ts';
-import { type Account, type CommandRecord, type FeatureControl, type Fields, type ManagedDevice, newMongoId, settle } from './account.ts';
+import {
+  type Account,
+  addGroup,
+  type CommandRecord,
+  type FeatureControl,
+  type Fields,
+  type ManagedDevice,
+  newMongoId,
+  settle,
+} from './account.ts';
 
 /** Where the published facts leave the platform's behaviour open, a server takes one of the possible sides. */
 export type Sides = {
@@ -186,6 +195,28 @@ const addApplications = ({ account, sides, request, ids: [id = ''] }: Context): 
   return written(sides);
 };
 
+const createGroup = ({ account, sides, request }: Context): VendorResponse => {
+  const { name } = (request.body ?? {}) as Fields;
+  if (typeof name !== 'string' || name === '') return refusal(sides, 400, 'name is required');
+  const group = account.groups.get(addGroup(account, name));
+  return { status: 201, body: group };
+};
+
+/** Answers as MongoDB does. */
+const deleteGroup = ({ account, ids: [id = ''] }: Context): VendorResponse => {
+  const n = account.groups.delete(id) ? 1 : 0;
+  return { status: 200, body: [{ ok: 1, n, opTime: { ts: '0', t: 1 } }] };
+};
+
+const addUsers = ({ account, sides, request, ids: [id = ''] }: Context): VendorResponse => {
+  const group = account.groups.get(id);
+  const { users } = (request.body ?? {}) as { users?: string[] };
+  if (group === undefined) return refusal(sides, 404, 'Group not found');
+  if (!Array.isArray(users)) return refusal(sides, 400, 'users must be an array');
+  group.users = [...new Set([...group.users, ...users])];
+  return written(sides);
+};
+
 const showApp = ({ account, sides, ids: [id = ''] }: Context): VendorResponse => {
   const app = sides.readsApps ? account.apps.get(id) : undefined;
   if (app === undefined) return refusal(sides, 404, 'App not found');
@@ -204,6 +235,22 @@ const putApp = ({ account, sides, request, ids: [id = ''] }: Context): VendorRes
   account.apps.set(id, next);
   return { status: 200, body: sides.app === 'bare' ? next : { app: next } };
 };
+
+/** The shapes of both lists are guesses of the integrator. */
+const listApps = withDevice((_context, { packages }) => ({
+  status: 200,
+  body: packages.map((one) => ({
+    appName: one.name ?? '',
+    packageName: one.package ?? '',
+    version: one.versionName ?? '',
+    managed: one.isSystemApp !== true,
+  })),
+}));
+
+const removeEnterpriseApp = withDevice(({ sides, ids: [, packageId] }, device) => {
+  device.packages = device.packages.filter((one) => one.package !== packageId);
+  return written(sides);
+});
 
 const systemAppsOfModel = ({ account, sides, ids: [model, version] }: Context): VendorResponse => {
   const device = [...account.devices.values()].find(({ fields }) => fields.model === model && fields.osVersion === version);
@@ -225,6 +272,8 @@ const ROUTES: readonly Route[] = [
   ],
   ['GET', /^\/devices\/([^/]+)\/allInstalledPackages$/, withDevice((_context, { packages }) => ({ status: 200, body: packages }))],
   ['GET', /^\/devices\/([^/]+)\/policies$/, withDevice((_context, { policies }) => ({ status: 200, body: { policies } }))],
+  ['GET', /^\/devices\/([^/]+)\/(?:managedApps|applications)$/, listApps],
+  ['DELETE', /^\/devices\/([^/]+)\/enterpriseApp\/([^/]+)$/, removeEnterpriseApp],
   ['PUT', /^\/devices\/([^/]+)\/featureControls$/, putFeatureControls],
   ['PUT', /^\/devices\/([^/]+)\/description$/, text('description')],
   ['PUT', /^\/devices\/([^/]+)\/imei$/, text('imei')],
@@ -232,7 +281,10 @@ const ROUTES: readonly Route[] = [
   ['PUT', /^\/devices\/([^/]+)\/actions$/, putAction],
   ['GET', /^\/devicescommands$/, listCommands],
   ['GET', /^\/groups$/, ({ account }) => ({ status: 200, body: [...account.groups.values()] })],
+  ['POST', /^\/groups$/, createGroup],
   ['GET', /^\/groups\/([^/]+)$/, showGroup],
+  ['DELETE', /^\/groups\/([^/]+)$/, deleteGroup],
+  ['PUT', /^\/groups\/([^/]+)\/users$/, addUsers],
   ['PUT', /^\/groups\/([^/]+)\/applications$/, addApplications],
   ['GET', /^\/mobileapps\/([^/]+)$/, showApp],
   ['PUT', /^\/mobileapps\/([^/]+)$/, putApp],
