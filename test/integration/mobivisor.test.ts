@@ -192,6 +192,24 @@ describe('commands', () => {
     expect(server.account.commands).toHaveLength(1);
   });
 
+  test('a request that did not arrive is no success because of an equal command before it', async () => {
+    const { server, platform } = await open();
+    const target = targetOf(server.addDevice({ name: 'till 7' }));
+    await platform.execute(target, command('refresh_kiosk'), signal);
+    server.faults.push({ path: /actions$/, do: { is: 'drop' } });
+    await expect(platform.execute(target, command('refresh_kiosk'), signal)).rejects.toMatchObject({ code: 'integration_unreachable' });
+    expect(server.account.commands).toHaveLength(1);
+  });
+
+  test('a command that was taken is no failure when the history does not answer', async () => {
+    const { server, platform } = await open({ answers: 'empty' });
+    const target = targetOf(server.addDevice({ name: 'till 7' }));
+    const refused = { is: 'answer', response: { status: 400, body: 'no' } } as const;
+    server.faults.push({ path: /actions$/, do: { is: 'run', what: () => server.faults.push({ path: /devicescommands/, do: refused }) } });
+    expect(await platform.execute(target, command('refresh_kiosk'), signal)).toMatchObject({ state: 'sent', reference: 'refresh_kiosk:' });
+    expect(await platform.outcome(target, 'refresh_kiosk:', signal)).toMatchObject({ state: 'sent' });
+  });
+
   test('a password is required, sent, and in no error and no result', async () => {
     const { server, platform } = await open();
     const target = targetOf(server.addDevice({ name: 'till 7' }));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isProblem } from '../../../errors.ts';
+import { isProblem, Problem } from '../../../errors.ts';
 import { issueText } from '../../../wire/names.ts';
 import type { Json } from '../../../wire/text/json.ts';
 import type { VendorApi } from '../../api.ts';
@@ -39,10 +39,10 @@ export type CommandRecord = {
 const PER_PAGE = 100;
 /** A command older than 1,000 others of its device has long expired here. */
 const MAX_PAGES = 10;
-/** The vendor's clock may differ from ours by this much. */
-const CLOCK_SKEW_MS = 120_000;
-
-/** Sends a command. The platform has no key by which a repetition shows, so that one request is sent, and the history shows whether it arrived. */
+/**
+ * Sends a command once. The platform has no key by which a repetition shows: the history before and after shows whether it arrived when its answer
+ * is lost, or names no command.
+ */
 export async function sendCommand(
   open: (secrets: readonly string[]) => VendorApi,
   { externalId }: PushTarget,
@@ -53,30 +53,42 @@ export async function sendCommand(
   const commandData = dataOf(commandType, command.payload);
   // An error may quote what the platform answers, and that may quote the password.
   const api = open(Object.values(commandData).filter((value) => typeof value === 'string'));
-  const sentAtMs = Date.now();
-  const sent = api.send({
+  const before = new Set((await newestCommands(api, externalId, signal)).map(({ id }) => id));
+  const arrived = async () =>
+    (await newestCommands(api, externalId, signal)).find(({ id, type }) => type === commandType && !before.has(id));
+  const call = {
     doing: `send command "${commandType}" to the device`,
     method: 'PUT',
     path: pathOf`/devices/${externalId}/actions`,
-    // The platform compares the id with that of the path.
-    body: { deviceId: externalId, commandType, commandData },
-    isIdempotent: false,
-    signal,
-  });
-  const answered = await sent.catch(async (error: unknown) => {
+  } as const;
+  // The platform compares the id with that of the path.
+  const body = { deviceId: externalId, commandType, commandData };
+  let record: CommandRecord | undefined;
+  try {
+    const answer = await api.send({ ...call, body, isIdempotent: false, signal });
+    record = isFields(answer.body) ? recordOf(answer.body) : undefined;
+  } catch (error) {
     // The platform may have taken it, and only its answer is lost.
     if (!isProblem(error, 'integration_timeout', 'integration_unreachable', 'integration_server_error')) throw error;
-    const taken = await newestOf(api, externalId, commandType, sentAtMs - CLOCK_SKEW_MS, signal);
-    if (taken === undefined) throw error;
-    return { body: taken.record };
-  });
-  const record = isFields(answered.body) ? recordOf(answered.body) : undefined;
-  const known = record ?? (await newestOf(api, externalId, commandType, sentAtMs - CLOCK_SKEW_MS, signal));
+    record = await arrived();
+    if (record === undefined) throw error;
+  }
+  // An error now would have the command sent again.
+  record ??= await unlessAway(arrived());
   return {
     state: 'sent',
-    reference: `${commandType}:${known?.id ?? ''}`,
-    result: { status: known?.status ?? 'accepted; the platform named no command' },
+    reference: `${commandType}:${record?.id ?? ''}`,
+    result: { status: record?.status ?? 'accepted; the platform named no command' },
   };
+}
+
+async function unlessAway<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Problem) return undefined;
+    throw error;
+  }
 }
 
 function actionOf(type: string): ActionType {
@@ -124,15 +136,8 @@ export function isHidden(type: string | undefined): boolean {
   return type === undefined || ['change_password_now', 'password_token_request', 'location_request'].includes(type);
 }
 
-async function newestOf(
-  api: VendorApi,
-  externalId: string,
-  type: ActionType,
-  sinceMs: number,
-  signal: AbortSignal,
-): Promise<CommandRecord | undefined> {
-  const { mine } = await readHistory(api, externalId, { page: 0, perPage: PER_PAGE }, signal);
-  return mine.find((command) => command.type === type && Date.parse(command.createdAt ?? '') >= sinceMs);
+async function newestCommands(api: VendorApi, externalId: string, signal: AbortSignal): Promise<CommandRecord[]> {
+  return (await readHistory(api, externalId, { page: 0, perPage: PER_PAGE }, signal)).mine;
 }
 
 /** Pages of the device's commands, newest first, until a page has no new one. */
