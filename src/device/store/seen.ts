@@ -29,7 +29,7 @@ export async function noteSeen(tx: Db, organizationId: string, sightings: readon
       from devices d join jsonb_to_recordset(${tx.json(rows)}) as o (id text, seen_at timestamptz, has_state boolean, state jsonb) on o.id = d.id
       where d.organization_id = ${organizationId} and d.source_kind = 'EXTERNAL' and d.archived_at is null
         and (d.last_seen_at is null or least(coalesce(o.seen_at, now()), now()) >= d.last_seen_at)
-      order by d.id for update of d
+      order by d.id for no key update of d
     )
     update devices d set last_seen_at = s.seen_at, updated_at = now(),
       connectivity = case when ${isRecent(tx)} then 'online' else d.connectivity end,
