@@ -34,7 +34,7 @@ beforeEach(async () => {
   integration = await addIntegration(service, SECRET);
 });
 
-async function addIntegration({ api }: TestService, secret: string | null) {
+async function addIntegration({ api, database }: TestService, secret: string | null) {
   const made = await api('POST', '/integrations', {
     type: 'testing',
     settings: { apiUrl: 'http://127.0.0.1:9/' },
@@ -42,7 +42,7 @@ async function addIntegration({ api }: TestService, secret: string | null) {
   });
   expect(made.status).toBe(201);
   if (secret !== null) expect((await api('POST', `/integrations/${made.body.id}/hook-secret`, { secret })).status).toBe(201);
-  await sql`delete from pgboss.job where name = 'integration'`;
+  await database.sql`delete from pgboss.job where name = 'integration'`;
   return made.body as typeof integration;
 }
 
@@ -242,4 +242,16 @@ test('an archived device stays archived and unseen', async () => {
   await sql`update devices set archived_at = now()`;
   await post({ id: 'n1', devices: [{ externalId: 'e7', state: 1 }] });
   expect(await deviceRow('till-7')).toMatchObject({ connectivity: 'unknown', lastSeenAt: null });
+});
+
+test('a sender of wrong secrets and unknown ids is slowed down, and its genuine hooks still pass', async () => {
+  await using strict = await openService({ ROLE: 'api', RATE_LIMIT_REFUSED: '1' }, { providers: createProviders([testPlatform]) });
+  const to = await addIntegration(strict, SECRET);
+  const unknown = { hookUrl: `${strict.url}/hooks/integrations/01890000-0000-7000-8000-000000000000` };
+  const wrong = async (n: number) => (await post({}, n % 2 === 0 ? { to: unknown } : { to, secret: 'another-secret-of-16' })).status;
+  const statuses: number[] = [];
+  for (let n = 0; n < 20; n += 1) statuses.push(await wrong(n));
+  expect(statuses.slice(0, 2)).toEqual([404, 401]);
+  expect(statuses.at(-1)).toBe(429);
+  expect(await post({ id: 'n1' }, { to })).toMatchObject({ status: 202, body: { outcome: 'accepted' } });
 });
