@@ -204,7 +204,7 @@ function parse({ doing }: VendorCall, text: string): Json | undefined {
 
 function refusal(vendor: VendorAddress, { doing }: VendorCall, { host }: URL, response: Dispatcher.ResponseData, text: string): Problem {
   const { statusCode: status, headers } = response;
-  const said = foreignText(masked(vendor, withoutForeignSecrets(text)));
+  const said = foreignText(withoutForeignSecrets(masked(vendor, text)));
   const answer = `"${host}" answered ${status}${said === '' ? '' : ` (${said})`}`;
   const retryAfterSeconds = retryAfter(headers['retry-after']);
   if (status === 429) return integrationProblem('integration_rate_limited', `Cannot ${doing} now: ${answer}`, { retryAfterSeconds });
