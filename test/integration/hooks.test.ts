@@ -4,7 +4,7 @@ import type { Sql } from '../../src/db/connect.ts';
 import { OFFLINE_AFTER_SECONDS } from '../../src/device/device.ts';
 import { markSilentDevicesOffline } from '../../src/device/store.ts';
 import { forgetHooks } from '../../src/integration/hooks.ts';
-import { createProviders } from '../../src/integration/registry.ts';
+import { BUILT_IN, createProviders } from '../../src/integration/registry.ts';
 import type { DeviceUpdate } from '../../src/wire/live.ts';
 import { insertExternalDevice } from '../support/external-device.ts';
 import { ADMIN_TOKEN, eventually, openService, type TestService } from '../support/service.ts';
@@ -19,7 +19,7 @@ let integration: { id: string; slug: string; hookUrl: string };
 beforeAll(async () => {
   // Without a controller, the jobs stay where the test can see them. Tests send more wrong hooks than a sender may.
   const env = { ROLE: 'api', RATE_LIMIT_REFUSED: '1000' };
-  service = await openService(env, { providers: createProviders([testPlatform]) });
+  service = await openService(env, { providers: createProviders([testPlatform, ...BUILT_IN.all()]) });
   sql = service.app.services.store.sql;
 });
 afterAll(async () => {
@@ -220,7 +220,9 @@ describe('a hook that is not proven is not processed', () => {
   test('that cannot be read, or is too large', async () => {
     expect(await post({ devices: 'x' })).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
     expect(await post('not json')).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
-    expect(await post('['.repeat(100_000))).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
+    const deep = `${'['.repeat(80)}${']'.repeat(80)}`;
+    for (const body of ['['.repeat(100_000), `{"devices":[{"externalId":"e7","state":${deep}}]}`])
+      expect(await post(body)).toMatchObject({ status: 400, body: { code: 'hook_malformed' } });
     expect(await post(' '.repeat(1024 * 1024 + 1))).toMatchObject({ status: 413, body: { code: 'hook_too_large' } });
   });
 });
@@ -242,6 +244,28 @@ test('an archived device stays archived and unseen', async () => {
   await sql`update devices set archived_at = now()`;
   await post({ id: 'n1', devices: [{ externalId: 'e7', state: 1 }] });
   expect(await deviceRow('till-7')).toMatchObject({ connectivity: 'unknown', lastSeenAt: null });
+});
+
+test('a hook of Golioth shows the device that its header names, with a body of any kind', async () => {
+  const made = await service.api('POST', '/integrations', {
+    type: 'golioth',
+    settings: { projectId: 'field', apiUrl: 'http://127.0.0.1:9/v1' },
+    credentials: { apiKey: 'a-key-of-golioth' },
+  });
+  expect((await service.api('POST', `/integrations/${made.body.id}/hook-secret`, { secret: SECRET })).status).toBe(201);
+  for (const n of [1, 2]) await addDevice(`meter-${n}`, `g${n}`, made.body);
+  const send = async (headers: Record<string, string>) => {
+    // Devices also send CBOR, whose bytes may look like nested JSON.
+    const response = await fetch(made.body.hookUrl, { method: 'POST', body: Buffer.alloc(200, '['), headers });
+    return { status: response.status, outcome: ((await response.json()) as { outcome?: string }).outcome };
+  };
+  const from = (id: string) => ({ 'x-bellwether-secret': SECRET, 'ce-source': id, 'ce-type': 'io.golioth.data.v1/.s/meter' });
+  expect(await send(from('g1'))).toEqual({ status: 202, outcome: 'accepted' });
+  expect(await send(from('g1'))).toEqual({ status: 202, outcome: 'duplicate' });
+  expect(await send(from('g2'))).toEqual({ status: 202, outcome: 'accepted' });
+  expect(await send({ ...from('g2'), 'x-bellwether-secret': 'another-secret-of-16' })).toMatchObject({ status: 401 });
+  expect(await send({ 'x-bellwether-secret': SECRET })).toMatchObject({ status: 400 });
+  for (const n of [1, 2]) expect(await deviceRow(`meter-${n}`)).toMatchObject({ connectivity: 'online' });
 });
 
 test('a sender of wrong secrets and unknown ids is slowed down, and its genuine hooks still pass', async () => {

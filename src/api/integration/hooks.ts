@@ -15,7 +15,7 @@ import { openPlatform, type PlatformDeps } from '../../integration/open.ts';
 import type { HookNotice, HookReader, HookRequest } from '../../integration/provider.ts';
 import { integrationsByIds } from '../../integration/store/services.ts';
 import { isDeviceSyncEnabled } from '../../organization/store.ts';
-import { isTooDeep, MAX_JSON_DEPTH } from '../../wire/text/json.ts';
+import { isTooDeepValue, MAX_JSON_DEPTH } from '../../wire/text/json.ts';
 import { storableText, storableValue } from '../../wire/text/text.ts';
 import { inTwoQueues } from '../auth.ts';
 import type { Env } from '../env.ts';
@@ -124,12 +124,18 @@ function noticeOf(reader: HookReader | undefined, request: HookRequest, { name, 
 function parsed(reader: HookReader, request: HookRequest, name: string): HookNotice {
   const malformed = (why: string, cause?: unknown) =>
     new Problem('hook_malformed', `Cannot read the hook for integration "${name}": ${why}`, { cause });
-  if (isTooDeep(Buffer.from(request.rawBody).toString('utf8'))) throw malformed(`it is nested more than ${MAX_JSON_DEPTH} levels deep`);
+  let notice: HookNotice;
   try {
-    return reader.parse(request);
+    notice = reader.parse(request);
   } catch (error) {
-    throw error instanceof SyntaxError ? malformed('it is not JSON', error) : error;
+    if (error instanceof SyntaxError) throw malformed('it is not JSON', error);
+    // The reader's own recursion.
+    if (error instanceof RangeError) throw malformed('it is nested too deeply', error);
+    throw error;
   }
+  if (notice.devices.some(({ state }) => isTooDeepValue(state)))
+    throw malformed(`its state is nested more than ${MAX_JSON_DEPTH} levels deep`);
+  return notice;
 }
 
 function tooLarge(): Problem {
