@@ -73,7 +73,6 @@ async function populate(): Promise<typeof ours> {
   const command = (await api('POST', '/devices/our-device/commands', { type: 'ping' })).body;
   const token = (await api('POST', '/tokens', { name: 'our-token', role: 'viewer' })).body;
   const notification = await postNotification();
-  const integration = await postIntegration();
   const rollout = await eventually(
     'a rollout',
     async () => (await service.database.sql<{ id: string }[]>`select id from rollouts limit 1`)[0],
