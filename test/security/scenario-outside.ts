@@ -65,14 +65,18 @@ export async function forge(admin: Client, plants: Plants, ask: Ask): Promise<vo
 export async function platforms(admin: Client, plants: Plants, ask: Ask): Promise<void> {
   const token = plants.plant('platform token');
   let status = 401;
-  const platform = await serveVendor(({ headers }) => ({
-    status,
-    headers: { 'x-echo': String(headers.authorization), location: `/login?token=${token}` },
-    body:
-      status === 400
-        ? `denied: ${headers.authorization}`
-        : { message: `the token ${token} is wrong`, error: token, sent: String(headers.authorization) },
-  }));
+  const platform = await serveVendor(({ headers }) => {
+    // A sync may still carry the token of before.
+    const sent = String(headers.authorization).replace('Bearer ', '');
+    return {
+      status,
+      headers: { 'x-echo': String(headers.authorization), location: `/login?token=${sent}` },
+      body:
+        status === 400
+          ? `denied: ${headers.authorization}`
+          : { message: `the token ${sent} is wrong`, error: sent, sent: String(headers.authorization) },
+    };
+  });
   const settings = { type: 'mobivisor', name: 'echo', settings: { apiUrl: platform.url } };
   const { slug } = await admin('POST', '/api/v1/integrations', {
     ...settings,
