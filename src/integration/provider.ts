@@ -18,6 +18,8 @@ export type Provider = {
   readonly credentials: z.ZodObject;
   /** Fields of a device that a sync may carry. `name` and `type` are the device's own, all others its attributes. */
   readonly fields: Readonly<Record<string, FieldTraits>>;
+  /** The fields of one account, where its settings decide them. @param settings valid by `settings` */
+  fieldsFor?(settings: unknown): Readonly<Record<string, FieldTraits>>;
   readonly views: Readonly<Record<string, ViewTraits>>;
   /** The file of a bundle that holds the configuration for this platform; null: the platform takes whole bundles, or no configuration. */
   readonly document: DocumentTraits | null;
@@ -180,17 +182,21 @@ export type HookNotice = {
   devices: { externalId: string; seenAt: Date | null; state?: Json | undefined }[];
 };
 
-type Definition<S extends z.ZodObject, C extends z.ZodObject> = Omit<Provider, 'settings' | 'credentials' | 'open'> & {
+type Definition<S extends z.ZodObject, C extends z.ZodObject> = Omit<Provider, 'settings' | 'credentials' | 'open' | 'fieldsFor'> & {
   settings: S;
+  fieldsFor?(settings: z.output<S>): Readonly<Record<string, FieldTraits>>;
   credentials: C;
   open(account: { settings: z.output<S>; credentials: z.output<C>; connect: ConnectVendor; sockets?: SocketAccess | undefined }): Platform;
 };
 
 /** Makes a provider whose `open` gets what its schemas parsed. */
 export function defineProvider<S extends z.ZodObject, C extends z.ZodObject>(definition: Definition<S, C>): Provider {
-  const { settings, credentials } = definition;
+  const { settings, credentials, fieldsFor, ...rest } = definition;
   return {
-    ...definition,
+    ...rest,
+    settings,
+    credentials,
+    ...(fieldsFor && { fieldsFor: (given) => fieldsFor(settings.parse(given)) }),
     open: (account) =>
       definition.open({
         settings: settings.parse(account.settings),
@@ -199,4 +205,9 @@ export function defineProvider<S extends z.ZodObject, C extends z.ZodObject>(def
         sockets: account.sockets,
       }),
   };
+}
+
+/** Fields of an account that a sync may carry. @param settings as they are stored */
+export function fieldsOf(provider: Provider, settings: unknown): Readonly<Record<string, FieldTraits>> {
+  return provider.fieldsFor?.(settings) ?? provider.fields;
 }

@@ -1,11 +1,14 @@
 import { invalid } from '../errors.ts';
 import type { Provider } from './provider.ts';
 import { golioth } from './providers/golioth/provider.ts';
+import { http } from './providers/http/provider.ts';
 import { mobivisor } from './providers/mobivisor/provider.ts';
 import { mqtt } from './providers/mqtt/provider.ts';
+import { presets } from './providers/rest/presets.ts';
+import { rest } from './providers/rest/provider.ts';
 
 /** The platforms that this service knows. To add one: its file in `providers/`, and a line here. */
-const PROVIDERS: readonly Provider[] = [golioth, mobivisor, mqtt];
+const PROVIDERS: readonly Provider[] = [golioth, mobivisor, mqtt, http, rest, ...presets];
 
 export type Providers = {
   all(): readonly Provider[];

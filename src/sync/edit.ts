@@ -2,7 +2,7 @@ import type { Device } from '../device/device.ts';
 import { changeFields } from '../device/store/shadows.ts';
 import { invalid } from '../errors.ts';
 import type { Unit } from '../event/transact.ts';
-import type { Values } from '../integration/provider.ts';
+import { fieldsOf, type Values } from '../integration/provider.ts';
 import type { Providers } from '../integration/registry.ts';
 import { assignmentsOfDevice, markDue } from '../integration/store/assignments.ts';
 import { integrationById } from '../integration/store/services.ts';
@@ -35,7 +35,7 @@ export async function editFields(unit: Unit, providers: Providers, device: Devic
   for (const { serviceId } of assignments) {
     const integration = await integrationById(tx, serviceId);
     if (integration === undefined) continue;
-    const rules = rulesOf(integration, providers.of(integration.type).fields);
+    const rules = rulesOf(integration, fieldsOf(providers.of(integration.type), integration.settings));
     if (serviceId === only?.serviceId) checkAttributes(rules, attributes, integration.slug);
     const { isActive, autoSync, blockedReason } = integration;
     if (!isActive || !autoSync || blockedReason !== null) continue;

@@ -2,6 +2,7 @@ import { changeFields, type FieldChange } from '../device/store/shadows.ts';
 import { conflict as conflictProblem, invalid, notFound } from '../errors.ts';
 import type { Unit } from '../event/transact.ts';
 import type { Integration } from '../integration/integration.ts';
+import { fieldsOf } from '../integration/provider.ts';
 import type { Providers } from '../integration/registry.ts';
 import { lockSynced, noteSynced, type Synced } from '../integration/store/assignments.ts';
 import { type Conflict, conflictsById, lockConflicts, noteResolved } from '../integration/store/conflicts.ts';
@@ -56,7 +57,7 @@ type Deciding = { integration: Integration; providers: Providers; by: string };
 async function resolveOf(unit: Unit, { integration, providers, by }: Deciding, found: readonly Conflict[], decision: Choice) {
   const { tx, emit, enqueue } = unit;
   const { organizationId, id, slug } = integration;
-  const rules = rulesOf({ ...integration, fields: null }, providers.of(integration.type).fields);
+  const rules = rulesOf({ ...integration, fields: null }, fieldsOf(providers.of(integration.type), integration.settings));
   // The devices first, as a sync locks them.
   const devices = await lockSynced(tx, integration, [...new Set(found.map(({ deviceId }) => deviceId))]);
   const locked = await lockConflicts(

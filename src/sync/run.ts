@@ -4,6 +4,7 @@ import type { Db } from '../db/connect.ts';
 import { messageOf, Problem } from '../errors.ts';
 import { type Store, transact } from '../event/transact.ts';
 import { type Integration, NO_COUNTS } from '../integration/integration.ts';
+import { fieldsOf } from '../integration/provider.ts';
 import { noteRun } from '../integration/runs/note.ts';
 import { dueWork, hasUnseen, type Synced, syncedDevices } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
@@ -122,7 +123,7 @@ async function work(deps: SyncDeps, integration: Integration, owned: Owned, begu
   const { store, providers } = deps;
   const provider = providers.of(integration.type);
   const platform = deps.open(integration);
-  const rules = rulesOf(integration, provider.fields);
+  const rules = rulesOf(integration, fieldsOf(provider, integration.settings));
   const mayMatch = await hasUnseen(store.sql, integration, begun.walk);
   const context = { integration, provider, rules, walk: begun.walk, runId: begun.id, mayMatch };
   const running: Running = {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { VendorServer } from '../../src/demo/vendors/vendor-server.ts';
+import { fieldsOf } from '../../src/integration/provider.ts';
 import { addDevices, openScene } from './scene.ts';
 import { idsOf, type Subject, walk } from './subject.ts';
 
@@ -10,8 +11,8 @@ export function listFacts<Server extends VendorServer>(subject: Subject<Server>)
     const devices = await walk(platform);
     expect(idsOf(devices).toSorted()).toEqual(ids.toSorted());
     expect(devices.map(({ values }) => values.name)).toContain('till-0');
-    for (const { values } of devices)
-      for (const field of Object.keys(values)) expect(Object.keys(subject.provider.fields)).toContain(field);
+    const fields = Object.keys(fieldsOf(subject.provider, server.settings));
+    for (const { values } of devices) for (const field of Object.keys(values)) expect(fields).toContain(field);
     const secrets = Object.values(server.credentials);
     expect(server.requests.length).toBeGreaterThan(2);
     for (const { headers, path } of server.requests)

@@ -15,7 +15,8 @@ export function pushFacts<Server extends VendorServer>(subject: Subject<Server>)
     const { server, platform } = await openScene(subject);
     const [id = '', other = ''] = addDevices(server, 2);
     const push = steps(platform, id);
-    await push.apply(await push.prepare(first), 'token-1');
+    const confirmed = await push.prepare(first);
+    await push.confirm(confirmed, await push.apply(confirmed, 'token-1'));
     return { server, id, other, push, before: held(server, id), others: held(server, other) };
   }
 
@@ -117,6 +118,7 @@ function steps(platform: Platform, externalId: string) {
     apply: async (prepared: PreparedPush, token: string): Promise<Json> => stored(await push.apply(target, prepared, token, signal)),
     verify: (prepared: PreparedPush, receipt: Json, token: string): Promise<Verification> =>
       push.verify(target, prepared, receipt, token, signal),
+    confirm: async (prepared: PreparedPush, receipt: Json): Promise<void> => push.confirm?.(target, prepared, receipt, signal),
     cancel: (prepared: PreparedPush, receipt: Json | null): Promise<void> => push.cancel(target, prepared, receipt, signal),
   };
 }

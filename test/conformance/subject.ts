@@ -84,7 +84,9 @@ export const configuration = (document: Json): PushConfiguration => ({
   readFile: async () => new Uint8Array(),
 });
 
-export const writesOf = (server: VendorServer): VendorRequest[] => server.requests.filter(({ method }) => method !== 'GET');
+/** A call that only checks a configuration is no write. */
+export const writesOf = (server: VendorServer): VendorRequest[] =>
+  server.requests.filter(({ method, path }) => method !== 'GET' && !path.endsWith('/check'));
 
 /** Between two steps everything is JSON. */
 export const stored = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;

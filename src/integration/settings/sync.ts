@@ -1,21 +1,22 @@
 import { invalid } from '../../errors.ts';
 import type { FieldError } from '../../wire/problem.ts';
 import type { Direction, Integration } from '../integration.ts';
-import type { Provider } from '../provider.ts';
+import { type FieldTraits, fieldsOf, type Provider } from '../provider.ts';
 
 /**
  * Checks what is synced against what the provider can do.
  * @throws Problem `invalid_request` with pointers
  */
-export function checkSyncSettings(provider: Provider, wanted: Pick<Integration, 'direction' | 'fields' | 'fieldRules'>): void {
+export function checkSyncSettings(provider: Provider, wanted: Pick<Integration, 'direction' | 'fields' | 'fieldRules' | 'settings'>): void {
   const { direction, fields, fieldRules } = wanted;
-  const names = Object.keys(provider.fields);
-  const isField = (name: string) => Object.hasOwn(provider.fields, name);
+  const known = fieldsOf(provider, wanted.settings);
+  const names = Object.keys(known);
+  const isField = (name: string) => Object.hasOwn(known, name);
   const errors: FieldError[] = [
     ...directionErrors(provider, direction, '/direction'),
     ...(fields ?? []).flatMap((name, index) => (isField(name) ? [] : [noField(`/fields/${index}`, names)])),
     ...Object.entries(fieldRules).flatMap(([name, rule]) =>
-      isField(name) ? fieldErrors(provider, name, rule.direction) : [noField(`/fieldRules/${name}`, names)],
+      isField(name) ? fieldErrors(provider, known[name], name, rule.direction) : [noField(`/fieldRules/${name}`, names)],
     ),
   ];
   if (errors.length === 0) return;
@@ -39,8 +40,8 @@ function directionErrors({ abilities, kind }: Provider, direction: Direction, po
   return [];
 }
 
-function fieldErrors(provider: Provider, name: string, direction: Direction | undefined): FieldError[] {
-  if (direction === undefined || direction === 'import' || provider.fields[name]?.writable) return [];
+function fieldErrors(provider: Provider, traits: FieldTraits | undefined, name: string, direction: Direction | undefined): FieldError[] {
+  if (direction === undefined || direction === 'import' || traits?.writable) return [];
   const detail = `is "${direction}", and type "${provider.kind}" does not let this field be changed; must be "import"`;
   return [{ pointer: `/fieldRules/${name}/direction`, detail }];
 }

@@ -23,7 +23,7 @@ export async function settingsOfNew(
   const id = newId();
   const { name = provider.title, type, direction = defaultDirection(provider), strategy, fields, fieldRules, autoSync } = wanted;
   const account = await checkPlatform(platforms, provider, { id, name, type }, wanted);
-  checkSyncSettings(provider, { direction, fields, fieldRules });
+  checkSyncSettings(provider, { direction, fields, fieldRules, settings: account.settings });
   const intervalSeconds = wanted.intervalSeconds ?? provider.defaultIntervalSeconds;
   const common = { organizationId, id, name, type, isActive: wanted.enabled, direction, strategy, fields, fieldRules, autoSync };
   return { ...common, intervalSeconds, settings: account.settings, ...sealCredentials(box, id, account.credentials) };
@@ -43,10 +43,13 @@ export async function settingsAfter(
   const provider = platforms.providers.of(before.type);
   const { credentials, settings = before.settings, enabled = before.isActive, ...changes } = wanted;
   const after = { ...before, ...changes, isActive: enabled };
-  checkSyncSettings(provider, after);
   // Settings of an earlier version that the provider no longer takes do not hinder other changes.
-  if (wanted.settings === undefined && credentials === undefined) return { settings: after, credentials: undefined };
+  if (wanted.settings === undefined && credentials === undefined) {
+    checkSyncSettings(provider, after);
+    return { settings: after, credentials: undefined };
+  }
   const account = await checkPlatform(platforms, provider, after, { settings, credentials: credentials ?? stored });
+  checkSyncSettings(provider, { ...after, settings: account.settings });
   if (credentials === undefined) checkOrigin(before, account.settings);
   return {
     settings: { ...after, settings: account.settings },

@@ -1,0 +1,131 @@
+import { isProblem } from '../../../errors.ts';
+import type { Json } from '../../../wire/text/json.ts';
+import type { VendorApi } from '../../api.ts';
+import { integrationProblem } from '../../problems.ts';
+import type { FieldTraits, RemoteDevice, RemotePage, Values } from '../../provider.ts';
+import { nextOf, queryOf } from './paging.ts';
+import { filled, type Path, pathOf, placed } from './paths.ts';
+import type { Description, Mapping } from './settings.ts';
+
+/** The paths of a description, compiled once for all devices of an opened platform. */
+export type Reader = { baseUrl: string; toRemote(item: Json): RemoteDevice | undefined; description: Description };
+
+type Places = { id: Path; name: Path; fields: [name: string, path: Path][] };
+
+export function fieldsFor({ device }: Pick<Description, 'device'>): Record<string, FieldTraits> {
+  const fields = Object.entries(device.fields).map(([name, { kind, pointer, title = name }]) => [
+    name,
+    { kind, writable: pointer !== undefined, title } as const,
+  ]);
+  return { name: { kind: 'scalar', writable: device.namePointer !== undefined, title: 'Name' }, ...Object.fromEntries(fields) };
+}
+
+export function createReader(baseUrl: string, description: Description): Reader {
+  const { device } = description;
+  const places: Places = {
+    id: pathOf(device.id),
+    name: pathOf(device.name),
+    fields: Object.entries(device.fields).map(([name, { path }]) => [name, pathOf(path)]),
+  };
+  const identities = device.identities.map(({ kind, path }) => ({ kind, path: pathOf(path) }));
+  const state = device.state === undefined ? undefined : pathOf(device.state);
+  const [connectivity, lastSeen, updated] = [device.connectivity, device.lastSeen, device.updated].map((one) => one && pathOf(one.path));
+  return {
+    ...{ baseUrl, description },
+    toRemote: (item) => {
+      const externalId = textOf(places.id.first(item));
+      if (externalId === undefined) return undefined;
+      const shownState = state?.first(item);
+      return {
+        externalId,
+        identities: identities
+          .flatMap(({ kind, path }) => path.all(item).flatMap((one) => ({ kind, value: textOf(one) ?? [] })))
+          .flatMap(withText),
+        values: valuesOf(places, item, externalId),
+        connectivity: connectivity === undefined ? 'unknown' : connectivityOf(device, connectivity.first(item)),
+        lastSeenAt: lastSeen === undefined ? null : timeOf(lastSeen.first(item), device.lastSeen?.unit ?? 'iso'),
+        ...(shownState === undefined ? {} : { state: shownState }),
+        details: {},
+        updatedAt: updated === undefined ? null : timeOf(updated.first(item), device.updated?.unit ?? 'iso'),
+      };
+    },
+  };
+}
+
+function withText({ kind, value }: { kind: 'certificate' | 'hardware'; value: string | never[] }) {
+  return typeof value === 'string' ? [{ kind, value }] : [];
+}
+
+function valuesOf({ name, fields }: Places, item: Json, externalId: string): Values {
+  const values: Values = { name: textOf(name.first(item)) ?? externalId };
+  for (const [field, path] of fields) {
+    const value = path.first(item);
+    if (value !== undefined) values[field] = value;
+  }
+  return values;
+}
+
+function connectivityOf({ connectivity }: Mapping, value: Json | undefined): RemoteDevice['connectivity'] {
+  const isOneOf = (values: readonly (string | number | boolean | null)[]) => values.some((one) => one === value);
+  if (connectivity === undefined || value === undefined) return 'unknown';
+  if (isOneOf(connectivity.online)) return 'online';
+  return connectivity.offline.length === 0 || isOneOf(connectivity.offline) ? 'offline' : 'unknown';
+}
+
+function textOf(value: Json | undefined): string | undefined {
+  if (typeof value === 'string' && value !== '' && value.length <= 500) return value;
+  return typeof value === 'number' ? String(value) : undefined;
+}
+
+function timeOf(value: Json | undefined, unit: 'iso' | 's' | 'ms'): Date | null {
+  const ms = unit === 'iso' ? Date.parse(typeof value === 'string' ? value : '') : Number(value ?? Number.NaN) * (unit === 's' ? 1000 : 1);
+  return Number.isNaN(ms) || Math.abs(ms) > 8.64e15 ? null : new Date(ms);
+}
+
+/** @throws Problem `integration_protocol` for items without an id, and for a list that repeats its page */
+export async function listPage(api: VendorApi, reader: Reader, cursor: string | null, signal: AbortSignal): Promise<RemotePage> {
+  const { list } = reader.description;
+  if (list === undefined) return { devices: [], next: null, total: 0 };
+  const asked = queryOf(list.paging, cursor);
+  const path = asked.url === undefined ? list.path : new URL(asked.url, reader.baseUrl.replace(/\/+$/, '') + list.path).href;
+  const query = asked.url === undefined ? { ...list.query, ...asked.query } : {};
+  const answer = await api.send({ doing: 'list the devices', method: 'GET', path, query, signal });
+  if (typeof answer.body !== 'object')
+    throw integrationProblem('integration_protocol', 'Cannot list the devices: the answer is neither a JSON object nor a list');
+  const items = pathOf(list.items).all(answer.body);
+  const devices = items.flatMap((item) => reader.toRemote(item) ?? []);
+  if (devices.length < items.length)
+    throw integrationProblem(
+      'integration_protocol',
+      `Cannot list the devices: ${items.length - devices.length} of ${items.length} items have no id at "${reader.description.device.id}"`,
+    );
+  const total = list.total === undefined ? null : Number(pathOf(list.total).first(answer.body) ?? Number.NaN);
+  return { devices, next: nextOf(list.paging, cursor, items.length, answer), total: total === null || Number.isNaN(total) ? null : total };
+}
+
+export async function readOne(api: VendorApi, reader: Reader, externalId: string, signal: AbortSignal): Promise<RemoteDevice | undefined> {
+  const { read } = reader.description;
+  if (read === undefined) return undefined;
+  const doing = `read device "${externalId}"`;
+  try {
+    const { body } = await api.send({ doing, method: 'GET', path: filled(read.path, { id: externalId }), signal });
+    const item = pathOf(read.item).first(body ?? null);
+    const device = item === undefined ? undefined : reader.toRemote(item);
+    if (device !== undefined) return device;
+    throw integrationProblem('integration_protocol', `Cannot ${doing}: nothing with an id is at "${read.item}" of the answer`);
+  } catch (error) {
+    if (isProblem(error, 'integration_not_found')) return undefined;
+    throw error;
+  }
+}
+
+/** @throws Problem `integration_unsupported` for a field that the description does not let change */
+export function bodyOf({ device }: Description, changes: Values): { [key: string]: Json } {
+  return placed(
+    Object.entries(changes).map(([name, value]) => {
+      const pointer = name === 'name' ? device.namePointer : device.fields[name]?.pointer;
+      if (pointer !== undefined) return [pointer, value] as const;
+      throw integrationProblem('integration_unsupported', `Cannot write "${name}": the integration's settings name no pointer for it`);
+    }),
+  );
+}
