@@ -3,10 +3,13 @@ import { syncIntegration } from '../../src/sync/run.ts';
 import type { Controller } from '../context.ts';
 
 /** Syncs an integration, unless the service runs without integrations. */
-export async function reconcileIntegration({ store, log, platforms }: Controller, id: string, ending: AbortSignal): Promise<void> {
+export async function reconcileIntegration({ store, log, platforms, metrics }: Controller, id: string, ending: AbortSignal): Promise<void> {
   if (platforms.isOff) return;
   await syncIntegration(
-    { store, log, providers: platforms.providers, open: (integration) => openPlatform(integration, platforms) },
+    {
+      ...{ store, log, providers: platforms.providers, onRun: metrics.integrationRun },
+      open: (integration) => openPlatform(integration, platforms),
+    },
     id,
     ending,
   );

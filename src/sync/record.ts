@@ -8,6 +8,7 @@ import { noteSynced, type Synced } from '../integration/store/assignments.ts';
 import { closeObsolete, type FoundConflict, noteConflicts } from '../integration/store/conflicts.ts';
 import { type DeviceLine, logDevices, type Run } from '../integration/store/sync-log.ts';
 import type { Log } from '../log.ts';
+import { withoutSecrets } from '../revision/secret/value.ts';
 import { rolloutsWithRoomFor } from '../rollout/store/targets.ts';
 import type { Json } from '../wire/text/json.ts';
 import { attributesOf, type DeviceMerge, type Rules } from './fields.ts';
@@ -15,7 +16,14 @@ import { attributesOf, type DeviceMerge, type Rules } from './fields.ts';
 /** The constant facts of a run. `mayMatch`: a device that is new to this service may be one that is here under another id. */
 export type SyncContext = { integration: Integration; provider: Provider; rules: Rules; walk: number; runId: string; mayMatch: boolean };
 
-export type SyncDeps = { store: Store; log: Log; providers: Providers; open(integration: Integration): Platform };
+export type SyncDeps = {
+  store: Store;
+  log: Log;
+  providers: Providers;
+  open(integration: Integration): Platform;
+  /** Called at the end of each run, for metrics. */
+  onRun?(type: string, outcome: 'succeeded' | 'failed', durationMs: number): void;
+};
 
 /** A run in this process. `run` holds what was stored of it last; `advance` stores more of it in a transaction of its caller. */
 export type Running = {
@@ -40,7 +48,9 @@ export type Merged = {
 };
 
 export function metadataOf({ integration, provider }: SyncContext, shown: RemoteDevice, attributes: Values): Record<string, Json> {
-  const { state, verdict, details } = shown;
+  const { verdict } = shown;
+  // Devices report what they like, passwords among it.
+  const [state, details] = [shown.state, shown.details].map((value) => (value === undefined ? undefined : (withoutSecrets(value) as Json)));
   return {
     provider: provider.kind,
     integration: integration.slug,
@@ -49,7 +59,7 @@ export function metadataOf({ integration, provider }: SyncContext, shown: Remote
     attributes,
     ...(state !== undefined && { state }),
     ...(verdict !== undefined && { verdict: { ...verdict, at: verdict.at?.toISOString() ?? null } }),
-    details,
+    ...(details !== undefined && { details }),
   };
 }
 

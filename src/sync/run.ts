@@ -19,6 +19,7 @@ import {
   takeOverRun,
 } from '../integration/store/sync-log.ts';
 import { isDeviceSyncEnabled } from '../organization/store.ts';
+import { type DeviceVerdict, noteVerdicts } from '../push/verdicts.ts';
 import { archiveGone } from './archive.ts';
 import { createDue } from './create.ts';
 import { exportDue } from './export.ts';
@@ -51,11 +52,15 @@ export async function syncIntegration(deps: SyncDeps, id: string, ending: AbortS
   const lost = new AbortController();
   const owned = { organizationId: integration.organizationId, id, owner };
   const heartbeat = startHeartbeat(deps, owned, lost);
+  const startedMs = performance.now();
+  const ended = (outcome: 'succeeded' | 'failed') => deps.onRun?.(integration.type, outcome, performance.now() - startedMs);
   try {
     await work(deps, integration, owned, run, AbortSignal.any([ending, lost.signal]));
+    ended('succeeded');
   } catch (error) {
     if (error instanceof TakenOver || lost.signal.aborted) return;
     if (ending.aborted) return void (await releaseRun(store.sql, owned));
+    ended('failed');
     await fail(deps, integration, owned, error);
   } finally {
     clearInterval(heartbeat);
@@ -163,9 +168,18 @@ async function walk(running: Running): Promise<void> {
         cursor: page.next,
         walked: page.next === null,
       }));
+      await noteVerdicts(deps.store, context.integration.organizationId, verdictsOf(shown, known));
     }
   }
   await archiveGone(running);
+}
+
+/** Devices that left the configuration which they had taken, or returned to it. */
+function verdictsOf(shown: readonly Shown[], known: ReadonlyMap<string | null, Synced>): DeviceVerdict[] {
+  return shown.flatMap(({ device: { externalId, verdict } }) => {
+    const deviceId = known.get(externalId)?.deviceId;
+    return deviceId === undefined || verdict === undefined ? [] : [{ deviceId, verdict }];
+  });
 }
 
 async function knownOf(sql: Db, { integration }: SyncContext, shown: readonly Shown[]): Promise<Map<string | null, Synced>> {

@@ -54,8 +54,8 @@ export async function changeShadows(tx: Db, organizationId: string, changes: rea
   if (changes.length === 0) return;
   await tx`
     update devices d set name = n.name, type = n.type, integration_metadata = coalesce(d.integration_metadata, '{}') || n.metadata::jsonb,
-      connectivity = case when d.source_kind = 'EXTERNAL' then n.connectivity else d.connectivity end,
-      last_seen_at = case when d.source_kind = 'EXTERNAL' then n.last_seen_at::timestamptz else d.last_seen_at end,
+      connectivity = case when d.source_kind = 'EXTERNAL' and n.connectivity <> 'unknown' then n.connectivity else d.connectivity end,
+      last_seen_at = case when d.source_kind = 'EXTERNAL' then greatest(d.last_seen_at, n.last_seen_at::timestamptz) else d.last_seen_at end,
       archived_at = null, version = d.version + 1, updated_at = now()
     from unnest(${changes.map((c) => c.id)}::text[], ${changes.map((c) => c.name)}::text[], ${changes.map((c) => c.type)}::text[],
                 ${changes.map((c) => storableJson(JSON.stringify(c.metadata)))}::text[], ${changes.map((c) => c.connectivity)}::text[],
@@ -63,7 +63,9 @@ export async function changeShadows(tx: Db, organizationId: string, changes: rea
     where d.organization_id = ${organizationId} and d.id = n.id`;
 }
 
-/** Whether shadow devices are reachable, as their platform shows it. Local devices report that by themselves. */
+/**
+ * Whether shadow devices are reachable, as their platform shows it; a hook may have said something newer. Local devices report that by themselves.
+ */
 export async function noteLiveness(
   tx: Db,
   organizationId: string,
@@ -71,7 +73,8 @@ export async function noteLiveness(
 ): Promise<void> {
   if (seen.length === 0) return;
   await tx`
-    update devices d set connectivity = n.connectivity, last_seen_at = n.last_seen_at::timestamptz
+    update devices d set connectivity = case when n.connectivity = 'unknown' then d.connectivity else n.connectivity end,
+      last_seen_at = greatest(d.last_seen_at, n.last_seen_at::timestamptz)
     from unnest(${seen.map((s) => s.id)}::text[], ${seen.map((s) => s.connectivity)}::text[], ${seen.map((s) => timeText(s.lastSeenAt))}::text[])
          as n (id, connectivity, last_seen_at)
     where d.organization_id = ${organizationId} and d.id = n.id and d.source_kind = 'EXTERNAL'`;

@@ -187,11 +187,8 @@ async function toRemote(device: GoliothDevice, names: Names, { onlineSeconds }: 
     ...livenessOf(metadata, onlineSeconds),
     ...(data === undefined ? {} : { state: data }),
     ...(verdict === undefined ? {} : { verdict }),
-    details: {
-      hardwareIds: device.hardwareIds,
-      lastReport: metadata.lastReport?.toISOString() ?? null,
-      lastSeenOnline: metadata.lastSeenOnline?.toISOString() ?? null,
-    },
+    // Times of contact change with every report, and a device with changed details is written anew.
+    details: { hardwareIds: device.hardwareIds },
     updatedAt: device.updatedAt ?? null,
   };
 }
