@@ -95,21 +95,6 @@ export type Assignment = {
 /** Another id of a device at its platform, in the order of trust. A name is no identity. */
 export type Identity = { kind: 'certificate' | 'hardware'; value: string };
 
-/** Content of a device's `integrationMetadata`. The names are those of the earlier systems. */
-export type IntegrationMetadata = {
-  provider: string;
-  /** Slug of the integration. */
-  integration: string;
-  external_id: string;
-  sync_status: 'active' | 'archived' | 'failed';
-  /** Values of the fields that are synced, besides the name and type, which are the device's own. */
-  attributes: Record<string, Json>;
-  /** As the platform shows them, import only. */
-  state?: Json;
-  details?: Record<string, Json>;
-  verdict?: Json;
-};
-
 /** Counts of one run. */
 export type RunCounts = {
   seen: number;

@@ -159,9 +159,3 @@ export async function listConflicts(
       ${filter.field === undefined ? sql`` : sql`and c.field = ${filter.field}`}
     order by c.id desc limit ${limit}`;
 }
-
-export async function countOpenConflicts(sql: Db, { organizationId, id }: Owner): Promise<number> {
-  const [row] = await sql<[{ count: number }]>`
-    select count(*)::int as count from device_conflicts where organization_id = ${organizationId} and service_id = ${id} and state = 'open'`;
-  return row.count;
-}

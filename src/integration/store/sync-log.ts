@@ -51,13 +51,6 @@ export async function takeOverRun(tx: Db, { organizationId, id }: Owner, owner: 
   return row;
 }
 
-export async function isRunning(sql: Db, { organizationId, id }: Owner): Promise<boolean> {
-  const [row] = await sql<[{ found: boolean }]>`
-    select exists (select 1 from device_sync_log
-      where organization_id = ${organizationId} and service_id = ${id} and device_id is null and status = 'running') as found`;
-  return row.found;
-}
-
 /** Integrations with a run whose process gives no heartbeats. */
 export async function silentRuns(sql: Db, limit: number): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`

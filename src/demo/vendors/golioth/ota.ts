@@ -50,10 +50,6 @@ function otaEvents({ project, request: { query } }: Context): VendorResponse {
   return { status: 200, body: { list: newest.slice(from, from + limit), ...next } };
 }
 
-export function addEvent(project: Project, event: Omit<OtaEvent, 'timestamp'>): void {
-  project.events.push({ timestamp: tick(project), ...event });
-}
-
 /** Below `/organizations/{o}/projects/{p}/`. */
 export const ORGANIZATION_ROUTES: readonly Route[] = [
   ['GET', /^cohorts$/, ({ project, request }) => pageOf(request, [...project.cohorts.values()], (cohort) => showCohort(project, cohort))],
