@@ -1,6 +1,6 @@
 import type { VendorResponse } from '../vendor-server.ts';
 import { type Context, fieldsOf, GRPC, invalid, notFound, ok, pageOf, problem, type Route } from './answer.ts';
-import { type Cohort, type Fields, newId, type OtaEvent, type Project, playUpdate, tick } from './state.ts';
+import { type Cohort, type Fields, newId, type Project, playUpdate, tick } from './state.ts';
 
 function showCohort(project: Project, cohort: Cohort) {
   const deviceCount = [...project.devices.values()].filter(({ cohortId }) => cohortId === cohort.cohortId).length;
