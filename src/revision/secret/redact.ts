@@ -2,11 +2,11 @@ import type { Document } from '../../document/document.ts';
 import { decodeText, syntaxOf } from '../../document/document.ts';
 import { parseDocument } from '../../document/parse.ts';
 import { defaultRevisionLimits } from '../limits.ts';
-import { REDACTED } from './secret.ts';
+import { looksSecret, REDACTED } from './secret.ts';
 import { withoutShapes } from './shapes.ts';
 import { secretScalars } from './spans.ts';
 import { redactTable } from './table.ts';
-import { redactLines } from './text.ts';
+import { redactLine, redactLines } from './text.ts';
 
 /**
  * The text of a configuration file with every secret replaced, for previews and diffs: values that a schema or a template marked
@@ -61,7 +61,7 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
     if (!secrets.has(span) && !repeated.some((secret) => String(span.value).includes(secret))) continue;
     const raw = text.slice(span.start, span.end);
     const lineBreaks = raw.match(/(?<!\n)\n+$/)?.[0] ?? '';
-    const inside = secrets.get(span) === 'inside' ? redactBlock(raw) : null;
+    const inside = secrets.get(span) === 'inside' ? (redactBlock(raw) ?? redactScalar(raw)) : null;
     pieces.push(text.slice(end, span.start), ...(inside === null ? [JSON.stringify(REDACTED), lineBreaks] : [inside]));
     end = span.end;
   }
@@ -79,6 +79,18 @@ function redactBlock(raw: string): string | null {
   const lines = body.split('\n');
   const indented = shown.split('\n').map((line, index) => (line === REDACTED ? (/^\s*/.exec(lines[index] ?? '')?.[0] ?? '') + line : line));
   return shown === body ? null : head + indented.join('\n');
+}
+
+/** A text of one line, whose rest is shown: the host of a URL, the settings before a password. null: nobody knows which part is secret. */
+function redactScalar(raw: string): string | null {
+  if (/[\n\r\\]/.test(raw)) return null;
+  const quote = /^(["'])(.*)\1$/.exec(raw);
+  const value = quote?.[2] ?? raw;
+  if (/^["'|>&*!]/.test(value) || value.includes(quote?.[1] ?? '"')) return null;
+  const shown = redactLine(value);
+  const rest = shown.replaceAll(REDACTED, ' ');
+  if (shown === value || /["\\]/.test(shown) || looksSecret(rest)) return null;
+  return JSON.stringify(shown);
 }
 
 /** All comments together, since a key may go over several. */

@@ -1,3 +1,5 @@
+import { isPasswordAbroad, KEYS, PLACES_ABROAD, plainLetters } from './languages.ts';
+import { isFilePath, isOpenMember, isOpenValue, isPublicKey, isReference } from './open.ts';
 import { hasSecretShape, textInBase64 } from './shapes.ts';
 
 /** Which values must not be shown. Too much is redacted rather than too little. */
@@ -41,6 +43,14 @@ const CONTEXTS = new Set(
     /\s+/,
   ),
 );
+/** Whose code opens something: `release_code: 20485`, not `country_code: 49000`. */
+const CODE_OWNERS = new Set(
+  'release duress installer engineer technician disarm arm entry gate user admin supervisor manager operator override emergency dealer unlock keypad level door access'.split(
+    ' ',
+  ),
+);
+/** Numbers of cards that open a door. */
+const CARDS = new Set('card cards badge badges fob fobs rfid nfc'.split(' '));
 /** Lists of `user:password`. */
 const USERS = new Set('users user accounts account logins login auth basicauth basic_auth basic-auth htpasswd'.split(' '));
 /** Names of methods of authentication and encryption. They are no secrets. */
@@ -72,7 +82,13 @@ function isSecretWords(words: readonly string[]): boolean {
   if (/.keys?$/.test(last) && !OPEN_KEY_WORDS.test(last)) return true;
   const isKey = (last === 'key' || last === 'keys') && words.length > 1 && !OPEN_KEYS.has(words.at(-2) ?? '');
   return (
-    isKey || SECRET_NAME.test(words.join('')) || SECRET_LAST_WORDS.has(last) || /(?:token|pwd|passwd|.pw)s?$/.test(last) || endsInPass(last)
+    isKey ||
+    SECRET_NAME.test(words.join('')) ||
+    isPasswordAbroad(words.join('')) ||
+    SECRET_LAST_WORDS.has(last) ||
+    words[0] === 'mdp' ||
+    /(?:token|pwd|passwd|.pw)s?$/.test(last) ||
+    endsInPass(last)
   );
 }
 
@@ -81,20 +97,23 @@ function endsInPass(word: string): boolean {
 }
 
 function wordsOf(name: string): string[] {
-  return name
+  const separated = name
     .slice(0, 256)
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
-    .replace(/([A-Z]{2,20})([A-Z][a-z])/g, '$1 $2')
-    .normalize('NFD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
+    .replace(/([A-Z]{2,20})([A-Z][a-z])/g, '$1 $2');
+  return plainLetters(separated)
     .split(/[^\p{L}\p{N}]+/u)
     .filter((word) => word !== '');
 }
 
 /** True for a place below a secret name as well: everything in `secrets: {…}` is one. The rules of a schema for a secret member are not secret. */
-export function isSecretPath(path: readonly string[]): boolean {
-  return path.some((name, index) => isSecretName(name) && !isSchemaKeyword(path, index));
+export function isSecretPath(path: readonly string[], value?: unknown): boolean {
+  const last = path.length - 1;
+  const isOpen = (name: string, index: number) =>
+    value !== undefined && (index === last ? isOpenValue(name, value) : isOpenMember(path[last] ?? '', value));
+  return path.some(
+    (name, index) => isSecretName(name) && !isSchemaKeyword(path, index) && !isReference(path, index) && !isOpen(name, index),
+  );
 }
 
 const SCHEMA_HOLDERS = new Set(['properties', 'patternProperties', '$defs', 'definitions']);
@@ -112,16 +131,44 @@ function isSchemaKeyword(path: readonly string[], index: number): boolean {
 /** Whether the value at a path is secret: by a name on the way to it, or by a weaker one together with the value's look. */
 export function isSecretValue(path: readonly string[], value: unknown): boolean {
   if (typeof value === 'boolean' || value === null || value === undefined || value === '') return false;
-  if (isSecretPath(path)) return true;
+  if (isPublicKey(value)) return false;
+  if (isSecretPath(path, value)) return true;
   const text = String(value);
+  // A pin of a board has a shorter number.
+  if (path.some((name) => /(?:^|[a-z_.-])pins$/i.test(name)) && /^\d{4,12}$/.test(text)) return true;
   if (path.some((name) => USERS.has(name.toLowerCase())) && /^[\w.@-]{1,64}:(?!\d{1,5}$)\S{3,}$/.test(text)) return true;
   const words = wordsOf(path.findLast((name) => !/^\d+$/.test(name)) ?? '');
   const last = words.at(-1) ?? '';
   if (isKeyMaterial(text) && !words.some((word) => OPEN_HEX.has(word))) return true;
-  if (!WEAK_LAST_WORDS.has(last) && !WEAK_LAST_WORDS.has(last.replace(/\d+$/, ''))) return false;
+  if (isCode(words, text) || isHook(last, text)) return true;
+  const contexts = [...path.slice(0, -1).flatMap(wordsOf), ...words.slice(0, -1)];
+  const isInContext = contexts.some((word) => isContext(word));
+  if (isInContext && CARDS.has(last)) return /^[\da-f: -]{4,40}$/i.test(text);
+  // The word for "key" begins the name in Romance languages.
+  if (KEYS.has(words[0] ?? '') && words.slice(1).some((word) => isContext(word))) return true;
+  if (!KEYS.has(last) && !WEAK_LAST_WORDS.has(last) && !WEAK_LAST_WORDS.has(last.replace(/\d+$/, ''))) return false;
   if ((METHODS.test(text) && /[a-z]/i.test(text)) || OPEN_KEYS.has(words.at(-2) ?? '') || text.length < 4) return false;
-  const isInContext = [...path.slice(0, -1).flatMap(wordsOf), ...words.slice(0, -1)].some((word) => CONTEXTS.has(word.replace(/\d+$/, '')));
+  if (isFilePath(text)) return false;
   return (isInContext && !/\s\S+\s/.test(text)) || (!CHECKSUMS.has(last) && isRandom(text));
+}
+
+function isContext(word: string): boolean {
+  const plain = word.replace(/\d+$/, '');
+  return CONTEXTS.has(plain) || PLACES_ABROAD.has(plain);
+}
+
+function isCode(words: readonly string[], text: string): boolean {
+  const last = words.at(-1);
+  return (last === 'code' || last === 'codes') && words.some((word) => CODE_OWNERS.has(word)) && /^[\d*#-]{4,12}$/.test(text);
+}
+
+/** The last part of a webhook's address is its secret. */
+function isHook(last: string, text: string): boolean {
+  return (
+    /^(?:web)?hooks?$/.test(last) &&
+    /^https?:\/\/\S{1,500}\/[\w-]{16,200}\/?$/.test(text) &&
+    isRandom(text.split('/').findLast((part) => part !== '') ?? '')
+  );
 }
 
 /** 14 bytes or more in hexadecimal: a key, unless its name says what else it is. */

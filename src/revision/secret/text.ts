@@ -1,18 +1,26 @@
-import { isRandom, isSecretName, looksSecret, REDACTED } from './secret.ts';
+import { bare, isOpenValue } from './open.ts';
+import { isRandom, isSecretName, isSecretValue, looksSecret, REDACTED } from './secret.ts';
+import { shapeStart, withoutUrlSecrets } from './shapes.ts';
 
 /** Secrets in text that is neither JSON nor YAML as a whole. All expressions are linear in the length of a line. */
 
 /** `name = value`, `name: value` and `name value`, keys in PEM form, tokens, URLs with passwords, elements of XML. Lines stay. */
 export function redactLines(text: string): string {
-  const state: State = { until: null, valueOf: 0, section: false };
+  const state: State = { until: null, valueOf: 0, section: false, sectionName: '', namesCommunities: false };
   return text
     .split('\n')
     .map((line) => nextLine(line, state))
     .join('\n');
 }
 
-/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. */
-type State = { until: ((line: string) => boolean) | null; valueOf: number; section: boolean };
+/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. `namesCommunities`: names are secret in this menu of RouterOS. */
+type State = {
+  until: ((line: string) => boolean) | null;
+  valueOf: number;
+  section: boolean;
+  sectionName: string;
+  namesCommunities: boolean;
+};
 
 function nextLine(line: string, state: State): string {
   if (state.until !== null) {
@@ -26,20 +34,30 @@ function nextLine(line: string, state: State): string {
   }
   const section = /^\s{0,64}\[{1,2}\s{0,9}["']?([^\]"']{1,200})["']?\s{0,9}\]{1,2}\s{0,64}(?:[#;].*)?$/.exec(line);
   if (section !== null) {
-    state.section = (section[1] ?? '').split(/[.:\s/]/).some(isSecretName);
+    state.sectionName = section[1] ?? '';
+    state.section = state.sectionName.split(/[.:\s/]/).some(isSecretName);
     return line;
   }
   const pair = state.section ? /^\s{0,64}(?![#;])[^\s=:][^=:]{0,128}\s{0,32}[=:]\s{0,32}(?=\S)/.exec(line)?.[0] : undefined;
   if (pair !== undefined && pair.length < line.length) return pair + REDACTED;
+  const community = communityEnd(line, state);
+  if (community !== undefined) return line.slice(0, community) + REDACTED;
   state.valueOf -= 1;
   const value = state.valueOf > 0 ? VALUE_LINE.exec(line) : null;
-  const shown = value === null ? redactLine(line) : (value[1] ?? '') + REDACTED;
+  const shown = value === null ? redactLine(line, state.sectionName) : (value[1] ?? '') + REDACTED;
   const name = NAME_LINE.exec(line);
   if (isSecretName(name?.[1] ?? '')) state.valueOf = 4;
   const sameLine = name === null || state.valueOf < 4 ? null : VALUE_LINE.exec(line.slice(name.index + name[0].length));
+  if (sameLine !== null) state.valueOf = 0;
   if (name !== null && sameLine !== null) return line.slice(0, name.index + name[0].length) + (sameLine[1] ?? '') + REDACTED;
   if (shown !== line || opensElement(line)) state.until = valueEnd(line);
   return shown;
+}
+
+/** The name of a community of SNMP in RouterOS is the community itself. */
+function communityEnd(line: string, state: State): number | undefined {
+  if (line.startsWith('/')) state.namesCommunities = /^\/snmp[ /]community\b/.test(line);
+  return state.namesCommunities ? /\bname=(?=\S)/.exec(line)?.index : undefined;
 }
 
 /** `- name: DB_PASSWORD`, and the value follows. */
@@ -63,10 +81,10 @@ function valueEnd(line: string): ((line: string) => boolean) | null {
   if (/\\\s*$/.test(line)) return (next) => !/\\\s*$/.test(next);
   const heredoc = /<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
   if (heredoc !== undefined) return (next) => next.trim() === heredoc;
-  const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
+  const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?(?<!\/)>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
   if (tag !== undefined) return (next) => next.includes('<');
   if (/^[^=:]{0,200}(?:=\(|[=:]\s{0,20}[[{])[^\]})]*$/.test(line)) return (next) => /[\]})]/.test(next);
-  const [begin, open] = /^[^=:]{0,200}[=:]\s{0,20}(["'])/.exec(line) ?? [];
+  const [begin, open] = /^\s{0,64}["']?[^=:"']{0,200}["']?\s{0,9}[=:]\s{0,20}(["'])/.exec(line) ?? [];
   if (begin !== undefined && open !== undefined && !line.slice(begin.length).includes(open)) return (next) => next.includes(open);
   return /^[\s\w."'-]{1,128}[:=]\s*[|>][+-]?\d?\s*$/.test(line) ? indentedBelow(line) : null;
 }
@@ -88,17 +106,45 @@ const NAMED_VALUE =
   /^([^\p{L}\p{N}_]{0,64}(?:(?:export|set|option|let|var|const|env|arg)\s{1,32})?["']?([\p{L}\p{N}_.-]{1,128})\]?\\{0,4}["']?(?:\s{0,32}(?:[:=]+>?|,|\()\s{0,32}|\s{1,32}))\S/iu;
 const LATER_VALUE = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{1,256})\]?\\{0,4}["']?(?:\s{0,64}(?:[:=]+>?|,|\()\s{0,64}|\s{1,64})(?=\S)/gu;
 
-export function redactLine(line: string): string {
-  if (looksSecret(line)) return REDACTED;
+/** @param section the heading above the line, which says what its names are about. */
+export function redactLine(text: string, section = ''): string {
+  const line = withoutUrlSecrets(text, REDACTED, isSecretName);
+  if (looksSecret(line)) return beforeShape(line, section);
+  const menu = MENU.exec(line)?.[0];
+  if (menu !== undefined) return menu + redactLine(line.slice(menu.length), section);
   const element = redactMarkup(line);
   if (element !== line) return element;
   const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
-  if (isSecretName(name)) return head + REDACTED;
+  const value = bare(line.slice(head.length));
+  if (isSecretName(name) && !isOpenValue(name, value)) return head + REDACTED;
+  if (/[=:]/.test(head) && /^\S{4,128}$/.test(value) && isSecretValue([section, name], value)) return head + REDACTED;
   // `user admin password hunter2`, `--token=…`: from the secret word on, all is hidden.
-  const later = [...line.matchAll(LATER_VALUE)].find((match) => isSecretName(match[1] ?? ''));
-  const ends = [later === undefined ? undefined : later.index + later[0].length, gearEnd(line), describedEnd(line)];
+  const ends = [namedEnd(line, LATER_VALUE), gearEnd(line), namedEnd(line, DESCRIBED)];
   const found = ends.filter((end) => end !== undefined);
   return found.length === 0 ? line : line.slice(0, Math.min(...found)) + REDACTED;
+}
+
+/** `/ppp secret` is a menu of RouterOS, whose settings follow. */
+const MENU = /^\/[a-z][a-z0-9 /-]{1,80}?\s(?=(?:add|set|remove|edit)\s)/;
+
+/** A line up to a token, a hash or the like. */
+function beforeShape(line: string, section: string): string {
+  const head = line.slice(0, shapeStart(line));
+  if (head.trim() === '') return REDACTED;
+  const shown = redactLine(head, section);
+  return shown.endsWith(REDACTED) ? shown : shown + REDACTED;
+}
+
+/** Where the first value with a secret name begins. */
+function namedEnd(line: string, names: RegExp): number | undefined {
+  for (const { 0: match, 1: name = '', index } of line.matchAll(names)) {
+    if (!isSecretName(name)) continue;
+    const end = index + match.length;
+    if (line.startsWith(REDACTED, end)) continue;
+    const rest = line.slice(end, end + 512);
+    if (!isOpenValue(name, rest) && !isOpenValue(name, /^\S+/.exec(rest)?.[0] ?? '')) return end;
+  }
+  return undefined;
 }
 
 /** Where the secret of a line of network gear, or of a command, begins. The first group is what stays. */
@@ -109,7 +155,7 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,200}\b(?:auth|priv)\s{1,9}(?:md5|sha[\d-]{0,4}|des|3des|aes)\s{1,9}(?:\d{2,3}\s{1,9})?)\S/i,
   /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
   /^(.{0,300}?\bidentified\s{1,9}(?:with\s{1,9}\w{1,64}\s{1,9})?(?:by|as)\s{1,9})\S/i,
-  /^(.{0,300}?(?:^|\s)(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
+  /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
   /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
   /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
@@ -130,14 +176,20 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?\bwpa_passphrase\s{1,9}\S{1,64}\s{1,9})\S/,
   /^(.{0,300}?\b(?:chpasswd|passwd)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
   /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
+  /^(.{0,300}?\bauth\s{1,9}["']?[\w.@-]{1,64}:)(?!\d{1,5}\b|\/\/)\S{3,}/i,
+  /^(.{0,300}?auth=(?:key|token|token-secure|basic|bearer),)\S/i,
+  /^(.{0,100}\br[01]kh[\s='"]{1,9}[\da-f:*]{11,17}[\s,]{1,9}[^\s,]{1,64}[\s,]{1,9})\S/i,
+  /^(\s{0,64}secure_link_md5\s{1,9})\S/,
+  /^(\s{0,9}(?:"[^"]{1,64}"|[\w@.-]{1,64})\s{1,9}\*\s{1,9})(?:"[^"]|(?![*\d/"@])\S{4})/,
+  /^(\s{0,9}\[?[\w.-]{1,128}\]?:(?:25|465|587|smtp|submissions?)\s{1,9}[\w.@+-]{1,128}:)\S/,
   /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
 ];
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
 
-function gearEnd(line: string): number | undefined {
+export function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
   const ends = GEAR.flatMap((rule) => {
     const head = rule.exec(line)?.[1];
@@ -147,12 +199,7 @@ function gearEnd(line: string): number | undefined {
 }
 
 /** `Password (admin): x`, `pin for the safe = 1234`: words between the name and its value. */
-const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60})?[:=]\s{0,9}(?=\S)/gu;
-
-function describedEnd(line: string): number | undefined {
-  const found = [...line.matchAll(DESCRIBED)].find((match) => isSecretName(match[1] ?? ''));
-  return found === undefined ? undefined : found.index + found[0].length;
-}
+const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60})?[:=](?!\/\/)\s{0,9}(?=\S)/gu;
 
 const ATTRIBUTE = /([\w:.-]{1,128})(\s{0,9}=\s{0,9})("[^"]{0,4000}"?|'[^']{0,4000}'?)/g;
 const ELEMENT = /<([\w:.-]{1,128})((?:\s[^<>]{0,2000})?)>((?:<!\[CDATA\[)?[^<]{1,8000})/g;
@@ -193,13 +240,13 @@ export function holdsSecret(value: unknown): boolean {
 }
 
 const MIN_TEXT_CHARS = 6;
-const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})\]?\\{0,4}["']?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,16}))/gu;
+const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})\]?\\{0,4}["']?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,256}))/gu;
 
 function lineHolds(line: string): boolean {
   if (gearEnd(line) !== undefined) return true;
   if (
     [...line.matchAll(ASSIGNED)].some(
-      ([, name = '', value = '']) => isSecretName(name) && !/^["']?(?:true|false|null|[,;)}\]])/i.test(value),
+      ([, name = '', value = '']) => isSecretName(name) && !/^["']?(?:true|false|null|[,;)}\]])/i.test(value) && !isOpenValue(name, value),
     )
   )
     return true;
