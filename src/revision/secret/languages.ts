@@ -14,15 +14,15 @@ const WORDS = plainLetters(
   [
     // German and Dutch. Compounds with the word for "key" name one for a network or an account.
     'passwort|kennwort|losungswort|zugangswort|zugangsdaten|geheimzahl|geheimnis|(?:zugangs|zutritts|turoffner|tuer|tur|sicherheits|freischalt|entsperr)code',
-    '(?:netzwerk|netz|wlan|wifi|funk|sicherheits|zugangs|verschlusselungs|verschluesselungs|sitzungs|haupt|master|krypto|hauptschalt)schlu?e?ssel',
+    '(?:netzwerk|netz|wlan|wifi|funk|sicherheits|zugangs|verschlusselungs|verschluesselungs|sitzungs|haupt|master|krypto)schlu?e?ssel',
     'wachtwoord|paswoord|toegangscode|deurcode|(?:netwerk|wifi|beveiligings|toegangs|versleutelings)sleutel|geheimwoord',
     // Romance languages.
-    'motdepasse|motpasse|codesecret|codedacces|codeacces|codeporte|cle(?:f)?(?:secrete|privee|dacces|partagee|wifi|wpa|reseau)|phrasesecrete',
+    'motdepasse|motpasse|jeton$|token(?:de|d)?ac(?:c?eso|cesso|ces)$|codesecret|codedacces|codeacces|codeporte|cle(?:f)?(?:secrete|privee|dacces|partagee|wifi|wpa|reseau)|phrasesecrete',
     'contrasena|contrasenya|clave(?:de)?(?:acceso|wifi|red|secreta|privada|compartida)|palabra(?:de)?paso|codigo(?:de)?(?:acceso|seguridad|puerta|secreto)',
-    'paroladordine|parolachiave|parolasegreta|segret[oa]|codice(?:di)?(?:accesso|sblocco|porta|segreto|sicurezza)|chiave(?:di)?(?:accesso|rete|wifi|privata|segreta|condivisa)|chiavedaccesso|codicedaccesso',
+    'paroladordine|parolachiave|parolasegreta|segret[oa](?!ri)|codice(?:di)?(?:accesso|sblocco|porta|segreto|sicurezza)|chiave(?:di)?(?:accesso|rete|wifi|privata|segreta|condivisa)|chiavedaccesso|codicedaccesso',
     'palavrapasse|palavrachave|senha|segredo|codigo(?:de)?acesso|chave(?:de)?(?:acesso|secreta|privada|rede|wifi)|parola',
     // Nordic and Baltic languages.
-    'losenord|losen$|passord|adgangskode|adgangskod|kodeord|kodord|salasana|tunnussana|parool|salasona|slaptazod|parolei?s?$|lykilord',
+    'losenord|^losen$|passord|adgangskode|adgangskod|kodeord|kodord|salasana|tunnussana|parool|salasona|slaptazod|parolei?s?$|lykilord',
     // Slavic languages, Greek and Hungarian.
     'haslo|heslo|lozink|geslo$|sifra$|jelszo|пароль|парол|лозинк|шифра$|секрет|κωδικοςπροσβασης|συνθηματικο|κωδικοσπροσβασης',
     // Turkish, Vietnamese, Indonesian.

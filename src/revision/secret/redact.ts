@@ -2,7 +2,7 @@ import type { Document } from '../../document/document.ts';
 import { decodeText, syntaxOf } from '../../document/document.ts';
 import { parseDocument } from '../../document/parse.ts';
 import { defaultRevisionLimits } from '../limits.ts';
-import { looksSecret, REDACTED } from './secret.ts';
+import { isRandom, isSecretName, looksSecret, REDACTED } from './secret.ts';
 import { withoutShapes } from './shapes.ts';
 import { secretScalars } from './spans.ts';
 import { redactTable } from './table.ts';
@@ -36,7 +36,7 @@ const HIDDEN_BY_NAME = '[not shown: the name of this file says that it holds sec
 
 /** Files that hold nothing but secrets. */
 const SECRET_FILE =
-  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|(?:ntp|chrony|tsig|rndc|ddns)[._-]keys?|\.?(?:htpasswd|netrc|curlrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
+  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|(?:ntp|chrony|tsig|rndc|ddns)[._-]keys?|\.?(?:htpasswd|netrc|curlrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|(?:sasl_)?passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
 
 function isSecretFile(fileName: string): boolean {
   return SECRET_FILE.test(fileName);
@@ -50,7 +50,7 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
   const spans = document.spans();
   const secrets = secretScalars(spans, secretPointers);
   const scalars = spans.filter((span) => span.kind === 'scalar');
-  const found = new Set([...secrets.keys()].map((span) => span.value));
+  const found = new Set([...[...secrets.keys()].map((span) => span.value), ...spans.flatMap(({ path }) => tokensIn(path))]);
   const repeated = [...found]
     .filter((value) => typeof value === 'string' && value.length >= MIN_REPEATED_CHARS)
     .slice(0, MAX_REPEATED)
@@ -67,6 +67,11 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
   }
   const shown = [...pieces, text.slice(end)].join('');
   return repeated.reduce((result, secret) => result.replaceAll(secret, REDACTED), shown);
+}
+
+/** Names that are tokens themselves: `tokens: { Zk4qW8nT2x: till-1 }`. */
+function tokensIn(path: readonly string[]): string[] {
+  return path.filter((name, index) => index > 0 && isRandom(name) && /tokens$/i.test(path[index - 1] ?? '') && !isSecretName(name));
 }
 
 /** The lines of a literal block, where a secret is found by line; else null. */

@@ -89,7 +89,7 @@ const SIP = /\bsips?:[^\s:@"'<>]{1,128}:[^\s@"'<>]{2,128}@/i;
 const WIFI_CODE = /\bWIFI:[^\s]{0,200}?P:[^;\s]/;
 const ORACLE = /\b(?:jdbc:oracle:\w{1,10}:|sqlplus\s{1,9})[^\s/@]{1,64}\/[^\s@]{1,128}@/i;
 const AUTHORIZATION =
-  /\b(?:[Bb]earer|BEARER|[Bb]asic|[Dd]igest|[Nn]egotiate|[Tt]oken|[Bb]ot)\s{1,4}(?=[\w+/.~=-]{0,200}[\dA-Z=])[\w+/.~=-]{8,4000}/;
+  /\b(?:[Bb]earer|BEARER|[Bb]asic|[Dd]igest|[Nn]egotiate|(?<!--)[Tt]oken|[Bb]ot)\s{1,4}(?=[\w+/.~=-]{0,200}[\dA-Z=])[\w+/.~=-]{8,4000}/;
 const AUTHORIZATION_HEADER =
   /\b(?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}\S|\bset-cookie["']?\s{0,4}:|\bcookie["']?\s{0,4}:\s{0,4}\S/i;
 
@@ -114,10 +114,13 @@ const WITH_HOST = [PASSWORD_IN_URL, TOKEN_IN_URL, PASSWORD_BEFORE_HOST, SIP, ORA
 
 /** Where the first secret begins in a line that has a secret shape; 0 where the line is a part of a key, or the place is not known. */
 export function shapeStart(line: string): number {
-  if (/KEY|Key|"kty"/.test(line)) return 0;
+  if (/PRIVATE KEY|BEGIN|PuTTY|"kty"/.test(line)) return 0;
   const starts = [...SHAPES, ...WITH_HOST, WIFI_CODE, AUTHORIZATION, AUTHORIZATION_HEADER].map((shape) => line.search(shape));
   const found = starts.filter((start) => start !== -1);
-  return found.length === 0 ? 0 : Math.min(...found);
+  if (found.length === 0) return 0;
+  const start = Math.min(...found);
+  // A shape may begin inside of a longer secret.
+  return start - (/[\w+/.~-]{0,400}$/.exec(line.slice(Math.max(start - 400, 0), start))?.[0].length ?? 0);
 }
 
 /** A JSON Web Key with its private part. */

@@ -90,24 +90,29 @@ function isNextItem(before: Span, span: Span): boolean {
   return toPointer(span.path.slice(0, -1)) === toPointer(before.path.slice(0, -1));
 }
 
-/** A command in a list is as long as this at most. */
+/** Bounds of the line that a list is judged as. */
 const MAX_ARGUMENTS = 40;
+const MAX_ARGUMENT_CHARS = 128;
+const MAX_SECRET_ARGUMENTS = 4;
 
 /** The arguments that are secret in the line that the items of a list make: `["redis-cli", "-a", "x"]`. */
 function secretArguments(list: readonly Span[]): Span[] {
-  const words = list.slice(0, MAX_ARGUMENTS).map((span) => String(span.value));
-  if (!words.some((word) => /^-/.test(word))) return [];
+  let words = list.slice(0, MAX_ARGUMENTS).map((span) => ({ span, text: String(span.value).slice(0, MAX_ARGUMENT_CHARS) }));
   const found: Span[] = [];
-  let line = '';
-  for (const [index, word] of words.entries()) {
-    const before = line;
-    line = `${line}${line === '' ? '' : ' '}${word.slice(0, 128)}`;
-    const end = gearEnd(line);
-    // The item in which the secret begins; those behind it are judged without the flag.
-    if (end === undefined || end < before.length) continue;
-    const span = list[index];
-    if (span !== undefined) found.push(span);
-    line = before.replace(/\s\S+$/, '');
+  while (found.length < MAX_SECRET_ARGUMENTS && words.some(({ text }) => text.startsWith('-'))) {
+    const end = gearEnd(words.map(({ text }) => text).join(' '));
+    if (end === undefined) break;
+    let start = 0;
+    const index = words.findIndex(({ text }) => {
+      start += text.length + 1;
+      return end < start;
+    });
+    const secret = words[index];
+    if (secret === undefined) break;
+    found.push(secret.span);
+    // Without it and its flag, the next one is found.
+    const flag = words[index - 1]?.text.startsWith('-') ? index - 1 : index;
+    words = [...words.slice(0, flag), ...words.slice(index + 1)];
   }
   return found;
 }

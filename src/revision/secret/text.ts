@@ -1,4 +1,4 @@
-import { bare, isOpenValue } from './open.ts';
+import { bare, isOpenMember, isOpenValue } from './open.ts';
 import { isRandom, isSecretName, isSecretValue, looksSecret, REDACTED } from './secret.ts';
 import { shapeStart, withoutUrlSecrets } from './shapes.ts';
 
@@ -39,7 +39,7 @@ function nextLine(line: string, state: State): string {
     return line;
   }
   const pair = state.section ? /^\s{0,64}(?![#;])[^\s=:][^=:]{0,128}\s{0,32}[=:]\s{0,32}(?=\S)/.exec(line)?.[0] : undefined;
-  if (pair !== undefined && pair.length < line.length) return pair + REDACTED;
+  if (pair !== undefined && pair.length < line.length && !isOpenPair(pair, line)) return pair + REDACTED;
   const community = communityEnd(line, state);
   if (community !== undefined) return line.slice(0, community) + REDACTED;
   state.valueOf -= 1;
@@ -52,6 +52,13 @@ function nextLine(line: string, state: State): string {
   if (name !== null && sameLine !== null) return line.slice(0, name.index + name[0].length) + (sameLine[1] ?? '') + REDACTED;
   if (shown !== line || opensElement(line)) state.until = valueEnd(line);
   return shown;
+}
+
+/** `token_endpoint = …` below `[tokens]`. */
+function isOpenPair(pair: string, line: string): boolean {
+  const name = /[\p{L}\p{N}_.-]+/u.exec(pair)?.[0] ?? '';
+  const value = line.slice(pair.length);
+  return isSecretName(name) ? isOpenValue(name, value) : isOpenMember(name, value);
 }
 
 /** The name of a community of SNMP in RouterOS is the community itself. */
@@ -106,8 +113,11 @@ const NAMED_VALUE =
   /^([^\p{L}\p{N}_]{0,64}(?:(?:export|set|option|let|var|const|env|arg)\s{1,32})?["']?([\p{L}\p{N}_.-]{1,128})\]?\\{0,4}["']?(?:\s{0,32}(?:[:=]+>?|,|\()\s{0,32}|\s{1,32}))\S/iu;
 const LATER_VALUE = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{1,256})\]?\\{0,4}["']?(?:\s{0,64}(?:[:=]+>?|,|\()\s{0,64}|\s{1,64})(?=\S)/gu;
 
-/** @param section the heading above the line, which says what its names are about. */
-export function redactLine(text: string, section = ''): string {
+/**
+ * @param section the heading above the line, which says what its names are about.
+ * @param rounds how many secrets of one line are hidden each for itself. Behind the last one the rest of the line is hidden as well.
+ */
+export function redactLine(text: string, section = '', rounds = 4): string {
   const line = withoutUrlSecrets(text, REDACTED, isSecretName);
   if (looksSecret(line)) return beforeShape(line, section);
   const menu = MENU.exec(line)?.[0];
@@ -116,12 +126,29 @@ export function redactLine(text: string, section = ''): string {
   if (element !== line) return element;
   const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
   const value = bare(line.slice(head.length));
-  if (isSecretName(name) && !isOpenValue(name, value)) return head + REDACTED;
+  const isHidden = line.startsWith(REDACTED, head.length);
+  if (isSecretName(name) && !isHidden) return isOpenValue(name, value) ? line : withoutSecretAt(head.length, line, section, rounds);
   if (/[=:]/.test(head) && /^\S{4,128}$/.test(value) && isSecretValue([section, name], value)) return head + REDACTED;
-  // `user admin password hunter2`, `--token=…`: from the secret word on, all is hidden.
+  // `user admin password hunter2`: from the secret word on, all is hidden.
   const ends = [namedEnd(line, LATER_VALUE), gearEnd(line), namedEnd(line, DESCRIBED)];
   const found = ends.filter((end) => end !== undefined);
-  return found.length === 0 ? line : line.slice(0, Math.min(...found)) + REDACTED;
+  return found.length === 0 ? line : withoutSecretAt(Math.min(...found), line, section, rounds);
+}
+
+function withoutSecretAt(start: number, line: string, section: string, rounds: number): string {
+  const head = line.slice(0, start);
+  const end = rounds === 0 || line.startsWith(REDACTED, start) ? undefined : knownEnd(head, line.slice(start));
+  return end === undefined ? head + REDACTED : redactLine(head + REDACTED + line.slice(start + end), section, rounds - 1);
+}
+
+/** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`. */
+function knownEnd(head: string, rest: string): number | undefined {
+  const before = head.slice(-100);
+  if (/(?:^|\s)-{1,2}[\w.-]{1,64}[= ](?:[a-z._-]{2,20}:)?$/.test(before))
+    return /^[\w.!#%+,/:=?@^~-]{1,512}(?=\s(?:-{1,2}[A-Za-z]|https?:))/.exec(rest)?.[0].length;
+  const quote = /(?:^|[\s=])(["'])[\w.-]{2,64}(?:=|:\s{0,2})$/.exec(before)?.[1];
+  const value = quote === undefined ? undefined : /^[^"'\\]{1,512}/.exec(rest)?.[0];
+  return value !== undefined && rest[value.length] === quote && /^.(?:\s|$)/.test(rest.slice(value.length)) ? value.length : undefined;
 }
 
 /** `/ppp secret` is a menu of RouterOS, whose settings follow. */
@@ -155,9 +182,19 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,200}\b(?:auth|priv)\s{1,9}(?:md5|sha[\d-]{0,4}|des|3des|aes)\s{1,9}(?:\d{2,3}\s{1,9})?)\S/i,
   /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
   /^(.{0,300}?\bidentified\s{1,9}(?:with\s{1,9}\w{1,64}\s{1,9})?(?:by|as)\s{1,9})\S/i,
-  /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
+  /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|https?|l?ftp)\b.{0,300}?\s(?:-u|--user)[\s=]?(?:[a-z._-]{2,20}:(?=\S))?)\S/,
   /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
+  /^(.{0,300}?\bssh-keygen\b.{0,300}?\s-[NP]\s{1,9})(?!""|''|-)\S/,
+  /^(.{0,300}?\bX-[\w-]{0,40}?(?:Auth|Key|Token|Secret|Signature)["']?\s{0,4}[:=]\s{0,4}["']?)\S/i,
+  /^(\s{0,64}mgmt-user\s{1,9}\S{1,64}\s{1,9}\S{1,64}\s{1,9})\S/i,
+  // A mailbox of Asterisk, and notes of people.
+  /^(\s{0,9}\d{2,8}\s{0,4}=>\s{0,4})\d{3,10},/,
+  /^(.{0,200}?\b(?:wlan|wi-?fi|ssid)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})(?=\S{0,63}\d)\S{8}/i,
+  /^(.{0,200}?\b(?:admin|root|login|wlan|wi-?fi|pin)\b[^\n]{0,40}?\s{0,4}(?:->|\u2192)\s{0,4})\S{4}/i,
+  /^(.{0,200}?\b(?:master|alarm|door|gate|safe|user|admin|installer|duress|unlock|entry|disarm)\s{1,4}code\b[^\n:=]{0,40}[:=]\s{0,4})\d{4}/i,
+  /^(\s{0,64}failover\s{1,9}(?:ipsec\s{1,9}pre-shared-key|key)\s{1,9}(?:hex\s{1,9}|\d\s{1,9})?)\S/i,
+  /^(.{0,200}?\b(?:login|zugang|anmeldung|credentials?|account|user)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})\S{4}/i,
   /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
   /^(\s{0,64}[\w.:[\]-]{1,128}:(?:1812|1813|1645|1646)\s{1,9})\S/,
   /^(\s{0,9}\$USER(?:[2-9]|\d\d)\$\s{0,9}=\s{0,9})\S/,
@@ -187,7 +224,7 @@ const GEAR: readonly RegExp[] = [
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
+  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
 
 export function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
@@ -203,6 +240,8 @@ const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60}
 
 const ATTRIBUTE = /([\w:.-]{1,128})(\s{0,9}=\s{0,9})("[^"]{0,4000}"?|'[^']{0,4000}'?)/g;
 const ELEMENT = /<([\w:.-]{1,128})((?:\s[^<>]{0,2000})?)>((?:<!\[CDATA\[)?[^<]{1,8000})/g;
+/** `<pre-shared-key><key>x`. */
+const INNER_ELEMENT = /(<([\w:.-]{1,128})>\s{0,20}<[\w:.-]{1,64}>)[^<\s][^<]{0,4000}/g;
 const NAMING_ATTRIBUTE = /(?:name|key|id|property|field|option|param|type|class)\s{0,9}=\s{0,9}["']([^"']{1,128})["']/gi;
 
 /** `<password>x</password>`, `<user password="x"/>`, `<add key="ApiKey" value="x"/>`, `<property name="password">x</property>`. */
@@ -216,6 +255,7 @@ function redactMarkup(line: string): string {
         return isSecret && value.length > 2 ? `${name}${sign}"${REDACTED}"` : whole;
       });
     })
+    .replace(INNER_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
     .replace(ELEMENT, (whole, name: string, attributes: string, text: string) => {
       const isNamed = [...attributes.matchAll(NAMING_ATTRIBUTE)].some(([, given = '']) => isSecretName(given));
       const hasValue = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
