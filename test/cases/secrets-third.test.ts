@@ -100,6 +100,28 @@ test.each([
   f('user of FTP', 'a.sh', 'ftp -u till:hafenwort host\n', 'hafenwort', 'till:'),
   f('mailbox of Asterisk', 'a.conf', '[voicemail]\n4712 => 6611,Anna\n', '6611', '4712'),
   f('communities in columns', 'a.csv', 'device,snmp_ro,snmp_rw,os\nsw1,lesewort,hafenwort,15.2\n', 'lesewort', '15.2'),
+  f('key of Lancom', 'a.lcs', '/Setup/WLAN/Encryption Ifc:WLAN-1 Key:"hafenwort"\n', 'hafenwort', 'WLAN-1'),
+  f('encoded key of an account', 'a.yaml', 'eab: { kid: kid-7, hmacEncoded: Lm2QxVtYw9ZkPq }\n', 'Lm2QxVtYw9ZkPq', 'kid-7'),
+  f(
+    'key in base64 in an element',
+    'a.xml',
+    `<tls>${btoa('-----BEGIN PRIVATE KEY-----')}</tls><port>1194</port>\n`,
+    btoa('-----BEGIN PRIVATE KEY-----'),
+    '1194',
+  ),
+  f('commands between semicolons', 'a.txt', 'Backlog SSID1 Depot; Password1 hafenwort; MqttHost mq.example\n', 'hafenwort', 'mq.example'),
+  f('settings between semicolons', 'a.yaml', 'a: Server=sql;Uid=u;Password=hafenwort;Encrypt=true\n', 'hafenwort', 'Server=sql;Uid=u'),
+  f('parameters in one line', 'a.xml', '<p name="LockPin" value="2580"/><p name="Brightness" value="70"/>\n', '2580', '"70"'),
+  f('name and value in one line', 'a.xml', '<a password="x11x"/><name>DB_PASSWORD</name><value>y22y</value>\n', 'y22y'),
+  f('attribute before a name and a value', 'a.xml', '<a password="x11x"/><name>DB_PASSWORD</name><value>y22y</value>\n', 'x11x'),
+  f('value in its own line', 'a.xml', '<name>DB_PASSWORD</name>\n<value>\n y22y\n</value>\n<port>1194</port>\n', 'y22y', '1194'),
+  f(
+    'property list',
+    'a.plist',
+    '<key>SharedSecret</key>\n<string>hafenwort</string>\n<key>UserName</key>\n<string>till</string>\n',
+    'hafenwort',
+    'till',
+  ),
 ])('a secret that nobody marked is hidden: $kind', ({ file, text, secret, stays }) => {
   expect(text).toContain(secret);
   const shown = redactConfig(Buffer.from(text), file);
@@ -129,6 +151,7 @@ test.each([
   ['the file of a secret of Compose', 'a.yaml', 'secrets: { db: { file: ./db.txt } }\n'],
   ['a credential of systemd', 'a.service', 'LoadCredential=tls:/etc/agent/tls.pem\n'],
   ['secrets of images', 'a.yaml', 'imagePullSecrets:\n  - name: registry-pull\n'],
+  ['the file of keys of stunnel', 'a.conf', 'PSKsecrets = /etc/stunnel/psk.txt\n'],
   ['an address of a database', 'a.properties', 'spring.datasource.url=jdbc:postgresql://pg.example/app\n'],
 ])('%s stays', (_kind, file, text) => {
   expect(redactConfig(Buffer.from(text), file)).toBe(text);

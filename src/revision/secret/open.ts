@@ -17,7 +17,7 @@ const LIMIT =
 const CHOICES = set('policy mode method algorithm algo strength type format encoding provider backend scheme mgmt management');
 const CHOICE = /^[a-z]{2,16}(?:[_-][a-z]{2,16}|-?\d{1,3}){0,3}$/;
 const ADDRESSES = set('url urls uri uris endpoint endpoints issuer server address host');
-const KEYS_IN_FILES = set('key keys credential credentials cert certificate keystore truststore pem psk secret secrets');
+const KEY_IN_FILE = /(?:key|credential|cert|certificate|keystore|truststore|pem|psk|secret)s?$/;
 /** Directives of nginx that pass a request on. */
 const PASSES_ON = /^(?:fastcgi|uwsgi|scgi|grpc|memcached)_pass$/i;
 
@@ -37,7 +37,7 @@ export function isOpenValue(name: string, value: unknown): boolean {
   if (last === 'jdbc') return JDBC_WITHOUT_PASSWORD.test(text);
   if (last === 'dsn') return IS_WITHOUT_PASSWORD.test(text);
   if (last === 'pass' && isPassedOn(name, text)) return true;
-  return KEYS_IN_FILES.has(last) && isFilePath(text);
+  return KEY_IN_FILE.test(last) && isFilePath(text);
 }
 
 /** `passwordMinLength`, `tokens_per_minute`. `pin_max` may be the PIN of Max. */

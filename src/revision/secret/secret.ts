@@ -22,6 +22,8 @@ const QUALIFIERS = new Set(
     ' ',
   ),
 );
+/** Words of the same for weak names. */
+const WRITINGS = new Set('encoded enc base64 b64 hex old new'.split(' '));
 const NOT_PASS = /^(by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
 /** Words before "key" that make it one for everybody's eyes. */
 const OPEN_KEYS = new Set('public pub primary foreign sort partition cache routing hot arrow map row i18n translation message'.split(' '));
@@ -31,7 +33,7 @@ const OPEN_KEY_WORDS =
 
 /** Names that mean a secret only together with one of `CONTEXTS`, or with a value that looks like one. */
 const WEAK_LAST_WORDS = new Set(
-  'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase combination priv wpa wep sae hash pem keystring'.split(
+  'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase combination priv wpa wep sae hash pem keystring hmac'.split(
     ' ',
   ),
 );
@@ -130,7 +132,7 @@ export function isSecretValue(path: readonly string[], value: unknown): boolean 
   const text = String(value);
   if (path.some((name) => USERS.has(name.toLowerCase())) && /^[\w.@-]{1,64}:(?!\d{1,5}$)\S{3,}$/.test(text)) return true;
   const words = wordsOf(path.findLast((name) => !/^\d+$/.test(name)) ?? '');
-  const last = words.at(-1) ?? '';
+  const last = words.findLast((word) => !WRITINGS.has(word)) ?? '';
   // A pin of a board has a shorter number.
   const isPin = words[0] === 'pin' || path.some((name) => /(?:^|[a-z_.-])pins$/i.test(name));
   if (isPin && /^\d{4,12}$/.test(text) && !isOpenValue(words.join('_'), text)) return true;

@@ -43,13 +43,21 @@ function nextLine(line: string, state: State): string {
   const community = communityEnd(line, state);
   if (community !== undefined) return line.slice(0, community) + REDACTED;
   state.valueOf -= 1;
+  if (state.valueOf > 0 && OPENS_VALUE.test(line)) {
+    state.until = (next) => next.includes('<');
+    return line;
+  }
   const value = state.valueOf > 0 ? VALUE_LINE.exec(line) : null;
   const shown = value === null ? redactLine(line, state.sectionName) : (value[1] ?? '') + REDACTED;
   const name = NAME_LINE.exec(line);
   if (isSecretName(name?.[1] ?? '')) state.valueOf = 4;
+  if (value !== null && line.includes('<')) state.valueOf = 0;
+  // `redactMarkup` hides the value in the tag of the name.
+  if (name?.[0].includes('=') && /^[^<>]{0,512}\/>/.test(line.slice(name.index + name[0].length))) state.valueOf = 0;
   const sameLine = name === null || state.valueOf < 4 ? null : VALUE_LINE.exec(line.slice(name.index + name[0].length));
   if (sameLine !== null) state.valueOf = 0;
-  if (name !== null && sameLine !== null) return line.slice(0, name.index + name[0].length) + (sameLine[1] ?? '') + REDACTED;
+  if (name !== null && sameLine !== null)
+    return redactLine(line.slice(0, name.index + name[0].length), state.sectionName) + (sameLine[1] ?? '') + REDACTED;
   if (shown !== line || opensElement(line)) state.until = valueEnd(line);
   return shown;
 }
@@ -71,6 +79,9 @@ function communityEnd(line: string, state: State): number | undefined {
 const NAME_LINE =
   /(?:^|[\s{,;<"'])(?:name|key|option|variable|setting|param|parameter|id|field|label)["']?\s{0,9}[:=>]\s{0,9}["']?([\w.-]{2,128})["']?/i;
 const VALUE_LINE = /^(.{0,200}?(?:value|val|content|default|text|string|data)["']?\s{0,9}[:=>]\s{0,9})\S/i;
+
+/** `<value>` at the end of a line. */
+const OPENS_VALUE = /<(?:value|val|string|data|content|text)>\s{0,9}$/i;
 
 /** Keys that take several lines. null: none begins here. */
 function blockEnd(line: string): ((line: string) => boolean) | null {
@@ -128,7 +139,8 @@ export function redactLine(text: string, section = '', rounds = 4): string {
   const value = bare(line.slice(head.length));
   const isHidden = line.startsWith(REDACTED, head.length);
   if (isSecretName(name) && !isHidden) return isOpenValue(name, value) ? line : withoutSecretAt(head.length, line, section, rounds);
-  if (/[=:]/.test(head) && /^\S{4,128}$/.test(value) && isSecretValue([section, name], value)) return head + REDACTED;
+  const isSecret = /^\S{4,}$/.test(value) && ((value.length <= 128 && isSecretValue([section, name], value)) || looksSecret(value));
+  if (isSecret && /[=:]/.test(head)) return head + REDACTED;
   // `user admin password hunter2`: from the secret word on, all is hidden.
   const ends = [namedEnd(line, LATER_VALUE), gearEnd(line), namedEnd(line, DESCRIBED)];
   const found = ends.filter((end) => end !== undefined);
@@ -141,11 +153,12 @@ function withoutSecretAt(start: number, line: string, section: string, rounds: n
   return end === undefined ? head + REDACTED : redactLine(head + REDACTED + line.slice(start + end), section, rounds - 1);
 }
 
-/** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`. */
+/** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`, `;Password=x;Encrypt=true`. */
 function knownEnd(head: string, rest: string): number | undefined {
   const before = head.slice(-100);
   if (/(?:^|\s)-{1,2}[\w.-]{1,64}[= ](?:[a-z._-]{2,20}:)?$/.test(before))
     return /^[\w.!#%+,/:=?@^~-]{1,512}(?=\s(?:-{1,2}[A-Za-z]|https?:))/.exec(rest)?.[0].length;
+  if (/;\s?[\w .-]{1,40}[= ]$/.test(before)) return /^[^;"'\s]{1,512}(?=;\s?[A-Za-z][\w .-]{0,40}[= ])/.exec(rest)?.[0].length;
   const quote = /(?:^|[\s=])(["'])[\w.-]{2,64}(?:=|:\s{0,2})$/.exec(before)?.[1];
   const value = quote === undefined ? undefined : /^[^"'\\]{1,512}/.exec(rest)?.[0];
   return value !== undefined && rest[value.length] === quote && /^.(?:\s|$)/.test(rest.slice(value.length)) ? value.length : undefined;
@@ -176,7 +189,7 @@ function namedEnd(line: string, names: RegExp): number | undefined {
 
 /** Where the secret of a line of network gear, or of a command, begins. The first group is what stays. */
 const GEAR: readonly RegExp[] = [
-  /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})\s{1,9}(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
+  /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})(?:\s{1,9}|:\s{0,4})(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
   /^(\s{0,64}(?:(?:option|set|list)\s{1,9})?(?:key\d?|key-string|md5|wpa|wep|phrase|psk)\s{1,9}(?:\d{1,2}\s{1,9})?)\S{4,}\s*$/i,
   /^(.{0,200}\bauthentication\s{1,9}(?:(?:text|md5|key-string|simple|plain|cipher|hmac-\S{1,20})\s{1,9}){0,2}(?:\d\s{1,9})?)(?!(?:login|ppp|default|open|shared|eap|key|list|mode|mac|enable|network|password|none|local|order|retry|pre)\b)\S{4,}\s*$/i,
   /^(.{0,200}\b(?:auth|priv)\s{1,9}(?:md5|sha[\d-]{0,4}|des|3des|aes)\s{1,9}(?:\d{2,3}\s{1,9})?)\S/i,
@@ -240,6 +253,9 @@ const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60}
 
 const ATTRIBUTE = /([\w:.-]{1,128})(\s{0,9}=\s{0,9})("[^"]{0,4000}"?|'[^']{0,4000}'?)/g;
 const ELEMENT = /<([\w:.-]{1,128})((?:\s[^<>]{0,2000})?)>((?:<!\[CDATA\[)?[^<]{1,8000})/g;
+/** `<name>DB_PASSWORD</name><value>x`. */
+const NAMED_ELEMENT =
+  /(<(?:name|key|option|setting|param|property)>\s{0,9}([\w.-]{2,128})\s{0,9}<\/\w{1,16}>\s{0,20}<[\w:.-]{1,64}>)[^<]{1,4000}/gi;
 /** `<pre-shared-key><key>x`. */
 const INNER_ELEMENT = /(<([\w:.-]{1,128})>\s{0,20}<[\w:.-]{1,64}>)[^<\s][^<]{0,4000}/g;
 const NAMING_ATTRIBUTE = /(?:name|key|id|property|field|option|param|type|class)\s{0,9}=\s{0,9}["']([^"']{1,128})["']/gi;
@@ -255,11 +271,12 @@ function redactMarkup(line: string): string {
         return isSecret && value.length > 2 ? `${name}${sign}"${REDACTED}"` : whole;
       });
     })
+    .replace(NAMED_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
     .replace(INNER_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
     .replace(ELEMENT, (whole, name: string, attributes: string, text: string) => {
       const isNamed = [...attributes.matchAll(NAMING_ATTRIBUTE)].some(([, given = '']) => isSecretName(given));
       const hasValue = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
-      return hasValue && (isNamed || isSecretName(name)) ? `<${name}${attributes}>${REDACTED}` : whole;
+      return hasValue && (isNamed || isSecretName(name) || looksSecret(text.trim())) ? `<${name}${attributes}>${REDACTED}` : whole;
     });
 }
 
