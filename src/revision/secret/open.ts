@@ -37,7 +37,7 @@ export function isOpenValue(name: string, value: unknown): boolean {
   if (last === 'jdbc') return JDBC_WITHOUT_PASSWORD.test(text);
   if (last === 'dsn') return IS_WITHOUT_PASSWORD.test(text);
   if (last === 'pass' && isPassedOn(name, text)) return true;
-  return KEY_IN_FILE.test(last) && isFilePath(text);
+  return KEY_IN_FILE.test(last) && isFilePath(text) && (/[/\\]/.test(text) || !/(?:psk|secret|credential)s?$/.test(last));
 }
 
 /** `passwordMinLength`, `tokens_per_minute`. `pin_max` may be the PIN of Max. */
