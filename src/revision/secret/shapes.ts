@@ -137,15 +137,16 @@ export function withoutShapes(text: string, instead: string): string {
 
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:"'<>[\]]{0,256}:)(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,512}@/gi;
 const URL_TOKEN = new RegExp(TOKEN_IN_URL.source, 'gi');
-const URL_PARAMETER = /([?&#;]([\w.%[\]-]{1,64})=)[^&#\s"'<>]{1,4000}/g;
+const URL_PARAMETER = /(?:([?&#]([\w.%[\]-]{1,64})=)[^&#\s"'<>]{1,4000}|(;([\w.%[\]-]{1,64})=)(?:\{[^}]{0,500}\}?|[^;"'<>]{1,4000}))/g;
 
 /** Leaves the rest of each URL: `x://user:[redacted]@host/?sig=[redacted]`. */
 export function withoutUrlSecrets(text: string, instead: string, isSecretName: IsSecretName): string {
   if (!text.includes('://')) return text;
   const shown = text.includes('@') ? text.replace(URL_PASSWORD, `$1${instead}@`).replace(URL_TOKEN, `$1${instead}@`) : text;
-  return shown.replace(URL_PARAMETER, (whole, head: string, name: string) =>
-    isSigning(name) || isSecretName(name) ? head + instead : whole,
-  );
+  return shown.replace(URL_PARAMETER, (whole, head1?: string, name1?: string, head2?: string, name2?: string) => {
+    const name = name1 ?? name2 ?? '';
+    return isSigning(name) || isSecretName(name) ? `${head1 ?? head2 ?? ''}${instead}` : whole;
+  });
 }
 
 function isSigning(name: string): boolean {

@@ -175,6 +175,8 @@ function beforeShape(line: string, section: string): string {
   return shown.endsWith(REDACTED) ? shown : shown + REDACTED;
 }
 
+const JDBC = /^[a-z\d]{2,20}:\/\/[\w.,-]{1,200}(?::\d{1,5})?(?:[/;?][^@]{0,512})?$/i;
+
 /** Where the first value with a secret name begins. */
 function namedEnd(line: string, names: RegExp): number | undefined {
   for (const { 0: match, 1: name = '', index } of line.matchAll(names)) {
@@ -182,6 +184,8 @@ function namedEnd(line: string, names: RegExp): number | undefined {
     const end = index + match.length;
     if (line.startsWith(REDACTED, end)) continue;
     const rest = line.slice(end, end + 512);
+    // The password of such an address has a name of its own.
+    if (/jdbc$/i.test(name) && JDBC.test(rest)) continue;
     if (!isOpenValue(name, rest) && !isOpenValue(name, /^\S+/.exec(rest)?.[0] ?? '')) return end;
   }
   return undefined;
