@@ -122,6 +122,14 @@ test.each([
     'hafenwort',
     'till',
   ),
+  f(
+    'settings of a database',
+    'a.ini',
+    'url=jdbc:sqlserver://sql1:1433;user=till;password=two hafenwort;encrypt=true\n',
+    'hafenwort',
+    'sql1:1433',
+  ),
+  f('secret with the ending of a file', 'a.yaml', 'secret: hafen.key\nkey: leaf.key\n', 'hafen.key', 'leaf.key'),
 ])('a secret that nobody marked is hidden: $kind', ({ file, text, secret, stays }) => {
   expect(text).toContain(secret);
   const shown = redactConfig(Buffer.from(text), file);
