@@ -202,16 +202,6 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|https?|l?ftp)\b.{0,300}?\s(?:-u|--user)[\s=]?(?:[a-z._-]{2,20}:(?=\S))?)\S/,
   /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
-  /^(.{0,300}?\bssh-keygen\b.{0,300}?\s-[NP]\s{1,9})(?!""|''|-)\S/,
-  /^(.{0,300}?\bX-[\w-]{0,40}?(?:Auth|Key|Token|Secret|Signature)["']?\s{0,4}[:=]\s{0,4}["']?)\S/i,
-  /^(\s{0,64}mgmt-user\s{1,9}\S{1,64}\s{1,9}\S{1,64}\s{1,9})\S/i,
-  // A mailbox of Asterisk, and notes of people.
-  /^(\s{0,9}\d{2,8}\s{0,4}=>\s{0,4})\d{3,10},/,
-  /^(.{0,200}?\b(?:wlan|wi-?fi|ssid)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})(?=\S{0,63}\d)\S{8}/i,
-  /^(.{0,200}?\b(?:admin|root|login|wlan|wi-?fi|pin)\b[^\n]{0,40}?\s{0,4}(?:->|\u2192)\s{0,4})\S{4}/i,
-  /^(.{0,200}?\b(?:master|alarm|door|gate|safe|user|admin|installer|duress|unlock|entry|disarm)\s{1,4}code\b[^\n:=]{0,40}[:=]\s{0,4})\d{4}/i,
-  /^(\s{0,64}failover\s{1,9}(?:ipsec\s{1,9}pre-shared-key|key)\s{1,9}(?:hex\s{1,9}|\d\s{1,9})?)\S/i,
-  /^(.{0,200}?\b(?:login|zugang|anmeldung|credentials?|account|user)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})\S{4}/i,
   /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
   /^(\s{0,64}[\w.:[\]-]{1,128}:(?:1812|1813|1645|1646)\s{1,9})\S/,
   /^(\s{0,9}\$USER(?:[2-9]|\d\d)\$\s{0,9}=\s{0,9})\S/,
@@ -230,14 +220,30 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?\bwpa_passphrase\s{1,9}\S{1,64}\s{1,9})\S/,
   /^(.{0,300}?\b(?:chpasswd|passwd)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
   /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
+  /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
+];
+
+/** Rules for lines with one of `RARE_WORDS`: daemons, commands, and notes of people. */
+const RARE: readonly RegExp[] = [
+  /^(.{0,300}?\bssh-keygen\b.{0,300}?\s-[NP]\s{1,9})(?!""|''|-)\S/,
+  /^(.{0,300}?\bX-[\w-]{0,40}?(?:Auth|Key|Token|Secret|Signature)["']?\s{0,4}[:=]\s{0,4}["']?)\S/i,
+  /^(\s{0,64}mgmt-user\s{1,9}\S{1,64}\s{1,9}\S{1,64}\s{1,9})\S/i,
+  /^(\s{0,9}\d{2,8}\s{0,4}=>\s{0,4})\d{3,10},/,
+  /^(.{0,200}?\b(?:wlan|wi-?fi|ssid)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})(?=\S{0,63}\d)\S{8}/i,
+  /^(.{0,200}?\b(?:admin|root|login|wlan|wi-?fi|pin)\b[^\n]{0,40}?\s{0,4}(?:->|\u2192)\s{0,4})\S{4}/i,
+  /^(.{0,200}?\b(?:master|alarm|door|gate|safe|user|admin|installer|duress|unlock|entry|disarm)\s{1,4}code\b[^\n:=]{0,40}[:=]\s{0,4})\d{4}/i,
+  /^(\s{0,64}failover\s{1,9}(?:ipsec\s{1,9}pre-shared-key|key)\s{1,9}(?:hex\s{1,9}|\d\s{1,9})?)\S/i,
+  /^(.{0,200}?\b(?:login|zugang|anmeldung|credentials?|account|user)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})\S{4}/i,
   /^(.{0,300}?\bauth\s{1,9}["']?[\w.@-]{1,64}:)(?!\d{1,5}\b|\/\/)\S{3,}/i,
   /^(.{0,300}?auth=(?:key|token|token-secure|basic|bearer),)\S/i,
   /^(.{0,100}\br[01]kh[\s='"]{1,9}[\da-f:*]{11,17}[\s,]{1,9}[^\s,]{1,64}[\s,]{1,9})\S/i,
   /^(\s{0,64}secure_link_md5\s{1,9})\S/,
   /^(\s{0,9}(?:"[^"]{1,64}"|[\w@.-]{1,64})\s{1,9}\*\s{1,9})(?:"[^"]|(?![*\d/"@])\S{4})/,
   /^(\s{0,9}\[?[\w.-]{1,128}\]?:(?:25|465|587|smtp|submissions?)\s{1,9}[\w.@+-]{1,128}:)\S/,
-  /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
 ];
+
+const RARE_WORDS =
+  /auth[\s=]|r[01]kh|secure_link|\s\*\s|:(?:25|465|587|smtp|submissions?)\s|failover|\s\/\s|ssh-keygen|x-|mgmt-user|=>|->|\u2192|code/i;
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
@@ -245,7 +251,8 @@ const GEAR_WORDS =
 
 export function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
-  const ends = GEAR.flatMap((rule) => {
+  const rules = RARE_WORDS.test(line) ? [...GEAR, ...RARE] : GEAR;
+  const ends = rules.flatMap((rule) => {
     const head = rule.exec(line)?.[1];
     return head === undefined ? [] : [head.length];
   });
