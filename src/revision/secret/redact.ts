@@ -2,11 +2,11 @@ import type { Document } from '../../document/document.ts';
 import { decodeText, syntaxOf } from '../../document/document.ts';
 import { parseDocument } from '../../document/parse.ts';
 import { defaultRevisionLimits } from '../limits.ts';
-import { REDACTED } from './secret.ts';
+import { isRandom, isSecretName, looksSecret, REDACTED } from './secret.ts';
 import { withoutShapes } from './shapes.ts';
 import { secretScalars } from './spans.ts';
 import { redactTable } from './table.ts';
-import { redactLines } from './text.ts';
+import { redactLine, redactLines } from './text.ts';
 
 /**
  * The text of a configuration file with every secret replaced, for previews and diffs: values that a schema or a template marked
@@ -36,7 +36,7 @@ const HIDDEN_BY_NAME = '[not shown: the name of this file says that it holds sec
 
 /** Files that hold nothing but secrets. */
 const SECRET_FILE =
-  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|(?:ntp|chrony|tsig|rndc|ddns)[._-]keys?|\.?(?:htpasswd|netrc|curlrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
+  /(?:^|\/)(?:(?:chap|pap|ipsec|swanctl)[._-]secrets|(?:hostapd[._-])?(?:wpa_psk|eap_user)|(?:ntp|chrony|tsig|rndc|ddns)[._-]keys?|\.?(?:htpasswd|netrc|curlrc|pgpass|vault[_-]pass(?:word)?|boto|s3cfg|dockercfg|git-credentials|my\.cnf|mylogin\.cnf)|_netrc|g?shadow|secrets?|credentials?|passwords?|(?:sasl_)?passwd|master\.key|id_(?:rsa|dsa|ecdsa|ed25519)|[^/]{0,200}\.(?:keystore|jks|p12|pfx|ppk|kdbx|keytab|psk|secrets?|credentials))(?:\.(?:ya?ml|json|txt|ini|conf|cfg|env|toml|xml|csv|properties|db))?$/i;
 
 function isSecretFile(fileName: string): boolean {
   return SECRET_FILE.test(fileName);
@@ -50,7 +50,7 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
   const spans = document.spans();
   const secrets = secretScalars(spans, secretPointers);
   const scalars = spans.filter((span) => span.kind === 'scalar');
-  const found = new Set([...secrets.keys()].map((span) => span.value));
+  const found = new Set([...[...secrets.keys()].map((span) => span.value), ...spans.flatMap(({ path }) => tokensIn(path))]);
   const repeated = [...found]
     .filter((value) => typeof value === 'string' && value.length >= MIN_REPEATED_CHARS)
     .slice(0, MAX_REPEATED)
@@ -61,12 +61,17 @@ function redactSpans(text: string, document: Document, secretPointers: ReadonlyS
     if (!secrets.has(span) && !repeated.some((secret) => String(span.value).includes(secret))) continue;
     const raw = text.slice(span.start, span.end);
     const lineBreaks = raw.match(/(?<!\n)\n+$/)?.[0] ?? '';
-    const inside = secrets.get(span) === 'inside' ? redactBlock(raw) : null;
+    const inside = secrets.get(span) === 'inside' ? (redactBlock(raw) ?? redactScalar(raw)) : null;
     pieces.push(text.slice(end, span.start), ...(inside === null ? [JSON.stringify(REDACTED), lineBreaks] : [inside]));
     end = span.end;
   }
   const shown = [...pieces, text.slice(end)].join('');
   return repeated.reduce((result, secret) => result.replaceAll(secret, REDACTED), shown);
+}
+
+/** Names that are tokens themselves: `tokens: { Zk4qW8nT2x: till-1 }`. */
+function tokensIn(path: readonly string[]): string[] {
+  return path.filter((name, index) => index > 0 && isRandom(name) && /tokens$/i.test(path[index - 1] ?? '') && !isSecretName(name));
 }
 
 /** The lines of a literal block, where a secret is found by line; else null. */
@@ -79,6 +84,18 @@ function redactBlock(raw: string): string | null {
   const lines = body.split('\n');
   const indented = shown.split('\n').map((line, index) => (line === REDACTED ? (/^\s*/.exec(lines[index] ?? '')?.[0] ?? '') + line : line));
   return shown === body ? null : head + indented.join('\n');
+}
+
+/** A text of one line, whose rest is shown: the host of a URL, the settings before a password. null: nobody knows which part is secret. */
+function redactScalar(raw: string): string | null {
+  if (/[\n\r\\]/.test(raw)) return null;
+  const quote = /^(["'])(.*)\1$/.exec(raw);
+  const value = quote?.[2] ?? raw;
+  if (/^["'|>&*!]/.test(value) || value.includes(quote?.[1] ?? '"')) return null;
+  const shown = redactLine(value);
+  const rest = shown.replaceAll(REDACTED, ' ');
+  if (shown === value || /["\\]/.test(shown) || looksSecret(rest)) return null;
+  return JSON.stringify(shown);
 }
 
 /** All comments together, since a key may go over several. */

@@ -1,4 +1,7 @@
+import { isPasswordAbroad, KEYS, PLACES_ABROAD } from './languages.ts';
+import { isFilePath, isOpenMember, isOpenValue, isPublicKey, isReference } from './open.ts';
 import { hasSecretShape, textInBase64 } from './shapes.ts';
+import { wordsOf } from './words.ts';
 
 /** Which values must not be shown. Too much is redacted rather than too little. */
 
@@ -6,7 +9,7 @@ export const REDACTED = '[redacted]';
 
 /** Anywhere in a name, its case and separators aside. */
 const SECRET_NAME =
-  /passw(or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrasena|motdepasse|wachtwoord|losenord|secret|credential|psk|communit(y|ies)|(api|access|private|priv|preshared|shared|auth|signing|encryption|master|wep|wpa|host|ssh|tls|ssl|wireguard|account|enc|crypto|crypt|hmac|session|client|jwt|license|licence|storage|webhook|join|enrol|enroll|deploy|service|bot|network|app|nwk|group|traffic|radius|tacacs|ospf|bgp|isis|ntp|ipsec|ike|eap|secure|security|aes)keys?$|(api|private|preshared|shared|access|master|auth|signing|encryption)key|bearer|authorization|connectionstring|connstr|mnemonic|seedphrase|setcookie|webhookurl|basicauth|masterauth|(totp|otp|hmac|mfa)seed|pincode|phash|zugangsdaten/;
+  /passw(or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrasena|motdepasse|wachtwoord|losenord|secret|credential|psk|communit(y|ies)|(api|access|private|priv|preshared|shared|auth|signing|encryption|master|wep|wpa|host|ssh|tls|ssl|wireguard|account|enc|crypto|crypt|hmac|session|client|jwt|license|licence|storage|webhook|join|enrol|enroll|deploy|service|bot|network|app|nwk|group|traffic|radius|tacacs|ospf|bgp|isis|ntp|ipsec|ike|eap|secure|security|aes)keys?$|(api|private|preshared|shared|access|master|auth|signing|encryption)key|bearer|authorization|connectionstring|connstr|mnemonic|seedphrase|setcookie|webhookurl|basicauth|masterauth|(totp|otp|hmac|mfa)seed|pincode|phash|snmp(v?[12]c?)?(ro|rw|read|write)$|zugangsdaten/;
 /** As the last word of a name: `authToken`, not `tokenTtlSeconds`. */
 const SECRET_LAST_WORDS = new Set(
   'token tokens pwd pswd pword passwd pass passes pw psw pin otp totp puk cvv cvc dsn jwt cookie cookies private privkey htpasswd userpass keypass jdbc authtok kek bdk ipek scbk tmk zmk zpk tpk lmk prv zugang geheim senha parola mdp'.split(
@@ -19,6 +22,8 @@ const QUALIFIERS = new Set(
     ' ',
   ),
 );
+/** Words of the same for weak names. */
+const WRITINGS = new Set('encoded enc base64 b64 hex old new'.split(' '));
 const NOT_PASS = /^(by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
 /** Words before "key" that make it one for everybody's eyes. */
 const OPEN_KEYS = new Set('public pub primary foreign sort partition cache routing hot arrow map row i18n translation message'.split(' '));
@@ -28,7 +33,7 @@ const OPEN_KEY_WORDS =
 
 /** Names that mean a secret only together with one of `CONTEXTS`, or with a value that looks like one. */
 const WEAK_LAST_WORDS = new Set(
-  'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase combination priv wpa wep sae hash pem keystring'.split(
+  'key keys auth authentication md5 sha sha1 sha256 digest code salt seed session sid sig signature sas phrase combination priv wpa wep sae hash pem keystring hmac'.split(
     ' ',
   ),
 );
@@ -41,6 +46,15 @@ const CONTEXTS = new Set(
     /\s+/,
   ),
 );
+/** Whose code opens something: `release_code: 20485`, not `country_code: 49000`. */
+const CODE_OWNERS = new Set(
+  'release duress installer engineer technician disarm arm entry gate user admin supervisor manager operator override emergency dealer unlock keypad level door access'.split(
+    ' ',
+  ),
+);
+/** Numbers of cards that open a door. */
+const CARDS = new Set('card cards badge badges fob fobs rfid nfc'.split(' '));
+const CARD_LISTS = new Set('whitelist allowlist allow allowed authorized uid uids tag tags number numbers master'.split(' '));
 /** Lists of `user:password`. */
 const USERS = new Set('users user accounts account logins login auth basicauth basic_auth basic-auth htpasswd'.split(' '));
 /** Names of methods of authentication and encryption. They are no secrets. */
@@ -72,7 +86,13 @@ function isSecretWords(words: readonly string[]): boolean {
   if (/.keys?$/.test(last) && !OPEN_KEY_WORDS.test(last)) return true;
   const isKey = (last === 'key' || last === 'keys') && words.length > 1 && !OPEN_KEYS.has(words.at(-2) ?? '');
   return (
-    isKey || SECRET_NAME.test(words.join('')) || SECRET_LAST_WORDS.has(last) || /(?:token|pwd|passwd|.pw)s?$/.test(last) || endsInPass(last)
+    isKey ||
+    SECRET_NAME.test(words.join('')) ||
+    isPasswordAbroad(words.join('')) ||
+    SECRET_LAST_WORDS.has(last) ||
+    words[0] === 'mdp' ||
+    /(?:token|pwd|passwd|.pw)s?$/.test(last) ||
+    endsInPass(last)
   );
 }
 
@@ -80,21 +100,16 @@ function endsInPass(word: string): boolean {
   return /.pass(?:es)?$/.test(word) && !NOT_PASS.test(word);
 }
 
-function wordsOf(name: string): string[] {
-  return name
-    .slice(0, 256)
-    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
-    .replace(/([A-Z]{2,20})([A-Z][a-z])/g, '$1 $2')
-    .normalize('NFD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
-    .split(/[^\p{L}\p{N}]+/u)
-    .filter((word) => word !== '');
+/** True for a place below a secret name as well: everything in `secrets: {…}` is one. The rules of a schema for a secret member are not secret. */
+export function isSecretPath(path: readonly string[], value?: unknown): boolean {
+  const isSecret = path.some((name, index) => isSecretName(name) && !isSchemaKeyword(path, index) && !isReference(path, index));
+  return isSecret && !(value !== undefined && isOpenAt(path, value));
 }
 
-/** True for a place below a secret name as well: everything in `secrets: {…}` is one. The rules of a schema for a secret member are not secret. */
-export function isSecretPath(path: readonly string[]): boolean {
-  return path.some((name, index) => isSecretName(name) && !isSchemaKeyword(path, index));
+/** Below a secret name the name of a value that anybody may see needs to say more. */
+function isOpenAt(path: readonly string[], value: unknown): boolean {
+  const name = path.at(-1) ?? '';
+  return isSecretName(name) ? isOpenValue(name, value) : isOpenMember(name, value);
 }
 
 const SCHEMA_HOLDERS = new Set(['properties', 'patternProperties', '$defs', 'definitions']);
@@ -112,21 +127,56 @@ function isSchemaKeyword(path: readonly string[], index: number): boolean {
 /** Whether the value at a path is secret: by a name on the way to it, or by a weaker one together with the value's look. */
 export function isSecretValue(path: readonly string[], value: unknown): boolean {
   if (typeof value === 'boolean' || value === null || value === undefined || value === '') return false;
-  if (isSecretPath(path)) return true;
+  if (isPublicKey(value)) return false;
+  if (isSecretPath(path, value)) return true;
   const text = String(value);
   if (path.some((name) => USERS.has(name.toLowerCase())) && /^[\w.@-]{1,64}:(?!\d{1,5}$)\S{3,}$/.test(text)) return true;
   const words = wordsOf(path.findLast((name) => !/^\d+$/.test(name)) ?? '');
-  const last = words.at(-1) ?? '';
+  const last = words.findLast((word) => !WRITINGS.has(word)) ?? '';
+  // A pin of a board has a shorter number.
+  const isPin = words[0] === 'pin' || path.some((name) => /(?:^|[a-z_.-])pins$/i.test(name));
+  if (isPin && /^\d{4,12}$/.test(text) && !isOpenValue(words.join('_'), text)) return true;
   if (isKeyMaterial(text) && !words.some((word) => OPEN_HEX.has(word))) return true;
-  if (!WEAK_LAST_WORDS.has(last) && !WEAK_LAST_WORDS.has(last.replace(/\d+$/, ''))) return false;
+  if (isCode(words, text) || isHook(last, text)) return true;
+  const contexts = [...path.slice(0, -1).flatMap(wordsOf), ...words.slice(0, -1)];
+  const isInContext = contexts.some(isContext) || (KEYS.has(last) && contexts.some((word) => PLACES_ABROAD.has(word)));
+  if (isCard(contexts, last, text)) return true;
+  if (isInContext && CARDS.has(last)) return /^[\da-f: -]{4,40}$/i.test(text);
+  // The word for "key" begins the name in Romance languages.
+  if (KEYS.has(words[0] ?? '') && words.slice(1).some((word) => isContext(word) || PLACES_ABROAD.has(word))) return true;
+  if (!KEYS.has(last) && !WEAK_LAST_WORDS.has(last) && !WEAK_LAST_WORDS.has(last.replace(/\d+$/, ''))) return false;
   if ((METHODS.test(text) && /[a-z]/i.test(text)) || OPEN_KEYS.has(words.at(-2) ?? '') || text.length < 4) return false;
-  const isInContext = [...path.slice(0, -1).flatMap(wordsOf), ...words.slice(0, -1)].some((word) => CONTEXTS.has(word.replace(/\d+$/, '')));
+  if (isFilePath(text)) return false;
   return (isInContext && !/\s\S+\s/.test(text)) || (!CHECKSUMS.has(last) && isRandom(text));
+}
+
+function isContext(word: string): boolean {
+  return CONTEXTS.has(word.replace(/\d+$/, ''));
+}
+
+function isCode(words: readonly string[], text: string): boolean {
+  const last = words.at(-1);
+  return (last === 'code' || last === 'codes') && words.some((word) => CODE_OWNERS.has(word)) && /^[\d*#-]{4,12}$/.test(text);
+}
+
+/** The last part of a webhook's address is its secret. */
+function isHook(last: string, text: string): boolean {
+  return (
+    /^(?:web)?hooks?$/.test(last) &&
+    /^https?:\/\/\S{1,500}\/[\w-]{16,200}\/?$/.test(text) &&
+    isRandom(text.split('/').findLast((part) => part !== '') ?? '')
+  );
+}
+
+/** Numbers of cards that open something: `rfid: { whitelist: [04A2B3C4] }`. */
+function isCard(contexts: readonly string[], last: string, text: string): boolean {
+  const isListed = CARD_LISTS.has(last) && contexts.some((word) => CARDS.has(word));
+  return isListed && /^(?:[\da-f]{2}[: -]?){4,10}$/i.test(text);
 }
 
 /** 14 bytes or more in hexadecimal: a key, unless its name says what else it is. */
 function isKeyMaterial(text: string): boolean {
-  return text.length >= 28 && text.length <= 128 && /^(?=.*\d)(?=.*[a-f])(?:[\da-f]+|[\dA-F]+)$/i.test(text);
+  return text.length >= 28 && text.length <= 512 && /^(?=.*\d)(?=.*[a-f])(?:[\da-f]+|[\dA-F]+)$/i.test(text);
 }
 
 /** Words in names of hexadecimal values that anybody may see. */

@@ -69,26 +69,27 @@ const SHAPES: readonly RegExp[] = [
   /discord(?:app)?\.com\/api\/(?:v\d+\/)?webhooks\/\d{5,25}\/[\w-]{8,100}/i,
   /\.webhook\.office\.com\/webhookb2\/[\w@/-]{20,300}/i,
   /chat\.googleapis\.com\/v1\/spaces\/[^\s"']{1,100}[?&]key=/i,
+  /\/services\/T[A-Z0-9]{4,12}\/B[A-Z0-9]{4,12}\/\w{16,40}/,
   /hooks\.zapier\.com\/hooks\/catch\/\d+\/\w{5,40}/i,
   /api\.telegram\.org\/bot\d+:/i,
   /\botpauth:\/\/[^\s"']{4,400}/i,
 ];
 
 /** `scheme://user:password@host`; a port is no password. */
-const PASSWORD_IN_URL = /\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:"'<>[]{0,256}:(?!\d{1,5}(?:[/?#]|$))[^\s"'<>@]{0,512}@/i;
+const PASSWORD_IN_URL = /\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:"'<>[]{0,256}:(?!\[redacted\]@|\d{1,5}(?:[/?#]|$))[^\s"'<>@]{0,512}@/i;
 /** `https://token@host`, but for the names of users that everybody has. */
 const TOKEN_IN_URL =
-  /\b(?:https?|wss?|ftps?|mqtts?|amqps?|rediss?|nats|tls|hysteria2?|trojan|vless|ss|socks5h?):\/\/(?!(?:git|user|admin|root|guest|anonymous|oauth2|x-access-token)@)[^\s/?#@:"'<>]{3,512}@/i;
-const PARAMETER = /[?&#;]([\w.%[\]-]{1,64})=(?=[^&#\s"'<>])/g;
+  /\b((?:https?|wss?|ftps?|mqtts?|amqps?|rediss?|nats|tls|hysteria2?|trojan|vless|ss|socks5h?):\/\/)(?!(?:\[redacted\]|git|user|admin|root|guest|anonymous|oauth2|x-access-token)@)[^\s/?#@:"'<>]{3,512}@/i;
+const PARAMETER = /[?&#;]([\w.%[\]-]{1,64})=(?!\[redacted\])(?=[^&#\s"'<>])/g;
 const SIGNING_PARAMETERS = new Set(['sig', 'signature', 'key', 'auth', 'code', 'sas', 'jwt', 'hmac', 'pw', 'session', 'sid']);
 /** `user:password@host` without a scheme, as in `root:x@tcp(db)`. Not `image:tag@sha256:…`, nor `mailto:a@b`. */
 const PASSWORD_BEFORE_HOST =
-  /(?:^|[\s"'=,;(/])(?!(?:mailto|sips?|xmpp|acct|im|pres|smtp|tel):)[\w.+%-]{1,64}:(?!\/\/)[^\s:@/"'<>]{3,128}@(?!sha\d)[\w.([-]/i;
+  /(?:^|[\s"'=,;(/])(?!(?:mailto|sips?|xmpp|acct|im|pres|smtp|tel):)[\w.+%-]{1,64}:(?!\/\/|\[redacted\]@)[^\s:@/"'<>]{3,128}@(?!sha\d)[\w.([-]/i;
 const SIP = /\bsips?:[^\s:@"'<>]{1,128}:[^\s@"'<>]{2,128}@/i;
 const WIFI_CODE = /\bWIFI:[^\s]{0,200}?P:[^;\s]/;
 const ORACLE = /\b(?:jdbc:oracle:\w{1,10}:|sqlplus\s{1,9})[^\s/@]{1,64}\/[^\s@]{1,128}@/i;
 const AUTHORIZATION =
-  /\b(?:[Bb]earer|BEARER|[Bb]asic|[Dd]igest|[Nn]egotiate|[Tt]oken|[Bb]ot)\s{1,4}(?=[\w+/.~=-]{0,200}[\dA-Z=])[\w+/.~=-]{8,4000}/;
+  /\b(?:[Bb]earer|BEARER|[Bb]asic|[Dd]igest|[Nn]egotiate|(?<!--)[Tt]oken|[Bb]ot)\s{1,4}(?=[\w+/.~=-]{0,200}[\dA-Z=])[\w+/.~=-]{8,4000}/;
 const AUTHORIZATION_HEADER =
   /\b(?:proxy-)?authorization["']?\s{0,4}[:=]\s{0,4}\S|\bset-cookie["']?\s{0,4}:|\bcookie["']?\s{0,4}:\s{0,4}\S/i;
 
@@ -101,12 +102,25 @@ const POSSIBLE =
 
 export function hasSecretShape(text: string, isSecretName: IsSecretName): boolean {
   if (!POSSIBLE.test(text)) return false;
-  if (/[\w+/=.~-]{12}|-----|\$|\{|KEY|otpauth|Key/.test(text) && SHAPES.some((shape) => shape.test(text))) return true;
-  if (text.includes('@') && [PASSWORD_IN_URL, TOKEN_IN_URL, PASSWORD_BEFORE_HOST, SIP, ORACLE].some((shape) => shape.test(text)))
-    return true;
+  if (MAY_HAVE_SHAPE.test(text) && SHAPES.some((shape) => shape.test(text))) return true;
+  if (text.includes('@') && WITH_HOST.some((shape) => shape.test(text))) return true;
   if (WIFI_CODE.test(text) || isPrivateJwk(text)) return true;
   if (AUTHORIZATION.test(text) || AUTHORIZATION_HEADER.test(text)) return true;
   return text.includes('://') && [...text.matchAll(PARAMETER)].some(([, name = '']) => isSigning(name) || isSecretName(name));
+}
+
+const MAY_HAVE_SHAPE = /[\w+/=.~-]{12}|-----|\$|\{|KEY|otpauth|Key/;
+const WITH_HOST = [PASSWORD_IN_URL, TOKEN_IN_URL, PASSWORD_BEFORE_HOST, SIP, ORACLE];
+
+/** Where the first secret begins in a line that has a secret shape; 0 where the line is a part of a key, or the place is not known. */
+export function shapeStart(line: string): number {
+  if (/PRIVATE KEY|BEGIN|PuTTY|"kty"/.test(line)) return 0;
+  const starts = [...SHAPES, ...WITH_HOST, WIFI_CODE, AUTHORIZATION, AUTHORIZATION_HEADER].map((shape) => line.search(shape));
+  const found = starts.filter((start) => start !== -1);
+  if (found.length === 0) return 0;
+  const start = Math.min(...found);
+  // A shape may begin inside of a longer secret.
+  return start - (/[\w+/.~-]{0,400}$/.exec(line.slice(Math.max(start - 400, 0), start))?.[0].length ?? 0);
 }
 
 /** A JSON Web Key with its private part. */
@@ -119,6 +133,20 @@ const EVERYWHERE = [...SHAPES, PASSWORD_IN_URL].map((shape) => new RegExp(shape.
 /** Without the tokens that stand where no value does, such as in names. */
 export function withoutShapes(text: string, instead: string): string {
   return EVERYWHERE.reduce((shown, shape) => shown.replace(shape, instead), text);
+}
+
+const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:"'<>[\]]{0,256}:)(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,512}@/gi;
+const URL_TOKEN = new RegExp(TOKEN_IN_URL.source, 'gi');
+const URL_PARAMETER = /(?:([?&#]([\w.%[\]-]{1,64})=)[^&#\s"'<>]{1,4000}|(;([\w.%[\]-]{1,64})=)(?:\{[^}]{0,500}\}?|[^;"'<>]{1,4000}))/g;
+
+/** Leaves the rest of each URL: `x://user:[redacted]@host/?sig=[redacted]`. */
+export function withoutUrlSecrets(text: string, instead: string, isSecretName: IsSecretName): string {
+  if (!text.includes('://')) return text;
+  const shown = text.includes('@') ? text.replace(URL_PASSWORD, `$1${instead}@`).replace(URL_TOKEN, `$1${instead}@`) : text;
+  return shown.replace(URL_PARAMETER, (whole, head1?: string, name1?: string, head2?: string, name2?: string) => {
+    const name = name1 ?? name2 ?? '';
+    return isSigning(name) || isSecretName(name) ? `${head1 ?? head2 ?? ''}${instead}` : whole;
+  });
 }
 
 function isSigning(name: string): boolean {

@@ -1,7 +1,7 @@
 import type { Span } from '../../document/document.ts';
 import { toPointer } from '../../document/document.ts';
 import { isBelow, isSecretName, isSecretPath, isSecretValue } from './secret.ts';
-import { holdsSecret } from './text.ts';
+import { gearEnd, holdsSecret } from './text.ts';
 
 /** The scalars of a document that must not be shown: marked ones, and those that their name, their neighbours or they themselves give away. `inside`: a secret is a part of the text. */
 export function secretScalars(spans: readonly Span[], marked: ReadonlySet<string>, isMarked = isBelow): Map<Span, 'whole' | 'inside'> {
@@ -53,8 +53,17 @@ const PRIVATE_JWK = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 function namedPointers(spans: readonly Span[]): Set<string> {
   const named = new Set<string>();
   let before: Span | undefined;
+  let list: Span[] = [];
+  const closeList = () => {
+    for (const argument of list.length > 1 ? secretArguments(list) : []) named.add(toPointer(argument.path));
+  };
   for (const span of spans) {
     if (span.kind === 'collection' || typeof span.value !== 'string') continue;
+    if (before === undefined || !isNextItem(before, span)) {
+      closeList();
+      list = [];
+    }
+    if (/^\d+$/.test(span.path.at(-1) ?? '')) list.push(span);
     const last = span.path.at(-1) ?? '';
     const parent = toPointer(span.path.slice(0, -1));
     if (last === 'kind' && span.value === 'Secret') for (const name of ['data', 'stringData']) named.add(`${parent}/${name}`);
@@ -64,15 +73,46 @@ function namedPointers(spans: readonly Span[]): Set<string> {
     if (follows(before, span)) named.add(toPointer(span.path));
     before = span;
   }
+  closeList();
   return named;
 }
 
 /** The item after a flag, or after a name in a list of two. */
 function follows(before: Span | undefined, span: Span): boolean {
-  if (before === undefined || typeof before.value !== 'string') return false;
+  if (before === undefined || typeof before.value !== 'string' || !isNextItem(before, span)) return false;
+  if (/^-{1,2}[\w.-]{1,64}$/.test(before.value)) return isSecretName(before.value) || before.value === '--user';
+  return span.path.at(-1) === '1' && /^[\w.-]{2,64}$/.test(before.value) && isSecretName(before.value);
+}
+
+function isNextItem(before: Span, span: Span): boolean {
   const [last = '', previous = ''] = [span.path.at(-1), before.path.at(-1)];
   if (!/^\d+$/.test(last) || Number(last) !== Number(previous) + 1 || span.path.length !== before.path.length) return false;
-  if (toPointer(span.path.slice(0, -1)) !== toPointer(before.path.slice(0, -1))) return false;
-  if (/^-{1,2}[\w.-]{1,64}$/.test(before.value)) return isSecretName(before.value) || before.value === '--user';
-  return last === '1' && /^[\w.-]{2,64}$/.test(before.value) && isSecretName(before.value);
+  return toPointer(span.path.slice(0, -1)) === toPointer(before.path.slice(0, -1));
+}
+
+/** Bounds of the line that a list is judged as. */
+const MAX_ARGUMENTS = 40;
+const MAX_ARGUMENT_CHARS = 128;
+const MAX_SECRET_ARGUMENTS = 4;
+
+/** The arguments that are secret in the line that the items of a list make: `["redis-cli", "-a", "x"]`. */
+function secretArguments(list: readonly Span[]): Span[] {
+  let words = list.slice(0, MAX_ARGUMENTS).map((span) => ({ span, text: String(span.value).slice(0, MAX_ARGUMENT_CHARS) }));
+  const found: Span[] = [];
+  while (found.length < MAX_SECRET_ARGUMENTS && words.some(({ text }) => text.startsWith('-'))) {
+    const end = gearEnd(words.map(({ text }) => text).join(' '));
+    if (end === undefined) break;
+    let start = 0;
+    const index = words.findIndex(({ text }) => {
+      start += text.length + 1;
+      return end < start;
+    });
+    const secret = words[index];
+    if (secret === undefined) break;
+    found.push(secret.span);
+    // Without it and its flag, the next one is found.
+    const flag = words[index - 1]?.text.startsWith('-') ? index - 1 : index;
+    words = [...words.slice(0, flag), ...words.slice(index + 1)];
+  }
+  return found;
 }

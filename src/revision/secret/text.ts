@@ -1,18 +1,26 @@
-import { isRandom, isSecretName, looksSecret, REDACTED } from './secret.ts';
+import { bare, isOpenMember, isOpenValue } from './open.ts';
+import { isRandom, isSecretName, isSecretValue, looksSecret, REDACTED } from './secret.ts';
+import { shapeStart, withoutUrlSecrets } from './shapes.ts';
 
 /** Secrets in text that is neither JSON nor YAML as a whole. All expressions are linear in the length of a line. */
 
 /** `name = value`, `name: value` and `name value`, keys in PEM form, tokens, URLs with passwords, elements of XML. Lines stay. */
 export function redactLines(text: string): string {
-  const state: State = { until: null, valueOf: 0, section: false };
+  const state: State = { until: null, valueOf: 0, section: false, sectionName: '', namesCommunities: false };
   return text
     .split('\n')
     .map((line) => nextLine(line, state))
     .join('\n');
 }
 
-/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. */
-type State = { until: ((line: string) => boolean) | null; valueOf: number; section: boolean };
+/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. `namesCommunities`: names are secret in this menu of RouterOS. */
+type State = {
+  until: ((line: string) => boolean) | null;
+  valueOf: number;
+  section: boolean;
+  sectionName: string;
+  namesCommunities: boolean;
+};
 
 function nextLine(line: string, state: State): string {
   if (state.until !== null) {
@@ -26,26 +34,54 @@ function nextLine(line: string, state: State): string {
   }
   const section = /^\s{0,64}\[{1,2}\s{0,9}["']?([^\]"']{1,200})["']?\s{0,9}\]{1,2}\s{0,64}(?:[#;].*)?$/.exec(line);
   if (section !== null) {
-    state.section = (section[1] ?? '').split(/[.:\s/]/).some(isSecretName);
+    state.sectionName = section[1] ?? '';
+    state.section = state.sectionName.split(/[.:\s/]/).some(isSecretName);
     return line;
   }
   const pair = state.section ? /^\s{0,64}(?![#;])[^\s=:][^=:]{0,128}\s{0,32}[=:]\s{0,32}(?=\S)/.exec(line)?.[0] : undefined;
-  if (pair !== undefined && pair.length < line.length) return pair + REDACTED;
+  if (pair !== undefined && pair.length < line.length && !isOpenPair(pair, line)) return pair + REDACTED;
+  const community = communityEnd(line, state);
+  if (community !== undefined) return line.slice(0, community) + REDACTED;
   state.valueOf -= 1;
+  if (state.valueOf > 0 && OPENS_VALUE.test(line)) {
+    state.until = (next) => next.includes('<');
+    return line;
+  }
   const value = state.valueOf > 0 ? VALUE_LINE.exec(line) : null;
-  const shown = value === null ? redactLine(line) : (value[1] ?? '') + REDACTED;
+  const shown = value === null ? redactLine(line, state.sectionName) : (value[1] ?? '') + REDACTED;
   const name = NAME_LINE.exec(line);
   if (isSecretName(name?.[1] ?? '')) state.valueOf = 4;
+  if (value !== null && line.includes('<')) state.valueOf = 0;
+  // `redactMarkup` hides the value in the tag of the name.
+  if (name?.[0].includes('=') && /^[^<>]{0,512}\/>/.test(line.slice(name.index + name[0].length))) state.valueOf = 0;
   const sameLine = name === null || state.valueOf < 4 ? null : VALUE_LINE.exec(line.slice(name.index + name[0].length));
-  if (name !== null && sameLine !== null) return line.slice(0, name.index + name[0].length) + (sameLine[1] ?? '') + REDACTED;
+  if (sameLine !== null) state.valueOf = 0;
+  if (name !== null && sameLine !== null)
+    return redactLine(line.slice(0, name.index + name[0].length), state.sectionName) + (sameLine[1] ?? '') + REDACTED;
   if (shown !== line || opensElement(line)) state.until = valueEnd(line);
   return shown;
+}
+
+/** `token_endpoint = …` below `[tokens]`. */
+function isOpenPair(pair: string, line: string): boolean {
+  const name = /[\p{L}\p{N}_.-]+/u.exec(pair)?.[0] ?? '';
+  const value = line.slice(pair.length);
+  return isSecretName(name) ? isOpenValue(name, value) : isOpenMember(name, value);
+}
+
+/** The name of a community of SNMP in RouterOS is the community itself. */
+function communityEnd(line: string, state: State): number | undefined {
+  if (line.startsWith('/')) state.namesCommunities = /^\/snmp[ /]community\b/.test(line);
+  return state.namesCommunities ? /\bname=(?=\S)/.exec(line)?.index : undefined;
 }
 
 /** `- name: DB_PASSWORD`, and the value follows. */
 const NAME_LINE =
   /(?:^|[\s{,;<"'])(?:name|key|option|variable|setting|param|parameter|id|field|label)["']?\s{0,9}[:=>]\s{0,9}["']?([\w.-]{2,128})["']?/i;
 const VALUE_LINE = /^(.{0,200}?(?:value|val|content|default|text|string|data)["']?\s{0,9}[:=>]\s{0,9})\S/i;
+
+/** `<value>` at the end of a line. */
+const OPENS_VALUE = /<(?:value|val|string|data|content|text)>\s{0,9}$/i;
 
 /** Keys that take several lines. null: none begins here. */
 function blockEnd(line: string): ((line: string) => boolean) | null {
@@ -63,10 +99,10 @@ function valueEnd(line: string): ((line: string) => boolean) | null {
   if (/\\\s*$/.test(line)) return (next) => !/\\\s*$/.test(next);
   const heredoc = /<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
   if (heredoc !== undefined) return (next) => next.trim() === heredoc;
-  const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
+  const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?(?<!\/)>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
   if (tag !== undefined) return (next) => next.includes('<');
   if (/^[^=:]{0,200}(?:=\(|[=:]\s{0,20}[[{])[^\]})]*$/.test(line)) return (next) => /[\]})]/.test(next);
-  const [begin, open] = /^[^=:]{0,200}[=:]\s{0,20}(["'])/.exec(line) ?? [];
+  const [begin, open] = /^\s{0,64}["']?[^=:"']{0,200}["']?\s{0,9}[=:]\s{0,20}(["'])/.exec(line) ?? [];
   if (begin !== undefined && open !== undefined && !line.slice(begin.length).includes(open)) return (next) => next.includes(open);
   return /^[\s\w."'-]{1,128}[:=]\s*[|>][+-]?\d?\s*$/.test(line) ? indentedBelow(line) : null;
 }
@@ -88,28 +124,82 @@ const NAMED_VALUE =
   /^([^\p{L}\p{N}_]{0,64}(?:(?:export|set|option|let|var|const|env|arg)\s{1,32})?["']?([\p{L}\p{N}_.-]{1,128})\]?\\{0,4}["']?(?:\s{0,32}(?:[:=]+>?|,|\()\s{0,32}|\s{1,32}))\S/iu;
 const LATER_VALUE = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{1,256})\]?\\{0,4}["']?(?:\s{0,64}(?:[:=]+>?|,|\()\s{0,64}|\s{1,64})(?=\S)/gu;
 
-export function redactLine(line: string): string {
-  if (looksSecret(line)) return REDACTED;
+/**
+ * @param section the heading above the line, which says what its names are about.
+ * @param rounds how many secrets of one line are hidden each for itself. Behind the last one the rest of the line is hidden as well.
+ */
+export function redactLine(text: string, section = '', rounds = 4): string {
+  const line = withoutUrlSecrets(text, REDACTED, isSecretName);
+  if (looksSecret(line)) return beforeShape(line, section);
+  const menu = MENU.exec(line)?.[0];
+  if (menu !== undefined) return menu + redactLine(line.slice(menu.length), section);
   const element = redactMarkup(line);
   if (element !== line) return element;
   const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
-  if (isSecretName(name)) return head + REDACTED;
-  // `user admin password hunter2`, `--token=…`: from the secret word on, all is hidden.
-  const later = [...line.matchAll(LATER_VALUE)].find((match) => isSecretName(match[1] ?? ''));
-  const ends = [later === undefined ? undefined : later.index + later[0].length, gearEnd(line), describedEnd(line)];
+  const value = bare(line.slice(head.length));
+  const isHidden = line.startsWith(REDACTED, head.length);
+  if (isSecretName(name) && !isHidden) return isOpenValue(name, value) ? line : withoutSecretAt(head.length, line, section, rounds);
+  const isSecret = /^\S{4,}$/.test(value) && ((value.length <= 128 && isSecretValue([section, name], value)) || looksSecret(value));
+  if (isSecret && /[=:]/.test(head)) return head + REDACTED;
+  // `user admin password hunter2`: from the secret word on, all is hidden.
+  const ends = [namedEnd(line, LATER_VALUE), gearEnd(line), namedEnd(line, DESCRIBED)];
   const found = ends.filter((end) => end !== undefined);
-  return found.length === 0 ? line : line.slice(0, Math.min(...found)) + REDACTED;
+  return found.length === 0 ? line : withoutSecretAt(Math.min(...found), line, section, rounds);
+}
+
+function withoutSecretAt(start: number, line: string, section: string, rounds: number): string {
+  const head = line.slice(0, start);
+  const end = rounds === 0 || line.startsWith(REDACTED, start) ? undefined : knownEnd(head, line.slice(start));
+  return end === undefined ? head + REDACTED : redactLine(head + REDACTED + line.slice(start + end), section, rounds - 1);
+}
+
+/** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`, `;Password=x;Encrypt=true`. */
+function knownEnd(head: string, rest: string): number | undefined {
+  const before = head.slice(-100);
+  if (/(?:^|\s)-{1,2}[\w.-]{1,64}[= ](?:[a-z._-]{2,20}:)?$/.test(before))
+    return /^[\w.!#%+,/:=?@^~-]{1,512}(?=\s(?:-{1,2}[A-Za-z]|https?:))/.exec(rest)?.[0].length;
+  if (/;\s?[\w .-]{1,40}[= ]$/.test(before)) return /^[^;"'\s]{1,512}(?=;\s?[A-Za-z][\w .-]{0,40}[= ])/.exec(rest)?.[0].length;
+  const quote = /(?:^|[\s=])(["'])[\w.-]{2,64}(?:=|:\s{0,2})$/.exec(before)?.[1];
+  const value = quote === undefined ? undefined : /^[^"'\\]{1,512}/.exec(rest)?.[0];
+  return value !== undefined && rest[value.length] === quote && /^.(?:\s|$)/.test(rest.slice(value.length)) ? value.length : undefined;
+}
+
+/** `/ppp secret` is a menu of RouterOS, whose settings follow. */
+const MENU = /^\/[a-z][a-z0-9 /-]{1,80}?\s(?=(?:add|set|remove|edit)\s)/;
+
+/** A line up to a token, a hash or the like. */
+function beforeShape(line: string, section: string): string {
+  const head = line.slice(0, shapeStart(line));
+  if (head.trim() === '') return REDACTED;
+  const shown = redactLine(head, section);
+  return shown.endsWith(REDACTED) ? shown : shown + REDACTED;
+}
+
+const JDBC = /^[a-z\d]{2,20}:\/\/[\w.,-]{1,200}(?::\d{1,5})?(?:[/;?][^@]{0,512})?$/i;
+
+/** Where the first value with a secret name begins. */
+function namedEnd(line: string, names: RegExp): number | undefined {
+  for (const { 0: match, 1: name = '', index } of line.matchAll(names)) {
+    if (!isSecretName(name)) continue;
+    const end = index + match.length;
+    if (line.startsWith(REDACTED, end)) continue;
+    const rest = line.slice(end, end + 512);
+    // The password of such an address has a name of its own.
+    if (/jdbc$/i.test(name) && JDBC.test(rest)) continue;
+    if (!isOpenValue(name, rest) && !isOpenValue(name, /^\S+/.exec(rest)?.[0] ?? '')) return end;
+  }
+  return undefined;
 }
 
 /** Where the secret of a line of network gear, or of a command, begins. The first group is what stays. */
 const GEAR: readonly RegExp[] = [
-  /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})\s{1,9}(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
+  /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})(?:\s{1,9}|:\s{0,4})(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
   /^(\s{0,64}(?:(?:option|set|list)\s{1,9})?(?:key\d?|key-string|md5|wpa|wep|phrase|psk)\s{1,9}(?:\d{1,2}\s{1,9})?)\S{4,}\s*$/i,
   /^(.{0,200}\bauthentication\s{1,9}(?:(?:text|md5|key-string|simple|plain|cipher|hmac-\S{1,20})\s{1,9}){0,2}(?:\d\s{1,9})?)(?!(?:login|ppp|default|open|shared|eap|key|list|mode|mac|enable|network|password|none|local|order|retry|pre)\b)\S{4,}\s*$/i,
   /^(.{0,200}\b(?:auth|priv)\s{1,9}(?:md5|sha[\d-]{0,4}|des|3des|aes)\s{1,9}(?:\d{2,3}\s{1,9})?)\S/i,
   /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
   /^(.{0,300}?\bidentified\s{1,9}(?:with\s{1,9}\w{1,64}\s{1,9})?(?:by|as)\s{1,9})\S/i,
-  /^(.{0,300}?(?:^|\s)(?:curl|wget|http|https)\b.{0,300}?\s(?:-u|--user)[\s=]?)\S/,
+  /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|https?|l?ftp)\b.{0,300}?\s(?:-u|--user)[\s=]?(?:[a-z._-]{2,20}:(?=\S))?)\S/,
   /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
   /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
@@ -133,13 +223,36 @@ const GEAR: readonly RegExp[] = [
   /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
 ];
 
+/** Rules for lines with one of `RARE_WORDS`: daemons, commands, and notes of people. */
+const RARE: readonly RegExp[] = [
+  /^(.{0,300}?\bssh-keygen\b.{0,300}?\s-[NP]\s{1,9})(?!""|''|-)\S/,
+  /^(.{0,300}?\bX-[\w-]{0,40}?(?:Auth|Key|Token|Secret|Signature)["']?\s{0,4}[:=]\s{0,4}["']?)\S/i,
+  /^(\s{0,64}mgmt-user\s{1,9}\S{1,64}\s{1,9}\S{1,64}\s{1,9})\S/i,
+  /^(\s{0,9}\d{2,8}\s{0,4}=>\s{0,4})\d{3,10},/,
+  /^(.{0,200}?\b(?:wlan|wi-?fi|ssid)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})(?=\S{0,63}\d)\S{8}/i,
+  /^(.{0,200}?\b(?:admin|root|login|wlan|wi-?fi|pin)\b[^\n]{0,40}?\s{0,4}(?:->|\u2192)\s{0,4})\S{4}/i,
+  /^(.{0,200}?\b(?:master|alarm|door|gate|safe|user|admin|installer|duress|unlock|entry|disarm)\s{1,4}code\b[^\n:=]{0,40}[:=]\s{0,4})\d{4}/i,
+  /^(\s{0,64}failover\s{1,9}(?:ipsec\s{1,9}pre-shared-key|key)\s{1,9}(?:hex\s{1,9}|\d\s{1,9})?)\S/i,
+  /^(.{0,200}?\b(?:login|zugang|anmeldung|credentials?|account|user)\s{0,4}:\s{0,4}[\w.@-]{1,64}\s{1,4}\/\s{1,4})\S{4}/i,
+  /^(.{0,300}?\bauth\s{1,9}["']?[\w.@-]{1,64}:)(?!\d{1,5}\b|\/\/)\S{3,}/i,
+  /^(.{0,300}?auth=(?:key|token|token-secure|basic|bearer),)\S/i,
+  /^(.{0,100}\br[01]kh[\s='"]{1,9}[\da-f:*]{11,17}[\s,]{1,9}[^\s,]{1,64}[\s,]{1,9})\S/i,
+  /^(\s{0,64}secure_link_md5\s{1,9})\S/,
+  /^(\s{0,9}(?:"[^"]{1,64}"|[\w@.-]{1,64})\s{1,9}\*\s{1,9})(?:"[^"]|(?![*\d/"@])\S{4})/,
+  /^(\s{0,9}\[?[\w.-]{1,128}\]?:(?:25|465|587|smtp|submissions?)\s{1,9}[\w.@+-]{1,128}:)\S/,
+];
+
+const RARE_WORDS =
+  /auth[\s=]|r[01]kh|secure_link|\s\*\s|:(?:25|465|587|smtp|submissions?)\s|failover|\s\/\s|ssh-keygen|x-|mgmt-user|=>|->|\u2192|code/i;
+
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+/i;
+  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
 
-function gearEnd(line: string): number | undefined {
+export function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
-  const ends = GEAR.flatMap((rule) => {
+  const rules = RARE_WORDS.test(line) ? [...GEAR, ...RARE] : GEAR;
+  const ends = rules.flatMap((rule) => {
     const head = rule.exec(line)?.[1];
     return head === undefined ? [] : [head.length];
   });
@@ -147,15 +260,15 @@ function gearEnd(line: string): number | undefined {
 }
 
 /** `Password (admin): x`, `pin for the safe = 1234`: words between the name and its value. */
-const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60})?[:=]\s{0,9}(?=\S)/gu;
-
-function describedEnd(line: string): number | undefined {
-  const found = [...line.matchAll(DESCRIBED)].find((match) => isSecretName(match[1] ?? ''));
-  return found === undefined ? undefined : found.index + found[0].length;
-}
+const DESCRIBED = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{2,64})(?:\s[^\n:=]{0,60})?[:=](?!\/\/)\s{0,9}(?=\S)/gu;
 
 const ATTRIBUTE = /([\w:.-]{1,128})(\s{0,9}=\s{0,9})("[^"]{0,4000}"?|'[^']{0,4000}'?)/g;
 const ELEMENT = /<([\w:.-]{1,128})((?:\s[^<>]{0,2000})?)>((?:<!\[CDATA\[)?[^<]{1,8000})/g;
+/** `<name>DB_PASSWORD</name><value>x`. */
+const NAMED_ELEMENT =
+  /(<(?:name|key|option|setting|param|property)>\s{0,9}([\w.-]{2,128})\s{0,9}<\/\w{1,16}>\s{0,20}<[\w:.-]{1,64}>)[^<]{1,4000}/gi;
+/** `<pre-shared-key><key>x`. */
+const INNER_ELEMENT = /(<([\w:.-]{1,128})>\s{0,20}<[\w:.-]{1,64}>)[^<\s][^<]{0,4000}/g;
 const NAMING_ATTRIBUTE = /(?:name|key|id|property|field|option|param|type|class)\s{0,9}=\s{0,9}["']([^"']{1,128})["']/gi;
 
 /** `<password>x</password>`, `<user password="x"/>`, `<add key="ApiKey" value="x"/>`, `<property name="password">x</property>`. */
@@ -169,10 +282,12 @@ function redactMarkup(line: string): string {
         return isSecret && value.length > 2 ? `${name}${sign}"${REDACTED}"` : whole;
       });
     })
+    .replace(NAMED_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
+    .replace(INNER_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
     .replace(ELEMENT, (whole, name: string, attributes: string, text: string) => {
       const isNamed = [...attributes.matchAll(NAMING_ATTRIBUTE)].some(([, given = '']) => isSecretName(given));
       const hasValue = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
-      return hasValue && (isNamed || isSecretName(name)) ? `<${name}${attributes}>${REDACTED}` : whole;
+      return hasValue && (isNamed || isSecretName(name) || looksSecret(text.trim())) ? `<${name}${attributes}>${REDACTED}` : whole;
     });
 }
 
@@ -193,13 +308,13 @@ export function holdsSecret(value: unknown): boolean {
 }
 
 const MIN_TEXT_CHARS = 6;
-const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})\]?\\{0,4}["']?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,16}))/gu;
+const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})\]?\\{0,4}["']?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,256}))/gu;
 
 function lineHolds(line: string): boolean {
   if (gearEnd(line) !== undefined) return true;
   if (
     [...line.matchAll(ASSIGNED)].some(
-      ([, name = '', value = '']) => isSecretName(name) && !/^["']?(?:true|false|null|[,;)}\]])/i.test(value),
+      ([, name = '', value = '']) => isSecretName(name) && !/^["']?(?:true|false|null|[,;)}\]])/i.test(value) && !isOpenValue(name, value),
     )
   )
     return true;
