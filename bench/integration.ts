@@ -10,9 +10,8 @@ import { openApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import type { Sql } from '../src/db/connect.ts';
 import { createLog } from '../src/log.ts';
-import { DEPOT, type Depot } from '../test/support/depot.ts';
 import { type Api, clientOf } from '../test/support/service.ts';
-import { createDepot, syncOnce } from '../test/sync/support.ts';
+import { syncOnce } from '../test/sync/support.ts';
 import { note, report, round } from './support/numbers.ts';
 import { lineOf, memoryMb, type Program, startProgram } from './support/processes.ts';
 import { TARGETS } from './support/targets.ts';
@@ -21,6 +20,11 @@ const TOKEN = 'bench-admin-token-of-32-characters';
 const PER_PAGE = 100;
 const AT_ONCE = 4;
 const READY_TIMEOUT_MS = 60_000;
+const Account = z.object({
+  url: z.string(),
+  settings: z.looseObject({ projectId: z.string() }),
+  credentials: z.object({ apiKey: z.string() }),
+});
 
 /** Measures the sync of a platform's devices: the first import, a sync with 1 % changed, and an export, beside the bare walk of the same pages. */
 export async function benchIntegration(args: string[], signal: AbortSignal): Promise<void> {
@@ -35,17 +39,19 @@ export async function benchIntegration(args: string[], signal: AbortSignal): Pro
   const devices = z.coerce.number().int().min(1).max(1_000_000).parse(values.devices);
   const exported = z.coerce.number().int().min(0).max(devices).parse(values.exports);
   const latencyMs = z.coerce.number().int().min(0).max(10_000).parse(values.latency);
-  await using platform = startProgram('bench/support/programs/depot.ts', { args: [String(devices), String(latencyMs)], messages: true });
-  const url = await lineOf(platform, (line) => (line.startsWith('http://') ? line : undefined), READY_TIMEOUT_MS);
+  await using platform = startProgram('bench/support/programs/golioth.ts', { args: [String(devices), String(latencyMs)], messages: true });
+  const line = await lineOf(platform, (text) => (text.startsWith('{') ? text : undefined), READY_TIMEOUT_MS);
+  const account = Account.parse(JSON.parse(line));
   await using opened = await openBenchService();
   const { api, sql } = opened;
-  const account = { settings: { baseUrl: url }, credentials: { apiKey: 'depot-key-0123456789' } };
-  const id = await createDepot({ api }, account as unknown as Depot, { direction: 'both' });
   note(`bare walk of ${Math.ceil(devices / PER_PAGE)} pages, ${AT_ONCE} at once, ${latencyMs} ms latency`);
-  const bareMs = await bareWalk(url, devices);
+  const bareMs = await bareWalk(account, devices);
   signal.throwIfAborted();
   const before = await change(platform, 0);
   note(`first import of ${devices} devices`);
+  const { settings, credentials } = account;
+  const wanted = { type: 'golioth', settings, credentials, direction: 'both', autoSync: false, intervalSeconds: 3_600 };
+  const id = String((await api('POST', '/integrations', wanted)).body.id);
   const first = await timed(() => syncOnce({ api }, id));
   const importRequests = (await change(platform, 0)).requests - before.requests;
   const memoryAfterImportMb = await memoryMb(process.pid, 'VmRSS');
@@ -85,7 +91,7 @@ async function openBenchService(): Promise<AsyncDisposable & { api: Api; sql: Sq
     GIT_WORKERS: '1',
     LOG_LEVEL: 'error',
   });
-  const app = await openApp(config, createLog('error'), startController, DEPOT);
+  const app = await openApp(config, createLog('error'), startController);
   return {
     api: clientOf(app.url, TOKEN),
     sql: app.services.store.sql,
@@ -104,14 +110,14 @@ async function timed(work: () => Promise<Awaited<ReturnType<typeof syncOnce>>>) 
 }
 
 /** Reads and parses the same pages, without anything else. @returns ms */
-async function bareWalk(url: string, devices: number): Promise<number> {
+async function bareWalk({ url, settings, credentials }: z.output<typeof Account>, devices: number): Promise<number> {
   const pool = new Pool(url, { connections: AT_ONCE });
   const started = performance.now();
   const pages = Array.from({ length: Math.ceil(devices / PER_PAGE) }, (_, index) => index);
   const worker = async () => {
     for (let page = pages.shift(); page !== undefined; page = pages.shift()) {
-      const path = `/devices?page=${page}&perPage=${PER_PAGE}`;
-      const { body } = await pool.request({ method: 'GET', path, headers: { 'x-api-key': 'depot-key-0123456789' } });
+      const path = `/v1/projects/${settings.projectId}/devices?page=${page}&perPage=${PER_PAGE}&statePath=reported`;
+      const { body } = await pool.request({ method: 'GET', path, headers: { 'x-api-key': credentials.apiKey } });
       await body.json();
     }
   };
@@ -121,17 +127,17 @@ async function bareWalk(url: string, devices: number): Promise<number> {
   return tookMs;
 }
 
-async function change({ child }: Program, count: number): Promise<{ requests: number; pages: number }> {
+async function change({ child }: Program, count: number): Promise<{ requests: number }> {
   const answered = once(child, 'message');
   child.send(count);
   const [answer] = await answered;
-  return z.object({ requests: z.number(), pages: z.number() }).parse(answer);
+  return z.object({ requests: z.number() }).parse(answer);
 }
 
 /** As the API does it, for many devices at once. */
 async function edit(sql: Sql, count: number): Promise<void> {
   await sql`
-    update devices d set integration_metadata = jsonb_set(integration_metadata, '{attributes,room}', '"edited"'),
-      field_times = field_times || jsonb_build_object('room', now())
+    update devices d set integration_metadata = jsonb_set(integration_metadata, '{attributes,enabled}', 'false'),
+      field_times = field_times || jsonb_build_object('enabled', now())
     where id in (select id from devices where source_kind = 'EXTERNAL' order by id limit ${count})`;
 }

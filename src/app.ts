@@ -154,9 +154,8 @@ async function openBox({ BELLWETHER_SECRET_KEY: value, DATA_DIR: dataDir }: Conf
 }
 
 async function openStore(config: Config, log: Log, { sql, notifier, directUrl }: Connections, opened: Opened): Promise<Store> {
-  const options = { soleOwner: config.DATABASE_URL === undefined, works: config.ROLE !== 'api' };
-  const queue = await openQueue(directUrl, sql, notifier, log, options);
-  opened.onClose(() => queue.close(DRAIN_MS));
+  const options = { soleOwner: config.DATABASE_URL === undefined, works: config.ROLE !== 'api', drainMs: DRAIN_MS };
+  const queue = opened.add(await openQueue(directUrl, sql, notifier, log, options));
   return { sql, queue };
 }
 

@@ -35,8 +35,8 @@ export type Queue = {
   depths(): Promise<Record<string, number>>;
   /** Announces that this process will soon stop its workers. @returns whether another process keeps working, judged by its database connections */
   announceShutdown(): Promise<boolean>;
-  /** Takes no more work and waits up to `timeoutMs` for jobs in flight. Jobs that are left return to the queue. */
-  close(timeoutMs: number): Promise<void>;
+  /** Takes no more work and waits up to `drainMs` for jobs in flight. Jobs that are left return to the queue. */
+  close(): Promise<void>;
 };
 
 export type QueueOptions = {
@@ -44,7 +44,11 @@ export type QueueOptions = {
   soleOwner?: boolean;
   /** This process will call `work`. */
   works?: boolean;
+  /** Time for jobs in flight at the end; default 1,000. */
+  drainMs?: number;
 };
+
+const DRAIN_MS = 1_000;
 
 /** Application names of connections of working and of stopping processes, each followed by a random id of the process. */
 const WORKING = 'bellwether controller ';
@@ -110,9 +114,9 @@ export async function openQueue(databaseUrl: string, sql: Sql, notifier: Notifie
       stopping ??= connect(databaseUrl, { max: 1, applicationName: STOPPING + processId });
       return hasOtherWorkers(stopping);
     },
-    close: async (timeoutMs) => {
+    close: async () => {
       for (const polls of workers.values()) await polls.close();
-      await boss.stop({ graceful: true, close: true, timeout: timeoutMs });
+      await boss.stop({ graceful: true, close: true, timeout: options.drainMs ?? DRAIN_MS });
       // If listening failed, `work` has already thrown the error.
       const [listened] = await Promise.allSettled([listening]);
       if (listened.status === 'fulfilled') listened.value?.();

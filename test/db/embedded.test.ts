@@ -107,6 +107,6 @@ test('a wake-up that a waiting job absorbed is not lost when that job runs befor
   blocker.release();
   await writing;
   await eventually('a check after the commit', async () => seen.includes(1));
-  await queue.close(1_000);
+  await queue.close();
   await database.close();
 });

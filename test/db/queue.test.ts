@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await queue.close(5_000);
+  await queue.close();
   await database.close();
 });
 
@@ -52,7 +52,7 @@ test('a job is announced when its transaction commits', async () => {
 });
 
 test('a wake-up does not wait for statistics about jobs that were active some seconds ago', async () => {
-  await queue.close(5_000);
+  await queue.close();
   // pg-boss counts jobs every five seconds and leaves this state when it counts during the work.
   await database.sql`update pgboss.queue set singletons_active = '{key}', monitor_on = pgboss.job_now(), monitor_claim_on = pgboss.job_now()`;
   queue = await openQueue(database.url, database.sql, database.notifier, log);
@@ -89,7 +89,7 @@ test('a failure to enqueue a job again after its commit is logged, and the calle
   ] as const) {
     const broken = await openQueue(database.url, failing(error), database.notifier, recording);
     await broken.enqueueAgain('source', 'key');
-    await broken.close(1_000);
+    await broken.close();
     expect(logged.splice(0).filter((line) => line.msg === msg)).toEqual([{ level, msg }]);
   }
 });

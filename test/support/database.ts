@@ -52,7 +52,7 @@ export async function openTestStore(): Promise<{ database: TestDatabase; store: 
     store: { sql: database.sql, queue },
     organizationId: await ensureOrganization(database.sql, newId(), 'o'),
     close: async () => {
-      await queue.close(1_000);
+      await queue.close();
       await database.close();
     },
   };

@@ -87,7 +87,7 @@ async function installQueue(url: string): Promise<void> {
   const log = createLog('silent');
   const notifier = openNotifier(url, log);
   const queue = await openQueue(url, sql, notifier, log);
-  await queue.close(1_000);
+  await queue.close();
   await notifier.close();
   await sql.end({ timeout: 1 });
 }

@@ -1,5 +1,6 @@
 import { type Dispatcher, request } from 'undici';
 import { startDeadline, within } from '../../async/deadline.ts';
+import { retryAfter } from '../../async/retry-after.ts';
 import { messageOf } from '../../errors.ts';
 import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { closeConnections, dispatcherFor } from '../../git/http/connections.ts';
@@ -60,7 +61,7 @@ export function createSender(guard: AddressGuard, timeoutMs: number = TIMEOUT_MS
           status,
           error,
           response: text,
-          retryAfterSeconds: retryAfter(response.headers['retry-after'], at),
+          retryAfterSeconds: retryAfter(response.headers['retry-after'], at.getTime(), MAX_RETRY_AFTER_SECONDS) ?? null,
         };
       } catch (error) {
         signal?.throwIfAborted();
@@ -95,11 +96,4 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
   );
   body.on('error', () => {}).destroy();
   return Buffer.concat(chunks).subarray(0, MAX_RESPONSE_BYTES).toString('utf8');
-}
-
-/** Parses seconds or a date (RFC 9110); null for any other text. */
-function retryAfter(header: string | string[] | undefined, now: Date): number | null {
-  if (typeof header !== 'string') return null;
-  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - now.getTime()) / 1000;
-  return Number.isNaN(seconds) ? null : Math.min(Math.max(0, Math.ceil(seconds)), MAX_RETRY_AFTER_SECONDS);
 }
