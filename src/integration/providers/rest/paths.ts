@@ -2,19 +2,33 @@ import { jsonpath } from 'json-p3';
 import { z } from 'zod';
 import { messageOf } from '../../../errors.ts';
 import type { Json } from '../../../wire/text/json.ts';
+import { integrationProblem } from '../../problems.ts';
 
 /** A JSONPath (RFC 9535) that is applied to answers of the platform. */
 export type Path = { text: string; all(value: Json): Json[]; first(value: Json): Json | undefined };
 
 /** Functions that compile a regular expression: one that is slow would hold up the service on every answer. */
 const EXPRESSIONS = /\b(?:match|search)\s*\(/;
+const QUOTED = /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g;
+
+/** Whoever describes a platform may run it too: no path may visit the parts of an answer more often than a small multiple of their number. */
+function costOf(text: string): string | undefined {
+  const bare = text.replaceAll(QUOTED, "''");
+  if (EXPRESSIONS.test(bare)) return 'must not use match() or search()';
+  if ((bare.match(/\.\./g)?.length ?? 0) > 1) return 'must use ".." once at most';
+  // Each list such as [0,0] doubles the number of visits.
+  if ((bare.match(/,/g)?.length ?? 0) > 9 || (bare.match(/\[[^[\]]*,/g)?.length ?? 0) > 1)
+    return 'must have one list of selectors, such as ["a","b"], at most, and 10 selectors in it';
+  return bare.lastIndexOf('$') > 0 ? 'must use "$" at the beginning only' : undefined;
+}
 
 export const JsonPath = z
   .string()
   .min(1)
   .max(500)
   .superRefine((text, context) => {
-    if (EXPRESSIONS.test(text)) context.addIssue({ code: 'custom', message: 'must not use match() or search()' });
+    const costly = costOf(text);
+    if (costly !== undefined) context.addIssue({ code: 'custom', message: costly });
     else
       try {
         jsonpath.compile(text);
@@ -56,7 +70,14 @@ export function placed(values: readonly (readonly [pointer: string, value: Json]
   return body;
 }
 
-/** Path of a call. `{name}` stands for a value, which is escaped. */
+/**
+ * Path of a call. `{name}` stands for a value, which is escaped.
+ * @throws Problem `integration_rejected` for a value that no address can carry: `..` would name another call, also when it is escaped
+ */
 export function filled(template: string, values: Readonly<Record<string, string>>): string {
-  return template.replace(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(values[name] ?? ''));
+  return template.replace(/\{(\w+)\}/g, (_all, name: string) => {
+    const value = values[name] ?? '';
+    if (!/^\.{0,2}$/.test(value)) return encodeURIComponent(value);
+    throw integrationProblem('integration_rejected', `Cannot call the platform: its address cannot carry "${value}" as {${name}}`);
+  });
 }
