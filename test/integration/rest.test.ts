@@ -170,6 +170,29 @@ test('without a call that shows the configuration it is applied and unverified, 
   await expect(push.cancel(targetOf('a'), prepared, receipt, signal)).rejects.toMatchObject({ code: 'integration_unsupported' });
 });
 
+test('a whole bundle is sent at its place, and proved by its digest', async () => {
+  let held: Json = null;
+  const { platform, requests } = await open(
+    ({ method, body }) => {
+      if (method === 'PUT') held = (body as { spec: { digest: string } }).spec.digest;
+      return ok({ digest: held });
+    },
+    { configuration: { sends: 'bundle', pointer: '/spec', write: { path: '/d/{id}' }, read: { path: '/d/{id}' } } },
+  );
+  const push = platform.push!;
+  const files = [{ path: 'a.txt', size: 2, sha256: 'x' }];
+  const wanted = { digest: 'sha256:1', document: undefined, files, readFile: async () => Buffer.from('hi') };
+  const prepared = await push.prepare(targetOf('a'), wanted, signal);
+  expect(prepared).toMatchObject({ previous: { digest: null }, isUnchanged: false });
+  const receipt = await push.apply(targetOf('a'), prepared, 't', signal);
+  expect(requests.at(-1)?.body).toEqual({ spec: { digest: 'sha256:1', files: [{ path: 'a.txt', content: 'aGk=' }] } });
+  expect(await push.verify(targetOf('a'), prepared, receipt, 't', signal)).toEqual({ is: 'verified' });
+  expect(await push.prepare(targetOf('a'), wanted, signal)).toMatchObject({ isUnchanged: true });
+  await expect(push.cancel(targetOf('a'), prepared, receipt, signal)).rejects.toMatchObject({ code: 'integration_unsupported' });
+  const large = { ...wanted, files: [{ path: 'a.bin', size: 5_000_000, sha256: 'x' }] };
+  await expect(push.prepare(targetOf('a'), large, signal)).rejects.toThrow('its files have 5000000 bytes');
+});
+
 test.each<[string, Settings, string]>([
   ['a path that is none', { device: { id: 'id' } }, '/settings/device/id must be a JSONPath'],
   [

@@ -112,7 +112,7 @@ export async function listPage(api: VendorApi, reader: Reader, cursor: string | 
   return { devices, next, total };
 }
 
-/** @returns what a person should look at: paths of the description that found nothing on a page that has devices */
+/** Names the paths of the description that found nothing on this page. One device may lack a value; a path that finds none on a whole page is wrong. */
 export function gapsIn({ list, device }: Description, { devices, total }: RemotePage): string[] {
   if (list === undefined) return [];
   if (devices.length === 0) return [`list.items: "${list.items}" found no devices`];

@@ -22,7 +22,7 @@ const positionOf = (cursor: string | null): Position => {
   return { at, page: Number(page), items: Number(items), earlier };
 };
 
-/** What a page has: the ids of its devices, and the number of all devices where the platform names it. */
+/** The ids of a page's devices, and the number of all devices where the platform names it. */
 type Content = { ids: readonly string[]; total: number | null };
 
 /** Parameters of the request for a page. @param cursor null: the first one */

@@ -150,9 +150,13 @@ export const description = {
     .optional(),
   update: z.strictObject({ method: Method.default('PATCH'), path: DevicePath }).optional(),
   delete: z.strictObject({ path: DevicePath }).optional(),
-  /** Takes the document `rest.yaml` of a bundle. `read`: where what the device runs is shown, which proves it. */
+  /** `read`: where the platform shows what the device runs, which proves it. */
   configuration: z
     .strictObject({
+      /** `document`: the content of `rest.yaml`. `bundle`: `{digest, files: [{path, content}]}` with all files in base64. */
+      sends: z.enum(['document', 'bundle']).default('document'),
+      /** Where the configuration is put in the body; left out: it is the body. */
+      pointer: JsonPointer.optional(),
       write: z.strictObject({ method: Method.default('PUT'), path: DevicePath }),
       /** A call that checks the document and applies nothing. */
       check: z.strictObject({ method: Method.default('POST'), path: DevicePath }).optional(),
