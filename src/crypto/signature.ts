@@ -95,6 +95,11 @@ export function isSigningToken(secret: string): boolean {
   return secret.startsWith(SIGNING_TOKEN_PREFIX);
 }
 
+/** Whether requests can be signed with it: the prefix is followed by base64 of an allowed length. */
+export function isSigningKey(secret: string): boolean {
+  return signingKey(secret) !== null;
+}
+
 /** @throws Problem `hook_secret_invalid` */
 export function checkSecret(secret: string, kinds: readonly SecretKind[]): void {
   if (secret === '') throw secretInvalid('it is empty');

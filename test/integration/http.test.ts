@@ -73,6 +73,7 @@ test('a gateway with another key refuses every request', async () => {
 test.each<[Record<string, Json>, Record<string, string>, string]>([
   [{ path: '/configuration' }, {}, '/settings/path must contain "{id}"'],
   [{}, { signingSecret: 'a-plain-text-of-24-chars' }, '/credentials/signingSecret must begin with "whsec_"'],
+  [{}, { signingSecret: 'whsec_no-base64-at-all!!' }, '/credentials/signingSecret must begin with "whsec_"'],
 ])('settings %j with credentials %j are refused', (settings, credentials, message) => {
   const given = {
     settings: { baseUrl: 'https://g.example', ...settings },

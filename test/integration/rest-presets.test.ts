@@ -33,6 +33,11 @@ test.each(['garmin', 'xiaomi', 'strava', 'apple'])(
   },
 );
 
+test('a type of the earlier system takes no configuration, and its settings must not describe any', () => {
+  const settings = { baseUrl: 'https://p.example', configuration: { write: { path: '/d/{id}' } } };
+  expect(() => checkAccount(BUILT_IN.of('garmin'), { settings, credentials: {} })).toThrow('configuration');
+});
+
 test('manual has no platform: every walk succeeds and shows nothing', async () => {
   const platform = BUILT_IN.of('manual').open({ settings: {}, credentials: {}, connect });
   expect(await walk(platform)).toEqual([]);

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { openRestPlatform } from '../../src/demo/vendors/rest/server.ts';
 import { serveVendor, type VendorRequest, type VendorResponse } from '../../src/demo/vendors/vendor-server.ts';
@@ -235,6 +236,14 @@ test.each(['$.data[*]', "$['a,b','c..d','match(']", '$..device', '$[?@.a && @.b 
     expect(checkAccount(BUILT_IN.of('rest'), { settings, credentials: {} }).settings).toMatchObject({ list: { items } });
   },
 );
+
+test('the worked examples of the page are valid settings', async () => {
+  const page = await readFile(new URL('../../docs/integrations-rest.md', import.meta.url), 'utf8');
+  const examples = [...page.matchAll(/^```json\n(.*?)^```$/gms)].map(([, text = '']) => JSON.parse(text) as Settings);
+  expect(examples).toHaveLength(2);
+  for (const settings of examples)
+    expect(checkAccount(BUILT_IN.of('rest'), { settings, credentials: {} }).settings).toMatchObject(settings);
+});
 
 test('the played platform names a wrong token and shows no credentials', async () => {
   const server = await openRestPlatform();

@@ -23,7 +23,10 @@ function preset({ kind, title, hours }: (typeof PRESETS)[number]): Provider {
     kind,
     title,
     // Integrations of the earlier system are made without an address. One is needed to sync.
-    settings: z.strictObject({ baseUrl: z.url({ protocol: /^https?$/ }).optional(), ...description, ...usual }).superRefine(checkTogether),
+    settings: z
+      .strictObject({ baseUrl: z.url({ protocol: /^https?$/ }).optional(), ...description, ...usual })
+      .omit({ configuration: true })
+      .superRefine(checkTogether),
     credentials: RestCredentials,
     fields: { name: { kind: 'scalar', writable: true, title: 'Name' } },
     fieldsFor,
