@@ -85,8 +85,14 @@ test.each<Json>([null, true, '', {}, ['a'], 2 ** 53, 1.5, 'x'.repeat(501)])(
   },
 );
 
+test('one list of 150,000 devices is read', async () => {
+  const body = { a: Array.from({ length: 150_000 }, (_, id) => ({ id })) };
+  const { platform } = await open(() => ({ status: 200, body }), { items: '$.a[*]' });
+  expect((await platform.list!(null, signal)).devices).toHaveLength(150_000);
+});
+
 test('an answer that is nested too deeply or is too large is refused as such', async () => {
-  const deep = await open(() => ({ status: 200, body: `${'['.repeat(100)}${']'.repeat(100)}` }), { items: '$..id' });
+  const deep = await open(() => ({ status: 200, body: `${'['.repeat(100)}${']'.repeat(100)}` }), { items: '$[*]' });
   await expect(deep.platform.list!(null, signal)).rejects.toEqual(protocol('nested more than 64 levels deep'));
   const large = await open(() => ({ status: 200, headers: { 'content-length': '99999999' }, body: [] }), {});
   await expect(large.platform.list!(null, signal)).rejects.toMatchObject({ code: 'integration_too_large' });
