@@ -23,7 +23,8 @@ export function verifyHmac(signed: readonly (string | Uint8Array)[], secret: str
     : unauthorized('its signature does not match the configured secret');
 }
 
-export type HmacForm = { algorithm: 'sha256' | 'sha512'; encoding: 'hex' | 'base64'; prefix: string };
+/** `sha1`: only for platforms that sign with nothing else. An HMAC does not need a hash without collisions. */
+export type HmacForm = { algorithm: 'sha1' | 'sha256' | 'sha512'; encoding: 'hex' | 'base64'; prefix: string };
 
 export function verifyHmacHex(request: HookRequest, secret: string, signature: string, prefix: string): Verdict {
   return verifyHmac([request.rawBody], secret, signature, { algorithm: 'sha256', encoding: 'hex', prefix });
@@ -92,6 +93,11 @@ export function judgeAge(now: Date, timestamp: string, windowSeconds: number, pr
 
 export function isSigningToken(secret: string): boolean {
   return secret.startsWith(SIGNING_TOKEN_PREFIX);
+}
+
+/** Whether requests can be signed with it: the prefix is followed by base64 of an allowed length. */
+export function isSigningKey(secret: string): boolean {
+  return signingKey(secret) !== null;
 }
 
 /** @throws Problem `hook_secret_invalid` */

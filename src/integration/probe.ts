@@ -6,7 +6,7 @@ import { openAccount, type PlatformDeps } from './open.ts';
 import { integrationProblem, switchedOff } from './problems.ts';
 import type { RemoteDevice } from './provider.ts';
 
-export type Probe = { account: string; devices: number | null; sample: RemoteDevice[] };
+export type Probe = { account: string; devices: number | null; sample: RemoteDevice[]; gaps: string[] };
 
 const PROBE_TIMEOUT_MS = 30_000;
 const SAMPLE_DEVICES = 5;
@@ -26,8 +26,8 @@ export async function probePlatform(
   const platform = openAccount(platforms.providers.of(integration.type), { ...integration, id: newId() }, credentials, platforms);
   const deadline = startDeadline(PROBE_TIMEOUT_MS, signal);
   try {
-    const { account, devices, sample } = await platform.test(deadline.signal);
-    return { account, devices, sample: sample.slice(0, SAMPLE_DEVICES) };
+    const { account, devices, sample, gaps = [] } = await platform.test(deadline.signal);
+    return { account, devices, sample: sample.slice(0, SAMPLE_DEVICES), gaps };
   } catch (error) {
     if (!deadline.isOver() || error instanceof Problem) throw error;
     const detail = `Cannot test "${integration.name}": the platform did not answer within ${PROBE_TIMEOUT_MS / 1000} s (${messageOf(error)})`;

@@ -64,8 +64,11 @@ export type DocumentTraits = { names: readonly string[]; schema: z.ZodType };
 
 /** One account on a platform. Every call has the integration's limits and throws Problems `integration_…`. */
 export type Platform = {
-  /** Proves address and credentials with the cheapest call. @returns what a person recognises the account by, such as the project's name */
-  test(signal: AbortSignal): Promise<{ account: string; devices: number | null; sample: RemoteDevice[] }>;
+  /**
+   * Proves address and credentials with the cheapest call. @returns what a person recognises the account by, such as the project's name
+   * `gaps`: settings that found nothing in the answer, each with its path
+   */
+  test(signal: AbortSignal): Promise<{ account: string; devices: number | null; sample: RemoteDevice[]; gaps?: string[] }>;
   /** @param cursor null: the first page; else `next` of the page before */
   list?(cursor: string | null, signal: AbortSignal): Promise<RemotePage>;
   read?(externalId: string, signal: AbortSignal): Promise<RemoteDevice | undefined>;

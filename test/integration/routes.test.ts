@@ -213,7 +213,7 @@ describe('create, change, remove', () => {
 describe('tests of the settings', () => {
   test('settings are tested before they are stored, with a sample of five devices', async () => {
     const answer = await api('POST', '/integrations/test', wanted());
-    expect(answer.body).toMatchObject({ ok: true, account: 'project field', devices: 7, error: null });
+    expect(answer.body).toMatchObject({ ok: true, account: 'project field', devices: 7, gaps: [], error: null });
     expect(answer.body.sample.map(({ externalId }: { externalId: string }) => externalId)).toEqual(['d-0', 'd-1', 'd-2', 'd-3', 'd-4']);
     expect((await api('GET', '/integrations')).body.items).toEqual([]);
   });

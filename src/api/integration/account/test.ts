@@ -105,16 +105,16 @@ async function tried(probe: () => Promise<Probe>): Promise<Answer> {
   const started = performance.now();
   const durationMs = () => Math.round(performance.now() - started);
   try {
-    const { account, devices, sample } = await probe();
+    const { account, devices, sample, gaps } = await probe();
     const shown = sample.map(({ externalId, values, connectivity, lastSeenAt }) => ({
       ...{ externalId, connectivity, values, lastSeenAt: iso(lastSeenAt) },
       name: typeof values.name === 'string' ? values.name : null,
     }));
-    return { ok: true, account, devices, sample: shown, error: null, durationMs: durationMs() };
+    return { ok: true, account, devices, sample: shown, gaps, error: null, durationMs: durationMs() };
   } catch (error) {
     if (!(error instanceof Problem) || error.code === 'invalid_request') throw error;
     const failure = { code: error.code, detail: error.message };
-    return { ok: false, account: null, devices: null, sample: [], error: failure, durationMs: durationMs() };
+    return { ok: false, account: null, devices: null, sample: [], gaps: [], error: failure, durationMs: durationMs() };
   }
 }
 

@@ -15,7 +15,7 @@ type Device = {
 export type HttpGateway = VendorServer & {
   /** The confirmed configuration, or the one on trial. */
   runs(externalId: string): Json;
-  /** Takes back all that nobody has confirmed, as after the gateway's time limit. */
+  /** Takes back all configurations that nobody has confirmed, as the gateway's time limit does. */
   expireTrials(): void;
 };
 

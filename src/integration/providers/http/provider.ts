@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isSigningToken } from '../../../crypto/signature.ts';
+import { isSigningKey } from '../../../crypto/signature.ts';
 import { tokenText } from '../../../wire/text/secret-text.ts';
 import { defineProvider } from '../../provider.ts';
 import { createPush } from './push.ts';
@@ -18,7 +18,10 @@ const Settings = z.strictObject({
 
 /** The receiver knows the same key, and checks every request by Standard Webhooks. */
 const Credentials = z.strictObject({
-  signingSecret: tokenText({ min: 24, max: 200 }).refine(isSigningToken, 'must begin with "whsec_", as the keys of Standard Webhooks do'),
+  signingSecret: tokenText({ min: 24, max: 200 }).refine(
+    isSigningKey,
+    'must begin with "whsec_", followed by 16 to 64 bytes in base64, as the keys of Standard Webhooks do',
+  ),
 });
 
 /** A gateway of the operator's own: it gets signed configurations, holds each on trial until it is confirmed, and shows what a device runs. */

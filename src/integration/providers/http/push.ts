@@ -6,9 +6,8 @@ import { type Json, JsonValue } from '../../../wire/text/json.ts';
 import type { VendorAnswer, VendorApi } from '../../api.ts';
 import { integrationProblem } from '../../problems.ts';
 import type { Push, PushConfiguration, PushTarget } from '../../provider.ts';
+import { contentsOf } from '../bundle.ts';
 
-/** Bytes of a bundle's files, before base64. */
-const MAX_BYTES = 4 * 1024 * 1024;
 const ASK_AGAIN_SECONDS = 2;
 
 const Wanted = z.object({
@@ -82,11 +81,7 @@ export function createPush(api: VendorApi, path: string, secret: string): Push {
   };
 }
 
-async function wantedOf({ digest, document, files, readFile }: PushConfiguration): Promise<Json> {
-  if (document !== undefined) return { digest, document };
-  const total = files.reduce((sum, { size }) => sum + size, 0);
-  if (total > MAX_BYTES)
-    throw integrationProblem('integration_rejected', `Cannot post the bundle: its files have ${total} bytes, must be <= ${MAX_BYTES}`);
-  const contents = files.map(async ({ path, sha256 }) => ({ path, content: Buffer.from(await readFile(sha256)).toString('base64') }));
-  return { digest, files: await Promise.all(contents) };
+async function wantedOf(configuration: PushConfiguration): Promise<Json> {
+  const { digest, document } = configuration;
+  return document === undefined ? { digest, files: await contentsOf(configuration) } : { digest, document };
 }

@@ -33,7 +33,7 @@ export function createReader(baseUrl: string, description: Description): Reader 
   return {
     ...{ baseUrl, description },
     toRemote: (item) => {
-      const externalId = textOf(places.id.first(item));
+      const externalId = idOf(places.id.first(item));
       if (externalId === undefined) return undefined;
       const shownState = state?.first(item);
       return {
@@ -72,14 +72,21 @@ function connectivityOf({ connectivity }: Mapping, value: Json | undefined): Rem
   return connectivity.offline.length === 0 || isOneOf(connectivity.offline) ? 'offline' : 'unknown';
 }
 
+/** A larger number lost digits when it was parsed, and would stand for several devices. */
+function idOf(value: Json | undefined): string | undefined {
+  return typeof value === 'number' && !Number.isSafeInteger(value) ? undefined : textOf(value);
+}
+
 function textOf(value: Json | undefined): string | undefined {
   if (typeof value === 'string' && value !== '' && value.length <= 500) return value;
   return typeof value === 'number' ? String(value) : undefined;
 }
 
 function timeOf(value: Json | undefined, unit: 'iso' | 's' | 'ms'): Date | null {
-  const ms = unit === 'iso' ? Date.parse(typeof value === 'string' ? value : '') : Number(value ?? Number.NaN) * (unit === 's' ? 1000 : 1);
-  return Number.isNaN(ms) || Math.abs(ms) > 8.64e15 ? null : new Date(ms);
+  const text = typeof value === 'number' || typeof value === 'string' ? String(value).trim() : '';
+  const ms = unit === 'iso' || text === '' ? Date.parse(text) : Number(text) * (unit === 's' ? 1000 : 1);
+  // Zero stands for "never" on many platforms.
+  return Number.isNaN(ms) || ms <= 0 || ms > 8.64e15 ? null : new Date(ms);
 }
 
 /** @throws Problem `integration_protocol` for items without an id, and for a list that repeats its page */
@@ -97,10 +104,38 @@ export async function listPage(api: VendorApi, reader: Reader, cursor: string | 
   if (devices.length < items.length)
     throw integrationProblem(
       'integration_protocol',
-      `Cannot list the devices: ${items.length - devices.length} of ${items.length} items have no id at "${reader.description.device.id}"`,
+      `Cannot list the devices: ${items.length - devices.length} of ${items.length} items have no id at "${reader.description.device.id}"; an id is a text of 1 to 500 characters or a whole number up to 2^53`,
     );
-  const total = list.total === undefined ? null : Number(pathOf(list.total).first(answer.body) ?? Number.NaN);
-  return { devices, next: nextOf(list.paging, cursor, items.length, answer), total: total === null || Number.isNaN(total) ? null : total };
+  const shown = list.total === undefined ? undefined : pathOf(list.total).first(answer.body);
+  const total = typeof shown === 'number' && Number.isSafeInteger(shown) && shown >= 0 ? shown : null;
+  const next = nextOf(list.paging, cursor, { ids: devices.map(({ externalId }) => externalId), total }, answer);
+  return { devices, next, total };
+}
+
+/** Names the paths of the description that found nothing on this page. One device may lack a value; a path that finds none on a whole page is wrong. */
+export function gapsIn({ list, device }: Description, { devices, total }: RemotePage): string[] {
+  if (list === undefined) return [];
+  if (devices.length === 0) return [`list.items: "${list.items}" found no devices`];
+  const found = (is: (one: RemoteDevice) => boolean) => devices.some(is);
+  const gaps: [where: string, path: string | undefined, isFound: boolean][] = [
+    ['list.total', list.total, total !== null],
+    ['device.name', device.name, found(({ values, externalId }) => values.name !== externalId)],
+    ['device.state', device.state, found(({ state }) => state !== undefined)],
+    ['device.connectivity', device.connectivity?.path, found(({ connectivity }) => connectivity !== 'unknown')],
+    ['device.lastSeen', device.lastSeen?.path, found(({ lastSeenAt }) => lastSeenAt !== null)],
+    ['device.updated', device.updated?.path, found(({ updatedAt }) => updatedAt !== null)],
+    ...device.identities.map(({ path, kind }, at): [string, string, boolean] => [
+      `device.identities.${at}`,
+      path,
+      found(({ identities }) => identities.some((one) => one.kind === kind)),
+    ]),
+    ...Object.entries(device.fields).map(([name, { path }]): [string, string, boolean] => [
+      `device.fields.${name}`,
+      path,
+      found(({ values }) => values[name] !== undefined),
+    ]),
+  ];
+  return gaps.flatMap(([where, path, isFound]) => (path === undefined || isFound ? [] : [`${where}: "${path}" found nothing`]));
 }
 
 export async function readOne(api: VendorApi, reader: Reader, externalId: string, signal: AbortSignal): Promise<RemoteDevice | undefined> {

@@ -1,8 +1,8 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { hashToken, tokenMatches } from '../../../crypto/tokens.ts';
+import { judgeAge, verifyHmac } from '../../../crypto/signature.ts';
+import { equalInConstantTime } from '../../../crypto/tokens.ts';
 import { Problem } from '../../../errors.ts';
 import { isTooDeep, type Json } from '../../../wire/text/json.ts';
-import type { HookReader } from '../../provider.ts';
+import type { HookReader, HookRequest } from '../../provider.ts';
 import { pathOf } from './paths.ts';
 import type { Hook } from './settings.ts';
 
@@ -13,11 +13,9 @@ export function createHook({ proof, deliveryHeader, devices }: Hook): HookReader
   return {
     verify: ({ headers, rawBody }, secret) => {
       const given = headers.get(proof.header) ?? '';
-      if (proof.kind === 'secret') return given !== '' && tokenMatches(given, hashToken(secret));
-      if (!given.startsWith(proof.prefix)) return false;
-      const signature = Buffer.from(given.slice(proof.prefix.length), proof.encoding);
-      const own = createHmac(proof.algorithm, secret).update(rawBody).digest();
-      return signature.length === own.length && timingSafeEqual(signature, own);
+      if (given === '' || secret === '') return false;
+      if (proof.kind === 'secret') return equalInConstantTime(given, proof.prefix + secret);
+      return isSigned({ headers, rawBody }, secret, given, proof);
     },
     parse: ({ headers, rawBody }) => {
       const ids = path.all(bodyOf(rawBody)).flatMap((id) => (typeof id === 'string' || typeof id === 'number' ? [String(id)] : []));
@@ -27,6 +25,23 @@ export function createHook({ proof, deliveryHeader, devices }: Hook): HookReader
       };
     },
   };
+}
+
+function isSigned(
+  { headers, rawBody }: HookRequest,
+  secret: string,
+  given: string,
+  proof: Extract<Hook['proof'], { kind: 'hmac' }>,
+): boolean {
+  if (!given.startsWith(proof.prefix)) return false;
+  const rest = given.slice(proof.prefix.length);
+  const signature = proof.encoding === 'hex' ? rest.toLowerCase() : rest;
+  const form = { algorithm: proof.algorithm, encoding: proof.encoding, prefix: '' };
+  if (proof.timestamp === undefined) return verifyHmac([rawBody], secret, signature, form).ok;
+  const { header, before, after, toleranceSeconds } = proof.timestamp;
+  const at = headers.get(header) ?? '';
+  if (!/^\d{1,12}$/.test(at) || !verifyHmac([before, at, after, rawBody], secret, signature, form).ok) return false;
+  return judgeAge(new Date(), at, toleranceSeconds, 'hmac').ok;
 }
 
 /** @throws Problem `hook_malformed` */

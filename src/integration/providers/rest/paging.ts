@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Json } from '../../../wire/text/json.ts';
 import type { VendorAnswer } from '../../api.ts';
 import { integrationProblem } from '../../problems.ts';
@@ -10,14 +11,19 @@ export type Asked = { url?: string; query: Record<string, string | number> };
 /** A list that never ends would fill the disk: 1,000,000 devices of 100 a page. */
 const MAX_PAGES = 10_000;
 
-/** The cursor of a walk: the position, and how many pages came before. */
-type Position = { at: string; page: number };
+/**
+ * The cursor of a walk: where the page begins, how many pages and items came before, and the digest of an earlier page. It is the page whose number was
+ * the last power of two, by which a list that goes round in a circle of any length is found (Brent's algorithm).
+ */
+type Position = { at: string; page: number; items: number; earlier: string };
 
 const positionOf = (cursor: string | null): Position => {
-  if (cursor === null) return { at: '', page: 0 };
-  const split = cursor.indexOf(' ');
-  return { page: Number(cursor.slice(0, split)), at: cursor.slice(split + 1) };
+  const [, page = '0', items = '0', earlier = '', at = ''] = /^(\d+) (\d+) (\w*) (.*)$/s.exec(cursor ?? '') ?? [];
+  return { at, page: Number(page), items: Number(items), earlier };
 };
+
+/** The ids of a page's devices, and the number of all devices where the platform names it. */
+type Content = { ids: readonly string[]; total: number | null };
 
 /** Parameters of the request for a page. @param cursor null: the first one */
 export function queryOf(paging: Paging, cursor: string | null): Asked {
@@ -38,33 +44,42 @@ export function queryOf(paging: Paging, cursor: string | null): Asked {
 }
 
 /** @returns the cursor of the next page; null after the last one @throws Problem `integration_protocol` for a list that does not end */
-export function nextOf(paging: Paging, cursor: string | null, items: number, answer: VendorAnswer): string | null {
-  const { at, page } = positionOf(cursor);
-  const next = positionAfter(paging, at, items, answer);
+export function nextOf(paging: Paging, cursor: string | null, { ids, total }: Content, answer: VendorAnswer): string | null {
+  const { at, page, items, earlier } = positionOf(cursor);
+  const seen = items + ids.length;
+  const next = positionAfter(paging, at, { items: ids.length, isAll: total !== null && seen >= total }, answer);
   if (next === undefined) return null;
-  if (next === at || page + 1 >= MAX_PAGES)
+  const digest = digestOf(ids);
+  if (next === at || (ids.length > 0 && digest === earlier))
     throw integrationProblem(
       'integration_protocol',
-      next === at
-        ? 'Cannot list the devices: the platform names the same page again'
-        : `Cannot list the devices: there are more than ${MAX_PAGES} pages`,
+      `Cannot list the devices: the platform shows the same page again after page ${page + 1}`,
     );
-  return `${page + 1} ${next}`;
+  if (page + 1 >= MAX_PAGES)
+    throw integrationProblem('integration_protocol', `Cannot list the devices: there are more than ${MAX_PAGES} pages`);
+  const isPowerOfTwo = ((page + 1) & page) === 0;
+  return `${page + 1} ${seen} ${isPowerOfTwo ? digest : earlier} ${next}`;
 }
 
-function positionAfter(paging: Paging, at: string, items: number, answer: VendorAnswer): string | undefined {
+function digestOf(ids: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(ids)).digest('hex').slice(0, 32);
+}
+
+type Seen = { items: number; isAll: boolean };
+
+function positionAfter(paging: Paging, at: string, { items, isAll }: Seen, answer: VendorAnswer): string | undefined {
   switch (paging.kind) {
     case 'none':
       return undefined;
+    // A server may cap the size of a page, so that a short page is no end. Some answer 404 behind the last one: the total saves that request.
     case 'page':
-      // A server may cap the size of a page, so that only an empty one is the end.
-      return items === 0 ? undefined : String((at === '' ? paging.first : Number(at)) + 1);
+      return items === 0 || isAll ? undefined : String((at === '' ? paging.first : Number(at)) + 1);
     case 'offset':
-      return items === 0 ? undefined : String((at === '' ? 0 : Number(at)) + items);
+      return items === 0 || isAll ? undefined : String((at === '' ? 0 : Number(at)) + items);
     case 'cursor':
       return cursorIn(pathOf(paging.next).first(answer.body ?? null));
     case 'link':
-      return linkIn(answer.headers.link);
+      return paging.next === undefined ? linkIn(answer.headers.link) : cursorIn(pathOf(paging.next).first(answer.body ?? null));
   }
 }
 

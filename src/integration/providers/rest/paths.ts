@@ -2,19 +2,34 @@ import { jsonpath } from 'json-p3';
 import { z } from 'zod';
 import { messageOf } from '../../../errors.ts';
 import type { Json } from '../../../wire/text/json.ts';
+import { integrationProblem } from '../../problems.ts';
 
 /** A JSONPath (RFC 9535) that is applied to answers of the platform. */
 export type Path = { text: string; all(value: Json): Json[]; first(value: Json): Json | undefined };
 
 /** Functions that compile a regular expression: one that is slow would hold up the service on every answer. */
 const EXPRESSIONS = /\b(?:match|search)\s*\(/;
+const QUOTED = /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g;
+
+/** Whoever describes a platform may run it too: no path may visit the parts of an answer more often than a small multiple of their number. */
+function costOf(text: string): string | undefined {
+  const bare = text.replaceAll(QUOTED, "''");
+  if (EXPRESSIONS.test(bare)) return 'must not use match() or search()';
+  // Descending through an answer of 16 MiB holds up the service for four seconds.
+  if (bare.includes('..')) return 'must not use ".."';
+  // Each list such as [0,0] doubles the number of visits.
+  if ((bare.match(/,/g)?.length ?? 0) > 9 || (bare.match(/\[[^[\]]*,/g)?.length ?? 0) > 1)
+    return 'must have one list of selectors, such as ["a","b"], at most, and 10 selectors in it';
+  return bare.lastIndexOf('$') > 0 ? 'must use "$" at the beginning only' : undefined;
+}
 
 export const JsonPath = z
   .string()
   .min(1)
   .max(500)
   .superRefine((text, context) => {
-    if (EXPRESSIONS.test(text)) context.addIssue({ code: 'custom', message: 'must not use match() or search()' });
+    const costly = costOf(text);
+    if (costly !== undefined) context.addIssue({ code: 'custom', message: costly });
     else
       try {
         jsonpath.compile(text);
@@ -25,8 +40,17 @@ export const JsonPath = z
 
 export function pathOf(text: string): Path {
   const query = jsonpath.compile(text);
-  const all = (value: Json) => query.query(value as never).values() as Json[];
-  return { text, all, first: (value) => all(value)[0] };
+  // The other form of a query puts each list on the stack, which 150,000 devices in one list exceed.
+  function* found(value: Json): Generator<Json> {
+    try {
+      for (const node of query.lazyQuery(value as never)) yield node.value as Json;
+    } catch (cause) {
+      throw integrationProblem('integration_protocol', `Cannot apply "${text}" to the answer of the platform: ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+  return { text, all: (value) => [...found(value)], first: (value) => found(value).next().value as Json | undefined };
 }
 
 /** A JSON Pointer (RFC 6901) to the place of a value in a body that is sent. */
@@ -56,7 +80,14 @@ export function placed(values: readonly (readonly [pointer: string, value: Json]
   return body;
 }
 
-/** Path of a call. `{name}` stands for a value, which is escaped. */
+/**
+ * Path of a call. `{name}` stands for a value, which is escaped.
+ * @throws Problem `integration_rejected` for a value that no address can carry: `..` would name another call, also when it is escaped
+ */
 export function filled(template: string, values: Readonly<Record<string, string>>): string {
-  return template.replace(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(values[name] ?? ''));
+  return template.replace(/\{(\w+)\}/g, (_all, name: string) => {
+    const value = values[name] ?? '';
+    if (!/^\.{0,2}$/.test(value)) return encodeURIComponent(value);
+    throw integrationProblem('integration_rejected', `Cannot call the platform: its address cannot carry "${value}" as {${name}}`);
+  });
 }

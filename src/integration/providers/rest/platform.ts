@@ -3,7 +3,7 @@ import type { Json } from '../../../wire/text/json.ts';
 import type { ConnectVendor, VendorApi } from '../../api.ts';
 import { integrationProblem } from '../../problems.ts';
 import type { CommandOutcome, Platform } from '../../provider.ts';
-import { bodyOf, createReader, listPage, type Reader, readOne } from './devices.ts';
+import { bodyOf, createReader, gapsIn, listPage, type Reader, readOne } from './devices.ts';
 import { createHook } from './hook.ts';
 import { filled, pathOf, placed } from './paths.ts';
 import { createPush } from './push.ts';
@@ -20,8 +20,9 @@ export function openRest(baseUrl: string, description: Description, credentials:
   const { list, read, create, update, command, configuration, hook } = description;
   return {
     test: async (signal) => {
-      const { devices, total } = await listPage(api, reader, null, signal);
-      return { account: new URL(baseUrl).host, devices: total, sample: devices.slice(0, SAMPLE) };
+      const page = await listPage(api, reader, null, signal);
+      const { devices, total } = page;
+      return { account: new URL(baseUrl).host, devices: total, sample: devices.slice(0, SAMPLE), gaps: gapsIn(description, page) };
     },
     ...(list && { list: (cursor, signal) => listPage(api, reader, cursor, signal) }),
     ...(read && { read: (externalId, signal) => readOne(api, reader, externalId, signal) }),

@@ -4,7 +4,7 @@ import { defineProvider, type Provider } from '../../provider.ts';
 import { fieldsFor } from './devices.ts';
 import { openRest } from './platform.ts';
 import { REST_ABILITIES, RestCredentials } from './provider.ts';
-import { description } from './settings.ts';
+import { checkTogether, description } from './settings.ts';
 
 const HOUR_SECONDS = 3_600;
 
@@ -23,7 +23,10 @@ function preset({ kind, title, hours }: (typeof PRESETS)[number]): Provider {
     kind,
     title,
     // Integrations of the earlier system are made without an address. One is needed to sync.
-    settings: z.strictObject({ baseUrl: z.url({ protocol: /^https?$/ }).optional(), ...description, ...usual }),
+    settings: z
+      .strictObject({ baseUrl: z.url({ protocol: /^https?$/ }).optional(), ...description, ...usual })
+      .omit({ configuration: true })
+      .superRefine(checkTogether),
     credentials: RestCredentials,
     fields: { name: { kind: 'scalar', writable: true, title: 'Name' } },
     fieldsFor,

@@ -6,6 +6,7 @@ import { JsonPath, JsonPointer } from './paths.ts';
 
 const Name = z.string().min(1).max(200);
 const Parameter = z.string().min(1).max(100);
+const HeaderName = z.string().regex(/^[\w-]{1,100}$/, 'must be the name of a header');
 const CallPath = z
   .string()
   .max(500)
@@ -19,7 +20,7 @@ export const Auth = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
   z.strictObject({ kind: z.literal('bearer') }),
   z.strictObject({ kind: z.literal('basic') }),
-  z.strictObject({ kind: z.literal('header'), name: z.string().regex(/^[\w-]{1,100}$/, 'must be the name of a header') }),
+  z.strictObject({ kind: z.literal('header'), name: HeaderName }),
   z.strictObject({ kind: z.literal('query'), name: Parameter }),
 ]);
 
@@ -42,8 +43,8 @@ export const Paging = z.discriminatedUnion('kind', [
     sizeParameter: Parameter.optional(),
     size,
   }),
-  /** The header Link, with rel="next" (RFC 8288). */
-  z.strictObject({ kind: z.literal('link'), sizeParameter: Parameter.optional(), size }),
+  /** The address of the next page: in the header Link with rel="next" (RFC 8288), or in the body at `next`. */
+  z.strictObject({ kind: z.literal('link'), next: JsonPath.optional(), sizeParameter: Parameter.optional(), size }),
 ]);
 export type Paging = z.output<typeof Paging>;
 
@@ -81,22 +82,54 @@ export type Mapping = z.output<typeof Mapping>;
 export const Hook = z.strictObject({
   /** `secret`: the header holds the secret itself. `hmac`: it holds the signature of the raw body. */
   proof: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('secret'), header: Parameter.default('x-hook-secret') }),
+    z.strictObject({ kind: z.literal('secret'), header: HeaderName.default('x-hook-secret'), prefix: z.string().max(40).default('') }),
     z.strictObject({
       kind: z.literal('hmac'),
-      header: Parameter,
+      header: HeaderName,
       algorithm: z.enum(['sha256', 'sha1', 'sha512']).default('sha256'),
       encoding: z.enum(['hex', 'base64']).default('hex'),
       prefix: z.string().max(40).default(''),
+      /** A header with the seconds since 1970 that is signed too: `before`, the seconds, `after`, and then the body. */
+      timestamp: z
+        .strictObject({
+          header: HeaderName,
+          before: z.string().max(40).default(''),
+          after: z.string().max(40).default('.'),
+          toleranceSeconds: z.number().int().min(1).max(3_600).default(300),
+        })
+        .optional(),
     }),
   ]),
-  deliveryHeader: Parameter.optional(),
+  deliveryHeader: HeaderName.optional(),
   /** Ids of the devices that the hook is about. */
   devices: JsonPath.default('$.id'),
 });
 export type Hook = z.output<typeof Hook>;
 
 const Call = z.strictObject({ method: Method.default('POST'), path: DevicePath });
+
+type Parts = Pick<Description, 'device' | 'read' | 'update' | 'create' | 'command'>;
+
+/** Parts that need each other. Half of a pair would do nothing, and nobody would know why. */
+export function checkTogether({ device, read, update, create, command }: Parts, context: z.RefinementCtx): void {
+  const refuse = (path: (string | number)[], message: string) => context.addIssue({ code: 'custom', path, message });
+  if (update !== undefined && read === undefined) refuse(['update'], 'needs "read": what was written is read back');
+  if (command?.outcome !== undefined && command.reference === undefined)
+    refuse(['command', 'outcome'], 'needs "reference": where the answer names the command');
+  const pointers: [path: string[], pointer: string | undefined][] = [
+    [['device', 'namePointer'], device.namePointer],
+    [['create', 'markerPointer'], create?.markerPointer],
+    ...Object.entries(device.fields).map(([name, { pointer }]): [string[], string | undefined] => [
+      ['device', 'fields', name, 'pointer'],
+      pointer,
+    ]),
+  ];
+  for (const [at, [path, pointer]] of pointers.entries()) {
+    const other = pointers.find(([, one], index) => index !== at && one !== undefined && `${pointer}/`.startsWith(`${one}/`));
+    if (pointer !== undefined && other !== undefined)
+      refuse(path, `must not lie at or below "${other[1]}", the place of ${other[0].join('.')}`);
+  }
+}
 
 export const description = {
   auth: Auth.default({ kind: 'bearer' }),
@@ -117,9 +150,13 @@ export const description = {
     .optional(),
   update: z.strictObject({ method: Method.default('PATCH'), path: DevicePath }).optional(),
   delete: z.strictObject({ path: DevicePath }).optional(),
-  /** Takes the document `rest.yaml` of a bundle. `read`: where what the device runs is shown, which proves it. */
+  /** `read`: where the platform shows what the device runs, which proves it. */
   configuration: z
     .strictObject({
+      /** `document`: the content of `rest.yaml`. `bundle`: `{digest, files: [{path, content}]}` with all files in base64. */
+      sends: z.enum(['document', 'bundle']).default('document'),
+      /** Where the configuration is put in the body; left out: it is the body. */
+      pointer: JsonPointer.optional(),
       write: z.strictObject({ method: Method.default('PUT'), path: DevicePath }),
       /** A call that checks the document and applies nothing. */
       check: z.strictObject({ method: Method.default('POST'), path: DevicePath }).optional(),
@@ -137,7 +174,7 @@ export const description = {
   hook: Hook.optional(),
 };
 
-export const RestSettings = z.strictObject({ baseUrl: z.url({ protocol: /^https?$/ }), ...description });
+export const RestSettings = z.strictObject({ baseUrl: z.url({ protocol: /^https?$/ }), ...description }).superRefine(checkTogether);
 export type RestSettings = z.output<typeof RestSettings>;
 /** As `RestSettings`, for a platform without an address. */
 export type Description = Omit<RestSettings, 'baseUrl'>;
