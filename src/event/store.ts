@@ -5,11 +5,17 @@ import type { Event, NewEvent } from './event.ts';
 export const EVENTS_CHANNEL = 'bellwether_events';
 export const DEVICES_CHANNEL = 'bellwether_devices';
 
-let check: ((event: NewEvent) => void) | undefined;
+type Check = (event: NewEvent) => void;
+let check: Check | undefined;
 
-/** Lets tests check every event before it is stored. Production checks none, since the compiler has checked the emitting code. */
-export function checkEventsWith(checker: (event: NewEvent) => void): void {
+/**
+ * Lets tests check every event before it is stored. Production checks none, since the compiler has checked the emitting code.
+ * @returns the check before, to be put back
+ */
+export function checkEventsWith(checker: Check | undefined): Check | undefined {
+  const before = check;
   check = checker;
+  return before;
 }
 
 /**

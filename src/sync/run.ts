@@ -60,6 +60,8 @@ export async function syncIntegration(deps: SyncDeps, id: string, ending: AbortS
   } catch (error) {
     if (error instanceof TakenOver || lost.signal.aborted) return;
     if (ending.aborted) return void (await releaseRun(store.sql, owned));
+    // Its rows are gone with it, so that the transaction in progress fails.
+    if ((await integrationById(store.sql, id)) === undefined) return;
     ended('failed');
     await fail(deps, integration, owned, error);
   } finally {
@@ -77,6 +79,7 @@ async function claim(store: Store, integration: Integration, owner: string, endi
     if (taken !== undefined) return taken;
     const begun = await begin(store, integration, owner);
     if (begun !== undefined) return begun;
+    if ((await integrationById(store.sql, integration.id)) === undefined) return undefined;
     await pause(CLAIM_RETRY_MS, ending);
   }
   return undefined;

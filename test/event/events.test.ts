@@ -68,10 +68,10 @@ test('the compiler refuses data that do not fit their type', () => {
 
 test('an event that a check refuses is not stored, nor is what its transaction wrote', async () => {
   const { database, store, organizationId, close } = await openTestStore();
+  const before = checkEventsWith(({ type }) => {
+    throw new Error(`refused ${type}`);
+  });
   try {
-    checkEventsWith(({ type }) => {
-      throw new Error(`refused ${type}`);
-    });
     const work = transact(store, async ({ tx, emit }) => {
       await tx`update organizations set name = 'changed' where id = ${organizationId}`;
       emit({ organizationId, type: 'device.changed', subject: 'device:d', data: { fields: [] } });
@@ -80,6 +80,7 @@ test('an event that a check refuses is not stored, nor is what its transaction w
     expect(await database.sql`select 1 from events`).toEqual([]);
     expect(await database.sql`select 1 from organizations where name = 'changed'`).toEqual([]);
   } finally {
+    checkEventsWith(before);
     await close();
   }
 });

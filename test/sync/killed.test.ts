@@ -52,8 +52,8 @@ test('a sync whose process is killed goes on from its page in another process, w
     const [counts] = await database.sql<{ devices: number; shown: number }[]>`
       select count(*)::int as devices, count(distinct integration_metadata ->> 'external_id')::int as shown from devices`;
     expect(counts).toEqual({ devices: DEVICES, shown: DEVICES });
-    const pages = depot.requests.slice(askedBefore).map(({ query }) => Number(query.get('page')));
-    expect(Math.min(...pages)).toBeGreaterThan(0);
+    const asked = depot.requests.slice(askedBefore).filter(({ query }) => query.has('page'));
+    expect(Number(asked[0]?.query.get('page'))).toBeGreaterThan(0);
   } finally {
     await second.program.end();
     await depot.close();

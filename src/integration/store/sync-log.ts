@@ -30,12 +30,13 @@ const runColumns = (sql: Db) => sql`
 
 type NewRun = Pick<Run, 'id' | 'operation' | 'trigger' | 'walk' | 'counts'> & { direction: Direction; owner: string };
 
-/** @returns undefined while another run of the integration is recorded as running */
+/** @returns undefined while another run of the integration is recorded as running, and for an integration that was removed meanwhile */
 export async function beginRun(tx: Db, { organizationId, id }: Owner, run: NewRun): Promise<Run | undefined> {
   const [row] = await tx<Run[]>`
     insert into device_sync_log (organization_id, service_id, run_id, operation, direction, trigger, status, details, walk, owner, heartbeat_at)
-    values (${organizationId}, ${id}, ${run.id}, ${run.operation}, ${run.direction}, ${run.trigger}, 'running', ${tx.json(run.counts)},
-      ${run.walk}, ${run.owner}, now())
+    select organization_id, id, ${run.id}::uuid, ${run.operation}, ${run.direction}, ${run.trigger}, 'running', ${tx.json(run.counts)}::jsonb,
+      ${run.walk}::bigint, ${run.owner}, now()
+    from device_services where organization_id = ${organizationId} and id = ${id} for key share
     on conflict (organization_id, service_id) where device_id is null and status = 'running' do nothing
     returning ${runColumns(tx)}`;
   return row;
