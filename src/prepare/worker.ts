@@ -1,6 +1,5 @@
-import { constants, getPriority, setPriority } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import { isMainThread, type MessagePort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { Problem, retryOf } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
 import { openCommitAt } from '../git/mirror/local-source.ts';
@@ -38,15 +37,6 @@ export type PrepareResult = (Prepared | PrepareFailure) & {
   heapBytes: number;
 };
 export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
-
-/**
- * Validation may use a processor for seconds. Requests, reports and the other organizations' checks run on the main thread and must not wait for it.
- * Only Linux has priorities of single threads: elsewhere this call would concern the whole process (setpriority(2), "C library/kernel differences").
- */
-if (!isMainThread && process.platform === 'linux') {
-  const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;
-  setPriority(Math.min(PRIORITY_LOW, getPriority() + PRIORITY_BELOW_NORMAL));
-}
 
 export async function prepare(task: PrepareTask): Promise<PrepareResult> {
   try {
