@@ -62,6 +62,7 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
       await repair(golden, remotes);
       await repairIntegration(golden, remotes);
       await makeSpares(admin, url, remotes);
+      await openConflicts(databaseUrl, String(integration.id));
       for (const id of sources.slice(0, 2)) await postHook(`${url}/hooks/${id}`, { ref: 'refs/heads/main', after: commit });
       for (const key of keys) await converge(url, key);
     },
@@ -109,6 +110,18 @@ async function repairIntegration({ admin, ids }: Golden, { platform }: Remotes):
   for (const [at, deviceId] of DEVICES.entries())
     if (!assigned.includes(deviceId))
       await admin('POST', `/api/v1/integrations/${id}/assignments`, { deviceId, externalId: platform.devices[at] });
+}
+
+/** A field that both sides changed, for each device that has none: a sync finds them only where a platform changes in time. */
+async function openConflicts(databaseUrl: string, integrationId: string): Promise<void> {
+  const sql = connect(databaseUrl, { max: 1 });
+  for (const deviceId of DEVICES)
+    await sql`
+      insert into device_conflicts (organization_id, id, service_id, device_id, field, local, remote, state)
+      select organization_id, ${newId()}, service_id, device_id, 'description', '"ours"', '"theirs"', 'open'
+      from device_service_assignments where service_id = ${integrationId} and device_id = ${deviceId} and external_id is not null
+      on conflict do nothing`;
+  await sql.end({ timeout: 1 });
 }
 
 async function mintTokens(admin: Client, databaseUrl: string): Promise<{ tokens: Golden['tokens']; ids: string[] }> {

@@ -198,6 +198,7 @@ function contentOf(operation: Operation): fc.Arbitrary<{ type: string; json: unk
 
 /** Mostly with what the platform of the world takes: the description has no more than the names of its parts. */
 function suiting({ path }: Operation, json: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  if (path.startsWith('/api/v1/conflicts')) return fc.oneof({ weight: 4, arbitrary: resolution(path) }, { weight: 1, arbitrary: json });
   if (!path.startsWith('/api/v1/integrations')) return json;
   const known = {
     type: 'mobivisor',
@@ -219,6 +220,16 @@ function suiting({ path }: Operation, json: fc.Arbitrary<unknown>): fc.Arbitrary
     return { ...body, ...Object.fromEntries(Object.entries(known).filter(([name]) => names.has(name))) };
   });
   return fc.oneof({ weight: 4, arbitrary: complete }, { weight: 1, arbitrary: json });
+}
+
+/** A value is given with the choice "value" alone, which the description cannot say. */
+function resolution(path: string): fc.Arbitrary<unknown> {
+  const ids = fc.array(
+    fc.nat(9).map((index) => new Ref('/api/v1/conflicts', index)),
+    { minLength: 1, maxLength: 3 },
+  );
+  const choice = fc.constantFrom({ choice: 'local' }, { choice: 'remote' }, { choice: 'value', value: 'agreed' });
+  return path.endsWith(':resolve') ? fc.record({ ids, choice }).map((one) => ({ ids: one.ids, ...one.choice })) : choice;
 }
 
 /** Rows of an import. They are text, because the description has no more detail. */
