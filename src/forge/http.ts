@@ -5,6 +5,7 @@ import { retryAfter } from '../async/retry-after.ts';
 import { messageOf, Problem } from '../errors.ts';
 import type { GitHosts, HostCaller } from '../git/hosts.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
+import { boundedText } from '../git/http/bounded-text.ts';
 import { codeOf } from '../git/http/client.ts';
 import { dispatcherFor } from '../git/http/connections.ts';
 import { foreignText } from '../git/problems.ts';
@@ -112,18 +113,10 @@ async function once(connection: ForgeConnection, call: ForgeCall, ask: Ask, sign
   }
 }
 
-async function readText({ apiUrl }: ForgeConnection, call: ForgeCall, { body, headers }: Dispatcher.ResponseData): Promise<string> {
-  const tooLarge = () =>
-    forgeProblem('forge_too_large', `Cannot ${call.doing}: the answer of "${apiUrl.host}" has more than ${MAX_BYTES} bytes`);
-  if (Number(headers['content-length'] ?? 0) > MAX_BYTES) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > MAX_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size).toString('utf8');
+function readText({ apiUrl }: ForgeConnection, call: ForgeCall, response: Dispatcher.ResponseData): Promise<string> {
+  return boundedText(response, MAX_BYTES, () =>
+    forgeProblem('forge_too_large', `Cannot ${call.doing}: the answer of "${apiUrl.host}" has more than ${MAX_BYTES} bytes`),
+  );
 }
 
 function parse({ apiUrl }: ForgeConnection, call: ForgeCall, text: string): unknown {

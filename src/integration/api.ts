@@ -6,6 +6,7 @@ import { pause } from '../async/pause.ts';
 import { retryAfter } from '../async/retry-after.ts';
 import { allowedBy, invalid, messageOf, Problem, retryOf } from '../errors.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
+import { boundedText } from '../git/http/bounded-text.ts';
 import { codeOf } from '../git/http/client.ts';
 import { dispatcherFor } from '../git/http/connections.ts';
 import { foreignText } from '../git/problems.ts';
@@ -176,18 +177,10 @@ async function once(guard: AddressGuard, vendor: VendorAddress, call: VendorCall
   }
 }
 
-async function readText({ doing }: VendorCall, { host }: URL, { body, headers }: Dispatcher.ResponseData): Promise<string> {
-  const tooLarge = () =>
-    integrationProblem('integration_too_large', `Cannot ${doing}: the answer of "${host}" has more than ${MAX_BYTES} bytes`);
-  if (Number(headers['content-length'] ?? 0) > MAX_BYTES) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > MAX_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size).toString('utf8');
+function readText({ doing }: VendorCall, { host }: URL, response: Dispatcher.ResponseData): Promise<string> {
+  return boundedText(response, MAX_BYTES, () =>
+    integrationProblem('integration_too_large', `Cannot ${doing}: the answer of "${host}" has more than ${MAX_BYTES} bytes`),
+  );
 }
 
 /** Platforms answer with JSON, with plain text, or with nothing. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Json } from '../../../wire/text/json.ts';
 import { integrationProblem } from '../../problems.ts';
 import type { PreparedPush, Push, PushConfiguration, PushTarget, Verification } from '../../provider.ts';
+import { contentsOf } from '../bundle.ts';
 import type { MqttConnection } from './connection.ts';
 import { parsed, Reported } from './devices.ts';
 
@@ -42,7 +43,7 @@ async function prepare(
 ): Promise<PreparedPush> {
   if (/[+#/\0]/.test(externalId) || externalId === '')
     throw integrationProblem('integration_rejected', `Cannot publish to device "${externalId}": its id is no level of a topic`);
-  const desired: Json = document === undefined ? { digest, files: await contentsOf(files, readFile) } : { digest, document };
+  const desired: Json = document === undefined ? { digest, files: await contentsOf({ files, readFile }, MAX_BYTES) } : { digest, document };
   const size = Buffer.byteLength(JSON.stringify(desired));
   if (size > MAX_BYTES)
     throw integrationProblem(
@@ -53,13 +54,6 @@ async function prepare(
   const previous = parsed(connection.shown(externalId).desired);
   const before = Desired.safeParse(previous);
   return { desired, previous: before.success ? (previous ?? null) : null, isUnchanged: before.success && before.data.digest === digest };
-}
-
-async function contentsOf(files: PushConfiguration['files'], readFile: PushConfiguration['readFile']) {
-  const total = files.reduce((sum, { size }) => sum + size, 0);
-  if (total > MAX_BYTES)
-    throw integrationProblem('integration_rejected', `Cannot publish the bundle: its files have ${total} bytes, must be <= ${MAX_BYTES}`);
-  return Promise.all(files.map(async ({ path, sha256 }) => ({ path, content: Buffer.from(await readFile(sha256)).toString('base64') })));
 }
 
 /** Waits until the message comes back, since an acknowledgement does not prove that the broker kept it. null removes it. */

@@ -65,8 +65,8 @@ function isThere(desired: Desired, backup: Backup): boolean {
 }
 
 /**
- * Each part has the same effect once and twice, so that a step that was cut off is done again. What the device shows besides is sent again too, as it
- * is now: whether a platform drops what a list leaves out is unknown.
+ * Each part is idempotent, so that a step that was cut off can be repeated. It also sends the other settings that the device shows, unchanged: nobody
+ * knows whether the platform drops settings that a list leaves out.
  */
 async function apply(api: VendorApi, { externalId }: PushTarget, desired: Desired, token: string, signal: AbortSignal): Promise<Json> {
   const shown = shownSettings(await readRecord(api, externalId, signal));
