@@ -15,6 +15,7 @@ import { limitBody, limitDepth } from '../http/limits.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
+import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
@@ -88,6 +89,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', rootRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', legacyDashboardRoutes({ store: services.store, tokenAuth: services.tokenAuth, previews }));
+  app.route('/', dashboardRoutes(config));
+  app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
   serveDescription(app, services.config);
