@@ -26,7 +26,7 @@ function useConnection(): LiveConnection {
   return connection;
 }
 
-/** Calls `onBatch` with the messages of these topics, and of those that other parts of the page asked for: look at their subjects. */
+/** Calls `onBatch` with the messages of these topics, and of all others that the page follows; each names its subject. */
 export function useLive(topics: readonly string[], onBatch: (batch: LiveBatch) => void): void {
   const connection = useConnection();
   const latest = useRef(onBatch);
