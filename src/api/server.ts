@@ -18,6 +18,7 @@ import { createPreviews, type Previews } from '../preview/preview.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
@@ -117,6 +118,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,
