@@ -19,6 +19,7 @@ import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
@@ -120,6 +121,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,
