@@ -16,9 +16,11 @@ import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
 import { attentionRoutes } from './attention/attention.ts';
+import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
@@ -89,6 +91,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', rootRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', legacyDashboardRoutes({ store: services.store, tokenAuth: services.tokenAuth, previews }));
+  app.route('/', dashboardRoutes(config));
+  app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
   serveDescription(app, services.config);
@@ -119,6 +123,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,
