@@ -15,6 +15,7 @@ import { limitBody, limitDepth } from '../http/limits.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
+import { attentionRoutes } from './attention/attention.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
@@ -116,6 +117,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     })),
   );
   for (const routes of [
+    attentionRoutes,
     sourceRoutes,
     revisionRoutes,
     deliveryRoutes,
