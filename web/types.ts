@@ -26,7 +26,7 @@ const { files } = await generateApi({
 const types = files[0]?.fileContent ?? '';
 const operations = [...types.matchAll(/@request (\w+):(\S+)[\s\S]*?export namespace (\w+)/g)].map(
   ([, method, path, name]) =>
-    `  '${method} ${path?.replace(/:(\w+)(?=\/|$)/g, '{$1}')}': { path: Api.${name}.RequestParams; query: Api.${name}.RequestQuery; body: Api.${name}.RequestBody; answer: Api.${name}.ResponseBody };`,
+    `  '${method} ${path?.replace(/\/:(\w+)(?=\/|$)/g, '/{$1}')}': { path: Api.${name}.RequestParams; query: Api.${name}.RequestQuery; body: Api.${name}.RequestBody; answer: Api.${name}.ResponseBody };`,
 );
 if (operations.length === 0) throw new Error('Cannot type the API: the description names no operation');
 const folder = join(import.meta.dirname, 'src/generated');
