@@ -148,6 +148,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       const detail = `no report while ${deployment.state}`;
       return {
         id: deployment.id,
+        deviceId: deployment.deviceId,
         to: 'timed_out' as const,
         deadlineSeconds: null,
         errorCode: 'timed_out',

@@ -18,10 +18,15 @@ export function serveDescription(app: OpenAPIHono<Env>, config: Pick<Config, 'PU
   let written: string | undefined;
   app.get('/openapi.json', (c) => {
     // The rest never changes, and is too expensive to generate for every stranger.
-    written ??= JSON.stringify(app.getOpenAPI31Document(ABOUT)).slice(1);
+    written ??= JSON.stringify(documentOf(app)).slice(1);
     const servers = JSON.stringify([{ url: serverUrl(c.req.header('x-forwarded-prefix'), config) }]);
     return c.body(`{"servers":${servers},${written}`, 200, { 'content-type': 'application/json' });
   });
+}
+
+/** The description of all operations, without the address of a server. */
+export function documentOf(app: OpenAPIHono<Env>): ReturnType<OpenAPIHono<Env>['getOpenAPI31Document']> {
+  return app.getOpenAPI31Document(ABOUT);
 }
 
 /** `.` is relative to the document's own address: right behind every proxy, whatever its prefix. */

@@ -15,9 +15,12 @@ import { limitBody, limitDepth } from '../http/limits.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
+import { attentionRoutes } from './attention/attention.ts';
+import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
@@ -92,6 +95,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', signInRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', legacyDashboardRoutes({ store: services.store, operatorAuth: services.operatorAuth, previews }));
+  app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
   serveDescription(app, services.config);
@@ -116,11 +120,14 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     })),
   );
   for (const routes of [
+    attentionRoutes,
     sourceRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,

@@ -8,6 +8,7 @@ import type { Closing, DeviceUpdate, LiveEvent } from '../wire/live.ts';
 export type ClientEvents = {
   subscribe(request: unknown, acknowledge: unknown): void;
   unsubscribe(request: unknown, acknowledge: unknown): void;
+  heartbeat(acknowledge: unknown): void;
 };
 export type ServerEvents = { event(event: LiveEvent): void; device_update(update: DeviceUpdate): void; closing(closing: Closing): void };
 export type SocketData = { actor: Actor; credential: Credential };

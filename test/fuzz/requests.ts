@@ -82,7 +82,13 @@ function queryOf(fields: readonly Field[]): fc.Arbitrary<[string, unknown][]> {
     .tuple(
       ...fields.map(({ name, schema, required }) => (required ? valid(schema, name) : fc.option(valid(schema, name), { nil: undefined }))),
     )
-    .map((values) => values.flatMap((value, at): [string, unknown][] => (value === undefined ? [] : [[fields[at]?.name ?? '', value]])));
+    .map((values) => values.flatMap((value, at) => pairsOf(fields[at]?.name ?? '', value)));
+}
+
+/** A list stands in a query as one parameter for each of its values. */
+function pairsOf(name: string, value: unknown): [string, unknown][] {
+  if (value === undefined) return [];
+  return [value].flat().map((each): [string, unknown] => [name, each]);
 }
 
 const oddText = fc.oneof(

@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Sql } from '../../db/connect.ts';
 import { type Device, legacyStatus } from '../../device/device.ts';
+import { listDevices } from '../../device/store/list.ts';
 import { listLogLines } from '../../device/store/logs.ts';
-import { listDevices } from '../../device/store.ts';
 import type { Store } from '../../event/transact.ts';
 import { json, problems } from '../../http/kit.ts';
 import { limitBody } from '../../http/limits.ts';
@@ -54,7 +54,9 @@ const listAll = ({ store: { sql } }: Deps) =>
     }),
     async (c) => {
       const { organizationId } = c.get('actor');
-      const rows = await listDevices(sql, organizationId, {}, c.req.valid('query').after ?? '', LIST_LIMIT + 1);
+      const id = c.req.valid('query').after ?? '';
+      const page = { sort: 'id', descending: false, after: { key: id, id }, limit: LIST_LIMIT + 1 } as const;
+      const rows = await listDevices(sql, organizationId, {}, page);
       const shown = rows.slice(0, LIST_LIMIT);
       const sources = await sourcesByDevice(sql, organizationId, shown);
       const last = shown.at(-1);
