@@ -16,6 +16,7 @@ import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
 import { attentionRoutes } from './attention/attention.ts';
+import { summaryRoutes } from './attention/summary.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
@@ -121,6 +122,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   );
   for (const routes of [
     attentionRoutes,
+    summaryRoutes,
     sourceRoutes,
     revisionRoutes,
     deliveryRoutes,
