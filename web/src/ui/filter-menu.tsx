@@ -4,7 +4,17 @@ import { ChevronDown, X } from 'lucide-react';
 type Option = { value: string; label: string; count?: number | undefined };
 
 /** One filter with one value: a menu of what there is, with the number of rows of each. */
-export function FilterMenu({ label, value, options, onChange }: { label: string; value: string | undefined; options: readonly Option[]; onChange: (value: string | undefined) => void }) {
+export function FilterMenu({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  value: string | undefined;
+  options: readonly Option[];
+  onChange: (value: string | undefined) => void;
+}) {
   const chosen = options.find((option) => option.value === value);
   return (
     <DropdownMenu.Root>
@@ -24,7 +34,12 @@ export function FilterMenu({ label, value, options, onChange }: { label: string;
         )}
         {options.length === 0 && <DropdownMenu.Label>Nothing to choose</DropdownMenu.Label>}
         {options.map((option) => (
-          <DropdownMenu.CheckboxItem key={option.value} checked={option.value === value} onCheckedChange={() => onChange(option.value)} {...(option.count === undefined ? {} : { shortcut: option.count.toLocaleString('en') })}>
+          <DropdownMenu.CheckboxItem
+            key={option.value}
+            checked={option.value === value}
+            onCheckedChange={() => onChange(option.value)}
+            {...(option.count === undefined ? {} : { shortcut: option.count.toLocaleString('en') })}
+          >
             {option.label}
           </DropdownMenu.CheckboxItem>
         ))}

@@ -19,7 +19,14 @@ export function SearchField({ value, onChange, label }: { value: string; onChang
     return () => clearTimeout(timer);
   }, [text, value]);
   return (
-    <TextField.Root type="search" value={text} onChange={(event) => setText(event.target.value)} placeholder={label} aria-label={label} style={{ flex: '1 1 220px', maxWidth: 340 }}>
+    <TextField.Root
+      type="search"
+      value={text}
+      onChange={(event) => setText(event.target.value)}
+      placeholder={label}
+      aria-label={label}
+      style={{ flex: '1 1 220px', maxWidth: 340 }}
+    >
       <TextField.Slot>
         <Search size={14} aria-hidden />
       </TextField.Slot>

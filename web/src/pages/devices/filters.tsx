@@ -25,13 +25,22 @@ export function Filters({ search, counts, onChange }: Props) {
         label="State"
         value={search.status?.length === 1 ? search.status[0] : search.status?.map(syncWord).join(' or ')}
         options={SYNC_STATUSES.map((value) => ({ value, label: syncWord(value), count: counts?.byStatus[value] ?? 0 }))}
-        onChange={(value) => onChange({ status: SYNC_STATUSES.filter((status) => status === value).length === 0 ? undefined : SYNC_STATUSES.filter((status) => status === value) })}
+        onChange={(value) =>
+          onChange({
+            status:
+              SYNC_STATUSES.filter((status) => status === value).length === 0
+                ? undefined
+                : SYNC_STATUSES.filter((status) => status === value),
+          })
+        }
       />
       <FilterMenu
         label="Connection"
         value={search.connectivity?.[0]}
         options={CONNECTIONS.map(([value, label]) => ({ value, label, count: counts?.byConnectivity[value] ?? 0 }))}
-        onChange={(value) => onChange({ connectivity: CONNECTIONS.flatMap(([each]) => (each === value ? [each] : [])).slice(0, value === undefined ? 0 : 1) })}
+        onChange={(value) =>
+          onChange({ connectivity: CONNECTIONS.flatMap(([each]) => (each === value ? [each] : [])).slice(0, value === undefined ? 0 : 1) })
+        }
       />
       <FilterMenu label="Site" value={search.site} options={facet(counts?.bySite)} onChange={(site) => onChange({ site })} />
       <FilterMenu label="Source" value={search.source} options={facet(counts?.bySource)} onChange={(source) => onChange({ source })} />

@@ -93,7 +93,10 @@ function DeviceTable({ search, filter, total, selection, onSelect, onChange }: T
 function NoDevices({ isFiltered: filtered }: { isFiltered: boolean }) {
   if (filtered)
     return (
-      <EmptyState title="No device matches the filter" hint="Take a part of the filter away, or search for a part of an id, a name or a label.">
+      <EmptyState
+        title="No device matches the filter"
+        hint="Take a part of the filter away, or search for a part of an id, a name or a label."
+      >
         <Button asChild variant="soft">
           <Link to="/devices">Show all devices</Link>
         </Button>

@@ -3,8 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { Copy, Plus } from 'lucide-react';
 import { type FormEvent, type ReactNode, useId, useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
-import { ErrorState } from '../../ui/states.tsx';
 import { useSites } from '../../ui/site-name.tsx';
+import { ErrorState } from '../../ui/states.tsx';
 
 /** Registers one device; its key is shown once, with the line that starts the agent. */
 export function RegisterDialog() {
@@ -43,11 +43,24 @@ function RegisterForm({ onMade }: { onMade: (made: { id: string; apiKey: string 
   return (
     <form onSubmit={submit}>
       <Flex direction="column" gap="3">
-        <TextRow label="Id" value={fields.id} onChange={set('id')} required hint="Lower-case letters, digits, “.”, “_” and “-”; the device keeps it for good" />
+        <TextRow
+          label="Id"
+          value={fields.id}
+          onChange={set('id')}
+          required
+          hint="Lower-case letters, digits, “.”, “_” and “-”; the device keeps it for good"
+        />
         <TextRow label="Name" value={fields.name} onChange={set('name')} />
         <TextRow label="Type" value={fields.type} onChange={set('type')} />
         <ChoiceRow label="Source" value={fields.sourceId} onChange={set('sourceId')} options={sources?.items ?? []} />
-        {fields.sourceId !== '' && <TextRow label="Folder in the source" value={fields.path} onChange={set('path')} hint="Empty: the device's id in a fleet, the root otherwise" />}
+        {fields.sourceId !== '' && (
+          <TextRow
+            label="Folder in the source"
+            value={fields.path}
+            onChange={set('path')}
+            hint="Empty: the device's id in a fleet, the root otherwise"
+          />
+        )}
         <ChoiceRow label="Site" value={fields.siteId} onChange={set('siteId')} options={sites} />
         {register.error !== null && <ErrorState error={register.error} />}
         <Flex gap="3" justify="end">

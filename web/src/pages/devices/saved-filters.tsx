@@ -74,7 +74,12 @@ function SaveButton({ onSave }: { onSave: (name: string) => void }) {
           }}
         >
           <Flex gap="2">
-            <TextField.Root aria-label="Name of the filter" placeholder="Name" value={name} onChange={(event) => setName(event.target.value)} />
+            <TextField.Root
+              aria-label="Name of the filter"
+              placeholder="Name"
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+            />
             <Popover.Close>
               <Button type="submit">Save</Button>
             </Popover.Close>
