@@ -58,6 +58,7 @@ import { rolloutCommandRoutes } from './rollout/commands.ts';
 import { holdRoutes } from './rollout/holds.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
+import { connectionRoutes } from './source/connection.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
 import { revisionRoutes } from './source/revisions.ts';
@@ -117,6 +118,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   );
   for (const routes of [
     sourceRoutes,
+    connectionRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
