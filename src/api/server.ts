@@ -62,6 +62,7 @@ import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
+import { connectionRoutes } from './source/connection.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
 import { revisionRoutes } from './source/revisions.ts';
@@ -124,6 +125,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     attentionRoutes,
     summaryRoutes,
     sourceRoutes,
+    connectionRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
