@@ -57,6 +57,7 @@ const REQUEST_ERRORS = {
 const STATE_ERRORS = {
   backup_not_restorable: never(409, 'The backup cannot be restored.'),
   command_closed: never(409, 'The command has ended already.'),
+  bulk_changed: never(409, 'The number of devices that a bulk action changes is no longer the confirmed one.'),
   conflict_not_open: never(409, 'The conflict of a sync is resolved already, or the sides agree by now.'),
   delivery_not_taken: never(409, 'The webhook delivery was refused, so it cannot be taken again.'),
   delivery_pending: never(409, 'The notification is still on its way.'),
@@ -72,6 +73,7 @@ const STATE_ERRORS = {
   nothing_to_approve: never(409, 'No wave of the rollout waits for an approval.'),
   nothing_to_retry: never(409, 'No deployment failed that could be retried.'),
   nothing_to_roll_back_to: never(409, 'No earlier bundle is known to roll back to.'),
+  site_in_use: never(409, 'Devices stand at the site.'),
   notification_disabled: never(409, 'The notification is disabled.'),
   preview_busy: { ...backoff(429, 'Too many previews of the source wait already.'), about: 'request' },
   public_url_missing: never(422, 'The git host cannot reach the address of the webhook; PUBLIC_URL must be set.'),
