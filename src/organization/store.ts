@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import { falseIfTaken } from '../db/unique.ts';
 import type { Actor, Role } from './organization.ts';
 
 /** Returns the id of the organization with that name; creates it if there is none. Safe across processes. */
@@ -178,9 +179,30 @@ export async function insertSite(tx: Db, organizationId: string, site: Pick<Site
 }
 
 /** Ordered by id, after `afterId`. */
-export async function listSites(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Site[]> {
-  return sql<Site[]>`
-    select ${siteColumns(sql)} from sites where organization_id = ${organizationId} and id > ${afterId} order by id limit ${limit}`;
+export async function listSites(sql: Db, organizationId: string, afterId: string, limit: number): Promise<(Site & { devices: number })[]> {
+  return sql<(Site & { devices: number })[]>`
+    select ${siteColumns(sql)}, (select count(*)::int from devices d where d.organization_id = s.organization_id and d.site_id = s.id) as devices
+    from sites s where organization_id = ${organizationId} and id > ${afterId} order by id limit ${limit}`;
+}
+
+/** Locks the site until the transaction ends: no device can be put there in the meantime. @returns undefined if there is no such site */
+export async function lockSite(tx: Db, organizationId: string, id: string): Promise<(Site & { devices: number }) | undefined> {
+  const [site] = await tx<Site[]>`select ${siteColumns(tx)} from sites where organization_id = ${organizationId} and id = ${id} for update`;
+  if (site === undefined) return undefined;
+  // Counted by a statement of its own, which sees what others committed before the lock.
+  const [{ devices }] = await tx<
+    [{ devices: number }]
+  >`select count(*)::int as devices from devices where organization_id = ${organizationId} and site_id = ${id}`;
+  return { ...site, devices };
+}
+
+/** @returns false if another site has the name */
+export async function renameSite(tx: Db, organizationId: string, { id, name }: Pick<Site, 'id' | 'name'>): Promise<boolean> {
+  return tx`update sites set name = ${name} where organization_id = ${organizationId} and id = ${id}`.then(() => true, falseIfTaken);
+}
+
+export async function deleteSite(tx: Db, organizationId: string, id: string): Promise<void> {
+  await tx`delete from sites where organization_id = ${organizationId} and id = ${id}`;
 }
 
 /** Whether the organization has this site and this source; null counts as present. */

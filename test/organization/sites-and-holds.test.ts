@@ -29,6 +29,57 @@ test('a new site is an event; a name that is taken is none', async () => {
   expect(items.filter(({ data }: { data: { name: string } }) => data.name === 'Yard')).toHaveLength(1);
 });
 
+test('a site is renamed, unless another one has the name', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Hall' });
+  const renamed = await service.api('PATCH', `/sites/${site.id}`, { name: 'Great hall' });
+  expect([renamed.status, renamed.body]).toEqual([200, { ...site, name: 'Great hall' }]);
+  expect(await eventsOf(`site:${site.id}`)).toMatchObject([
+    { type: 'site.created' },
+    { type: 'site.renamed', data: { name: 'Great hall', from: 'Hall' } },
+  ]);
+  await service.api('POST', '/sites', { name: 'Cellar' });
+  const taken = await service.api('PATCH', `/sites/${site.id}`, { name: 'Cellar' });
+  expect([taken.status, taken.body.code]).toEqual([409, 'name_taken']);
+});
+
+test('a site is deleted once no device stands there, with the enrolment tokens that put devices there', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Attic' });
+  await service.api('POST', '/devices', { id: 'in-the-attic', siteId: site.id });
+  const { body: token } = await service.api('POST', '/enrolment-tokens', { siteId: site.id });
+  const { items } = (await service.api('GET', '/sites?limit=500')).body;
+  expect(items.find(({ id }: { id: string }) => id === site.id)).toEqual({ ...site, devices: 1 });
+  const refused = await service.api('DELETE', `/sites/${site.id}`);
+  expect([refused.status, refused.body.code, refused.body.detail]).toEqual([
+    409,
+    'site_in_use',
+    'Cannot delete site "Attic": 1 device stands there; move them first',
+  ]);
+  await service.api('PATCH', '/devices/in-the-attic', { siteId: null });
+  expect((await service.api('DELETE', `/sites/${site.id}`)).status).toBe(204);
+  expect((await service.api('DELETE', `/sites/${site.id}`)).status).toBe(404);
+  expect((await service.api('DELETE', `/enrolment-tokens/${token.id}`)).status).toBe(404);
+  expect(await eventsOf(`site:${site.id}`)).toMatchObject([{ type: 'site.created' }, { type: 'site.deleted', data: { name: 'Attic' } }]);
+});
+
+test('enrolment tokens are listed without their secret, and enrol nobody after they are revoked', async () => {
+  const { body: minted } = await service.api('POST', '/enrolment-tokens', { uses: 3, labels: { floor: '1' } });
+  const { items } = (await service.api('GET', '/enrolment-tokens')).body;
+  const listed = items.find(({ id }: { id: string }) => id === minted.id);
+  expect(listed).toMatchObject({ usesLeft: 3, labels: { floor: '1' }, siteId: null, reenrol: false, expiresAt: minted.expiresAt });
+  expect(minted.token.endsWith(listed.last4)).toBe(true);
+  expect(JSON.stringify(items)).not.toContain(minted.token);
+  const enrol = (id: string) =>
+    fetch(`${service.url}/agent/v1/enroll`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${minted.token}` },
+      body: JSON.stringify({ deviceId: id, type: 'till' }),
+    });
+  expect((await enrol('enrolled-1')).status).toBe(201);
+  expect((await service.api('DELETE', `/enrolment-tokens/${minted.id}`)).status).toBe(204);
+  expect((await enrol('enrolled-2')).status).toBe(401);
+  expect((await service.api('GET', '/devices/enrolled-1')).status).toBe(200);
+});
+
 test('the answer to a hold of a site is the stored hold: since the first one, with the words of the last', async () => {
   const { body: site } = await service.api('POST', '/sites', { name: 'Pier' });
   const first = (await service.api('POST', `/sites/${site.id}/hold`, { reason: 'storm' })).body.hold;

@@ -1,19 +1,29 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
-import { conflict } from '../../errors.ts';
+import type { Db } from '../../db/connect.ts';
+import { deleteEnrolmentTokensOfSite } from '../../device/store/keys.ts';
+import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { body, decodeIdCursor, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
-import { insertSite, listSites, type Site as StoredSite } from '../../organization/store.ts';
+import { deleteSite, insertSite, listSites, lockSite, renameSite, type Site as StoredSite } from '../../organization/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { FIRST_ID, listRoute, readPage } from '../list.ts';
 
 type Deps = { store: Store };
 
-export const siteRoutes = (deps: Deps) => mount(listAll(deps), create(deps));
+export const siteRoutes = (deps: Deps) => mount(listAll(deps), create(deps), rename(deps), remove(deps));
 
 const tags = ['Devices'];
-const Site = z.object({ id: z.string(), name: z.string(), createdAt: z.iso.datetime() }).openapi('Site');
+const Site = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    devices: z.number().int().openapi({ description: 'Devices that stand there' }),
+    createdAt: z.iso.datetime(),
+  })
+  .openapi('Site');
+const SiteParams = z.object({ id: z.uuid() });
 const NewSite = z.strictObject({ name: z.string().trim().min(1).max(200) }).openapi('NewSite');
 
 const listAll = ({ store: { sql } }: Deps) =>
@@ -52,10 +62,72 @@ const create = ({ store }: Deps) =>
         emit({ organizationId, type: 'site.created', subject: `site:${id}`, data: { name } });
         return stored;
       });
-      return c.json(view(site), 201);
+      return c.json(view({ ...site, devices: 0 }), 201);
     },
   );
 
-function view(site: StoredSite): z.output<typeof Site> {
-  return { ...site, createdAt: site.createdAt.toISOString() };
+const rename = ({ store }: Deps) =>
+  operation(
+    createRoute({
+      method: 'patch',
+      path: '/sites/{id}',
+      tags,
+      middleware: [role('operator')] as const,
+      request: { params: SiteParams, body: body(NewSite) },
+      responses: { 200: json(Site, 'Renamed; folders that depend on the name are evaluated again'), ...problems },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const { name } = c.req.valid('json');
+      const { organizationId } = c.get('actor');
+      const entry = { action: 'site.rename', subject: `site:${id}`, detail: { name } };
+      const site = await audited(callerOf(c), store, entry, async ({ tx, emit }) => {
+        const present = await lockFoundSite(tx, organizationId, id);
+        if (!(await renameSite(tx, organizationId, { id, name })))
+          throw conflict('name_taken', `Cannot rename site "${present.name}" to "${name}": there is one of that name`);
+        if (name !== present.name)
+          emit({ organizationId, type: 'site.renamed', subject: `site:${id}`, data: { name, from: present.name } });
+        return { ...present, name };
+      });
+      return c.json(view(site), 200);
+    },
+  );
+
+const remove = ({ store }: Deps) =>
+  operation(
+    createRoute({
+      method: 'delete',
+      path: '/sites/{id}',
+      tags,
+      middleware: [role('operator')] as const,
+      request: { params: SiteParams },
+      responses: { 204: { description: 'Deleted, with the enrolment tokens that put devices there' }, ...problems },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const { organizationId } = c.get('actor');
+      await audited(callerOf(c), store, { action: 'site.delete', subject: `site:${id}` }, async ({ tx, emit }) => {
+        const { name, devices } = await lockFoundSite(tx, organizationId, id);
+        if (devices > 0)
+          throw conflict(
+            'site_in_use',
+            `Cannot delete site "${name}": ${devices} ${devices === 1 ? 'device stands' : 'devices stand'} there; move them first`,
+          );
+        await deleteEnrolmentTokensOfSite(tx, organizationId, id);
+        await deleteSite(tx, organizationId, id);
+        emit({ organizationId, type: 'site.deleted', subject: `site:${id}`, data: { name } });
+      });
+      return c.body(null, 204);
+    },
+  );
+
+/** @throws Problem `not_found` */
+async function lockFoundSite(tx: Db, organizationId: string, id: string): Promise<StoredSite & { devices: number }> {
+  const site = await lockSite(tx, organizationId, id);
+  if (site === undefined) throw notFound('site', id);
+  return site;
+}
+
+function view({ id, name, devices, createdAt }: StoredSite & { devices: number }): z.output<typeof Site> {
+  return { id, name, devices, createdAt: createdAt.toISOString() };
 }
