@@ -134,7 +134,7 @@ export async function deleteEnrolmentToken(tx: Db, organizationId: string, id: s
   return result.count === 1;
 }
 
-/** A token that puts devices at a site ends with the site. */
-export async function deleteEnrolmentTokensOfSite(tx: Db, organizationId: string, siteId: string): Promise<void> {
-  await tx`delete from enrolment_tokens where organization_id = ${organizationId} and site_id = ${siteId}`;
+/** Enrolment tokens of a site that is deleted; the caller knows that they admit no device any more. */
+export async function forgetSiteOfTokens(tx: Db, organizationId: string, siteId: string): Promise<void> {
+  await tx`update enrolment_tokens set site_id = null where organization_id = ${organizationId} and site_id = ${siteId}`;
 }
