@@ -16,6 +16,7 @@ import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
 import { attentionRoutes } from './attention/attention.ts';
+import { summaryRoutes } from './attention/summary.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
@@ -102,7 +103,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   return app;
 }
 
-function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+/** What every request of the API passes before its own route. */
+function createGuardedApi(services: Services): OpenAPIHono<Env> {
   const api = createApi();
   api.use(
     '*',
@@ -119,8 +121,14 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
       actor: c.get('actor').id,
     })),
   );
+  return api;
+}
+
+function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+  const api = createGuardedApi(services);
   for (const routes of [
     attentionRoutes,
+    summaryRoutes,
     sourceRoutes,
     revisionRoutes,
     deliveryRoutes,
