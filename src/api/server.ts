@@ -66,7 +66,6 @@ import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
-import { connectionRoutes } from './source/connection.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
 import { revisionRoutes } from './source/revisions.ts';
@@ -108,7 +107,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   return app;
 }
 
-function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+/** What every request of the API passes before its own route. */
+function createGuardedApi(services: Services): OpenAPIHono<Env> {
   const api = createApi();
   api.use(
     '*',
@@ -125,11 +125,15 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
       actor: c.get('actor').id,
     })),
   );
+  return api;
+}
+
+function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+  const api = createGuardedApi(services);
   for (const routes of [
     attentionRoutes,
     summaryRoutes,
     sourceRoutes,
-    connectionRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
