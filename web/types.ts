@@ -17,7 +17,7 @@ for (const [path, item] of Object.entries(description.paths)) {
     for (const status of Object.keys(responses)) if (status >= '300') delete responses[status];
 }
 const { files } = await generateApi({
-  spec: description as never,
+  spec: withNulls(description) as never,
   generateClient: false,
   generateRouteTypes: true,
   generateUnionEnums: true,
@@ -34,6 +34,26 @@ mkdirSync(folder, { recursive: true });
 const file = join(folder, 'api.ts');
 const written = `${types}\nexport type Operations = {\n${operations.join('\n')}\n};\n`;
 if (!current(file, written)) writeFileSync(file, written);
+
+/** The generator forgets the null of `type: ["object", "null"]` and of enums; it keeps that of a union. */
+function withNulls(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withNulls);
+  if (typeof node !== 'object' || node === null) return node;
+  const {
+    type,
+    enum: values,
+    ...rest
+  } = Object.fromEntries(Object.entries(node).map(([name, value]) => [name, name === 'allOf' ? value : withNulls(value)]));
+  const kept = { ...(type !== undefined && { type }), ...(values !== undefined && { enum: values }), ...rest };
+  if (!Array.isArray(type) || !type.includes('null') || !(type.includes('object') || Array.isArray(values))) return kept;
+  const [only, ...others] = type.filter((one) => one !== 'null');
+  const known = Array.isArray(values) ? { enum: values.filter((value) => value !== null) } : {};
+  const { description: about, ...shape } = rest;
+  return {
+    ...(about !== undefined && { description: about }),
+    anyOf: [{ type: others.length === 0 ? only : [only, ...others], ...known, ...shape }, { type: 'null' }],
+  };
+}
 
 function current(path: string, wanted: string): boolean {
   try {
