@@ -21,6 +21,7 @@ import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { deviceFileRoutes } from './device/files.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
@@ -57,7 +58,9 @@ import { siteRoutes } from './organization/sites.ts';
 import { tokenRoutes } from './organization/tokens.ts';
 import { planRoutes } from './plan/plans.ts';
 import { rolloutCommandRoutes } from './rollout/commands.ts';
+import { rolloutDiffRoutes } from './rollout/diff.ts';
 import { holdRoutes } from './rollout/holds.ts';
+import { rolloutPageRoutes } from './rollout/page.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
@@ -117,51 +120,56 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
       actor: c.get('actor').tokenId,
     })),
   );
-  for (const routes of [
-    attentionRoutes,
-    summaryRoutes,
-    sourceRoutes,
-    revisionRoutes,
-    deliveryRoutes,
-    webhookInstallRoutes,
-    planRoutes,
-    // Its fixed paths stand before `/devices/{id}`.
-    fleetRoutes,
-    deviceRoutes,
-    deviceImportRoutes,
-    deviceCommandRoutes,
-    deviceHoldRoutes,
-    deviceAccessRoutes,
-    reenrolmentRoutes,
-    deviceStatusRoutes,
-    deviceHistoryRoutes,
-    legacyRegistrationRoutes,
-    legacyIntegrationRoutes,
-    tokenRoutes,
-    siteRoutes,
-    rolloutRoutes,
-    rolloutCommandRoutes,
-    holdRoutes,
-    notificationRoutes,
-    notificationDeliveryRoutes,
-    // Their fixed paths stand before `/integrations/{id}`.
-    providerRoutes,
-    integrationTestRoutes,
-    integrationStatusRoutes,
-    integrationRoutes,
-    integrationSecretRoutes,
-    integrationSyncRoutes,
-    vendorRoutes,
-    syncLogRoutes,
-    conflictRoutes,
-    assignmentRoutes,
-    eventRoutes,
-    auditRoutes,
-  ])
-    api.route('/', routes(services));
+  for (const routes of GROUPS) api.route('/', routes(services));
   api.route('/', devicePreviewRoutes({ store: services.store, previews }));
   return api;
 }
+
+/** Groups of routes, in their order: the first one whose path matches answers a request. */
+const GROUPS = [
+  attentionRoutes,
+  summaryRoutes,
+  sourceRoutes,
+  revisionRoutes,
+  deliveryRoutes,
+  webhookInstallRoutes,
+  planRoutes,
+  // Its fixed paths stand before `/devices/{id}`.
+  fleetRoutes,
+  deviceRoutes,
+  deviceImportRoutes,
+  deviceCommandRoutes,
+  deviceHoldRoutes,
+  deviceAccessRoutes,
+  reenrolmentRoutes,
+  deviceStatusRoutes,
+  deviceFileRoutes,
+  deviceHistoryRoutes,
+  legacyRegistrationRoutes,
+  legacyIntegrationRoutes,
+  tokenRoutes,
+  siteRoutes,
+  rolloutRoutes,
+  rolloutPageRoutes,
+  rolloutDiffRoutes,
+  rolloutCommandRoutes,
+  holdRoutes,
+  notificationRoutes,
+  notificationDeliveryRoutes,
+  // Their fixed paths stand before `/integrations/{id}`.
+  providerRoutes,
+  integrationTestRoutes,
+  integrationStatusRoutes,
+  integrationRoutes,
+  integrationSecretRoutes,
+  integrationSyncRoutes,
+  vendorRoutes,
+  syncLogRoutes,
+  conflictRoutes,
+  assignmentRoutes,
+  eventRoutes,
+  auditRoutes,
+];
 
 /** First segments of all paths that the process serves, Socket.IO's among them. */
 export function rootsOf(app: OpenAPIHono<Env>): Set<string> {
