@@ -47,6 +47,7 @@ const FLOORS: readonly (readonly [floor: string, folders: readonly string[]])[] 
     [
       'event',
       'organization',
+      'session',
       'audit',
       'revision',
       'bundle',
@@ -272,6 +273,8 @@ const OWNERS: Readonly<Record<string, string>> = {
   rollout_statuses: 'src/plan',
   rollout_waves: 'src/rollout',
   rollouts: 'src/rollout',
+  session_links: 'src/session',
+  sessions: 'src/session',
   signing_keys: 'src/organization',
   sites: 'src/organization',
   source_dependencies: 'src/revision',
