@@ -68,6 +68,7 @@ import { ownRoutes, signInRoutes } from './session/session.ts';
 import { connectionRoutes } from './source/connection.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
+import { revisionFileRoutes } from './source/revision-file.ts';
 import { revisionRoutes } from './source/revisions.ts';
 import { sourceRoutes } from './source/sources.ts';
 import { webhookInstallRoutes } from './source/webhook-install.ts';
@@ -136,6 +137,7 @@ const GROUPS = [
   sourceRoutes,
   connectionRoutes,
   revisionRoutes,
+  revisionFileRoutes,
   deliveryRoutes,
   webhookInstallRoutes,
   planRoutes,
