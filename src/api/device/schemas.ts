@@ -3,6 +3,8 @@ import { COMMAND_TTL_SECONDS, type Command } from '../../command/command.ts';
 import { shownCommand } from '../../command/redact.ts';
 import type { Deployment } from '../../deployment/store.ts';
 import { type Device, SYNC_STATUSES } from '../../device/device.ts';
+import type { ListedDevice as Listed } from '../../device/store/list.ts';
+import type { StoredLine } from '../../device/store/logs.ts';
 import { DEVICE_FIELDS } from '../../inventory/new-device.ts';
 import { DEPLOYMENT_STATES } from '../../wire/deployment.ts';
 
@@ -84,6 +86,18 @@ export function viewDevice(device: Device): z.output<typeof DeviceView> {
   };
 }
 
+const commit = z.string().nullable();
+export const ListedDevice = DeviceView.extend({
+  runningCommit: commit.openapi({ description: 'Commit of the revision that brought the bundle that it runs' }),
+  headCommit: commit.openapi({ description: 'Head of its source' }),
+  behind: z.boolean().nullable().openapi({ description: 'Its folder at the head has another bundle; null: its folder has none' }),
+}).openapi('ListedDevice');
+
+export function viewListedDevice(device: Listed): z.output<typeof ListedDevice> {
+  const { runningCommit, headCommit, behind } = device;
+  return { ...viewDevice(device), runningCommit, headCommit, behind };
+}
+
 export const RegisteredDevice = DeviceView.extend({ apiKey: z.string().openapi({ description: 'Shown only once' }) }).openapi(
   'RegisteredDevice',
 );
@@ -124,6 +138,14 @@ export function viewDeployment(deployment: Deployment): z.output<typeof Deployme
     confirmingAt: deployment.confirmingAt?.toISOString() ?? null,
     finishedAt: deployment.finishedAt?.toISOString() ?? null,
   };
+}
+
+export const LogLineView = z
+  .object({ id: z.number(), at: time, level: z.string(), message: z.string(), deploymentId: z.string().nullable() })
+  .openapi('LogLine');
+
+export function viewLogLine(line: StoredLine): z.output<typeof LogLineView> {
+  return { ...line, at: line.at.toISOString() };
 }
 
 /** With our field `type`, or with `command_type` of the earlier dashboards. */
