@@ -1,5 +1,6 @@
+import { constants, getPriority, setPriority } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
-import type { MessagePort } from 'node:worker_threads';
+import { isMainThread, type MessagePort } from 'node:worker_threads';
 import { Problem, retryOf } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
 import { openCommitAt } from '../git/mirror/local-source.ts';
@@ -29,6 +30,8 @@ export type PrepareTask = {
   deadlineMs: number;
   /** After it the thread is ended. */
   limitMs?: number;
+  /** Becomes 1 while the thread works with a low priority, so that its time by the wall clock says little. */
+  isSlow?: Int32Array;
 };
 
 /** An error on its way between threads, where classes do not survive. */
@@ -36,17 +39,42 @@ export type PrepareFailure = { failed: { code: string; message: string; retry: R
 export type PrepareResult = (Prepared | PrepareFailure) & {
   /** Size of the thread's heap after the task, used or not. */
   heapBytes: number;
+  /** The thread may not raise its priority again. */
+  staysSlow: boolean;
 };
-export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number };
+/** `slowMs`: processor time that slow folders and schemas used. */
+export type Prepared = { prepared: PreparedRevision; fetchMs: number; buildMs: number; slowMs: number };
 
 export async function prepare(task: PrepareTask): Promise<PrepareResult> {
+  const outcome = await openAndPrepare(task).catch(describe);
+  task.queries?.close();
+  return { ...outcome, heapBytes: getHeapStatistics().total_heap_size, staysSlow: !regainPriority() };
+}
+
+/** A thread of normal priority gets nine times as much of a processor as one of this priority that wants it too. */
+const SLOW_PRIORITY = 10;
+/** Only Linux has priorities of single threads: elsewhere they concern the whole process (setpriority(2), "C library/kernel differences"). */
+const HAS_PRIORITIES = !isMainThread && process.platform === 'linux';
+const USUAL_PRIORITY = getPriority();
+
+/**
+ * Work that turns out to be slow goes on with a low priority. Requests, the database and the commits of others do not wait for it then. Nearly all
+ * commits keep the usual priority.
+ */
+function losePriority(isSlow: Int32Array | undefined): void {
+  if (!HAS_PRIORITIES || isSlow === undefined) return;
+  setPriority(Math.min(constants.priority.PRIORITY_LOW, USUAL_PRIORITY + SLOW_PRIORITY));
+  Atomics.store(isSlow, 0, 1);
+}
+
+/** @returns false where this process may only lower priorities */
+function regainPriority(): boolean {
+  if (!HAS_PRIORITIES || getPriority() === USUAL_PRIORITY) return true;
   try {
-    const done = await openAndPrepare(task);
-    return { ...done, heapBytes: getHeapStatistics().total_heap_size };
-  } catch (error) {
-    return { ...describe(error), heapBytes: getHeapStatistics().total_heap_size };
-  } finally {
-    task.queries?.close();
+    setPriority(USUAL_PRIORITY);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -79,6 +107,7 @@ export function collectGarbage(): void {
 
 async function openAndPrepare(task: PrepareTask): Promise<Prepared> {
   const started = performance.now();
+  let slowMs = 0;
   const source = await openCommitAt(task.path, { oid: task.commit, ref: task.ref, limits: DEFAULT_LIMITS });
   const fetched = performance.now();
   const prepared = await prepareRevision(source, {
@@ -91,8 +120,14 @@ async function openAndPrepare(task: PrepareTask): Promise<Prepared> {
     sourceName: task.sourceName,
     queries: task.queries && queriesThrough(task.queries),
     limitMs: task.limitMs,
+    watch: {
+      onSlow: () => losePriority(task.isSlow),
+      onSpent: (ms) => {
+        slowMs += ms;
+      },
+    },
   });
-  return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
+  return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched), slowMs };
 }
 
 function describe(error: unknown): PrepareFailure {
