@@ -60,6 +60,7 @@ import { holdRoutes } from './rollout/holds.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
+import { oidcRoutes } from './session/oidc.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
@@ -82,7 +83,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
   app.route('/', healthRoutes(services, forwarded));
   const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
-  for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
+  for (const paths of ['/hooks/*', '/agent/*', '/api/*', '/login/oidc/*']) app.use(paths, database);
   app.route('/', hookRoutes(services));
   app.route('/', integrationHookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
@@ -95,6 +96,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', signInRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', legacyDashboardRoutes({ store: services.store, operatorAuth: services.operatorAuth, previews }));
+  app.route('/', oidcRoutes(services));
   app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
