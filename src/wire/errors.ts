@@ -64,6 +64,7 @@ const REQUEST_ERRORS = {
 const STATE_ERRORS = {
   backup_not_restorable: never(409, 'The backup cannot be restored.'),
   command_closed: never(409, 'The command has ended already.'),
+  bulk_changed: never(409, 'The number of devices that a bulk action changes is no longer the confirmed one.'),
   conflict_not_open: never(409, 'The conflict of a sync is resolved already, or the sides agree by now.'),
   delivery_not_taken: never(409, 'The webhook delivery was refused, so it cannot be taken again.'),
   delivery_pending: never(409, 'The notification is still on its way.'),
@@ -83,6 +84,7 @@ const STATE_ERRORS = {
   preview_busy: { ...backoff(429, 'Too many previews of the source wait already.'), about: 'request' },
   public_url_missing: never(422, 'The git host cannot reach the address of the webhook; PUBLIC_URL must be set.'),
   reenrolment_required: backoff(409, 'A device of this id is registered; an operator must let the new one in.'),
+  site_in_use: never(409, 'The site has devices, enrolment tokens or notifications.'),
   source_changed: never(409, 'The source was changed while the request ran.'),
   source_held: never(409, 'The source is held.'),
   source_not_synced: { ...never(409, 'The source has no prepared commit yet.'), about: 'request' },
