@@ -68,6 +68,7 @@ import { rolloutPageRoutes } from './rollout/page.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
+import { oidcRoutes } from './session/oidc.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
@@ -91,7 +92,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
   app.route('/', healthRoutes(services, forwarded));
   const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
-  for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
+  for (const paths of ['/hooks/*', '/agent/*', '/api/*', '/login/oidc/*']) app.use(paths, database);
   app.route('/', hookRoutes(services));
   app.route('/', integrationHookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
@@ -104,6 +105,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', signInRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', legacyDashboardRoutes({ store: services.store, operatorAuth: services.operatorAuth, previews }));
+  app.route('/', oidcRoutes(services));
   app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
