@@ -25,6 +25,7 @@ import { deviceLogRoutes } from './device/detail/logs.ts';
 import { deviceTelemetryRoutes } from './device/detail/telemetry.ts';
 import { deviceRoutes } from './device/devices.ts';
 import { deviceBulkRoutes } from './device/fleet/bulk.ts';
+import { deviceExportRoutes } from './device/fleet/export.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
@@ -171,6 +172,7 @@ function devicesRoutes(services: Services): OpenAPIHono<Env> {
     // Its fixed paths stand before `/devices/{id}`.
     fleetRoutes,
     deviceBulkRoutes,
+    deviceExportRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,
