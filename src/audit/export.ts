@@ -1,4 +1,4 @@
-import { streamLines } from '../http/lines.ts';
+import { streamLines } from '../async/lines.ts';
 import { csvField } from '../wire/text/csv.ts';
 import type { AuditEntry } from './store.ts';
 

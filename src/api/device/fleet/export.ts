@@ -1,9 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { streamLines } from '../../../async/lines.ts';
 import { audited } from '../../../audit/audited.ts';
 import { type ListedDevice, labelKeys, listDevices } from '../../../device/store/list.ts';
 import type { Store } from '../../../event/transact.ts';
 import { logOf, problems } from '../../../http/kit.ts';
-import { streamLines } from '../../../http/lines.ts';
 import { DEVICE_EXPORT_FORMATS, type DeviceExportFormat, exportHead, exportLine } from '../../../inventory/export.ts';
 import { callerOf, mount, operation, role } from '../../env.ts';
 import { FILTER_QUERY, filterOf } from './query.ts';
