@@ -26,6 +26,7 @@ import { deviceTelemetryRoutes } from './device/detail/telemetry.ts';
 import { deviceRoutes } from './device/devices.ts';
 import { deviceFileRoutes } from './device/files.ts';
 import { deviceBulkRoutes } from './device/fleet/bulk.ts';
+import { deviceExportRoutes } from './device/fleet/export.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
@@ -184,6 +185,7 @@ function devicesRoutes(services: Services): OpenAPIHono<Env> {
     // Its fixed paths stand before `/devices/{id}`.
     fleetRoutes,
     deviceBulkRoutes,
+    deviceExportRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,
