@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import type { Actor, Role } from './organization.ts';
+import { type Actor, type Role, TOKENS_CHANNEL } from './organization.ts';
 
 /** Returns the id of the organization with that name; creates it if there is none. Safe across processes. */
 export async function ensureOrganization(tx: Db, id: string, name: string): Promise<string> {
@@ -28,6 +28,12 @@ export async function listOrganizations(sql: Db, afterName: string, limit: numbe
 
 export async function organizationNamed(sql: Db, name: string): Promise<Organization | undefined> {
   const [row] = await sql<Organization[]>`select ${organizationColumns(sql)} from organizations where name = ${name}`;
+  return row;
+}
+
+export async function organizationOf(sql: Db, id: string): Promise<Pick<Organization, 'id' | 'name'>> {
+  const [row] = await sql<Pick<Organization, 'id' | 'name'>[]>`select id, name from organizations where id = ${id}`;
+  if (row === undefined) throw new Error(`organization ${id} vanished`);
   return row;
 }
 
@@ -64,12 +70,12 @@ export async function insertToken(
 export async function actorsOfTokens(sql: Db, hashes: readonly Buffer[]): Promise<(Actor | undefined)[]> {
   const names = hashes.map((hash) => hash.toString('hex'));
   const rows = await sql<(Actor & { hash: string; stale: boolean })[]>`
-    select t.organization_id as "organizationId", t.role, t.id as "tokenId", t.name, t.email, k.name as hash,
+    select t.organization_id as "organizationId", t.role, 'token' as kind, t.id, t.name, t.email, k.name as hash,
       coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
     from unnest(${names}::text[]) as k (name) join tokens t on t.hash = decode(k.name, 'hex')
     join organizations o on o.id = t.organization_id
     where t.revoked_at is null and o.disabled_at is null`;
-  const stale = rows.filter((row) => row.stale).map((row) => row.tokenId);
+  const stale = rows.filter((row) => row.stale).map((row) => row.id);
   if (stale.length > 0) await sql`update tokens set last_used_at = now() where id = any(${stale}::uuid[])`;
   const found = new Map(rows.map(({ hash, stale: _stale, ...actor }) => [hash, actor]));
   return names.map((name) => found.get(name));
@@ -79,9 +85,6 @@ export async function listTokens(sql: Db, organizationId: string, afterId: strin
   return sql<Token[]>`
     select ${columns(sql)} from tokens where organization_id = ${organizationId} and revoked_at is null and id > ${afterId} order by id limit ${limit}`;
 }
-
-/** Channel that notifies every process of revoked tokens. */
-export const TOKENS_CHANNEL = 'bellwether_tokens';
 
 /** Locks the admin tokens until the transaction ends, so that two concurrent revocations cannot remove the last one. */
 export async function isLastAdmin(tx: Db, organizationId: string, id: string): Promise<boolean> {
@@ -165,22 +168,62 @@ export async function ensureAdminToken(
   return true;
 }
 
-export type Site = { id: string; name: string; createdAt: Date };
+export type Site = { id: string; name: string; hold: SiteHold | null; devices: number; createdAt: Date };
 
-const siteColumns = (sql: Db) => sql`id, name, created_at as "createdAt"`;
+const siteColumns = (sql: Db) => sql`
+  id, name, held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason", created_at as "createdAt",
+  (select count(*)::int from devices d where d.organization_id = sites.organization_id and d.site_id = sites.id) as devices`;
+
+type SiteRow = Omit<Site, 'hold'> & { heldAt: Date | null; heldBy: string | null; holdReason: string | null };
+
+function siteFrom({ heldAt, heldBy, holdReason, ...row }: SiteRow): Site {
+  return { ...row, hold: heldAt === null ? null : { at: heldAt, by: heldBy ?? '', reason: holdReason ?? '' } };
+}
 
 /** @returns the stored row; undefined if the organization has a site with that name */
 export async function insertSite(tx: Db, organizationId: string, site: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
-  const [row] = await tx<Site[]>`
+  const [row] = await tx<SiteRow[]>`
     insert into sites (organization_id, id, name) values (${organizationId}, ${site.id}, ${site.name})
     on conflict (organization_id, name) do nothing returning ${siteColumns(tx)}`;
-  return row;
+  return row && siteFrom(row);
 }
 
 /** Ordered by id, after `afterId`. */
 export async function listSites(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Site[]> {
-  return sql<Site[]>`
+  const rows = await sql<SiteRow[]>`
     select ${siteColumns(sql)} from sites where organization_id = ${organizationId} and id > ${afterId} order by id limit ${limit}`;
+  return rows.map(siteFrom);
+}
+
+/** Locks the row until the transaction ends. */
+export async function lockSite(tx: Db, organizationId: string, id: string): Promise<{ name: string } | undefined> {
+  const [row] = await tx<{ name: string }[]>`select name from sites where organization_id = ${organizationId} and id = ${id} for update`;
+  return row;
+}
+
+/** @returns undefined if another site has that name */
+export async function renameSite(tx: Db, organizationId: string, { id, name }: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
+  const [row] = await tx<SiteRow[]>`
+    update sites set name = ${name} where organization_id = ${organizationId} and id = ${id}
+      and not exists (select 1 from sites o where o.organization_id = ${organizationId} and o.name = ${name} and o.id <> ${id})
+    returning ${siteColumns(tx)}`;
+  return row && siteFrom(row);
+}
+
+/** What would lose its site: devices, enrolment tokens that still admit devices, and notifications. The caller holds the lock of the row. */
+export async function usesOfSite(tx: Db, organizationId: string, id: string): Promise<Record<SiteUse, number>> {
+  const [uses] = await tx<[Record<SiteUse, number>]>`
+    select (select count(*)::int from devices where organization_id = ${organizationId} and site_id = ${id}) as devices,
+      (select count(*)::int from enrolment_tokens where organization_id = ${organizationId} and site_id = ${id}
+        and uses_left > 0 and expires_at > now()) as "enrolment tokens",
+      (select count(*)::int from notifications where organization_id = ${organizationId} and site_id = ${id}) as notifications`;
+  return uses;
+}
+
+type SiteUse = 'devices' | 'enrolment tokens' | 'notifications';
+
+export async function deleteSite(tx: Db, organizationId: string, id: string): Promise<void> {
+  await tx`delete from sites where organization_id = ${organizationId} and id = ${id}`;
 }
 
 /** Whether the organization has this site and this source; null counts as present. */

@@ -95,6 +95,8 @@ test('devices that stay as they are come once, while others change, come and go 
         { id: string }[]
       >`select id from devices where right(id, 3)::int % ${share} > 0 and id like 'till-%' order by id`;
       const items = await walk(`limit=${limit}&sort=${sort}&order=${order}`, async (number) => {
+        // Devices that move to the end of the order again and again would prolong the walk for ever.
+        if (number > 8) return;
         await sql`
           update devices set name = 'Moved ' || ${number} || id, type = 'moved' || ${number}, updated_at = now(), last_seen_at = now(),
             sync_status = case when sync_status = 'failed' then 'in_sync' else 'failed' end, site_id = ${siteIds[number % 5] ?? null}

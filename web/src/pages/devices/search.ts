@@ -23,6 +23,7 @@ export const DevicesSearch = searchOf({
   kind: oneOf(['LOCAL', 'EXTERNAL']),
   integration: text,
   simulated: flag,
+  held: flag,
   archived: flag,
   sort: oneOf(['id', 'name', 'status', 'lastSeen', 'updated', 'site', 'type']),
   order: oneOf(['asc', 'desc']),

@@ -73,7 +73,7 @@ function fieldsOf(provider: IntegrationProvider, draft: Draft, test: Integration
 
 type RowProps = { field: Listed; isSynced: boolean; rule: FieldRule; onToggle: () => void; onRule: (rule: FieldRule) => void };
 
-function RuleRow({ field: { name, title, isWritable }, isSynced, rule, onToggle, onRule }: RowProps) {
+function RuleRow({ field: { title, isWritable }, isSynced, rule, onToggle, onRule }: RowProps) {
   const { direction, strategy } = rule;
   return (
     <Table.Row align="center">
