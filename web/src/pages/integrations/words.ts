@@ -1,4 +1,5 @@
-import type { Integration, IntegrationProvider } from '../../generated/api.ts';
+import type { Conflict, Integration, IntegrationProvider } from '../../generated/api.ts';
+import { words } from '../../ui/status.tsx';
 
 /** Words of integrations that several of their panels use. */
 
@@ -50,4 +51,11 @@ export function every(seconds: number): string {
   if (seconds % 3_600 === 0) return seconds === 3_600 ? 'every hour' : `every ${seconds / 3_600} hours`;
   if (seconds % 60 === 0) return seconds === 60 ? 'every minute' : `every ${seconds / 60} minutes`;
   return `every ${seconds} seconds`;
+}
+
+export function resolutionText({ resolution, value }: Conflict): string {
+  if (resolution === null) return '–';
+  if (resolution === 'local') return 'the value here';
+  if (resolution === 'remote') return "the platform's value";
+  return resolution === 'value' ? valueText(value) : `${words(resolution).toLowerCase()}: ${valueText(value)}`;
 }

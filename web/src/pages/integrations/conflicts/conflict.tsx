@@ -9,8 +9,7 @@ import type { Conflict } from '../../../generated/api.ts';
 import { Field } from '../../../ui/form/field.tsx';
 import { ErrorState } from '../../../ui/states.tsx';
 import { Time } from '../../../ui/time.tsx';
-import { valueText } from '../words.ts';
-import { resolutionText } from './conflicts.tsx';
+import { resolutionText, valueText } from '../words.ts';
 
 type Props = { conflict: Conflict; onClose: () => void };
 

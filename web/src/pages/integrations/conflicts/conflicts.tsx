@@ -9,7 +9,7 @@ import { type Column, DataTable, type Selection } from '../../../ui/data-table.t
 import { EmptyState, Loaded } from '../../../ui/states.tsx';
 import { words } from '../../../ui/status.tsx';
 import { Time } from '../../../ui/time.tsx';
-import { valueText } from '../words.ts';
+import { resolutionText, valueText } from '../words.ts';
 import { ConflictPanel } from './conflict.tsx';
 import { ResolveMany } from './resolve-many.tsx';
 
@@ -48,13 +48,6 @@ function Shown({ value }: { value: unknown }) {
       {text}
     </span>
   );
-}
-
-export function resolutionText({ resolution, value }: Conflict): string {
-  if (resolution === null) return '–';
-  if (resolution === 'local') return 'the value here';
-  if (resolution === 'remote') return "the platform's value";
-  return resolution === 'value' ? valueText(value) : `${words(resolution).toLowerCase()}: ${valueText(value)}`;
 }
 
 /** Fields that both sides changed since their last common value. */

@@ -43,7 +43,7 @@ export function bodyOf({ credentials, ...draft }: Draft) {
   return { ...draft, ...(Object.keys(credentials).length > 0 && { credentials }) };
 }
 
-/** What a test tries. */
+/** The part that a test tries. */
 export function accountOf({ settings, credentials }: Draft) {
   return { settings, ...(Object.keys(credentials).length > 0 && { credentials }) };
 }

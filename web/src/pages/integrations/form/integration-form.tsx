@@ -4,7 +4,7 @@ import { ApiError } from '../../../api/client.ts';
 import type { IntegrationProvider, IntegrationTest } from '../../../generated/api.ts';
 import { Field, type FieldError } from '../../../ui/form/field.tsx';
 import { objectSchema } from '../../../ui/form/schema.ts';
-import { SchemaForm } from '../../../ui/schema-form.tsx';
+import { SchemaForm } from '../../../ui/form/schema-form.tsx';
 import { DIRECTIONS, directionsOf, entriesOf, keyOf, STRATEGIES } from '../words.ts';
 import type { Draft } from './draft.ts';
 import { FieldRules } from './field-rules.tsx';

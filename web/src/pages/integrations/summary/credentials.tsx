@@ -4,7 +4,7 @@ import { useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Integration, IntegrationProvider } from '../../../generated/api.ts';
 import { type Fields, objectSchema } from '../../../ui/form/schema.ts';
-import { SchemaForm } from '../../../ui/schema-form.tsx';
+import { SchemaForm } from '../../../ui/form/schema-form.tsx';
 import { fieldErrorsOf } from '../form/integration-form.tsx';
 import { FormError } from '../form/save-bar.tsx';
 
