@@ -4,6 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBrowser, type TestBrowser } from '../support/browser.ts';
 import { ADMIN_TOKEN, openService, type TestService } from '../support/service.ts';
 
+/** Machines are slow. */
+const POLL = { timeout: 60_000 };
+
 let service: TestService;
 let browser: TestBrowser;
 let page: Page;
@@ -31,9 +34,9 @@ test('events arrive by themselves, newest first, and lead to their subject', asy
   await page.getByText('Device early-1 was registered').waitFor();
   await addDevice('late-1');
   await page.getByText('Device late-1 was registered').waitFor();
-  await expect.poll(() => rows().nth(1).textContent()).toContain('late-1');
+  await expect.poll(() => rows().nth(1).textContent(), POLL).toContain('late-1');
   await page.getByRole('link', { name: 'Device late-1 was registered' }).click();
-  await expect.poll(() => new URL(page.url()).pathname).toBe('/devices/late-1');
+  await expect.poll(() => new URL(page.url()).pathname, POLL).toBe('/devices/late-1');
 });
 
 test('a paused log stands still, says how much waits, and shows it when it goes on', async () => {
@@ -52,10 +55,10 @@ test('a paused log stands still, says how much waits, and shows it when it goes 
 test('filters stand in the address and hold for what arrives', async () => {
   await open('?subject=device%3Alate-1');
   await page.getByText('Device late-1 was registered').waitFor();
-  await expect.poll(() => rows().count()).toBe(2);
+  await expect.poll(() => rows().count(), POLL).toBe(2);
   await page.getByRole('searchbox', { name: /^Subject/ }).fill('device:early-1');
   await page.getByText('Device early-1 was registered').waitFor();
-  await expect.poll(() => new URL(page.url()).searchParams.get('subject')).toBe('device:early-1');
+  await expect.poll(() => new URL(page.url()).searchParams.get('subject'), POLL).toBe('device:early-1');
 
   await page.getByRole('button', { name: 'Clear filters' }).click();
   await page.getByRole('combobox', { name: 'Type' }).click();
@@ -74,7 +77,7 @@ test('a time range is read by the server', async () => {
   await sql`update events set at = '2026-01-02T10:00:00Z' where subject = 'device:early-1'`;
   await open('?after=2026-01-02T00%3A00%3A00.000Z&before=2026-01-03T00%3A00%3A00.000Z');
   await page.getByText('Device early-1 was registered').waitFor();
-  await expect.poll(() => rows().count()).toBe(2);
+  await expect.poll(() => rows().count(), POLL).toBe(2);
 });
 
 test('older events come page by page, and the log stands still for who reads them', async () => {
@@ -92,7 +95,7 @@ test('older events come page by page, and the log stands still for who reads the
     .poll(async () => {
       await grid.evaluate((element) => element.scrollTo({ top: element.scrollHeight }));
       return page.getByText('Device many-1 follows its source', { exact: true }).count();
-    })
+    }, POLL)
     .toBe(1);
   expect(asked).toHaveLength(4);
   await service.api('POST', '/devices/late-1/start');
@@ -103,8 +106,8 @@ test('the audit log is filtered, shows who did what, and is exported as it is sh
   const audit = page.getByRole('grid', { name: 'Audit log' });
   await audit.getByText('site.create').first().waitFor();
   await page.getByRole('searchbox', { name: /^Action/ }).fill('site.*');
-  await expect.poll(() => audit.getByRole('row').count()).toBe(2);
-  await expect.poll(() => new URL(page.url()).searchParams.get('action')).toBe('site.*');
+  await expect.poll(() => audit.getByRole('row').count(), POLL).toBe(2);
+  await expect.poll(() => new URL(page.url()).searchParams.get('action'), POLL).toBe('site.*');
   await audit.getByText('site.create').click();
   await page.getByRole('region', { name: /Details of site.create/ }).waitFor();
   const download = page.waitForEvent('download');
@@ -126,7 +129,7 @@ test('both views are accessible and fit a phone', async () => {
   for (const path of ['', '?tab=audit']) {
     await open(path, narrow);
     await narrow.getByRole('grid').waitFor();
-    expect([path, await narrow.evaluate(() => document.documentElement.scrollWidth)]).toEqual([path, 360]);
+    expect([path, await narrow.evaluate('document.documentElement.scrollWidth')]).toEqual([path, 360]);
     const { violations } = await new AxeBuilder({ page: narrow }).analyze();
     const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
     expect(serious.map(({ id, nodes }) => [path, id, nodes.map(({ html }) => html.slice(0, 200))])).toEqual([]);

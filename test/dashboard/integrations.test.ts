@@ -5,6 +5,9 @@ import { type GoliothServer, openGolioth } from '../../src/demo/vendors/golioth/
 import { openBrowser, type TestBrowser } from '../support/browser.ts';
 import { ADMIN_TOKEN, eventually, openService, type TestService } from '../support/service.ts';
 
+/** Machines are slow. */
+const POLL = { timeout: 60_000 };
+
 let service: TestService;
 let golioth: GoliothServer;
 let browser: TestBrowser;
@@ -61,7 +64,7 @@ test('a platform is chosen, a wrong key is refused at its field, a right one sho
   await button('Test the connection').click();
   await page.getByText('One field must be corrected').or(page.getByText(/fields must be corrected/)).first().waitFor();
   const project = page.getByLabel('Project ID');
-  await expect.poll(() => project.getAttribute('aria-invalid')).toBe('true');
+  await expect.poll(() => project.getAttribute('aria-invalid'), POLL).toBe('true');
 
   await page.getByLabel('Name', { exact: false }).first().fill('Meters');
   await project.fill(golioth.project.id);
@@ -70,7 +73,7 @@ test('a platform is chosen, a wrong key is refused at its field, a right one sho
   await page.getByLabel('API key').fill('wrong-key-000000');
   expect(await page.getByLabel('API key').getAttribute('type')).toBe('password');
   await button('Test the connection').click();
-  await expect.poll(() => page.getByLabel('API key').getAttribute('aria-invalid')).toBe('true');
+  await expect.poll(() => page.getByLabel('API key').getAttribute('aria-invalid'), POLL).toBe('true');
   await page.getByText('Correct the credentials and test again.').waitFor();
 
   await page.getByLabel('API key').fill(golioth.project.apiKey);
@@ -152,7 +155,7 @@ test('settings are changed with the same form, and a refused value stays with it
   await open('/integrations/golioth?tab=settings');
   await page.getByLabel('Minutes between two syncs').fill('0.5');
   await button(/^Save/).click();
-  await expect.poll(() => page.getByLabel('Minutes between two syncs').getAttribute('aria-invalid')).toBe('true');
+  await expect.poll(() => page.getByLabel('Minutes between two syncs').getAttribute('aria-invalid'), POLL).toBe('true');
   await page.getByLabel('Minutes between two syncs').fill('30');
   await button('Test the connection').click();
   await page.getByText(/Connected to/).waitFor();
@@ -245,7 +248,7 @@ test('every view is accessible and fits a phone', async () => {
     await open(`/integrations${path}`, narrow);
     await narrow.getByRole('heading', { level: 1 }).waitFor();
     await narrow.waitForLoadState('networkidle');
-    expect([path, await narrow.evaluate(() => document.documentElement.scrollWidth)]).toEqual([path, 360]);
+    expect([path, await narrow.evaluate('document.documentElement.scrollWidth')]).toEqual([path, 360]);
     const { violations } = await new AxeBuilder({ page: narrow }).analyze();
     const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
     expect(serious.map(({ id, nodes }) => [path, id, nodes.map(({ html }) => html.slice(0, 200))])).toEqual([]);
