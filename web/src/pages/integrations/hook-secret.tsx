@@ -1,6 +1,6 @@
 import { Button, Callout, Flex } from '@radix-ui/themes';
 import { KeyRound } from 'lucide-react';
-import { CopyText } from './copy-text.tsx';
+import { CopyText } from '../../ui/copy.tsx';
 
 /** A new hook secret. The service shows it this once. */
 export function HookSecret({ secret, hookUrl, onDone }: { secret: string; hookUrl: string; onDone: () => void }) {
@@ -14,8 +14,10 @@ export function HookSecret({ secret, hookUrl, onDone }: { secret: string; hookUr
           </Callout.Icon>
           <Callout.Text>Enter both at the platform now. The secret is not shown again; a lost one is replaced.</Callout.Text>
         </Callout.Root>
-        <CopyText label="Address" text={hookUrl} />
-        <CopyText label="Secret" text={secret} />
+        <p className="hint">Address</p>
+        <CopyText label="the address" text={hookUrl} />
+        <p className="hint">Secret</p>
+        <CopyText label="the secret" text={secret} />
         <Flex>
           <Button onClick={onDone}>Done</Button>
         </Flex>

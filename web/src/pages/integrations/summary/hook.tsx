@@ -4,7 +4,7 @@ import { useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Integration } from '../../../generated/api.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
-import { CopyText } from '../copy-text.tsx';
+import { CopyText } from '../../../ui/copy.tsx';
 import { HookSecret } from '../hook-secret.tsx';
 
 /** The address that the platform calls when something changed there, and the secret by which it proves itself. */
@@ -19,7 +19,8 @@ export function Hook({ integration: { slug, hookUrl, hookSecretLast4 } }: { inte
     <section className="panel">
       <h2>Hook of the platform</h2>
       <div className="panel-body stack">
-        <CopyText label="Address" text={hookUrl} />
+        <p className="hint">Address</p>
+        <CopyText label="the address" text={hookUrl} />
         <Text as="p" size="2">
           {hookSecretLast4 === null ? (
             'There is no secret yet: hooks are refused, and changes at the platform are seen at the next sync.'
