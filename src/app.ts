@@ -3,8 +3,9 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { createLeases } from './adapter/leases.ts';
 import { createAdapters } from './adapter/registry.ts';
-import { createTokenAuth, openDeviceAuth } from './api/auth.ts';
+import { openDeviceAuth } from './api/auth.ts';
 import { createMetrics, type Metrics } from './api/metrics.ts';
+import { createOperatorAuth } from './api/operator-auth.ts';
 import { createServer, rootsOf } from './api/server.ts';
 import type { Services } from './api/services.ts';
 import { type Closable, createOpened, type Opened } from './async/lifecycle.ts';
@@ -119,7 +120,7 @@ async function openServices(
   let url = '';
   const services: Services = {
     ...{ config, log, store, database, notifier, box, preparer, metrics },
-    ...(await openAccess(config, connections, opened)),
+    ...(await openAccess(config, metrics, connections, opened)),
     ...(await openDelivery(connections, log, opened)),
     ...openReports(store, metrics, log, opened),
     ...openOutgoing(config, opened),
@@ -160,12 +161,13 @@ async function openStore(config: Config, log: Log, { sql, notifier, directUrl }:
 }
 
 /** Authentication and limits of callers. */
-async function openAccess(config: Config, { sql, notifier }: Connections, opened: Opened) {
+async function openAccess(config: Config, metrics: Metrics, { sql, notifier }: Connections, opened: Opened) {
   const limits = createRateLimits(config);
-  const tokenAuth = createTokenAuth(sql, limits, config.TRUST_PROXY);
+  const issuer = null;
+  const operatorAuth = createOperatorAuth({ sql, limits, config, issuer, metrics });
   const deviceAuth = opened.add(await openDeviceAuth(sql, notifier, limits, config.TRUST_PROXY));
   const rootTokenHash = await loadRootTokenHash({ value: config.BELLWETHER_ROOT_TOKEN, dataDir: config.DATA_DIR });
-  return { limits, tokenAuth, deviceAuth, rootTokenHash };
+  return { limits, issuer, operatorAuth, deviceAuth, rootTokenHash };
 }
 
 /** Long polls, and their admission after a commit. */
@@ -226,9 +228,9 @@ async function serve(services: Services, opened: Opened): Promise<string> {
     notifier,
     log,
     corsOrigins: config.CORS_ORIGINS,
-    authenticate: services.tokenAuth.actorOf,
+    authenticate: services.operatorAuth.actorOf,
     rates: services.limits,
-    trustProxy: config.TRUST_PROXY,
+    own: config,
   });
   serveBelowBasePath(server, { publicUrl: config.PUBLIC_URL, trustProxy: config.TRUST_PROXY, roots: rootsOf(routes) });
   metrics.watch({

@@ -47,6 +47,8 @@ program
   .helpOption(false)
   .action(agent);
 
+program.command('openapi').description('print the description of the HTTP API (OpenAPI 3.1)').action(openapi);
+
 registerDemoCommand(program);
 registerSimulateCommand(program, process.env);
 registerKeysCommands(program, { env: process.env, out: (text) => process.stdout.write(text) });
@@ -78,11 +80,25 @@ async function agent(): Promise<void> {
   await runFromCommandLine(process.argv.slice(3));
 }
 
+async function openapi(): Promise<void> {
+  const { describeApi } = await import('./api/describe.ts');
+  process.stdout.write(`${JSON.stringify(describeApi())}\n`);
+}
+
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
   if (config.BELLWETHER_FAULT !== undefined) armFault(config.BELLWETHER_FAULT);
   const log = createLog(config.LOG_LEVEL);
-  const [{ openApp }, { startController }] = await Promise.all([import('./app.ts'), import('../controller/main.ts')]);
+  const [{ openApp }, { startController }, { buildDashboard }] = await Promise.all([
+    import('./app.ts'),
+    import('../controller/main.ts'),
+    import('../web/build.ts'),
+  ]);
+  try {
+    buildDashboard();
+  } catch (error) {
+    log.error({ err: error }, 'failed to build the dashboard; everything else works, the next start builds it');
+  }
   // Subscribed before the start: a signal during the start must not leave a database running.
   const stopped = stopSignal();
   const app = await openApp(config, log, startController).catch((error: unknown) => {

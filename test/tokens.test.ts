@@ -3,6 +3,8 @@ import { equalInConstantTime, hashToken, last4, mintToken, tokenKind, tokenMatch
 
 test.each([
   ['token', 'bwt_'],
+  ['session', 'bws_'],
+  ['link', 'bwl_'],
   ['device', 'bwd_'],
   ['enrolment', 'bwe_'],
 ] as const)('a %s token is %s and 256 bits in base64url', (kind, prefix) => {

@@ -31,6 +31,7 @@ import { pruneMergeRequests } from '../../src/plan/store.ts';
 import { deploy } from '../../src/rollout/converge.ts';
 import { openRolloutIds, takeDueRollouts } from '../../src/rollout/store/store.ts';
 import { rolloutsAwaiting, rolloutsWithRoomFor } from '../../src/rollout/store/targets.ts';
+import { pruneSessions } from '../../src/session/store.ts';
 import { pruneHookDeliveries } from '../../src/source/deliveries-store.ts';
 import { sourceIds } from '../../src/source/store.ts';
 import { pruneTelemetry } from '../../src/telemetry/store.ts';
@@ -147,6 +148,7 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       const detail = `no report while ${deployment.state}`;
       return {
         id: deployment.id,
+        deviceId: deployment.deviceId,
         to: 'timed_out' as const,
         deadlineSeconds: null,
         errorCode: 'timed_out',
@@ -237,6 +239,7 @@ export const prune: Chore = {
     await prunePushes(sql, KEEP_DAYS);
     await pruneLogLines(sql);
     await pruneIdempotencyKeys(sql);
+    await pruneSessions(sql);
   },
 };
 

@@ -1,56 +1,18 @@
 import type { MiddlewareHandler } from 'hono';
 import { batched } from '../async/batch.ts';
-import { hashToken, tokenKind } from '../crypto/tokens.ts';
+import { hashToken } from '../crypto/tokens.ts';
 import type { Sql } from '../db/connect.ts';
 import type { Notifier } from '../db/notifier.ts';
 import { devicesOfKeys, KEYS_CHANNEL } from '../device/store/keys.ts';
 import { senderOf } from '../http/address.ts';
-import { bearerOf, unauthorized } from '../http/bearer.ts';
+import { unauthorized } from '../http/bearer.ts';
 import { OURSELVES, type RateLimits, refuse } from '../http/rate-limit.ts';
-import type { Actor } from '../organization/organization.ts';
-import { actorsOfTokens } from '../organization/store.ts';
 import { MAX_TOKEN_CHARACTERS } from '../wire/names.ts';
 import type { Env } from './env.ts';
 
 /** A known device key is verified again after this time, together with all others that were used. */
 const REMEMBER_KEYS_MS = 60_000;
 const KEYS_AT_ONCE = 200;
-
-/** Maps API tokens to their holders. */
-export type TokenAuth = {
-  require: MiddlewareHandler<Env>;
-  /** undefined for a token that is unknown or revoked. Counts nothing. */
-  actorOf(token: string | undefined, sender: string): Promise<Actor | undefined>;
-};
-
-/**
- * Requires `Authorization: Bearer <token>`. A token is verified before anything is counted, so that a valid token always passes. Tokens of the same
- * moment share a query. Senders beyond their failures share queries among themselves, so that others do not wait behind them.
- */
-export function createTokenAuth(sql: Sql, limits: RateLimits, trustProxy: boolean): TokenAuth {
-  const lookUp = inTwoQueues(limits, (hashes: readonly Buffer[]) => actorsOfTokens(sql, hashes));
-  const actorOf = async (token: string | undefined, sender: string) =>
-    token === undefined || token === '' || token.length > MAX_TOKEN_CHARACTERS ? undefined : lookUp(sender, hashToken(token));
-  return {
-    actorOf,
-    require: async (c, next) => {
-      const sender = senderOf(c, trustProxy);
-      const token = bearerOf(c.req.header('authorization'));
-      const actor = await actorOf(token, sender);
-      if (actor === undefined) refuse(limits, sender, unauthorized(whatIsWanted(token)));
-      limits.token.take(actor.tokenId);
-      c.set('actor', actor);
-      await next();
-    },
-  };
-}
-
-function whatIsWanted(token: string | undefined): string {
-  const wanted = 'send a valid API token as "Authorization: Bearer <token>"';
-  return token !== undefined && tokenKind(token) === 'root'
-    ? `the token sent is a root token, which opens /api/v1/organizations alone; ${wanted}`
-    : wanted;
-}
 
 /** Looks up many keys in one query. Keys of senders beyond their failures have queries of their own. */
 export function inTwoQueues<Key, Answer>(

@@ -4,12 +4,18 @@ import type { Caller } from '../audit/audited.ts';
 import { Problem } from '../errors.ts';
 import { type KitEnv, problemResponse } from '../http/kit.ts';
 import { type Actor, mayActAs, type Role } from '../organization/organization.ts';
+import type { OpenSession } from '../session/session.ts';
 import { issueText } from '../wire/names.ts';
 
 /** The context of every handler. */
 export type Env = {
   Bindings: KitEnv['Bindings'];
-  Variables: KitEnv['Variables'] & { actor: Actor; device: { organizationId: string; deviceId: string } };
+  Variables: KitEnv['Variables'] & {
+    actor: Actor;
+    /** Set for a request with the session cookie. */
+    session: OpenSession | undefined;
+    device: { organizationId: string; deviceId: string };
+  };
 };
 
 /** A group of routes whose requests are parsed by the same zod schemas that the OpenAPI document is made of. */
@@ -46,7 +52,10 @@ export function role(needed: Role): MiddlewareHandler<Env> {
   return async (c, next) => {
     const actor = c.get('actor');
     if (!mayActAs(actor.role, needed)) {
-      throw new Problem('forbidden', `Cannot ${c.req.method} ${c.req.path}: the token has role "${actor.role}", must have "${needed}"`);
+      throw new Problem(
+        'forbidden',
+        `Cannot ${c.req.method} ${c.req.path}: the ${actor.kind} has role "${actor.role}", must have "${needed}"`,
+      );
     }
     await next();
   };

@@ -17,6 +17,8 @@ export type Metrics = {
   hook(provider: string, verdict: string): void;
   /** A request with X-Forwarded-For while TRUST_PROXY is off. */
   untrustedForwarded(): void;
+  /** A request with a session that did not come from our own page. */
+  crossOriginRefused(reason: string): void;
   gitRequest(operation: string, outcome: string, durationMs: number): void;
   /** Durations of stages by name, from the wake-up to the stored revision and to the applied device. */
   stages(durationsMs: Record<string, number>): void;
@@ -55,12 +57,13 @@ export function createMetrics(): Metrics {
   // Includes the delay of the event loop (nodejs_eventloop_lag_*), memory and CPU.
   collectDefaultMetrics({ register: registry });
   const { http, git, stage, notifications, platforms, runs } = createHistograms([registry]);
-  const { hooks, forwarded, deployments, jobs, chores } = createCounters([registry]);
+  const { hooks, forwarded, crossOrigin, deployments, jobs, chores } = createCounters([registry]);
   return {
     registry,
     httpRequest: (method, route, status, durationMs) => http.observe({ method, route, status }, durationMs / 1000),
     hook: (provider, verdict) => hooks.inc({ provider, verdict }),
     untrustedForwarded: () => forwarded.inc(),
+    crossOriginRefused: (reason) => crossOrigin.inc({ reason }),
     gitRequest: (operation, outcome, durationMs) => git.observe({ operation, outcome }, durationMs / 1000),
     stages: (durationsMs) => {
       for (const [name, ms] of Object.entries(durationsMs)) stage.observe({ stage: name.replace(/Ms$/, '') }, ms / 1000);
@@ -97,6 +100,7 @@ function createCounters(registers: Registry[]) {
   return {
     hooks: total('bellwether_hooks_total', 'Webhook deliveries by verdict', ['provider', 'verdict']),
     forwarded: total('bellwether_untrusted_forwarded_total', 'Requests with X-Forwarded-For while TRUST_PROXY is off', []),
+    crossOrigin: total('bellwether_cross_origin_refused_total', 'Requests with a session that did not come from our own page', ['reason']),
     deployments: total('bellwether_deployments_total', 'Deployments that ended, by state', ['state']),
     jobs: total('bellwether_job_failures_total', 'Jobs that ended with an unexpected error', ['queue']),
     chores: total('bellwether_chore_failures_total', 'Runs of recurring chores that ended with an error', ['chore']),

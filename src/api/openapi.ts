@@ -1,6 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Config } from '../config.ts';
 import { forwardedPrefix } from '../http/base-path.ts';
+import { SESSION_COOKIE } from '../http/browser.ts';
 import { body, json, problems } from '../http/kit.ts';
 import { INTEGRATION_STATES } from '../integration/runs/state.ts';
 import { EnrollRequest, EnrollResponse, ReportsRequest, ReportsResponse, SigningKeysResponse, TimeResponse } from '../wire/agent.ts';
@@ -17,10 +18,15 @@ export function serveDescription(app: OpenAPIHono<Env>, config: Pick<Config, 'PU
   let written: string | undefined;
   app.get('/openapi.json', (c) => {
     // The rest never changes, and is too expensive to generate for every stranger.
-    written ??= JSON.stringify(app.getOpenAPI31Document(ABOUT)).slice(1);
+    written ??= JSON.stringify(documentOf(app)).slice(1);
     const servers = JSON.stringify([{ url: serverUrl(c.req.header('x-forwarded-prefix'), config) }]);
     return c.body(`{"servers":${servers},${written}`, 200, { 'content-type': 'application/json' });
   });
+}
+
+/** The description of all operations, without the address of a server. */
+export function documentOf(app: OpenAPIHono<Env>): ReturnType<OpenAPIHono<Env>['getOpenAPI31Document']> {
+  return app.getOpenAPI31Document(ABOUT);
 }
 
 /** `.` is relative to the document's own address: right behind every proxy, whatever its prefix. */
@@ -28,14 +34,23 @@ function serverUrl(header: string | undefined, config: Pick<Config, 'PUBLIC_URL'
   return config.PUBLIC_URL ?? ((config.TRUST_PROXY ? forwardedPrefix(header) : '') || '.');
 }
 
+/** One of these: a token or a session. */
+const OPERATOR: Record<string, string[]>[] = [{ bearer: [] }, { session: [] }];
+
 const ABOUT = {
   openapi: '3.1.0',
   info: { title: 'Bellwether', version: '1', description: 'GitOps for device fleets' },
-  security: [{ bearer: [] }],
+  security: OPERATOR,
 };
 
 const SECURITY_SCHEMES = {
   bearer: { type: 'http', scheme: 'bearer' },
+  session: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: SESSION_COOKIE,
+    description: 'Of POST /api/v1/session; by https with the prefix `__Host-`. Changes need X-CSRF-Token too',
+  },
   rootToken: { type: 'http', scheme: 'bearer', description: 'BELLWETHER_ROOT_TOKEN, or the token in DATA_DIR/root-token' },
   enrolmentToken: { type: 'http', scheme: 'bearer', description: 'A token of POST /api/v1/enrolment-tokens' },
   deviceId: { type: 'apiKey', in: 'header', name: 'X-Device-ID' },

@@ -15,9 +15,12 @@ import { limitBody, limitDepth } from '../http/limits.ts';
 import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
+import { attentionRoutes } from './attention/attention.ts';
+import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
 import { deviceImportRoutes, IMPORT_PATH, MAX_IMPORT_BYTES } from './device/import.ts';
@@ -56,6 +59,8 @@ import { rolloutCommandRoutes } from './rollout/commands.ts';
 import { holdRoutes } from './rollout/holds.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
+import { sessionLinkRoutes } from './session/links.ts';
+import { ownRoutes, signInRoutes } from './session/session.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
 import { revisionRoutes } from './source/revisions.ts';
@@ -86,8 +91,11 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', legacyDeviceRoutes(services));
   // Demands the root token.
   app.route('/api/v1', rootRoutes(services));
+  // Takes what a person typed, and no credentials in headers.
+  app.route('/api/v1', signInRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
-  app.route('/api', legacyDashboardRoutes({ store: services.store, tokenAuth: services.tokenAuth, previews }));
+  app.route('/api', legacyDashboardRoutes({ store: services.store, operatorAuth: services.operatorAuth, previews }));
+  app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
   serveDescription(app, services.config);
@@ -100,23 +108,26 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     '*',
     except((c) => c.req.path === `/api/v1${IMPORT_PATH}`, limitBody()),
   );
-  api.use('*', services.tokenAuth.require);
-  // After the token: only authenticated senders may send a body this large.
+  api.use('*', services.operatorAuth.require);
+  // After the credentials: only authenticated senders may send a body this large.
   api.use(IMPORT_PATH, limitBody(MAX_IMPORT_BYTES));
   api.use('*', limitDepth());
   api.use(
     '*',
     idempotency<Env>(services.store.sql, services.box, (c) => ({
       organizationId: c.get('actor').organizationId,
-      actor: c.get('actor').tokenId,
+      actor: c.get('actor').id,
     })),
   );
   for (const routes of [
+    attentionRoutes,
     sourceRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,
@@ -127,6 +138,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deviceHistoryRoutes,
     legacyRegistrationRoutes,
     legacyIntegrationRoutes,
+    ownRoutes,
+    sessionLinkRoutes,
     tokenRoutes,
     siteRoutes,
     rolloutRoutes,
@@ -159,7 +172,7 @@ export function rootsOf(app: OpenAPIHono<Env>): Set<string> {
   return new Set([...segments.filter((segment) => /^[a-z]/.test(segment)), 'socket.io']);
 }
 
-/** Pages of these origins may call the API, with a token: cookies are not used, and never allowed. */
+/** Pages of these origins may call the API with a token. The session cookie is for our own pages: credentials are never allowed here. */
 function corsFor(origins: readonly string[]): MiddlewareHandler<Env>[] {
   if (origins.length === 0) return [];
   const exposeHeaders = ['ETag', 'Location', 'Retry-After', 'Link', 'Content-Disposition', 'X-Request-ID', 'Idempotent-Replayed'];

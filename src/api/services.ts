@@ -19,8 +19,9 @@ import type { Signer } from '../organization/signing.ts';
 import type { Preparer } from '../prepare/preparer.ts';
 import type { ReportIntake } from '../report/intake.ts';
 import type { Workspaces } from '../workspace/workspace.ts';
-import type { DeviceAuth, TokenAuth } from './auth.ts';
+import type { DeviceAuth } from './auth.ts';
 import type { Metrics } from './metrics.ts';
+import type { OperatorAuth } from './operator-auth.ts';
 
 /** The parts of the open service. Each group of routes takes the few that it needs. */
 export type Services = {
@@ -41,7 +42,9 @@ export type Services = {
   signer: Signer;
   wakeups: Wakeups;
   admission: Admission;
-  tokenAuth: TokenAuth;
+  operatorAuth: OperatorAuth;
+  /** The issuer of the identity provider; null: the service has none. */
+  issuer: string | null;
   /** SHA-256 of the token that creates organizations. */
   rootTokenHash: Buffer;
   deviceAuth: DeviceAuth;

@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import { retryJobsNow } from '../db/job-failures-store.ts';
 import { type Store, transact, type Unit } from '../event/transact.ts';
-import type { Actor } from '../organization/organization.ts';
+import { type Actor, auditName } from '../organization/organization.ts';
 import { audit } from './store.ts';
 
 type Job = Parameters<typeof retryJobsNow>[1][number];
@@ -28,7 +28,7 @@ export async function audited<T>(
     const made = typeof change === 'function' ? change(result) : change;
     await audit(unit.tx, {
       organizationId: actor.organizationId,
-      actor: `token:${actor.name}`,
+      actor: auditName(actor),
       ...made,
       outcome: 'ok',
       detail: { ...made.detail, requestId },
@@ -41,7 +41,7 @@ export async function audited<T>(
 export async function auditAttempt({ actor, requestId }: Caller, sql: Db, change: Change, outcome: 'ok' | 'failed'): Promise<void> {
   await audit(sql, {
     organizationId: actor.organizationId,
-    actor: `token:${actor.name}`,
+    actor: auditName(actor),
     ...change,
     outcome,
     detail: { ...change.detail, requestId },

@@ -2,7 +2,7 @@ import type { Db } from '../db/connect.ts';
 
 export type NewAuditEntry = {
   organizationId: string;
-  /** `token:<name>`, `device:<id>`, `controller`, `hook:<provider>`. */
+  /** `token:<name>`, `user:<name>`, `device:<id>`, `controller`, `hook:<provider>`. */
   actor: string;
   /** The operation of a route or of the controller, for example `source.create`. */
   action: string;

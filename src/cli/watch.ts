@@ -3,7 +3,8 @@ import { Agent as HttpsAgent } from 'node:https';
 import { io as connect, type ManagerOptions, type SocketOptions } from 'socket.io-client';
 import { pause } from '../async/pause.ts';
 import { Problem } from '../errors.ts';
-import { LIVE_NAMESPACE, LiveEvent, SubscribeAnswer, type Topic } from '../wire/live.ts';
+import { LiveEvent, SubscribeAnswer, type Topic } from '../wire/live.ts';
+import { LIVE_NAMESPACE } from '../wire/page/addresses.ts';
 import { type Proxies, proxyFor } from '../wire/proxies.ts';
 import { serverUrl } from './client.ts';
 

@@ -1,8 +1,9 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /** Kinds of tokens, with the prefix by which people and secret scanners recognise them. */
-const PREFIXES = { token: 'bwt_', device: 'bwd_', enrolment: 'bwe_', root: 'bwr_' } as const;
+const PREFIXES = { token: 'bwt_', device: 'bwd_', enrolment: 'bwe_', root: 'bwr_', session: 'bws_', link: 'bwl_' } as const;
 export type TokenKind = keyof typeof PREFIXES;
+const KINDS: readonly TokenKind[] = ['token', 'device', 'enrolment', 'root', 'session', 'link'];
 
 /** Makes a token: the kind's prefix and 256 random bits in base64url. The service shows it once and stores only its `hashToken`. */
 export function mintToken(kind: TokenKind): string {
@@ -11,10 +12,7 @@ export function mintToken(kind: TokenKind): string {
 
 /** Reads the kind from a presented string's prefix; null when it has no known prefix. */
 export function tokenKind(token: string): TokenKind | null {
-  if (token.startsWith(PREFIXES.token)) return 'token';
-  if (token.startsWith(PREFIXES.device)) return 'device';
-  if (token.startsWith(PREFIXES.root)) return 'root';
-  return token.startsWith(PREFIXES.enrolment) ? 'enrolment' : null;
+  return KINDS.find((kind) => token.startsWith(PREFIXES[kind])) ?? null;
 }
 
 /** SHA-256, 32 bytes. A slow hash would add nothing, since an attacker would have to guess 256 random bits. */

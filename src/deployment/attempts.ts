@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { DeviceStanding } from '../device/events.ts';
 import { assignAttempts, keepLastGood, quarantine } from '../device/store/status.ts';
-import { type Attempt, type Closed, closeDeployments, insertDeployments, noteFailures, type Target } from './store.ts';
+import { type Attempt, type Closed, closeDeployments, insertDeployments, type LateFailure, noteFailures, type Target } from './store.ts';
 
 /** Changes of attempts together with their devices. Callers hold the devices' locks. */
 
@@ -50,11 +50,7 @@ export async function cancelAttempts(
  * bundle in quarantine.
  * @returns the affected rollouts
  */
-export async function noteLateFailures(
-  tx: Db,
-  organizationId: string,
-  failures: readonly { id: string; code: string; detail: string }[],
-): Promise<string[]> {
+export async function noteLateFailures(tx: Db, organizationId: string, failures: readonly LateFailure[]): Promise<string[]> {
   if (failures.length === 0) return [];
   const noted = await noteFailures(tx, organizationId, failures);
   await quarantine(tx, organizationId, noted);

@@ -1,5 +1,6 @@
 import type { Db } from '../db/connect.ts';
 import type { OpenedAttempt } from '../device/store/status.ts';
+import { causeOf } from './causes.ts';
 import { type DeploymentKind, type DeploymentState, OPEN_STATES, statesBefore } from './deployment.ts';
 
 export type Deployment = {
@@ -160,6 +161,7 @@ export async function listDeployments(
 
 export type Move = {
   id: string;
+  deviceId: string;
   to: DeploymentState;
   deadlineSeconds: number | null;
   errorCode: string | null;
@@ -182,13 +184,14 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
           else coalesce(t.delivering_at, now()) + make_interval(secs => t.timeout_seconds) end,
         retry_at = case when ${to} = 'rolled_back' then t.retry_at else now() + make_interval(secs => m.retry_seconds) end,
         error_code = coalesce(m.error_code, t.error_code), error_detail = coalesce(m.error_detail, t.error_detail),
+        cause = coalesce(m.cause, t.cause),
         delivering_at = coalesce(t.delivering_at, case when ${to} in ('delivering', 'applying', 'confirming', 'succeeded') then now() end),
         applying_at = coalesce(t.applying_at, case when ${to} in ('applying', 'confirming', 'succeeded') then now() end),
         confirming_at = coalesce(t.confirming_at, case when ${to} in ('confirming', 'succeeded') then now() end),
         finished_at = case when ${to} in ('succeeded', 'failed', 'rolled_back', 'superseded', 'cancelled', 'timed_out') then now() end
       from unnest(${group.map((m) => m.id)}::uuid[], ${group.map((m) => m.deadlineSeconds)}::float8[], ${group.map((m) => m.retryInSeconds)}::float8[],
-                  ${group.map((m) => m.errorCode)}::text[], ${group.map((m) => m.errorDetail)}::text[])
-           as m (id, deadline_seconds, retry_seconds, error_code, error_detail)
+                  ${group.map((m) => m.errorCode)}::text[], ${group.map((m) => m.errorDetail)}::text[], ${group.map(causeOfMove)}::text[])
+           as m (id, deadline_seconds, retry_seconds, error_code, error_detail, cause)
       where t.organization_id = ${organizationId} and t.id = m.id and array_position(${statesBefore(to)}::text[], t.state) is not null
       returning t.id`;
     for (const row of rows) moved.add(row.id);
@@ -196,15 +199,23 @@ export async function moveDeployments(tx: Db, organizationId: string, moves: rea
   return moved;
 }
 
-/** Records failures that devices report after their attempts were superseded or cancelled. @returns the attempts without an earlier record */
+function causeOfMove({ errorCode: code, errorDetail, deviceId }: Move): string | null {
+  return code === null ? null : causeOf({ code, detail: errorDetail ?? '', deviceId });
+}
+
+/** A failure that a device reports after its attempt was superseded or cancelled. */
+export type LateFailure = { id: string; deviceId: string; code: string; detail: string };
+
+/** Records late failures. @returns the attempts without an earlier record */
 export async function noteFailures(
   tx: Db,
   organizationId: string,
-  failures: readonly { id: string; code: string; detail: string }[],
+  failures: readonly LateFailure[],
 ): Promise<{ rolloutId: string | null; deviceId: string; bundle: string }[]> {
   return tx<{ rolloutId: string | null; deviceId: string; bundle: string }[]>`
-    update deployments t set error_code = f.code, error_detail = f.detail
-    from unnest(${failures.map((f) => f.id)}::uuid[], ${failures.map((f) => f.code)}::text[], ${failures.map((f) => f.detail)}::text[]) as f (id, code, detail)
+    update deployments t set error_code = f.code, error_detail = f.detail, cause = f.cause
+    from unnest(${failures.map((f) => f.id)}::uuid[], ${failures.map((f) => f.code)}::text[], ${failures.map((f) => f.detail)}::text[],
+      ${failures.map(causeOf)}::text[]) as f (id, code, detail, cause)
     where t.organization_id = ${organizationId} and t.id = f.id and t.state in ('superseded', 'cancelled') and t.error_code is null
       and t.kind in ('change', 'retry')
     returning t.rollout_id as "rolloutId", t.device_id as "deviceId", t.bundle`;

@@ -2,19 +2,7 @@ import type { Db } from '../db/connect.ts';
 import type { Labels } from '../wire/agent.ts';
 import type { Connectivity, Device, SyncStatus } from './device.ts';
 import type { DeviceFacts } from './facts.ts';
-
-const columns = (sql: Db) => sql`
-  d.organization_id as "organizationId", d.id, d.name, d.type, d.labels, d.site_id as "siteId", d.adapter, d.simulated,
-  d.source_kind as "sourceKind", d.integration_metadata as "integrationMetadata", d.archived_at as "archivedAt", d.source_id as "sourceId", d.path, d.following, d.workspace,
-  d.desired_bundle as "desiredBundle", d.desired_revision_id as "desiredRevisionId", d.deployment_id as "deploymentId", d.sequence,
-  d.good_bundle as "goodBundle", d.good_revision_id as "goodRevisionId", d.reported_bundle as "reportedBundle", d.reported_at as "reportedAt",
-  d.quarantined_bundle as "quarantinedBundle", d.drifted_paths as "driftedPaths",
-  d.sync_status as "syncStatus", d.sync_since as "syncSince", d.connectivity, d.last_seen_at as "lastSeenAt",
-  d.agent_version as "agentVersion", d.error_code as "errorCode", d.error_detail as "errorDetail",
-  case when d.held_at is not null then jsonb_build_object('at', d.held_at, 'by', d.held_by, 'reason', d.hold_reason,
-    'untilNewerRevision', d.hold_until_newer, 'revisionId', d.hold_revision_id) end as hold,
-  d.instance, d.instance_since as "instanceSince", d.instance_returns as "instanceReturns", d.instance_returned_at as "instanceReturnedAt",
-  d.cloned_since as "clonedSince", d.version, d.created_at as "createdAt", d.updated_at as "updatedAt"`;
+import { columns } from './store/columns.ts';
 
 export async function deviceById(sql: Db, organizationId: string, id: string): Promise<Device | undefined> {
   const [row] = await sql<Device[]>`select ${columns(sql)} from devices d where d.organization_id = ${organizationId} and d.id = ${id}`;
@@ -69,39 +57,6 @@ export async function adaptersByFolder(
       and archived_at is null
     group by path`;
   return new Map(rows.map(({ path, adapters }) => [path, adapters]));
-}
-
-export type DeviceFilter = {
-  status?: SyncStatus | undefined;
-  connectivity?: Connectivity | undefined;
-  siteId?: string | undefined;
-  sourceId?: string | undefined;
-  type?: string | undefined;
-  label?: { key: string; value: string } | undefined;
-  /** Part of an id or name. */
-  q?: string | undefined;
-};
-
-/** Reads devices after `afterId`, in the order of their ids. */
-export async function listDevices(
-  sql: Db,
-  organizationId: string,
-  filter: DeviceFilter,
-  afterId: string,
-  limit: number,
-): Promise<Device[]> {
-  const like = filter.q === undefined ? null : `%${filter.q.replace(/[\\%_]/g, '\\$&')}%`;
-  return sql<Device[]>`
-    select ${columns(sql)} from devices d
-    where d.organization_id = ${organizationId} and d.id > ${afterId}
-      ${filter.status === undefined ? sql`` : sql`and d.sync_status = ${filter.status}`}
-      ${filter.connectivity === undefined ? sql`` : sql`and d.connectivity = ${filter.connectivity}`}
-      ${filter.siteId === undefined ? sql`` : sql`and d.site_id = ${filter.siteId}`}
-      ${filter.sourceId === undefined ? sql`` : sql`and d.source_id = ${filter.sourceId}`}
-      ${filter.type === undefined ? sql`` : sql`and d.type = ${filter.type}`}
-      ${filter.label === undefined ? sql`` : sql`and d.labels @> ${sql.json({ [filter.label.key]: filter.label.value })}`}
-      ${like === null ? sql`` : sql`and (d.id ilike ${like} or d.name ilike ${like})`}
-    order by d.id limit ${limit}`;
 }
 
 export type NewDevice = {

@@ -1,11 +1,9 @@
 import { type EventType, kindOf } from '../wire/event/events.ts';
 import { SEVERITIES, type Severity } from '../wire/event/kind.ts';
+import { severityBy } from '../wire/event/severity.ts';
 
 export function severityOf({ type, data }: { type: EventType; data: Record<string, unknown> }): Severity {
-  const rule = kindOf(type).severity;
-  if (typeof rule === 'string') return rule;
-  const value = String(data[rule.field]);
-  return (Object.hasOwn(rule.raised, value) ? rule.raised[value] : undefined) ?? rule.otherwise;
+  return severityBy(kindOf(type).severity, data);
 }
 
 /** Selects events of `type`. If `field` is not null, only those whose data has the text `value` in that field. */

@@ -52,6 +52,8 @@ function prefixesOf(request: IncomingMessage, { publicUrl, trustProxy }: BasePat
 function withoutPrefix(url: string, prefix: string, roots: ReadonlySet<string>): string | undefined {
   if (!url.startsWith(prefix)) return undefined;
   const rest = url.slice(prefix.length);
+  // The dashboard's first page: the prefix alone.
+  if (/^\/?(\?|$)/.test(rest)) return rest.startsWith('/') ? rest : `/${rest}`;
   const root = /^\/([^/?]+)/.exec(rest)?.[1];
   return root !== undefined && roots.has(root) ? rest : undefined;
 }

@@ -12,8 +12,8 @@ import { folderRulesOf } from '../source/store.ts';
 /** How long the old keys still work after a rotation. */
 const KEY_GRACE_SECONDS = 24 * 3600;
 
-/** Ids that would collide with a path: `GET /devices/pending` returns a device's commands. */
-export const RESERVED_IDS = new Set(['pending']);
+/** Ids that would collide with a path: `GET /devices/pending` returns a device's commands, and `GET /devices/counts` the counts of devices. */
+export const RESERVED_IDS = new Set(['pending', 'counts']);
 
 /**
  * Registers a device with its first key and makes it follow its source. @returns the key, which is shown once and stored as a hash

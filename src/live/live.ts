@@ -8,11 +8,13 @@ import type { Notifier } from '../db/notifier.ts';
 import { Problem } from '../errors.ts';
 import { addressOfRequest, networkOf } from '../http/address.ts';
 import { bearerOf, unauthorized } from '../http/bearer.ts';
+import { type OwnAddress, pageOf, readCookie, SESSION_COOKIE } from '../http/browser.ts';
 import { OURSELVES, type RateLimits, refuse } from '../http/rate-limit.ts';
 import type { Log } from '../log.ts';
-import type { Actor } from '../organization/organization.ts';
-import { TOKENS_CHANNEL } from '../organization/store.ts';
-import { type DeviceUpdate, LIVE_NAMESPACE } from '../wire/live.ts';
+import { type Actor, TOKENS_CHANNEL } from '../organization/organization.ts';
+import type { Credential } from '../session/session.ts';
+import type { DeviceUpdate } from '../wire/live.ts';
+import { LIVE_NAMESPACE } from '../wire/page/addresses.ts';
 import { type FeedBatch, type LiveFeed, openLiveFeed } from './feed.ts';
 import { boundHandshakes, type Handshakes, paceSuspects } from './handshakes.ts';
 import { answerRequests } from './requests.ts';
@@ -38,15 +40,15 @@ export type LiveOptions = {
   log: Log;
   /** Origins whose pages may connect by HTTP polling; `*` for all. Empty: only pages of our own origin. */
   corsOrigins: readonly string[];
-  /** Verifies a token of `sender`. Counts nothing. */
-  authenticate(token: string, sender: string): Promise<Actor | undefined>;
+  /** Verifies a token or session of `sender`. Counts nothing. */
+  authenticate(credential: Credential, sender: string): Promise<Actor | undefined>;
   /** The limits of the API: a refused token counts against its sender, a connection against its token. */
   rates: RateLimits;
-  trustProxy: boolean;
+  own: OwnAddress;
   limits?: Partial<LiveLimits>;
 };
 
-/** The Socket.IO namespace `/live`: sends the events of an organization to the holders of its tokens. */
+/** The Socket.IO namespace `/live`: sends the events of an organization to the holders of its tokens and sessions. */
 export type Live = {
   connections(): number;
   /** Connections that have not sent a valid token yet. */
@@ -80,14 +82,14 @@ export async function openLive(options: LiveOptions): Promise<Live> {
     maxHttpBufferSize: MAX_PAYLOAD_BYTES,
     connectTimeout: CONNECT_TIMEOUT_MS,
     allowRequest: (request, answer) =>
-      pace.begin(request, networkOf(addressOfRequest(request, options.trustProxy)), (mayBegin) =>
+      pace.begin(request, networkOf(addressOfRequest(request, options.own.TRUST_PROXY)), (mayBegin) =>
         answer(mayBegin ? undefined : 'rate_limited', mayBegin),
       ),
     cors: { origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins] },
   });
   const handshakes = boundHandshakes(
     (listener) => io.engine.on('connection', listener),
-    (connection) => senderOfConnection(connection, options.trustProxy),
+    (connection) => senderOfConnection(connection, options.own.TRUST_PROXY),
   );
   io.use((socket, next) => refuseSocket(socket, next, new Error(`use the namespace ${LIVE_NAMESPACE}`)));
   const live: LiveNamespace = io.of(LIVE_NAMESPACE);
@@ -101,7 +103,7 @@ export async function openLive(options: LiveOptions): Promise<Live> {
     void admit(socket, options, handshakes).then((error) => (error === undefined ? next() : refuseSocket(socket, next, error)));
   });
   live.on('connection', (socket) => attach(socket, shared, sql, log));
-  const watch = watchSockets(live, (token) => options.authenticate(token, OURSELVES), limits, log);
+  const watch = watchSockets(live, (credential) => options.authenticate(credential, OURSELVES), limits, log);
   const unsubscribe = await notifier.subscribe(TOKENS_CHANNEL, { onNotify: watch.recheck, onMissed: watch.recheck });
   return {
     connections: () => live.sockets.size,
@@ -164,18 +166,19 @@ function roomsOf(organizationId: string, topics: readonly string[]): string[] {
   return topics.map((topic) => `org:${organizationId}:${topic}`);
 }
 
-/** Verifies the token before it counts anything: a valid token always passes the limits of its sender. @returns the error that ends the handshake */
+/** Verifies the token or session before it counts anything: a valid one always passes the limits of its sender. @returns the error that ends the handshake */
 async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Handshakes): Promise<Error | undefined> {
   const { rates, log } = options;
-  const token = tokenOf(socket);
-  const sender = senderOfConnection(socket.conn, options.trustProxy);
+  const credential = credentialOf(socket, options.own);
+  const sender = senderOfConnection(socket.conn, options.own.TRUST_PROXY);
   try {
     const mayTry = handshakes.begin(socket.conn);
-    const actor = mayTry && token !== undefined ? await options.authenticate(token, sender) : undefined;
-    if (actor === undefined || token === undefined) refuse(rates, sender, unauthorized('connect with auth: {token}'));
-    rates.token.take(actor.tokenId);
+    const actor = mayTry && credential !== undefined ? await options.authenticate(credential, sender) : undefined;
+    if (actor === undefined || credential === undefined)
+      refuse(rates, sender, unauthorized('connect with auth: {token}, or from our own page with a session'));
+    rates.token.take(actor.id);
     socket.data.actor = actor;
-    socket.data.token = token;
+    socket.data.credential = credential;
     handshakes.admit(socket.conn);
     return undefined;
   } catch (error) {
@@ -183,6 +186,18 @@ async function admit(socket: LiveSocket, options: LiveOptions, handshakes: Hands
     log.warn({ err: error }, 'failed to authenticate a live connection; it is refused as unavailable');
     return new Error('unavailable');
   }
+}
+
+/**
+ * A token comes before the session cookie. The cookie counts only for our own page: unlike the answers of the API, the browser would show the messages
+ * of a connection to a page of any origin.
+ */
+function credentialOf(socket: LiveSocket, own: OwnAddress): Credential | undefined {
+  const token = tokenOf(socket);
+  if (token !== undefined) return { via: 'token', secret: token };
+  const { request } = socket.conn;
+  const key = pageOf(request, own) === 'own' ? readCookie(request, SESSION_COOKIE, own) : undefined;
+  return key === undefined ? undefined : { via: 'session', secret: key };
 }
 
 /** Reads `auth: {token}`, or else `Authorization: Bearer <token>`, which a proxy or a library may have set for all requests. */

@@ -37,6 +37,10 @@ export function answerRequests(socket: LiveSocket, subscription: Subscription, r
     if (request.success) inTurn(answer, () => subscription.subscribe(request.data, answer));
     else answer(refusal(request.error));
   });
+  // Says at once that the service is there, so that a page can tell a quiet fleet from a lost connection.
+  socket.on('heartbeat', (acknowledge) => {
+    if (typeof acknowledge === 'function') acknowledge();
+  });
   socket.on('unsubscribe', (input, acknowledge) => {
     const answer = answerTo(acknowledge);
     if (isTooDeepValue(input)) return answer(TOO_DEEP);

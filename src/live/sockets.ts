@@ -2,14 +2,16 @@ import type { DefaultEventsMap, Namespace, Socket } from 'socket.io';
 import { createRerun } from '../async/rerun.ts';
 import type { Log } from '../log.ts';
 import type { Actor } from '../organization/organization.ts';
+import type { Credential } from '../session/session.ts';
 import type { Closing, DeviceUpdate, LiveEvent } from '../wire/live.ts';
 
 export type ClientEvents = {
   subscribe(request: unknown, acknowledge: unknown): void;
   unsubscribe(request: unknown, acknowledge: unknown): void;
+  heartbeat(acknowledge: unknown): void;
 };
 export type ServerEvents = { event(event: LiveEvent): void; device_update(update: DeviceUpdate): void; closing(closing: Closing): void };
-export type SocketData = { actor: Actor; token: string };
+export type SocketData = { actor: Actor; credential: Credential };
 export type LiveSocket = Socket<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
 export type LiveNamespace = Namespace<ClientEvents, ServerEvents, DefaultEventsMap, SocketData>;
 
@@ -20,7 +22,7 @@ export type LiveLimits = {
   maxWaitingPackets: number;
   /** The same in bytes. */
   maxWaitingBytes: number;
-  /** Between two checks of the tokens of open connections. */
+  /** Between two checks of the tokens and sessions of open connections. */
   reauthenticateMs: number;
   /** For each of the two steps of closing: deliver, then end. */
   closeTimeoutMs: number;
@@ -35,15 +37,15 @@ export const LIVE_LIMITS: Readonly<LiveLimits> = {
 };
 
 export type SocketWatch = {
-  /** Checks the tokens of all connections now. */
+  /** Checks the tokens and sessions of all connections now. */
   recheck(): void;
   close(): Promise<void>;
 };
 
-/** Ends connections that do not read, and those with a revoked token. */
+/** Ends connections that do not read, and those whose token was revoked or whose session is over. */
 export function watchSockets(
   live: LiveNamespace,
-  authenticate: (token: string) => Promise<Actor | undefined>,
+  authenticate: (credential: Credential) => Promise<Actor | undefined>,
   limits: LiveLimits,
   log: Log,
 ): SocketWatch {
@@ -91,19 +93,20 @@ function dropSlow(socket: LiveSocket, log: Log): void {
 
 async function dropRevoked(
   sockets: readonly LiveSocket[],
-  authenticate: (token: string) => Promise<Actor | undefined>,
+  authenticate: (credential: Credential) => Promise<Actor | undefined>,
   log: Log,
 ): Promise<void> {
-  const byToken = Map.groupBy(sockets, (socket) => socket.data.token);
-  for (const [token, holders] of byToken) {
+  const bySecret = Map.groupBy(sockets, (socket) => socket.data.credential.secret);
+  for (const holders of bySecret.values()) {
+    const [first] = holders;
     try {
-      if ((await authenticate(token)) !== undefined) continue;
+      if (first === undefined || (await authenticate(first.data.credential)) !== undefined) continue;
     } catch (error) {
-      log.debug({ err: error }, 'failed to check the tokens of live connections; the next check follows');
+      log.debug({ err: error }, 'failed to check the credentials of live connections; the next check follows');
       return;
     }
     for (const socket of holders) {
-      socket.emit('closing', { code: 'unauthorized', detail: 'The token of this connection is no longer valid' });
+      socket.emit('closing', { code: 'unauthorized', detail: `The ${first.data.credential.via} of this connection is no longer valid` });
       socket.disconnect(true);
     }
   }

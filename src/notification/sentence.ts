@@ -1,65 +1,9 @@
 import type { Event } from '../event/event.ts';
 import { foreignText } from '../git/problems.ts';
 import { kindOf } from '../wire/event/events.ts';
-
-/** Fields with a reason; the first one present is used. */
-const REASONS = ['detail', 'reason', 'why', 'errors', 'lastError'];
-const COUNTS = ['succeeded', 'failed', 'offline'];
+import { sentenceWith } from '../wire/event/sentence.ts';
 
 /** Writes one line for users, at most about 300 characters. `sourceName`: the name of the event's source. */
 export function sentenceOf(event: Event, sourceName: string | undefined): string {
-  const said = kindOf(event.type).sentence.replace(/\{(\w+)\}/g, (_all, field: string) => wordOf(event.data[field]));
-  const counts = COUNTS.filter((field) => typeof event.data[field] === 'number').map((field) => `${event.data[field]} ${field}`);
-  const reason = REASONS.map((field) => textOf(event.data[field])).find((text) => text !== '');
-  const tail = `${counts.length === 0 ? '' : ` (${counts.join(', ')})`}${reason === undefined ? '' : `: ${reason}`}`;
-  return foreignText(`${whoOf(event, sourceName)} ${said}${tail}`);
-}
-
-/** Returns the id of the event's source, if it has one. */
-export function sourceIdOf({ subject, data }: Event): string | undefined {
-  if (subject.startsWith('source:')) return idOf(subject);
-  return typeof data.sourceId === 'string' ? data.sourceId : undefined;
-}
-
-function whoOf({ type, subject, data }: Event, sourceName: string | undefined): string {
-  const commit = textOf(data.commit).slice(0, 10);
-  switch (type.slice(0, type.indexOf('.'))) {
-    case 'rollout':
-      return `Rollout of ${[sourceName, commit].filter(Boolean).join(' ') || idOf(subject)}`;
-    case 'revision':
-      return `Commit ${commit} of ${sourceName ?? idOf(subject)}`;
-    case 'source':
-    case 'hook':
-      return `Source ${sourceName ?? (textOf(data.name) || idOf(subject))}`;
-    case 'merge_request':
-      return `Merge request ${textOf(data.number)} of ${sourceName ?? idOf(subject)}`;
-    case 'site':
-      return `Site ${textOf(data.name) || idOf(subject)}`;
-    case 'notification':
-      return `Notification ${textOf(data.name)}`;
-    case 'integration':
-      return `Integration ${textOf(data.name) || idOf(subject)}`;
-    case 'integrations':
-      return 'Syncing with device platforms';
-    case 'service':
-      return 'The controller';
-    default:
-      return `Device ${idOf(subject)}`;
-  }
-}
-
-function idOf(subject: string): string {
-  return subject.slice(subject.indexOf(':') + 1);
-}
-
-function wordOf(value: unknown): string {
-  return textOf(value)
-    .replaceAll('_', ' ')
-    .replace(/^[A-Z]+$/, (word) => word.toLowerCase());
-}
-
-/** Returns '' for values that do not fit in a line; for a list, its first item. */
-function textOf(value: unknown): string {
-  if (Array.isArray(value)) return textOf(value[0]);
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  return foreignText(sentenceWith(kindOf(event.type).sentence, event, sourceName));
 }

@@ -10,10 +10,21 @@ export function mayActAs(held: Role, needed: Role): boolean {
 export type Actor = {
   organizationId: string;
   role: Role;
-  tokenId: string;
+  /** A token, or a user of the identity provider. */
+  kind: 'token' | 'user';
+  /** Id of the token; issuer and subject of the user. Limits and Idempotency-Keys belong to it. */
+  id: string;
   name: string;
-  /** Email of the token's user, to match authors of commits; null: unknown. */
+  /** Email of the user or of the token's user, to match authors of commits; null: unknown. */
   email: string | null;
 };
 
+/** The actor's name in the audit log. */
+export function auditName({ kind, name }: Pick<Actor, 'kind' | 'name'>): string {
+  return `${kind}:${name}`;
+}
+
 export const DEFAULT_ORGANIZATION = 'default';
+
+/** Channel that notifies every process of revoked tokens and of sessions that ended. */
+export const TOKENS_CHANNEL = 'bellwether_tokens';

@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import type { Actor, Role } from './organization.ts';
+import { type Actor, type Role, TOKENS_CHANNEL } from './organization.ts';
 
 /** Returns the id of the organization with that name; creates it if there is none. Safe across processes. */
 export async function ensureOrganization(tx: Db, id: string, name: string): Promise<string> {
@@ -28,6 +28,12 @@ export async function listOrganizations(sql: Db, afterName: string, limit: numbe
 
 export async function organizationNamed(sql: Db, name: string): Promise<Organization | undefined> {
   const [row] = await sql<Organization[]>`select ${organizationColumns(sql)} from organizations where name = ${name}`;
+  return row;
+}
+
+export async function organizationOf(sql: Db, id: string): Promise<Pick<Organization, 'id' | 'name'>> {
+  const [row] = await sql<Pick<Organization, 'id' | 'name'>[]>`select id, name from organizations where id = ${id}`;
+  if (row === undefined) throw new Error(`organization ${id} vanished`);
   return row;
 }
 
@@ -64,12 +70,12 @@ export async function insertToken(
 export async function actorsOfTokens(sql: Db, hashes: readonly Buffer[]): Promise<(Actor | undefined)[]> {
   const names = hashes.map((hash) => hash.toString('hex'));
   const rows = await sql<(Actor & { hash: string; stale: boolean })[]>`
-    select t.organization_id as "organizationId", t.role, t.id as "tokenId", t.name, t.email, k.name as hash,
+    select t.organization_id as "organizationId", t.role, 'token' as kind, t.id, t.name, t.email, k.name as hash,
       coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
     from unnest(${names}::text[]) as k (name) join tokens t on t.hash = decode(k.name, 'hex')
     join organizations o on o.id = t.organization_id
     where t.revoked_at is null and o.disabled_at is null`;
-  const stale = rows.filter((row) => row.stale).map((row) => row.tokenId);
+  const stale = rows.filter((row) => row.stale).map((row) => row.id);
   if (stale.length > 0) await sql`update tokens set last_used_at = now() where id = any(${stale}::uuid[])`;
   const found = new Map(rows.map(({ hash, stale: _stale, ...actor }) => [hash, actor]));
   return names.map((name) => found.get(name));
@@ -79,9 +85,6 @@ export async function listTokens(sql: Db, organizationId: string, afterId: strin
   return sql<Token[]>`
     select ${columns(sql)} from tokens where organization_id = ${organizationId} and revoked_at is null and id > ${afterId} order by id limit ${limit}`;
 }
-
-/** Channel that notifies every process of revoked tokens. */
-export const TOKENS_CHANNEL = 'bellwether_tokens';
 
 /** Locks the admin tokens until the transaction ends, so that two concurrent revocations cannot remove the last one. */
 export async function isLastAdmin(tx: Db, organizationId: string, id: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { afterFailure, type DeploymentState, isOpen, STEP_TIMEOUT_SECONDS, TRANSITIONS } from '../deployment/deployment.ts';
-import { type Deferral, type Deployment, isRevert, type Move } from '../deployment/store.ts';
+import { type Deferral, type Deployment, isRevert, type LateFailure, type Move } from '../deployment/store.ts';
 import type { Device } from '../device/device.ts';
 import type { ReportedChange } from '../device/store/reports.ts';
 import type { FailedAttempt } from '../device/store/status.ts';
@@ -12,7 +12,7 @@ export type ReportOutcome = ReportedChange & {
   /** Attempts that the device defers because it is busy. */
   deferrals: Deferral[];
   /** Attempts that failed on the device after another attempt had replaced them. */
-  lateFailures: { id: string; code: string; detail: string }[];
+  lateFailures: LateFailure[];
   /** The attempt that failed in this batch, with or without a retry. */
   failed: FailedAttempt | null;
   /** The device runs another bundle than the desired one and has no open attempt, so a heal is due. */
@@ -84,7 +84,7 @@ function takeStep(
   const from = states.get(deployment.id) ?? deployment.state;
   if (report.state === 'confirming' && (from === 'confirming' || from === 'succeeded')) confirm(deployment, outcome);
   if (report.state === 'failed' && (from === 'superseded' || from === 'cancelled'))
-    outcome.lateFailures.push({ id: deployment.id, code: report.code ?? 'failed', detail: report.detail ?? '' });
+    outcome.lateFailures.push({ id: deployment.id, deviceId: device.id, code: report.code ?? 'failed', detail: report.detail ?? '' });
   if (!TRANSITIONS[from].includes(report.state)) return;
   const isLate = from === 'timed_out' && report.state === 'succeeded';
   if (isLate && !mayBeLate) return;
@@ -94,6 +94,7 @@ function takeStep(
   const failure = report.state === 'failed' ? failureOf(report, deployment, random) : null;
   outcome.moves.push({
     id: deployment.id,
+    deviceId: device.id,
     to: report.state,
     deadlineSeconds: deadlineOf(report.state),
     errorCode: failure?.code ?? null,

@@ -2,8 +2,6 @@ import { z } from 'zod';
 
 /** Messages of the Socket.IO namespace `/live`. Times are RFC 3339 UTC. */
 
-export const LIVE_NAMESPACE = '/live';
-
 /** Topics that one socket may hold. */
 export const MAX_TOPICS = 200;
 /** Missed messages that one subscription may request. A client that missed more loads the present state instead. */

@@ -89,7 +89,7 @@ test('a failed device counts once, even if a later attempt is superseded or canc
   const count = async () => (await waveCounts(database.sql, present)).map(({ failed, succeeded }) => ({ failed, succeeded }));
   expect(await count()).toEqual([{ failed: 2, succeeded: 1 }]);
 
-  const failure = { id: superseded, code: 'health_check_failed', detail: 'no answer' };
+  const failure = { id: superseded, deviceId: late, code: 'health_check_failed', detail: 'no answer' };
   expect(await noteLateFailures(store.sql, organizationId, [failure])).toEqual([present.id]);
   expect(await noteLateFailures(store.sql, organizationId, [failure])).toEqual([]);
   expect(await count()).toEqual([{ failed: 3, succeeded: 1 }]);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { Field, Operation } from './description.ts';
+import { ADMIN_TOKEN } from './golden.ts';
 import { Raw, Ref, replaceAt } from './json.ts';
 import { hostile, valid } from './values.ts';
 
@@ -81,7 +82,13 @@ function queryOf(fields: readonly Field[]): fc.Arbitrary<[string, unknown][]> {
     .tuple(
       ...fields.map(({ name, schema, required }) => (required ? valid(schema, name) : fc.option(valid(schema, name), { nil: undefined }))),
     )
-    .map((values) => values.flatMap((value, at): [string, unknown][] => (value === undefined ? [] : [[fields[at]?.name ?? '', value]])));
+    .map((values) => values.flatMap((value, at) => pairsOf(fields[at]?.name ?? '', value)));
+}
+
+/** A list stands in a query as one parameter for each of its values. */
+function pairsOf(name: string, value: unknown): [string, unknown][] {
+  if (value === undefined) return [];
+  return [value].flat().map((each): [string, unknown] => [name, each]);
 }
 
 const oddText = fc.oneof(
@@ -198,6 +205,8 @@ function contentOf(operation: Operation): fc.Arbitrary<{ type: string; json: unk
 
 /** Mostly with what the platform of the world takes: the description has no more than the names of its parts. */
 function suiting({ path }: Operation, json: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  if (path === '/api/v1/session')
+    return fc.oneof({ weight: 4, arbitrary: fc.constant({ token: ADMIN_TOKEN }) }, { weight: 1, arbitrary: json });
   if (path.startsWith('/api/v1/conflicts')) return fc.oneof({ weight: 4, arbitrary: resolution(path) }, { weight: 1, arbitrary: json });
   if (!path.startsWith('/api/v1/integrations')) return json;
   const known = {

@@ -93,6 +93,7 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
       '9999-12-31T23:59:59.999Z',
       '2026-02-30T00:00:00Z',
       'golden-0',
+      '["mark","key","golden-0"]',
       'a\u0000b',
       '\ud83d\ude00',
     ].map((text) => Buffer.from(text).toString('base64url')),

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
-import { createTokenAuth } from '../../src/api/auth.ts';
+import { createOperatorAuth } from '../../src/api/operator-auth.ts';
 import { readConfig } from '../../src/config.ts';
 import { hashToken, last4, mintToken } from '../../src/crypto/tokens.ts';
 import { appendEvents } from '../../src/event/store.ts';
@@ -40,7 +40,8 @@ export function useLive(): void {
 
 async function start(options: Partial<LiveOptions> & { database?: TestDatabase } = {}): Promise<void> {
   const { sql, notifier } = options.database ?? database;
-  const rates = createRateLimits(readConfig({}));
+  const config = readConfig({});
+  const rates = createRateLimits(config);
   server = createServer((_request, response) => response.writeHead(404).end());
   const opened = await openLive({
     httpServer: server,
@@ -48,9 +49,10 @@ async function start(options: Partial<LiveOptions> & { database?: TestDatabase }
     notifier,
     log: createLog('silent'),
     corsOrigins: [],
-    authenticate: createTokenAuth(sql, rates, false).actorOf,
+    authenticate: createOperatorAuth({ sql, limits: rates, config, issuer: null, metrics: { crossOriginRefused: () => undefined } })
+      .actorOf,
     rates,
-    trustProxy: false,
+    own: config,
     ...options,
   });
   let closed: Promise<void> | undefined;

@@ -1,11 +1,11 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute, type z } from '@hono/zod-openapi';
 import type { Adapters } from '../../adapter/registry.ts';
 import { audited } from '../../audit/audited.ts';
-import { type Device, isDeviceId, SYNC_STATUSES } from '../../device/device.ts';
+import type { Device } from '../../device/device.ts';
 import { announceEndedKeys } from '../../device/store/keys.ts';
-import { deleteDevice, listDevices, updateDevice } from '../../device/store.ts';
+import { deleteDevice, updateDevice } from '../../device/store.ts';
 import type { Store, Unit } from '../../event/transact.ts';
-import { body, checkIfMatch, decodeCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
+import { body, checkIfMatch, etagOf, json, problems } from '../../http/kit.ts';
 import type { PlatformDeps } from '../../integration/open.ts';
 import type { Values } from '../../integration/provider.ts';
 import type { Providers } from '../../integration/registry.ts';
@@ -15,7 +15,6 @@ import { cancelDeployments, convergeDevice } from '../../rollout/converge.ts';
 import { editFields } from '../../sync/edit.ts';
 import type { Workspaces } from '../../workspace/workspace.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
-import { listRoute, readPage } from '../list.ts';
 import { DeviceParams, findDevice, lockFoundDevice } from './find.ts';
 import { DeviceChange, DeviceView, RegisteredDevice, viewDevice } from './schemas.ts';
 
@@ -23,48 +22,9 @@ type Reader = { store: Store };
 type Writer = Reader & { adapters: Adapters; platforms: Pick<PlatformDeps, 'providers'> };
 type Remover = Reader & { workspaces: Workspaces };
 
-export const deviceRoutes = (deps: Writer & Remover) => mount(listAll(deps), register(deps), show(deps), change(deps), remove(deps));
+export const deviceRoutes = (deps: Writer & Remover) => mount(register(deps), show(deps), change(deps), remove(deps));
 
 const tags = ['Devices'];
-const DevicesQuery = PageQuery.extend({
-  status: z.enum(SYNC_STATUSES).optional(),
-  connectivity: z.enum(['online', 'offline', 'unknown']).optional(),
-  site: z.uuid().optional(),
-  source: z.uuid().optional(),
-  type: z.string().max(100).optional(),
-  label: z
-    .string()
-    .regex(/^[^=]{1,63}=.{0,253}$/, 'must be key=value')
-    .optional(),
-  q: z.string().max(200).optional(),
-});
-
-const listAll = ({ store: { sql } }: Reader) =>
-  operation(
-    listRoute({
-      path: '/devices',
-      tags,
-      role: 'viewer',
-      request: { query: DevicesQuery },
-      item: DeviceView,
-      description: 'Devices in the order of their ids',
-    }),
-    async (c) => {
-      const { organizationId } = c.get('actor');
-      const { limit, cursor, status, connectivity, site: siteId, source: sourceId, type, label, q } = c.req.valid('query');
-      const filter = { status, connectivity, siteId, sourceId, type, q, label: parseLabel(label) };
-      const answer = await readPage(
-        { limit, cursor },
-        {
-          after: (text) => decodeCursor(text, isDeviceId) ?? '',
-          rows: (after, count) => listDevices(sql, organizationId, filter, after, count),
-          key: (device) => device.id,
-          view: viewDevice,
-        },
-      );
-      return c.json(answer, 200);
-    },
-  );
 
 const register = ({ store, adapters }: Writer) =>
   operation(
@@ -159,12 +119,6 @@ const remove = ({ store, workspaces }: Remover) =>
       return c.body(null, 204);
     },
   );
-
-function parseLabel(label: string | undefined): { key: string; value: string } | undefined {
-  if (label === undefined) return undefined;
-  const [key = '', ...value] = label.split('=');
-  return { key, value: value.join('=') };
-}
 
 /** A device that is bound to another source gets the folder that is usual there, unless the change names one. */
 async function changeDevice(

@@ -8,6 +8,7 @@ import type { Store } from '../../event/transact.ts';
 import { json, ProblemSchema, problemResponse, problems } from '../../http/kit.ts';
 import { ImportRefused, importDevices } from '../../inventory/import.ts';
 import { formatOf, MAX_IMPORT_ROWS, readRows } from '../../inventory/import-rows.ts';
+import { auditName } from '../../organization/organization.ts';
 import { callerOf, type Env, mount, operation, role } from '../env.ts';
 
 type Deps = { store: Store; adapters: Adapters };
@@ -56,13 +57,14 @@ const route = createRoute({
 const importMany = ({ store, adapters }: Deps) =>
   operation(route, async (c) => {
     const { mode } = c.req.valid('query');
-    const { organizationId, name } = c.get('actor');
+    const actor = c.get('actor');
+    const { organizationId } = actor;
     const read = await readRows(textOf(c), formatOf(c.req.header('content-type')));
     try {
       const entry = { action: 'device.import', subject: 'devices', detail: { mode, rows: read.length } };
       const { devices, refused } = await audited(callerOf(c), store, entry, async (unit) => {
         const imported = await importDevices(unit, organizationId, read, { mode, adapters: adapters.names });
-        const ofEach = { organizationId, actor: `token:${name}`, action: 'device.register', outcome: 'ok' } as const;
+        const ofEach = { organizationId, actor: auditName(actor), action: 'device.register', outcome: 'ok' } as const;
         const ids = imported.devices.map(({ id }) => id);
         await auditDevices(unit.tx, { ...ofEach, detail: { requestId: c.get('requestId') } }, ids);
         return imported;

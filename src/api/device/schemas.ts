@@ -3,6 +3,7 @@ import { COMMAND_TTL_SECONDS, type Command } from '../../command/command.ts';
 import { shownCommand } from '../../command/redact.ts';
 import type { Deployment } from '../../deployment/store.ts';
 import { type Device, SYNC_STATUSES } from '../../device/device.ts';
+import type { ListedDevice as Listed } from '../../device/store/list.ts';
 import { DEVICE_FIELDS } from '../../inventory/new-device.ts';
 import { DEPLOYMENT_STATES } from '../../wire/deployment.ts';
 
@@ -82,6 +83,18 @@ export function viewDevice(device: Device): z.output<typeof DeviceView> {
     createdAt: device.createdAt.toISOString(),
     updatedAt: device.updatedAt.toISOString(),
   };
+}
+
+const commit = z.string().nullable();
+export const ListedDevice = DeviceView.extend({
+  runningCommit: commit.openapi({ description: 'Commit of the revision that brought the bundle that it runs' }),
+  headCommit: commit.openapi({ description: 'Head of its source' }),
+  behind: z.boolean().nullable().openapi({ description: 'Its folder at the head has another bundle; null: its folder has none' }),
+}).openapi('ListedDevice');
+
+export function viewListedDevice(device: Listed): z.output<typeof ListedDevice> {
+  const { runningCommit, headCommit, behind } = device;
+  return { ...viewDevice(device), runningCommit, headCommit, behind };
 }
 
 export const RegisteredDevice = DeviceView.extend({ apiKey: z.string().openapi({ description: 'Shown only once' }) }).openapi(

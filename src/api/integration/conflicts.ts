@@ -6,6 +6,7 @@ import type { Store } from '../../event/transact.ts';
 import { body, decodeIdCursor, json, PageQuery, problems } from '../../http/kit.ts';
 import type { PlatformDeps } from '../../integration/open.ts';
 import { type Conflict, listConflicts } from '../../integration/store/conflicts.ts';
+import { auditName } from '../../organization/organization.ts';
 import { type Choice, resolveConflict, resolveConflicts } from '../../sync/resolve.ts';
 import type { Json } from '../../wire/text/json.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
@@ -106,11 +107,12 @@ const resolveMany = ({ store, platforms }: Deps) =>
       responses: { 200: json(Outcome, 'The next sync, which runs at once, writes the values to the platform'), ...problems },
     }),
     async (c) => {
-      const { organizationId, name } = c.get('actor');
+      const actor = c.get('actor');
+      const { organizationId } = actor;
       const { ids, ...given } = c.req.valid('json');
       const decision = choiceOf(given);
       const entry = { action: 'conflict.resolve', subject: 'conflict:many', detail: { ids, choice: decision.choice } };
-      const wanted = { organizationId, ids: [...new Set(ids)], by: `token:${name}` };
+      const wanted = { organizationId, ids: [...new Set(ids)], by: auditName(actor) };
       const outcome = await audited(callerOf(c), store, entry, (unit) => resolveConflicts(unit, platforms.providers, wanted, decision));
       return c.json(outcome, 200);
     },
@@ -127,12 +129,13 @@ const resolveOne = ({ store, platforms }: Deps) =>
       responses: { 200: json(ConflictView, 'The next sync, which runs at once, writes the value to the platform'), ...problems },
     }),
     async (c) => {
-      const { organizationId, name } = c.get('actor');
+      const actor = c.get('actor');
+      const { organizationId } = actor;
       const { id } = c.req.valid('param');
       const decision = choiceOf(c.req.valid('json'));
       const entry = { action: 'conflict.resolve', subject: `conflict:${id}`, detail: { choice: decision.choice } };
       const resolved = await audited(callerOf(c), store, entry, async (unit) => {
-        await resolveConflict(unit, platforms.providers, { organizationId, id, by: `token:${name}` }, decision);
+        await resolveConflict(unit, platforms.providers, { organizationId, id, by: auditName(actor) }, decision);
         const [row] = await listConflicts(unit.tx, organizationId, { id }, null, 1);
         return row;
       });

@@ -9,6 +9,7 @@ import type { PlatformDeps } from '../../integration/open.ts';
 import { refusalOfRun } from '../../integration/runs/request.ts';
 import { listIntegrations, requestRuns } from '../../integration/store/services.ts';
 import { runningIntegrations, runStatusOf } from '../../integration/store/status.ts';
+import { auditName } from '../../organization/organization.ts';
 import { isDeviceSyncEnabled } from '../../organization/store.ts';
 import { callerOf, type Env, mountOn, operation, role } from '../env.ts';
 import { apiOf, findIntegration } from './find.ts';
@@ -100,8 +101,8 @@ const syncAll = ({ store }: Deps) =>
   );
 
 async function request(c: Context<Env>, { tx, enqueue }: Unit, integrations: readonly Integration[]): Promise<void> {
-  const { organizationId, name } = c.get('actor');
+  const actor = c.get('actor');
   const ids = integrations.map(({ id }) => id);
-  await requestRuns(tx, organizationId, ids, `token:${name}`);
+  await requestRuns(tx, actor.organizationId, ids, auditName(actor));
   for (const id of ids) enqueue('integration', id);
 }

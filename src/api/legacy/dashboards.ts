@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Sql } from '../../db/connect.ts';
 import { type Device, legacyStatus } from '../../device/device.ts';
+import { listDevices } from '../../device/store/list.ts';
 import { listLogLines } from '../../device/store/logs.ts';
-import { listDevices } from '../../device/store.ts';
 import type { Store } from '../../event/transact.ts';
 import { json, problems } from '../../http/kit.ts';
 import { limitBody } from '../../http/limits.ts';
@@ -10,18 +10,18 @@ import { actOnDevice, refreshDevice, startDevice, stopDevice } from '../../inven
 import type { Previews } from '../../preview/preview.ts';
 import type { Source } from '../../source/source.ts';
 import { sourcesOf } from '../../source/store.ts';
-import type { TokenAuth } from '../auth.ts';
 import { DeviceParams, findDevice } from '../device/find.ts';
 import { devicePreviewRoutes } from '../device/preview.ts';
 import { callerOf, createApi, mountOn, operation, role } from '../env.ts';
+import type { OperatorAuth } from '../operator-auth.ts';
 import { LegacyCommanded, LegacyDashboardDevice, LegacyDashboardStatus } from './schemas.ts';
 
-type Deps = { store: Store; tokenAuth: TokenAuth; previews: Previews };
+type Deps = { store: Store; operatorAuth: OperatorAuth; previews: Previews };
 
-/** `/api/devices`: the API of the earlier dashboards, with the status words of `device_update`. */
+/** `/api/devices`: the API of the earlier dashboards, with the status words of `device_update`. They are pages of other origins and send a token: no session. */
 export function legacyDashboardRoutes(deps: Deps) {
   const app = createApi();
-  app.use('/devices/*', deps.tokenAuth.require, limitBody());
+  app.use('/devices/*', deps.operatorAuth.requireToken, limitBody());
   mountOn(app, listAll(deps), start(deps), stop(deps), refresh(deps), showStatus(deps));
   app.route('/', devicePreviewRoutes(deps));
   return app;
@@ -31,6 +31,7 @@ export function legacyDashboardRoutes(deps: Deps) {
 const LIST_LIMIT = 1_000;
 const LOG_LINES = 100;
 const tags = ['Older dashboards'];
+const security = [{ bearer: [] }];
 
 const listAll = ({ store: { sql } }: Deps) =>
   operation(
@@ -38,6 +39,7 @@ const listAll = ({ store: { sql } }: Deps) =>
       method: 'get',
       path: '/devices',
       tags,
+      security,
       middleware: [role('viewer')] as const,
       request: {
         query: z.object({ after: z.string().max(63).optional().openapi({ description: 'Id of the last device of the previous page' }) }),
@@ -52,7 +54,9 @@ const listAll = ({ store: { sql } }: Deps) =>
     }),
     async (c) => {
       const { organizationId } = c.get('actor');
-      const rows = await listDevices(sql, organizationId, {}, c.req.valid('query').after ?? '', LIST_LIMIT + 1);
+      const id = c.req.valid('query').after ?? '';
+      const page = { sort: 'id', descending: false, after: { key: id, id }, limit: LIST_LIMIT + 1 } as const;
+      const rows = await listDevices(sql, organizationId, {}, page);
       const shown = rows.slice(0, LIST_LIMIT);
       const sources = await sourcesByDevice(sql, organizationId, shown);
       const last = shown.at(-1);
@@ -96,6 +100,7 @@ function ofDevice<const Path extends string, S extends z.ZodType>(method: 'get' 
     method,
     path,
     tags,
+    security,
     middleware: [role(method === 'get' ? 'viewer' : 'operator')] as const,
     request: { params: DeviceParams },
     responses: { 200: json(answer, description), ...problems },

@@ -10,6 +10,7 @@ import type { PlatformDeps } from '../../integration/open.ts';
 import { refusalOfRun } from '../../integration/runs/request.ts';
 import { listIntegrations, lockIntegrationsOf, primaryOf, requestRuns, updateIntegration } from '../../integration/store/services.ts';
 import { runningIntegrations, runStatusOf } from '../../integration/store/status.ts';
+import { auditName } from '../../organization/organization.ts';
 import { isDeviceSyncEnabled } from '../../organization/store.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
 import { settingsOfNew } from '../integration/account/settings.ts';
@@ -202,7 +203,8 @@ const syncAll = ({ store }: Deps) =>
       responses: { 200: json(SyncStarted, 'The syncs run now'), ...problems },
     }),
     async (c) => {
-      const { organizationId, name } = c.get('actor');
+      const actor = c.get('actor');
+      const { organizationId } = actor;
       const entry = (devices: string[]) => ({ action: 'integration.sync_all', subject: 'integration:all', detail: { queued: devices } });
       const devices = await audited(callerOf(c), store, entry, async ({ tx, enqueue }) => {
         const [isEnabled, running] = [await isDeviceSyncEnabled(tx, organizationId), await runningIntegrations(tx, organizationId)];
@@ -212,7 +214,7 @@ const syncAll = ({ store }: Deps) =>
           tx,
           organizationId,
           due.map(({ id }) => id),
-          `token:${name}`,
+          auditName(actor),
         );
         for (const { id } of due) enqueue('integration', id);
         return due.map(({ slug }) => slug);

@@ -31,7 +31,8 @@ export async function noteSeen(tx: Db, organizationId: string, sightings: readon
         and (d.last_seen_at is null or least(coalesce(o.seen_at, now()), now()) >= d.last_seen_at)
       order by d.id for no key update of d
     )
-    update devices d set last_seen_at = s.seen_at, updated_at = now(),
+    update devices d set last_seen_at = s.seen_at,
+      updated_at = case when s.is_new or (d.connectivity <> 'online' and ${isRecent(tx)}) then now() else d.updated_at end,
       connectivity = case when ${isRecent(tx)} then 'online' else d.connectivity end,
       online_since = case when not ${isRecent(tx)} then d.online_since when d.connectivity = 'online' then coalesce(d.online_since, now()) else now() end,
       integration_metadata = case when s.has_state

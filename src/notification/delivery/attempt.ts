@@ -5,10 +5,10 @@ import { messageOf, Problem } from '../../errors.ts';
 import type { Event } from '../../event/event.ts';
 import { foreignText } from '../../git/problems.ts';
 import { sourceNameOf } from '../../source/store.ts';
+import { sourceIdOf } from '../../wire/event/sentence.ts';
 import type { Notification } from '../notification.ts';
 import { render } from '../render.ts';
 import { openSecrets, openUrl } from '../secrets.ts';
-import { sourceIdOf } from '../sentence.ts';
 import type { Sender, Sent } from './send.ts';
 
 export type Post = { sql: Sql; box: SecretBox; sender: Sender; publicUrl: string };

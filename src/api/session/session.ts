@@ -1,0 +1,168 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { audited } from '../../audit/audited.ts';
+import type { Config } from '../../config.ts';
+import { hashToken, mintToken } from '../../crypto/tokens.ts';
+import { Problem } from '../../errors.ts';
+import type { Store } from '../../event/transact.ts';
+import { senderOf } from '../../http/address.ts';
+import { unauthorized } from '../../http/bearer.ts';
+import { cookieText, pageOf, readCookie, SESSION_COOKIE } from '../../http/browser.ts';
+import { body, json, problems } from '../../http/kit.ts';
+import { limitBody, limitDepth } from '../../http/limits.ts';
+import { type RateLimits, refuse } from '../../http/rate-limit.ts';
+import { newId } from '../../ids.ts';
+import { type Actor, ROLES } from '../../organization/organization.ts';
+import { organizationOf } from '../../organization/store.ts';
+import { csrfTokenOf, type OpenSession } from '../../session/session.ts';
+import { endSession, insertSession, takeLink } from '../../session/store.ts';
+import { MAX_TOKEN_CHARACTERS } from '../../wire/names.ts';
+import { createApi, type Env, mount, mountOn, operation, role } from '../env.ts';
+import { crossOrigin, type OperatorAuth } from '../operator-auth.ts';
+
+type Deps = {
+  store: Store;
+  limits: RateLimits;
+  operatorAuth: OperatorAuth;
+  issuer: string | null;
+  config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>;
+};
+
+/** `POST /session`: takes no session and no header, but what a person typed or the code of a one-time link. */
+export function signInRoutes(deps: Deps) {
+  const app = createApi();
+  app.on('POST', '/session', limitBody(), limitDepth());
+  return mountOn(app, signIn(deps));
+}
+
+/** The caller itself. */
+export const ownRoutes = (deps: Deps) => mount(signOut(deps), showOwn(deps));
+
+const tags = ['Sign in'];
+const Me = z
+  .object({
+    organization: z.object({ id: z.string(), name: z.string() }),
+    role: z.enum(ROLES),
+    kind: z.enum(['token', 'user']).openapi({ description: 'user: of the identity provider' }),
+    name: z.string(),
+    email: z.string().nullable(),
+    via: z.enum(['token', 'session']).openapi({ description: 'How this request was authenticated' }),
+    sessionExpiresAt: z.iso
+      .datetime()
+      .nullable()
+      .openapi({ description: 'When the session is over unless it is used before; null for a token' }),
+    csrfToken: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Changes with the session need it in the header X-CSRF-Token; null for a token' }),
+  })
+  .openapi('Me');
+const Secret = z.string().min(1).max(MAX_TOKEN_CHARACTERS);
+const SignIn = z
+  .union([
+    z.strictObject({ token: Secret.openapi({ description: 'An API token' }) }),
+    z.strictObject({ code: Secret.openapi({ description: 'The code of a one-time link, which works once' }) }),
+  ])
+  .openapi('SignIn');
+
+const signIn = (deps: Deps) =>
+  operation(
+    createRoute({
+      method: 'post',
+      path: '/session',
+      tags,
+      security: [],
+      description: 'Sets the cookie `bellwether_session`, with the prefix `__Host-` by https. Pages of other origins cannot sign in.',
+      request: { body: body(SignIn) },
+      responses: { 201: json(Me, 'Signed in'), ...problems },
+    }),
+    async (c) => {
+      if (pageOf(c.env.incoming, deps.config) === 'other') refuse(deps.limits, senderOf(c, deps.config.TRUST_PROXY), crossOrigin());
+      const given = c.req.valid('json');
+      const proof = 'token' in given ? await proofOfToken(deps, c, given.token) : await proofOfLink(deps, c, given.code);
+      deps.limits.token.take(proof.actor.id);
+      const session = await openSession(deps, c, proof);
+      return c.json(await viewOwn(deps, session.actor, session), 201, { 'cache-control': 'no-store' });
+    },
+  );
+
+type Proof = { actor: Actor; by: 'token' | 'link' | 'oidc'; notAfter: Date | null };
+
+async function proofOfToken({ operatorAuth, limits, config }: Deps, c: Context<Env>, token: string): Promise<Proof> {
+  const sender = senderOf(c, config.TRUST_PROXY);
+  const actor = await operatorAuth.actorOf({ via: 'token', secret: token.trim() }, sender);
+  if (actor === undefined) refuse(limits, sender, unauthorized('the token is no API token, or was revoked'));
+  return { actor, by: 'token', notAfter: null };
+}
+
+async function proofOfLink({ store, issuer, limits, config }: Deps, c: Context<Env>, code: string): Promise<Proof> {
+  const taken = await takeLink(store.sql, issuer, hashToken(code));
+  if (taken === undefined)
+    refuse(limits, senderOf(c, config.TRUST_PROXY), new Problem('link_expired', 'Cannot sign in: the link was used before, or is too old'));
+  return { actor: taken.actor, by: 'link', notAfter: taken.sessionExpiresAt };
+}
+
+/** Sets the cookie of a new session. A session that the browser had before is over. */
+async function openSession(deps: Deps, c: Context<Env>, { actor, by, notAfter }: Proof): Promise<OpenSession> {
+  const { store, config, operatorAuth } = deps;
+  const before = readCookie(c.env.incoming, SESSION_COOKIE, config);
+  const replaced = before === undefined ? undefined : await operatorAuth.sessionOf(before, senderOf(c, config.TRUST_PROXY));
+  const [id, key] = [newId(), mintToken('session')];
+  const entry = { action: 'session.create', subject: `session:${id}`, detail: { by, role: actor.role } };
+  const session = await audited({ actor, requestId: c.get('requestId') }, store, entry, async ({ tx }) => {
+    if (replaced !== undefined) await endSession(tx, replaced.actor.organizationId, replaced.id);
+    return insertSession(tx, { id, hash: hashToken(key), actor, notAfter });
+  });
+  const maxAgeSeconds = Math.max(1, Math.floor((session.expiresAt.getTime() - Date.now()) / 1000));
+  setSessionCookie(c, config, key, maxAgeSeconds);
+  return { ...session, csrfToken: csrfTokenOf(key) };
+}
+
+function setSessionCookie(c: Context<Env>, config: Deps['config'], value: string, maxAgeSeconds: number): void {
+  const cookie = { name: SESSION_COOKIE, value, maxAgeSeconds, sameSite: 'Strict' } as const;
+  c.header('set-cookie', cookieText(c.env.incoming, config, cookie), { append: true });
+}
+
+const signOut = ({ store, config }: Deps) =>
+  operation(
+    createRoute({
+      method: 'delete',
+      path: '/session',
+      tags,
+      middleware: [role('viewer')] as const,
+      description: 'With a token there is no session to end, and nothing happens.',
+      responses: { 204: { description: 'Signed out' }, ...problems },
+    }),
+    async (c) => {
+      const session = c.get('session');
+      if (session === undefined) return c.body(null, 204);
+      const entry = { action: 'session.end', subject: `session:${session.id}` };
+      const caller = { actor: session.actor, requestId: c.get('requestId') };
+      await audited(caller, store, entry, ({ tx }) => endSession(tx, session.actor.organizationId, session.id));
+      setSessionCookie(c, config, '', 0);
+      return c.body(null, 204);
+    },
+  );
+
+const showOwn = (deps: Deps) =>
+  operation(
+    createRoute({
+      method: 'get',
+      path: '/me',
+      tags,
+      middleware: [role('viewer')] as const,
+      responses: { 200: json(Me, 'The caller'), ...problems },
+    }),
+    async (c) => c.json(await viewOwn(deps, c.get('actor'), c.get('session')), 200, { 'cache-control': 'no-store' }),
+  );
+
+async function viewOwn({ store }: Deps, actor: Actor, session: OpenSession | undefined): Promise<z.output<typeof Me>> {
+  const { organizationId, role: held, kind, name, email } = actor;
+  return {
+    organization: await organizationOf(store.sql, organizationId),
+    ...{ role: held, kind, name, email },
+    via: session === undefined ? 'token' : 'session',
+    sessionExpiresAt: session?.endsAt.toISOString() ?? null,
+    csrfToken: session?.csrfToken ?? null,
+  };
+}

@@ -1,0 +1,141 @@
+import { Badge, Flex, Text } from '@radix-ui/themes';
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { CircleAlert, CircleCheckBig, CirclePause, type LucideIcon, TriangleAlert } from 'lucide-react';
+import { read } from '../../api/query.ts';
+import type { AttentionItem, FailureCause } from '../../generated/api.ts';
+import { Loaded } from '../../ui/states.tsx';
+import { words } from '../../ui/status.tsx';
+import { Time } from '../../ui/time.tsx';
+import { PlaceLink, SubjectLink } from './links.tsx';
+
+/** Everything that waits for a person, the most urgent first; failures stand by their causes. */
+export function AttentionPanel() {
+  const attention = useQuery(read('GET /api/v1/attention', {}));
+  return (
+    <section className="panel" aria-label="Needs attention">
+      <h2>
+        Needs attention{' '}
+        {attention.data !== undefined && attention.data.items.length > 0 && (
+          <Badge color="red">{attention.data.items.length + attention.data.more}</Badge>
+        )}
+      </h2>
+      <Loaded result={attention}>
+        {({ items, more }) =>
+          items.length === 0 ? (
+            <Flex gap="2" align="center" className="panel-body status" data-tone="good">
+              <CircleCheckBig size={16} aria-hidden /> <Text size="2">Nothing needs you. The fleet follows its commits.</Text>
+            </Flex>
+          ) : (
+            <ul className="attention">
+              {items.map((item) => (
+                <Item key={`${item.kind} ${item.subject.id} ${item.title}`} item={item} />
+              ))}
+              {more > 0 && (
+                <li>
+                  <Text size="2" color="gray">
+                    {more} more are not shown. Solve those above first.
+                  </Text>
+                </li>
+              )}
+            </ul>
+          )
+        }
+      </Loaded>
+    </section>
+  );
+}
+
+type Look = { icon: LucideIcon; tone: 'bad' | 'warn' };
+const BAD: Look = { icon: CircleAlert, tone: 'bad' };
+const WAITS: Look = { icon: CirclePause, tone: 'warn' };
+const LOOKS: Partial<Record<AttentionItem['kind'], Look>> = {
+  ...{
+    rollout_failures: BAD,
+    revision_rejected: BAD,
+    source_failing: BAD,
+    device_failures: BAD,
+    integration_blocked: BAD,
+    job_failing: BAD,
+  },
+  ...{ rollout_paused: WAITS, rollout_awaiting_approval: WAITS, rollout_waiting: WAITS, device_held: WAITS },
+};
+
+function Item({ item }: { item: AttentionItem }) {
+  const { icon: Icon, tone } = LOOKS[item.kind] ?? { icon: TriangleAlert, tone: 'warn' as const };
+  return (
+    <li>
+      <span className="status" data-tone={tone} role="img" aria-label={words(item.kind)}>
+        <Icon size={16} aria-hidden />
+      </span>
+      <div className="attention-text">
+        <Flex gap="3" justify="between" wrap="wrap">
+          <Text size="2" weight="medium">
+            <SubjectLink item={item}>{item.title}</SubjectLink>
+          </Text>
+          <Text size="1" color="gray">
+            {item.since !== null && <Time at={item.since} />}
+            {item.nextTryAt !== null && (
+              <>
+                {' '}
+                · tries again <Time at={item.nextTryAt} />
+              </>
+            )}
+          </Text>
+        </Flex>
+        {item.cause !== null && (
+          <Text as="p" size="2" color="gray" className="attention-cause">
+            {item.cause}
+          </Text>
+        )}
+        {item.causes.map((cause) => (
+          <Cause key={cause.cause} cause={cause} />
+        ))}
+        {item.moreCauses > 0 && (
+          <Text size="1" color="gray">
+            and {item.moreCauses} more causes
+          </Text>
+        )}
+        {item.causes.length === 0 && <PlaceLink place={item.place} sourceId={item.links.sourceId} />}
+      </div>
+      <Acts item={item} />
+    </li>
+  );
+}
+
+/** One cause: how many devices, the words of the failure, a line of the first device's log, the place in the commit. */
+function Cause({ cause }: { cause: FailureCause }) {
+  return (
+    <div className="cause">
+      <span className="cause-count num">{cause.count.toLocaleString('en')} ×</span>
+      <div>
+        <Text as="p" size="2">
+          <span className="mono">{cause.code}</span> {cause.detail}
+        </Text>
+        {cause.sample !== null && cause.sample.message !== cause.detail && <p className="mono cause-log">{cause.sample.message}</p>}
+        <Text size="1" color="gray">
+          first on{' '}
+          <Link
+            className="link"
+            to="/devices/$id"
+            params={{ id: cause.firstDevice }}
+            search={cause.deploymentId === null ? {} : { tab: 'history', at: cause.deploymentId }}
+          >
+            {cause.firstDevice}
+          </Link>{' '}
+          <Time at={cause.since} /> <PlaceLink place={cause.place} sourceId={undefined} />
+        </Text>
+      </div>
+    </div>
+  );
+}
+
+/** Acts are done on the subject's page, which shows what they touch. */
+function Acts({ item }: { item: AttentionItem }) {
+  const [first] = item.actions;
+  return first === undefined ? null : (
+    <Text size="2" className="attention-act">
+      <SubjectLink item={item}>{words(first.replaceAll('-', ' '))} …</SubjectLink>
+    </Text>
+  );
+}

@@ -1,0 +1,3 @@
+import { searchOf } from '../../app/search.ts';
+
+export const OverviewSearch = searchOf({});

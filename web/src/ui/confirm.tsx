@@ -1,0 +1,57 @@
+import { AlertDialog, Button, Flex } from '@radix-ui/themes';
+import { type ReactNode, useState } from 'react';
+import { ErrorState } from './states.tsx';
+
+type Props = {
+  /** The button that asks. */
+  trigger: ReactNode;
+  title: string;
+  /** Number of devices that the act touches, and the change that they get. Read when the dialog opens. */
+  children?: ReactNode;
+  /** The act in one verb: "Abort rollout". */
+  act: string;
+  danger?: boolean;
+  onConfirm: () => Promise<unknown>;
+  disabled?: boolean;
+};
+
+/** Asks before an act that touches devices. An error stays in the dialog, so that nothing typed is lost. */
+export function Confirm({ trigger, title, children, act, danger = false, onConfirm, disabled = false }: Props) {
+  const [open, setOpen] = useState(false);
+  const [error, setError] = useState<Error>();
+  const [isBusy, setBusy] = useState(false);
+  const confirm = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await onConfirm();
+      setOpen(false);
+    } catch (failure) {
+      setError(failure instanceof Error ? failure : new Error(String(failure)));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <AlertDialog.Root open={open} onOpenChange={setOpen}>
+      <AlertDialog.Trigger>{trigger}</AlertDialog.Trigger>
+      <AlertDialog.Content maxWidth="560px" aria-describedby={undefined}>
+        <AlertDialog.Title size="4">{title}</AlertDialog.Title>
+        <Flex direction="column" gap="3">
+          {open && children}
+          {error !== undefined && <ErrorState error={error} />}
+        </Flex>
+        <Flex gap="3" mt="4" justify="end">
+          <AlertDialog.Cancel>
+            <Button variant="soft" color="gray">
+              Cancel
+            </Button>
+          </AlertDialog.Cancel>
+          <Button color={danger ? 'red' : 'indigo'} loading={isBusy} disabled={disabled} onClick={() => void confirm()}>
+            {act}
+          </Button>
+        </Flex>
+      </AlertDialog.Content>
+    </AlertDialog.Root>
+  );
+}
