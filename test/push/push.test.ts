@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Controller } from '../../controller/context.ts';
 import { reconcileDeliveries } from '../../controller/reconcile/deployment.ts';
+import { timeOut } from '../../controller/sweep/chores.ts';
 import { rotateKeys } from '../../src/cli/keys.ts';
 import { readConfig } from '../../src/config.ts';
 import { transact } from '../../src/event/transact.ts';
@@ -200,6 +201,27 @@ test('a push that an earlier version began, with its configuration unsealed, is 
   await run();
   expect(shelf.runs.has(id)).toBe(false);
   expect(await attempts(id)).toEqual(['rolled_back']);
+});
+
+test('the time limit of an attempt does not run while the platform shows the device as offline', async () => {
+  const { sql } = service.database;
+  const id = await add('shelf');
+  shelf.script = ({ step }) => (step === 'verify' ? { is: 'pending', reason: 'the device is asleep', afterSeconds: 60 } : undefined);
+  await give([id], 'a');
+  await run();
+  const show = (connectivity: string) => sql`update devices set source_kind = 'EXTERNAL', connectivity = ${connectivity} where id = ${id}`;
+  const overdue = async () => {
+    await sql`update deployments set deadline_at = now() - interval '1 day' where device_id = ${id}`;
+    await timeOut.run(controller);
+    return attempts(id);
+  };
+  await show('offline');
+  expect(await overdue()).toEqual(['confirming']);
+  // Back online, it has the whole time of the step.
+  await show('online');
+  await timeOut.run(controller);
+  expect(await attempts(id)).toEqual(['confirming']);
+  expect(await overdue()).toEqual(['timed_out']);
 });
 
 test('an attempt that a newer one replaces in the middle is put back before the newer one begins; a cancelled one is put back too', async () => {

@@ -33,6 +33,8 @@ const attempts = (sql: Db, rollout: Key) => sql`
         and f.kind in ('change', 'retry') and f.state in ('failed', 'rolled_back', 'timed_out')) then 'failed' else 'gone' end
     when a.state = 'succeeded' then 'succeeded'
     when a.state = 'queued' and d.connectivity <> 'online' and d.adapter = 'agent' then 'offline'
+    when a.state in ('queued', 'delivering', 'applying', 'confirming') and d.connectivity = 'offline' and d.source_kind = 'EXTERNAL'
+      and d.adapter <> 'agent' then 'offline'
     when a.state in ('failed', 'rolled_back', 'timed_out') and a.retry_at is null then 'failed'
     else 'open' end as outcome
   from (
