@@ -7,11 +7,15 @@ import { generateApi } from 'swagger-typescript-api';
  * Reads the API description from standard input and writes its types to `src/generated/api.ts`: the components, and `Operations`, which maps
  * "GET /api/v1/devices" to the types of its path, query, body and answer.
  */
+const COLON = '~colon~';
+
 type Description = { paths: Record<string, Record<string, { responses?: Record<string, unknown> }>> };
 
 const description: Description = JSON.parse(await text(process.stdin));
 for (const [path, item] of Object.entries(description.paths)) {
-  if (!path.startsWith('/api/v1/')) delete description.paths[path];
+  delete description.paths[path];
+  // The generator would take ":import" for a parameter.
+  if (path.startsWith('/api/v1/')) description.paths[path.replace(':', COLON)] = item;
   // Every operation answers problems of one shape: the client knows it.
   for (const { responses = {} } of Object.values(item))
     for (const status of Object.keys(responses)) if (status >= '300') delete responses[status];
@@ -26,7 +30,7 @@ const { files } = await generateApi({
 const types = files[0]?.fileContent ?? '';
 const operations = [...types.matchAll(/@request (\w+):(\S+)[\s\S]*?export namespace (\w+)/g)].map(
   ([, method, path, name]) =>
-    `  '${method} ${path}': { path: Api.${name}.RequestParams; query: Api.${name}.RequestQuery; body: Api.${name}.RequestBody; answer: Api.${name}.ResponseBody };`,
+    `  '${method} ${path?.replace(COLON, ':')}': { path: Api.${name}.RequestParams; query: Api.${name}.RequestQuery; body: Api.${name}.RequestBody; answer: Api.${name}.ResponseBody };`,
 );
 if (operations.length === 0) throw new Error('Cannot type the API: the description names no operation');
 const folder = join(import.meta.dirname, 'src/generated');

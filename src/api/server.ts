@@ -16,6 +16,7 @@ import { newId } from '../ids.ts';
 import type { Log } from '../log.ts';
 import { createPreviews, type Previews } from '../preview/preview.ts';
 import { attentionRoutes } from './attention/attention.ts';
+import { summaryRoutes } from './attention/summary.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
@@ -61,6 +62,7 @@ import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
+import { connectionRoutes } from './source/connection.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
 import { revisionRoutes } from './source/revisions.ts';
@@ -121,7 +123,9 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   );
   for (const routes of [
     attentionRoutes,
+    summaryRoutes,
     sourceRoutes,
+    connectionRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,

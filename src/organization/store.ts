@@ -168,22 +168,62 @@ export async function ensureAdminToken(
   return true;
 }
 
-export type Site = { id: string; name: string; createdAt: Date };
+export type Site = { id: string; name: string; hold: SiteHold | null; devices: number; createdAt: Date };
 
-const siteColumns = (sql: Db) => sql`id, name, created_at as "createdAt"`;
+const siteColumns = (sql: Db) => sql`
+  id, name, held_at as "heldAt", held_by as "heldBy", hold_reason as "holdReason", created_at as "createdAt",
+  (select count(*)::int from devices d where d.organization_id = sites.organization_id and d.site_id = sites.id) as devices`;
+
+type SiteRow = Omit<Site, 'hold'> & { heldAt: Date | null; heldBy: string | null; holdReason: string | null };
+
+function siteFrom({ heldAt, heldBy, holdReason, ...row }: SiteRow): Site {
+  return { ...row, hold: heldAt === null ? null : { at: heldAt, by: heldBy ?? '', reason: holdReason ?? '' } };
+}
 
 /** @returns the stored row; undefined if the organization has a site with that name */
 export async function insertSite(tx: Db, organizationId: string, site: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
-  const [row] = await tx<Site[]>`
+  const [row] = await tx<SiteRow[]>`
     insert into sites (organization_id, id, name) values (${organizationId}, ${site.id}, ${site.name})
     on conflict (organization_id, name) do nothing returning ${siteColumns(tx)}`;
-  return row;
+  return row && siteFrom(row);
 }
 
 /** Ordered by id, after `afterId`. */
 export async function listSites(sql: Db, organizationId: string, afterId: string, limit: number): Promise<Site[]> {
-  return sql<Site[]>`
+  const rows = await sql<SiteRow[]>`
     select ${siteColumns(sql)} from sites where organization_id = ${organizationId} and id > ${afterId} order by id limit ${limit}`;
+  return rows.map(siteFrom);
+}
+
+/** Locks the row until the transaction ends. */
+export async function lockSite(tx: Db, organizationId: string, id: string): Promise<{ name: string } | undefined> {
+  const [row] = await tx<{ name: string }[]>`select name from sites where organization_id = ${organizationId} and id = ${id} for update`;
+  return row;
+}
+
+/** @returns undefined if another site has that name */
+export async function renameSite(tx: Db, organizationId: string, { id, name }: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
+  const [row] = await tx<SiteRow[]>`
+    update sites set name = ${name} where organization_id = ${organizationId} and id = ${id}
+      and not exists (select 1 from sites o where o.organization_id = ${organizationId} and o.name = ${name} and o.id <> ${id})
+    returning ${siteColumns(tx)}`;
+  return row && siteFrom(row);
+}
+
+/** What would lose its site: devices, enrolment tokens that still admit devices, and notifications. The caller holds the lock of the row. */
+export async function usesOfSite(tx: Db, organizationId: string, id: string): Promise<Record<SiteUse, number>> {
+  const [uses] = await tx<[Record<SiteUse, number>]>`
+    select (select count(*)::int from devices where organization_id = ${organizationId} and site_id = ${id}) as devices,
+      (select count(*)::int from enrolment_tokens where organization_id = ${organizationId} and site_id = ${id}
+        and uses_left > 0 and expires_at > now()) as "enrolment tokens",
+      (select count(*)::int from notifications where organization_id = ${organizationId} and site_id = ${id}) as notifications`;
+  return uses;
+}
+
+type SiteUse = 'devices' | 'enrolment tokens' | 'notifications';
+
+export async function deleteSite(tx: Db, organizationId: string, id: string): Promise<void> {
+  await tx`delete from sites where organization_id = ${organizationId} and id = ${id}`;
 }
 
 /** Whether the organization has this site and this source; null counts as present. */

@@ -79,6 +79,7 @@ const STATE_ERRORS = {
   preview_busy: { ...backoff(429, 'Too many previews of the source wait already.'), about: 'request' },
   public_url_missing: never(422, 'The git host cannot reach the address of the webhook; PUBLIC_URL must be set.'),
   reenrolment_required: backoff(409, 'A device of this id is registered; an operator must let the new one in.'),
+  site_in_use: never(409, 'The site has devices, enrolment tokens or notifications.'),
   source_changed: never(409, 'The source was changed while the request ran.'),
   source_held: never(409, 'The source is held.'),
   source_not_synced: { ...never(409, 'The source has no prepared commit yet.'), about: 'request' },

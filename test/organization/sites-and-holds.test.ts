@@ -55,3 +55,37 @@ test('the answer to a hold of a source is the hold that it stored, although the 
     { id: source.id, hold: { at: '2026-01-02T03:04:05.000Z', by: expect.any(String), reason: 'second' } },
   ]);
 });
+
+test('a site is renamed, to a name that no other site has', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Old mill' });
+  await service.api('POST', '/sites', { name: 'New mill' });
+  const taken = await service.api('PATCH', `/sites/${site.id}`, { name: 'New mill' });
+  expect([taken.status, taken.body.code]).toEqual([409, 'name_taken']);
+  const renamed = await service.api('PATCH', `/sites/${site.id}`, { name: 'Grain mill' });
+  expect([renamed.status, renamed.body]).toEqual([200, { ...site, name: 'Grain mill' }]);
+  const types = (await eventsOf(`site:${site.id}`)).map(({ type, data }) => [type, data]);
+  expect(types).toContainEqual(['site.renamed', { from: 'Old mill', name: 'Grain mill' }]);
+});
+
+test('a site shows its hold and the number of its devices', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Lock' });
+  await service.api('POST', '/devices', { id: 'lock-1', siteId: site.id });
+  await service.api('POST', `/sites/${site.id}/hold`, { reason: 'ice' });
+  const { items } = (await service.api('GET', '/sites?limit=500')).body;
+  const shown = items.find(({ id }: { id: string }) => id === site.id);
+  expect(shown).toMatchObject({ devices: 1, hold: { reason: 'ice' } });
+});
+
+test('a site is deleted once nothing uses it; used-up enrolment tokens do not count', async () => {
+  const { body: site } = await service.api('POST', '/sites', { name: 'Weir' });
+  await service.api('POST', '/devices', { id: 'weir-1', siteId: site.id });
+  const { body: made } = await service.api('POST', '/enrolment-tokens', { siteId: site.id });
+  const refused = await service.api('DELETE', `/sites/${site.id}`);
+  expect([refused.status, refused.body.code]).toEqual([409, 'site_in_use']);
+  expect(refused.body.detail).toContain('it has 1 device, 1 enrolment token;');
+  await service.api('PATCH', '/devices/weir-1', { siteId: null });
+  await service.database.sql`update enrolment_tokens set uses_left = 0 where id = ${made.id}`;
+  expect((await service.api('DELETE', `/sites/${site.id}`)).status).toBe(204);
+  expect((await service.api('DELETE', `/sites/${site.id}`)).status).toBe(404);
+  expect(await eventsOf(`site:${site.id}`)).toContainEqual(expect.objectContaining({ type: 'site.deleted', data: { name: 'Weir' } }));
+});

@@ -21,6 +21,7 @@ const OWN = ['DELETE /api/v1/session', 'POST /api/v1/session-links'];
 /** For all: each says itself what it takes. */
 const FOR_ALL = [
   'POST /api/v1/session',
+  'GET /api/v1/login-methods',
   'GET /agent/v1/time',
   'POST /hooks/{sourceId}',
   'GET /health',

@@ -111,6 +111,10 @@ describe('signing in with a token', () => {
     expect(browser.cookies.size).toBe(0);
   });
 
+  test('anybody can ask how to sign in', async () => {
+    expect((await service.apiAs(undefined)('GET', '/login-methods')).body).toEqual({ token: true, oidc: null });
+  });
+
   test('a new sign-in ends the session that the browser had', async () => {
     const browser = await signedIn();
     const before = browser.cookie();

@@ -1,19 +1,30 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
-import { conflict } from '../../errors.ts';
+import { forgetSiteOfTokens } from '../../device/store/keys.ts';
+import { conflict, notFound, type Problem } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { body, decodeIdCursor, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
-import { insertSite, listSites, type Site as StoredSite } from '../../organization/store.ts';
+import { deleteSite, insertSite, listSites, lockSite, renameSite, type Site as StoredSite, usesOfSite } from '../../organization/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { FIRST_ID, listRoute, readPage } from '../list.ts';
 
 type Deps = { store: Store };
 
-export const siteRoutes = (deps: Deps) => mount(listAll(deps), create(deps));
+export const siteRoutes = (deps: Deps) => mount(listAll(deps), create(deps), rename(deps), remove(deps));
 
 const tags = ['Devices'];
-const Site = z.object({ id: z.string(), name: z.string(), createdAt: z.iso.datetime() }).openapi('Site');
+const Id = z.object({ id: z.uuid() });
+const time = z.iso.datetime();
+const Site = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    hold: z.object({ at: time, by: z.string(), reason: z.string() }).nullable(),
+    devices: z.number().int().openapi({ description: 'Number of its devices' }),
+    createdAt: time,
+  })
+  .openapi('Site');
 const NewSite = z.strictObject({ name: z.string().trim().min(1).max(200) }).openapi('NewSite');
 
 const listAll = ({ store: { sql } }: Deps) =>
@@ -56,6 +67,66 @@ const create = ({ store }: Deps) =>
     },
   );
 
-function view(site: StoredSite): z.output<typeof Site> {
-  return { ...site, createdAt: site.createdAt.toISOString() };
+const rename = ({ store }: Deps) =>
+  operation(
+    createRoute({
+      method: 'patch',
+      path: '/sites/{id}',
+      tags,
+      middleware: [role('operator')] as const,
+      description: 'Files that templates make with the name of the site change with it.',
+      request: { params: Id, body: body(NewSite) },
+      responses: { 200: json(Site, 'Renamed'), ...problems },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const { name } = c.req.valid('json');
+      const { organizationId } = c.get('actor');
+      const entry = { action: 'site.rename', subject: `site:${id}`, detail: { name } };
+      const site = await audited(callerOf(c), store, entry, async ({ tx, emit }) => {
+        const before = await lockSite(tx, organizationId, id);
+        if (before === undefined) throw notFound('site', id);
+        const stored = await renameSite(tx, organizationId, { id, name });
+        if (stored === undefined)
+          throw conflict('name_taken', `Cannot rename site "${before.name}" to "${name}": there is one of that name`);
+        if (before.name !== name) emit({ organizationId, type: 'site.renamed', subject: `site:${id}`, data: { from: before.name, name } });
+        return stored;
+      });
+      return c.json(view(site), 200);
+    },
+  );
+
+const remove = ({ store }: Deps) =>
+  operation(
+    createRoute({
+      method: 'delete',
+      path: '/sites/{id}',
+      tags,
+      middleware: [role('operator')] as const,
+      request: { params: Id },
+      responses: { 204: { description: 'Deleted; refused while something uses the site' }, ...problems },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const { organizationId } = c.get('actor');
+      await audited(callerOf(c), store, { action: 'site.delete', subject: `site:${id}` }, async ({ tx, emit }) => {
+        const site = await lockSite(tx, organizationId, id);
+        if (site === undefined) throw notFound('site', id);
+        const uses = Object.entries(await usesOfSite(tx, organizationId, id)).filter(([, count]) => count > 0);
+        if (uses.length > 0) throw inUse(site.name, uses);
+        await forgetSiteOfTokens(tx, organizationId, id);
+        await deleteSite(tx, organizationId, id);
+        emit({ organizationId, type: 'site.deleted', subject: `site:${id}`, data: { name: site.name } });
+      });
+      return c.body(null, 204);
+    },
+  );
+
+function inUse(name: string, uses: readonly (readonly [what: string, count: number])[]): Problem {
+  const listed = uses.map(([what, count]) => `${count} ${count === 1 ? what.slice(0, -1) : what}`).join(', ');
+  return conflict('site_in_use', `Cannot delete site "${name}": it has ${listed}; move or remove them first`);
+}
+
+function view({ hold, createdAt, ...site }: StoredSite): z.output<typeof Site> {
+  return { ...site, hold: hold && { ...hold, at: hold.at.toISOString() }, createdAt: createdAt.toISOString() };
 }

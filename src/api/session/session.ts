@@ -18,6 +18,7 @@ import { csrfTokenOf, type OpenSession } from '../../session/session.ts';
 import { endSession, insertSession, takeLink } from '../../session/store.ts';
 import { MAX_TOKEN_CHARACTERS } from '../../wire/names.ts';
 import { createApi, type Env, mount, mountOn, operation, role } from '../env.ts';
+import { limitStrangers } from '../open-pages.ts';
 import { crossOrigin, type OperatorAuth } from '../operator-auth.ts';
 
 type Deps = {
@@ -28,11 +29,12 @@ type Deps = {
   config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>;
 };
 
-/** `POST /session`: takes no session and no header, but what a person typed or the code of a one-time link. */
+/** For browsers that have no session yet. `POST /session` takes what a person typed, or the code of a one-time link. */
 export function signInRoutes(deps: Deps) {
   const app = createApi();
   app.on('POST', '/session', limitBody(), limitDepth());
-  return mountOn(app, signIn(deps));
+  app.on('GET', '/login-methods', limitStrangers(deps));
+  return mountOn(app, signIn(deps), showMethods(deps));
 }
 
 /** The caller itself. */
@@ -57,6 +59,16 @@ const Me = z
       .openapi({ description: 'Changes with the session need it in the header X-CSRF-Token; null for a token' }),
   })
   .openapi('Me');
+const SignedIn = Me.extend({ sessionExpiresAt: z.iso.datetime(), csrfToken: z.string() }).openapi('SignedIn');
+const LoginMethods = z
+  .object({
+    token: z.literal(true),
+    oidc: z
+      .object({ name: z.string() })
+      .nullable()
+      .openapi({ description: 'The identity provider, at `/login/oidc`; null: the service has none' }),
+  })
+  .openapi('LoginMethods');
 const Secret = z.string().min(1).max(MAX_TOKEN_CHARACTERS);
 const SignIn = z
   .union([
@@ -74,7 +86,7 @@ const signIn = (deps: Deps) =>
       security: [],
       description: 'Sets the cookie `bellwether_session`, with the prefix `__Host-` by https. Pages of other origins cannot sign in.',
       request: { body: body(SignIn) },
-      responses: { 201: json(Me, 'Signed in'), ...problems },
+      responses: { 201: json(SignedIn, 'Signed in'), ...problems },
     }),
     async (c) => {
       if (pageOf(c.env.incoming, deps.config) === 'other') refuse(deps.limits, senderOf(c, deps.config.TRUST_PROXY), crossOrigin());
@@ -82,8 +94,22 @@ const signIn = (deps: Deps) =>
       const proof = 'token' in given ? await proofOfToken(deps, c, given.token) : await proofOfLink(deps, c, given.code);
       deps.limits.token.take(proof.actor.id);
       const session = await openSession(deps, c, proof);
-      return c.json(await viewOwn(deps, session.actor, session), 201, { 'cache-control': 'no-store' });
+      const { csrfToken, endsAt } = session;
+      const shown = { ...(await viewOwn(deps, session.actor, session)), csrfToken, sessionExpiresAt: endsAt.toISOString() };
+      return c.json(shown, 201, { 'cache-control': 'no-store' });
     },
+  );
+
+const showMethods = ({ issuer }: Deps) =>
+  operation(
+    createRoute({
+      method: 'get',
+      path: '/login-methods',
+      tags,
+      security: [],
+      responses: { 200: json(LoginMethods, 'How people sign in'), ...problems },
+    }),
+    (c) => c.json({ token: true, oidc: issuer === null ? null : { name: new URL(issuer).host } } as const, 200),
   );
 
 type Proof = { actor: Actor; by: 'token' | 'link' | 'oidc'; notAfter: Date | null };

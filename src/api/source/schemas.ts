@@ -52,6 +52,9 @@ export const NewSource = z
   })
   .openapi('NewSource');
 
+/** What a connection needs of a new source. */
+export const NewSourceTest = NewSource.pick({ url: true, ref: true, auth: true }).openapi('NewSourceTest');
+
 export const SourceChange = z
   .strictObject({
     ...z.object(fields).partial().shape,

@@ -6,24 +6,19 @@ import { emitStanding } from '../../device/events.ts';
 import { unbindSource } from '../../device/store/status.ts';
 import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
-import type { GitHosts } from '../../git/hosts.ts';
-import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { deleteSource, endQuiet, insertSource, listSources, sourceOf, updateSource } from '../../source/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
-import { testConnection } from './connection.ts';
 import { findSource, lockFoundSource } from './find.ts';
 import { NewSource, SourceChange, SourceView, viewSource } from './schemas.ts';
 import { checkForgeOrigin, followsAnother, settingsAfter, settingsOfNew } from './settings.ts';
 
 type Reader = { store: Store; publicUrl(): string };
 type Writer = Reader & { box: SecretBox; config: Config };
-type Deps = Writer & { guard: AddressGuard; hosts: GitHosts };
 
-export const sourceRoutes = (deps: Deps) =>
-  mount(listAll(deps), create(deps), show(deps), change(deps), remove(deps), sync(deps), test(deps));
+export const sourceRoutes = (deps: Writer) => mount(listAll(deps), create(deps), show(deps), change(deps), remove(deps), sync(deps));
 
 const Id = z.object({ id: z.uuid() });
 const tags = ['Sources'];
@@ -170,28 +165,5 @@ const sync = ({ store }: Reader) =>
         enqueue('source', id);
       });
       return c.json({ queued: true }, 202);
-    },
-  );
-
-const SourceTest = z.object({
-  ok: z.boolean(),
-  head: z.object({ ref: z.string(), commit: z.string() }).nullable(),
-  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
-  durationMs: z.number(),
-});
-
-const test = (deps: Deps) =>
-  operation(
-    createRoute({
-      method: 'post',
-      path: '/sources/{id}/test',
-      tags,
-      middleware: [role('operator')] as const,
-      request: { params: Id },
-      responses: { 200: json(SourceTest, 'The answer of the remote'), ...problems },
-    }),
-    async (c) => {
-      const source = await findSource(deps.store.sql, c.get('actor').organizationId, c.req.valid('param').id);
-      return c.json(await testConnection(deps, source), 200);
     },
   );

@@ -8,7 +8,7 @@ create index deployments_failures on deployments (organization_id, rollout_id, c
 
 -- What needs a person is found without reading all devices, rollouts and sources.
 create index devices_failing on devices (organization_id, source_id) where sync_status in ('failed', 'rolled_back');
-create index devices_held on devices (organization_id, held_at) where held_at is not null;
+create index devices_held_since on devices (organization_id, held_at) where held_at is not null;
 create index devices_quarantined on devices (organization_id, sync_status, id) where quarantined_bundle is not null;
 create index rollouts_unfinished on rollouts (organization_id, source_id, position desc) where state not in ('completed', 'superseded');
 create index sources_unhealthy on sources (organization_id) where error_code is not null or status in ('invalid', 'partial');

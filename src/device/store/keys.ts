@@ -112,3 +112,8 @@ export async function insertEnrolmentToken(tx: Db, token: NewEnrolmentToken): Pr
     values (${token.organizationId}, ${token.id}, ${token.hash}, ${token.last4}, ${token.siteId}, ${token.sourceId}, ${tx.json(token.labels)},
             ${token.uses}, ${token.expiresAt}, ${token.reenrol})`;
 }
+
+/** Enrolment tokens of a site that is deleted; the caller knows that they admit no device any more. */
+export async function forgetSiteOfTokens(tx: Db, organizationId: string, siteId: string): Promise<void> {
+  await tx`update enrolment_tokens set site_id = null where organization_id = ${organizationId} and site_id = ${siteId}`;
+}

@@ -36,6 +36,8 @@ export const SOURCE_EVENTS = {
   'source.held': kind('warning', 'is held', { ...held, revisionId: Id.optional() }),
   'source.released': kind('info', 'is no longer held', { by: Text, reason: Text.optional() }),
   'site.created': kind('info', 'was created', { name: Text }),
+  'site.renamed': kind('info', 'is renamed; its name was {from}', { from: Text, name: Text }),
+  'site.deleted': kind('info', 'was deleted', { name: Text }),
   'site.held': kind('warning', 'is held', held),
   'site.released': kind('info', 'is no longer held', { by: Text }),
   'revision.prepared': kind('info', 'is valid', revision),

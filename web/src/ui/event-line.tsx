@@ -11,7 +11,8 @@ import { words } from './status.tsx';
 import { Time } from './time.tsx';
 
 /** An event of the API or of `/live`. */
-export type ShownEvent = { type: string; at: string; subject: string; data: Record<string, unknown> };
+export type ShownEvent = { type: string; at: string; subject: string; data: object };
+type Told = ShownEvent & { data: Record<string, unknown> };
 
 const LOOKS: Record<Severity, { icon: LucideIcon; word: string; tone: 'calm' | 'warn' | 'bad' }> = {
   info: { icon: Info, word: 'Information', tone: 'calm' },
@@ -21,25 +22,26 @@ const LOOKS: Record<Severity, { icon: LucideIcon; word: string; tone: 'calm' | '
 
 /** One event: its severity as an icon, what happened in a sentence that leads to its subject, and when. */
 export function EventLine({ event }: { event: ShownEvent }) {
-  const sourceName = useSourceName(event);
+  const told = { ...event, data: event.data as Record<string, unknown> };
+  const sourceName = useSourceName(told);
   const kind = KINDS[event.type];
-  const { icon: Icon, word, tone } = LOOKS[kind === undefined ? 'info' : severityBy(kind.severity, event.data)];
+  const { icon: Icon, word, tone } = LOOKS[kind === undefined ? 'info' : severityBy(kind.severity, told.data)];
   // A newer service may send types that this page does not know.
-  const sentence = sentenceWith(kind?.sentence ?? words(event.type.replace('.', ' ')), event, sourceName);
+  const sentence = sentenceWith(kind?.sentence ?? words(event.type.replace('.', ' ')), told, sourceName);
   return (
     <div className="event-line">
       <span className="status" data-tone={tone} role="img" aria-label={word}>
         <Icon size={14} aria-hidden />
       </span>
       <span className="clip" title={sentence}>
-        <SubjectLink event={event}>{sentence}</SubjectLink>
+        <SubjectLink event={told}>{sentence}</SubjectLink>
       </span>
       <Time at={event.at} />
     </div>
   );
 }
 
-function SubjectLink({ event: { subject, data }, children }: { event: ShownEvent; children: ReactNode }) {
+function SubjectLink({ event: { subject, data }, children }: { event: Told; children: ReactNode }) {
   const at = subject.indexOf(':');
   const [noun, id] = [subject.slice(0, at), subject.slice(at + 1)];
   if (noun === 'device' && typeof data.conflictId === 'string' && typeof data.integration === 'string')
@@ -86,7 +88,7 @@ function SubjectLink({ event: { subject, data }, children }: { event: ShownEvent
 const NAME_KEPT_MS = 300_000;
 
 /** Few sources stand behind many events; each is asked for once. Its name is not read again at every event of the source. */
-function useSourceName(event: ShownEvent): string | undefined {
+function useSourceName(event: Told): string | undefined {
   const id = sourceIdOf(event);
   const { data } = useQuery({
     queryKey: ['name of source', id],

@@ -93,7 +93,7 @@ function useEnter(next: string | undefined) {
     setError(undefined);
     try {
       const { csrfToken } = await call('POST /api/v1/session', { body: proof });
-      rememberCsrfToken(csrfToken);
+      rememberCsrfToken(csrfToken ?? undefined);
       client.clear();
       await client.ensureQueryData(meQuery);
       // Only a path of our own: an address from outside must not lead away.
