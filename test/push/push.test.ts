@@ -222,6 +222,9 @@ test('the time limit of an attempt does not run while the platform shows the dev
   await timeOut.run(controller);
   expect(await attempts(id)).toEqual(['confirming']);
   expect(await overdue()).toEqual(['timed_out']);
+  await wake();
+  await run();
+  expect(await attempts(id)).toEqual(['rolled_back']);
 });
 
 test('an attempt that a newer one replaces in the middle is put back before the newer one begins; a cancelled one is put back too', async () => {
