@@ -32,7 +32,7 @@ export async function duePushes(sql: Db, organizationId: string, wanted: Wanted)
       union all
       select t.id, t.device_id, d.adapter, null from deployments t
       join devices d on d.organization_id = t.organization_id and d.id = t.device_id
-      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${[...wanted.adapters]}::text[])
+      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${[...wanted.adapters]}::text[]) and d.archived_at is null
         and not exists (select 1 from device_pushes p where p.organization_id = t.organization_id and p.device_id = t.device_id
           and (p.step <> 'done' or p.deployment_id = t.id))
     )

@@ -142,6 +142,7 @@ export async function countDevices(sql: Db, organizationId: string): Promise<num
   return row.devices;
 }
 
+/** Counts the devices of all organizations for metrics, but for archived ones. */
 export async function deviceCounts(sql: Db): Promise<{ syncStatus: SyncStatus; connectivity: Connectivity; count: number }[]> {
-  return sql`select sync_status as "syncStatus", connectivity, count(*)::int as count from devices group by 1, 2`;
+  return sql`select sync_status as "syncStatus", connectivity, count(*)::int as count from devices where archived_at is null group by 1, 2`;
 }
