@@ -11,7 +11,7 @@ test('a rollout waits neither for a device that is offline at its platform nor f
   await using fleet = await openFleet({}, { providers: createProviders([provider]) });
   const { api } = fleet;
   const { sql } = fleet.service.database;
-  const source = await fleet.source('shelves', { rolloutPolicy: { waves: [{ name: 'all', upToPercent: 100 }] } });
+  const source = await fleet.source('shelves', { rolloutPolicy: { offlineGraceSeconds: 0 } });
   expect(
     (await api('POST', '/integrations', { type: 'shelf', name: 'Shelf', settings: {}, credentials: {}, autoSync: false })).status,
   ).toBe(201);
