@@ -20,7 +20,12 @@ import { summaryRoutes } from './attention/summary.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
+import { deviceDeploymentRoutes } from './device/detail/deployment.ts';
+import { deviceLogRoutes } from './device/detail/logs.ts';
+import { deviceTelemetryRoutes } from './device/detail/telemetry.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { deviceFileRoutes } from './device/files.ts';
+import { deviceBulkRoutes } from './device/fleet/bulk.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
@@ -57,12 +62,13 @@ import { siteRoutes } from './organization/sites.ts';
 import { tokenRoutes } from './organization/tokens.ts';
 import { planRoutes } from './plan/plans.ts';
 import { rolloutCommandRoutes } from './rollout/commands.ts';
+import { rolloutDiffRoutes } from './rollout/diff.ts';
 import { holdRoutes } from './rollout/holds.ts';
+import { rolloutPageRoutes } from './rollout/page.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
-import { connectionRoutes } from './source/connection.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
 import { revisionRoutes } from './source/revisions.ts';
@@ -104,7 +110,8 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   return app;
 }
 
-function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+/** What every request of the API passes before its own route. */
+function createGuardedApi(services: Services): OpenAPIHono<Env> {
   const api = createApi();
   api.use(
     '*',
@@ -121,25 +128,20 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
       actor: c.get('actor').id,
     })),
   );
+  return api;
+}
+
+function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
+  const api = createGuardedApi(services);
   for (const routes of [
     attentionRoutes,
     summaryRoutes,
     sourceRoutes,
-    connectionRoutes,
     revisionRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
-    // Its fixed paths stand before `/devices/{id}`.
-    fleetRoutes,
-    deviceRoutes,
-    deviceImportRoutes,
-    deviceCommandRoutes,
-    deviceHoldRoutes,
-    deviceAccessRoutes,
-    reenrolmentRoutes,
-    deviceStatusRoutes,
-    deviceHistoryRoutes,
+    devicesRoutes,
     legacyRegistrationRoutes,
     legacyIntegrationRoutes,
     ownRoutes,
@@ -147,6 +149,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     tokenRoutes,
     siteRoutes,
     rolloutRoutes,
+    rolloutPageRoutes,
+    rolloutDiffRoutes,
     rolloutCommandRoutes,
     holdRoutes,
     notificationRoutes,
@@ -167,6 +171,29 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   ])
     api.route('/', routes(services));
   api.route('/', devicePreviewRoutes({ store: services.store, previews }));
+  return api;
+}
+
+function devicesRoutes(services: Services): OpenAPIHono<Env> {
+  const api = createApi();
+  for (const routes of [
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
+    deviceBulkRoutes,
+    deviceRoutes,
+    deviceImportRoutes,
+    deviceCommandRoutes,
+    deviceHoldRoutes,
+    deviceAccessRoutes,
+    reenrolmentRoutes,
+    deviceStatusRoutes,
+    deviceFileRoutes,
+    deviceHistoryRoutes,
+    deviceDeploymentRoutes,
+    deviceLogRoutes,
+    deviceTelemetryRoutes,
+  ])
+    api.route('/', routes(services));
   return api;
 }
 

@@ -5,7 +5,7 @@ import { openBrowser } from '../support/browser.ts';
 import { ADMIN_TOKEN } from '../support/service.ts';
 import { openTown } from './town.ts';
 
-/** `npm run screenshots`: every page, light and dark, wide and narrow, into `data/screenshots`. `PAGES=devices,rollout` chooses some. */
+/** `npm run screenshots`: every page, light and dark, wide and narrow, into `data/screenshots`. `PAGES=devices,rollout` and `LOOKS=light-wide` choose some. */
 const FOLDER = join(import.meta.dirname, '../../data/screenshots');
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 360, height: 740 } };
 
@@ -14,9 +14,11 @@ test('every page is drawn', async () => {
   await using browser = await openBrowser();
   mkdirSync(FOLDER, { recursive: true });
   const wanted = process.env.PAGES?.split(',');
+  const looks = process.env.LOOKS?.split(',');
   const pages = Object.entries(await pagesOf(town)).filter(([name]) => wanted === undefined || wanted.includes(name));
   for (const colorScheme of ['light', 'dark'] as const)
     for (const [size, viewport] of Object.entries(SIZES)) {
+      if (looks !== undefined && !looks.includes(`${colorScheme}-${size}`)) continue;
       const page = await browser.signedIn(town.service.url, ADMIN_TOKEN, { viewport, colorScheme });
       for (const [name, path] of pages) {
         await page.goto(town.service.url + path);

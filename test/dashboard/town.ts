@@ -44,7 +44,7 @@ export async function openTown(options: { tills?: number; gateways?: number } = 
   );
   const tills = await fleet.source('tills');
   await fleet.push(tills, filesOfTills(), { author: 'Ada Marín <ada@example.com>' });
-  const keys = await fleet.enrol(tills, options.tills ?? 60, 'till', { siteId: sites[0].id, type: 'till' });
+  const keys = await fleet.enrol(tills, options.tills ?? 60, 'till', { siteId: sites[0].id, labels: { floor: '1', ring: 'stable' } });
   const running = await fleet.run(keys, { latencyMs: 30, telemetrySeconds: 2, failWhen: /"mode": "broken"/, failWhenShare: 1 });
   await fleet.rollout(tills, 'completed');
   await fleet.push(tills, filesOfTills({ mode: 'broken' }), { author: 'Björn Lund <bjorn@example.com>' });
@@ -58,7 +58,7 @@ export async function openTown(options: { tills?: number; gateways?: number } = 
     rolloutPolicy: { waves: [{ name: 'canary', count: 2, approval: true }, { upToPercent: 100 }] },
   });
   await fleet.push(gateways, { 'gateway.yaml': 'uplink: lte\nvpn:\n  peer: 203.0.113.7\n  psk: "s3cr3t-psk-value-9"\n' });
-  const gatewayKeys = await fleet.enrol(gateways, options.gateways ?? 12, 'gateway', { siteId: sites[1].id, type: 'gateway' });
+  const gatewayKeys = await fleet.enrol(gateways, options.gateways ?? 12, 'gateway', { siteId: sites[1].id, labels: { uplink: 'lte' } });
   const runningGateways = await fleet.run(gatewayKeys, { latencyMs: 30, telemetrySeconds: 2 });
   await api('POST', '/sources', { name: 'signage', url: 'http://127.0.0.1:9/signage.git', layout: 'fleet', pollIntervalSeconds: 3_600 });
   await api('POST', '/devices/till-0007/hold', { reason: 'The technician is on site until noon' });

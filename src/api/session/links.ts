@@ -14,7 +14,9 @@ type Deps = { store: Store; publicUrl(): string };
 export const sessionLinkRoutes = (deps: Deps) => mount(create(deps));
 
 const NewLink = z
-  .strictObject({ role: z.enum(ROLES).optional().openapi({ description: 'Role of the session: at most the own role, which is the default' }) })
+  .strictObject({
+    role: z.enum(ROLES).optional().openapi({ description: 'Role of the session: at most the own role, which is the default' }),
+  })
   .openapi('NewSessionLink');
 const Link = z
   .object({

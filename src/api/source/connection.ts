@@ -10,15 +10,12 @@ import { body, json, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { openCredentials } from '../../source/credentials.ts';
 import type { Credentials } from '../../source/source.ts';
-import { mount, operation, role } from '../env.ts';
+import { operation, role } from '../env.ts';
 import { findSource } from './find.ts';
 import { NewSourceTest } from './schemas.ts';
 
 type Prober = { config: Config; guard: AddressGuard; hosts: GitHosts };
 type Deps = Prober & { store: Store; box: SecretBox };
-
-/** Tries the address and the credentials of a source, before it is saved or later. */
-export const connectionRoutes = (deps: Deps) => mount(testNew(deps), testStored(deps));
 
 const tags = ['Sources'];
 const LIST_TIMEOUT_MS = 15_000;
@@ -32,7 +29,8 @@ const SourceTest = z
   })
   .openapi('SourceTest');
 
-const testNew = (deps: Deps) =>
+/** Tries the address and the credentials before a source is saved. */
+export const testNew = (deps: Prober) =>
   operation(
     createRoute({
       method: 'post',
@@ -51,7 +49,7 @@ const testNew = (deps: Deps) =>
     },
   );
 
-const testStored = (deps: Deps) =>
+export const testStored = (deps: Deps) =>
   operation(
     createRoute({
       method: 'post',

@@ -6,11 +6,14 @@ import { emitStanding } from '../../device/events.ts';
 import { unbindSource } from '../../device/store/status.ts';
 import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
+import type { GitHosts } from '../../git/hosts.ts';
+import type { AddressGuard } from '../../git/http/address-guard.ts';
 import { body, checkIfMatch, decodeIdCursor, etagOf, json, PageQuery, problems } from '../../http/kit.ts';
 import { newId } from '../../ids.ts';
 import { deleteSource, endQuiet, insertSource, listSources, sourceOf, updateSource } from '../../source/store.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
+import { testNew, testStored } from './connection.ts';
 import { findSource, lockFoundSource } from './find.ts';
 import { NewSource, SourceChange, SourceView, viewSource } from './schemas.ts';
 import { checkForgeOrigin, followsAnother, settingsAfter, settingsOfNew } from './settings.ts';
@@ -18,7 +21,10 @@ import { checkForgeOrigin, followsAnother, settingsAfter, settingsOfNew } from '
 type Reader = { store: Store; publicUrl(): string };
 type Writer = Reader & { box: SecretBox; config: Config };
 
-export const sourceRoutes = (deps: Writer) => mount(listAll(deps), create(deps), show(deps), change(deps), remove(deps), sync(deps));
+type Deps = Writer & { guard: AddressGuard; hosts: GitHosts };
+
+export const sourceRoutes = (deps: Deps) =>
+  mount(listAll(deps), create(deps), show(deps), change(deps), remove(deps), sync(deps), testNew(deps), testStored(deps));
 
 const Id = z.object({ id: z.uuid() });
 const tags = ['Sources'];

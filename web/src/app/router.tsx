@@ -8,7 +8,7 @@ import { LoginSearch } from '../pages/login/search.ts';
 import { OverviewSearch } from '../pages/overview/search.ts';
 import { RolloutSearch, RolloutsSearch } from '../pages/rollouts/search.ts';
 import { SettingsSearch } from '../pages/settings/search.ts';
-import { SourceSearch } from '../pages/sources/search.ts';
+import { SourceSearch, SourcesSearch } from '../pages/sources/search.ts';
 import { ErrorState } from '../ui/states.tsx';
 import { basePath } from './base-path.ts';
 import { NotFound } from './not-found.tsx';
@@ -71,6 +71,7 @@ const rollout = createRoute({
 const sources = createRoute({
   getParentRoute: parent,
   path: '/sources',
+  validateSearch: SourcesSearch,
   component: lazyRouteComponent(() => import('../pages/sources/page.tsx'), 'SourcesPage'),
 });
 const source = createRoute({
