@@ -39,15 +39,24 @@ const file = join(folder, 'api.ts');
 const written = `${types}\nexport type Operations = {\n${operations.join('\n')}\n};\n`;
 if (!current(file, written)) writeFileSync(file, written);
 
-/** The generator overlooks that an object or a list may be null where both stand in one `type`. */
-function withNulls(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(withNulls);
-  if (typeof schema !== 'object' || schema === null) return schema;
-  const inner = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, withNulls(value)]));
-  const { type } = inner;
-  const isNullable = Array.isArray(type) && type.includes('null') && type.some((each) => each === 'object' || each === 'array');
-  if (!isNullable || (inner.properties === undefined && inner.items === undefined)) return inner;
-  return { anyOf: [{ ...inner, type: type.find((each) => each !== 'null') }, { type: 'null' }] };
+/** The generator forgets the null of `type: ["object", "null"]` and of enums; it keeps that of a union. */
+function withNulls(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withNulls);
+  if (typeof node !== 'object' || node === null) return node;
+  const {
+    type,
+    enum: values,
+    ...rest
+  } = Object.fromEntries(Object.entries(node).map(([name, value]) => [name, name === 'allOf' ? value : withNulls(value)]));
+  const kept = { ...(type !== undefined && { type }), ...(values !== undefined && { enum: values }), ...rest };
+  if (!Array.isArray(type) || !type.includes('null') || !(type.includes('object') || Array.isArray(values))) return kept;
+  const [only, ...others] = type.filter((one) => one !== 'null');
+  const known = Array.isArray(values) ? { enum: values.filter((value) => value !== null) } : {};
+  const { description: about, ...shape } = rest;
+  return {
+    ...(about !== undefined && { description: about }),
+    anyOf: [{ type: others.length === 0 ? only : [only, ...others], ...known, ...shape }, { type: 'null' }],
+  };
 }
 
 function current(path: string, wanted: string): boolean {

@@ -20,7 +20,11 @@ import { summaryRoutes } from './attention/summary.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { agentRoutes } from './device/agent.ts';
 import { deviceAccessRoutes, deviceCommandRoutes } from './device/commands.ts';
+import { deviceDeploymentRoutes } from './device/detail/deployment.ts';
+import { deviceLogRoutes } from './device/detail/logs.ts';
+import { deviceTelemetryRoutes } from './device/detail/telemetry.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { deviceBulkRoutes } from './device/fleet/bulk.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
@@ -134,16 +138,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
-    // Its fixed paths stand before `/devices/{id}`.
-    fleetRoutes,
-    deviceRoutes,
-    deviceImportRoutes,
-    deviceCommandRoutes,
-    deviceHoldRoutes,
-    deviceAccessRoutes,
-    reenrolmentRoutes,
-    deviceStatusRoutes,
-    deviceHistoryRoutes,
+    devicesRoutes,
     legacyRegistrationRoutes,
     legacyIntegrationRoutes,
     ownRoutes,
@@ -171,6 +166,28 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   ])
     api.route('/', routes(services));
   api.route('/', devicePreviewRoutes({ store: services.store, previews }));
+  return api;
+}
+
+function devicesRoutes(services: Services): OpenAPIHono<Env> {
+  const api = createApi();
+  for (const routes of [
+    // Its fixed paths stand before `/devices/{id}`.
+    fleetRoutes,
+    deviceBulkRoutes,
+    deviceRoutes,
+    deviceImportRoutes,
+    deviceCommandRoutes,
+    deviceHoldRoutes,
+    deviceAccessRoutes,
+    reenrolmentRoutes,
+    deviceStatusRoutes,
+    deviceHistoryRoutes,
+    deviceDeploymentRoutes,
+    deviceLogRoutes,
+    deviceTelemetryRoutes,
+  ])
+    api.route('/', routes(services));
   return api;
 }
 

@@ -47,38 +47,48 @@ export async function auditEachDevice(
 const columns = (sql: Db) =>
   sql`organization_id as "organizationId", id, at, actor, action, subject, outcome, commit_oid as "commitOid", detail`;
 
-/** Newest first. */
-export async function listAudit(
-  sql: Db,
-  organizationId: string,
-  before: number | null,
-  limit: number,
-  subject?: string,
-): Promise<AuditEntry[]> {
-  return sql<AuditEntry[]>`
-    select ${columns(sql)} from audit
-    where organization_id = ${organizationId} ${before === null ? sql`` : sql`and id < ${before}`} ${subject === undefined ? sql`` : sql`and subject = ${subject}`}
-    order by id desc limit ${limit}`;
-}
-
-export type AuditSpan = {
+/** `action`: an action, or all of a noun, such as `integration.*`. */
+export type AuditFilter = {
   /** Inclusive. */
   after: Date | null;
   /** Exclusive. */
   before: Date | null;
   subject?: string | undefined;
-  /** The newest entry of the span; later ones are not exported. */
-  upToId: number;
+  actor?: string | undefined;
+  action?: string | undefined;
 };
+
+/** Newest first. */
+export async function listAudit(
+  sql: Db,
+  organizationId: string,
+  filter: AuditFilter,
+  beforeId: number | null,
+  limit: number,
+): Promise<AuditEntry[]> {
+  return sql<AuditEntry[]>`
+    select ${columns(sql)} from audit
+    where organization_id = ${organizationId} ${beforeId === null ? sql`` : sql`and id < ${beforeId}`} ${matching(sql, filter)}
+    order by id desc limit ${limit}`;
+}
+
+/** `upToId`: the newest entry of the export; later ones are not exported. */
+export type AuditSpan = AuditFilter & { upToId: number };
 
 /** Returns one batch of an export, oldest first. */
 export async function auditBatch(sql: Db, organizationId: string, span: AuditSpan, afterId: number, limit: number): Promise<AuditEntry[]> {
   return sql<AuditEntry[]>`
     select ${columns(sql)} from audit
-    where organization_id = ${organizationId} and id > ${afterId} and id <= ${span.upToId}
-      ${span.after === null ? sql`` : sql`and at >= ${span.after}`} ${span.before === null ? sql`` : sql`and at < ${span.before}`}
-      ${span.subject === undefined ? sql`` : sql`and subject = ${span.subject}`}
+    where organization_id = ${organizationId} and id > ${afterId} and id <= ${span.upToId} ${matching(sql, span)}
     order by id limit ${limit}`;
+}
+
+function matching(sql: Db, { after, before, subject, actor, action }: AuditFilter) {
+  const noun = action?.endsWith('.*') ? action.slice(0, -1) : undefined;
+  return sql`
+    ${after === null ? sql`` : sql`and at >= ${after}`} ${before === null ? sql`` : sql`and at < ${before}`}
+    ${subject === undefined ? sql`` : sql`and subject = ${subject}`} ${actor === undefined ? sql`` : sql`and actor = ${actor}`}
+    ${noun !== undefined ? sql`and starts_with(action, ${noun})` : action === undefined ? sql`` : sql`and action = ${action}`}`;
 }
 
 /** Returns 0 if there is none. */

@@ -36,16 +36,37 @@ export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise
   for (const id of organizations) await tx`select pg_notify(${EVENTS_CHANNEL}, ${id})`;
 }
 
-export type EventFilter = { after: number; limit: number; subject?: string; type?: string };
+/** `type`: a type, or all of a noun, such as `rollout.*`. */
+export type EventSearch = {
+  order: 'asc' | 'desc';
+  /** Exclusive, in the direction of the order; null: from the end where it begins. */
+  cursor: number | null;
+  subject?: string | undefined;
+  type?: string | undefined;
+  /** Inclusive. */
+  since: Date | null;
+  /** Exclusive. */
+  until: Date | null;
+  limit: number;
+};
 
-/** Oldest first. */
-export async function eventsAfter(sql: Db, organizationId: string, filter: EventFilter): Promise<Event[]> {
+/** One page of the event log, in either order. */
+export async function searchEvents(sql: Db, organizationId: string, search: EventSearch): Promise<Event[]> {
+  const { order, cursor, subject, type, since, until, limit } = search;
+  const noun = type?.endsWith('.*') ? type.slice(0, -1) : undefined;
   return sql<Event[]>`
     select organization_id as "organizationId", cursor, type, subject, data, at from events
-    where organization_id = ${organizationId} and cursor > ${filter.after}
-      ${filter.subject === undefined ? sql`` : sql`and subject = ${filter.subject}`}
-      ${filter.type === undefined ? sql`` : sql`and type = ${filter.type}`}
-    order by cursor limit ${filter.limit}`;
+    where organization_id = ${organizationId}
+      ${cursor === null ? sql`` : order === 'asc' ? sql`and cursor > ${cursor}` : sql`and cursor < ${cursor}`}
+      ${subject === undefined ? sql`` : sql`and subject = ${subject}`}
+      ${noun !== undefined ? sql`and starts_with(type, ${noun})` : type === undefined ? sql`` : sql`and type = ${type}`}
+      ${since === null ? sql`` : sql`and at >= ${since}`} ${until === null ? sql`` : sql`and at < ${until}`}
+    order by cursor ${order === 'asc' ? sql`` : sql`desc`} limit ${limit}`;
+}
+
+/** Oldest first. */
+export async function eventsAfter(sql: Db, organizationId: string, { after, limit }: { after: number; limit: number }): Promise<Event[]> {
+  return searchEvents(sql, organizationId, { order: 'asc', cursor: after, since: null, until: null, limit });
 }
 
 /** Newest first: a subject's history. */

@@ -86,6 +86,13 @@ export const PageQuery = z.object({
   cursor: z.string().max(400).optional(),
 });
 
+/** A time of RFC 3339, or a date, which means its midnight in UTC. */
+export const Moment = z.union([z.iso.datetime({ offset: true }), z.iso.date()]);
+
+export function dateOf(moment: string | undefined): Date | null {
+  return moment === undefined ? null : new Date(moment);
+}
+
 export function page<S extends z.ZodType>(item: S) {
   return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
 }

@@ -1,4 +1,4 @@
-import { mergeConfig } from 'vitest/config';
+import { defineConfig } from 'vitest/config';
 import config from '../../vitest.config.ts';
 
-export default mergeConfig(config, { test: { include: ['test/dashboard/screenshots.ts'] } });
+export default defineConfig({ test: { ...config.test, include: ['test/dashboard/screenshots.ts'] } });

@@ -32,7 +32,7 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
   const admin = clientOf(url, ADMIN_TOKEN);
   const remotes = await openRemotes();
   await remotes.push();
-  const { tokens, ids: tokenIds } = await mintTokens(admin, databaseUrl);
+  const { tokens, ids: tokenIds, enrolmentId } = await mintTokens(admin, databaseUrl);
   const sources: string[] = [];
   for (const [at, settings] of remotes.sources.entries())
     sources.push(String((await admin('POST', '/api/v1/sources', settings(`golden ${at}`))).id));
@@ -41,7 +41,7 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
     const { apiKey } = await admin('POST', '/api/v1/devices', { id, sourceId: sources[at >> 1], labels: { floor: '2' } });
     keys.push({ 'x-device-id': id, 'x-api-key': String(apiKey) });
   }
-  await admin('POST', '/api/v1/sites', { name: 'golden' });
+  const site = await admin('POST', '/api/v1/sites', { name: 'golden' });
   const { type, settings, credentials, devices } = remotes.platform;
   const integration = await admin('POST', '/api/v1/integrations', { type, settings, credentials, autoSync: false });
   for (const [at, deviceId] of DEVICES.entries())
@@ -52,6 +52,8 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
     '/api/v1/sources': sources,
     '/api/v1/devices': DEVICES,
     '/api/v1/tokens': tokenIds,
+    '/api/v1/enrolment-tokens': [enrolmentId],
+    '/api/v1/sites': [String(site.id)],
     url: [...remotes.urls, remotes.receiverUrl],
   };
   const golden: Golden = {
@@ -124,7 +126,7 @@ async function openConflicts(databaseUrl: string, integrationId: string): Promis
   await sql.end({ timeout: 1 });
 }
 
-async function mintTokens(admin: Client, databaseUrl: string): Promise<{ tokens: Golden['tokens']; ids: string[] }> {
+async function mintTokens(admin: Client, databaseUrl: string): Promise<{ tokens: Golden['tokens']; ids: string[]; enrolmentId: string }> {
   const mint = async (role: string) => admin('POST', '/api/v1/tokens', { name: `fuzz ${role}`, role });
   const [operator, viewer, revoked] = [await mint('operator'), await mint('viewer'), await mint('viewer')];
   await admin('DELETE', `/api/v1/tokens/${revoked.id}`);
@@ -144,5 +146,5 @@ async function mintTokens(admin: Client, databaseUrl: string): Promise<{ tokens:
     stranger,
     garbage: 'bwt_garbage',
   };
-  return { tokens, ids: [own?.id ?? '', String(operator.id), String(viewer.id)] };
+  return { tokens, enrolmentId: String(enrolment.id), ids: [own?.id ?? '', String(operator.id), String(viewer.id)] };
 }

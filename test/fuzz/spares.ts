@@ -9,6 +9,7 @@ const MOST = {
   '/api/v1/sources': 16,
   '/api/v1/devices': 100,
   '/api/v1/tokens': 40,
+  '/api/v1/enrolment-tokens': 40,
   '/api/v1/notifications': 8,
   '/api/v1/integrations': 8,
 } as const;
@@ -20,6 +21,8 @@ export async function makeSpares(admin: Client, url: string, remotes: Remotes): 
     await admin('POST', '/api/v1/devices', { id: `spare-${newId()}` });
     await admin('POST', '/api/v1/integrations', { type, settings, credentials, autoSync: false });
     await admin('POST', '/api/v1/tokens', { name: 'spare', role: 'viewer' });
+    await admin('POST', '/api/v1/enrolment-tokens', {});
+    await admin('POST', '/api/v1/sites', { name: `spare ${newId()}` });
     await admin('POST', '/api/v1/notifications', { name: `spare ${newId()}`, url: remotes.receiverUrl, events: ['*'] });
   }
   await makeRollouts(admin, url, remotes);

@@ -51,6 +51,8 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   bundle: refTo('/agent/v1/bundles'),
   runningDigest: fc.oneof(fc.constant(null), refTo('/agent/v1/bundles')),
   backup: fc.constant(new Ref('/api/v1/devices/{id}/backups', 0)),
+  metric: fc.constantFrom('cpu', 'no such', '__proto__'),
+  deployment: fc.constant(new Ref('/api/v1/devices/{id}/deployments', 0)),
   deploymentId: fc.constant(new Ref('/api/v1/devices/{id}/deployments', 0)),
   commandId: fc.constant(new Ref('/api/v1/devices/{id}/commands', 0)),
   device_type: fc.constantFrom('manual', 'strava', 'no-such'),

@@ -30,13 +30,23 @@ async function readOperations(): Promise<Operation[]> {
   // Operations with the root token belong to no organization.
   const isRoot = (security: unknown) => JSON.stringify(security ?? []).includes('rootToken');
   const below = operations.filter(({ path, operation }) => path.startsWith('/api/v1/') && !isRoot(operation.security));
-  return below.map(({ method, path, operation: { security, requestBody } }) => ({
+  return below.map(({ method, path, operation: { security, requestBody, parameters } }) => ({
     method,
-    path: path.replace('/api/v1', ''),
+    path: `${path.replace('/api/v1', '')}${queryOf(parameters, components.schemas)}`,
     isDevices: JSON.stringify(security ?? []).includes('deviceKey'),
     isForAll: security?.length === 0,
     body: requestBody === undefined ? undefined : sample(requestBody.content['application/json']?.schema ?? {}, components.schemas),
   }));
+}
+
+/** The parameters that a request must have in its query. */
+function queryOf(
+  parameters: readonly { name: string; in: string; required: boolean; schema: Schema }[],
+  all: Record<string, Schema>,
+): string {
+  const needed = parameters.filter((parameter) => parameter.in === 'query' && parameter.required);
+  const query = new URLSearchParams(Object.fromEntries(needed.map(({ name, schema }) => [name, String(sample(schema, all))])));
+  return query.size === 0 ? '' : `?${query}`;
 }
 
 /** Returns the smallest value that the schema accepts. */
@@ -73,6 +83,8 @@ async function populate(): Promise<typeof ours> {
   const revision = (await api('GET', `/sources/${source.id}/revisions`)).body.items[0];
   const command = (await api('POST', '/devices/our-device/commands', { type: 'ping' })).body;
   const token = (await api('POST', '/tokens', { name: 'our-token', role: 'viewer' })).body;
+  const enrolment = (await api('POST', '/enrolment-tokens', { labels: { owner: 'our-label' } })).body;
+  const deployment = await eventually('a deployment', async () => (await api('GET', '/devices/our-device/deployments')).body.items[0]);
   const notification = await postNotification();
   const rollout = await eventually(
     'a rollout',
@@ -82,10 +94,11 @@ async function populate(): Promise<typeof ours> {
   return {
     '/sources': { id: source.id, deliveryId: 'our-delivery' },
     '/revisions': { id: revision.id },
-    '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id, view: 'our-view' },
+    '/devices': { id: 'our-device', device_id: 'our-device', command_id: command.id, view: 'our-view', deploymentId: deployment.id },
     '/devices/sites': { site_id: site.id },
     '/sites': { id: site.id },
     '/tokens': { id: token.id },
+    '/enrolment-tokens': { id: enrolment.id },
     '/notifications': notification,
     '/integrations': { id: integration, deviceId: 'our-device' },
     '/conflicts': { id: await insertConflict(integration) },
@@ -168,6 +181,7 @@ test('another organization cannot read our resources, and its requests change no
       '/devices',
       '/sources',
       '/sites',
+      '/enrolment-tokens',
       '/integrations',
       '/integrations/shelf/assignments',
       '/conflicts',

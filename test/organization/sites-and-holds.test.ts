@@ -29,6 +29,25 @@ test('a new site is an event; a name that is taken is none', async () => {
   expect(items.filter(({ data }: { data: { name: string } }) => data.name === 'Yard')).toHaveLength(1);
 });
 
+test('enrolment tokens are listed without their secret, and enrol nobody after they are revoked', async () => {
+  const { body: minted } = await service.api('POST', '/enrolment-tokens', { uses: 3, labels: { floor: '1' } });
+  const { items } = (await service.api('GET', '/enrolment-tokens')).body;
+  const listed = items.find(({ id }: { id: string }) => id === minted.id);
+  expect(listed).toMatchObject({ usesLeft: 3, labels: { floor: '1' }, siteId: null, reenrol: false, expiresAt: minted.expiresAt });
+  expect(minted.token.endsWith(listed.last4)).toBe(true);
+  expect(JSON.stringify(items)).not.toContain(minted.token);
+  const enrol = (id: string) =>
+    fetch(`${service.url}/agent/v1/enroll`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${minted.token}` },
+      body: JSON.stringify({ deviceId: id, type: 'till' }),
+    });
+  expect((await enrol('enrolled-1')).status).toBe(201);
+  expect((await service.api('DELETE', `/enrolment-tokens/${minted.id}`)).status).toBe(204);
+  expect((await enrol('enrolled-2')).status).toBe(401);
+  expect((await service.api('GET', '/devices/enrolled-1')).status).toBe(200);
+});
+
 test('the answer to a hold of a site is the stored hold: since the first one, with the words of the last', async () => {
   const { body: site } = await service.api('POST', '/sites', { name: 'Pier' });
   const first = (await service.api('POST', `/sites/${site.id}/hold`, { reason: 'storm' })).body.hold;

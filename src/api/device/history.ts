@@ -2,12 +2,10 @@ import { z } from '@hono/zod-openapi';
 import { listBackups } from '../../backup/store.ts';
 import { listCommands } from '../../command/store.ts';
 import { listDeployments } from '../../deployment/store.ts';
-import { listLogLines } from '../../device/store/logs.ts';
 import { viewEvent } from '../../event/event.ts';
 import { eventsOfSubject } from '../../event/store.ts';
 import type { Store } from '../../event/transact.ts';
-import { decodeIdCursor, decodeNumberCursor, decodeTimeCursor, PageQuery } from '../../http/kit.ts';
-import { listTelemetry } from '../../telemetry/store.ts';
+import { decodeIdCursor, decodeNumberCursor, PageQuery } from '../../http/kit.ts';
 import { mount, operation } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
 import { EventView } from '../organization/event-schemas.ts';
@@ -17,8 +15,7 @@ import { CommandView, DeploymentView, viewCommand, viewDeployment } from './sche
 type Deps = { store: Store };
 
 /** The lists of one device, newest first. */
-export const deviceHistoryRoutes = (deps: Deps) =>
-  mount(deployments(deps), logs(deps), backups(deps), telemetry(deps), commands(deps), events(deps));
+export const deviceHistoryRoutes = (deps: Deps) => mount(deployments(deps), backups(deps), commands(deps), events(deps));
 
 const time = z.iso.datetime();
 const Backup = z
@@ -31,11 +28,6 @@ const Backup = z
     createdAt: time,
   })
   .openapi('Backup');
-const LogLine = z
-  .object({ id: z.number(), at: time, level: z.string(), message: z.string(), deploymentId: z.string().nullable() })
-  .openapi('LogLine');
-const Sample = z.object({ at: time, metrics: z.record(z.string(), z.number()) }).openapi('TelemetrySample');
-
 const deployments = ({ store: { sql } }: Deps) =>
   operation(listOfDevice('deployments', DeploymentView), async (c) => {
     const { organizationId, id } = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
@@ -48,18 +40,6 @@ const deployments = ({ store: { sql } }: Deps) =>
     return c.json(answer, 200);
   });
 
-const logs = ({ store: { sql } }: Deps) =>
-  operation(listOfDevice('logs', LogLine), async (c) => {
-    const { organizationId, id } = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
-    const answer = await readPage(c.req.valid('query'), {
-      after: decodeNumberCursor,
-      rows: (after, limit) => listLogLines(sql, organizationId, id, after, limit),
-      key: (row) => row.id,
-      view: (row) => ({ ...row, at: row.at.toISOString() }),
-    });
-    return c.json(answer, 200);
-  });
-
 /** All of them in one page: a device has few. */
 const backups = ({ store: { sql } }: Deps) =>
   operation(listOfDevice('backups', Backup), async (c) => {
@@ -67,18 +47,6 @@ const backups = ({ store: { sql } }: Deps) =>
     const rows = await listBackups(sql, organizationId, id);
     const items = rows.map(({ deviceId: _deviceId, createdAt, ...row }) => ({ ...row, createdAt: createdAt.toISOString() }));
     return c.json({ items, nextCursor: null }, 200);
-  });
-
-const telemetry = ({ store: { sql } }: Deps) =>
-  operation(listOfDevice('telemetry', Sample), async (c) => {
-    const { organizationId, id } = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
-    const answer = await readPage(c.req.valid('query'), {
-      after: decodeTimeCursor,
-      rows: (after, limit) => listTelemetry(sql, organizationId, id, after, limit),
-      key: (row) => row.at.toISOString(),
-      view: (row) => ({ at: row.at.toISOString(), metrics: row.metrics }),
-    });
-    return c.json(answer, 200);
   });
 
 const commands = ({ store: { sql } }: Deps) =>

@@ -4,6 +4,7 @@ import { shownCommand } from '../../command/redact.ts';
 import type { Deployment } from '../../deployment/store.ts';
 import { type Device, SYNC_STATUSES } from '../../device/device.ts';
 import type { ListedDevice as Listed } from '../../device/store/list.ts';
+import type { StoredLine } from '../../device/store/logs.ts';
 import { DEVICE_FIELDS } from '../../inventory/new-device.ts';
 import { DEPLOYMENT_STATES } from '../../wire/deployment.ts';
 
@@ -137,6 +138,14 @@ export function viewDeployment(deployment: Deployment): z.output<typeof Deployme
     confirmingAt: deployment.confirmingAt?.toISOString() ?? null,
     finishedAt: deployment.finishedAt?.toISOString() ?? null,
   };
+}
+
+export const LogLineView = z
+  .object({ id: z.number(), at: time, level: z.string(), message: z.string(), deploymentId: z.string().nullable() })
+  .openapi('LogLine');
+
+export function viewLogLine(line: StoredLine): z.output<typeof LogLineView> {
+  return { ...line, at: line.at.toISOString() };
 }
 
 /** With our field `type`, or with `command_type` of the earlier dashboards. */

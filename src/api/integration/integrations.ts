@@ -14,11 +14,12 @@ import {
   replaceCredentials,
   updateIntegration,
 } from '../../integration/store/services.ts';
+import { countsOf } from '../../integration/store/status.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
 import { settingsAfter, settingsOfNew } from './account/settings.ts';
 import { apiOf, findIntegration, lockMatching } from './find.ts';
-import { IntegrationChange, IntegrationView, NewIntegrationBody, viewIntegration } from './schemas.ts';
+import { IntegrationChange, IntegrationView, ListedIntegration, NewIntegrationBody, viewIntegration } from './schemas.ts';
 
 type Reader = { store: Store; platforms: PlatformDeps; publicUrl(): string };
 type Deps = Reader & { box: SecretBox };
@@ -32,6 +33,9 @@ export const IntegrationId = z.object({
   id: z.string().min(1).max(100).openapi({ description: 'The id or the slug, such as golioth_2', example: 'golioth' }),
 });
 
+/** Of an integration that was removed while its list was read. */
+export const NO_DEVICES = { devices: 0, failingDevices: 0, openConflicts: 0 };
+
 const listAll = ({ store: { sql }, publicUrl }: Reader) =>
   operation(
     listRoute({
@@ -39,7 +43,7 @@ const listAll = ({ store: { sql }, publicUrl }: Reader) =>
       tags,
       role: 'viewer',
       request: { query: PageQuery },
-      item: IntegrationView,
+      item: ListedIntegration,
       description: 'Integrations, oldest first',
     }),
     async (c) => {
@@ -50,7 +54,10 @@ const listAll = ({ store: { sql }, publicUrl }: Reader) =>
         key: ({ id }) => id,
         view: (integration) => viewIntegration(integration, publicUrl()),
       });
-      return c.json(answer, 200);
+      const ids = answer.items.map(({ id }) => id);
+      const counts = await countsOf(sql, organizationId, ids);
+      const items = answer.items.map((item) => ({ ...item, ...(counts.get(item.id) ?? NO_DEVICES) }));
+      return c.json({ ...answer, items }, 200);
     },
   );
 

@@ -82,6 +82,12 @@ export const IntegrationView = z
   })
   .openapi('Integration');
 
+export const ListedIntegration = IntegrationView.extend({
+  devices: z.number().int().openapi({ description: 'Devices that are assigned to it' }),
+  failingDevices: z.number().int().openapi({ description: 'Devices whose last sync failed' }),
+  openConflicts: z.number().int().openapi({ description: 'Conflicts that a person must resolve' }),
+}).openapi('ListedIntegration');
+
 export function viewIntegration(integration: Integration, publicUrl: string): z.output<typeof IntegrationView> {
   const { id, errorCode, errorDetail } = integration;
   return {

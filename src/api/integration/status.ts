@@ -7,11 +7,11 @@ import { NO_COUNTS } from '../../integration/integration.ts';
 import type { PlatformDeps } from '../../integration/open.ts';
 import { INTEGRATION_STATES, stateOf } from '../../integration/runs/state.ts';
 import { primaryOf } from '../../integration/store/services.ts';
-import { deviceStatusOf, type RunStatus, runStatusOf } from '../../integration/store/status.ts';
+import { countsOf, failingDevicesOf, type RunStatus, runStatusOf } from '../../integration/store/status.ts';
 import { isDeviceSyncEnabled } from '../../organization/store.ts';
 import { callerOf, mountOn, operation, role } from '../env.ts';
 import { apiOf, findIntegration } from './find.ts';
-import { IntegrationId } from './integrations.ts';
+import { IntegrationId, NO_DEVICES } from './integrations.ts';
 import { Failure, iso } from './schemas.ts';
 
 type Deps = { store: Store; platforms: PlatformDeps };
@@ -59,6 +59,7 @@ const SyncStatus = z
     staleSince: time.nullable(),
     devices: z.number().int(),
     failingDevices: z.number().int(),
+    openConflicts: z.number().int().openapi({ description: 'Conflicts that a person must resolve' }),
     errors: z
       .array(z.object({ deviceId: z.string(), ...Failure.shape, failures: z.number().int(), retryAt: time.nullable() }))
       .openapi({ description: `Devices that could not be synced, at most ${MAX_FAILURES}` }),
@@ -77,10 +78,11 @@ const showSyncStatus = ({ store: { sql }, platforms }: Deps) =>
     }),
     async (c) => {
       const integration = await findIntegration(sql, c.get('actor').organizationId, c.req.valid('param').id);
-      const [syncingEnabled, { running, last }, { devices, failing, failures }] = await Promise.all([
+      const [syncingEnabled, { running, last }, counts, failures] = await Promise.all([
         isDeviceSyncEnabled(sql, integration.organizationId),
         runStatusOf(sql, integration),
-        deviceStatusOf(sql, integration, MAX_FAILURES),
+        countsOf(sql, integration.organizationId, [integration.id]),
+        failingDevicesOf(sql, integration, MAX_FAILURES),
       ]);
       const { slug, errorCode, errorDetail, staleSince } = integration;
       const answer = {
@@ -99,8 +101,7 @@ const showSyncStatus = ({ store: { sql }, platforms }: Deps) =>
         blockedReason: integration.blockedReason,
         stale: staleSince !== null,
         staleSince: iso(staleSince),
-        devices,
-        failingDevices: failing,
+        ...(counts.get(integration.id) ?? NO_DEVICES),
         errors: failures.map((failure) => ({ ...failure, retryAt: iso(failure.retryAt) })),
       };
       return c.json(answer, 200);

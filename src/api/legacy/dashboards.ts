@@ -90,7 +90,7 @@ const showStatus = ({ store: { sql } }: Deps) =>
   operation(ofDevice('get', '/devices/{id}/status', LegacyDashboardStatus, 'Status of the device, with its last log lines'), async (c) => {
     const device = await findDevice(sql, c.get('actor').organizationId, c.req.valid('param').id);
     const sources = await sourcesByDevice(sql, device.organizationId, [device]);
-    const lines = await listLogLines(sql, device.organizationId, device.id, null, LOG_LINES);
+    const lines = await listLogLines(sql, { ...device, deviceId: device.id }, {}, { place: null, newestFirst: true, limit: LOG_LINES });
     const logs = lines.reverse().map(({ at, level, message }) => ({ timestamp: at.toISOString(), level, message }));
     return c.json({ ...viewDashboardDevice(device, sources.get(device.sourceId ?? '')), logs }, 200);
   });

@@ -1,9 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
 import { EXPORT_FORMATS, type ExportFormat, exportText, viewEntry } from '../../audit/export.ts';
-import { auditBatch, lastAuditId, listAudit } from '../../audit/store.ts';
+import { type AuditFilter, auditBatch, lastAuditId, listAudit } from '../../audit/store.ts';
 import type { Store } from '../../event/transact.ts';
-import { decodeNumberCursor, logOf, PageQuery, problems } from '../../http/kit.ts';
+import { dateOf, decodeNumberCursor, logOf, Moment, PageQuery, problems } from '../../http/kit.ts';
 import { callerOf, mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
 
@@ -25,14 +25,14 @@ const AuditEntry = z
   .openapi('AuditEntry');
 
 const tags = ['Audit'];
-const subject = z.string().max(300).optional();
-const moment = z.union([z.iso.datetime({ offset: true }), z.iso.date()]).optional();
-const ExportQuery = z.object({
-  format: z.enum(['jsonl', 'csv'] satisfies ExportFormat[]).default('jsonl'),
-  after: moment.openapi({ description: 'Entries at or after this time; a date means its midnight in UTC' }),
-  before: moment.openapi({ description: 'Entries before this time' }),
-  subject,
+const Filter = z.object({
+  after: Moment.optional().openapi({ description: 'Entries at or after this time; a date means its midnight in UTC' }),
+  before: Moment.optional().openapi({ description: 'Entries before this time' }),
+  subject: z.string().max(300).optional(),
+  actor: z.string().max(300).optional().openapi({ example: 'token:ci' }),
+  action: z.string().max(100).optional().openapi({ description: 'An action, or all of a noun', example: 'integration.*' }),
 });
+const ExportQuery = Filter.extend({ format: z.enum(['jsonl', 'csv'] satisfies ExportFormat[]).default('jsonl') });
 
 /** An export holds this many entries in memory at once. */
 const BATCH = 1_000;
@@ -43,7 +43,7 @@ const listEntries = ({ store: { sql } }: Deps) =>
       path: '/audit',
       tags,
       role: 'admin',
-      request: { query: PageQuery.extend({ subject }) },
+      request: { query: PageQuery.extend(Filter.shape) },
       item: AuditEntry,
       description: 'Audit entries, newest first',
     }),
@@ -52,7 +52,7 @@ const listEntries = ({ store: { sql } }: Deps) =>
       const query = c.req.valid('query');
       const answer = await readPage(query, {
         after: decodeNumberCursor,
-        rows: (after, limit) => listAudit(sql, organizationId, after, limit, query.subject),
+        rows: (after, limit) => listAudit(sql, organizationId, filterOf(query), after, limit),
         key: (entry) => entry.id,
         view: viewEntry,
       });
@@ -79,14 +79,14 @@ const exportEntries = ({ store }: Deps) =>
       },
     }),
     async (c) => {
-      const { format, after, before, subject: about } = c.req.valid('query');
+      const { format, ...filter } = c.req.valid('query');
+      const { after = null, before = null, subject = null, ...chosen } = filter;
       const { organizationId } = c.get('actor');
-      const detail = { format, after: after ?? null, before: before ?? null, subject: about ?? null };
+      const detail = { format, after, before, subject, ...chosen };
       await audited(callerOf(c), store, { action: 'audit.export', subject: 'audit', detail }, async () => undefined);
       const upToId = await lastAuditId(store.sql, organizationId);
-      const span = { after: dateOf(after), before: dateOf(before), subject: about, upToId };
       const nextBatch = (afterId: number) =>
-        auditBatch(store.sql, organizationId, span, afterId, BATCH).catch((error: unknown) => {
+        auditBatch(store.sql, organizationId, { ...filterOf(filter), upToId }, afterId, BATCH).catch((error: unknown) => {
           logOf(c).warn({ err: error, afterId }, 'failed to read the audit log; the export ends incomplete');
           throw error;
         });
@@ -98,6 +98,6 @@ const exportEntries = ({ store }: Deps) =>
     },
   );
 
-function dateOf(text: string | undefined): Date | null {
-  return text === undefined ? null : new Date(text);
+function filterOf({ after, before, subject, actor, action }: z.output<typeof Filter>): AuditFilter {
+  return { after: dateOf(after), before: dateOf(before), subject, actor, action };
 }

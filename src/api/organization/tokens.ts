@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
 import { hashToken, last4, mintToken } from '../../crypto/tokens.ts';
-import { insertEnrolmentToken } from '../../device/store/keys.ts';
+import { deleteEnrolmentToken, insertEnrolmentToken, listEnrolmentTokens } from '../../device/store/keys.ts';
 import { conflict, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { body, decodeIdCursor, json, PageQuery, problems } from '../../http/kit.ts';
@@ -16,7 +16,8 @@ import { FIRST_ID, listRoute, readPage } from '../list.ts';
 type Deps = { store: Store };
 
 /** Tokens of people and programs, and tokens that devices enrol with. */
-export const tokenRoutes = (deps: Deps) => mount(listAll(deps), create(deps), revoke(deps), createForEnrolment(deps));
+export const tokenRoutes = (deps: Deps) =>
+  mount(listAll(deps), create(deps), revoke(deps), createForEnrolment(deps), listForEnrolment(deps), revokeForEnrolment(deps));
 
 const tags = ['Tokens'];
 const time = z.iso.datetime();
@@ -64,6 +65,20 @@ const NewEnrolmentToken = z
 const MintedEnrolmentToken = z
   .object({ id: z.string(), token: z.string(), expiresAt: time, uses: z.number().int() })
   .openapi('MintedEnrolmentToken');
+
+const EnrolmentTokenView = z
+  .object({
+    id: z.string(),
+    last4: z.string(),
+    usesLeft: z.number().int(),
+    siteId: z.string().nullable(),
+    sourceId: z.string().nullable(),
+    labels: Labels,
+    reenrol: z.boolean(),
+    createdAt: time,
+    expiresAt: time,
+  })
+  .openapi('EnrolmentToken');
 
 const listAll = ({ store }: Deps) =>
   operation(
@@ -145,6 +160,53 @@ const createForEnrolment = ({ store }: Deps) =>
         await insertEnrolmentToken(tx, { organizationId, id, ...wanted, hash: hashToken(token), last4: last4(token), uses, expiresAt });
       });
       return c.json({ id, token, expiresAt: expiresAt.toISOString(), uses }, 201);
+    },
+  );
+
+const listForEnrolment = ({ store }: Deps) =>
+  operation(
+    listRoute({
+      path: '/enrolment-tokens',
+      tags,
+      role: 'operator',
+      request: { query: PageQuery },
+      item: EnrolmentTokenView,
+      description: 'Enrolment tokens that have not expired, without their secrets',
+    }),
+    async (c) => {
+      const { organizationId } = c.get('actor');
+      const answer = await readPage(c.req.valid('query'), {
+        after: (cursor) => decodeIdCursor(cursor) ?? FIRST_ID,
+        rows: (after, limit) => listEnrolmentTokens(store.sql, organizationId, after, limit),
+        key: (token) => token.id,
+        view: ({ organizationId: _organizationId, createdAt, expiresAt, ...token }) => ({
+          ...token,
+          createdAt: createdAt.toISOString(),
+          expiresAt: expiresAt.toISOString(),
+        }),
+      });
+      return c.json(answer, 200);
+    },
+  );
+
+const revokeForEnrolment = ({ store }: Deps) =>
+  operation(
+    createRoute({
+      method: 'delete',
+      path: '/enrolment-tokens/{id}',
+      tags,
+      middleware: [role('operator')] as const,
+      request: { params: z.object({ id: z.uuid() }) },
+      responses: { 204: { description: 'Revoked; devices that enrolled with it keep their keys' }, ...problems },
+    }),
+    async (c) => {
+      const { id } = c.req.valid('param');
+      const { organizationId } = c.get('actor');
+      const entry = { action: 'enrolment_token.revoke', subject: `enrolment-token:${id}` };
+      await audited(callerOf(c), store, entry, async ({ tx }) => {
+        if (!(await deleteEnrolmentToken(tx, organizationId, id))) throw notFound('enrolment token', id);
+      });
+      return c.body(null, 204);
     },
   );
 

@@ -63,6 +63,10 @@ function labelConditions(sql: Db, labels: readonly { key: string; value: string 
 }
 
 function hasWords(sql: Db, organizationId: string, q: string) {
-  const like = `%${q.replace(/[\\%_]/g, '\\$&')}%`;
-  return sql`d.id in (select w.device_id from device_words w where w.organization_id = ${organizationId} and w.words ilike ${like})`;
+  return sql`d.id in (select w.device_id from device_words w where w.organization_id = ${organizationId} and w.words ilike ${containing(q)})`;
+}
+
+/** The pattern of `like` for texts that contain this one. */
+export function containing(text: string): string {
+  return `%${text.replace(/[\\%_]/g, '\\$&')}%`;
 }

@@ -113,6 +113,27 @@ export async function insertEnrolmentToken(tx: Db, token: NewEnrolmentToken): Pr
             ${token.uses}, ${token.expiresAt}, ${token.reenrol})`;
 }
 
+export type StoredEnrolmentToken = Omit<NewEnrolmentToken, 'hash' | 'uses'> & { usesLeft: number; createdAt: Date };
+
+/** Reads the tokens that have not expired, by id. A used-up one is still good for the devices that it registered. */
+export async function listEnrolmentTokens(
+  sql: Db,
+  organizationId: string,
+  afterId: string,
+  limit: number,
+): Promise<StoredEnrolmentToken[]> {
+  return sql<StoredEnrolmentToken[]>`
+    select organization_id as "organizationId", id, last4, site_id as "siteId", source_id as "sourceId", labels, uses_left as "usesLeft",
+      expires_at as "expiresAt", reenrol, created_at as "createdAt"
+    from enrolment_tokens where organization_id = ${organizationId} and id > ${afterId} and expires_at > now() order by id limit ${limit}`;
+}
+
+/** @returns false if there is no such token */
+export async function deleteEnrolmentToken(tx: Db, organizationId: string, id: string): Promise<boolean> {
+  const result = await tx`delete from enrolment_tokens where organization_id = ${organizationId} and id = ${id}`;
+  return result.count === 1;
+}
+
 /** Enrolment tokens of a site that is deleted; the caller knows that they admit no device any more. */
 export async function forgetSiteOfTokens(tx: Db, organizationId: string, siteId: string): Promise<void> {
   await tx`update enrolment_tokens set site_id = null where organization_id = ${organizationId} and site_id = ${siteId}`;

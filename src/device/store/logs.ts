@@ -1,4 +1,6 @@
 import type { Db } from '../../db/connect.ts';
+import type { DeviceKey } from '../device.ts';
+import { containing } from './filter.ts';
 
 export type LogLine = {
   deviceId: string;
@@ -26,18 +28,32 @@ export async function insertLogLines(tx: Db, organizationId: string, lines: read
 
 export type StoredLine = { id: number; at: Date; level: string; message: string; deploymentId: string | null };
 
-/** Reads log lines, the newest first. */
+export type LogFilter = {
+  levels?: readonly string[] | undefined;
+  /** Part of the message. */
+  q?: string | undefined;
+  deploymentId?: string | undefined;
+  /** Times of the device. */
+  after?: string | undefined;
+  before?: string | undefined;
+};
+
+/** Reads log lines of a device, in the order of their arrival or against it, beyond the line `place`. */
 export async function listLogLines(
   sql: Db,
-  organizationId: string,
-  deviceId: string,
-  before: number | null,
-  limit: number,
+  { organizationId, deviceId }: DeviceKey,
+  { levels, q, deploymentId, after, before }: LogFilter,
+  { place, newestFirst, limit }: { place: number | null; newestFirst: boolean; limit: number },
 ): Promise<StoredLine[]> {
+  const beyond = newestFirst ? sql`and id < ${place}` : sql`and id > ${place}`;
   return sql<StoredLine[]>`
     select id, at, level, message, deployment_id as "deploymentId" from device_logs
-    where organization_id = ${organizationId} and device_id = ${deviceId} ${before === null ? sql`` : sql`and id < ${before}`}
-    order by id desc limit ${limit}`;
+    where organization_id = ${organizationId} and device_id = ${deviceId} ${place === null ? sql`` : beyond}
+      ${levels === undefined ? sql`` : sql`and level = any(${[...levels]}::text[])`}
+      ${q === undefined ? sql`` : sql`and message ilike ${containing(q)}`}
+      ${deploymentId === undefined ? sql`` : sql`and deployment_id = ${deploymentId}`}
+      ${after === undefined ? sql`` : sql`and at >= ${after}`} ${before === undefined ? sql`` : sql`and at < ${before}`}
+    order by id ${newestFirst ? sql`desc` : sql`asc`} limit ${limit}`;
 }
 
 export async function pruneLogLines(sql: Db): Promise<number> {

@@ -33,22 +33,33 @@ export async function runStatusOf(
 
 export type AssignmentFailure = { deviceId: string; code: string; detail: string; failures: number; retryAt: Date | null };
 
-/** @returns counts of the assigned devices, and some of those whose last sync failed */
-export async function deviceStatusOf(
+/** @returns some of the devices whose last sync failed */
+export async function failingDevicesOf(
   sql: Db,
   { organizationId, id }: Pick<Integration, 'organizationId' | 'id'>,
   limit: number,
-): Promise<{ devices: number; failing: number; failures: AssignmentFailure[] }> {
-  const [[counts], failures] = await Promise.all([
-    sql<[{ devices: number; failing: number }]>`
-      select count(*)::int as devices, count(error_code)::int as failing from device_service_assignments
-      where organization_id = ${organizationId} and service_id = ${id}`,
-    sql<AssignmentFailure[]>`
-      select device_id as "deviceId", error_code as code, coalesce(error_detail, '') as detail, failures, retry_at as "retryAt"
-      from device_service_assignments
-      where organization_id = ${organizationId} and service_id = ${id} and error_code is not null order by device_id limit ${limit}`,
-  ]);
-  return { ...counts, failures };
+): Promise<AssignmentFailure[]> {
+  return sql<AssignmentFailure[]>`
+    select device_id as "deviceId", error_code as code, coalesce(error_detail, '') as detail, failures, retry_at as "retryAt"
+    from device_service_assignments
+    where organization_id = ${organizationId} and service_id = ${id} and error_code is not null order by device_id limit ${limit}`;
+}
+
+export type IntegrationCounts = { devices: number; failingDevices: number; openConflicts: number };
+
+/** Of each of these integrations: assigned devices, those whose last sync failed, and conflicts that wait for a person. */
+export async function countsOf(sql: Db, organizationId: string, ids: readonly string[]): Promise<Map<string, IntegrationCounts>> {
+  const rows = await sql<(IntegrationCounts & { id: string })[]>`
+    select s.id, a.devices, a."failingDevices", c."openConflicts"
+    from device_services s
+      cross join lateral (
+        select count(*)::int as devices, count(error_code)::int as "failingDevices" from device_service_assignments
+        where organization_id = s.organization_id and service_id = s.id) a
+      cross join lateral (
+        select count(*)::int as "openConflicts" from device_conflicts
+        where organization_id = s.organization_id and service_id = s.id and state = 'open') c
+    where s.organization_id = ${organizationId} and s.id = any(${[...ids]}::uuid[])`;
+  return new Map(rows.map(({ id, ...counts }) => [id, counts]));
 }
 
 /** @returns ids of the organization's integrations that sync right now */

@@ -9,7 +9,7 @@ import { decodeCursor } from '../../../http/kit.ts';
 import { integrationOf } from '../../../integration/store/services.ts';
 
 /** Values of one parameter. */
-const MOST_VALUES = 50;
+export const MOST_VALUES = 50;
 
 /** A parameter that may be repeated: a device matches any of its values. */
 function anyOf<Value extends z.ZodType>(value: Value) {

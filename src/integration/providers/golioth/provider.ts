@@ -12,18 +12,28 @@ import { showView, VIEWS } from './views.ts';
 const StatePath = z.string().regex(/^[^/\s]{1,64}(?:\/[^/\s]{1,64}){0,7}$/, 'must be a path of names such as "reported"');
 
 const Settings = z.strictObject({
-  projectId: z.string().min(1).max(128),
-  apiUrl: z.url({ protocol: /^https?$/ }).default('https://api.golioth.io/v1'),
-  /** Part of LightDB State that the devices write. */
-  statePath: StatePath.default('reported'),
-  /** Part of LightDB State that this service writes, and nothing else. */
-  desiredPath: StatePath.default('desired'),
-  /** The devices' firmware copies `_bellwether` from the desired into the reported state, which proves that it was read. */
-  echoesState: z.boolean().default(false),
-  /** A device is online while it was heard of within this time. The platform has no flag for it. */
-  onlineSeconds: z.number().int().min(10).max(604_800).default(900),
-  /** Method of the device for a command type, where it has another name. */
-  methods: z.record(z.string().max(64), z.string().min(1).max(64)).default({ restart: 'reboot' }),
+  projectId: z.string().min(1).max(128).describe('Id of the project, as its page in the console shows it'),
+  apiUrl: z
+    .url({ protocol: /^https?$/ })
+    .default('https://api.golioth.io/v1')
+    .describe('Address of the management API'),
+  statePath: StatePath.default('reported').describe('Part of LightDB State that the devices write'),
+  desiredPath: StatePath.default('desired').describe('Part of LightDB State that this service writes, and nothing else'),
+  echoesState: z
+    .boolean()
+    .default(false)
+    .describe('The firmware copies `_bellwether` from the desired into the reported state, which proves that it was read'),
+  onlineSeconds: z
+    .number()
+    .int()
+    .min(10)
+    .max(604_800)
+    .default(900)
+    .describe('A device is online while it was heard of within this time: the platform has no flag for it'),
+  methods: z
+    .record(z.string().max(64), z.string().min(1).max(64))
+    .default({ restart: 'reboot' })
+    .describe('Method of the device for a command type, where it has another name'),
 });
 
 const SAMPLE = 5;
@@ -35,7 +45,7 @@ export const golioth = defineProvider({
   kind: 'golioth',
   title: 'Golioth',
   settings: Settings,
-  credentials: z.strictObject({ apiKey: tokenText({ min: 4, max: 8_192 }) }),
+  credentials: z.strictObject({ apiKey: tokenText({ min: 4, max: 8_192 }).describe('A key of the project') }),
   fields: FIELDS,
   views: VIEWS,
   document: { names: ['golioth.yaml', 'golioth.yml', 'golioth.json'], schema: GoliothDocument },

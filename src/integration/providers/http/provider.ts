@@ -5,23 +5,21 @@ import { defineProvider } from '../../provider.ts';
 import { createPush } from './push.ts';
 
 const Settings = z.strictObject({
-  baseUrl: z.url({ protocol: /^https?$/ }),
-  /** Where configurations are posted and read back. `{id}` stands for the device's id. */
+  baseUrl: z.url({ protocol: /^https?$/ }).describe('Address of the gateway'),
   path: z
     .string()
     .max(500)
     .regex(/^\/[^\s#]*$/, 'must begin with "/" and have no spaces')
     .refine((path) => path.includes('{id}'), 'must contain "{id}"')
-    .default('/devices/{id}/configuration'),
-  timeoutSeconds: z.number().min(1).max(60).default(10),
+    .default('/devices/{id}/configuration')
+    .describe("Where configurations are posted and read back. {id} stands for the device's id"),
+  timeoutSeconds: z.number().min(1).max(60).default(10).describe('Time for one request'),
 });
 
-/** The receiver knows the same key, and checks every request by Standard Webhooks. */
 const Credentials = z.strictObject({
-  signingSecret: tokenText({ min: 24, max: 200 }).refine(
-    isSigningKey,
-    'must begin with "whsec_", followed by 16 to 64 bytes in base64, as the keys of Standard Webhooks do',
-  ),
+  signingSecret: tokenText({ min: 24, max: 200 })
+    .refine(isSigningKey, 'must begin with "whsec_", followed by 16 to 64 bytes in base64, as the keys of Standard Webhooks do')
+    .describe('The receiver knows the same key, and checks every request by Standard Webhooks'),
 });
 
 /** A gateway of the operator's own: it gets signed configurations, holds each on trial until it is confirmed, and shows what a device runs. */

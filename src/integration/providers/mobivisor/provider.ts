@@ -10,17 +10,26 @@ import { showView, VIEWS } from './views.ts';
 const StatusText = z.string().min(1).max(100);
 
 const Settings = z.strictObject({
-  /** The tenant's address, such as `https://tenant.mobivisor.com/`. */
-  apiUrl: z.url({ protocol: /^https?$/ }),
-  /** Texts of a command's status that mean "done" and "failed". The vendor publishes none; any other text counts as under way. */
-  completedStatuses: z.array(StatusText).max(20).default([]),
-  failedStatuses: z.array(StatusText).max(20).default([]),
-  /** How long a delivery waits for the device to show its apps, or its commands as done, before it counts as unverified. */
-  proofSeconds: z.number().int().min(0).max(3_600).default(60),
+  apiUrl: z.url({ protocol: /^https?$/ }).describe("The tenant's address, such as https://tenant.mobivisor.com/"),
+  // The vendor publishes no list of texts.
+  completedStatuses: z
+    .array(StatusText)
+    .max(20)
+    .default([])
+    .describe("Texts of a command's status that mean it is done; other texts count as under way"),
+  failedStatuses: z.array(StatusText).max(20).default([]).describe("Texts of a command's status that mean it failed"),
+  proofSeconds: z
+    .number()
+    .int()
+    .min(0)
+    .max(3_600)
+    .default(60)
+    .describe('How long a delivery waits for the device to show its apps, or its commands as done, before it counts as unverified'),
 });
 
-/** A token of the tenant, which the vendor hands out. It may expire. */
-const Credentials = z.strictObject({ token: tokenText({ min: 8, max: 8_192 }) });
+const Credentials = z.strictObject({
+  token: tokenText({ min: 8, max: 8_192 }).describe('A token of the tenant, which the vendor hands out. It may expire'),
+});
 
 /** The integrator's limit for one request. */
 const TIMEOUT_MS = 10_000;

@@ -132,8 +132,8 @@ export function checkTogether({ device, read, update, create, command }: Parts, 
 }
 
 export const description = {
-  auth: Auth.default({ kind: 'bearer' }),
-  timeoutSeconds: z.number().min(1).max(60).default(10),
+  auth: Auth.default({ kind: 'bearer' }).describe('How the credentials are sent'),
+  timeoutSeconds: z.number().min(1).max(60).default(10).describe('Time for one request'),
   list: z
     .strictObject({
       path: CallPath,
@@ -142,8 +142,9 @@ export const description = {
       total: JsonPath.optional(),
       paging: Paging.default({ kind: 'none' }),
     })
-    .optional(),
-  device: Mapping.prefault({}),
+    .optional()
+    .describe('The call that lists the devices'),
+  device: Mapping.prefault({}).describe("Where a device's facts are in one item of the list, as JSONPath"),
   read: z.strictObject({ path: DevicePath, item: JsonPath.default('$') }).optional(),
   create: z
     .strictObject({ method: Method.default('POST'), path: CallPath, item: JsonPath.default('$'), markerPointer: JsonPointer.optional() })
@@ -174,7 +175,12 @@ export const description = {
   hook: Hook.optional(),
 };
 
-export const RestSettings = z.strictObject({ baseUrl: z.url({ protocol: /^https?$/ }), ...description }).superRefine(checkTogether);
+export const RestSettings = z
+  .strictObject({
+    baseUrl: z.url({ protocol: /^https?$/ }).describe('Address of the API; paths of calls are put behind it'),
+    ...description,
+  })
+  .superRefine(checkTogether);
 export type RestSettings = z.output<typeof RestSettings>;
 /** As `RestSettings`, for a platform without an address. */
 export type Description = Omit<RestSettings, 'baseUrl'>;
