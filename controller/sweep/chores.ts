@@ -170,13 +170,13 @@ async function endOverdue({ store, metrics }: Controller, organizationId: string
       organizationId,
       ended.map((deployment) => deployment.deviceId),
     );
-    for (const { id, deviceId, rolloutId, bundle } of ended) {
+    for (const { id, deviceId, rolloutId, wave, bundle } of ended) {
       metrics.deploymentEnded('timed_out');
       emit({
         organizationId,
         type: 'deployment.state',
         subject: `device:${deviceId}`,
-        data: { deploymentId: id, rolloutId, state: 'timed_out', bundle },
+        data: { deploymentId: id, rolloutId, wave, state: 'timed_out', bundle },
       });
       if (rolloutId !== null) enqueue('rollout', rolloutId);
     }

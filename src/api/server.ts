@@ -24,6 +24,7 @@ import { deviceDeploymentRoutes } from './device/detail/deployment.ts';
 import { deviceLogRoutes } from './device/detail/logs.ts';
 import { deviceTelemetryRoutes } from './device/detail/telemetry.ts';
 import { deviceRoutes } from './device/devices.ts';
+import { deviceFileRoutes } from './device/files.ts';
 import { deviceBulkRoutes } from './device/fleet/bulk.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
@@ -61,7 +62,9 @@ import { siteRoutes } from './organization/sites.ts';
 import { tokenRoutes } from './organization/tokens.ts';
 import { planRoutes } from './plan/plans.ts';
 import { rolloutCommandRoutes } from './rollout/commands.ts';
+import { rolloutDiffRoutes } from './rollout/diff.ts';
 import { holdRoutes } from './rollout/holds.ts';
+import { rolloutPageRoutes } from './rollout/page.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
@@ -146,6 +149,8 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     tokenRoutes,
     siteRoutes,
     rolloutRoutes,
+    rolloutPageRoutes,
+    rolloutDiffRoutes,
     rolloutCommandRoutes,
     holdRoutes,
     notificationRoutes,
@@ -182,6 +187,7 @@ function devicesRoutes(services: Services): OpenAPIHono<Env> {
     deviceAccessRoutes,
     reenrolmentRoutes,
     deviceStatusRoutes,
+    deviceFileRoutes,
     deviceHistoryRoutes,
     deviceDeploymentRoutes,
     deviceLogRoutes,

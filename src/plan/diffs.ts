@@ -3,7 +3,7 @@ import { bundlesWithSecrets, readBlobs } from '../bundle/store.ts';
 import type { Db } from '../db/connect.ts';
 import { type BundleSide, compareBundles, type PreviewChange, selectFiles } from '../preview/compare-bundles.ts';
 import type { ConfigError, PreparedRevision } from '../revision/revision.ts';
-import type { PlanFolder, PlannedDevice } from './plan.ts';
+import type { PlanFolder } from './plan.ts';
 
 /** A difference that several devices share. */
 export type PlanDiff = {
@@ -15,6 +15,9 @@ export type PlanDiff = {
   /** Not all files are shown. */
   truncated: boolean;
 };
+
+/** A device whose bundle changes, or several with the same change. */
+export type BundleMove = { id: string; from: string | null; to: string | null; devices?: number };
 
 export type Diffs = {
   shown: PlanDiff[];
@@ -35,9 +38,9 @@ export type Sides = {
 };
 
 /** Loads these bundles, a few hundred at a time. */
-export async function loadSides(sql: Db, organizationId: string, digests: readonly string[], prepared: PreparedRevision): Promise<Sides> {
+export async function loadSides(sql: Db, organizationId: string, digests: readonly string[], prepared?: PreparedRevision): Promise<Sides> {
   const sides = new Map<string, BundleSide>();
-  for (const { bundle, secretPointers = {} } of prepared.paths)
+  for (const { bundle, secretPointers = {} } of prepared?.paths ?? [])
     if (bundle !== null) sides.set(bundle.digest, { manifest: bundle.manifest, secretPointers });
   const missing = [...new Set(digests)].filter((digest) => !sides.has(digest));
   for (let at = 0; at < missing.length; at += 500) {
@@ -47,7 +50,7 @@ export async function loadSides(sql: Db, organizationId: string, digests: readon
   return {
     side: (digest) => sides.get(digest),
     contents: async (wanted) => {
-      const coming = wanted.flatMap((digest) => entryOf(digest, prepared.blobs.get(digest)));
+      const coming = wanted.flatMap((digest) => entryOf(digest, prepared?.blobs.get(digest)));
       const known = new Set(coming.map(([digest]) => digest));
       const stored = await readBlobs(
         sql,
@@ -64,9 +67,9 @@ function entryOf(digest: string, bytes: Uint8Array | undefined): [string, Uint8A
 }
 
 /** Returns each distinct difference once, with its devices and without any secret. Those of most devices come first. */
-export async function diffsOf(devices: readonly PlannedDevice[], sides: Sides): Promise<Diffs> {
+export async function diffsOf(devices: readonly BundleMove[], sides: Sides): Promise<Diffs> {
   const changing = devices.filter(({ from, to }) => from !== to);
-  const groups = [...Map.groupBy(changing, (device) => signatureOf(device, sides)).values()].sort((a, b) => b.length - a.length);
+  const groups = [...Map.groupBy(changing, (device) => signatureOf(device, sides)).values()].sort((a, b) => sizeOf(b) - sizeOf(a));
   const diffs: Diffs = { shown: [], byDevice: new Map(), more: 0 };
   let characters = 0;
   for (const group of groups) {
@@ -78,13 +81,17 @@ export async function diffsOf(devices: readonly PlannedDevice[], sides: Sides): 
     const diff = await compare(first, sides, MAX_PATCH_CHARACTERS - characters);
     characters += diff.files.reduce((sum, { patch }) => sum + (patch?.length ?? 0), 0);
     for (const { id } of group) diffs.byDevice.set(id, diffs.shown.length);
-    diffs.shown.push({ ...diff, devices: group.length });
+    diffs.shown.push({ ...diff, devices: sizeOf(group) });
   }
   return diffs;
 }
 
+function sizeOf(group: readonly BundleMove[]): number {
+  return group.reduce((sum, { devices = 1 }) => sum + devices, 0);
+}
+
 /** A key that is equal if the same files change from the same contents to the same contents, whatever else the bundles contain. */
-function signatureOf({ from, to }: PlannedDevice, sides: Sides): string {
+function signatureOf({ from, to }: BundleMove, sides: Sides): string {
   const [before, after] = [sideOf(sides, from), sideOf(sides, to)];
   if (before === null || after === null) return `${from} ${to}`;
   const old = new Map(before.manifest.files.map((file) => [file.path, file]));
@@ -104,7 +111,7 @@ function applyDiffers(before: BundleSide, after: BundleSide): boolean {
   return JSON.stringify(before.manifest.apply) !== JSON.stringify(after.manifest.apply);
 }
 
-async function compare({ from, to }: PlannedDevice, sides: Sides, room: number): Promise<PlanDiff> {
+async function compare({ from, to }: BundleMove, sides: Sides, room: number): Promise<PlanDiff> {
   const [running, next] = [sideOf(sides, from), sideOf(sides, to)];
   const selection = selectFiles(next, running);
   const contents = await sides.contents(selection.contents);

@@ -153,6 +153,7 @@ async function applyMoves(
       data: {
         deploymentId: deployment.id,
         rolloutId: deployment.rolloutId,
+        wave: deployment.wave,
         state: move.to,
         bundle: deployment.bundle,
         code: move.errorCode,

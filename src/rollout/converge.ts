@@ -26,7 +26,13 @@ export async function deploy(
       organizationId,
       type: 'deployment.queued',
       subject: `device:${deviceId}`,
-      data: { deploymentId, rolloutId: attempt.rolloutId ?? null, kind: attempt.kind, attempt: attempt.attempt ?? 1 },
+      data: {
+        deploymentId,
+        rolloutId: attempt.rolloutId ?? null,
+        wave: attempt.wave ?? null,
+        kind: attempt.kind,
+        attempt: attempt.attempt ?? 1,
+      },
     });
   }
   return opened;

@@ -20,6 +20,21 @@ const PlanSummaryView = z
 
 const BlockerView = z.object({ code: z.string(), detail: z.string(), until: time.nullable() });
 
+/** A difference that several devices share. */
+export const DiffView = z.object({
+  devices: z.number().int().openapi({ description: 'Devices with this difference' }),
+  applyChanged: z.boolean(),
+  truncated: z.boolean(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      change: z.enum(['added', 'removed', 'changed']),
+      patch: z.string().nullable(),
+      note: z.string().nullable(),
+    }),
+  ),
+});
+
 export const PlanSchema = z
   .object({
     sourceId: z.string(),
@@ -77,23 +92,7 @@ export const PlanSchema = z
       .default([])
       .openapi({ description: 'Likely mistakes in the waves of the policy: a wave without devices, a gate that can never pass' }),
     blockers: z.array(BlockerView).openapi({ description: 'Blockers of the whole rollout' }),
-    diffs: z
-      .array(
-        z.object({
-          devices: z.number().int().openapi({ description: 'Devices with this difference' }),
-          applyChanged: z.boolean(),
-          truncated: z.boolean(),
-          files: z.array(
-            z.object({
-              path: z.string(),
-              change: z.enum(['added', 'removed', 'changed']),
-              patch: z.string().nullable(),
-              note: z.string().nullable(),
-            }),
-          ),
-        }),
-      )
-      .openapi({ description: 'Each difference once, those of most devices first; secrets are not shown' }),
+    diffs: z.array(DiffView).openapi({ description: 'Each difference once, those of most devices first; secrets are not shown' }),
     moreDiffs: z.number().int(),
   })
   .openapi('Plan');

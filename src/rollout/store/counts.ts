@@ -13,7 +13,7 @@ export type WaveCounts = Pick<WaveSnapshot, 'offline' | 'open' | 'succeeded' | '
 type Key = Pick<Rollout, 'organizationId' | 'id'>;
 
 /** Quarantined devices without an attempt in the rollout. `own`: the first wave that names the device. */
-const quarantinedDevices = (sql: Db, rollout: Rollout) =>
+export const quarantinedDevices = (sql: Db, rollout: Rollout) =>
   wanting(
     sql,
     rollout,
@@ -26,7 +26,7 @@ const quarantinedDevices = (sql: Db, rollout: Rollout) =>
  * The newest attempt of each device of the rollout, with its outcome. A failed device stays failed when another attempt supersedes its own, even if it
  * reports the failure after that.
  */
-const attempts = (sql: Db, rollout: Key) => sql`
+export const attempts = (sql: Db, rollout: Key) => sql`
   select a.*, case
     when a.state in ('superseded', 'cancelled') then case when a.error_code is not null or a.bundle = d.quarantined_bundle or exists (
       select 1 from deployments f where f.organization_id = ${rollout.organizationId} and f.device_id = a.device_id and f.rollout_id = ${rollout.id}

@@ -58,7 +58,10 @@ export async function stableTargets(tx: Db, rollout: Rollout, deviceIds: readonl
  * Locked in the order of their ids.
  */
 export async function revertTargets(tx: Db, rollout: Rollout): Promise<Target[]> {
-  return tx<Target[]>`
+  return tx<Target[]>`${toRevert(tx, rollout)} order by d.id for update of d`;
+}
+
+const toRevert = (tx: Db, rollout: Rollout) => tx`
     with changed as (
       select distinct on (t.device_id) t.device_id, t.previous_bundle from deployments t
       where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id} and t.kind in ('change', 'retry') order by t.device_id, t.id
@@ -70,9 +73,7 @@ export async function revertTargets(tx: Db, rollout: Rollout): Promise<Target[]>
     )
     select d.id as "deviceId", b.bundle, b.revision_id as "revisionId" from back b
     join devices d on d.organization_id = ${rollout.organizationId} and d.id = b.id
-    where b.bundle is not null and b.bundle is distinct from d.desired_bundle
-    order by d.id for update of d`;
-}
+    where b.bundle is not null and b.bundle is distinct from d.desired_bundle`;
 
 /** The newest rollout of each source whose bundle one of these devices does not run yet, unless it was aborted. */
 export function rolloutsWithRoomFor(sql: Db, organizationId: string, deviceIds: readonly string[]): Promise<string[]> {
@@ -119,7 +120,10 @@ export async function failedTargets(
   rollout: Rollout,
   deviceIds: readonly string[] | undefined,
 ): Promise<(Target & { wave: number | null })[]> {
-  return tx<(Target & { wave: number | null })[]>`
+  return tx<(Target & { wave: number | null })[]>`${toRetry(tx, rollout, deviceIds)} order by d.id for update of d`;
+}
+
+const toRetry = (tx: Db, rollout: Rollout, deviceIds?: readonly string[]) => tx`
     with failed as (
       select * from (
         select distinct on (t.device_id) t.device_id, t.wave, t.state from deployments t
@@ -131,8 +135,22 @@ export async function failedTargets(
     select d.id as "deviceId", p.bundle, p.revision_id as "revisionId", f.wave
     from failed f join devices d on d.organization_id = ${rollout.organizationId} and d.id = f.device_id
     join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
-    where d.source_id = ${rollout.sourceId} and ${movable(tx)} and p.bundle is not null and p.bundle is distinct from d.desired_bundle
-    order by d.id for update of d`;
+    where d.source_id = ${rollout.sourceId} and ${movable(tx)} and p.bundle is not null and p.bundle is distinct from d.desired_bundle`;
+
+/** How many devices an abort cancels and rolls back, and a retry starts again, if it happened now. Locks nothing. */
+export async function countTargets(
+  sql: Db,
+  rollout: Rollout,
+): Promise<{ queued: number; underWay: number; reverted: number; retried: number }> {
+  const [row] = await sql<[{ queued: number; underWay: number; reverted: number; retried: number }]>`
+    select
+      (select count(*)::int from deployments t where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id}
+        and t.state = 'queued' and t.kind in ('change', 'retry')) as queued,
+      (select count(*)::int from deployments t where t.organization_id = ${rollout.organizationId} and t.rollout_id = ${rollout.id}
+        and t.state in ('delivering', 'applying', 'confirming')) as "underWay",
+      (select count(*)::int from (${toRevert(sql, rollout)}) r) as reverted,
+      (select count(*)::int from (${toRetry(sql, rollout)}) f) as retried`;
+  return row;
 }
 
 /**

@@ -44,6 +44,8 @@ export const ROLLOUT_EVENTS = {
     {
       deploymentId: Id,
       rolloutId: Id.nullable(),
+      /** Wave of the rollout that takes the device. */
+      wave: Count.nullable().optional(),
       kind: z.enum(['change', 'rollback', 'heal', 'retry']),
       attempt: Count,
     },
@@ -56,6 +58,7 @@ export const ROLLOUT_EVENTS = {
     {
       deploymentId: Id,
       rolloutId: Id.nullable(),
+      wave: Count.nullable().optional(),
       state: z.enum(DEPLOYMENT_STATES),
       bundle: Text,
       code: Text.nullable().optional(),
