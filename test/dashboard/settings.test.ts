@@ -140,14 +140,26 @@ test('a viewer sees no act, and no tab that the API would refuse', async () => {
 
 test('every tab works for a screen reader, and none scrolls sideways at 360 px', async () => {
   for (const width of [360, 1440])
-    for (const tab of ['appearance', 'sites', 'tokens', 'tokens&new=true', 'enrolment', 'notifications', 'notifications&new=true', 'integrations']) {
+    for (const tab of [
+      'appearance',
+      'sites',
+      'tokens',
+      'tokens&new=true',
+      'enrolment',
+      'notifications',
+      'notifications&new=true',
+      'integrations',
+    ]) {
       await page.setViewportSize({ width, height: 800 });
       await open(tab);
       await page.locator('h1').waitFor();
       await page.waitForLoadState('networkidle');
       const { violations } = await new AxeBuilder({ page }).analyze();
       const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      expect(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), tab).toEqual([]);
+      expect(
+        serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+        tab,
+      ).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), tab).toBeLessThanOrEqual(0);
     }
   expect(browser.problems).toEqual([]);

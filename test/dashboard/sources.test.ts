@@ -114,7 +114,7 @@ test('the errors of a rejected commit stand at their file and line', async () =>
   const source = await fleet.source('rejected');
   await fleet.push(source, files(120));
   await open(`/sources/${source.id}?tab=revisions`);
-  await page.getByRole('grid', { name: 'Revisions' }).getByText('Valid').waitFor();
+  await page.getByRole('grid', { name: 'Revisions' }).getByText('Valid', { exact: true }).waitFor();
   await fleet.push(source, files(5_000), { author: 'Chidi Obi <chidi@example.com>' });
   await page.getByRole('grid', { name: 'Revisions' }).getByText('Chidi Obi').waitFor();
   const errors = page.getByRole('list', { name: 'Errors of the commit' });
@@ -176,7 +176,7 @@ test('a viewer reads everything and sees no act', async () => {
   const source = await fleet.source('looked-at');
   await fleet.push(source, files(120));
   await open('/sources', viewer);
-  await viewer.getByRole('grid', { name: 'Sources' }).getByText('looked-at').waitFor();
+  await viewer.getByRole('grid', { name: 'Sources' }).getByText('looked-at', { exact: true }).waitFor();
   expect(await viewer.getByRole('button', { name: 'Add source' }).count()).toBe(0);
   for (const tab of ['summary', 'revisions', 'webhook', 'merge-requests', 'settings']) {
     await open(`/sources/${source.id}?tab=${tab}`, viewer);

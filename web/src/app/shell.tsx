@@ -44,7 +44,13 @@ export function Shell() {
             >
               <Menu size={18} />
             </IconButton>
-            <Button variant="surface" color="gray" onClick={() => setPaletteOpen(true)} className="palette-button">
+            <Button
+              variant="surface"
+              color="gray"
+              onClick={() => setPaletteOpen(true)}
+              className="palette-button"
+              aria-label="Find or do anything"
+            >
               <Search size={14} /> <span>Find or do anything</span> <Kbd>⌘K</Kbd>
             </Button>
             <Flex gap="4" align="center" ml="auto">
@@ -98,7 +104,7 @@ function AppearanceButtons() {
           color="gray"
           size="1"
           onClick={() => setTimeZone(nextZone)}
-          aria-label={`Show times in ${nextZone === 'utc' ? 'UTC' : 'local time'}`}
+          aria-label={`${timeZone === 'utc' ? 'UTC' : 'Local'} times; show them in ${nextZone === 'utc' ? 'UTC' : 'local time'}`}
         >
           <Clock size={14} aria-hidden /> {timeZone === 'utc' ? 'UTC' : 'Local'}
         </Button>

@@ -11,14 +11,14 @@ import { CancelButton, NewDialog, ShownOnce } from './new-dialog.tsx';
 export function EnrolmentTab() {
   return (
     <>
-    <Flex justify="between" align="center" gap="4" wrap="wrap">
-      <Text size="2" color="gray">
-        A device that starts with an enrolment token registers itself, and follows the token’s source at its site.
-      </Text>
-      <NewDialog label="Create enrolment token" title="Create an enrolment token">
-        {() => <NewToken />}
-      </NewDialog>
-    </Flex>
+      <Flex justify="between" align="center" gap="4" wrap="wrap">
+        <Text size="2" color="gray">
+          A device that starts with an enrolment token registers itself, and follows the token’s source at its site.
+        </Text>
+        <NewDialog label="Create enrolment token" title="Create an enrolment token">
+          {() => <NewToken />}
+        </NewDialog>
+      </Flex>
       <EnrolmentList />
     </>
   );
