@@ -1,4 +1,4 @@
-import { Button, Flex, Select, Switch, Text, TextArea, TextField } from '@radix-ui/themes';
+import { Button, Flex, Select, Switch, TextArea, TextField } from '@radix-ui/themes';
 import { createContext, type FormEvent, type ReactNode, useContext, useMemo } from 'react';
 import { ApiError } from '../api/client.ts';
 import { Field, type InputIds } from './form/field.tsx';
