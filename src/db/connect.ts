@@ -42,3 +42,11 @@ export function connect(url: string, options: PoolOptions = {}): Sql {
     types: { bigint: { to: 20, from: [20], serialize: (value: number | bigint) => String(value), parse: (text: string) => Number(text) } },
   }) as unknown as Sql;
 }
+
+/**
+ * For a transaction that inserts many rows: the database keeps the plans of the queries by which it checks their foreign keys. With fresh plans it would
+ * plan one for each row and key, which takes several times as long as the insert. A plan that was kept from small tables must use indexes.
+ */
+export async function keepPlans(tx: Tx): Promise<void> {
+  await tx`select set_config('plan_cache_mode', 'auto', true), set_config('enable_seqscan', 'off', true)`;
+}

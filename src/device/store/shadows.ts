@@ -26,13 +26,13 @@ export async function insertShadows(tx: Db, organizationId: string, shadows: rea
   if (shadows.length === 0) return new Map();
   const rows = await tx<{ id: string; externalId: string }[]>`
     insert into devices (organization_id, id, name, type, adapter, source_kind, integration_metadata, connectivity, last_seen_at, following)
-    select ${organizationId}::uuid, case when exists (select 1 from devices t where t.organization_id = ${organizationId} and t.id = n.id) then n.otherwise
-      else n.id end, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
+    select ${organizationId}::uuid, case when t.is_taken then n.otherwise else n.id end, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
     from unnest(${shadows.map((s) => s.id)}::text[], ${shadows.map((s) => s.otherwise)}::text[], ${shadows.map((s) => s.name)}::text[],
                 ${shadows.map((s) => s.type)}::text[], ${shadows.map((s) => s.adapter)}::text[],
                 ${shadows.map((s) => storableJson(JSON.stringify(s.metadata)))}::text[], ${shadows.map((s) => s.connectivity)}::text[],
                 ${shadows.map((s) => timeText(s.lastSeenAt))}::text[])
          as n (id, otherwise, name, type, adapter, metadata, connectivity, last_seen_at)
+    left join lateral (select true as is_taken from devices where organization_id = ${organizationId} and id = n.id limit 1) t on true
     order by 2
     on conflict (organization_id, id) do nothing
     returning id, integration_metadata ->> 'external_id' as "externalId"`;
