@@ -6,13 +6,12 @@ import { dueExports, lockSynced, noteFailed, readSynced, type Synced } from '../
 import { openFields } from '../integration/store/conflicts.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
 import { mergeDevice } from './fields.ts';
+import { inParallel } from './in-parallel.ts';
 import { isSame } from './merge.ts';
 import { addCounts, type Merged, type Running, recordMerges } from './record.ts';
 
-/** Devices per transaction. A crash in between repeats at most so many writes, which then find their values there. */
+/** Devices that are read from the database at once. */
 const BATCH = 40;
-/** Devices written at once. */
-const AT_ONCE = 4;
 const RETRY_SECONDS = { base: 30, cap: 3_600 };
 
 /** `before` and `after` the write, as the platform showed the device. */
@@ -29,42 +28,27 @@ export function isAboutPlatform(error: unknown): boolean {
 
 /** Writes what waits here to the platform, device by device, a few at once. A device that fails is tried again later, and the others go on. */
 export async function exportDue(running: Running): Promise<void> {
-  const { deps, context, signal } = running;
-  const { sql } = deps.store;
-  let after = '';
-  for (;;) {
-    const ids = await dueExports(sql, context.integration, after, BATCH);
-    after = ids.at(-1) ?? '';
-    if (ids.length === 0) return;
-    const devices = await readSynced(sql, context.integration, ids);
-    const open = await openFields(sql, context.integration, ids);
-    const { done, broken } = await inParallel(devices, AT_ONCE, (device) => write(running, device, open.get(device.deviceId) ?? new Set()));
-    await record(running, done);
-    if (broken !== undefined) throw broken;
-    signal.throwIfAborted();
-  }
+  await inParallel(
+    dueDevices(running),
+    ({ device, open }) => write(running, device, open),
+    (done) => record(running, done),
+  );
 }
 
-/** Works on the items until one fails because of the whole platform. @returns what is done, and that failure */
-export async function inParallel<Item, Result>(
-  items: readonly Item[],
-  atOnce: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<{ done: Result[]; broken: unknown }> {
-  const waiting = [...items];
-  const done: Result[] = [];
-  let broken: unknown;
-  const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined && broken === undefined; item = waiting.shift()) {
-      try {
-        done.push(await work(item));
-      } catch (error) {
-        broken ??= error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  return { done, broken };
+/** `open`: fields about which a person has to decide. */
+async function* dueDevices({ deps, context, signal }: Running): AsyncGenerator<{ device: Synced; open: ReadonlySet<string> }> {
+  const { sql } = deps.store;
+  const { integration } = context;
+  let after = '';
+  for (;;) {
+    signal.throwIfAborted();
+    const ids = await dueExports(sql, integration, after, BATCH);
+    after = ids.at(-1) ?? '';
+    if (ids.length === 0) return;
+    const devices = await readSynced(sql, integration, ids);
+    const open = await openFields(sql, integration, ids);
+    for (const device of devices) yield { device, open: open.get(device.deviceId) ?? new Set() };
+  }
 }
 
 /** Reads the device just before, since platforms have no compare-and-set, and writes the fewest fields. @throws errors about the whole platform */
