@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { keepPlans } from '../db/connect.ts';
+import { withKeptPlans } from '../db/connect.ts';
 import { insertShadows, type NewShadow, noteLiveness } from '../device/store/shadows.ts';
 import type { Unit } from '../event/transact.ts';
 import { NO_COUNTS, type RunCounts } from '../integration/integration.ts';
@@ -81,8 +81,7 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
   const { tx, emit } = unit;
   const { integration, walk, runId } = context;
   const { organizationId, slug, name } = integration;
-  await keepPlans(tx);
-  const ids = await insertShadows(tx, organizationId, shadowsOf(context, fresh));
+  const ids = await withKeptPlans(tx, () => insertShadows(tx, organizationId, shadowsOf(context, fresh)));
   const idOf = ({ device }: Shown) => ids.get(device.externalId);
   const created = fresh.filter((one) => idOf(one) !== undefined);
   const refused = fresh.filter((one) => idOf(one) === undefined);
@@ -95,13 +94,14 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
       return { deviceId: deviceOf(one), externalId, identities, walk, base: valuesOf(context, one), remoteHash: one.hash };
     }),
   );
-  await logDevices(tx, integration, runId, [
+  const lines = [
     ...created.map((one): DeviceLine => {
       const line = { deviceId: deviceOf(one), externalId: one.device.externalId, operation: 'create', direction: 'import' } as const;
       return { ...line, status: 'succeeded', details: valuesOf(context, one) };
     }),
     ...refused.map(refusalOf),
-  ]);
+  ];
+  await withKeptPlans(tx, () => logDevices(tx, integration, runId, lines));
   const deviceIds = created.map(deviceOf);
   if (deviceIds.length > 0) emit({ organizationId, type: 'device.imported', subject: `integration:${slug}`, data: { name, deviceIds } });
   return { ...NO_COUNTS, created: created.length, failed: refused.length };
