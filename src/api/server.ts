@@ -71,6 +71,7 @@ import { sessionLinkRoutes } from './session/links.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
+import { revisionFileRoutes } from './source/revision-file.ts';
 import { revisionRoutes } from './source/revisions.ts';
 import { sourceRoutes } from './source/sources.ts';
 import { webhookInstallRoutes } from './source/webhook-install.ts';
@@ -138,6 +139,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     summaryRoutes,
     sourceRoutes,
     revisionRoutes,
+    revisionFileRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,

@@ -5,7 +5,7 @@ import { closeOnce } from '../async/lifecycle.ts';
 import { openTurns, type TurnOwner } from '../async/turns.ts';
 import { Problem } from '../errors.ts';
 import { type Queries, serveQueries } from './queries.ts';
-import type { Prepared, PrepareResult, PrepareTask } from './worker.ts';
+import type { CommitFile, Prepared, PrepareFailure, PrepareResult, PrepareTask, ReadFileTask } from './worker.ts';
 
 /** Worker threads that read and validate commits. The API's event loop stays free, and a task without end can be stopped. */
 export type Preparer = {
@@ -15,6 +15,8 @@ export type Preparer = {
    * @throws Problem as `openCommitAt`; `prepare_timeout` when the deadline passed and the thread was ended; what a query throws
    */
   prepare(owner: TurnOwner, task: Omit<PrepareTask, 'queries'>, queries?: Queries): Promise<Prepared>;
+  /** Reads one file of a commit that is on the disk. @throws Problem as `openCommitAt`; `prepare_timeout` after `deadlineMs` */
+  readFile(owner: TurnOwner, task: ReadFileTask, deadlineMs: number): Promise<CommitFile>;
   close(): Promise<void>;
 };
 
@@ -90,11 +92,27 @@ export function openPreparer(threads: number, buildLimitMs = BUILD_LIMIT_MS): Pr
   return {
     prepare: (owner, task, queries) =>
       turns.run(owner, () => (queries === undefined ? run(task) : asked(queries, (port) => run({ ...task, queries: port })))),
+    readFile: (owner, task, deadlineMs) => turns.run(owner, () => readFileOn(pool, task, deadlineMs)),
     close: closeOnce(async () => {
       clearTimeout(resting);
       await Promise.all([pool.close({ force: true }), ...closing]);
     }),
   };
+}
+
+async function readFileOn(pool: Piscina<PrepareTask, PrepareResult>, task: ReadFileTask, deadlineMs: number): Promise<CommitFile> {
+  const limit = startDeadline(deadlineMs);
+  const result: CommitFile | PrepareFailure = await pool
+    .run(task as never, { name: 'readCommitFile', signal: limit.signal })
+    .then((found) => found as unknown as CommitFile | PrepareFailure)
+    .catch((cause: unknown) => {
+      if (!limit.isOver()) throw new Problem('prepare_failed', `Cannot read "${task.file}": the worker ended`, { cause });
+      throw new Problem('prepare_timeout', `Cannot read "${task.file}": it took longer than ${deadlineMs / 1000} s`, { cause });
+    })
+    .finally(limit.clear);
+  if (!('failed' in result)) return result;
+  const { code, message, retry, status } = result.failed;
+  throw new Problem({ received: code }, message, { retry, status });
 }
 
 /** Answers queries while `run` lasts. A failed query is the error of the whole task, because the thread only knows that no answer came. */

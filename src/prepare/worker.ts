@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { Problem, retryOf } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../git/limits.ts';
 import { openCommitAt } from '../git/mirror/local-source.ts';
+import type { TreeEntry } from '../git/pack/object-source.ts';
 import { openHeap } from '../heap.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
 import type { Retry } from '../wire/errors.ts';
@@ -31,7 +32,7 @@ export type PrepareTask = {
 };
 
 /** An error on its way between threads, where classes do not survive. */
-type PrepareFailure = { failed: { code: string; message: string; retry: Retry; status: number } };
+export type PrepareFailure = { failed: { code: string; message: string; retry: Retry; status: number } };
 export type PrepareResult = (Prepared | PrepareFailure) & {
   /** Size of the thread's heap after the task, used or not. */
   heapBytes: number;
@@ -43,9 +44,31 @@ export async function prepare(task: PrepareTask): Promise<PrepareResult> {
     const done = await openAndPrepare(task);
     return { ...done, heapBytes: getHeapStatistics().total_heap_size };
   } catch (error) {
-    return { failed: describe(error), heapBytes: getHeapStatistics().total_heap_size };
+    return { ...describe(error), heapBytes: getHeapStatistics().total_heap_size };
   } finally {
     task.queries?.close();
+  }
+}
+
+/** One file of a commit that is on the disk. */
+export type ReadFileTask = { path: string; ref: string; commit: string; file: string; maxBytes: number };
+/** `missing`: the commit has no such file; `too_large`: it has more bytes than are read. */
+export type CommitFile = { is: 'found'; bytes: Uint8Array } | { is: 'missing' } | { is: 'too_large' };
+
+/** Runs on a worker thread. */
+export async function readCommitFile(task: ReadFileTask): Promise<CommitFile | PrepareFailure> {
+  try {
+    const source = await openCommitAt(task.path, { oid: task.commit, ref: task.ref, limits: DEFAULT_LIMITS });
+    let entry: TreeEntry | undefined = { name: '', mode: '040000', oid: (await source.readCommit(task.commit)).tree };
+    for (const name of task.file.split('/')) {
+      const entries: TreeEntry[] = entry?.mode === '040000' ? await source.readTree(entry.oid) : [];
+      entry = entries.find((each) => each.name === name);
+    }
+    if (entry === undefined || !entry.mode.startsWith('100')) return { is: 'missing' };
+    return { is: 'found', bytes: await source.readBlob(entry.oid, task.maxBytes) };
+  } catch (error) {
+    if (error instanceof Problem && error.code === 'git_too_large') return { is: 'too_large' };
+    return describe(error);
   }
 }
 
@@ -72,8 +95,8 @@ async function openAndPrepare(task: PrepareTask): Promise<Prepared> {
   return { prepared, fetchMs: Math.round(fetched - started), buildMs: Math.round(performance.now() - fetched) };
 }
 
-function describe(error: unknown): PrepareFailure['failed'] {
+function describe(error: unknown): PrepareFailure {
   const cause = error instanceof Error ? error : new Error(String(error));
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : 'prepare_failed';
-  return { code, message: cause.message, retry: retryOf(error), status: error instanceof Problem ? error.status : 500 };
+  return { failed: { code, message: cause.message, retry: retryOf(error), status: error instanceof Problem ? error.status : 500 } };
 }
