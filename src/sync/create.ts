@@ -4,9 +4,8 @@ import { integrationProblem } from '../integration/problems.ts';
 import type { RemoteDevice, Values } from '../integration/provider.ts';
 import { beginCreations, dueCreations, lockSynced, markSeen, relink, type Synced } from '../integration/store/assignments.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
-import { isAboutPlatform, recordFailures } from './export.ts';
+import { inParallel, isAboutPlatform, recordFailures } from './export.ts';
 import { localValue, mergeDevice, type Rules } from './fields.ts';
-import { inParallel } from './in-parallel.ts';
 import { addCounts, type Running, recordMerges } from './record.ts';
 
 const BATCH = 20;

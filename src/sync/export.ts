@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import { backoff } from '../async/backoff.ts';
 import { messageOf, Problem, retryOf } from '../errors.ts';
 import { integrationProblem } from '../integration/problems.ts';
@@ -6,12 +7,15 @@ import { dueExports, lockSynced, noteFailed, readSynced, type Synced } from '../
 import { openFields } from '../integration/store/conflicts.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
 import { mergeDevice } from './fields.ts';
-import { inParallel } from './in-parallel.ts';
 import { isSame } from './merge.ts';
 import { addCounts, type Merged, type Running, recordMerges } from './record.ts';
 
 /** Devices that are read from the database at once. */
 const BATCH = 40;
+/** Devices written at once. The integration's own slots may allow fewer. */
+const AT_ONCE = 4;
+/** Devices per transaction. A crash in between repeats at most about so many writes, which then find their values there. */
+const RECORDED = 40;
 const RETRY_SECONDS = { base: 30, cap: 3_600 };
 
 /** `before` and `after` the write, as the platform showed the device. */
@@ -159,4 +163,39 @@ export async function recordFailures(
       ...{ code: error.code, error: messageOf(error) },
     })),
   );
+}
+
+/**
+ * Works on items until one fails because of the whole platform. The others that were under way end, and all that is done is recorded. Recording, and
+ * reading more items, hold up no work: as many items again wait for their turn.
+ * @throws the failure of the platform, or of recording
+ */
+export async function inParallel<Item, Result>(
+  items: AsyncIterable<Item>,
+  work: (item: Item) => Promise<Result>,
+  record: (done: Result[]) => Promise<void>,
+): Promise<void> {
+  const workers = new PQueue({ concurrency: AT_ONCE });
+  const done: Result[] = [];
+  let broken: { error: unknown } | undefined;
+  const fail = (error: unknown) => {
+    broken ??= { error };
+  };
+  const start = (item: Item) =>
+    workers.add(async () => {
+      if (broken === undefined) await work(item).then((result) => done.push(result), fail);
+    });
+  try {
+    for await (const item of items) {
+      if (broken !== undefined) break;
+      void start(item);
+      if (done.length >= RECORDED) await record(done.splice(0));
+      await workers.onSizeLessThan(AT_ONCE);
+    }
+  } catch (error) {
+    fail(error);
+  }
+  await workers.onIdle();
+  if (done.length > 0) await record(done);
+  if (broken !== undefined) throw broken.error;
 }

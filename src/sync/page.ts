@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
-import { withKeptPlans } from '../db/connect.ts';
-import { insertShadows, type NewShadow, noteLiveness } from '../device/store/shadows.ts';
+import { insertShadows, type NewShadow, noteLiveness, withKeptPlans } from '../device/store/shadows.ts';
 import type { Unit } from '../event/transact.ts';
 import { NO_COUNTS, type RunCounts } from '../integration/integration.ts';
 import { assignedIds, type Compared, insertAssignments, lockSynced, markSeen } from '../integration/store/assignments.ts';

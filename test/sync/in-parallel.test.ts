@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { inParallel } from '../../src/sync/in-parallel.ts';
+import { inParallel } from '../../src/sync/export.ts';
 
 /** Yields 0 to `count` - 1. */
 async function* numbers(count: number): AsyncGenerator<number> {
