@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { insertShadows, type NewShadow, noteLiveness, withKeptPlans } from '../device/store/shadows.ts';
+import { insertShadows, type NewShadow, noteLiveness } from '../device/store/shadows.ts';
 import type { Unit } from '../event/transact.ts';
 import { NO_COUNTS, type RunCounts } from '../integration/integration.ts';
 import { assignedIds, type Compared, insertAssignments, lockSynced, markSeen } from '../integration/store/assignments.ts';
@@ -80,7 +80,7 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
   const { tx, emit } = unit;
   const { integration, walk, runId } = context;
   const { organizationId, slug, name } = integration;
-  const ids = await withKeptPlans(tx, () => insertShadows(tx, organizationId, shadowsOf(context, fresh)));
+  const ids = await insertShadows(tx, organizationId, shadowsOf(context, fresh));
   const idOf = ({ device }: Shown) => ids.get(device.externalId);
   const created = fresh.filter((one) => idOf(one) !== undefined);
   const refused = fresh.filter((one) => idOf(one) === undefined);
@@ -100,7 +100,7 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
     }),
     ...refused.map(refusalOf),
   ];
-  await withKeptPlans(tx, () => logDevices(tx, integration, runId, lines));
+  await logDevices(tx, integration, runId, lines);
   const deviceIds = created.map(deviceOf);
   if (deviceIds.length > 0) emit({ organizationId, type: 'device.imported', subject: `integration:${slug}`, data: { name, deviceIds } });
   return { ...NO_COUNTS, created: created.length, failed: refused.length };

@@ -117,16 +117,3 @@ export async function changeFields(tx: Db, organizationId: string, changes: read
          as n (id, name, type, attributes, times)
     where d.organization_id = ${organizationId} and d.id = n.id`;
 }
-
-/**
- * Inserts many rows with foreign keys to small tables. The database checks each key of each row by a query, and with fresh plans it would plan each of
- * them, which takes several times as long as the insert. Not for `insert`s that look rows up, nor for keys to tables that grow meanwhile: a plan that
- * was kept from a small table may scan a whole index.
- */
-export async function withKeptPlans<T>(tx: Tx, insert: () => Promise<T>): Promise<T> {
-  await tx`select set_config('plan_cache_mode', 'auto', true), set_config('enable_seqscan', 'off', true)`;
-  const result = await insert();
-  await tx`set local plan_cache_mode to default`;
-  await tx`set local enable_seqscan to default`;
-  return result;
-}
