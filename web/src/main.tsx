@@ -9,6 +9,7 @@ import '@radix-ui/themes/tokens/colors/gray.css';
 import '@radix-ui/themes/components.css';
 import '@radix-ui/themes/utilities.css';
 import './app/app.css';
+import './pages/device/device.css';
 import './pages/overview/overview.css';
 import './pages/rollouts/rollouts.css';
 import './pages/sources/sources.css';
