@@ -79,7 +79,7 @@ test('a platform is chosen, a wrong key is refused at its field, a right one sho
   await page.getByLabel('API key').fill(golioth.project.apiKey);
   await button('Test the connection').click();
   await page.getByText(/Connected to .*250 devices/).waitFor();
-  await page.getByRole('table', { name: 'Devices of the account' }).getByText('meter-0', { exact: true }).waitFor();
+  await page.getByRole('region', { name: 'Devices of the account' }).getByText('meter-0', { exact: true }).waitFor();
 
   await page.getByRole('combobox', { name: 'Direction', exact: true }).click();
   await page.getByRole('option', { name: 'Both ways' }).click();

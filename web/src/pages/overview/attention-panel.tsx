@@ -1,13 +1,14 @@
 import { Badge, Flex, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
 import { CircleAlert, CircleCheckBig, CirclePause, type LucideIcon, TriangleAlert } from 'lucide-react';
 import { read } from '../../api/query.ts';
-import type { AttentionItem, FailureCause } from '../../generated/api.ts';
+import type { AttentionItem } from '../../generated/api.ts';
+import { Cause } from '../../ui/cause.tsx';
+import { PlaceLink } from '../../ui/place-link.tsx';
 import { Loaded } from '../../ui/states.tsx';
 import { words } from '../../ui/status.tsx';
 import { Time } from '../../ui/time.tsx';
-import { PlaceLink, SubjectLink } from './links.tsx';
+import { SubjectLink } from './links.tsx';
 
 /** Everything that waits for a person, the most urgent first; failures stand by their causes. */
 export function AttentionPanel() {
@@ -83,50 +84,27 @@ function Item({ item }: { item: AttentionItem }) {
             )}
           </Text>
         </Flex>
-        {item.cause !== null && (
+        {item.cause !== null && item.causes.length === 0 && (
           <Text as="p" size="2" color="gray" className="attention-cause">
             {item.cause}
           </Text>
         )}
         {item.causes.map((cause) => (
-          <Cause key={cause.cause} cause={cause} />
+          <Cause key={cause.cause} cause={cause} sourceId={item.links.sourceId} />
         ))}
         {item.moreCauses > 0 && (
           <Text size="1" color="gray">
             and {item.moreCauses} more causes
           </Text>
         )}
-        {item.causes.length === 0 && <PlaceLink place={item.place} sourceId={item.links.sourceId} />}
+        {item.causes.length === 0 && (
+          <Text size="2">
+            <PlaceLink place={item.place} sourceId={item.links.sourceId} />
+          </Text>
+        )}
       </div>
       <Acts item={item} />
     </li>
-  );
-}
-
-/** One cause: how many devices, the words of the failure, a line of the first device's log, the place in the commit. */
-function Cause({ cause }: { cause: FailureCause }) {
-  return (
-    <div className="cause">
-      <span className="cause-count num">{cause.count.toLocaleString('en')} ×</span>
-      <div>
-        <Text as="p" size="2">
-          <span className="mono">{cause.code}</span> {cause.detail}
-        </Text>
-        {cause.sample !== null && cause.sample.message !== cause.detail && <p className="mono cause-log">{cause.sample.message}</p>}
-        <Text size="1" color="gray">
-          first on{' '}
-          <Link
-            className="link"
-            to="/devices/$id"
-            params={{ id: cause.firstDevice }}
-            search={cause.deploymentId === null ? {} : { tab: 'history', at: cause.deploymentId }}
-          >
-            {cause.firstDevice}
-          </Link>{' '}
-          <Time at={cause.since} /> <PlaceLink place={cause.place} sourceId={undefined} />
-        </Text>
-      </div>
-    </div>
   );
 }
 

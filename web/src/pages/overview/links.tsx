@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import type { AttentionItem, CommitPlace } from '../../generated/api.ts';
+import type { AttentionItem } from '../../generated/api.ts';
 
 /** Leads to the page that shows why, and where the act is. */
 export function SubjectLink({ item: { kind, links }, children }: { item: Pick<AttentionItem, 'kind' | 'links'>; children: ReactNode }) {
@@ -58,22 +58,5 @@ export function SubjectLink({ item: { kind, links }, children }: { item: Pick<At
     </Link>
   ) : (
     children
-  );
-}
-
-/** The file and line of the commit; it opens where the source is known. */
-export function PlaceLink({ place, sourceId }: { place: CommitPlace | null; sourceId: string | undefined }) {
-  if (place === null) return null;
-  const text = `${place.file}${place.line === null ? '' : `:${place.line}`} in ${place.commit.slice(0, 8)}`;
-  if (sourceId === undefined) return <span className="mono">{text}</span>;
-  return (
-    <Link
-      className="link mono"
-      to="/sources/$id"
-      params={{ id: sourceId }}
-      search={{ tab: 'revisions', revision: place.revisionId, file: place.file, ...(place.line === null ? {} : { line: place.line }) }}
-    >
-      {text}
-    </Link>
   );
 }

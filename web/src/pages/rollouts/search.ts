@@ -10,7 +10,6 @@ export const ROLLOUT_STATES = [
   'reverting',
   'reverted',
   'superseded',
-  'rejected',
 ] as const;
 
 export const RolloutsSearch = searchOf({ state: listOf(ROLLOUT_STATES), source: text });
