@@ -62,7 +62,11 @@ test('a platform is chosen, a wrong key is refused at its field, a right one sho
 
   // The API names the missing field, and the page marks it.
   await button('Test the connection').click();
-  await page.getByText('One field must be corrected').or(page.getByText(/fields must be corrected/)).first().waitFor();
+  await page
+    .getByText('One field must be corrected')
+    .or(page.getByText(/fields must be corrected/))
+    .first()
+    .waitFor();
   const project = page.getByLabel('Project ID');
   await expect.poll(() => project.getAttribute('aria-invalid'), POLL).toBe('true');
 
@@ -148,7 +152,10 @@ test('the history has each sync with its counts, and a sync shows what it change
   await first.click({ position: { x: 200, y: 20 } });
   const changes = page.getByRole('region', { name: 'Changes of the sync' });
   await changes.getByRole('row').nth(2).waitFor();
-  await changes.getByText(/name: meter-/).first().waitFor();
+  await changes
+    .getByText(/name: meter-/)
+    .first()
+    .waitFor();
 });
 
 test('settings are changed with the same form, and a refused value stays with its reason', async () => {
@@ -190,7 +197,11 @@ test('a stale integration says since when its devices are shown', async () => {
   await eventually('no sync runs', async () => (await service.api('GET', '/integrations/golioth/sync-status')).body.running === null);
   await service.database.sql`update device_services set stale_since = ${since}, last_success_at = ${since}`;
   await open('/integrations');
-  await page.getByRole('row').filter({ hasText: 'Meters' }).getByText(/Stale\s+since 3 hr. ago/).waitFor();
+  await page
+    .getByRole('row')
+    .filter({ hasText: 'Meters' })
+    .getByText(/Stale\s+since 3 hr. ago/)
+    .waitFor();
   await open('/integrations/golioth');
   await page.getByText(/Stale: the last sync that succeeded was 3 hr. ago/).waitFor();
   await button('Sync now').click();
@@ -217,7 +228,10 @@ test('a hook secret is shown once, and switching off says how many devices it to
   await page.getByText(/Secret •••• /).waitFor();
   await button('More acts on Meters').click();
   await page.getByRole('menuitem', { name: 'Switch off …' }).click();
-  await page.getByRole('alertdialog').getByText(/249 devices are no longer synced/).waitFor();
+  await page
+    .getByRole('alertdialog')
+    .getByText(/249 devices are no longer synced/)
+    .waitFor();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Switch off' }).click();
   await page.getByText('This integration is switched off').waitFor();
   await button('More acts on Meters').click();
@@ -243,7 +257,13 @@ test('a viewer sees everything and no act', async () => {
 
 test('every view is accessible and fits a phone', async () => {
   const narrow = await browser.signedIn(service.url, ADMIN_TOKEN, { viewport: { width: 360, height: 740 } });
-  const paths = ['', '?add=choose', '?add=golioth', '?add=rest', ...['', '?tab=conflicts&state=resolved', '?tab=history', '?tab=devices', '?tab=settings'].map((tab) => `/golioth${tab}`)];
+  const paths = [
+    '',
+    '?add=choose',
+    '?add=golioth',
+    '?add=rest',
+    ...['', '?tab=conflicts&state=resolved', '?tab=history', '?tab=devices', '?tab=settings'].map((tab) => `/golioth${tab}`),
+  ];
   for (const path of paths) {
     await open(`/integrations${path}`, narrow);
     await narrow.getByRole('heading', { level: 1 }).waitFor();
