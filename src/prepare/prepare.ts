@@ -6,12 +6,13 @@ import type { RevisionLimits } from '../revision/limits.ts';
 import { defaultRevisionLimits } from '../revision/limits.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
 import type { FolderDeps, ReadConfig } from './folder/deps.ts';
+import { documentsByFolder } from './folder/platform-document.ts';
 import type { FolderOutcome } from './folder/prepare-folder.ts';
 import { prepareFolder } from './folder/prepare-folder.ts';
 import type { Folder } from './folders.ts';
 import type { LayerDeps } from './layer/layer.ts';
 import { dependsOnDevices, isLayered } from './manifest/fleet.ts';
-import { Budget } from './meter/budget.ts';
+import { Budget, type SlowWatch } from './meter/budget.ts';
 import { objectCache } from './object-cache.ts';
 import type { CommitTree, FleetPlan } from './plan-fleet.ts';
 import { planFleet } from './plan-fleet.ts';
@@ -37,6 +38,8 @@ export type PrepareOptions = {
   limits?: RevisionLimits;
   /** After it the caller gives up. Default: never. */
   limitMs?: number | undefined;
+  /** Learns of processor time that others may notice. */
+  watch?: SlowWatch | undefined;
   /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
   signal?: AbortSignal;
   /** Default: those of this version, in `schemas/`. */
@@ -108,7 +111,7 @@ const MAX_KEPT = 2_000;
 
 async function folderDeps(plan: Plan, { objects, treeOid, limits }: CommitTree, options: PrepareOptions): Promise<FolderDeps> {
   const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
-  const budget = new Budget(limits, options.limitMs);
+  const budget = new Budget(limits, options.limitMs, options.watch);
   return {
     objects,
     limits,
@@ -117,8 +120,15 @@ async function folderDeps(plan: Plan, { objects, treeOid, limits }: CommitTree, 
     manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
     schemaFolder: plan.fleet?.schemas ?? null,
     layers: await layerDeps(plan, { objects, treeOid, limits }, options),
+    documents: await documentsOf(plan, options),
     provenance: options.provenance ?? false,
   };
+}
+
+/** A commit that changes no folder asks for nothing. */
+async function documentsOf({ touched }: Plan, { queries }: PrepareOptions): Promise<FolderDeps['documents']> {
+  if (queries === undefined || touched.length === 0) return new Map();
+  return documentsByFolder(await queries.adaptersOf(touched.map(({ path }) => path)));
 }
 
 async function layerDeps(

@@ -5,7 +5,7 @@ import type { RemoteDevice, Values } from '../integration/provider.ts';
 import { dueExports, lockSynced, noteFailed, readSynced, type Synced } from '../integration/store/assignments.ts';
 import { openFields } from '../integration/store/conflicts.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
-import { mergeDevice } from './fields.ts';
+import { mergeDevice, withoutFields } from './fields.ts';
 import { isSame } from './merge.ts';
 import { addCounts, type Merged, type Running, recordMerges } from './record.ts';
 
@@ -70,8 +70,10 @@ export async function inParallel<Item, Result>(
 /** Reads the device just before, since platforms have no compare-and-set, and writes the fewest fields. @throws errors about the whole platform */
 async function write({ context, platform, signal }: Running, device: Synced, open: ReadonlySet<string>): Promise<Outcome> {
   try {
-    const before = await readBefore({ context, platform, signal }, device, open);
-    const { remote } = mergeDevice(context.rules, device, before);
+    const before = await readBefore({ platform, signal }, device);
+    // Only a platform that was read just before shows whether a conflict is still one.
+    const rules = platform.read === undefined ? withoutFields(context.rules, open) : context.rules;
+    const { remote } = mergeDevice(rules, device, before);
     if (platform.update === undefined)
       throw integrationProblem('integration_unsupported', `Cannot write device "${device.deviceId}": the platform takes no changes`);
     if (Object.keys(remote).length === 0) return { deviceId: device.deviceId, before, after: before, exported: {} };
@@ -85,12 +87,11 @@ async function write({ context, platform, signal }: Running, device: Synced, ope
   }
 }
 
-/** A platform that shows no single device is taken to have the last common values, but for fields about which a person has to decide. */
-async function readBefore(
-  { context, platform, signal }: Pick<Running, 'context' | 'platform' | 'signal'>,
-  device: Synced,
-  open: ReadonlySet<string>,
-): Promise<RemoteDevice> {
+/**
+ * A platform that shows no single device is taken to have the last common values. It has other ones in fields about which a person has to decide: those
+ * are left out of the write.
+ */
+async function readBefore({ platform, signal }: Pick<Running, 'platform' | 'signal'>, device: Synced): Promise<RemoteDevice> {
   const externalId = device.externalId ?? '';
   if (platform.read !== undefined) {
     const shown = await platform.read(externalId, signal);
@@ -100,14 +101,8 @@ async function readBefore(
       `Cannot write device "${device.deviceId}": the platform has no device "${externalId}"`,
     );
   }
-  const values = { ...device.base };
-  for (const field of open) {
-    const local =
-      field === 'name' ? device.name : field === 'type' ? device.type : context.rules.has(field) ? device.base[field] : undefined;
-    if (local !== undefined) values[field] = local;
-  }
-  const { connectivity, lastSeenAt, identities } = device;
-  return { externalId, identities, values, connectivity, lastSeenAt, details: {}, updatedAt: null };
+  const { connectivity, lastSeenAt, identities, base } = device;
+  return { externalId, identities, values: base, connectivity, lastSeenAt, details: {}, updatedAt: null };
 }
 
 /** @throws Problem for a field that still has the value of before: otherwise the next merge would take it for an edit there */
@@ -123,12 +118,14 @@ function checkTaken({ rules }: Running['context'], device: Synced, { before, aft
 }
 
 async function record(running: Running, outcomes: readonly Outcome[]): Promise<void> {
-  const { context } = running;
-  const { integration, rules } = context;
+  const { context, platform } = running;
+  const { integration } = context;
   const written = new Map(outcomes.flatMap((one) => ('deviceId' in one ? [[one.deviceId, one] as const] : [])));
   const failed = outcomes.filter((one): one is Failure => 'error' in one);
   await running.advance(async (unit) => {
     const locked = await lockSynced(unit.tx, integration, [...written.keys()]);
+    // As they are now: a person may have decided meanwhile.
+    const open = platform.read === undefined ? await openFields(unit.tx, integration, [...written.keys()]) : undefined;
     const merged = locked.flatMap((device): Merged[] => {
       const one = written.get(device.deviceId);
       if (one === undefined) return [];
@@ -136,7 +133,9 @@ async function record(running: Running, outcomes: readonly Outcome[]): Promise<v
       const known = { ...device, base: { ...device.base, ...one.exported } };
       const shown = { ...one.after, values: { ...one.exported, ...one.after.values } };
       const more = Object.keys(one.exported).length > 0 ? { exported: one.exported } : {};
-      return [{ device: known, merge: mergeDevice(rules, known, shown), shown, hash: null, ...more }];
+      const undecided = open?.get(device.deviceId) ?? new Set();
+      const merge = mergeDevice(withoutFields(context.rules, undecided), known, shown);
+      return [{ device: known, merge, shown, hash: null, undecided, ...more }];
     });
     const counts = await recordMerges(unit, context, merged);
     await recordFailures(unit.tx, running, failed);

@@ -24,6 +24,11 @@ export function rulesOf(
   return rules;
 }
 
+/** The rules but for these fields, about which nothing is decided. */
+export function withoutFields(rules: Rules, fields: ReadonlySet<string>): Rules {
+  return fields.size === 0 ? rules : new Map([...rules].filter(([field]) => !fields.has(field)));
+}
+
 /** The device's own columns; all other fields are attributes. */
 const COLUMNS = { name: 200, type: 100 } as const;
 

@@ -106,6 +106,8 @@ test('each command calls its route', async () => {
     ['tokens enrol --reenrol', 'POST /enrolment-tokens', { reenrol: true }],
     ['devices retry t7', 'POST /devices/t7/retry'],
     ['tokens revoke t1', 'DELETE /tokens/t1'],
+    ['login-link', 'POST /session-links', {}],
+    ['login-link --role viewer', 'POST /session-links', { role: 'viewer' }],
     ['audit', 'GET /audit'],
     ['events --after 7', 'GET /events'],
   ];
@@ -268,4 +270,24 @@ net.conf  variable /dns  s/variables.yaml:3  site b
 motd      removed        d/motd.removed      device
 not all values and variables are shown
 `);
+});
+
+test('login-link prints the link alone, and takes no role that does not exist', async () => {
+  const url = 'https://fleet.example.com/login#code=bwl_x';
+  expect(await bellwether(['login-link'], () => ({ status: 201, body: { url, code: 'bwl_x', role: 'viewer' } }))).toMatchObject({
+    code: 0,
+    out: `${url}\n`,
+    err: '',
+  });
+  expect((await bellwether(['login-link', '--role', 'root'])).code).toBe(2);
+});
+
+test('integrations test warns of settings that have no effect', async () => {
+  const answer = { ok: true, account: 'shop', devices: 2, sample: [], gaps: ['device.name: "$.title" found nothing'], error: null };
+  const shown = await bellwether(['integrations', 'test', 'rest'], () => ({ body: answer }));
+  expect(shown).toMatchObject({ code: 0, err: 'warning: device.name: "$.title" found nothing\n' });
+  expect(shown.out).toMatch(/^account +shop$/m);
+  expect(shown.out).not.toContain('found nothing');
+  const json = await bellwether(['integrations', 'test', 'rest', '--json'], () => ({ body: answer }));
+  expect(JSON.parse(json.out)).toEqual(answer);
 });

@@ -11,7 +11,13 @@ export function CopyText({ text, label }: { text: string; label: string }) {
   };
   return (
     <Flex gap="2" align="start">
-      <Code size="2" variant="soft" aria-label={label} style={{ overflowWrap: 'anywhere', flex: 1, minWidth: 0, padding: '5px 8px' }}>
+      <Code
+        size="2"
+        variant="soft"
+        color="gray"
+        aria-label={label}
+        style={{ overflowWrap: 'anywhere', flex: 1, minWidth: 0, padding: '5px 8px' }}
+      >
         {text}
       </Code>
       <Button type="button" variant="soft" onClick={() => void copy()} aria-label={`Copy ${label}`}>

@@ -69,7 +69,7 @@ export function DataTable<Row>(props: Props<Row>) {
   useEffect(() => {
     if (hasMore && !isLoadingMore && lastShown >= rows.length - 15) onMore?.();
   }, [hasMore, isLoadingMore, lastShown, rows.length, onMore]);
-  const template = templateOf(props);
+  const tracks = tracksOf(props);
   if (rows.length === 0 && empty !== undefined) return <div className="table">{empty}</div>;
   return (
     <div
@@ -81,7 +81,7 @@ export function DataTable<Row>(props: Props<Row>) {
       aria-rowcount={props.total ?? -1}
       aria-multiselectable={onSelect !== undefined}
     >
-      <Head {...props} template={template} />
+      <Head {...props} tracks={tracks} />
       <div
         className="body"
         role="rowgroup"
@@ -92,7 +92,7 @@ export function DataTable<Row>(props: Props<Row>) {
           const row = rows[index];
           if (row === undefined) return null;
           const isSelected = selection?.all === true || selection?.ids.has(keyOf(row)) === true;
-          const place = { index, start, template, isSelected, isFirst: index === (items[0]?.index ?? 0) };
+          const place = { index, start, tracks, isSelected, isFirst: index === (items[0]?.index ?? 0) };
           return <TableRow key={keyOf(row)} {...props} {...place} row={row} />;
         })}
       </div>
@@ -101,8 +101,17 @@ export function DataTable<Row>(props: Props<Row>) {
   );
 }
 
-function templateOf<Row>({ columns, onSelect }: Props<Row>): string {
-  return [...(onSelect === undefined ? [] : ['20px']), ...columns.map(({ width }) => width)].join(' ');
+type Tracks = { gridTemplateColumns: string; minWidth: number };
+
+const GAP_PX = 16;
+const PADDING_PX = 2 * 16;
+
+/** Each row is a grid of its own: they line up because their width never follows what stands in them. */
+function tracksOf<Row>({ columns, onSelect }: Props<Row>): Tracks {
+  const widths = [...(onSelect === undefined ? [] : ['20px']), ...columns.map(({ width }) => width)];
+  const least = widths.map((width) => Number(/([\d.]+)px/.exec(width)?.[1] ?? 0));
+  const minWidth = least.reduce((sum, width) => sum + width, PADDING_PX + GAP_PX * (widths.length - 1));
+  return { gridTemplateColumns: widths.join(' '), minWidth };
 }
 
 function More({ hasMore, isLoadingMore, onMore }: { hasMore: boolean; isLoadingMore: boolean; onMore: (() => void) | undefined }) {
@@ -123,11 +132,11 @@ function More({ hasMore, isLoadingMore, onMore }: { hasMore: boolean; isLoadingM
   );
 }
 
-function Head<Row>({ columns, template, sort, onSort, rows, keyOf, selection, onSelect }: Props<Row> & { template: string }) {
+function Head<Row>({ columns, tracks, sort, onSort, rows, keyOf, selection, onSelect }: Props<Row> & { tracks: Tracks }) {
   const shown = rows.map(keyOf);
   const isAll = selection !== undefined && (selection.all || (shown.length > 0 && shown.every((key) => selection.ids.has(key))));
   return (
-    <div className="row head" role="row" style={{ gridTemplateColumns: template }}>
+    <div className="row head" role="row" style={tracks}>
       {onSelect !== undefined && (
         <span role="columnheader">
           <Checkbox
@@ -162,9 +171,9 @@ function Head<Row>({ columns, template, sort, onSort, rows, keyOf, selection, on
   );
 }
 
-type RowProps<Row> = Props<Row> & { row: Row; index: number; start: number; template: string; isSelected: boolean; isFirst: boolean };
+type RowProps<Row> = Props<Row> & { row: Row; index: number; start: number; tracks: Tracks; isSelected: boolean; isFirst: boolean };
 
-function TableRow<Row>({ columns, row, keyOf, index, start, template, isSelected, isFirst, onOpen, selection, onSelect }: RowProps<Row>) {
+function TableRow<Row>({ columns, row, keyOf, index, start, tracks, isSelected, isFirst, onOpen, selection, onSelect }: RowProps<Row>) {
   const toggle = () => onSelect?.(toggled(selection, keyOf(row)));
   return (
     <div
@@ -175,7 +184,7 @@ function TableRow<Row>({ columns, row, keyOf, index, start, template, isSelected
       aria-rowindex={index + 1}
       aria-selected={onSelect === undefined ? undefined : isSelected}
       tabIndex={isFirst ? 0 : -1}
-      style={{ gridTemplateColumns: template, transform: `translateY(${start}px)` }}
+      style={{ ...tracks, transform: `translateY(${start}px)` }}
       {...(onOpen === undefined ? {} : { 'data-openable': true, onClick: (event) => !isInteractive(event.target) && onOpen(row) })}
     >
       {onSelect !== undefined && (

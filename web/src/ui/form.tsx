@@ -1,6 +1,7 @@
-import { Button, Flex, Select, Switch, Text, TextArea, TextField } from '@radix-ui/themes';
-import { createContext, type FormEvent, type ReactNode, useContext, useId, useMemo } from 'react';
+import { Button, Flex, Select, Switch, TextArea, TextField } from '@radix-ui/themes';
+import { createContext, type FormEvent, type ReactNode, useContext, useMemo } from 'react';
 import { ApiError } from '../api/client.ts';
+import { Field, type InputIds } from './form/field.tsx';
 import { ErrorState } from './states.tsx';
 
 /** What the API refused, by the name of the field. */
@@ -52,32 +53,17 @@ type FieldProps = {
   /** As the API names it: "name", "auth/token". */
   name: string;
   hint?: ReactNode;
-  children: (control: { id: string; 'aria-describedby'?: string; 'aria-invalid'?: true }) => ReactNode;
+  children: (ids: InputIds) => ReactNode;
 };
 
-/** A labelled control with its hint, and its error when the API refused it. */
-export function Field({ label, name, hint, children }: FieldProps) {
-  const id = useId();
+/** A field of a form that takes its own errors from it. */
+function NamedField({ label, name, hint, children }: FieldProps) {
   const refused = [...useContext(Refused)].filter(([field]) => field === name || field.startsWith(`${name}/`));
-  const isRefused = refused.length > 0;
-  const below = isRefused ? refused.map(([field, detail]) => `${field.slice(name.length + 1)} ${detail}`.trim()).join('; ') : hint;
-  const control = {
-    id,
-    ...(below === undefined ? {} : { 'aria-describedby': `${id}-hint` }),
-    ...(isRefused ? { 'aria-invalid': true as const } : {}),
-  };
+  const errors = refused.map(([field, detail]) => `${field.slice(name.length + 1)} ${detail}`.trim());
   return (
-    <div className="field">
-      <Text as="label" htmlFor={id} size="2" weight="medium">
-        {label}
-      </Text>
-      {children(control)}
-      {below !== undefined && (
-        <Text as="div" size="1" color={isRefused ? 'red' : 'gray'} id={`${id}-hint`}>
-          {below}
-        </Text>
-      )}
-    </div>
+    <Field label={label} description={hint} errors={errors}>
+      {children}
+    </Field>
   );
 }
 
@@ -92,10 +78,10 @@ type TextProps = Omit<FieldProps, 'children'> & {
 
 export function TextInput({ label, name, hint, value, onChange, type = 'text', required = false, placeholder, beside }: TextProps) {
   return (
-    <Field label={label} name={name} hint={hint}>
-      {(control) => (
+    <NamedField label={label} name={name} hint={hint}>
+      {(ids) => (
         <TextField.Root
-          {...control}
+          {...ids}
           name={name}
           type={type}
           value={value}
@@ -108,16 +94,16 @@ export function TextInput({ label, name, hint, value, onChange, type = 'text', r
           {beside !== undefined && <TextField.Slot side="right">{beside}</TextField.Slot>}
         </TextField.Root>
       )}
-    </Field>
+    </NamedField>
   );
 }
 
 export function LinesInput({ label, name, hint, value, onChange, rows = 6 }: TextProps & { rows?: number }) {
   return (
-    <Field label={label} name={name} hint={hint}>
-      {(control) => (
+    <NamedField label={label} name={name} hint={hint}>
+      {(ids) => (
         <TextArea
-          {...control}
+          {...ids}
           className="mono"
           rows={rows}
           value={value}
@@ -125,7 +111,7 @@ export function LinesInput({ label, name, hint, value, onChange, rows = 6 }: Tex
           onChange={(event) => onChange(event.target.value)}
         />
       )}
-    </Field>
+    </NamedField>
   );
 }
 
@@ -142,10 +128,10 @@ export function ChoiceInput<Value extends string>({ label, name, hint, value, on
     if (option !== undefined) onChange(option.value);
   };
   return (
-    <Field label={label} name={name} hint={hint}>
-      {(control) => (
+    <NamedField label={label} name={name} hint={hint}>
+      {({ id, ...described }) => (
         <Select.Root value={value} onValueChange={choose}>
-          <Select.Trigger {...control} />
+          <Select.Trigger id={id} {...described} />
           <Select.Content position="popper">
             {options.map((option) => (
               <Select.Item key={option.value} value={option.value}>
@@ -155,7 +141,7 @@ export function ChoiceInput<Value extends string>({ label, name, hint, value, on
           </Select.Content>
         </Select.Root>
       )}
-    </Field>
+    </NamedField>
   );
 }
 
@@ -163,9 +149,9 @@ type SwitchProps = Omit<FieldProps, 'children'> & { checked: boolean; onChange: 
 
 export function SwitchInput({ label, name, hint, checked, onChange }: SwitchProps) {
   return (
-    <Field label={label} name={name} hint={hint}>
-      {(control) => <Switch {...control} checked={checked} onCheckedChange={onChange} />}
-    </Field>
+    <NamedField label={label} name={name} hint={hint}>
+      {({ id, 'aria-describedby': about }) => <Switch id={id} aria-describedby={about} checked={checked} onCheckedChange={onChange} />}
+    </NamedField>
   );
 }
 

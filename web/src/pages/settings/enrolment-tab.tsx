@@ -4,19 +4,23 @@ import { useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
 import { ChoiceInput, Form, SubmitButton, SwitchInput, TextInput } from '../../ui/form.tsx';
 import { useSites } from '../../ui/site-name.tsx';
+import { EnrolmentList } from './enrolment-list.tsx';
 import { CancelButton, NewDialog, ShownOnce } from './new-dialog.tsx';
 
 /** Tokens that devices register themselves with. */
 export function EnrolmentTab() {
   return (
-    <Flex justify="between" align="center" gap="4" wrap="wrap">
-      <Text size="2" color="gray">
-        A device that starts with an enrolment token registers itself, and follows the token’s source at its site.
-      </Text>
-      <NewDialog label="Create enrolment token" title="Create an enrolment token">
-        {() => <NewToken />}
-      </NewDialog>
-    </Flex>
+    <>
+      <Flex justify="between" align="center" gap="4" wrap="wrap">
+        <Text size="2" color="gray">
+          A device that starts with an enrolment token registers itself, and follows the token’s source at its site.
+        </Text>
+        <NewDialog label="Create enrolment token" title="Create an enrolment token">
+          {() => <NewToken />}
+        </NewDialog>
+      </Flex>
+      <EnrolmentList />
+    </>
   );
 }
 

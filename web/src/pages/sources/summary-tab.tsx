@@ -7,7 +7,7 @@ import { useMay } from '../../app/session.ts';
 import type { Device, Source } from '../../generated/api.ts';
 import { Facts } from '../../ui/facts.tsx';
 import { ErrorState, Loaded } from '../../ui/states.tsx';
-import { State, SyncStatus } from '../../ui/status.tsx';
+import { State, SyncStatus, words } from '../../ui/status.tsx';
 import { duration, Time } from '../../ui/time.tsx';
 import { SYNC_STATUSES } from '../devices/search.ts';
 
@@ -116,7 +116,7 @@ function HeadPanel({ source }: { source: Source }) {
                   ['Committed', <Time key="at" at={head.committedAt} />],
                   ['Verdict', <State key="verdict" state={head.verdict} />],
                   ['Errors', head.errors.length > 0 && <Text color="red">{head.errors[0]?.message}</Text>],
-                  ['Signature', head.signature],
+                  ['Signature', words(head.signature)],
                   ['Rollout', <NewestRollout key="rollout" sourceId={source.id} />],
                 ]}
               />

@@ -7,7 +7,7 @@ import type { Revision, RevisionDetail, Source } from '../../../generated/api.ts
 import { type Column, DataTable } from '../../../ui/data-table.tsx';
 import { Facts } from '../../../ui/facts.tsx';
 import { EmptyState, ErrorState, Loaded, Loading } from '../../../ui/states.tsx';
-import { State } from '../../../ui/status.tsx';
+import { State, words } from '../../../ui/status.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
 import { ErrorGroups } from './error-groups.tsx';
 
@@ -76,7 +76,7 @@ function RevisionPanel({ revision }: { revision: RevisionDetail }) {
             ],
             ['Author', `${author.name} <${author.email}>`],
             ['Committed', <Time key="at" at={committedAt} exact />],
-            ['Signature', signature],
+            ['Signature', words(signature)],
             ['Devices', `${devices.length.toLocaleString('en')} ${devices.length === 1 ? 'device was' : 'devices were'} changed by it`],
             ['Prepared in', timings.total !== undefined && duration(timings.total)],
           ]}
