@@ -13,7 +13,8 @@ async function sourceFiles(): Promise<string[]> {
   for (const side of SIDES) {
     const entries = await readdir(join(ROOT, side), { recursive: true, withFileTypes: true }).catch(() => []);
     for (const entry of entries)
-      if (entry.isFile() && /\.tsx?$/.test(entry.name)) found.push(relative(ROOT, join(entry.parentPath, entry.name)));
+      if (entry.isFile() && /\.tsx?$/.test(entry.name) && !/\/(generated|dist)(\/|$)/.test(entry.parentPath))
+        found.push(relative(ROOT, join(entry.parentPath, entry.name)));
   }
   return found;
 }

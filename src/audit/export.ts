@@ -1,4 +1,4 @@
-import { streamLines } from '../async/lines.ts';
+import { streamLines } from '../document/lines.ts';
 import { csvField } from '../wire/text/csv.ts';
 import type { AuditEntry } from './store.ts';
 

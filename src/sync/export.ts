@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import { backoff } from '../async/backoff.ts';
 import { messageOf, Problem, retryOf } from '../errors.ts';
 import { integrationProblem } from '../integration/problems.ts';
@@ -9,10 +10,12 @@ import { mergeDevice, withoutFields } from './fields.ts';
 import { isSame } from './merge.ts';
 import { addCounts, type Merged, type Running, recordMerges } from './record.ts';
 
-/** Devices per transaction. A crash in between repeats at most so many writes, which then find their values there. */
+/** Devices that are read from the database at once. */
 const BATCH = 40;
-/** Devices written at once. */
+/** Devices written at once. The integration's own slots may allow fewer. */
 const AT_ONCE = 4;
+/** Devices per transaction. A crash in between repeats at most about so many writes, which then find their values there. */
+const RECORDED = 40;
 const RETRY_SECONDS = { base: 30, cap: 3_600 };
 
 /** `before` and `after` the write, as the platform showed the device. */
@@ -29,42 +32,27 @@ export function isAboutPlatform(error: unknown): boolean {
 
 /** Writes what waits here to the platform, device by device, a few at once. A device that fails is tried again later, and the others go on. */
 export async function exportDue(running: Running): Promise<void> {
-  const { deps, context, signal } = running;
-  const { sql } = deps.store;
-  let after = '';
-  for (;;) {
-    const ids = await dueExports(sql, context.integration, after, BATCH);
-    after = ids.at(-1) ?? '';
-    if (ids.length === 0) return;
-    const devices = await readSynced(sql, context.integration, ids);
-    const open = await openFields(sql, context.integration, ids);
-    const { done, broken } = await inParallel(devices, AT_ONCE, (device) => write(running, device, open.get(device.deviceId) ?? new Set()));
-    await record(running, done);
-    if (broken !== undefined) throw broken;
-    signal.throwIfAborted();
-  }
+  await inParallel(
+    dueDevices(running),
+    ({ device, open }) => write(running, device, open),
+    (done) => record(running, done),
+  );
 }
 
-/** Works on the items until one fails because of the whole platform. @returns what is done, and that failure */
-export async function inParallel<Item, Result>(
-  items: readonly Item[],
-  atOnce: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<{ done: Result[]; broken: unknown }> {
-  const waiting = [...items];
-  const done: Result[] = [];
-  let broken: unknown;
-  const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined && broken === undefined; item = waiting.shift()) {
-      try {
-        done.push(await work(item));
-      } catch (error) {
-        broken ??= error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  return { done, broken };
+/** `open`: fields about which a person has to decide. */
+async function* dueDevices({ deps, context, signal }: Running): AsyncGenerator<{ device: Synced; open: ReadonlySet<string> }> {
+  const { sql } = deps.store;
+  const { integration } = context;
+  let after = '';
+  for (;;) {
+    signal.throwIfAborted();
+    const ids = await dueExports(sql, integration, after, BATCH);
+    after = ids.at(-1) ?? '';
+    if (ids.length === 0) return;
+    const devices = await readSynced(sql, integration, ids);
+    const open = await openFields(sql, integration, ids);
+    for (const device of devices) yield { device, open: open.get(device.deviceId) ?? new Set() };
+  }
 }
 
 /** Reads the device just before, since platforms have no compare-and-set, and writes the fewest fields. @throws errors about the whole platform */
@@ -174,4 +162,39 @@ export async function recordFailures(
       ...{ code: error.code, error: messageOf(error) },
     })),
   );
+}
+
+/**
+ * Works on items until one fails because of the whole platform. The others that were under way end, and all that is done is recorded. Recording, and
+ * reading more items, hold up no work: as many items again wait for their turn.
+ * @throws the failure of the platform, or of recording
+ */
+export async function inParallel<Item, Result>(
+  items: AsyncIterable<Item>,
+  work: (item: Item) => Promise<Result>,
+  record: (done: Result[]) => Promise<void>,
+): Promise<void> {
+  const workers = new PQueue({ concurrency: AT_ONCE });
+  const done: Result[] = [];
+  let broken: { error: unknown } | undefined;
+  const fail = (error: unknown) => {
+    broken ??= { error };
+  };
+  const start = (item: Item) =>
+    workers.add(async () => {
+      if (broken === undefined) await work(item).then((result) => done.push(result), fail);
+    });
+  try {
+    for await (const item of items) {
+      if (broken !== undefined) break;
+      void start(item);
+      if (done.length >= RECORDED) await record(done.splice(0));
+      await workers.onSizeLessThan(AT_ONCE);
+    }
+  } catch (error) {
+    fail(error);
+  }
+  await workers.onIdle();
+  if (done.length > 0) await record(done);
+  if (broken !== undefined) throw broken.error;
 }

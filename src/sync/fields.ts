@@ -53,17 +53,6 @@ export function shownValue({ values }: Pick<RemoteDevice, 'values'>, field: stri
   return typeof value === 'string' && value.trim() !== '' && value.length <= COLUMNS[field] ? value : undefined;
 }
 
-/** Whether the device was changed here since both sides agreed. */
-export function isChangedHere(rules: Rules, device: Synced): boolean {
-  for (const [field, { kind }] of rules) {
-    const local = localValue(device, field);
-    const base = device.base[field];
-    if (local === undefined || (base === undefined && device.fieldTimes[field] === undefined)) continue;
-    if (!isSame(kind, local, base)) return true;
-  }
-  return false;
-}
-
 export type DeviceMerge = {
   /** Fields to be written here, and at the platform. */
   local: Values;

@@ -23,7 +23,7 @@ const LIST_TIMEOUT_MS = 15_000;
 const SourceTest = z
   .object({
     ok: z.boolean(),
-    head: z.object({ ref: z.string(), commit: z.string() }).nullable().openapi({ description: 'What the ref stands for now' }),
+    head: z.object({ ref: z.string(), commit: z.string() }).nullable().openapi({ description: 'The ref and its commit at present' }),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
     durationMs: z.number(),
   })

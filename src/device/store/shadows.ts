@@ -1,4 +1,4 @@
-import type { Db } from '../../db/connect.ts';
+import type { Db, Tx } from '../../db/connect.ts';
 import type { Json } from '../../wire/text/json.ts';
 import { storableJson } from '../../wire/text/text.ts';
 import type { Connectivity } from '../device.ts';
@@ -22,17 +22,26 @@ export type NewShadow = {
 };
 
 /** @returns the ids that the devices got, by their external id. One that finds both ids taken is left out. */
-export async function insertShadows(tx: Db, organizationId: string, shadows: readonly NewShadow[]): Promise<Map<string, string>> {
+export async function insertShadows(tx: Tx, organizationId: string, shadows: readonly NewShadow[]): Promise<Map<string, string>> {
+  const ids = await insertOnce(tx, organizationId, shadows);
+  const refused = shadows.filter(({ externalId }) => !ids.has(externalId));
+  const others = await insertOnce(
+    tx,
+    organizationId,
+    refused.map((shadow) => ({ ...shadow, id: shadow.otherwise })),
+  );
+  return new Map([...ids, ...others]);
+}
+
+async function insertOnce(tx: Tx, organizationId: string, shadows: readonly NewShadow[]): Promise<Map<string, string>> {
   if (shadows.length === 0) return new Map();
   const rows = await tx<{ id: string; externalId: string }[]>`
     insert into devices (organization_id, id, name, type, adapter, source_kind, integration_metadata, connectivity, last_seen_at, following)
-    select ${organizationId}::uuid, case when exists (select 1 from devices t where t.organization_id = ${organizationId} and t.id = n.id) then n.otherwise
-      else n.id end, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
-    from unnest(${shadows.map((s) => s.id)}::text[], ${shadows.map((s) => s.otherwise)}::text[], ${shadows.map((s) => s.name)}::text[],
-                ${shadows.map((s) => s.type)}::text[], ${shadows.map((s) => s.adapter)}::text[],
-                ${shadows.map((s) => storableJson(JSON.stringify(s.metadata)))}::text[], ${shadows.map((s) => s.connectivity)}::text[],
-                ${shadows.map((s) => timeText(s.lastSeenAt))}::text[])
-         as n (id, otherwise, name, type, adapter, metadata, connectivity, last_seen_at)
+    select ${organizationId}::uuid, n.id, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
+    from unnest(${shadows.map((s) => s.id)}::text[], ${shadows.map((s) => s.name)}::text[], ${shadows.map((s) => s.type)}::text[],
+                ${shadows.map((s) => s.adapter)}::text[], ${shadows.map((s) => storableJson(JSON.stringify(s.metadata)))}::text[],
+                ${shadows.map((s) => s.connectivity)}::text[], ${shadows.map((s) => timeText(s.lastSeenAt))}::text[])
+         as n (id, name, type, adapter, metadata, connectivity, last_seen_at)
     order by 2
     on conflict (organization_id, id) do nothing
     returning id, integration_metadata ->> 'external_id' as "externalId"`;

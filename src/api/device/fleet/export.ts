@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { streamLines } from '../../../async/lines.ts';
 import { audited } from '../../../audit/audited.ts';
 import { type ListedDevice, labelKeys, listDevices } from '../../../device/store/list.ts';
+import { streamLines } from '../../../document/lines.ts';
 import type { Store } from '../../../event/transact.ts';
 import { logOf, problems } from '../../../http/kit.ts';
 import { DEVICE_EXPORT_FORMATS, type DeviceExportFormat, exportHead, exportLine } from '../../../inventory/export.ts';

@@ -1,6 +1,6 @@
 import { IconButton } from '@radix-ui/themes';
 import { X } from 'lucide-react';
-import { Code } from '../../ui/code.tsx';
+import { Code } from '../../ui/code/code.tsx';
 import { Time } from '../../ui/time.tsx';
 
 /** The data of one row as they are stored. */

@@ -4,9 +4,9 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { X } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { type TimeZone, useAppearance } from '../../app/appearance.tsx';
+import { words } from '../../ui/fleet/status.tsx';
 import { Field } from '../../ui/form/field.tsx';
-import { SearchField } from '../../ui/search-field.tsx';
-import { words } from '../../ui/status.tsx';
+import { SearchField } from '../../ui/table/search-field.tsx';
 import type { ActivitySearch } from './search.ts';
 
 const route = getRouteApi('/signed-in/activity');

@@ -1,10 +1,10 @@
 import { Badge, Text } from '@radix-ui/themes';
 import { Link } from '@tanstack/react-router';
 import type { ItemOf } from '../../api/query.ts';
-import type { Column } from '../../ui/data-table.tsx';
-import { KindBadge } from '../../ui/kind-badge.tsx';
-import { SiteName } from '../../ui/site-name.tsx';
-import { Connectivity, SyncStatus } from '../../ui/status.tsx';
+import { KindBadge } from '../../ui/fleet/kind-badge.tsx';
+import { SiteName } from '../../ui/fleet/site-name.tsx';
+import { Connectivity, SyncStatus } from '../../ui/fleet/status.tsx';
+import type { Column } from '../../ui/table/data-table.tsx';
 import { Time } from '../../ui/time.tsx';
 
 type Row = ItemOf<'GET /api/v1/devices'>;

@@ -1,8 +1,8 @@
 import { Flex } from '@radix-ui/themes';
 import type { DeviceCounts } from '../../generated/api.ts';
-import { FilterMenu } from '../../ui/filter-menu.tsx';
-import { SearchField } from '../../ui/search-field.tsx';
-import { syncWord } from '../../ui/status.tsx';
+import { syncWord } from '../../ui/fleet/status.tsx';
+import { FilterMenu } from '../../ui/table/filter-menu.tsx';
+import { SearchField } from '../../ui/table/search-field.tsx';
 import { SavedFilters } from './saved-filters.tsx';
 import { type DevicesSearch, SYNC_STATUSES } from './search.ts';
 

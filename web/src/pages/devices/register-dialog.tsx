@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Copy, Plus } from 'lucide-react';
 import { type FormEvent, type ReactNode, useId, useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
-import { useSites } from '../../ui/site-name.tsx';
+import { useSites } from '../../ui/fleet/site-name.tsx';
 import { ErrorState } from '../../ui/states.tsx';
 
 /** Registers one device; its key is shown once, with the line that starts the agent. */

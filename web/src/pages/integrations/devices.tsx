@@ -7,9 +7,9 @@ import { type ItemOf, readPages, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Integration, IntegrationProvider } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import { type Column, DataTable } from '../../ui/data-table.tsx';
 import { Field } from '../../ui/form/field.tsx';
 import { EmptyState, ErrorState, Loaded } from '../../ui/states.tsx';
+import { type Column, DataTable } from '../../ui/table/data-table.tsx';
 import { Time } from '../../ui/time.tsx';
 
 type Props = { integration: Integration; provider: IntegrationProvider | undefined };

@@ -1,5 +1,5 @@
 import type { Conflict, Integration, IntegrationProvider } from '../../generated/api.ts';
-import { words } from '../../ui/status.tsx';
+import { words } from '../../ui/fleet/status.tsx';
 
 /** Words of integrations that several of their panels use. */
 

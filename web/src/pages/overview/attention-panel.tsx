@@ -3,10 +3,10 @@ import { useQuery } from '@tanstack/react-query';
 import { CircleAlert, CircleCheckBig, CirclePause, type LucideIcon, TriangleAlert } from 'lucide-react';
 import { read } from '../../api/query.ts';
 import type { AttentionItem } from '../../generated/api.ts';
-import { Cause } from '../../ui/cause.tsx';
-import { PlaceLink } from '../../ui/place-link.tsx';
+import { Cause } from '../../ui/fleet/cause.tsx';
+import { PlaceLink } from '../../ui/fleet/place-link.tsx';
+import { words } from '../../ui/fleet/status.tsx';
 import { Loaded } from '../../ui/states.tsx';
-import { words } from '../../ui/status.tsx';
 import { Time } from '../../ui/time.tsx';
 import { SubjectLink } from './links.tsx';
 

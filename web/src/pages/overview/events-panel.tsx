@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { read } from '../../api/query.ts';
-import { EventLine } from '../../ui/event-line.tsx';
+import { EventLine } from '../../ui/fleet/event-line.tsx';
 import { Loaded } from '../../ui/states.tsx';
 
 const SHOWN = 30;

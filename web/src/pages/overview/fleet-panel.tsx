@@ -3,8 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { read } from '../../api/query.ts';
 import type { DeviceCounts } from '../../generated/api.ts';
+import { Connectivity, SyncStatus, syncWord, toneOfSync } from '../../ui/fleet/status.tsx';
 import { Loaded } from '../../ui/states.tsx';
-import { Connectivity, SyncStatus, syncWord, toneOfSync } from '../../ui/status.tsx';
 import { SYNC_STATUSES } from '../devices/search.ts';
 
 const CONNECTIONS = ['online', 'offline', 'unknown'] as const;

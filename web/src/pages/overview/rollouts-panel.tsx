@@ -3,8 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { read } from '../../api/query.ts';
 import type { Rollout } from '../../generated/api.ts';
+import { State } from '../../ui/fleet/status.tsx';
 import { Loaded } from '../../ui/states.tsx';
-import { State } from '../../ui/status.tsx';
 import { Time } from '../../ui/time.tsx';
 
 const UNDER_WAY: readonly string[] = ['planned', 'awaiting_approval', 'running', 'paused', 'reverting'];

@@ -107,10 +107,10 @@ function Numbers({ effect: { starts, stops, reverts } }: { effect: Effect }) {
     [stops, 'devices stop'],
     [reverts, 'devices roll back'],
   ] as const;
-  const told = parts.filter(([count]) => count > 0).map(([count, does]) => `${count.toLocaleString('en')} ${does}`);
+  const shown = parts.filter(([count]) => count > 0).map(([count, does]) => `${count.toLocaleString('en')} ${does}`);
   return (
     <Text as="p" size="2" weight="medium">
-      {told.length === 0 ? 'It touches no device now.' : told.join(', ')}
+      {shown.length === 0 ? 'It touches no device now.' : shown.join(', ')}
     </Text>
   );
 }

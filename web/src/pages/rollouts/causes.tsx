@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { read } from '../../api/query.ts';
-import { Cause } from '../../ui/cause.tsx';
+import { Cause } from '../../ui/fleet/cause.tsx';
 import { EmptyState, Loaded } from '../../ui/states.tsx';
 
 /** The failures of a rollout, grouped by their cause. */

@@ -1,7 +1,7 @@
 import { Text } from '@radix-ui/themes';
 import { type MouseEvent, useEffect, useRef, useState } from 'react';
 import { useAppearance } from '../../app/appearance.tsx';
-import { words } from '../../ui/status.tsx';
+import { words } from '../../ui/fleet/status.tsx';
 
 export type Cell = { id: string; state: string };
 type Kind = 'waits' | 'busy' | 'good' | 'bad' | 'away';
@@ -46,8 +46,6 @@ export function CellCanvas({ cells, onOpen }: { cells: readonly Cell[]; onOpen: 
     cells[Math.floor(offsetY / size) * columns + Math.floor(offsetX / size)];
   return (
     <div className="cells">
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the table of devices opens them by keyboard */}
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the table of devices says the same as text */}
       <canvas
         ref={canvas}
         aria-hidden

@@ -3,10 +3,10 @@ import { useInfiniteQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { type ItemOf, readPages } from '../../api/query.ts';
-import { type Column, DataTable } from '../../ui/data-table.tsx';
-import { FilterMenu } from '../../ui/filter-menu.tsx';
+import { State, words } from '../../ui/fleet/status.tsx';
 import { EmptyState, Loading } from '../../ui/states.tsx';
-import { State, words } from '../../ui/status.tsx';
+import { type Column, DataTable } from '../../ui/table/data-table.tsx';
+import { FilterMenu } from '../../ui/table/filter-menu.tsx';
 import { Time } from '../../ui/time.tsx';
 
 type Row = ItemOf<'GET /api/v1/rollouts/{id}/devices'>;

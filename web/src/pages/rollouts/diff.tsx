@@ -2,7 +2,7 @@ import { Badge, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { read } from '../../api/query.ts';
-import { Diff, DiffViewSwitch } from '../../ui/diff.tsx';
+import { Diff, DiffViewSwitch } from '../../ui/code/diff.tsx';
 import { EmptyState, Loaded } from '../../ui/states.tsx';
 
 /** The change that the rollout brings: devices with the same change stand together. */

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { read } from '../../api/query.ts';
-import { EventLine } from '../../ui/event-line.tsx';
+import { EventLine } from '../../ui/fleet/event-line.tsx';
 import { Loaded } from '../../ui/states.tsx';
 
 export function RolloutEvents({ id }: { id: string }) {

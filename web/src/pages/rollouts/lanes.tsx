@@ -5,8 +5,8 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { call } from '../../api/client.ts';
 import type { RolloutCells, RolloutDetail } from '../../generated/api.ts';
 import { useLive } from '../../live/live.tsx';
+import { words } from '../../ui/fleet/status.tsx';
 import { Loaded } from '../../ui/states.tsx';
-import { words } from '../../ui/status.tsx';
 import { type Cell, CellCanvas, LEGEND } from './cell-canvas.tsx';
 
 /** Cells are read again after this time, in case an event said less than the whole. */

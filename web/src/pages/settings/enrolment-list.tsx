@@ -2,9 +2,9 @@ import { Button, Text } from '@radix-ui/themes';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { type ItemOf, read, readPages, useAct } from '../../api/query.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import type { Column } from '../../ui/data-table.tsx';
-import { SiteName } from '../../ui/site-name.tsx';
+import { SiteName } from '../../ui/fleet/site-name.tsx';
 import { EmptyState } from '../../ui/states.tsx';
+import type { Column } from '../../ui/table/data-table.tsx';
 import { Time } from '../../ui/time.tsx';
 import { ListTable } from './list-table.tsx';
 

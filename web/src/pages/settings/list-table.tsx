@@ -1,7 +1,7 @@
 import type { useInfiniteQuery } from '@tanstack/react-query';
 import { type ReactNode, useMemo } from 'react';
-import { type Column, DataTable } from '../../ui/data-table.tsx';
 import { ErrorState, Loading } from '../../ui/states.tsx';
+import { type Column, DataTable } from '../../ui/table/data-table.tsx';
 
 type List<Row> = Pick<
   ReturnType<typeof useInfiniteQuery<{ items: Row[] }>>,

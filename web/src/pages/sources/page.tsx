@@ -5,10 +5,10 @@ import { useMemo } from 'react';
 import { read, readPages } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Source } from '../../generated/api.ts';
-import { type Column, DataTable } from '../../ui/data-table.tsx';
+import { State } from '../../ui/fleet/status.tsx';
 import { PageHead } from '../../ui/page-head.tsx';
 import { EmptyState, ErrorState, Loading } from '../../ui/states.tsx';
-import { State } from '../../ui/status.tsx';
+import { type Column, DataTable } from '../../ui/table/data-table.tsx';
 import { Time } from '../../ui/time.tsx';
 import { CreateSource } from './connection/create-source.tsx';
 

@@ -6,12 +6,12 @@ import { read, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Device, Source } from '../../generated/api.ts';
 import { Facts } from '../../ui/facts.tsx';
+import { State, SyncStatus, words } from '../../ui/fleet/status.tsx';
 import { ErrorState, Loaded } from '../../ui/states.tsx';
-import { State, SyncStatus, words } from '../../ui/status.tsx';
 import { duration, Time } from '../../ui/time.tsx';
 import { SYNC_STATUSES } from '../devices/search.ts';
 
-/** What the source does now, and what is wrong with it. */
+/** The present state of the source, and its fault if it has one. */
 export function SummaryTab({ source }: { source: Source }) {
   return (
     <>

@@ -1,7 +1,7 @@
 import { Callout, Table, Text } from '@radix-ui/themes';
 import { CircleCheck, TriangleAlert } from 'lucide-react';
 import type { IntegrationTest } from '../../../generated/api.ts';
-import { Connectivity } from '../../../ui/status.tsx';
+import { Connectivity } from '../../../ui/fleet/status.tsx';
 import { duration } from '../../../ui/time.tsx';
 import { valueText } from '../words.ts';
 

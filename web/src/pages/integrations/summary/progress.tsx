@@ -1,6 +1,6 @@
 import { Progress, Text } from '@radix-ui/themes';
 import type { IntegrationRun, IntegrationSyncStatus } from '../../../generated/api.ts';
-import { State } from '../../../ui/status.tsx';
+import { State } from '../../../ui/fleet/status.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
 import { countsText } from '../counts.ts';
 

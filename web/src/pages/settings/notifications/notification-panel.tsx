@@ -8,10 +8,10 @@ import { useMay } from '../../../app/session.ts';
 import type { Notification, NotificationDelivery, NotificationTest } from '../../../generated/api.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
 import { CopyText } from '../../../ui/copy.tsx';
-import type { Column } from '../../../ui/data-table.tsx';
 import { Facts } from '../../../ui/facts.tsx';
+import { State } from '../../../ui/fleet/status.tsx';
 import { EmptyState, ErrorState, Loaded } from '../../../ui/states.tsx';
-import { State } from '../../../ui/status.tsx';
+import type { Column } from '../../../ui/table/data-table.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
 import { ListTable } from '../list-table.tsx';
 

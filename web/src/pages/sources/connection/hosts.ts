@@ -1,4 +1,4 @@
-/** What a Git host needs for its webhook, from docs/webhooks.md in short. */
+/** The steps that set up a webhook at a Git host, from docs/webhooks.md in short. */
 export type Host = {
   provider: string;
   title: string;

@@ -4,9 +4,9 @@ import { Link } from '@tanstack/react-router';
 import { TriangleAlert } from 'lucide-react';
 import { call } from '../../../api/client.ts';
 import type { Plan, PlanSummary } from '../../../generated/api.ts';
-import { type Column, DataTable } from '../../../ui/data-table.tsx';
-import { Diff } from '../../../ui/diff.tsx';
-import { State, words } from '../../../ui/status.tsx';
+import { Diff } from '../../../ui/code/diff.tsx';
+import { State, words } from '../../../ui/fleet/status.tsx';
+import { type Column, DataTable } from '../../../ui/table/data-table.tsx';
 import { duration } from '../../../ui/time.tsx';
 import { ErrorGroups } from '../revisions/error-groups.tsx';
 
@@ -35,7 +35,7 @@ export function PlanSentence({ summary: { devices, changed, blocked, invalid } }
   );
 }
 
-/** What a commit would do to the fleet if it were the head. */
+/** The changes of the fleet if the commit were the head. */
 export function PlanView({ plan }: { plan: Plan }) {
   return (
     <div className="stack">

@@ -5,9 +5,9 @@ import { ExternalLink } from 'lucide-react';
 import { type FormEvent, useMemo, useState } from 'react';
 import { readPages } from '../../../api/query.ts';
 import type { MergeRequest, Source } from '../../../generated/api.ts';
-import { type Column, DataTable } from '../../../ui/data-table.tsx';
+import { State } from '../../../ui/fleet/status.tsx';
 import { EmptyState, ErrorState, Loaded, Loading } from '../../../ui/states.tsx';
-import { State } from '../../../ui/status.tsx';
+import { type Column, DataTable } from '../../../ui/table/data-table.tsx';
 import { Time } from '../../../ui/time.tsx';
 import { PlanView, planQuery } from './plan.tsx';
 

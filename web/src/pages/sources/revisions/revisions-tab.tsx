@@ -4,10 +4,10 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { read, readPages } from '../../../api/query.ts';
 import type { Revision, RevisionDetail, Source } from '../../../generated/api.ts';
-import { type Column, DataTable } from '../../../ui/data-table.tsx';
 import { Facts } from '../../../ui/facts.tsx';
+import { State, words } from '../../../ui/fleet/status.tsx';
 import { EmptyState, ErrorState, Loaded, Loading } from '../../../ui/states.tsx';
-import { State, words } from '../../../ui/status.tsx';
+import { type Column, DataTable } from '../../../ui/table/data-table.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
 import { ErrorGroups } from './error-groups.tsx';
 

@@ -4,9 +4,9 @@ import { useMemo } from 'react';
 import { readPages, useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Delivery, Source } from '../../../generated/api.ts';
-import { type Column, DataTable } from '../../../ui/data-table.tsx';
+import { State, words } from '../../../ui/fleet/status.tsx';
 import { EmptyState, ErrorState, Loading } from '../../../ui/states.tsx';
-import { State, words } from '../../../ui/status.tsx';
+import { type Column, DataTable } from '../../../ui/table/data-table.tsx';
 import { Time } from '../../../ui/time.tsx';
 import { hostOf } from '../connection/hosts.ts';
 
@@ -17,7 +17,7 @@ export function deliveriesQuery(id: string) {
   return readPages('GET /api/v1/sources/{id}/deliveries', { path: { id } });
 }
 
-/** What the host posted, with the verdict on each. */
+/** The deliveries of the host, with the verdict on each. */
 export function Deliveries({ source }: { source: Source }) {
   const list = useInfiniteQuery({ ...deliveriesQuery(source.id), refetchInterval: LOOK_EVERY_MS });
   const rows = useMemo(() => list.data?.pages.flatMap(({ items }) => items) ?? [], [list.data]);

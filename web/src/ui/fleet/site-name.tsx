@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { read } from '../api/query.ts';
+import { read } from '../../api/query.ts';
 
 /** All sites in one read that every row shares. */
 export function useSites() {

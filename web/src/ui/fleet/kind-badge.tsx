@@ -1,5 +1,5 @@
 import { Badge } from '@radix-ui/themes';
-import type { Device } from '../generated/api.ts';
+import type { Device } from '../../generated/api.ts';
 
 const ADAPTERS: Record<string, string> = {
   agent: 'Local',

@@ -3,12 +3,12 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { CircleAlert, Info, type LucideIcon, TriangleAlert } from 'lucide-react';
 import type { ReactNode } from 'react';
-import type { Severity } from '../../../src/wire/event/kind.ts';
-import { sentenceWith, sourceIdOf } from '../../../src/wire/event/sentence.ts';
-import { severityBy } from '../../../src/wire/event/severity.ts';
-import { call } from '../api/client.ts';
+import type { Severity } from '../../../../src/wire/event/kind.ts';
+import { sentenceWith, sourceIdOf } from '../../../../src/wire/event/sentence.ts';
+import { severityBy } from '../../../../src/wire/event/severity.ts';
+import { call } from '../../api/client.ts';
+import { Time } from '../time.tsx';
 import { words } from './status.tsx';
-import { Time } from './time.tsx';
 
 /** An event of the API or of `/live`. */
 export type ShownEvent = { type: string; at: string; subject: string; data: object };

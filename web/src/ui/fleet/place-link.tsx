@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router';
-import type { CommitPlace } from '../generated/api.ts';
+import type { CommitPlace } from '../../generated/api.ts';
 
 /** The file and line of the commit; it opens where the source is known. */
 export function PlaceLink({ place, sourceId }: { place: CommitPlace | null; sourceId: string | undefined }) {

@@ -16,7 +16,7 @@ import {
   Wifi,
   WifiOff,
 } from 'lucide-react';
-import type { Device } from '../generated/api.ts';
+import type { Device } from '../../generated/api.ts';
 
 type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'calm';
 type Look = { icon: LucideIcon; word: string; tone: Tone };

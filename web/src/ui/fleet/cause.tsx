@@ -1,8 +1,8 @@
 import { Text } from '@radix-ui/themes';
 import { Link } from '@tanstack/react-router';
-import type { FailureCause } from '../generated/api.ts';
+import type { FailureCause } from '../../generated/api.ts';
+import { Time } from '../time.tsx';
 import { PlaceLink } from './place-link.tsx';
-import { Time } from './time.tsx';
 
 /** One cause: how many devices, the words of the failure, a line of the first device's log, the place in the commit. */
 export function Cause({ cause, sourceId }: { cause: FailureCause; sourceId: string | undefined }) {
