@@ -28,8 +28,8 @@ export function FieldRules({ provider, draft, errors, test, set }: Props) {
     set({ fields: chosen.size === listed.length ? null : [...chosen] });
   };
   return (
-    <div className="wide">
-      <Table.Root size="1" aria-label="Fields">
+    <section className="wide" aria-label="Fields">
+      <Table.Root size="1">
         <Table.Header>
           <Table.Row>
             <Table.ColumnHeaderCell>Field</Table.ColumnHeaderCell>
@@ -55,7 +55,7 @@ export function FieldRules({ provider, draft, errors, test, set }: Props) {
           {pointer} {detail}
         </Text>
       ))}
-    </div>
+    </section>
   );
 }
 

@@ -66,11 +66,11 @@ function Gaps({ gaps }: { gaps: readonly string[] }) {
 function Sample({ sample }: Pick<IntegrationTest, 'sample'>) {
   const names = [...new Set(sample.flatMap(({ values }) => Object.keys(values)))].filter((name) => name !== 'name');
   return (
-    <div className="wide">
+    <section className="wide" aria-label="Devices of the account">
       <Text as="p" size="1" color="gray" mb="1">
         Some of its devices, as they would be synced
       </Text>
-      <Table.Root size="1" aria-label="Devices of the account">
+      <Table.Root size="1">
         <Table.Header>
           <Table.Row>
             {['Name', 'Id', 'Connectivity', ...names].map((name) => (
@@ -93,6 +93,6 @@ function Sample({ sample }: Pick<IntegrationTest, 'sample'>) {
           ))}
         </Table.Body>
       </Table.Root>
-    </div>
+    </section>
   );
 }
