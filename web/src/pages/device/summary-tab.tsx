@@ -18,7 +18,7 @@ export function SummaryTab({ status }: { status: DeviceStatus }) {
           <Facts
             facts={[
               ['Source', source === null ? 'none' : <SourceLink key="source" source={source} path={device.path} />],
-              ['Head', source?.headCommit == null ? 'none yet' : <span className="mono">{source.headCommit.slice(0, 10)}</span>],
+              ['Head', source?.headCommit == null ? 'none yet' : <span key="head" className="mono">{source.headCommit.slice(0, 10)}</span>],
               ['Last attempt', deployment === null ? 'none yet' : <Attempt key="attempt" deployment={deployment} deviceId={device.id} />],
               ['Error', device.error === null ? undefined : `${device.error.code}: ${device.error.detail}`],
               ['Held', device.hold === null ? undefined : `by ${device.hold.by}: ${device.hold.reason}`],
