@@ -46,6 +46,7 @@ import { ensureAdminToken, ensureOrganization } from './organization/store.ts';
 import { openPreparer } from './prepare/preparer.ts';
 import { confirmEarly } from './report/confirmations.ts';
 import { createReportIntake } from './report/intake.ts';
+import { createIdentityProvider, type IdentityProvider } from './session/identity-provider.ts';
 import { openWorkspaces } from './workspace/workspace.ts';
 
 export type App = {
@@ -163,11 +164,20 @@ async function openStore(config: Config, log: Log, { sql, notifier, directUrl }:
 /** Authentication and limits of callers. */
 async function openAccess(config: Config, metrics: Metrics, { sql, notifier }: Connections, opened: Opened) {
   const limits = createRateLimits(config);
-  const issuer = null;
+  const issuer = config.OIDC_ISSUER ?? null;
+  const identityProvider = openIdentityProvider(config, opened);
   const operatorAuth = createOperatorAuth({ sql, limits, config, issuer, metrics });
   const deviceAuth = opened.add(await openDeviceAuth(sql, notifier, limits, config.TRUST_PROXY));
   const rootTokenHash = await loadRootTokenHash({ value: config.BELLWETHER_ROOT_TOKEN, dataDir: config.DATA_DIR });
-  return { limits, issuer, operatorAuth, deviceAuth, rootTokenHash };
+  return { limits, issuer, identityProvider, operatorAuth, deviceAuth, rootTokenHash };
+}
+
+/** The operator chose the address of the provider, which may be a private one. */
+function openIdentityProvider(config: Config, opened: Opened): IdentityProvider | null {
+  const { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: clientId, PUBLIC_URL: publicUrl, proxies } = config;
+  if (issuer === undefined || clientId === undefined || publicUrl === undefined) return null;
+  const settings = { ...config, issuer, clientId, callback: `${publicUrl}/login/oidc/callback` };
+  return opened.add(createIdentityProvider(settings, addressGuard({ allowPrivate: true, proxies })));
 }
 
 /** Long polls, and their admission after a commit. */

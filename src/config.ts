@@ -18,6 +18,31 @@ function isOrigin(text: string): boolean {
   return text === '*' || (URL.parse(text)?.origin === text && !text.includes('*'));
 }
 
+function isIssuer(text: string): boolean {
+  const { protocol, hostname } = new URL(text);
+  return protocol === 'https:' || (protocol === 'http:' && /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname));
+}
+
+/** A value of the role claim, with the role and the organization for which it stands. */
+type RoleRule = { value: string; role: 'viewer' | 'operator' | 'admin'; organization: string | undefined };
+
+const RoleText = z.string().regex(/^(?:viewer|operator|admin)(?:@[a-z0-9][a-z0-9-]{0,62})?$/);
+
+function readRoles(text: string, c: z.RefinementCtx): RoleRule[] {
+  try {
+    return Object.entries(z.record(z.string(), RoleText).parse(JSON.parse(text))).map(([value, rule]) => {
+      const [role, organization] = rule.split('@');
+      return { value, role: z.enum(['viewer', 'operator', 'admin']).parse(role), organization };
+    });
+  } catch {
+    c.addIssue({
+      code: 'custom',
+      message: 'must be a JSON object of claim values and roles, such as {"fleet-admins":"admin","acme":"viewer@acme"}',
+    });
+    return z.NEVER;
+  }
+}
+
 /** A limit below one request a second would lock all clients out. */
 const requestsPerSecond = (usual: number) => z.coerce.number().min(1).max(1_000_000).default(usual);
 
@@ -48,6 +73,23 @@ const Environment = z.object({
       'must be 32 bytes in base64, or several such keys with commas between: the first seals',
     )
     .optional(),
+  /** The identity provider of people who sign in by OpenID Connect, as its discovery document names itself. */
+  OIDC_ISSUER: z.url().refine(isIssuer, 'must be an https URL; http only for a provider on this machine').optional(),
+  OIDC_CLIENT_ID: z.string().optional(),
+  /** Without one the service is a public client. */
+  OIDC_CLIENT_SECRET: z.string().optional(),
+  /** Name on the button; default: the host of the issuer. */
+  OIDC_NAME: z.string().max(60).optional(),
+  OIDC_SCOPES: z
+    .string()
+    .regex(/(?:^|\s)openid(?:\s|$)/, 'must contain openid')
+    .default('openid profile email'),
+  OIDC_ROLE_CLAIM: z.string().default('groups'),
+  OIDC_ROLES: z
+    .string()
+    .default('{"bellwether-admin":"admin","bellwether-operator":"operator","bellwether-viewer":"viewer"}')
+    .transform(readRoles),
+  OIDC_DEFAULT_ROLE: z.enum(['none', 'viewer', 'operator']).default('none'),
   CORS_ORIGINS: z
     .string()
     .default('')
@@ -94,7 +136,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   // Secrets from files, and env files from Windows, end in a line end.
   const given = Object.entries(env).map(([name, value]) => [name, withoutLineEnd(value ?? '')] as const);
   const known = Object.fromEntries(given.filter(([, value]) => value !== ''));
-  const parsed = Environment.superRefine(checkFirstIntegration).safeParse(known);
+  const parsed = Environment.superRefine(checkFirstIntegration).superRefine(checkOidc).safeParse(known);
   const proxies = proxiesOf(known);
   if (parsed.success && typeof proxies !== 'string') return Object.freeze({ ...parsed.data, proxies });
   const faults = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issueText(issue)}`);
@@ -108,6 +150,13 @@ function checkFirstIntegration(env: z.output<typeof Environment>, c: z.Refinemen
   for (const name of ['MOBIVISOR_API_URL', 'MOBIVISOR_API_TOKEN'] as const)
     if (env[name] === undefined)
       c.addIssue({ code: 'custom', path: [name], message: `is required with EXTERNAL_PROVIDER=${env.EXTERNAL_PROVIDER}` });
+}
+
+/** The provider sends browsers to our public address. */
+function checkOidc(env: z.output<typeof Environment>, c: z.RefinementCtx): void {
+  if (env.OIDC_ISSUER === undefined) return;
+  for (const name of ['OIDC_CLIENT_ID', 'PUBLIC_URL'] as const)
+    if (env[name] === undefined) c.addIssue({ code: 'custom', path: [name], message: 'is required with OIDC_ISSUER' });
 }
 
 /** Reads HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in upper or lower case. It returns an error as text. */

@@ -42,6 +42,7 @@ export async function reconcileSource(controller: Controller, bulkhead: Bulkhead
     log.debug({ durationMs: Math.round(performance.now() - started) }, 'source checked');
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
+    if ((await sourceById(controller.store.sql, id)) === undefined) return log.debug('the source was removed during its check');
     await recordFailure(controller, source, error);
     log.warn(
       { code: error.code, durationMs: Math.round(performance.now() - started) },

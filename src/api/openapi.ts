@@ -49,7 +49,7 @@ const SECURITY_SCHEMES = {
     type: 'apiKey',
     in: 'cookie',
     name: SESSION_COOKIE,
-    description: 'Of POST /api/v1/session; by https with the prefix `__Host-`. Changes need X-CSRF-Token too',
+    description: 'POST /api/v1/session sets it, by https with the prefix `__Host-`. Changes need X-CSRF-Token too',
   },
   rootToken: { type: 'http', scheme: 'bearer', description: 'BELLWETHER_ROOT_TOKEN, or the token in DATA_DIR/root-token' },
   enrolmentToken: { type: 'http', scheme: 'bearer', description: 'A token of POST /api/v1/enrolment-tokens' },

@@ -26,6 +26,7 @@ import { deviceTelemetryRoutes } from './device/detail/telemetry.ts';
 import { deviceRoutes } from './device/devices.ts';
 import { deviceFileRoutes } from './device/files.ts';
 import { deviceBulkRoutes } from './device/fleet/bulk.ts';
+import { deviceExportRoutes } from './device/fleet/export.ts';
 import { fleetRoutes } from './device/fleet/list.ts';
 import { deviceHistoryRoutes } from './device/history.ts';
 import { deviceHoldRoutes } from './device/holds.ts';
@@ -68,9 +69,11 @@ import { rolloutPageRoutes } from './rollout/page.ts';
 import { rolloutRoutes } from './rollout/rollouts.ts';
 import type { Services } from './services.ts';
 import { sessionLinkRoutes } from './session/links.ts';
+import { oidcRoutes } from './session/oidc.ts';
 import { ownRoutes, signInRoutes } from './session/session.ts';
 import { deliveryRoutes } from './source/hook-deliveries.ts';
 import { hookRoutes } from './source/hooks.ts';
+import { revisionFileRoutes } from './source/revision-file.ts';
 import { revisionRoutes } from './source/revisions.ts';
 import { sourceRoutes } from './source/sources.ts';
 import { webhookInstallRoutes } from './source/webhook-install.ts';
@@ -90,7 +93,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   for (const path of ['/metrics', '/openapi.json', '/docs', '/docs/*']) app.use(path, limitStrangers(services));
   app.route('/', healthRoutes(services, forwarded));
   const database = requireDatabase(services.database, (path) => path === '/agent/v1/desired');
-  for (const paths of ['/hooks/*', '/agent/*', '/api/*']) app.use(paths, database);
+  for (const paths of ['/hooks/*', '/agent/*', '/api/*', '/login/oidc/*']) app.use(paths, database);
   app.route('/', hookRoutes(services));
   app.route('/', integrationHookRoutes(services));
   app.route('/agent/v1', agentRoutes(services));
@@ -103,6 +106,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   app.route('/api/v1', signInRoutes(services));
   app.route('/api/v1', apiRoutes(services, previews));
   app.route('/api', legacyDashboardRoutes({ store: services.store, operatorAuth: services.operatorAuth, previews }));
+  app.route('/', oidcRoutes(services));
   app.route('/', dashboardRoutes(config));
   app.route('/docs', docsRoutes());
   app.get('/docs/', (c) => c.redirect('../docs', 308));
@@ -138,6 +142,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
     summaryRoutes,
     sourceRoutes,
     revisionRoutes,
+    revisionFileRoutes,
     deliveryRoutes,
     webhookInstallRoutes,
     planRoutes,
@@ -180,6 +185,7 @@ function devicesRoutes(services: Services): OpenAPIHono<Env> {
     // Its fixed paths stand before `/devices/{id}`.
     fleetRoutes,
     deviceBulkRoutes,
+    deviceExportRoutes,
     deviceRoutes,
     deviceImportRoutes,
     deviceCommandRoutes,

@@ -18,6 +18,7 @@ import type { Sender } from '../notification/delivery/send.ts';
 import type { Signer } from '../organization/signing.ts';
 import type { Preparer } from '../prepare/preparer.ts';
 import type { ReportIntake } from '../report/intake.ts';
+import type { IdentityProvider } from '../session/identity-provider.ts';
 import type { Workspaces } from '../workspace/workspace.ts';
 import type { DeviceAuth } from './auth.ts';
 import type { Metrics } from './metrics.ts';
@@ -45,6 +46,7 @@ export type Services = {
   operatorAuth: OperatorAuth;
   /** The issuer of the identity provider; null: the service has none. */
   issuer: string | null;
+  identityProvider: IdentityProvider | null;
   /** SHA-256 of the token that creates organizations. */
   rootTokenHash: Buffer;
   deviceAuth: DeviceAuth;

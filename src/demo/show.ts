@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isProblem, Problem } from '../errors.ts';
 import type { LiveEvent } from '../wire/live.ts';
 import type { Output } from './output.ts';
@@ -59,9 +60,16 @@ function printEvent(event: LiveEvent, text: string | undefined, out: Output): vo
   if (text !== undefined) out.line(`  ${event.at.slice(11, 19)}  ${text}`);
 }
 
+/** Last of all, so that nobody has to search for it. */
+async function printLoginLink({ api }: Stack, out: Output): Promise<void> {
+  const { url } = z.object({ url: z.url() }).parse(await api.send('POST', '/session-links', {}));
+  out.line(`  The dashboard, signed in by this link once within ten minutes:\n  ${url}\n`);
+}
+
 /** @throws the error that broke the demonstration, unless somebody interrupted it */
 async function stayUp<Opened extends Stack>(show: Show<Opened>, opened: Opened, out: Output): Promise<void> {
   await show.printNextSteps(opened, out);
+  await printLoginLink(opened, out);
   if (!opened.signal.aborted) await new Promise((done) => opened.signal.addEventListener('abort', done, { once: true }));
   const { reason } = opened.signal;
   if (!isProblem(reason, 'interrupted')) throw reason;

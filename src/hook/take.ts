@@ -9,10 +9,18 @@ import type { Source } from '../source/source.ts';
 import { checkSourceWithin, noteHookRepository } from '../source/store.ts';
 import type { ChangeHook, HookRepository } from '../source/webhook/provider.ts';
 import { decideHook, type HookDecision } from './decide.ts';
+import type { RecordHook } from './record.ts';
 import type { RepeatedBodies } from './repeated-bodies.ts';
 
 export type HookOutcome = 'accepted' | 'duplicate' | 'other_ref' | 'other_repository';
-export type TakeDeps = { store: Store; events: EventBuffer; log: Log; repeats: RepeatedBodies; wake(sourceId: string): void };
+export type TakeDeps = {
+  store: Store;
+  events: EventBuffer;
+  log: Log;
+  repeats: RepeatedBodies;
+  record: RecordHook;
+  wake(sourceId: string): void;
+};
 /** `body`: null where the signature covers the delivery's id, so that nobody else can send the body again. */
 export type VerifiedHook = ChangeHook & { provider: string; body: Uint8Array | null };
 
@@ -59,13 +67,13 @@ async function record(deps: TakeDeps, source: Source, hook: VerifiedHook, decisi
   const { provider, deliveryId } = hook;
   if (decision.newHostId !== null) await noteHookRepository(deps.store.sql, source, decision.newHostId);
   faultPoint('before_hook_recorded');
-  const outcome =
+  const { outcome, isGathered = false } =
     decision.kind === 'merge_request'
-      ? await recordMergeRequest(deps, source, hook, decision)
+      ? { outcome: await recordMergeRequest(deps, source, hook, decision) }
       : await recordChange(deps, source, hook, decision);
   faultPoint('after_hook_recorded');
   if (outcome === 'duplicate') await note(deps, source, { provider, verdict: 'duplicate', detail: `Delivery "${deliveryId}" came before` });
-  if (outcome === 'accepted' && decision.kind === 'push') announcePush(deps, source, hook, decision);
+  if (outcome === 'accepted' && decision.kind === 'push') announcePush(deps, source, hook, decision, isGathered);
   return outcome;
 }
 
@@ -77,19 +85,26 @@ function recordOf(source: Source, hook: VerifiedHook, { change, detail }: Record
 }
 
 async function recordChange(
-  { store }: TakeDeps,
+  deps: TakeDeps,
   source: Source,
   hook: VerifiedHook,
   decision: Extract<Recorded, { kind: 'push' | 'other_ref' }>,
-): Promise<HookOutcome> {
+): Promise<{ outcome: HookOutcome; isGathered: boolean }> {
   const verdict = decision.kind === 'push' ? 'accepted' : 'other_ref';
   const expect = decision.kind === 'push' ? decision.expect : null;
-  return (await recordHook(store.sql, { ...recordOf(source, hook, decision), verdict }, expect)) ? verdict : 'duplicate';
+  const { isFresh, isGathered } = await deps.record({ ...recordOf(source, hook, decision), verdict }, expect);
+  return { outcome: isFresh ? verdict : 'duplicate', isGathered };
 }
 
-function announcePush(deps: TakeDeps, { organizationId, id }: Source, hook: VerifiedHook, { change }: Recorded): void {
-  const { provider, deliveryId, pusher } = hook;
-  deps.wake(id);
+/** A source that a flood of hooks made due is checked by the next poll, within a second, and not several times until then. */
+function announcePush(
+  deps: TakeDeps,
+  { organizationId, id }: Source,
+  { provider, deliveryId, pusher }: VerifiedHook,
+  { change }: Recorded,
+  isGathered: boolean,
+): void {
+  if (!isGathered) deps.wake(id);
   const data = { provider, ref: change.ref, commit: change.after, deliveryId, pusher };
   deps.events.emit({ organizationId, type: 'hook.received', subject: `source:${id}`, data });
 }

@@ -24,6 +24,10 @@ const MAX_KEY_CHARACTERS = 128;
 export type RateLimit = {
   /** @throws Problem `rate_limited` (429) with the seconds until the next request passes */
   take(key: string): void;
+  /** Takes no token. @throws as `take` would */
+  check(key: string): void;
+  /** Takes a token if there is one. @returns whether there was one */
+  tryTake(key: string): boolean;
   /** Whether `take` would throw. It takes no token. */
   isExhausted(key: string): boolean;
   /** Number of keys that the limit keeps. */
@@ -43,16 +47,23 @@ export function createRateLimit(what: string, wanted: Rate, now: () => number = 
     sweptAtMs = nowMs;
     for (const [key, { atMs }] of buckets) if (nowMs - atMs >= fullAfterMs) buckets.delete(key);
   };
+  const take = (key: string): number => {
+    const nowMs = now();
+    sweep(nowMs);
+    const name = boundedKey(key);
+    const { bucket, waitMs } = takeToken(buckets.get(name), rate, nowMs);
+    buckets.set(name, bucket);
+    return waitMs;
+  };
+  const waitMsOf = (key: string) => takeToken(buckets.get(boundedKey(key)), rate, now()).waitMs;
+  const refuseAfter = (waitMs: number) => {
+    if (waitMs > 0) throw rateLimited(what, rate, waitMs);
+  };
   return {
-    take: (key) => {
-      const nowMs = now();
-      sweep(nowMs);
-      const name = boundedKey(key);
-      const { bucket, waitMs } = takeToken(buckets.get(name), rate, nowMs);
-      buckets.set(name, bucket);
-      if (waitMs > 0) throw rateLimited(what, rate, waitMs);
-    },
-    isExhausted: (key) => takeToken(buckets.get(boundedKey(key)), rate, now()).waitMs > 0,
+    take: (key) => refuseAfter(take(key)),
+    check: (key) => refuseAfter(waitMsOf(key)),
+    tryTake: (key) => take(key) === 0,
+    isExhausted: (key) => waitMsOf(key) > 0,
     size: () => buckets.size,
   };
 }

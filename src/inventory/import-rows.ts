@@ -2,6 +2,7 @@ import type { z } from '@hono/zod-openapi';
 import { invalid, Problem } from '../errors.ts';
 import { issueText } from '../wire/names.ts';
 import type { FieldError } from '../wire/problem.ts';
+import { withoutGuard } from '../wire/text/csv.ts';
 import { isTooDeep, MAX_JSON_DEPTH } from '../wire/text/json.ts';
 import { csvRecords } from './csv.ts';
 import { NewDevice } from './new-device.ts';
@@ -146,9 +147,11 @@ function readRow(header: readonly string[], fields: readonly string[], line: num
   return { value: deviceOf(header, fields) };
 }
 
-/** Omits empty fields. Spaces around a value are significant only in labels. */
+/** Omits empty fields, and the apostrophe of an export before text like a formula. Spaces around a value are significant only in labels. */
 function deviceOf(header: readonly string[], fields: readonly string[]): unknown {
-  const given = header.map((name, at) => [name, fields[at] ?? ''] as const).filter(([name, text]) => name !== '' && text !== '');
+  const given = header
+    .map((name, at) => [name, withoutGuard(fields[at] ?? '')] as const)
+    .filter(([name, text]) => name !== '' && text !== '');
   const labels = given.filter(([name]) => name.startsWith(LABEL_PREFIX)).map(([name, text]) => [name.slice(LABEL_PREFIX.length), text]);
   const rest = given
     .filter(([name, text]) => !name.startsWith(LABEL_PREFIX) && text.trim() !== '')

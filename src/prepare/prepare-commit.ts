@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import type { SecretBox } from '../crypto/secret-box.ts';
 import { factsByFolder } from '../device/store.ts';
-import { Problem, reworded } from '../errors.ts';
+import { notFound, Problem, reworded } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import type { GitHosts } from '../git/hosts.ts';
 import type { AddressGuard } from '../git/http/address-guard.ts';
@@ -15,6 +15,7 @@ import type { Log } from '../log.ts';
 import { dependentPaths } from '../revision/store.ts';
 import { openCredentials } from '../source/credentials.ts';
 import type { Source } from '../source/source.ts';
+import { sourceById } from '../source/store.ts';
 import type { Preparer } from './preparer.ts';
 import type { Queries } from './queries.ts';
 import type { Prepared, PrepareTask } from './worker.ts';
@@ -48,7 +49,7 @@ const partial = new LRUCache<string, true>({ max: 10_000, ttl: 3_600_000 });
  * Fetches a commit of the source and prepares it. This thread waits for the host. A worker thread starts when the commit is on the disk, so that
  * a slow host does not delay the sources of others.
  * A damaged mirror is fetched anew once. Where a file is too large, the host is asked to leave such files out: only reading one is an error.
- * @throws Problem as `download` and `Preparer.prepare`, `git_host_unavailable`
+ * @throws Problem as `download` and `Preparer.prepare`, `git_host_unavailable`; `not_found` when the source was removed
  */
 export async function prepareCommit(
   { hosts, guard, preparer, box, config, store, log }: PrepareDeps,
@@ -74,7 +75,7 @@ export async function prepareCommit(
     const path = await hosts.run(remote, source, () => download(mirrorDir, remote, { ...options, keep, withoutLargeFiles }), signal);
     const downloadedMs = Math.round(performance.now() - started);
     const whole = { ...task, path, layout: source.layout, sourceName: source.name, deadlineMs };
-    const result = await preparer.prepare(source, whole, queriesOf(store, source)).catch((error: unknown) => {
+    const result = await preparer.prepare(source, whole, queriesOf(store, source), stillWanted(store, source)).catch((error: unknown) => {
       throw inNameOf(source, path, error);
     });
     return { ...result, fetchMs: downloadedMs + result.fetchMs };
@@ -104,6 +105,17 @@ async function leavingOut(mirrorDir: string, work: (withoutLargeFiles: boolean) 
   });
   partial.set(mirrorDir, true);
   return result;
+}
+
+/** A turn that came at once is for a source that was just read. */
+const SOON_MS = 1_000;
+
+/** Turns may be far away. A source that was removed in the meantime takes none from the others. */
+function stillWanted({ sql }: Store, { id }: Source): () => Promise<void> {
+  const asked = performance.now();
+  return async () => {
+    if (performance.now() - asked > SOON_MS && (await sourceById(sql, id)) === undefined) throw notFound('source', id);
+  };
 }
 
 function queriesOf({ sql }: Store, { organizationId, id: sourceId }: Source): Queries {

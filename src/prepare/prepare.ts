@@ -11,7 +11,7 @@ import { prepareFolder } from './folder/prepare-folder.ts';
 import type { Folder } from './folders.ts';
 import type { LayerDeps } from './layer/layer.ts';
 import { dependsOnDevices, isLayered } from './manifest/fleet.ts';
-import { Budget } from './meter/budget.ts';
+import { Budget, type SlowWatch } from './meter/budget.ts';
 import { objectCache } from './object-cache.ts';
 import type { CommitTree, FleetPlan } from './plan-fleet.ts';
 import { planFleet } from './plan-fleet.ts';
@@ -37,6 +37,8 @@ export type PrepareOptions = {
   limits?: RevisionLimits;
   /** After it the caller gives up. Default: never. */
   limitMs?: number | undefined;
+  /** Learns of processor time that others may notice. */
+  watch?: SlowWatch | undefined;
   /** Stops between two reads. Validation itself is not interrupted: run it where it can be killed. */
   signal?: AbortSignal;
   /** Default: those of this version, in `schemas/`. */
@@ -108,7 +110,7 @@ const MAX_KEPT = 2_000;
 
 async function folderDeps(plan: Plan, { objects, treeOid, limits }: CommitTree, options: PrepareOptions): Promise<FolderDeps> {
   const builtins = options.builtinSchemas ?? (await loadBuiltinSchemas());
-  const budget = new Budget(limits, options.limitMs);
+  const budget = new Budget(limits, options.limitMs, options.watch);
   return {
     objects,
     limits,

@@ -124,15 +124,18 @@ export type HookRecord = Pick<Delivery, 'deliveryId' | 'provider' | 'event' | 'r
   detail: string | null;
 };
 
+/** `commit`: the commit to wait for; null: the hook names none. */
+export type HookExpectation = { commit: string | null; seconds: number };
+
 /** A second delivery without an id counts as a repetition for this long, unless another delivery arrived in between. */
 const REPEAT_SECONDS = 10;
 
 /**
- * Records a delivery and, with `expect`, makes its source due at once. `expect.commit` is the commit to wait for; null: the hook names none.
+ * Records a delivery and, with `expect`, makes its source due at once.
  * The source does not wait for a commit that another hook replaced. One statement, since the hook's response waits for it.
  * @returns false when this delivery was recorded before; then nothing changes
  */
-export async function recordHook(tx: Db, hook: HookRecord, expect: { commit: string | null; seconds: number } | null): Promise<boolean> {
+export async function recordHook(tx: Db, hook: HookRecord, expect: HookExpectation | null): Promise<boolean> {
   const { organizationId, sourceId } = hook;
   const commit = expect?.commit ?? null;
   const [row] = await tx<[{ fresh: boolean }]>`

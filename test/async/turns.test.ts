@@ -7,9 +7,10 @@ function openScene(places: number) {
   const turns = openTurns(places, () => now);
   const started: string[] = [];
   const ends = new Map<string, () => void>();
-  const ask = (name: string, organizationId = name[0] ?? '', id = name) =>
-    turns.run({ organizationId, id }, () => {
+  const ask = (name: string, organizationId = name[0] ?? '', id = name, restMs = 0) =>
+    turns.run({ organizationId, id }, (rest) => {
       started.push(name);
+      rest(restMs);
       return new Promise<string>((resolve) => ends.set(name, () => resolve(name)));
     });
   const end = async (name: string) => {
@@ -71,6 +72,38 @@ test('an organization with heavy work gets one turn at a time beside others, and
   pass(11 * 60_000);
   ask('a5');
   expect(started.slice(4)).toEqual(['a4']);
+});
+
+test('an organization that has to rest begins no turn while others are present', async () => {
+  const { ask, end, started, pass } = openScene(2);
+  ask('b1');
+  ask('a1', 'a', 'a1', 1_000);
+  await end('a1');
+  ask('a2');
+  expect(started).toEqual(['b1', 'a1']);
+  await end('b1');
+  ask('b2');
+  pass(999);
+  await end('b2');
+  expect(started).toEqual(['b1', 'a1', 'b2']);
+  pass(1);
+  ask('b3');
+  expect(started).toEqual(['b1', 'a1', 'b2', 'a2', 'b3']);
+});
+
+test('an organization that is alone does not rest', async () => {
+  const { ask, end, started } = openScene(1);
+  ask('a1', 'a', 'a1', 1_000);
+  await end('a1');
+  ask('a2');
+  expect(started).toEqual(['a1', 'a2']);
+});
+
+test('a turn begins by itself when the rest is over', async () => {
+  const turns = openTurns(1);
+  await turns.run({ organizationId: 'b', id: 'b' }, async () => undefined);
+  await turns.run({ organizationId: 'a', id: 'a' }, async (rest) => rest(20));
+  expect(await turns.run({ organizationId: 'a', id: 'a' }, async () => 'begun')).toBe('begun');
 });
 
 test('the caller gets the result or error of the work, and the place is free again', async () => {

@@ -106,6 +106,8 @@ test('each command calls its route', async () => {
     ['tokens enrol --reenrol', 'POST /enrolment-tokens', { reenrol: true }],
     ['devices retry t7', 'POST /devices/t7/retry'],
     ['tokens revoke t1', 'DELETE /tokens/t1'],
+    ['login-link', 'POST /session-links', {}],
+    ['login-link --role viewer', 'POST /session-links', { role: 'viewer' }],
     ['audit', 'GET /audit'],
     ['events --after 7', 'GET /events'],
   ];
@@ -268,4 +270,14 @@ net.conf  variable /dns  s/variables.yaml:3  site b
 motd      removed        d/motd.removed      device
 not all values and variables are shown
 `);
+});
+
+test('login-link prints the link alone, and takes no role that does not exist', async () => {
+  const url = 'https://fleet.example.com/login#code=bwl_x';
+  expect(await bellwether(['login-link'], () => ({ status: 201, body: { url, code: 'bwl_x', role: 'viewer' } }))).toMatchObject({
+    code: 0,
+    out: `${url}\n`,
+    err: '',
+  });
+  expect((await bellwether(['login-link', '--role', 'root'])).code).toBe(2);
 });

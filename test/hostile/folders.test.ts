@@ -17,7 +17,7 @@
  * | a schema that refers to itself without end | the folder | `schema_invalid` |
  * | `$ref` to another host or out of the repository | the folder | `schema_remote_ref`, `schema_missing` |
  * | `from`, `to`, `schema` that leave the folder | the folder | `manifest` |
- * | many folders that each use up their time | the folders | `validation_timeout` (10 s in all for those that run out) |
+ * | many folders that each use up their time | the folders | `validation_timeout` (10 s in all for those that run out, each at most half of the one before) |
  * | packs: zeros, deltas that expand, chains, sizes and counts that lie | the source | `git_too_large`, `git_object_invalid` |
  * | 10,000 branches; a list of refs without end | nobody; the source | asked for by prefix; `git_too_large` |
  *

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Bucket, takeToken } from '../../src/http/rate-limit.ts';
+import { type Bucket, createRateLimit, takeToken } from '../../src/http/rate-limit.ts';
 import { openService } from '../support/service.ts';
 
 const rates = fc.record({ perSecond: fc.integer({ min: 1, max: 1000 }), burst: fc.integer({ min: 1, max: 1000 }) });
@@ -56,4 +56,36 @@ test('too many requests of one token, device or hook, and wrong credentials of o
     JSON.stringify({ object_kind: 'push', ref: 'refs/heads/main', before: '0'.repeat(40), after: `${n}`.padStart(40, 'a') });
   const pushes = Array.from({ length: 40 }, (_, n) => fetch(hookUrl, { method: 'POST', headers, body: push(n) }));
   expectLimited(await Promise.all(pushes), 202);
+});
+
+test('a limit can be asked without taking a token, and can say that there is none', () => {
+  let nowMs = 0;
+  const limit = createRateLimit('requests', { perSecond: 1, burst: 2 }, () => nowMs);
+  for (let n = 0; n < 10; n++) limit.check('a');
+  expect([limit.tryTake('a'), limit.tryTake('a'), limit.tryTake('a')]).toEqual([true, true, false]);
+  expect(() => limit.check('a')).toThrow('at most 1 each second');
+  limit.check('b');
+  nowMs = 1_000;
+  limit.check('a');
+});
+
+test('a sender with too many verified hooks is refused before its next one is verified; other sources are served', async () => {
+  await using service = await openService({ ROLE: 'api', RATE_LIMIT_HOOK: '1', RATE_LIMIT_REFUSED: '1000' });
+  const webhook = { provider: 'gitlab', secret: 'a-secret-token-of-gitlab' };
+  const createSource = async (name: string): Promise<string> => {
+    const wanted = { name, url: `https://example.com/${name}.git`, layout: 'repo', webhook };
+    return (await service.api('POST', '/sources', wanted)).body.hookUrl;
+  };
+  const [flooded, quiet] = [await createSource('flooded'), await createSource('quiet')];
+  const push = async (url: string, token: string, n: number): Promise<number> => {
+    const headers = { 'x-gitlab-token': token, 'x-gitlab-event': 'Push Hook' };
+    const body = JSON.stringify({ object_kind: 'push', ref: 'refs/heads/main', before: '0'.repeat(40), after: `${n}`.padStart(40, 'a') });
+    return (await fetch(url, { method: 'POST', headers, body })).status;
+  };
+  const many = (token: string) => Promise.all(Array.from({ length: 20 }, (_, n) => push(flooded, token, n)));
+  const [valid, forged] = [await many(webhook.secret), await many('a-wrong-token')];
+  expect(new Set(valid)).toEqual(new Set([202, 429]));
+  expect(forged).toContain(429);
+  expect(await push(quiet, webhook.secret, 0)).toBe(202);
+  expect(await push(quiet, 'a-wrong-token', 0)).toBe(401);
 });

@@ -32,6 +32,8 @@ test('demo --exit shows a good commit on ten devices, a refused one and a rollba
 test('demo stays up: a push by a person, as it suggests, reaches the device, and Ctrl-C ends everything', async () => {
   await using demo = await startDemo(['--devices', '2']);
   await demo.says('Ctrl-C ends everything');
+  await demo.says('/login#code=');
+  await expectLinkSignsIn(demo.output());
   const [, url = '', folder = ''] = /git clone (\S+) && cd (\S+)/.exec(demo.output()) ?? [];
   const [, file = '', line = '', bad = '', good = ''] = /# edit (\S+), line (\d+): (.+) to (.+)/.exec(demo.output()) ?? [];
   const clone = join(demo.tmp, folder);
@@ -71,6 +73,18 @@ test('demo --exit that cannot start says why and ends with 1 and "ok":false', as
   expect(JSON.parse(demo.output())).toEqual({ ...nothing, ok: false, reason: expect.stringContaining('must be empty') });
   await demo.expectNothingLeft();
 });
+
+/** The last line is the address of the dashboard, whose code signs in. */
+async function expectLinkSignsIn(output: string): Promise<void> {
+  const link = new URL(output.trimEnd().split('\n').at(-1)?.trim() ?? '');
+  const code = new URLSearchParams(link.hash.slice(1)).get('code');
+  const answer = await fetch(new URL('/api/v1/session', link), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ code }),
+  });
+  expect([answer.status, await answer.json()]).toMatchObject([201, { role: 'admin', via: 'session' }]);
+}
 
 /** Where it keeps the devices' disks, as it tells. */
 function dataFolderOf(output: string): string {

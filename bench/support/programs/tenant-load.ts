@@ -66,7 +66,7 @@ async function removeAll(api: ApiClient, sources: readonly { id: string }[]): Pr
 
 let commits = 0;
 
-/** New commits follow while the load lasts, so that the service always has one to prepare: each uses 10 s of a processor. */
+/** New commits follow while the load lasts, so that the service always has one to prepare: each uses 4 s of a processor. */
 async function hostileFleets(_order: Begin, api: ApiClient): Promise<End> {
   const commit = async (name: string): Promise<string> => {
     commits += 1;

@@ -2,31 +2,28 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { audited } from '../../audit/audited.ts';
 import type { Config } from '../../config.ts';
-import { hashToken, mintToken } from '../../crypto/tokens.ts';
+import { hashToken } from '../../crypto/tokens.ts';
 import { Problem } from '../../errors.ts';
-import type { Store } from '../../event/transact.ts';
 import { senderOf } from '../../http/address.ts';
 import { unauthorized } from '../../http/bearer.ts';
-import { cookieText, pageOf, readCookie, SESSION_COOKIE } from '../../http/browser.ts';
+import { pageOf } from '../../http/browser.ts';
 import { body, json, problems } from '../../http/kit.ts';
 import { limitBody, limitDepth } from '../../http/limits.ts';
-import { type RateLimits, refuse } from '../../http/rate-limit.ts';
-import { newId } from '../../ids.ts';
+import { refuse } from '../../http/rate-limit.ts';
 import { type Actor, ROLES } from '../../organization/organization.ts';
 import { organizationOf } from '../../organization/store.ts';
-import { csrfTokenOf, type OpenSession } from '../../session/session.ts';
-import { endSession, insertSession, takeLink } from '../../session/store.ts';
+import type { IdentityProvider } from '../../session/identity-provider.ts';
+import type { OpenSession } from '../../session/session.ts';
+import { endSession, takeLink } from '../../session/store.ts';
 import { MAX_TOKEN_CHARACTERS } from '../../wire/names.ts';
 import { createApi, type Env, mount, mountOn, operation, role } from '../env.ts';
 import { limitStrangers } from '../open-pages.ts';
-import { crossOrigin, type OperatorAuth } from '../operator-auth.ts';
+import { crossOrigin } from '../operator-auth.ts';
+import { openSession, type Proof, type SignInDeps, setSessionCookie } from './open-session.ts';
 
-type Deps = {
-  store: Store;
-  limits: RateLimits;
-  operatorAuth: OperatorAuth;
-  issuer: string | null;
-  config: Pick<Config, 'PUBLIC_URL' | 'TRUST_PROXY'>;
+type Deps = SignInDeps & {
+  identityProvider: IdentityProvider | null;
+  config: Pick<Config, 'OIDC_ROLE_CLAIM'>;
 };
 
 /** For browsers that have no session yet. `POST /session` takes what a person typed, or the code of a one-time link. */
@@ -64,7 +61,10 @@ const LoginMethods = z
   .object({
     token: z.literal(true),
     oidc: z
-      .object({ name: z.string() })
+      .object({
+        name: z.string(),
+        errors: z.record(z.string(), z.string()).openapi({ description: 'Texts for the codes in `/login?error=<code>`' }),
+      })
       .nullable()
       .openapi({ description: 'The identity provider, at `/login/oidc`; null: the service has none' }),
   })
@@ -100,7 +100,7 @@ const signIn = (deps: Deps) =>
     },
   );
 
-const showMethods = ({ issuer }: Deps) =>
+const showMethods = ({ identityProvider, config }: Deps) =>
   operation(
     createRoute({
       method: 'get',
@@ -109,10 +109,21 @@ const showMethods = ({ issuer }: Deps) =>
       security: [],
       responses: { 200: json(LoginMethods, 'How people sign in'), ...problems },
     }),
-    (c) => c.json({ token: true, oidc: issuer === null ? null : { name: new URL(issuer).host } } as const, 200),
+    (c) => {
+      const oidc = identityProvider === null ? null : { name: identityProvider.name, errors: oidcErrors(config.OIDC_ROLE_CLAIM) };
+      return c.json({ token: true, oidc } as const, 200);
+    },
   );
 
-type Proof = { actor: Actor; by: 'token' | 'link' | 'oidc'; notAfter: Date | null };
+/** The page shows no text from its address, which anybody could write. */
+function oidcErrors(roleClaim: string): Record<string, string> {
+  return {
+    oidc_unavailable: 'The identity provider does not answer. Try again in a moment, or sign in with a token.',
+    oidc_refused: 'The identity provider refused the sign-in. Begin again.',
+    oidc_state_invalid: 'This browser began no such sign-in, or it took longer than ten minutes. Begin again.',
+    oidc_no_role: `The identity provider knows you, but gives you no role here: no value of the claim "${roleClaim}" stands for one. Ask whoever runs this service.`,
+  };
+}
 
 async function proofOfToken({ operatorAuth, limits, config }: Deps, c: Context<Env>, token: string): Promise<Proof> {
   const sender = senderOf(c, config.TRUST_PROXY);
@@ -126,27 +137,6 @@ async function proofOfLink({ store, issuer, limits, config }: Deps, c: Context<E
   if (taken === undefined)
     refuse(limits, senderOf(c, config.TRUST_PROXY), new Problem('link_expired', 'Cannot sign in: the link was used before, or is too old'));
   return { actor: taken.actor, by: 'link', notAfter: taken.sessionExpiresAt };
-}
-
-/** Sets the cookie of a new session. A session that the browser had before is over. */
-async function openSession(deps: Deps, c: Context<Env>, { actor, by, notAfter }: Proof): Promise<OpenSession> {
-  const { store, config, operatorAuth } = deps;
-  const before = readCookie(c.env.incoming, SESSION_COOKIE, config);
-  const replaced = before === undefined ? undefined : await operatorAuth.sessionOf(before, senderOf(c, config.TRUST_PROXY));
-  const [id, key] = [newId(), mintToken('session')];
-  const entry = { action: 'session.create', subject: `session:${id}`, detail: { by, role: actor.role } };
-  const session = await audited({ actor, requestId: c.get('requestId') }, store, entry, async ({ tx }) => {
-    if (replaced !== undefined) await endSession(tx, replaced.actor.organizationId, replaced.id);
-    return insertSession(tx, { id, hash: hashToken(key), actor, notAfter });
-  });
-  const maxAgeSeconds = Math.max(1, Math.floor((session.expiresAt.getTime() - Date.now()) / 1000));
-  setSessionCookie(c, config, key, maxAgeSeconds);
-  return { ...session, csrfToken: csrfTokenOf(key) };
-}
-
-function setSessionCookie(c: Context<Env>, config: Deps['config'], value: string, maxAgeSeconds: number): void {
-  const cookie = { name: SESSION_COOKIE, value, maxAgeSeconds, sameSite: 'Strict' } as const;
-  c.header('set-cookie', cookieText(c.env.incoming, config, cookie), { append: true });
 }
 
 const signOut = ({ store, config }: Deps) =>

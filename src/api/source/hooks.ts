@@ -6,6 +6,7 @@ import { notFound, Problem } from '../../errors.ts';
 import type { EventBuffer } from '../../event/buffer.ts';
 import type { Store } from '../../event/transact.ts';
 import { judgeRepository } from '../../hook/decide.ts';
+import { createHookRecorder } from '../../hook/record.ts';
 import { createRepeatedBodies } from '../../hook/repeated-bodies.ts';
 import { note, type TakeDeps, takeHook } from '../../hook/take.ts';
 import { senderOf } from '../../http/address.ts';
@@ -77,6 +78,7 @@ function createReceiver(deps: Deps): Receiver {
     wake: (sourceId) => wakes.offer(sourceId, sourceId),
     findSource: inTwoQueues(deps.limits, (ids: readonly string[]) => enabledSources(sql, ids)),
     repeats: createRepeatedBodies(),
+    record: createHookRecorder(sql),
   };
 }
 
@@ -93,7 +95,10 @@ function refusalOf(error: unknown, sender: WebhookProvider | null): Problem {
 async function receive(receiver: Receiver, c: Context<Env>): Promise<Response> {
   const { limits, metrics } = receiver;
   const sender = senderOf(c, receiver.config.TRUST_PROXY);
-  const source = await findSource(receiver, sender, c.req.param('sourceId') ?? '');
+  const id = c.req.param('sourceId') ?? '';
+  // A sender with too many verified hooks is refused before its next one costs anything: it would be refused afterwards.
+  limits.hook.check(`${id} ${sender}`);
+  const source = await findSource(receiver, sender, id);
   const hook = await verifiedOrNoted(receiver, source, sender, c.req.raw);
   limits.hook.take(`${source.id} ${sender}`);
   if (hook.kind === 'ping') {

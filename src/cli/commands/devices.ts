@@ -5,6 +5,7 @@ import { asItem, type Call, calling, collectLabel, labelsOf, positive, rowsOf, s
 import { showPreview } from '../preview.ts';
 import { followDevice, showAgain } from '../progress.ts';
 import { ago, type Column, field, plain, relativeTime, short } from '../table.ts';
+import { registerBulkCommand } from './bulk.ts';
 
 const DEVICE_COLUMNS: Column[] = [
   { title: 'ID', value: field('id') },
@@ -49,6 +50,7 @@ export function registerDeviceCommands(devices: Command, io: Terminal): void {
   registerPartQueries(devices, io);
   registerRegistry(devices, io);
   registerActions(devices, io);
+  registerBulkCommand(devices, io);
 }
 
 function registerQueries(devices: Command, io: Terminal): void {

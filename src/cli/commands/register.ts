@@ -22,6 +22,7 @@ import { registerNotificationCommands } from './notifications.ts';
 import { registerOrganizationCommands } from './organizations.ts';
 import { registerPlanCommand } from './plans.ts';
 import { registerHoldCommands, registerRolloutCommands } from './rollouts.ts';
+import { registerLoginLink } from './session.ts';
 import { registerSourceCommands } from './sources.ts';
 
 /** Adds the commands for people and scripts that call the API of a running service. */
@@ -40,6 +41,7 @@ export function registerClientCommands(program: Command, io: Terminal): void {
   registerTokens(group('tokens', 'API tokens of people and programs'), io);
   registerAuditCommands(group('audit', 'audit log: actors and actions'), io);
   registerEvents(group('events', 'events'), io);
+  registerLoginLink(group('login-link', 'print a link that signs a browser in to the dashboard once, within ten minutes'), io);
   registerOrganizationCommands(group('organizations', 'tenants of the service; needs the root token'), io);
 }
 

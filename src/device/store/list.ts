@@ -58,3 +58,10 @@ function keyOf(sql: Db, sort: DeviceSort) {
   } as const;
   return keys[sort];
 }
+
+/** Reads the keys of the labels that the devices have, in order. */
+export async function labelKeys(sql: Db, organizationId: string, filter: DeviceFilter): Promise<string[]> {
+  const rows = await sql<{ key: string }[]>`
+    select distinct key from devices d, jsonb_object_keys(d.labels) key where ${matching(sql, organizationId, filter)} order by key`;
+  return rows.map(({ key }) => key);
+}

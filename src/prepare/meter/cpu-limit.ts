@@ -15,6 +15,8 @@ export function threadCpuMs(): number {
 /** Room for the processor time to reach its limit before the first interruption on an idle machine. */
 const WALL_FACTOR = 1.1;
 const WALL_EXTRA_MS = 5;
+/** A first attempt gets at most this processor time. It is enough for nearly all work, so that what exceeds it may count as slow. */
+export const SLOW_MS = 100;
 /** A further attempt gets as long as the limit would take at the share of a processor that the last one had, within these bounds. */
 const MIN_GROWTH = 1.3;
 const MAX_GROWTH = 16;
@@ -28,10 +30,17 @@ const MAX_GROWTH = 16;
  * Costs about 0.2 ms, since Node starts a thread for the clock: short work runs without it. Calls must not be nested.
  * @param run must be repeatable
  * @param repeated gets the processor time of each attempt that is repeated
+ * @param firstMs processor time that the first attempt gets, so that `repeated` learns early of slow work
  * @throws TookTooLong, and whatever `run` throws
  */
-export function withinCpuTime<T>(limitMs: number, run: () => T, repeated: (wastedMs: number) => void = () => undefined): T {
-  let wallMs = WALL_FACTOR * limitMs + WALL_EXTRA_MS;
+export function withinCpuTime<T>(
+  limitMs: number,
+  run: () => T,
+  repeated: (wastedMs: number) => void = () => undefined,
+  firstMs: number = limitMs,
+): T {
+  const wallOf = (cpuMs: number) => WALL_FACTOR * cpuMs + WALL_EXTRA_MS;
+  let wallMs = wallOf(Math.min(firstMs, limitMs));
   for (;;) {
     const started = threadCpuMs();
     const outcome = interruptAfter(wallMs, run);
@@ -39,7 +48,7 @@ export function withinCpuTime<T>(limitMs: number, run: () => T, repeated: (waste
     if (usedMs > limitMs) throw new TookTooLong(`Cannot go on: it took more than ${limitMs} ms of processor time`);
     if (outcome !== 'interrupted') return outcome.value;
     repeated(usedMs);
-    wallMs *= Math.min(MAX_GROWTH, Math.max(MIN_GROWTH, (WALL_FACTOR * limitMs) / usedMs));
+    wallMs = Math.max(wallOf(limitMs), wallMs * Math.min(MAX_GROWTH, Math.max(MIN_GROWTH, (WALL_FACTOR * limitMs) / usedMs)));
   }
 }
 

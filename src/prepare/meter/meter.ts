@@ -52,15 +52,18 @@ export class Meter {
       if (msLeft <= 0) throw new TookTooLong('Cannot go on: the time is over');
       const repeated = (ms: number): void => {
         wastedMs += ms;
+        this.#budget.note(ms);
       };
-      return work({ msLeft, within: (run) => (isQuick ? run() : withinCpuTime(msLeft, run, repeated)) });
+      return work({ msLeft, within: (run) => (isQuick ? run() : withinCpuTime(msLeft, run, repeated, this.#budget.firstMs)) });
     } catch (error) {
       ranOut = error instanceof TookTooLong;
       throw error;
     } finally {
       const usedMs = threadCpuMs() - started - wastedMs;
+      this.#budget.note(usedMs);
       // An interruption may come late on a busy machine. The commit does not pay for that.
       this.#usedMs += ranOut ? Math.min(usedMs, Math.max(0, msLeft)) : usedMs;
+      if (ranOut && msLeft > 0) this.#budget.ranOut();
       this.#charge(ranOut ? this.#usedMs : this.#usedMs - this.#limitMs * FREE);
     }
   }
