@@ -52,7 +52,7 @@ export const NewSource = z
   })
   .openapi('NewSource');
 
-/** What a connection needs of a new source. */
+/** The fields of a new source that its connection needs. */
 export const NewSourceTest = NewSource.pick({ url: true, ref: true, auth: true }).openapi('NewSourceTest');
 
 export const SourceChange = z

@@ -4,7 +4,7 @@ import { ApiError } from '../api/client.ts';
 import { Field, type InputIds } from './form/field.tsx';
 import { ErrorState } from './states.tsx';
 
-/** What the API refused, by the name of the field. */
+/** The refusals of the API, by the name of the field. */
 const Refused = createContext<ReadonlyMap<string, string>>(new Map());
 
 type FormProps = {

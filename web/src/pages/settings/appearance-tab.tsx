@@ -6,7 +6,7 @@ import { meQuery } from '../../app/session.ts';
 import { Facts } from '../../ui/facts.tsx';
 import { Time } from '../../ui/time.tsx';
 
-const SCHEMES: Record<ColourScheme, string> = { system: 'As the system', light: 'Light', dark: 'Dark' };
+const SCHEMES: Record<ColourScheme, string> = { system: 'System', light: 'Light', dark: 'Dark' };
 const ZONES: Record<TimeZone, string> = { local: 'Local time', utc: 'UTC' };
 
 /** Choices of this browser, and who is signed in. */

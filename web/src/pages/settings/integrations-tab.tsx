@@ -7,7 +7,7 @@ import { Confirm } from '../../ui/confirm.tsx';
 import { Facts } from '../../ui/facts.tsx';
 import { Loaded } from '../../ui/states.tsx';
 
-/** What holds for all device platforms of the organization. */
+/** The settings for all device platforms of the organization. */
 export function IntegrationsTab() {
   const settings = useQuery(read('GET /api/v1/integrations/settings', {}));
   const mayAdminister = useMay('admin');

@@ -34,7 +34,7 @@ export function CancelButton() {
   );
 }
 
-/** What the API shows only once. */
+/** A secret that the API shows only once. */
 export function ShownOnce({ secret, label, children }: { secret: string; label: string; children: ReactNode }) {
   return (
     <Flex direction="column" gap="3">

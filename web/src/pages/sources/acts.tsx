@@ -9,7 +9,7 @@ import { TextInput } from '../../ui/form.tsx';
 import { ErrorState } from '../../ui/states.tsx';
 import { RollBack } from './roll-back.tsx';
 
-/** What an operator does with a source. */
+/** The acts of an operator on a source. */
 export function SourceActs({ source }: { source: Source }) {
   const sync = useAct('POST /api/v1/sources/{id}/sync');
   const path = { id: source.id };

@@ -54,7 +54,7 @@ function RollBackForm({ source, fields, onChange }: { source: Source; fields: Fi
       />
       {chosen === undefined ? (
         <Text size="2" color="gray">
-          All devices of the source go back at once. Choose a commit to see which devices change.
+          All devices of the source get it at once. Choose a commit to see which devices change.
         </Text>
       ) : (
         <Effect sourceId={source.id} commit={chosen.commit} />

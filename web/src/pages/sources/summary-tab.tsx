@@ -11,7 +11,7 @@ import { State, SyncStatus, words } from '../../ui/status.tsx';
 import { duration, Time } from '../../ui/time.tsx';
 import { SYNC_STATUSES } from '../devices/search.ts';
 
-/** What the source does now, and what is wrong with it. */
+/** The present state of the source, and its errors. */
 export function SummaryTab({ source }: { source: Source }) {
   return (
     <>

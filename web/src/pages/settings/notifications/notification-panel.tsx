@@ -117,8 +117,12 @@ function TestAnswer({ answer: { ok, status, error, response, durationMs } }: { a
   );
 }
 
+/** A delivery is no event: while somebody looks, the page asks for it. */
+const LOOK_EVERY_MS = 3_000;
+
 function Deliveries({ id, mayOperate }: { id: string; mayOperate: boolean }) {
-  const list = useInfiniteQuery(readPages('GET /api/v1/notifications/{id}/deliveries', { path: { id } }));
+  const deliveries = readPages('GET /api/v1/notifications/{id}/deliveries', { path: { id } });
+  const list = useInfiniteQuery({ ...deliveries, refetchInterval: LOOK_EVERY_MS });
   const columns = useMemo(() => (mayOperate ? [...COLUMNS, actOf(id)] : COLUMNS), [mayOperate, id]);
   return (
     <ListTable

@@ -6,7 +6,7 @@ export type AuthFields = { kind: AuthKind; token: string; username: string; pass
 
 export const NO_AUTH: AuthFields = { kind: 'none', token: '', username: '', password: '' };
 
-/** What the API takes for these fields; undefined: nothing changes. */
+/** The value for the API; undefined: nothing changes. */
 export function authOf({ kind, token, username, password }: AuthFields) {
   if (kind === 'keep') return undefined;
   if (kind === 'token') return { token };

@@ -1,4 +1,4 @@
-/** What a Git host needs for its webhook, from docs/webhooks.md in short. */
+/** The set-up of a webhook at a Git host: docs/webhooks.md in short. */
 export type Host = {
   provider: string;
   title: string;

@@ -3,7 +3,7 @@ import { CircleCheck, OctagonX } from 'lucide-react';
 import type { SourceTest } from '../../../generated/api.ts';
 import { duration } from '../../../ui/time.tsx';
 
-/** What the Git host answered to a test of the connection. */
+/** The answer of the Git host to a test of the connection. */
 export function TestResult({ result: { ok, head, error, durationMs } }: { result: SourceTest }) {
   if (!ok || head === null)
     return (

@@ -6,7 +6,7 @@ import { guessHost, HOSTS, newSecret } from './hosts.ts';
 export type WebhookFields = { provider: string; secret: string };
 export const NO_WEBHOOK: WebhookFields = { provider: '', secret: '' };
 
-/** What the API takes for these fields; undefined: nothing changes; null: none. */
+/** The value for the API; undefined: nothing changes; null: none. */
 export function webhookOf({ provider, secret }: WebhookFields) {
   if (provider === 'keep') return undefined;
   return provider === '' ? null : { provider, secret };
