@@ -160,7 +160,8 @@ const RULES: [rule: string, forbidden: (edge: Import) => boolean][] = [
   ],
   [
     'an adapter is imported by the registry alone',
-    ({ from, to }) => /^src\/adapter\/(?!adapter|registry|leases|next-step|pushes-store)/.test(to) && from !== 'src/adapter/registry.ts',
+    ({ from, to }) =>
+      /^src\/adapter\/(?!adapter|registry|leases|next-step|prepared|pushes-store)/.test(to) && from !== 'src/adapter/registry.ts',
   ],
 ];
 

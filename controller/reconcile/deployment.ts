@@ -7,11 +7,11 @@ import { DevicesFailed } from '../devices-failed.ts';
  * @throws DevicesFailed after all other deliveries
  */
 export async function reconcileDeliveries(
-  { store, adapters }: Controller,
+  { store, adapters, box }: Controller,
   organizationId: string,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<void> {
-  const { failed, isCutShort } = await runPushes({ store, adapters }, organizationId, signal);
+  const { failed, isCutShort } = await runPushes({ store, adapters, box }, organizationId, signal);
   if (isCutShort) await store.queue.enqueueAgain('deployment', organizationId);
   if (failed.size > 0) throw new DevicesFailed(failed);
 }

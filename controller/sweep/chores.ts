@@ -6,6 +6,7 @@ import type { Sql } from '../../src/db/connect.ts';
 import { afterFailure } from '../../src/deployment/deployment.ts';
 import {
   type Deployment,
+  deferAway,
   isRevert,
   moveDeployments,
   overdueDeployments,
@@ -130,6 +131,7 @@ export const timeOut: Chore = {
   name: 'time-out-deployments',
   everySeconds: 5,
   run: async (controller) => {
+    await deferAway(controller.store.sql);
     for (const [organizationId, overdue] of byOrganization(await overdueDeployments(controller.store.sql, BATCH))) {
       await endOverdue(controller, organizationId, overdue);
     }

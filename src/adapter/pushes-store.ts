@@ -32,7 +32,7 @@ export async function duePushes(sql: Db, organizationId: string, wanted: Wanted)
       union all
       select t.id, t.device_id, d.adapter, null from deployments t
       join devices d on d.organization_id = t.organization_id and d.id = t.device_id
-      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${[...wanted.adapters]}::text[])
+      where t.organization_id = ${organizationId} and t.state = 'queued' and d.adapter = any(${[...wanted.adapters]}::text[]) and d.archived_at is null
         and not exists (select 1 from device_pushes p where p.organization_id = t.organization_id and p.device_id = t.device_id
           and (p.step <> 'done' or p.deployment_id = t.id))
     )
@@ -53,13 +53,16 @@ export async function duePushes(sql: Db, organizationId: string, wanted: Wanted)
     order by t.id limit ${wanted.limit}`;
 }
 
-export type PushRecord = PushProgress & {
-  token: string;
-  prepared: PreparedPush;
-  receipt: Json | null;
-  detail: string | null;
-  notBefore: Date | null;
-};
+/** The configuration of a push under way, as `prepared.ts` sealed it; `prepared`: of one that an earlier version began. Both are null once it is done. */
+export type KeptPush = { preparedSealed: string | null; prepared: PreparedPush | null };
+
+export type PushRecord = PushProgress &
+  KeptPush & {
+    token: string;
+    receipt: Json | null;
+    detail: string | null;
+    notBefore: Date | null;
+  };
 
 /** The state of the attempt, and how far its delivery has come. @returns undefined when the attempt is gone */
 export async function pushState(
@@ -67,7 +70,7 @@ export async function pushState(
   { organizationId, deploymentId }: PushKey,
 ): Promise<{ attempt: DeploymentState; push: PushRecord | undefined } | undefined> {
   const [row] = await sql<({ attempt: DeploymentState; step: PushRecord['step'] | null } & Omit<PushRecord, 'step'>)[]>`
-    select t.state as attempt, p.step, p.verdict, p.tries, p.token, p.prepared, p.receipt, p.detail, p.not_before as "notBefore"
+    select t.state as attempt, p.step, p.verdict, p.tries, p.token, p.prepared_sealed as "preparedSealed", p.prepared, p.receipt, p.detail, p.not_before as "notBefore"
     from deployments t left join device_pushes p on p.organization_id = t.organization_id and p.deployment_id = t.id
     where t.organization_id = ${organizationId} and t.id = ${deploymentId}`;
   if (row === undefined) return undefined;
@@ -76,11 +79,11 @@ export async function pushState(
 }
 
 /** Stores what was prepared, with the token of the change, before anything is sent. Another process may have done so already. */
-export async function insertPush(sql: Db, due: DuePush, prepared: PreparedPush, token: string): Promise<void> {
+export async function insertPush(sql: Db, due: DuePush, preparedSealed: string, token: string): Promise<void> {
   await sql`
-    insert into device_pushes (organization_id, deployment_id, device_id, adapter, service_id, step, token, prepared)
+    insert into device_pushes (organization_id, deployment_id, device_id, adapter, service_id, step, token, prepared_sealed)
     values (${due.organizationId}, ${due.deploymentId}, ${due.deviceId}, ${due.adapter}, ${due.place?.integrationId ?? null}, 'prepared', ${token},
-            ${sql.json(prepared)})
+            ${preparedSealed})
     on conflict (organization_id, deployment_id) do nothing`;
 }
 
@@ -93,7 +96,7 @@ export async function beginPush(sql: Db, { organizationId, deploymentId }: PushK
         and t.state in ${sql([...OPEN_STATES])})`;
 }
 
-/** Changes the record, unless another process has taken it further. */
+/** Changes the record, unless another process has taken it further. One that is done forgets the configuration: nothing puts it back any more. */
 export async function savePush(
   sql: Db,
   { organizationId, deploymentId }: PushKey,
@@ -105,6 +108,7 @@ export async function savePush(
     update device_pushes set step = ${step}, verdict = coalesce(${verdict ?? null}, verdict),
       detail = ${detail === undefined ? sql`detail` : detail}, receipt = ${receipt === undefined ? sql`receipt` : sql.json(receipt)},
       not_before = now() + make_interval(secs => ${waitSeconds ?? null}), tries = ${tries === undefined ? sql`tries` : tries}, updated_at = now()
+      ${step === 'done' ? sql`, prepared_sealed = null, prepared = null` : sql``}
     where organization_id = ${organizationId} and deployment_id = ${deploymentId} and step = ${from}`;
 }
 
@@ -155,3 +159,8 @@ export async function appliedDevices(sql: Db, organizationId: string, ids: reado
     where d.organization_id = ${organizationId} and d.id = any(${[...ids]}::text[]) and d.deployment_id is null and d.good_bundle is not null
       and d.sync_status in ('in_sync', 'unverified', 'drifted') and p.verdict in ('verified', 'unverified')`;
 }
+
+/** Sealed texts of the table, for a rotation of the secret key; `prepared.ts` seals them. */
+export const SEALED_PUSHES = [
+  { table: 'device_pushes', id: 'deployment_id::text', column: 'prepared_sealed', context: `'push:' || deployment_id || ':prepared'` },
+] as const;

@@ -99,12 +99,15 @@ function withBase(document: string, base: string, nonce: string): string {
   return document.replace('<head>', `<head>\n<base href="${attribute}">\n<meta name="csp-nonce" nonce="${nonce}">`);
 }
 
+/** The two constant style elements of the component library's select, which hide the scroll bars of its list. */
+const SELECT_STYLES = "'sha256-441zG27rExd4/il+NvIqyL8zFx5XmyNQtE381kSkUJk=' 'sha256-vGQdhYJbTuF+M8iCn1IZCHpdkiICocWHDq4qnQF4Rjw='";
+
 /** Everything comes from our own origin. The nonce is for one kind of style element: dialogs lock the page's scrolling with it. */
 function securityPolicy(nonce: string): string {
   return [
     "default-src 'none'",
     "script-src 'self'",
-    `style-src 'self' 'nonce-${nonce}'`,
+    `style-src 'self' 'nonce-${nonce}' ${SELECT_STYLES}`,
     "img-src 'self' data:",
     "font-src 'self'",
     "connect-src 'self'",

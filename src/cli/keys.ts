@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { SEALED_PUSHES } from '../adapter/pushes-store.ts';
 import { pause } from '../async/pause.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openSecretBox, type SecretBox } from '../crypto/secret-box.ts';
@@ -90,7 +91,13 @@ async function takeLock(sql: Sql): Promise<void> {
   if (!isMigrated) throw new Problem('not_set_up', 'Cannot rotate keys: the service has not started on this database yet');
 }
 
-const SEALED: readonly SealedColumn[] = [...SEALED_SOURCES, ...SEALED_NOTIFICATIONS, ...SEALED_INTEGRATIONS, ...SEALED_SIGNING_KEYS];
+const SEALED: readonly SealedColumn[] = [
+  ...SEALED_SOURCES,
+  ...SEALED_NOTIFICATIONS,
+  ...SEALED_INTEGRATIONS,
+  ...SEALED_PUSHES,
+  ...SEALED_SIGNING_KEYS,
+];
 const SEALED_TABLES = [...new Set([...SEALED.map(({ table }) => table), 'idempotency_keys'])];
 
 const BATCH = 200;

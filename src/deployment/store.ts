@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.ts';
 import type { OpenedAttempt } from '../device/store/status.ts';
 import { causeOf } from './causes.ts';
-import { type DeploymentKind, type DeploymentState, OPEN_STATES, statesBefore } from './deployment.ts';
+import { type DeploymentKind, type DeploymentState, OPEN_STATES, STEP_TIMEOUT_SECONDS, statesBefore } from './deployment.ts';
 
 export type Deployment = {
   organizationId: string;
@@ -223,6 +223,20 @@ export async function noteFailures(
 
 /** Limit for an online device to begin an attempt. */
 const BEGIN_TIMEOUT_SECONDS = 15 * 60;
+
+/** A device whose platform shows it as offline. What its attempt waits for cannot happen. An agent that is offline reports by itself later. */
+const isAway = (sql: Db) => sql`(d.source_kind = 'EXTERNAL' and d.connectivity = 'offline' and d.adapter <> 'agent')`;
+
+/** Gives overdue attempts of devices that are offline at their platform the whole time of their step again: the limit is about devices that could act. */
+export async function deferAway(sql: Db): Promise<void> {
+  const { delivering, applying, confirming } = STEP_TIMEOUT_SECONDS;
+  await sql`
+    update deployments t set deadline_at = now() + make_interval(secs => coalesce(t.timeout_seconds,
+      case t.state when 'delivering' then ${delivering} when 'applying' then ${applying} else ${confirming} end::float8))
+    from devices d
+    where t.deadline_at < now() and t.state in ('delivering', 'applying', 'confirming')
+      and d.organization_id = t.organization_id and d.id = t.device_id and ${isAway(sql)}`;
+}
 
 /** Attempts whose step exceeded its deadline, and queued attempts that an online device has not begun in time. */
 export async function overdueDeployments(sql: Db, limit: number): Promise<Deployment[]> {

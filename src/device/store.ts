@@ -44,6 +44,21 @@ export async function factsByFolder(
   return folders;
 }
 
+/** Reads the adapters of the devices that are bound to these folders of a source, by folder. Agents are left out. */
+export async function adaptersByFolder(
+  sql: Db,
+  organizationId: string,
+  sourceId: string,
+  paths: readonly string[],
+): Promise<Map<string, string[]>> {
+  const rows = await sql<{ path: string; adapters: string[] }[]>`
+    select path, array_agg(distinct adapter order by adapter) as adapters from devices
+    where organization_id = ${organizationId} and source_id = ${sourceId} and path = any(${[...paths]}::text[]) and adapter <> 'agent'
+      and archived_at is null
+    group by path`;
+  return new Map(rows.map(({ path, adapters }) => [path, adapters]));
+}
+
 export type NewDevice = {
   organizationId: string;
   id: string;
@@ -127,6 +142,7 @@ export async function countDevices(sql: Db, organizationId: string): Promise<num
   return row.devices;
 }
 
+/** Counts the devices of all organizations for metrics, but for archived ones. */
 export async function deviceCounts(sql: Db): Promise<{ syncStatus: SyncStatus; connectivity: Connectivity; count: number }[]> {
-  return sql`select sync_status as "syncStatus", connectivity, count(*)::int as count from devices group by 1, 2`;
+  return sql`select sync_status as "syncStatus", connectivity, count(*)::int as count from devices where archived_at is null group by 1, 2`;
 }

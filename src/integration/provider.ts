@@ -66,7 +66,7 @@ export type DocumentTraits = { names: readonly string[]; schema: z.ZodType };
 export type Platform = {
   /**
    * Proves address and credentials with the cheapest call. @returns what a person recognises the account by, such as the project's name
-   * `gaps`: settings that found nothing in the answer, each with its path
+   * `gaps`: settings that have no effect, such as a path that found nothing in the answer; sentences for people
    */
   test(signal: AbortSignal): Promise<{ account: string; devices: number | null; sample: RemoteDevice[]; gaps?: string[] }>;
   /** @param cursor null: the first page; else `next` of the page before */

@@ -3,7 +3,7 @@ import type { FolderVerdict, PlanDevice } from './plan.ts';
 
 type Owner = { organizationId: string; sourceId: string };
 
-/** Lists every device that is bound to the source, ordered by id. */
+/** Lists every device that is bound to the source, ordered by id, but for archived ones, which take part in nothing. */
 export async function devicesOf(sql: Db, { organizationId, sourceId }: Owner): Promise<PlanDevice[]> {
   return sql<PlanDevice[]>`
     select d.id, d.path, d.labels, d.site_id as "siteId", d.following, d.held_at is not null as held,
@@ -11,7 +11,7 @@ export async function devicesOf(sql: Db, { organizationId, sourceId }: Owner): P
       exists (select 1 from sites s where s.organization_id = d.organization_id and s.id = d.site_id and s.held_at is not null) as "siteHeld",
       (d.connectivity = 'online' or d.adapter <> 'agent') as reachable, d.desired_bundle as "desiredBundle",
       coalesce(d.reported_bundle, d.good_bundle) as "runningBundle", d.quarantined_bundle as "quarantinedBundle"
-    from devices d where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.path is not null order by d.id`;
+    from devices d where d.organization_id = ${organizationId} and d.source_id = ${sourceId} and d.path is not null and d.archived_at is null order by d.id`;
 }
 
 /** The verdict and bundle of a folder in the prepared head, and the bundle that its devices should run. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 import type { SecretBox } from '../crypto/secret-box.ts';
-import { factsByFolder } from '../device/store.ts';
+import { adaptersByFolder, factsByFolder } from '../device/store.ts';
 import { notFound, Problem, reworded } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import type { GitHosts } from '../git/hosts.ts';
@@ -121,6 +121,7 @@ function stillWanted({ sql }: Store, { id }: Source): () => Promise<void> {
 function queriesOf({ sql }: Store, { organizationId, id: sourceId }: Source): Queries {
   return {
     devicesOf: (paths) => factsByFolder(sql, organizationId, sourceId, paths),
+    adaptersOf: (paths) => adaptersByFolder(sql, organizationId, sourceId, paths),
     dependents: (paths) => dependentPaths(sql, { organizationId, sourceId }, paths),
   };
 }

@@ -6,6 +6,7 @@ import type { RevisionLimits } from '../revision/limits.ts';
 import { defaultRevisionLimits } from '../revision/limits.ts';
 import type { Layout, PreparedRevision, PreviousRevision } from '../revision/revision.ts';
 import type { FolderDeps, ReadConfig } from './folder/deps.ts';
+import { documentsByFolder } from './folder/platform-document.ts';
 import type { FolderOutcome } from './folder/prepare-folder.ts';
 import { prepareFolder } from './folder/prepare-folder.ts';
 import type { Folder } from './folders.ts';
@@ -119,8 +120,15 @@ async function folderDeps(plan: Plan, { objects, treeOid, limits }: CommitTree, 
     manifests: new LRUCache<string, ReadConfig>({ max: MAX_KEPT }),
     schemaFolder: plan.fleet?.schemas ?? null,
     layers: await layerDeps(plan, { objects, treeOid, limits }, options),
+    documents: await documentsOf(plan, options),
     provenance: options.provenance ?? false,
   };
+}
+
+/** A commit that changes no folder asks for nothing. */
+async function documentsOf({ touched }: Plan, { queries }: PrepareOptions): Promise<FolderDeps['documents']> {
+  if (queries === undefined || touched.length === 0) return new Map();
+  return documentsByFolder(await queries.adaptersOf(touched.map(({ path }) => path)));
 }
 
 async function layerDeps(

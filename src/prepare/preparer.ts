@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { startDeadline } from '../async/deadline.ts';
 import { closeOnce } from '../async/lifecycle.ts';
 import { openTurns, type TurnOwner } from '../async/turns.ts';
 import { Problem } from '../errors.ts';

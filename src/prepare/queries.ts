@@ -6,6 +6,8 @@ import { messageOf } from '../errors.ts';
 export type Queries = {
   /** Facts of the devices that are bound to these folders, by folder. Folders without a device are left out. */
   devicesOf(paths: readonly string[]): Promise<ReadonlyMap<string, readonly DeviceFacts[]>>;
+  /** Adapters of the devices that are bound to these folders, by folder, but for agents. Folders without such a device are left out. */
+  adaptersOf(paths: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
   /** Folders whose last evaluation depended on one of these paths of the repository. */
   dependents(paths: readonly string[]): Promise<string[]>;
 };
@@ -40,5 +42,9 @@ export function queriesThrough(port: MessagePort): Queries {
       port.on('message', receive);
       port.postMessage({ id, name, paths } satisfies Query);
     });
-  return { devicesOf: (paths) => query('devicesOf', paths), dependents: (paths) => query('dependents', paths) };
+  return {
+    devicesOf: (paths) => query('devicesOf', paths),
+    adaptersOf: (paths) => query('adaptersOf', paths),
+    dependents: (paths) => query('dependents', paths),
+  };
 }

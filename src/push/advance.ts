@@ -1,10 +1,12 @@
 import type { OpenedPush } from '../adapter/adapter.ts';
 import { afterStep, nextStep, type StepOutcome } from '../adapter/next-step.ts';
+import { openPrepared, sealPrepared } from '../adapter/prepared.ts';
 import { beginPush, type DuePush, insertPush, type PushRecord, pushState, savePush } from '../adapter/pushes-store.ts';
 import type { Adapters } from '../adapter/registry.ts';
 import { startDeadline } from '../async/deadline.ts';
 import { unreachable } from '../async/unreachable.ts';
 import { loadBundle } from '../bundle/store.ts';
+import type { SecretBox } from '../crypto/secret-box.ts';
 import { isProblem, messageOf, retryOf } from '../errors.ts';
 import type { Store } from '../event/transact.ts';
 import { faultPoint } from '../faults.ts';
@@ -12,7 +14,7 @@ import { newId } from '../ids.ts';
 import type { PreparedPush } from '../integration/provider.ts';
 import { type DeliveryStep, reportDelivery } from './report.ts';
 
-export type PushDeps = { store: Store; adapters: Adapters };
+export type PushDeps = { store: Store; adapters: Adapters; box: SecretBox };
 
 /** `ended`: nothing is left to do. `waits`: the record names the time of the next step. `closed`: nothing may be asked of the platform now. */
 export type Advanced = 'ended' | 'waits' | 'closed';
@@ -120,7 +122,7 @@ async function prepare({ deps, due, open, report, signal }: Delivery): Promise<A
     deadline.clear();
   }
   faultPoint('push_step_taken');
-  await insertPush(deps.store.sql, due, prepared, newId());
+  await insertPush(deps.store.sql, due, sealPrepared(deps.box, due, prepared), newId());
   faultPoint('push_step_kept');
   return 'further';
 }
@@ -148,13 +150,15 @@ async function callPlatform(
 }
 
 async function outcomeOf(
-  { open, signal }: Delivery,
-  { prepared, receipt, token }: PushRecord,
+  { deps, due, open, signal }: Delivery,
+  push: PushRecord,
   step: 'apply' | 'verify' | 'cancel',
 ): Promise<StepOutcome> {
   const deadline = startDeadline(STEP_MS, signal);
   try {
     const opened = await open();
+    const { receipt, token } = push;
+    const prepared = openPrepared(deps.box, due, push);
     if (step === 'apply') return { of: step, outcome: { is: 'applied', receipt: await opened.apply(prepared, token, deadline.signal) } };
     if (step === 'verify') return { of: step, outcome: await opened.verify(prepared, receipt, token, deadline.signal) };
     await opened.cancel(prepared, receipt, deadline.signal);
@@ -171,7 +175,7 @@ async function settle({ deps, due, open, report, signal }: Delivery, push: PushR
   const deadline = startDeadline(STEP_MS, signal);
   try {
     const opened = await open();
-    await opened.confirm?.(push.prepared, push.receipt, deadline.signal);
+    await opened.confirm?.(openPrepared(deps.box, due, push), push.receipt, deadline.signal);
   } catch (error) {
     const change = afterStep(push, { of: 'confirm', outcome: faultOf(error, signal) }, Math.random());
     await savePush(deps.store.sql, due, push.step, change);

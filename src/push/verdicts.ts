@@ -13,6 +13,7 @@ export type DeviceVerdict = { deviceId: string; verdict: ConfigurationVerdict };
  * devices.
  */
 export async function noteVerdicts(store: Store, organizationId: string, verdicts: readonly DeviceVerdict[]): Promise<void> {
+  if (verdicts.length === 0) return;
   const known = new Map(verdicts.map(({ deviceId, verdict }) => [deviceId, verdict]));
   const devices = await appliedDevices(store.sql, organizationId, [...known.keys()]);
   const batches = devices.flatMap(({ deviceId, bundle, isDrifted, appliedAt }) => {

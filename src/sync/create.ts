@@ -9,7 +9,6 @@ import { localValue, mergeDevice, type Rules } from './fields.ts';
 import { addCounts, type Running, recordMerges } from './record.ts';
 
 const BATCH = 20;
-const AT_ONCE = 4;
 /** A creation without an answer is tried again after this time, by a run whose walk would have shown the device. */
 const AGAIN_SECONDS = 60;
 
@@ -20,27 +19,28 @@ type Created = { deviceId: string; shown: RemoteDevice; values: Values };
  * next walk recognises the device by it, and only a device that this walk does not show is created again.
  */
 export async function createDue(running: Running): Promise<void> {
-  const { deps, context, platform, signal, run } = running;
-  const { integration } = context;
+  const { context, platform, signal, run } = running;
   // Without a walk nobody knows whether an earlier creation succeeded.
   if (run.operation !== 'walk') return;
+  await inParallel(
+    dueDevices(running),
+    (device) => create({ context, platform, signal }, device),
+    (done) => record(running, done),
+  );
+}
+
+/** Devices whose marker is stored. */
+async function* dueDevices({ deps, context, signal, run }: Running): AsyncGenerator<Synced> {
+  const { integration } = context;
   let after = '';
   for (;;) {
+    signal.throwIfAborted();
     const devices = await dueCreations(deps.store.sql, integration, run.startedAt, after, BATCH);
     after = devices.at(-1)?.deviceId ?? '';
     if (devices.length === 0) return;
-    await transact(deps.store, async ({ tx }) =>
-      beginCreations(
-        tx,
-        integration,
-        devices.map(({ deviceId }) => ({ deviceId, marker: { kind: 'hardware', value: markerOf(deviceId) } })),
-        AGAIN_SECONDS,
-      ),
-    );
-    const { done, broken } = await inParallel(devices, AT_ONCE, (device) => create({ context, platform, signal }, device));
-    await record(running, done);
-    if (broken !== undefined) throw broken;
-    signal.throwIfAborted();
+    const created = devices.map(({ deviceId }) => ({ deviceId, marker: { kind: 'hardware' as const, value: markerOf(deviceId) } }));
+    await transact(deps.store, ({ tx }) => beginCreations(tx, integration, created, AGAIN_SECONDS));
+    yield* devices;
   }
 }
 

@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import { backoff } from '../async/backoff.ts';
 import { messageOf, Problem, retryOf } from '../errors.ts';
 import { integrationProblem } from '../integration/problems.ts';
@@ -5,14 +6,16 @@ import type { RemoteDevice, Values } from '../integration/provider.ts';
 import { dueExports, lockSynced, noteFailed, readSynced, type Synced } from '../integration/store/assignments.ts';
 import { openFields } from '../integration/store/conflicts.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
-import { mergeDevice } from './fields.ts';
+import { mergeDevice, withoutFields } from './fields.ts';
 import { isSame } from './merge.ts';
 import { addCounts, type Merged, type Running, recordMerges } from './record.ts';
 
-/** Devices per transaction. A crash in between repeats at most so many writes, which then find their values there. */
+/** Devices that are read from the database at once. */
 const BATCH = 40;
-/** Devices written at once. */
+/** Devices written at once. The integration's own slots may allow fewer. */
 const AT_ONCE = 4;
+/** Devices per transaction. A crash in between repeats at most about so many writes, which then find their values there. */
+const RECORDED = 40;
 const RETRY_SECONDS = { base: 30, cap: 3_600 };
 
 /** `before` and `after` the write, as the platform showed the device. */
@@ -29,49 +32,36 @@ export function isAboutPlatform(error: unknown): boolean {
 
 /** Writes what waits here to the platform, device by device, a few at once. A device that fails is tried again later, and the others go on. */
 export async function exportDue(running: Running): Promise<void> {
-  const { deps, context, signal } = running;
-  const { sql } = deps.store;
-  let after = '';
-  for (;;) {
-    const ids = await dueExports(sql, context.integration, after, BATCH);
-    after = ids.at(-1) ?? '';
-    if (ids.length === 0) return;
-    const devices = await readSynced(sql, context.integration, ids);
-    const open = await openFields(sql, context.integration, ids);
-    const { done, broken } = await inParallel(devices, AT_ONCE, (device) => write(running, device, open.get(device.deviceId) ?? new Set()));
-    await record(running, done);
-    if (broken !== undefined) throw broken;
-    signal.throwIfAborted();
-  }
+  await inParallel(
+    dueDevices(running),
+    ({ device, open }) => write(running, device, open),
+    (done) => record(running, done),
+  );
 }
 
-/** Works on the items until one fails because of the whole platform. @returns what is done, and that failure */
-export async function inParallel<Item, Result>(
-  items: readonly Item[],
-  atOnce: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<{ done: Result[]; broken: unknown }> {
-  const waiting = [...items];
-  const done: Result[] = [];
-  let broken: unknown;
-  const worker = async () => {
-    for (let item = waiting.shift(); item !== undefined && broken === undefined; item = waiting.shift()) {
-      try {
-        done.push(await work(item));
-      } catch (error) {
-        broken ??= error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  return { done, broken };
+/** `open`: fields about which a person has to decide. */
+async function* dueDevices({ deps, context, signal }: Running): AsyncGenerator<{ device: Synced; open: ReadonlySet<string> }> {
+  const { sql } = deps.store;
+  const { integration } = context;
+  let after = '';
+  for (;;) {
+    signal.throwIfAborted();
+    const ids = await dueExports(sql, integration, after, BATCH);
+    after = ids.at(-1) ?? '';
+    if (ids.length === 0) return;
+    const devices = await readSynced(sql, integration, ids);
+    const open = await openFields(sql, integration, ids);
+    for (const device of devices) yield { device, open: open.get(device.deviceId) ?? new Set() };
+  }
 }
 
 /** Reads the device just before, since platforms have no compare-and-set, and writes the fewest fields. @throws errors about the whole platform */
 async function write({ context, platform, signal }: Running, device: Synced, open: ReadonlySet<string>): Promise<Outcome> {
   try {
-    const before = await readBefore({ context, platform, signal }, device, open);
-    const { remote } = mergeDevice(context.rules, device, before);
+    const before = await readBefore({ platform, signal }, device);
+    // Only a platform that was read just before shows whether a conflict is still one.
+    const rules = platform.read === undefined ? withoutFields(context.rules, open) : context.rules;
+    const { remote } = mergeDevice(rules, device, before);
     if (platform.update === undefined)
       throw integrationProblem('integration_unsupported', `Cannot write device "${device.deviceId}": the platform takes no changes`);
     if (Object.keys(remote).length === 0) return { deviceId: device.deviceId, before, after: before, exported: {} };
@@ -85,12 +75,11 @@ async function write({ context, platform, signal }: Running, device: Synced, ope
   }
 }
 
-/** A platform that shows no single device is taken to have the last common values, but for fields about which a person has to decide. */
-async function readBefore(
-  { context, platform, signal }: Pick<Running, 'context' | 'platform' | 'signal'>,
-  device: Synced,
-  open: ReadonlySet<string>,
-): Promise<RemoteDevice> {
+/**
+ * A platform that shows no single device is taken to have the last common values. It has other ones in fields about which a person has to decide: those
+ * are left out of the write.
+ */
+async function readBefore({ platform, signal }: Pick<Running, 'platform' | 'signal'>, device: Synced): Promise<RemoteDevice> {
   const externalId = device.externalId ?? '';
   if (platform.read !== undefined) {
     const shown = await platform.read(externalId, signal);
@@ -100,14 +89,8 @@ async function readBefore(
       `Cannot write device "${device.deviceId}": the platform has no device "${externalId}"`,
     );
   }
-  const values = { ...device.base };
-  for (const field of open) {
-    const local =
-      field === 'name' ? device.name : field === 'type' ? device.type : context.rules.has(field) ? device.base[field] : undefined;
-    if (local !== undefined) values[field] = local;
-  }
-  const { connectivity, lastSeenAt, identities } = device;
-  return { externalId, identities, values, connectivity, lastSeenAt, details: {}, updatedAt: null };
+  const { connectivity, lastSeenAt, identities, base } = device;
+  return { externalId, identities, values: base, connectivity, lastSeenAt, details: {}, updatedAt: null };
 }
 
 /** @throws Problem for a field that still has the value of before: otherwise the next merge would take it for an edit there */
@@ -123,12 +106,14 @@ function checkTaken({ rules }: Running['context'], device: Synced, { before, aft
 }
 
 async function record(running: Running, outcomes: readonly Outcome[]): Promise<void> {
-  const { context } = running;
-  const { integration, rules } = context;
+  const { context, platform } = running;
+  const { integration } = context;
   const written = new Map(outcomes.flatMap((one) => ('deviceId' in one ? [[one.deviceId, one] as const] : [])));
   const failed = outcomes.filter((one): one is Failure => 'error' in one);
   await running.advance(async (unit) => {
     const locked = await lockSynced(unit.tx, integration, [...written.keys()]);
+    // As they are now: a person may have decided meanwhile.
+    const open = platform.read === undefined ? await openFields(unit.tx, integration, [...written.keys()]) : undefined;
     const merged = locked.flatMap((device): Merged[] => {
       const one = written.get(device.deviceId);
       if (one === undefined) return [];
@@ -136,7 +121,9 @@ async function record(running: Running, outcomes: readonly Outcome[]): Promise<v
       const known = { ...device, base: { ...device.base, ...one.exported } };
       const shown = { ...one.after, values: { ...one.exported, ...one.after.values } };
       const more = Object.keys(one.exported).length > 0 ? { exported: one.exported } : {};
-      return [{ device: known, merge: mergeDevice(rules, known, shown), shown, hash: null, ...more }];
+      const undecided = open?.get(device.deviceId) ?? new Set();
+      const merge = mergeDevice(withoutFields(context.rules, undecided), known, shown);
+      return [{ device: known, merge, shown, hash: null, undecided, ...more }];
     });
     const counts = await recordMerges(unit, context, merged);
     await recordFailures(unit.tx, running, failed);
@@ -175,4 +162,39 @@ export async function recordFailures(
       ...{ code: error.code, error: messageOf(error) },
     })),
   );
+}
+
+/**
+ * Works on items until one fails because of the whole platform. The others that were under way end, and all that is done is recorded. Recording, and
+ * reading more items, hold up no work: as many items again wait for their turn.
+ * @throws the failure of the platform, or of recording
+ */
+export async function inParallel<Item, Result>(
+  items: AsyncIterable<Item>,
+  work: (item: Item) => Promise<Result>,
+  record: (done: Result[]) => Promise<void>,
+): Promise<void> {
+  const workers = new PQueue({ concurrency: AT_ONCE });
+  const done: Result[] = [];
+  let broken: { error: unknown } | undefined;
+  const fail = (error: unknown) => {
+    broken ??= { error };
+  };
+  const start = (item: Item) =>
+    workers.add(async () => {
+      if (broken === undefined) await work(item).then((result) => done.push(result), fail);
+    });
+  try {
+    for await (const item of items) {
+      if (broken !== undefined) break;
+      void start(item);
+      if (done.length >= RECORDED) await record(done.splice(0));
+      await workers.onSizeLessThan(AT_ONCE);
+    }
+  } catch (error) {
+    fail(error);
+  }
+  await workers.onIdle();
+  if (done.length > 0) await record(done);
+  if (broken !== undefined) throw broken.error;
 }

@@ -24,6 +24,11 @@ export function rulesOf(
   return rules;
 }
 
+/** The rules but for these fields, about which nothing is decided. */
+export function withoutFields(rules: Rules, fields: ReadonlySet<string>): Rules {
+  return fields.size === 0 ? rules : new Map([...rules].filter(([field]) => !fields.has(field)));
+}
+
 /** The device's own columns; all other fields are attributes. */
 const COLUMNS = { name: 200, type: 100 } as const;
 
@@ -46,17 +51,6 @@ export function shownValue({ values }: Pick<RemoteDevice, 'values'>, field: stri
   const value = Object.hasOwn(values, field) ? values[field] : undefined;
   if (field !== 'name' && field !== 'type') return value;
   return typeof value === 'string' && value.trim() !== '' && value.length <= COLUMNS[field] ? value : undefined;
-}
-
-/** Whether the device was changed here since both sides agreed. */
-export function isChangedHere(rules: Rules, device: Synced): boolean {
-  for (const [field, { kind }] of rules) {
-    const local = localValue(device, field);
-    const base = device.base[field];
-    if (local === undefined || (base === undefined && device.fieldTimes[field] === undefined)) continue;
-    if (!isSame(kind, local, base)) return true;
-  }
-  return false;
 }
 
 export type DeviceMerge = {

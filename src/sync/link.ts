@@ -2,13 +2,13 @@ import type { Db } from '../db/connect.ts';
 import type { Unit } from '../event/transact.ts';
 import type { Platform } from '../integration/provider.ts';
 import {
+  type Compared,
   type IdentityMatch,
   insertAssignments,
   matchCreations,
   matchIdentities,
   matchOrphans,
   relink,
-  type Synced,
 } from '../integration/store/assignments.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
 import type { SyncContext } from './record.ts';
@@ -25,7 +25,7 @@ export async function findVanished(
   sql: Db,
   context: SyncContext,
   platform: Platform,
-  { others, known }: { others: readonly Shown[]; known: ReadonlyMap<string | null, Synced> },
+  { others, known }: { others: readonly Shown[]; known: ReadonlyMap<string, Compared> },
   signal: AbortSignal,
 ): Promise<Vanished> {
   const { read } = platform;

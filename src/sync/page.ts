@@ -1,19 +1,19 @@
 import { hash } from 'node:crypto';
-import { insertShadows, type NewShadow, noteLiveness } from '../device/store/shadows.ts';
+import { insertShadows, type NewShadow, noteLiveness, withKeptPlans } from '../device/store/shadows.ts';
 import type { Unit } from '../event/transact.ts';
 import { NO_COUNTS, type RunCounts } from '../integration/integration.ts';
-import { assignedIds, insertAssignments, lockSynced, markSeen, type Synced } from '../integration/store/assignments.ts';
+import { assignedIds, type Compared, insertAssignments, lockSynced, markSeen } from '../integration/store/assignments.ts';
 import { type DeviceLine, logDevices } from '../integration/store/sync-log.ts';
 import { RESERVED_IDS } from '../inventory/register.ts';
 import { DEVICE_ID_RULE } from '../wire/names.ts';
 import type { Json } from '../wire/text/json.ts';
-import { isChangedHere, mergeDevice, shownValue } from './fields.ts';
+import { mergeDevice, shownValue } from './fields.ts';
 import { linkKnown, type Vanished } from './link.ts';
 import { addCounts, metadataOf, recordMerges, type SyncContext } from './record.ts';
 import type { Shown } from './shown.ts';
 
 /** `known`: those that have an assignment, by their ids at the platform. `isGone`: found out before for those that may have got a new id. */
-export type ShownPage = { shown: readonly Shown[]; known: ReadonlyMap<string | null, Synced>; isGone: Vanished };
+export type ShownPage = { shown: readonly Shown[]; known: ReadonlyMap<string, Compared>; isGone: Vanished };
 
 /**
  * Takes the devices of a page, in a number of statements that does not depend on their number: unchanged devices are marked as seen, changed ones
@@ -28,10 +28,7 @@ export async function takePage(unit: Unit, context: SyncContext, { shown, known,
     shown.filter(({ device }) => !known.has(device.externalId)),
   );
   const linked = await linkKnown(unit, context, others, isGone);
-  const changed = shown.filter((one) => {
-    const device = known.get(one.device.externalId);
-    return device !== undefined && (device.remoteHash !== one.hash || device.archivedAt !== null || isChangedHere(rules, device));
-  });
+  const changed = shown.filter(({ device }) => known.get(device.externalId)?.isChanged);
   const fresh = others.filter(({ device }) => !linked.has(device.externalId));
   const byDevice = new Map<string, Shown>();
   for (const one of [...changed, ...others]) {
@@ -47,7 +44,10 @@ export async function takePage(unit: Unit, context: SyncContext, { shown, known,
   await noteLiveness(
     tx,
     integration.organizationId,
-    shown.flatMap((one) => livenessOf(known.get(one.device.externalId), one)),
+    shown.flatMap(({ device: { externalId, connectivity, lastSeenAt } }) => {
+      const device = known.get(externalId);
+      return device?.isLivenessNew ? [{ id: device.deviceId, connectivity, lastSeenAt }] : [];
+    }),
   );
   await markSeen(
     tx,
@@ -74,19 +74,13 @@ async function stillUnknown({ tx }: Unit, { integration }: SyncContext, others: 
   return others.filter(({ device }) => !assigned.has(device.externalId));
 }
 
-function livenessOf(known: Synced | undefined, { device: { connectivity, lastSeenAt } }: Shown) {
-  if (known === undefined || known.sourceKind === 'LOCAL') return [];
-  if (known.connectivity === connectivity && known.lastSeenAt?.getTime() === lastSeenAt?.getTime()) return [];
-  return [{ id: known.deviceId, connectivity, lastSeenAt }];
-}
-
 /** Creates shadow devices for devices that nobody here knows. */
 async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Shown[]): Promise<RunCounts> {
   if (fresh.length === 0) return NO_COUNTS;
   const { tx, emit } = unit;
   const { integration, walk, runId } = context;
   const { organizationId, slug, name } = integration;
-  const ids = await insertShadows(tx, organizationId, shadowsOf(context, fresh));
+  const ids = await withKeptPlans(tx, () => insertShadows(tx, organizationId, shadowsOf(context, fresh)));
   const idOf = ({ device }: Shown) => ids.get(device.externalId);
   const created = fresh.filter((one) => idOf(one) !== undefined);
   const refused = fresh.filter((one) => idOf(one) === undefined);
@@ -99,13 +93,14 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
       return { deviceId: deviceOf(one), externalId, identities, walk, base: valuesOf(context, one), remoteHash: one.hash };
     }),
   );
-  await logDevices(tx, integration, runId, [
+  const lines = [
     ...created.map((one): DeviceLine => {
       const line = { deviceId: deviceOf(one), externalId: one.device.externalId, operation: 'create', direction: 'import' } as const;
       return { ...line, status: 'succeeded', details: valuesOf(context, one) };
     }),
     ...refused.map(refusalOf),
-  ]);
+  ];
+  await withKeptPlans(tx, () => logDevices(tx, integration, runId, lines));
   const deviceIds = created.map(deviceOf);
   if (deviceIds.length > 0) emit({ organizationId, type: 'device.imported', subject: `integration:${slug}`, data: { name, deviceIds } });
   return { ...NO_COUNTS, created: created.length, failed: refused.length };

@@ -45,6 +45,8 @@ export type Merged = {
   hash: string | null;
   /** Values that the platform took. */
   exported?: Values;
+  /** Fields that `merge` leaves out: their conflicts stay open. */
+  undecided?: ReadonlySet<string>;
 };
 
 export function metadataOf({ integration, provider }: SyncContext, shown: RemoteDevice, attributes: Values): Record<string, Json> {
@@ -88,7 +90,7 @@ export async function recordMerges(unit: Unit, context: SyncContext, merged: rea
     tx,
     integration,
     merged.map(({ device }) => device.deviceId),
-    found,
+    [...found, ...merged.flatMap(({ device: { deviceId }, undecided = [] }) => [...undecided].map((field) => ({ deviceId, field })))],
   );
   const created = await noteConflicts(tx, integration, found);
   await logDevices(tx, integration, context.runId, merged.flatMap(linesOf));

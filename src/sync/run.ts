@@ -6,7 +6,7 @@ import { type Store, transact } from '../event/transact.ts';
 import { type Integration, NO_COUNTS } from '../integration/integration.ts';
 import { fieldsOf } from '../integration/provider.ts';
 import { noteRun } from '../integration/runs/note.ts';
-import { dueWork, hasUnseen, type Synced, syncedDevices } from '../integration/store/assignments.ts';
+import { type Compared, compareDevices, dueWork, hasUnseen } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
 import {
   beat,
@@ -178,16 +178,16 @@ async function walk(running: Running): Promise<void> {
 }
 
 /** Devices that left the configuration which they had taken, or returned to it. */
-function verdictsOf(shown: readonly Shown[], known: ReadonlyMap<string | null, Synced>): DeviceVerdict[] {
+function verdictsOf(shown: readonly Shown[], known: ReadonlyMap<string, Compared>): DeviceVerdict[] {
   return shown.flatMap(({ device: { externalId, verdict } }) => {
     const deviceId = known.get(externalId)?.deviceId;
     return deviceId === undefined || verdict === undefined ? [] : [{ deviceId, verdict }];
   });
 }
 
-async function knownOf(sql: Db, { integration }: SyncContext, shown: readonly Shown[]): Promise<Map<string | null, Synced>> {
-  const ids = shown.map(({ device }) => device.externalId);
-  return new Map((await syncedDevices(sql, integration, ids)).map((device) => [device.externalId, device]));
+async function knownOf(sql: Db, { integration, rules }: SyncContext, shown: readonly Shown[]): Promise<Map<string, Compared>> {
+  const now = shown.map(({ device: { externalId, connectivity, lastSeenAt }, hash }) => ({ externalId, hash, connectivity, lastSeenAt }));
+  return new Map((await compareDevices(sql, integration, [...rules.keys()], now)).map((device) => [device.externalId, device]));
 }
 
 async function succeed({ deps, context, run }: Running, owned: Owned): Promise<void> {

@@ -335,6 +335,7 @@ export const CONFIG_ERRORS = {
   merge: 'A value cannot be merged over that of an earlier layer.',
   more_errors: 'There are more errors than are kept.',
   path: 'A path or a kind of file is not allowed, or two files have one path.',
+  platform_document: 'The file from which a platform configures the device breaks a rule of that platform.',
   rollout: "The rollout's waves name a device that the source does not know.",
   schema: 'A value breaks a rule of its JSON Schema.',
   schema_invalid: 'The JSON Schema itself is not valid.',

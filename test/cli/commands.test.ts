@@ -281,3 +281,13 @@ test('login-link prints the link alone, and takes no role that does not exist', 
   });
   expect((await bellwether(['login-link', '--role', 'root'])).code).toBe(2);
 });
+
+test('integrations test warns of settings that have no effect', async () => {
+  const answer = { ok: true, account: 'shop', devices: 2, sample: [], gaps: ['device.name: "$.title" found nothing'], error: null };
+  const shown = await bellwether(['integrations', 'test', 'rest'], () => ({ body: answer }));
+  expect(shown).toMatchObject({ code: 0, err: 'warning: device.name: "$.title" found nothing\n' });
+  expect(shown.out).toMatch(/^account +shop$/m);
+  expect(shown.out).not.toContain('found nothing');
+  const json = await bellwether(['integrations', 'test', 'rest', '--json'], () => ({ body: answer }));
+  expect(JSON.parse(json.out)).toEqual(answer);
+});

@@ -185,6 +185,7 @@ test('every column of the database that holds something sealed is one that a rot
     select table_name || '.' || column_name as name from information_schema.columns
     where table_schema = 'public' and column_name like '%\\_sealed' order by 1`;
   expect(columns.map(({ name }) => name)).toEqual([
+    'device_pushes.prepared_sealed',
     'device_services.credentials_sealed',
     'device_services.hook_secret_sealed',
     'idempotency_keys.answer_sealed',

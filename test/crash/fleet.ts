@@ -8,8 +8,11 @@ export type Repository = (typeof REPOSITORIES)[number];
 /** The device whose health check refuses hosts that end in `.invalid`. */
 export const REFUSING = 'till-4';
 
+/** The device without an agent: the service delivers to its gateway. */
+export const GATEWAY = 'till-5';
+
 export const FOLDERS: readonly Folder[] = [
-  ...['till-1', 'till-2', 'till-3', REFUSING].map((device) => ({ repository: 'fleet', prefix: `devices/${device}/`, device })),
+  ...['till-1', 'till-2', 'till-3', REFUSING, GATEWAY].map((device) => ({ repository: 'fleet', prefix: `devices/${device}/`, device })),
   { repository: 'counter', prefix: '', device: 'counter' },
   { repository: 'gate', prefix: '', device: 'gate' },
 ];

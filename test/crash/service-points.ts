@@ -14,9 +14,9 @@ const TIMES: Partial<Record<FaultPoint, readonly number[]>> = {
   before_reports_taken: [1, 4],
   after_reports_taken: [1, 4],
   workspace_release_file_written: [1, 3],
-  // The devices of this test have agents. `test/push/` cuts deliveries to platforms.
-  push_step_taken: [],
-  push_step_kept: [],
+  // One device has a gateway: after its configuration was prepared, applied, verified and, for the last, confirmed.
+  push_step_taken: [1, 2, 3, 4],
+  push_step_kept: [1, 2, 3],
 };
 
 /** Each point in the form of `BELLWETHER_FAULT`. Frequent points have several passes. */

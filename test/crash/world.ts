@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { git, openGitHost } from '../support/git-host.ts';
 import { SIGNING_TOKEN } from '../support/hooks.ts';
 import { type Device, openDevice } from './device.ts';
-import { FOLDERS, foldersOf, REFUSING, REPOSITORIES, type Repository } from './fleet.ts';
+import { FOLDERS, foldersOf, GATEWAY, REFUSING, REPOSITORIES, type Repository } from './fleet.ts';
+import { openGateway } from './gateway.ts';
 import { createPushes } from './pushes.ts';
 import type { Random } from './random.ts';
 import { openService } from './service.ts';
@@ -12,7 +13,7 @@ import { openService } from './service.ts';
 /** Longer than any run, so that polling does not hide a lost wake-up. */
 const POLL_SECONDS = 86_400;
 
-/** A Git host, the service with its database, and a device with a running agent for each folder, all below one temporary folder. */
+/** A Git host, the service with its database, and a device for each folder, all with a running agent but one, below one temporary folder. */
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 export async function openWorld(random: Random) {
@@ -39,6 +40,10 @@ export async function openWorld(random: Random) {
     const sources = new Map<Repository, { id: string; hookUrl: string }>();
     for (const name of REPOSITORIES) sources.set(name, await followRepository(host, service, name));
     for (const { device: id, repository } of FOLDERS) {
+      if (id === GATEWAY) {
+        devices.set(id, await openGateway(service, sources.get(repository as Repository)!.id));
+        continue;
+      }
       const { apiKey } = await service.api<{ apiKey: string }>('POST', '/devices', {
         id,
         type: 'till',

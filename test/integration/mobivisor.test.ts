@@ -279,5 +279,19 @@ test('the connection test shows the host and some devices', async () => {
   const tested = await platform.test(signal);
   expect(tested).toMatchObject({ account: '127.0.0.1', devices: null });
   expect(tested.sample).toHaveLength(5);
-  expect(server.requests).toHaveLength(1);
+  expect(tested.gaps).toEqual([]);
+  expect(server.requests).toHaveLength(2);
+});
+
+test('the connection test shows the texts of status that the settings give no meaning', async () => {
+  const { server, platform } = await open({}, { completedStatuses: [] });
+  const [away, here] = [server.addDevice({ name: 'away', online: false }), server.addDevice({ name: 'here' })];
+  for (const id of [away, here, here])
+    await platform.execute(targetOf(id), { id: 'c', type: 'refresh_kiosk', payload: {}, expiresAt: new Date() }, signal);
+  expect((await platform.test(signal)).gaps).toEqual([
+    'completedStatuses: lists no text, so that no command counts as completed',
+    'completedStatuses, failedStatuses: the command history shows "Done", which neither lists',
+  ]);
+  server.faults.push({ path: /devicescommands/, do: { is: 'answer', response: { status: 403 } } });
+  expect((await platform.test(signal)).account).toBe('127.0.0.1');
 });

@@ -66,7 +66,11 @@ describe('of a commit with sixty folders that run out of time', () => {
     expect(dependencies).toContain('devices/w000');
     const mended = { ...slow, ...nested((name) => ({ ...wild(name), [`${name}/app.json`]: '{"name":"aaa"}' }), 10) };
     const previous = { commit: first.commit.oid, dependencies };
-    const queries = { dependents: () => Promise.resolve(['devices/z-slow']), devicesOf: () => Promise.resolve(new Map()) };
+    const queries = {
+      dependents: () => Promise.resolve(['devices/z-slow']),
+      devicesOf: () => Promise.resolve(new Map()),
+      adaptersOf: () => Promise.resolve(new Map()),
+    };
     const second = await prepare(mended, previous, { queries });
     expect(second.extent).toBe('incremental');
     expect(pathNamed(second, 'devices/z-slow').verdict).toBe('valid');

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Controller } from '../../controller/context.ts';
 import { reconcileDeliveries } from '../../controller/reconcile/deployment.ts';
+import { timeOut } from '../../controller/sweep/chores.ts';
+import { rotateKeys } from '../../src/cli/keys.ts';
+import { readConfig } from '../../src/config.ts';
 import { transact } from '../../src/event/transact.ts';
 import { armFault } from '../../src/faults.ts';
 import { newId } from '../../src/ids.ts';
@@ -157,6 +160,71 @@ test('an undecided verdict is asked for again after the pause that the platform 
   await run();
   expect(shelf.steps(id)).toEqual(['prepare', 'apply', 'verify', 'verify', 'confirm']);
   expect(await attempts(id)).toEqual(['succeeded']);
+});
+
+test('a push under way keeps its configuration sealed, also across a rotation of the key, and one that is done keeps none', async () => {
+  const { sql } = service.database;
+  const id = await add('shelf');
+  await give([id], 'before-hunter2');
+  await run();
+  shelf.script = ({ step }) => (step === 'verify' ? { is: 'pending', reason: 'later', afterSeconds: 60 } : undefined);
+  await give([id], 'after-hunter3');
+  await run();
+  const kept = () =>
+    sql<{ row: string }[]>`select to_jsonb(p)::text as row from device_pushes p where device_id = ${id} order by deployment_id`;
+  const [done, underWay] = await kept();
+  expect(JSON.parse(underWay?.row ?? '')).toMatchObject({
+    step: 'verifying',
+    prepared: null,
+    prepared_sealed: expect.stringMatching(/^v1\./),
+  });
+  expect(JSON.parse(done?.row ?? '')).toMatchObject({ step: 'done', prepared: null, prepared_sealed: null });
+  const config = readConfig({ DATA_DIR: service.dataDir, DATABASE_URL: service.database.url });
+  expect(await rotateKeys(config, 0)).toMatchObject({ resealed: expect.any(Number), unreadable: [] });
+  expect((await kept())[1]?.row).not.toBe(underWay?.row);
+  shelf.script = ({ step }) => (step === 'verify' ? { is: 'refused', reason: 'no' } : undefined);
+  await wake();
+  await run();
+  expect(shelf.runs.get(id)).toBe('before-hunter2');
+  expect((await kept()).map(({ row }) => row).join()).not.toMatch(/hunter|v1\./);
+});
+
+test('a push that an earlier version began, with its configuration unsealed, is taken to its end', async () => {
+  const id = await add('shelf');
+  shelf.script = ({ step }) => (step === 'verify' ? { is: 'pending', reason: 'later', afterSeconds: 60 } : undefined);
+  await give([id], 'a');
+  await run();
+  await service.database.sql`
+    update device_pushes set prepared_sealed = null, prepared = '{"desired": "a", "previous": null, "isUnchanged": false}' where device_id = ${id}`;
+  shelf.script = ({ step }) => (step === 'verify' ? { is: 'refused', reason: 'no' } : undefined);
+  await wake();
+  await run();
+  expect(shelf.runs.has(id)).toBe(false);
+  expect(await attempts(id)).toEqual(['rolled_back']);
+});
+
+test('the time limit of an attempt does not run while the platform shows the device as offline', async () => {
+  const { sql } = service.database;
+  const id = await add('shelf');
+  shelf.script = ({ step }) => (step === 'verify' ? { is: 'pending', reason: 'the device is asleep', afterSeconds: 60 } : undefined);
+  await give([id], 'a');
+  await run();
+  const show = (connectivity: string) => sql`update devices set source_kind = 'EXTERNAL', connectivity = ${connectivity} where id = ${id}`;
+  const overdue = async () => {
+    await sql`update deployments set deadline_at = now() - interval '1 day' where device_id = ${id}`;
+    await timeOut.run(controller);
+    return attempts(id);
+  };
+  await show('offline');
+  expect(await overdue()).toEqual(['confirming']);
+  // Back online, it has the whole time of the step.
+  await show('online');
+  await timeOut.run(controller);
+  expect(await attempts(id)).toEqual(['confirming']);
+  expect(await overdue()).toEqual(['timed_out']);
+  await wake();
+  await run();
+  expect(await attempts(id)).toEqual(['rolled_back']);
 });
 
 test('an attempt that a newer one replaces in the middle is put back before the newer one begins; a cancelled one is put back too', async () => {

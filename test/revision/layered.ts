@@ -56,6 +56,7 @@ export function prepare(source: MemorySource, commit: string, bound: Bound = {},
         );
         return new Map(known.filter(([path]) => paths.includes(path)));
       },
+      adaptersOf: async () => new Map(),
       dependents: async () => dependents ?? [],
     },
     builtinSchemas: new Map(),

@@ -331,6 +331,7 @@ describe('a commit', () => {
                   known.map((fact) => ({ ...pos(name), labels: {}, ...fact })),
                 ]),
               ),
+            adaptersOf: async () => new Map(),
             dependents,
           };
           const options = { commit, layout: 'fleet' as const, builtinSchemas: new Map<string, string>(), queries };

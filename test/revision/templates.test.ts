@@ -31,7 +31,7 @@ async function render(files: Files, facts: Partial<DeviceFacts> = {}, limits: Pa
     sourceName: 'tills',
     provenance: true,
     limits: { ...defaultRevisionLimits, maxValidationMs: 60_000, ...limits },
-    queries: { devicesOf: async () => devices, dependents: async () => [] },
+    queries: { devicesOf: async () => devices, adaptersOf: async () => new Map(), dependents: async () => [] },
     builtinSchemas: new Map(),
   });
   expect(revision.errors).toEqual([]);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DIRECTIONS, STRATEGIES } from '../../src/integration/integration.ts';
 import type { Synced } from '../../src/integration/store/assignments.ts';
-import { mergeDevice, type Rules } from '../../src/sync/fields.ts';
+import { mergeDevice, type Rules, withoutFields } from '../../src/sync/fields.ts';
 import { isSame, type MergeInput, type MergeRule, mergeField, mergeSets } from '../../src/sync/merge.ts';
 import type { Json } from '../../src/wire/text/json.ts';
 
@@ -146,6 +146,28 @@ describe('a merge of sets', () => {
       }),
     );
   });
+});
+
+test('a field that cannot be read again is not written where the platform is known to have another value than the common one; others are', () => {
+  const fields = ['name', 'room', 'tags'];
+  const value = fc.constantFrom('a', 'b', 'c');
+  const sides = fc.record({ local: value, base: value, lastShown: value });
+  fc.assert(
+    fc.property(fc.tuple(sides, sides, sides), fc.constantFrom(...STRATEGIES), (all, strategy) => {
+      const of = (pick: (one: { local: string; base: string; lastShown: string }) => string) =>
+        Object.fromEntries(fields.map((field, index) => [field, pick(all[index] ?? { local: '', base: '', lastShown: '' })]));
+      const [local, base, lastShown] = [of((one) => one.local), of((one) => one.base), of((one) => one.lastShown)];
+      const { name, ...attributes } = local;
+      const device = { name, type: 'till', metadata: { attributes }, base, fieldTimes: {} } as unknown as Synced;
+      const rules: Rules = new Map(fields.map((field) => [field, { kind: 'scalar', direction: 'both', strategy }]));
+      // The walk left these to a person.
+      const open = new Set(fields.filter((field) => lastShown[field] !== base[field] && local[field] !== base[field]));
+      const { remote, conflicts } = mergeDevice(withoutFields(rules, open), device, { values: base, updatedAt: null });
+      expect(Object.keys(remote).filter((field) => open.has(field))).toEqual([]);
+      expect(Object.keys(remote)).toEqual(fields.filter((field) => local[field] !== base[field] && !open.has(field)));
+      expect(conflicts).toEqual([]);
+    }),
+  );
 });
 
 test('the order of fields makes no difference', () => {

@@ -67,7 +67,7 @@ export async function until<T>(what: string, found: () => Promise<T | undefined>
 }
 
 /** Waits until nothing is due to be written, and no sync runs. */
-async function settle(service: Pick<TestService, 'api'>, id: string): Promise<void> {
+export async function settle(service: Pick<TestService, 'api'>, id: string): Promise<void> {
   await until('nothing to be due', async () => {
     const { items } = (await service.api('GET', `/integrations/${id}/assignments?limit=100`)).body;
     const run = await newestRun(service, id);

@@ -33,7 +33,7 @@ export const IntegrationId = z.object({
   id: z.string().min(1).max(100).openapi({ description: 'The id or the slug, such as golioth_2', example: 'golioth' }),
 });
 
-/** Of an integration that was removed while its list was read. */
+/** Counts of an integration that was removed while its list was read. */
 export const NO_DEVICES = { devices: 0, failingDevices: 0, openConflicts: 0 };
 
 const listAll = ({ store: { sql }, publicUrl }: Reader) =>

@@ -142,7 +142,9 @@ export const IntegrationTest = z
         values: z.record(z.string(), z.json()).openapi({ type: 'object', description: 'Values of the synced fields' }),
       }),
     ),
-    gaps: z.array(z.string()).openapi({ description: 'Paths of the settings that found nothing in the answer of the platform' }),
+    gaps: z
+      .array(z.string())
+      .openapi({ description: 'Settings that have no effect, such as paths that found nothing in the answer of the platform' }),
     error: Failure.nullable(),
     durationMs: z.number().int(),
   })

@@ -50,8 +50,9 @@ const SyncStatus = z
     lastSync: time.nullable(),
     lastSuccess: time.nullable(),
     nextSync: time.nullable(),
-    running: Run.nullable(),
-    lastRun: Run.nullable(),
+    // `nullable()` would make the component itself nullable.
+    running: z.union([Run, z.null()]),
+    lastRun: z.union([Run, z.null()]),
     error: Failure.nullable(),
     failures: z.number().int().openapi({ description: 'Failed syncs since the last success' }),
     blockedReason: z.string().nullable(),

@@ -13,7 +13,7 @@ export async function clonedDevices(sql: Db, organizationId: string, limit: numb
 export async function heldDevices(sql: Db, organizationId: string, limit: number): Promise<DeviceRow[]> {
   return sql<DeviceRow[]>`
     select id, name, held_at as since, held_by as by, hold_reason as reason, count(*) over ()::int as total
-    from devices where organization_id = ${organizationId} and held_at < now() - interval '1 day' order by held_at, id limit ${limit}`;
+    from devices where organization_id = ${organizationId} and held_at < now() - interval '1 day' and archived_at is null order by held_at, id limit ${limit}`;
 }
 
 export type Quarantined = { count: number; firstDevice: string | null };

@@ -155,7 +155,10 @@ async function tryOut(call: Call, path: string, body: unknown): Promise<void> {
     const { code, detail } = asItem(answer.error) ?? {};
     throw new Problem({ received: String(code) }, String(detail));
   }
-  showItem(call, answer);
+  const { gaps, ...rest } = answer;
+  showItem(call, call.json ? answer : rest);
+  // The platform answers, and yet something of the settings has no effect.
+  for (const gap of Array.isArray(gaps) ? gaps : []) call.io.err(`warning: ${plain(String(gap))}\n`);
 }
 
 /** Pause between two requests about a sync that runs. */

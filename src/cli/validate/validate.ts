@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Problem } from '../../errors.ts';
+import { BUILT_IN } from '../../integration/registry.ts';
 import { RolloutPolicy } from '../../policy/policy.ts';
 import { FLEET_MANIFEST_NAMES } from '../../prepare/manifest/fleet.ts';
 import { prepareRevision } from '../../prepare/prepare.ts';
@@ -30,6 +31,9 @@ export type ValidateOptions = {
   signal?: AbortSignal;
 };
 
+/** Where no devices are known, a folder may be that of a device of any platform: its file is checked if it is there. */
+const ANY_ADAPTER = BUILT_IN.all().map(({ kind }) => kind);
+
 /**
  * Validates the files of a working tree that Git would commit, as the controller validates a commit. It needs neither a repository nor a network.
  * @throws Problem `not_found` when `dir` is not a directory, `invalid_devices`
@@ -46,7 +50,11 @@ export async function validateCheckout(dir: string, options: ValidateOptions = {
     layout,
     previous: null,
     sourceName: basename(root),
-    queries: { devicesOf: async (paths) => known?.devicesOf(paths) ?? new Map(), dependents: async () => [] },
+    queries: {
+      devicesOf: async (paths) => known?.devicesOf(paths) ?? new Map(),
+      adaptersOf: async (paths) => known?.adaptersOf(paths) ?? new Map(paths.map((path) => [path, ANY_ADAPTER])),
+      dependents: async () => [],
+    },
     signal: options.signal,
   });
   const { rolloutPolicy: written, rolloutPlace } = revision;

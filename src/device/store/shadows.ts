@@ -1,4 +1,4 @@
-import type { Db } from '../../db/connect.ts';
+import type { Db, Tx } from '../../db/connect.ts';
 import type { Json } from '../../wire/text/json.ts';
 import { storableJson } from '../../wire/text/text.ts';
 import type { Connectivity } from '../device.ts';
@@ -22,17 +22,26 @@ export type NewShadow = {
 };
 
 /** @returns the ids that the devices got, by their external id. One that finds both ids taken is left out. */
-export async function insertShadows(tx: Db, organizationId: string, shadows: readonly NewShadow[]): Promise<Map<string, string>> {
+export async function insertShadows(tx: Tx, organizationId: string, shadows: readonly NewShadow[]): Promise<Map<string, string>> {
+  const ids = await insertOnce(tx, organizationId, shadows);
+  const refused = shadows.filter(({ externalId }) => !ids.has(externalId));
+  const others = await insertOnce(
+    tx,
+    organizationId,
+    refused.map((shadow) => ({ ...shadow, id: shadow.otherwise })),
+  );
+  return new Map([...ids, ...others]);
+}
+
+async function insertOnce(tx: Tx, organizationId: string, shadows: readonly NewShadow[]): Promise<Map<string, string>> {
   if (shadows.length === 0) return new Map();
   const rows = await tx<{ id: string; externalId: string }[]>`
     insert into devices (organization_id, id, name, type, adapter, source_kind, integration_metadata, connectivity, last_seen_at, following)
-    select ${organizationId}::uuid, case when exists (select 1 from devices t where t.organization_id = ${organizationId} and t.id = n.id) then n.otherwise
-      else n.id end, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
-    from unnest(${shadows.map((s) => s.id)}::text[], ${shadows.map((s) => s.otherwise)}::text[], ${shadows.map((s) => s.name)}::text[],
-                ${shadows.map((s) => s.type)}::text[], ${shadows.map((s) => s.adapter)}::text[],
-                ${shadows.map((s) => storableJson(JSON.stringify(s.metadata)))}::text[], ${shadows.map((s) => s.connectivity)}::text[],
-                ${shadows.map((s) => timeText(s.lastSeenAt))}::text[])
-         as n (id, otherwise, name, type, adapter, metadata, connectivity, last_seen_at)
+    select ${organizationId}::uuid, n.id, n.name, n.type, n.adapter, 'EXTERNAL', n.metadata::jsonb, n.connectivity, n.last_seen_at::timestamptz, false
+    from unnest(${shadows.map((s) => s.id)}::text[], ${shadows.map((s) => s.name)}::text[], ${shadows.map((s) => s.type)}::text[],
+                ${shadows.map((s) => s.adapter)}::text[], ${shadows.map((s) => storableJson(JSON.stringify(s.metadata)))}::text[],
+                ${shadows.map((s) => s.connectivity)}::text[], ${shadows.map((s) => timeText(s.lastSeenAt))}::text[])
+         as n (id, name, type, adapter, metadata, connectivity, last_seen_at)
     order by 2
     on conflict (organization_id, id) do nothing
     returning id, integration_metadata ->> 'external_id' as "externalId"`;
@@ -107,4 +116,17 @@ export async function changeFields(tx: Db, organizationId: string, changes: read
                 ${changes.map((c) => storableJson(JSON.stringify(c.attributes)))}::text[], ${times.map((t) => JSON.stringify(t))}::text[])
          as n (id, name, type, attributes, times)
     where d.organization_id = ${organizationId} and d.id = n.id`;
+}
+
+/**
+ * Inserts many rows with foreign keys to small tables. The database checks each key of each row by a query, and with fresh plans it would plan each of
+ * them, which takes several times as long as the insert. Not for `insert`s that look rows up, nor for keys to tables that grow meanwhile: a plan that
+ * was kept from a small table may scan a whole index.
+ */
+export async function withKeptPlans<T>(tx: Tx, insert: () => Promise<T>): Promise<T> {
+  await tx`select set_config('plan_cache_mode', 'auto', true), set_config('enable_seqscan', 'off', true)`;
+  const result = await insert();
+  await tx`set local plan_cache_mode to default`;
+  await tx`set local enable_seqscan to default`;
+  return result;
 }

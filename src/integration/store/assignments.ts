@@ -30,9 +30,29 @@ const joined = (sql: Db, { organizationId, id }: Owner) => sql`
   device_service_assignments a join devices d on d.organization_id = a.organization_id and d.id = a.device_id
   where a.organization_id = ${organizationId} and a.service_id = ${id}`;
 
-/** Reads the devices of these ids at the platform. Locks nothing: most of them are unchanged. */
-export async function syncedDevices(sql: Db, owner: Owner, externalIds: readonly string[]): Promise<Synced[]> {
-  return sql<Synced[]>`select ${synced(sql)} from ${joined(sql, owner)} and a.external_id = any(${[...externalIds]}::text[])`;
+/** A device as the platform shows it now, as far as it is compared with what is stored. */
+export type ShownNow = { externalId: string; hash: string; connectivity: Synced['connectivity']; lastSeenAt: Date | null };
+/** `isChanged`: the platform shows something else than at its last change, or the device was changed here since both sides agreed. */
+export type Compared = { externalId: string; deviceId: string; isChanged: boolean; isLivenessNew: boolean };
+
+/**
+ * Compares devices with what is stored of them, in the database: most of them are unchanged, and their values are not read. Locks nothing.
+ * @param fields those that are synced. A value that only its order distinguishes from the last common one counts as changed.
+ */
+export async function compareDevices(sql: Db, owner: Owner, fields: readonly string[], shown: readonly ShownNow[]): Promise<Compared[]> {
+  return sql<Compared[]>`
+    with known as materialized (
+      select a.external_id, a.device_id, a.remote_hash, a.base, d.archived_at, d.field_times, d.source_kind, d.connectivity, d.last_seen_at,
+        coalesce(d.integration_metadata -> 'attributes', '{}') || jsonb_build_object('name', d.name, 'type', d.type) as here
+      from ${joined(sql, owner)} and a.external_id = any(${shown.map((s) => s.externalId)}::text[])
+    )
+    select external_id as "externalId", k.device_id as "deviceId",
+      k.remote_hash is distinct from n.hash or k.archived_at is not null or exists (
+        select 1 from unnest(${[...fields]}::text[]) f
+        where k.here ? f and (k.base ? f or k.field_times ? f) and k.here -> f is distinct from k.base -> f) as "isChanged",
+      k.source_kind = 'EXTERNAL' and (k.connectivity <> n.connectivity or k.last_seen_at is distinct from n.last_seen_at::timestamptz) as "isLivenessNew"
+    from known k join unnest(${shown.map((s) => s.externalId)}::text[], ${shown.map((s) => s.hash)}::text[], ${shown.map((s) => s.connectivity)}::text[],
+      ${shown.map((s) => s.lastSeenAt?.toISOString() ?? null)}::text[]) as n (external_id, hash, connectivity, last_seen_at) using (external_id)`;
 }
 
 /** Reads these devices and locks them, in the order of their ids, so that two transactions cannot deadlock. */

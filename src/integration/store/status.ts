@@ -47,7 +47,7 @@ export async function failingDevicesOf(
 
 export type IntegrationCounts = { devices: number; failingDevices: number; openConflicts: number };
 
-/** Of each of these integrations: assigned devices, those whose last sync failed, and conflicts that wait for a person. */
+/** Counts for each of these integrations: assigned devices, those whose last sync failed, and conflicts that wait for a person. */
 export async function countsOf(sql: Db, organizationId: string, ids: readonly string[]): Promise<Map<string, IntegrationCounts>> {
   const rows = await sql<(IntegrationCounts & { id: string })[]>`
     select s.id, a.devices, a."failingDevices", c."openConflicts"

@@ -1,4 +1,5 @@
 import type { LRUCache } from 'lru-cache';
+import type { DocumentTraits } from '../../integration/provider.ts';
 import type { RevisionLimits } from '../../revision/limits.ts';
 import type { LayerDeps } from '../layer/layer.ts';
 import type { DeviceConfig } from '../manifest/device-config.ts';
@@ -19,6 +20,8 @@ export type FolderDeps = {
   schemaFolder: string | null;
   /** null where devices get just the files of their folders. */
   layers: LayerDeps | null;
+  /** The files from which platforms configure the devices that are bound to a folder. */
+  documents: ReadonlyMap<string, readonly DocumentTraits[]>;
   /** Whether the outcome names where everything came from. */
   provenance: boolean;
 };

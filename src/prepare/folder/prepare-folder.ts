@@ -15,6 +15,7 @@ import { Findings, found, refused } from '../stage.ts';
 import { bundleOf, readSelected, selectFolderFiles } from './bundle.ts';
 import type { FolderDeps } from './deps.ts';
 import { readFolderManifest } from './manifest.ts';
+import { checkPlatformDocuments } from './platform-document.ts';
 import { secretPointers, validateFolder } from './validate-folder.ts';
 
 /** `blobs`: bytes of the bundle's files by SHA-256; empty without a bundle. `rollout`: see `PreparedRevision.rolloutPolicy`. */
@@ -52,7 +53,7 @@ type FolderContent = {
 /** `isTentative`: the folder depends on a device, and none is bound to it. */
 type Outcome = Stage<FolderContent> & { isTentative: boolean };
 
-/** The road of a folder: list, layer, manifest, select, read, validate; `bundleOf` ends it. */
+/** The road of a folder: list, layer, manifest, select, read, validate, platform; `bundleOf` ends it. */
 async function runStages(deps: FolderDeps, folder: Folder, meter: Meter): Promise<Outcome> {
   const listed = await listFolder(deps, folder);
   if (listed.value === null) return { ...listed, isTentative: false };
@@ -72,6 +73,7 @@ async function runStages(deps: FolderDeps, folder: Folder, meter: Meter): Promis
   const content = findings.take(await readSelected(folder, selection.selected, place, deps, meter));
   if (content === null) return end(null);
   const marked = findings.take(await validateFolder({ folder, layered, ...selection, config, place }, deps, meter));
+  findings.take(checkPlatformDocuments(folder, selection.selected, content, deps, meter));
   if (marked === null || findings.errors.length > 0) return end(null);
   const secrets = secretPointers(folder, layered.composed, selection.selected, marked);
   const provenance = deps.provenance ? provenanceOf(folder, layered, selection.selected) : null;

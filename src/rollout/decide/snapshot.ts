@@ -7,7 +7,7 @@ export type WaveSnapshot = {
   openedAt: Date;
   /** When its gate passed, or an operator skipped it. */
   passedAt: Date | null;
-  /** Queued attempts of offline devices: the rollout does not wait for them. */
+  /** Queued attempts of offline devices, and open ones of devices that are offline at their platform: the rollout does not wait for them. */
   offline: number;
   /** Attempts that are under way or wait for a retry. */
   open: number;

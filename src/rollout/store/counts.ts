@@ -33,6 +33,8 @@ export const attempts = (sql: Db, rollout: Key) => sql`
         and f.kind in ('change', 'retry') and f.state in ('failed', 'rolled_back', 'timed_out')) then 'failed' else 'gone' end
     when a.state = 'succeeded' then 'succeeded'
     when a.state = 'queued' and d.connectivity <> 'online' and d.adapter = 'agent' then 'offline'
+    when a.state in ('queued', 'delivering', 'applying', 'confirming') and d.connectivity = 'offline' and d.source_kind = 'EXTERNAL'
+      and d.adapter <> 'agent' then 'offline'
     when a.state in ('failed', 'rolled_back', 'timed_out') and a.retry_at is null then 'failed'
     else 'open' end as outcome
   from (
@@ -92,12 +94,12 @@ export async function metricReadings(sql: Db, rollout: Rollout, wave: number, me
       select * from own union all
       select d.id, ${carriedAt(sql)} from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
       where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and ${named ?? sql`false`}
-        and not p.released and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and not exists (select 1 from own)
+        and d.archived_at is null and not p.released and p.bundle = d.desired_bundle and p.bundle = d.good_bundle and not exists (select 1 from own)
     ), control as (
       select d.id as device_id, (select min(since) from updated) as since
       from devices d join source_paths p on p.organization_id = d.organization_id and p.source_id = d.source_id and p.path = d.path
       where d.organization_id = ${rollout.organizationId} and d.source_id = ${rollout.sourceId} and p.bundle is distinct from d.desired_bundle
-        and d.connectivity = 'online'
+        and d.connectivity = 'online' and d.archived_at is null
     ), sample as (
       select g.updated, g.device_id, m.metric, avg((t.metrics->>m.metric)::float8) as value
       from (select true as updated, * from updated union all select false, * from control) g

@@ -3,7 +3,7 @@ import { createRootRouteWithContext, createRoute, createRouter, lazyRouteCompone
 import { ActivitySearch } from '../pages/activity/search.ts';
 import { DeviceSearch } from '../pages/device/search.ts';
 import { DevicesSearch } from '../pages/devices/search.ts';
-import { IntegrationSearch } from '../pages/integrations/search.ts';
+import { IntegrationSearch, IntegrationsSearch } from '../pages/integrations/search.ts';
 import { LoginSearch } from '../pages/login/search.ts';
 import { OverviewSearch } from '../pages/overview/search.ts';
 import { RolloutSearch, RolloutsSearch } from '../pages/rollouts/search.ts';
@@ -83,6 +83,7 @@ const source = createRoute({
 const integrations = createRoute({
   getParentRoute: parent,
   path: '/integrations',
+  validateSearch: IntegrationsSearch,
   component: lazyRouteComponent(() => import('../pages/integrations/page.tsx'), 'IntegrationsPage'),
 });
 const integration = createRoute({

@@ -49,7 +49,7 @@ export function Shell() {
               color="gray"
               onClick={() => setPaletteOpen(true)}
               className="palette-button"
-              aria-label="Find or do anything"
+              aria-label="Find or do anything ⌘K"
             >
               <Search size={14} /> <span>Find or do anything</span> <Kbd>⌘K</Kbd>
             </Button>

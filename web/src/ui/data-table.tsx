@@ -115,17 +115,20 @@ function tracksOf<Row>({ columns, onSelect }: Props<Row>): Tracks {
 }
 
 function More({ hasMore, isLoadingMore, onMore }: { hasMore: boolean; isLoadingMore: boolean; onMore: (() => void) | undefined }) {
-  if (isLoadingMore)
-    return (
-      <div className="table-more" role="status">
-        Loading more rows …
-      </div>
-    );
-  if (!hasMore) return null;
+  if (!hasMore && !isLoadingMore) return null;
+  // A grid holds rows and nothing else.
   return (
-    <Button variant="ghost" size="1" className="table-more" onClick={onMore}>
-      Load more rows
-    </Button>
+    <div role="row">
+      <div role="gridcell" className="table-more">
+        {isLoadingMore ? (
+          <span role="status">Loading more rows …</span>
+        ) : (
+          <Button variant="ghost" size="1" onClick={onMore}>
+            Load more rows
+          </Button>
+        )}
+      </div>
+    </div>
   );
 }
 

@@ -12,7 +12,7 @@ import { Time } from './time.tsx';
 
 /** An event of the API or of `/live`. */
 export type ShownEvent = { type: string; at: string; subject: string; data: object };
-type Told = ShownEvent & { data: Record<string, unknown> };
+type Named = ShownEvent & { data: Record<string, unknown> };
 
 const LOOKS: Record<Severity, { icon: LucideIcon; word: string; tone: 'calm' | 'warn' | 'bad' }> = {
   info: { icon: Info, word: 'Information', tone: 'calm' },
@@ -22,26 +22,26 @@ const LOOKS: Record<Severity, { icon: LucideIcon; word: string; tone: 'calm' | '
 
 /** One event: its severity as an icon, what happened in a sentence that leads to its subject, and when. */
 export function EventLine({ event }: { event: ShownEvent }) {
-  const told = { ...event, data: event.data as Record<string, unknown> };
-  const sourceName = useSourceName(told);
+  const named = { ...event, data: event.data as Record<string, unknown> };
+  const sourceName = useSourceName(named);
   const kind = KINDS[event.type];
-  const { icon: Icon, word, tone } = LOOKS[kind === undefined ? 'info' : severityBy(kind.severity, told.data)];
+  const { icon: Icon, word, tone } = LOOKS[kind === undefined ? 'info' : severityBy(kind.severity, named.data)];
   // A newer service may send types that this page does not know.
-  const sentence = sentenceWith(kind?.sentence ?? words(event.type.replace('.', ' ')), told, sourceName);
+  const sentence = sentenceWith(kind?.sentence ?? words(event.type.replace('.', ' ')), named, sourceName);
   return (
     <div className="event-line">
       <span className="status" data-tone={tone} role="img" aria-label={word}>
         <Icon size={14} aria-hidden />
       </span>
       <span className="clip" title={sentence}>
-        <SubjectLink event={told}>{sentence}</SubjectLink>
+        <SubjectLink event={named}>{sentence}</SubjectLink>
       </span>
       <Time at={event.at} />
     </div>
   );
 }
 
-function SubjectLink({ event: { subject, data }, children }: { event: Told; children: ReactNode }) {
+function SubjectLink({ event: { subject, data }, children }: { event: Named; children: ReactNode }) {
   const at = subject.indexOf(':');
   const [noun, id] = [subject.slice(0, at), subject.slice(at + 1)];
   if (noun === 'device' && typeof data.conflictId === 'string' && typeof data.integration === 'string')
@@ -88,7 +88,7 @@ function SubjectLink({ event: { subject, data }, children }: { event: Told; chil
 const NAME_KEPT_MS = 300_000;
 
 /** Few sources stand behind many events; each is asked for once. Its name is not read again at every event of the source. */
-function useSourceName(event: Told): string | undefined {
+function useSourceName(event: Named): string | undefined {
   const id = sourceIdOf(event);
   const { data } = useQuery({
     queryKey: ['name of source', id],

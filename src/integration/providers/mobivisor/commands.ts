@@ -107,6 +107,22 @@ function dataOf(type: ActionType, payload: Fields): Fields {
   throw integrationProblem('integration_rejected', `Cannot send command "${type}" to a Mobivisor device: ${faults.join('; ')}`);
 }
 
+/** The only status that anybody has seen and written down. It means that the device has not got the command yet. */
+const NOT_SENT = 'Not Sent';
+
+/**
+ * Finds what an operator should add to the settings: the texts of status in the newest commands of all devices that have no meaning there yet.
+ * @returns sentences for people
+ */
+export async function statusGaps(api: VendorApi, { completed, failed }: StatusTexts, signal: AbortSignal): Promise<string[]> {
+  const known = new Set([...completed, ...failed, NOT_SENT]);
+  const commands = (await unlessAway(readCommands(api, {}, { page: 0, perPage: PER_PAGE }, signal))) ?? [];
+  const seen = [...new Set(commands.flatMap(({ status }) => (status === undefined || known.has(status) ? [] : [status])))].sort();
+  const open = seen.map((text) => `"${text.slice(0, 100)}"`).join(', ');
+  const gaps = seen.length === 0 ? [] : [`completedStatuses, failedStatuses: the command history shows ${open}, which neither lists`];
+  return completed.length > 0 ? gaps : ['completedStatuses: lists no text, so that no command counts as completed', ...gaps];
+}
+
 /** Looks the command up in the history, by its id and the machine's name of its type. An unknown status counts as under way. */
 export async function outcomeOf(
   api: VendorApi,
@@ -161,10 +177,20 @@ export async function readHistory(
   { page, perPage }: { page: number; perPage: number },
   signal: AbortSignal,
 ): Promise<{ ids: string[]; mine: CommandRecord[] }> {
-  const query = { order: 'timeCreated', page, per_page: perPage, reverse: true, search: JSON.stringify({ user: externalId }) };
-  const call = { doing: 'read the command history', method: 'GET', path: '/devicescommands', query, signal } as const;
-  const commands = (await readList(api, call, 'devicescommands')).map(recordOf).filter((command) => command !== undefined);
+  const commands = await readCommands(api, { user: externalId }, { page, perPage }, signal);
   return { ids: commands.map(({ id }) => id), mine: commands.filter(({ deviceId }) => deviceId === externalId) };
+}
+
+/** A page of commands, newest first. */
+async function readCommands(
+  api: VendorApi,
+  search: Fields,
+  { page, perPage }: { page: number; perPage: number },
+  signal: AbortSignal,
+): Promise<CommandRecord[]> {
+  const query = { order: 'timeCreated', page, per_page: perPage, reverse: true, search: JSON.stringify(search) };
+  const call = { doing: 'read the command history', method: 'GET', path: '/devicescommands', query, signal } as const;
+  return (await readList(api, call, 'devicescommands')).map(recordOf).filter((command) => command !== undefined);
 }
 
 /** @returns undefined for an answer that is no record of a command */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { tokenText } from '../../../wire/text/secret-text.ts';
 import { defineProvider } from '../../provider.ts';
-import { outcomeOf, sendCommand } from './commands.ts';
+import { outcomeOf, sendCommand, statusGaps } from './commands.ts';
 import { deleteDevice, FIELDS, listDevices, readDevice, sampleDevices, updateDevice } from './devices.ts';
 import { MobivisorDocument } from './push/document.ts';
 import { createPush } from './push/push.ts';
@@ -66,7 +66,11 @@ export const mobivisor = defineProvider({
     const api = open([]);
     const texts = { completed: completedStatuses, failed: failedStatuses };
     return {
-      test: async (signal) => ({ account: new URL(apiUrl).hostname, ...(await sampleDevices(api, signal)) }),
+      test: async (signal) => ({
+        account: new URL(apiUrl).hostname,
+        ...(await sampleDevices(api, signal)),
+        gaps: await statusGaps(api, texts, signal),
+      }),
       list: (cursor, signal) => listDevices(api, cursor, signal),
       read: (externalId, signal) => readDevice(api, externalId, signal),
       update: (externalId, changes, signal) => updateDevice(api, externalId, changes, signal),

@@ -29,7 +29,7 @@ const COLUMNS: readonly Column<Entry>[] = [
   },
 ];
 
-/** Who did what, when, and how it ended. */
+/** The audit log: who did what, when, and how it ended. */
 export function AuditLog() {
   const { subject, actor, action, after, before } = route.useSearch();
   const query = {
@@ -42,9 +42,9 @@ export function AuditLog() {
   return (
     <div className="stack">
       <Filters label="Filters of the audit log">
-        <TextFilter name="actor" label="Who" placeholder="token:ci" />
-        <TextFilter name="action" label="Action" placeholder="integration.*" />
-        <TextFilter name="subject" label="Subject" placeholder="device:till-0001" />
+        <TextFilter name="actor" label="Who, such as token:ci" />
+        <TextFilter name="action" label="Action, such as integration.*" />
+        <TextFilter name="subject" label="Subject, such as device:till-0001" />
         <TimeFilter name="after" label="From" />
         <TimeFilter name="before" label="To" />
       </Filters>

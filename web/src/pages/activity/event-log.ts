@@ -66,7 +66,7 @@ function useArrivals(filter: EventFilter, isPaused: boolean, onMany: () => void)
   const key = JSON.stringify(filter);
   const [kept, setKept] = useState<Arrivals>({ key, arrived: [], waiting: [] });
   const current = kept.key === key ? kept : { key, arrived: [], waiting: [] };
-  // What waited while the log was paused is shown when it goes on.
+  // Events that waited while the log was paused are shown when it goes on.
   if (kept !== current || (!isPaused && current.waiting.length > 0))
     setKept({ key, arrived: [...current.waiting, ...current.arrived], waiting: [] });
   useLive(['events'], ({ events }) => {

@@ -36,7 +36,7 @@ export function EventLog() {
     <div className="stack">
       <Filters label="Filters of the events">
         <TypeFilter />
-        <TextFilter name="subject" label="Subject" placeholder="device:till-0001" />
+        <TextFilter name="subject" label="Subject, such as device:till-0001" />
         <TimeFilter name="after" label="From" />
         <TimeFilter name="before" label="To" />
       </Filters>

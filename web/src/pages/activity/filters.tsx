@@ -2,9 +2,10 @@ import { KINDS } from 'virtual:event-kinds';
 import { Button, Select, TextField } from '@radix-ui/themes';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { X } from 'lucide-react';
-import { type ReactNode, useEffect, useState } from 'react';
+import type { ReactNode } from 'react';
 import { type TimeZone, useAppearance } from '../../app/appearance.tsx';
 import { Field } from '../../ui/form/field.tsx';
+import { SearchField } from '../../ui/search-field.tsx';
 import { words } from '../../ui/status.tsx';
 import type { ActivitySearch } from './search.ts';
 
@@ -27,26 +28,9 @@ function given(search: ActivitySearch): ActivitySearch {
   return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined && value !== ''));
 }
 
-const DEBOUNCE_MS = 150;
-
-export function TextFilter({ name, label, placeholder }: { name: TextName; label: string; placeholder: string }) {
-  const stored = route.useSearch()[name] ?? '';
+export function TextFilter({ name, label }: { name: TextName; label: string }) {
   const filter = useFilter();
-  const [typed, setTyped] = useState(stored);
-  // Somebody went back, or cleared the filters.
-  useEffect(() => setTyped(stored), [stored]);
-  useEffect(() => {
-    if (typed === stored) return undefined;
-    const timer = window.setTimeout(() => filter({ [name]: typed }), DEBOUNCE_MS);
-    return () => window.clearTimeout(timer);
-  });
-  return (
-    <Field label={label}>
-      {(ids) => (
-        <TextField.Root {...ids} type="search" value={typed} placeholder={placeholder} onChange={(event) => setTyped(event.target.value)} />
-      )}
-    </Field>
-  );
+  return <SearchField label={label} value={route.useSearch()[name] ?? ''} onChange={(text) => filter({ [name]: text })} />;
 }
 
 export function TimeFilter({ name, label }: { name: TimeName; label: string }) {

@@ -7,7 +7,7 @@ import { EventLog } from './events.tsx';
 
 const route = getRouteApi('/signed-in/activity');
 
-/** What happened, and who did what. */
+/** The event log, and the audit log. */
 export function ActivityPage() {
   const { tab = 'events' } = route.useSearch();
   // The audit log is for administrators alone.

@@ -3,7 +3,7 @@ import { type ReactNode, useId } from 'react';
 
 export type FieldError = { pointer: string; detail: string };
 
-/** What an input needs to be known by its label, its description and its error. */
+/** Attributes by which an input is known by its label, its description and its error. */
 export type InputIds = { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean; 'aria-required': boolean };
 
 type Props = {

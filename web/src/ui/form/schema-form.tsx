@@ -1,18 +1,9 @@
 import { Button, Select, Text } from '@radix-ui/themes';
 import { Plus, X } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { Field, type FieldError, type InputIds } from './form/field.tsx';
-import { BooleanInput, ChoiceInput, JsonInput, NumberInput, TextInput, TextsInput } from './form/inputs.tsx';
-import {
-  type Fields,
-  fieldsOf,
-  type ObjectSchema,
-  type Property,
-  pointerTo,
-  type Schema,
-  type Value,
-  type Variant,
-} from './form/schema.ts';
+import { Field, type FieldError, type InputIds } from './field.tsx';
+import { BooleanInput, ChoiceInput, JsonInput, NumberInput, TextInput, TextsInput } from './inputs.tsx';
+import { type Fields, fieldsOf, type ObjectSchema, type Property, pointerTo, type Schema, type Value, type Variant } from './schema.ts';
 
 type Shared = {
   /** Errors of the API, each at the field that its JSON pointer names. */
