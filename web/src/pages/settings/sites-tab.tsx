@@ -7,7 +7,7 @@ import { useMay } from '../../app/session.ts';
 import type { Site } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
 import type { Column } from '../../ui/data-table.tsx';
-import { Form, SubmitButton, TextInput } from '../../ui/form.tsx';
+import { Form, SubmitButton, TextInput } from '../../ui/form/form.tsx';
 import { EmptyState } from '../../ui/states.tsx';
 import { State } from '../../ui/status.tsx';
 import { Time } from '../../ui/time.tsx';

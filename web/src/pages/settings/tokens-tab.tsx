@@ -5,7 +5,7 @@ import { readPages, useAct } from '../../api/query.ts';
 import type { Token } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
 import type { Column } from '../../ui/data-table.tsx';
-import { ChoiceInput, Form, SubmitButton, TextInput } from '../../ui/form.tsx';
+import { ChoiceInput, Form, SubmitButton, TextInput } from '../../ui/form/form.tsx';
 import { EmptyState } from '../../ui/states.tsx';
 import { Time } from '../../ui/time.tsx';
 import { ListTable } from './list-table.tsx';

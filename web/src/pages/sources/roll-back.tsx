@@ -6,7 +6,7 @@ import { useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
 import type { Revision, Source } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import { ChoiceInput, TextInput } from '../../ui/form.tsx';
+import { ChoiceInput, TextInput } from '../../ui/form/form.tsx';
 import { ErrorState, Loading } from '../../ui/states.tsx';
 import { PlanSentence, planQuery } from './plans/plan.tsx';
 

@@ -5,10 +5,10 @@ import { CirclePause, MoveRight } from 'lucide-react';
 import { read, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Device, Source } from '../../generated/api.ts';
-import { Facts } from '../../ui/facts.tsx';
 import { ErrorState, Loaded } from '../../ui/states.tsx';
 import { State, SyncStatus, words } from '../../ui/status.tsx';
 import { duration, Time } from '../../ui/time.tsx';
+import { Facts } from '../../ui/values/facts.tsx';
 import { SYNC_STATUSES } from '../devices/search.ts';
 
 /** The present state of the source, and its errors. */

@@ -7,12 +7,12 @@ import { read, readPages, useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Notification, NotificationDelivery, NotificationTest } from '../../../generated/api.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
-import { CopyText } from '../../../ui/copy.tsx';
 import type { Column } from '../../../ui/data-table.tsx';
-import { Facts } from '../../../ui/facts.tsx';
 import { EmptyState, ErrorState, Loaded } from '../../../ui/states.tsx';
 import { State } from '../../../ui/status.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
+import { CopyText } from '../../../ui/values/copy.tsx';
+import { Facts } from '../../../ui/values/facts.tsx';
 import { ListTable } from '../list-table.tsx';
 
 /** One notification: its state in words, its acts, and what it delivered. */

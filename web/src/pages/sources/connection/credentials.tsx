@@ -1,4 +1,4 @@
-import { ChoiceInput, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, TextInput } from '../../../ui/form/form.tsx';
 
 /** `keep`: as it is stored. */
 export type AuthKind = 'keep' | 'none' | 'token' | 'user';

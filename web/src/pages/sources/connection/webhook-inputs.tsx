@@ -1,5 +1,5 @@
 import { Button } from '@radix-ui/themes';
-import { ChoiceInput, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, TextInput } from '../../../ui/form/form.tsx';
 import { guessHost, HOSTS, newSecret } from './hosts.ts';
 
 /** `keep`: as it is stored; '': none. */
