@@ -114,7 +114,7 @@ export function createServer(services: Services): OpenAPIHono<Env> {
   return app;
 }
 
-/** The middleware that every request of the API passes before its own route. */
+/** Every request of the API passes this before its own route. */
 function createGuardedApi(services: Services): OpenAPIHono<Env> {
   const api = createApi();
   api.use(

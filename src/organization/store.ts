@@ -210,7 +210,7 @@ export async function renameSite(tx: Db, organizationId: string, { id, name }: P
   return row && siteFrom(row);
 }
 
-/** Counts the devices, the enrolment tokens that still admit devices, and the notifications that would lose their site. The caller holds the lock of the row. */
+/** The uses that would lose their site: devices, enrolment tokens that still admit devices, and notifications. The caller holds the lock of the row. */
 export async function usesOfSite(tx: Db, organizationId: string, id: string): Promise<Record<SiteUse, number>> {
   const [uses] = await tx<[Record<SiteUse, number>]>`
     select (select count(*)::int from devices where organization_id = ${organizationId} and site_id = ${id}) as devices,

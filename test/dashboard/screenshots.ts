@@ -50,12 +50,18 @@ async function pagesOf({ api, tills, gateways }: Awaited<ReturnType<typeof openT
     source: `/sources/${tills.id}`,
     'source-revisions': `/sources/${tills.id}?tab=revisions`,
     'source-webhook': `/sources/${gateways.id}?tab=webhook`,
+    'source-plan': `/sources/${tills.id}?tab=merge-requests&ref=main`,
+    'source-settings': `/sources/${tills.id}?tab=settings`,
+    'source-new': '/sources?new=true',
     integrations: '/integrations',
     integration: '/integrations/golioth',
     'integration-conflicts': '/integrations/golioth?tab=conflicts',
     activity: '/activity',
     audit: '/activity?tab=audit',
     settings: '/settings',
+    'settings-sites': '/settings?tab=sites',
     'settings-tokens': '/settings?tab=tokens',
+    'settings-enrolment': '/settings?tab=enrolment',
+    'settings-notifications': '/settings?tab=notifications',
   };
 }

@@ -119,6 +119,7 @@ test('the errors of a rejected commit stand at their file and line', async () =>
   await page.getByRole('grid', { name: 'Revisions' }).getByText('Chidi Obi').waitFor();
   const errors = page.getByRole('list', { name: 'Errors of the commit' });
   await errors.getByText('config/terminal.json:3').waitFor();
+  await errors.locator('#L3[data-mark=error]').filter({ hasText: '"vlan": 5000' }).waitFor();
   expect(await errors.getByRole('listitem').count()).toBe(1);
 });
 
@@ -201,10 +202,10 @@ test('every tab works for a screen reader, and none scrolls sideways at 360 px',
       await page.setViewportSize({ width, height: 800 });
       await open(path);
       // An open dialog hides the rest of the page from assistive technology, its heading too.
-      await page.locator('h1').waitFor();
+      await page.locator('main h1').waitFor();
       await page.waitForLoadState('networkidle');
       expect(await serious(page), path).toEqual([]);
-      expect(await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth'), path).toBeLessThanOrEqual(0);
+      expect(await page.evaluate('document.documentElement.scrollWidth - window.innerWidth'), path).toBeLessThanOrEqual(0);
     }
   expect(browser.problems).toEqual([]);
 });

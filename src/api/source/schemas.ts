@@ -52,7 +52,7 @@ export const NewSource = z
   })
   .openapi('NewSource');
 
-/** The fields of a new source that a connection needs. */
+/** The fields of a new source that its connection needs. */
 export const NewSourceTest = NewSource.pick({ url: true, ref: true, auth: true }).openapi('NewSourceTest');
 
 export const SourceChange = z

@@ -1,6 +1,6 @@
 import { Button, Callout, Flex } from '@radix-ui/themes';
 import { KeyRound } from 'lucide-react';
-import { CopyText } from '../../ui/copy.tsx';
+import { CopyText } from '../../ui/values/copy.tsx';
 
 /** A new hook secret. The service shows it this once. */
 export function HookSecret({ secret, hookUrl, onDone }: { secret: string; hookUrl: string; onDone: () => void }) {

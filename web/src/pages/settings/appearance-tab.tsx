@@ -3,10 +3,10 @@ import { useQuery } from '@tanstack/react-query';
 import { useId } from 'react';
 import { type ColourScheme, type TimeZone, useAppearance } from '../../app/appearance.tsx';
 import { meQuery } from '../../app/session.ts';
-import { Facts } from '../../ui/facts.tsx';
 import { Time } from '../../ui/time.tsx';
+import { Facts } from '../../ui/values/facts.tsx';
 
-const SCHEMES: Record<ColourScheme, string> = { system: 'As the system', light: 'Light', dark: 'Dark' };
+const SCHEMES: Record<ColourScheme, string> = { system: 'System', light: 'Light', dark: 'Dark' };
 const ZONES: Record<TimeZone, string> = { local: 'Local time', utc: 'UTC' };
 
 /** Choices of this browser, and who is signed in. */

@@ -4,8 +4,8 @@ import { Link } from '@tanstack/react-router';
 import { read, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import { Facts } from '../../ui/facts.tsx';
 import { Loaded } from '../../ui/states.tsx';
+import { Facts } from '../../ui/values/facts.tsx';
 
 /** The settings for all device platforms of the organization. */
 export function IntegrationsTab() {

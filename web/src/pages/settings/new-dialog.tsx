@@ -2,7 +2,7 @@ import { Button, Dialog, Flex, Text } from '@radix-ui/themes';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { Plus } from 'lucide-react';
 import type { ReactNode } from 'react';
-import { CopyText } from '../../ui/copy.tsx';
+import { CopyText } from '../../ui/values/copy.tsx';
 
 /** The button and the dialog of something new; that it is open stands in the address. */
 export function NewDialog({ label, title, children }: { label: string; title: string; children: (close: () => void) => ReactNode }) {

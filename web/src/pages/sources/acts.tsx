@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
 import type { Source } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import { TextInput } from '../../ui/form.tsx';
+import { TextInput } from '../../ui/form/form.tsx';
 import { ErrorState } from '../../ui/states.tsx';
 import { RollBack } from './roll-back.tsx';
 

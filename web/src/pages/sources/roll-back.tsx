@@ -6,7 +6,7 @@ import { useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
 import type { Revision, Source } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import { ChoiceInput, TextInput } from '../../ui/form.tsx';
+import { ChoiceInput, TextInput } from '../../ui/form/form.tsx';
 import { ErrorState, Loading } from '../../ui/states.tsx';
 import { PlanSentence, planQuery } from './plans/plan.tsx';
 
@@ -54,7 +54,7 @@ function RollBackForm({ source, fields, onChange }: { source: Source; fields: Fi
       />
       {chosen === undefined ? (
         <Text size="2" color="gray">
-          All devices of the source roll back at once. Choose a commit to see which devices change.
+          All devices of the source get it at once. Choose a commit to see which devices change.
         </Text>
       ) : (
         <Effect sourceId={source.id} commit={chosen.commit} />

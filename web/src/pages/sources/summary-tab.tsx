@@ -5,13 +5,12 @@ import { CirclePause, MoveRight } from 'lucide-react';
 import { read, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Device, Source } from '../../generated/api.ts';
-import { Facts } from '../../ui/facts.tsx';
-import { State, SyncStatus, words } from '../../ui/fleet/status.tsx';
 import { ErrorState, Loaded } from '../../ui/states.tsx';
 import { duration, Time } from '../../ui/time.tsx';
+import { Facts } from '../../ui/values/facts.tsx';
 import { SYNC_STATUSES } from '../devices/search.ts';
 
-/** The present state of the source, and its fault if it has one. */
+/** The present state of the source, and its errors. */
 export function SummaryTab({ source }: { source: Source }) {
   return (
     <>

@@ -4,7 +4,7 @@ import { useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Integration } from '../../../generated/api.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
-import { CopyText } from '../../../ui/copy.tsx';
+import { CopyText } from '../../../ui/values/copy.tsx';
 import { HookSecret } from '../hook-secret.tsx';
 
 /** The address that the platform calls when something changed there, and the secret by which it proves itself. */

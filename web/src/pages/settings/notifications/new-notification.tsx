@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { useAct } from '../../../api/query.ts';
 import type { Notification } from '../../../generated/api.ts';
-import { ChoiceInput, Form, SubmitButton, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, Form, SubmitButton, TextInput } from '../../../ui/form/form.tsx';
 import { CancelButton, ShownOnce } from '../new-dialog.tsx';
 
 /** The fields that the error of this code is about. */

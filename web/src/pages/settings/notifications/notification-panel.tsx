@@ -7,12 +7,12 @@ import { read, readPages, useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Notification, NotificationDelivery, NotificationTest } from '../../../generated/api.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
-import { CopyText } from '../../../ui/copy.tsx';
-import { Facts } from '../../../ui/facts.tsx';
-import { State } from '../../../ui/fleet/status.tsx';
+import type { Column } from '../../../ui/data-table.tsx';
 import { EmptyState, ErrorState, Loaded } from '../../../ui/states.tsx';
 import type { Column } from '../../../ui/table/data-table.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
+import { CopyText } from '../../../ui/values/copy.tsx';
+import { Facts } from '../../../ui/values/facts.tsx';
 import { ListTable } from '../list-table.tsx';
 
 /** One notification: its state in words, its acts, and what it delivered. */
@@ -117,8 +117,12 @@ function TestAnswer({ answer: { ok, status, error, response, durationMs } }: { a
   );
 }
 
+/** A delivery is no event: while somebody looks, the page asks for it. */
+const LOOK_EVERY_MS = 3_000;
+
 function Deliveries({ id, mayOperate }: { id: string; mayOperate: boolean }) {
-  const list = useInfiniteQuery(readPages('GET /api/v1/notifications/{id}/deliveries', { path: { id } }));
+  const deliveries = readPages('GET /api/v1/notifications/{id}/deliveries', { path: { id } });
+  const list = useInfiniteQuery({ ...deliveries, refetchInterval: LOOK_EVERY_MS });
   const columns = useMemo(() => (mayOperate ? [...COLUMNS, actOf(id)] : COLUMNS), [mayOperate, id]);
   return (
     <ListTable

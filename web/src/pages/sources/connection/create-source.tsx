@@ -6,7 +6,7 @@ import { useState } from 'react';
 import { call } from '../../../api/client.ts';
 import { useAct } from '../../../api/query.ts';
 import type { SourceTest } from '../../../generated/api.ts';
-import { ChoiceInput, Form, SubmitButton, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, Form, SubmitButton, TextInput } from '../../../ui/form/form.tsx';
 import { type AuthFields, authOf, Credentials, NO_AUTH } from './credentials.tsx';
 import { TestResult } from './test-result.tsx';
 import { NO_WEBHOOK, type WebhookFields, WebhookInputs, webhookOf } from './webhook-inputs.tsx';

@@ -1,4 +1,4 @@
-import { ChoiceInput, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, TextInput } from '../../../ui/form/form.tsx';
 
 /** `keep`: as it is stored. */
 export type AuthKind = 'keep' | 'none' | 'token' | 'user';
@@ -6,7 +6,7 @@ export type AuthFields = { kind: AuthKind; token: string; username: string; pass
 
 export const NO_AUTH: AuthFields = { kind: 'none', token: '', username: '', password: '' };
 
-/** The value of the API for these fields; undefined: nothing changes. */
+/** The value for the API; undefined: nothing changes. */
 export function authOf({ kind, token, username, password }: AuthFields) {
   if (kind === 'keep') return undefined;
   if (kind === 'token') return { token };

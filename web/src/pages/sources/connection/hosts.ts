@@ -1,4 +1,4 @@
-/** The steps that set up a webhook at a Git host, from docs/webhooks.md in short. */
+/** The set-up of a webhook at a Git host: docs/webhooks.md in short. */
 export type Host = {
   provider: string;
   title: string;

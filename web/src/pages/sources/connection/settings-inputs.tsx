@@ -1,7 +1,7 @@
 import { Heading } from '@radix-ui/themes';
 import type { ReactNode } from 'react';
 import type { Source } from '../../../generated/api.ts';
-import { ChoiceInput, LinesInput, SwitchInput, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, LinesInput, SwitchInput, TextInput } from '../../../ui/form/form.tsx';
 import { Credentials } from './credentials.tsx';
 import { hostOf } from './hosts.ts';
 import type { ForgeKind, SettingsFields } from './settings-fields.ts';

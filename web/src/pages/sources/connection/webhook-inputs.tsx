@@ -1,12 +1,12 @@
 import { Button } from '@radix-ui/themes';
-import { ChoiceInput, TextInput } from '../../../ui/form.tsx';
+import { ChoiceInput, TextInput } from '../../../ui/form/form.tsx';
 import { guessHost, HOSTS, newSecret } from './hosts.ts';
 
 /** `keep`: as it is stored; '': none. */
 export type WebhookFields = { provider: string; secret: string };
 export const NO_WEBHOOK: WebhookFields = { provider: '', secret: '' };
 
-/** The value of the API for these fields; undefined: nothing changes; null: none. */
+/** The value for the API; undefined: nothing changes; null: none. */
 export function webhookOf({ provider, secret }: WebhookFields) {
   if (provider === 'keep') return undefined;
   return provider === '' ? null : { provider, secret };

@@ -35,7 +35,7 @@ export function PlanSentence({ summary: { devices, changed, blocked, invalid } }
   );
 }
 
-/** The changes of the fleet if the commit were the head. */
+/** The effect of a commit on the fleet if it were the head. */
 export function PlanView({ plan }: { plan: Plan }) {
   return (
     <div className="stack">

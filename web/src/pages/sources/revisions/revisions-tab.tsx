@@ -1,15 +1,17 @@
 import { Code, Text } from '@radix-ui/themes';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { read, readPages } from '../../../api/query.ts';
 import type { Revision, RevisionDetail, Source } from '../../../generated/api.ts';
-import { Facts } from '../../../ui/facts.tsx';
-import { State, words } from '../../../ui/fleet/status.tsx';
+import { type Column, DataTable } from '../../../ui/data-table.tsx';
 import { EmptyState, ErrorState, Loaded, Loading } from '../../../ui/states.tsx';
 import { type Column, DataTable } from '../../../ui/table/data-table.tsx';
 import { duration, Time } from '../../../ui/time.tsx';
+import { Facts } from '../../../ui/values/facts.tsx';
 import { ErrorGroups } from './error-groups.tsx';
+import { type Place, placeText } from './errors.ts';
+import { Excerpt } from './excerpt.tsx';
 
 /** The commits that the source prepared, newest first; the chosen one below, with its errors in the file at the line. */
 export function RevisionsTab({ source }: { source: Source }) {
@@ -55,7 +57,7 @@ function ShownRevision({ id }: { id: string }) {
 }
 
 function RevisionPanel({ revision }: { revision: RevisionDetail }) {
-  const { commit, message, author, committedAt, verdict, signature, devices, pathsInvalid, errors, paths, timings } = revision;
+  const { commit, message, author, committedAt, verdict, signature, devices, pathsInvalid, errors, timings } = revision;
   const isRefused = errors.length > 0 || pathsInvalid > 0;
   return (
     <section className="panel" aria-label={`Commit ${commit.slice(0, 8)}`}>
@@ -81,8 +83,42 @@ function RevisionPanel({ revision }: { revision: RevisionDetail }) {
             ['Prepared in', timings.total !== undefined && duration(timings.total)],
           ]}
         />
-        {isRefused && <ErrorGroups errors={errors} folders={paths} />}
+        {isRefused && <Errors revision={revision} />}
       </div>
     </section>
   );
+}
+
+/** These many files open by themselves. */
+const OPEN_FILES = 2;
+
+/** The place of the address comes first: other pages lead to it. */
+function Errors({ revision: { id, sourceId, errors, paths } }: { revision: RevisionDetail }) {
+  const { file, line } = useSearch({ from: '/signed-in/sources/$id' });
+  const isChosen = (place: Place) => place.file === file && (line === undefined || place.line === line);
+  return (
+    <ErrorGroups
+      errors={errors}
+      folders={paths}
+      drawPlace={(place) => (
+        <Link
+          to="/sources/$id"
+          params={{ id: sourceId }}
+          search={{ tab: 'revisions', revision: id, ...placeSearch(place) }}
+          className="link"
+        >
+          {placeText(place)}
+        </Link>
+      )}
+      excerpt={(group, at) => {
+        const chosen = group.places.find(isChosen);
+        const place = chosen ?? group.places[0];
+        return place && <Excerpt revisionId={id} group={group} place={place} isOpen={at < OPEN_FILES || chosen !== undefined} />;
+      }}
+    />
+  );
+}
+
+function placeSearch({ file, line }: Place) {
+  return { file, ...(line === undefined ? {} : { line }) };
 }

@@ -17,7 +17,7 @@ export function deliveriesQuery(id: string) {
   return readPages('GET /api/v1/sources/{id}/deliveries', { path: { id } });
 }
 
-/** The deliveries of the host, with the verdict on each. */
+/** The requests of the host, with the verdict on each. */
 export function Deliveries({ source }: { source: Source }) {
   const list = useInfiniteQuery({ ...deliveriesQuery(source.id), refetchInterval: LOOK_EVERY_MS });
   const rows = useMemo(() => list.data?.pages.flatMap(({ items }) => items) ?? [], [list.data]);

@@ -5,12 +5,11 @@ import { type ReactNode, useState } from 'react';
 import { useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Delivery, Source, WebhookInstalled } from '../../../generated/api.ts';
-import { CopyText } from '../../../ui/copy.tsx';
-import { Facts } from '../../../ui/facts.tsx';
-import { State } from '../../../ui/fleet/status.tsx';
-import { ChoiceInput } from '../../../ui/form.tsx';
+import { ChoiceInput } from '../../../ui/form/form.tsx';
 import { ErrorState } from '../../../ui/states.tsx';
 import { Time } from '../../../ui/time.tsx';
+import { CopyText } from '../../../ui/values/copy.tsx';
+import { Facts } from '../../../ui/values/facts.tsx';
 import { guessHost, HOSTS, type Host, hostOf } from '../connection/hosts.ts';
 import { Deliveries, deliveriesQuery } from './deliveries.tsx';
 

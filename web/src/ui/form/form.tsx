@@ -1,8 +1,8 @@
 import { Button, Flex, Select, Switch, TextArea, TextField } from '@radix-ui/themes';
 import { createContext, type FormEvent, type ReactNode, useContext, useMemo } from 'react';
-import { ApiError } from '../api/client.ts';
-import { Field, type InputIds } from './form/field.tsx';
-import { ErrorState } from './states.tsx';
+import { ApiError } from '../../api/client.ts';
+import { ErrorState } from '../states.tsx';
+import { Field, type InputIds } from './field.tsx';
 
 /** The refusals of the API, by the name of the field. */
 const Refused = createContext<ReadonlyMap<string, string>>(new Map());
