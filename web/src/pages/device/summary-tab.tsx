@@ -1,10 +1,10 @@
 import { Badge } from '@radix-ui/themes';
 import { Link } from '@tanstack/react-router';
 import type { DeviceStatus } from '../../generated/api.ts';
-import { Facts } from '../../ui/facts.tsx';
 import { SiteName } from '../../ui/fleet/site-name.tsx';
 import { State } from '../../ui/fleet/status.tsx';
 import { Time } from '../../ui/time.tsx';
+import { Facts } from '../../ui/values/facts.tsx';
 import { DeviceEvents } from './events.tsx';
 
 export function SummaryTab({ status }: { status: DeviceStatus }) {
@@ -18,7 +18,16 @@ export function SummaryTab({ status }: { status: DeviceStatus }) {
           <Facts
             facts={[
               ['Source', source === null ? 'none' : <SourceLink key="source" source={source} path={device.path} />],
-              ['Head', source?.headCommit == null ? 'none yet' : <span key="head" className="mono">{source.headCommit.slice(0, 10)}</span>],
+              [
+                'Head',
+                source?.headCommit == null ? (
+                  'none yet'
+                ) : (
+                  <span key="head" className="mono">
+                    {source.headCommit.slice(0, 10)}
+                  </span>
+                ),
+              ],
               ['Last attempt', deployment === null ? 'none yet' : <Attempt key="attempt" deployment={deployment} deviceId={device.id} />],
               ['Error', device.error === null ? undefined : `${device.error.code}: ${device.error.detail}`],
               ['Held', device.hold === null ? undefined : `by ${device.hold.by}: ${device.hold.reason}`],

@@ -2,8 +2,8 @@ import { Flex, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { read, useAct } from '../../api/query.ts';
+import { useSites } from '../../ui/fleet/site-name.tsx';
 import { ChoiceInput, Form, SubmitButton, SwitchInput, TextInput } from '../../ui/form/form.tsx';
-import { useSites } from '../../ui/site-name.tsx';
 import { EnrolmentList } from './enrolment-list.tsx';
 import { CancelButton, NewDialog, ShownOnce } from './new-dialog.tsx';
 

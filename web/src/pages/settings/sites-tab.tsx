@@ -6,7 +6,7 @@ import { readPages, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Site } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import type { Column } from '../../ui/data-table.tsx';
+import { State } from '../../ui/fleet/status.tsx';
 import { Form, SubmitButton, TextInput } from '../../ui/form/form.tsx';
 import { EmptyState } from '../../ui/states.tsx';
 import type { Column } from '../../ui/table/data-table.tsx';

@@ -4,7 +4,6 @@ import { useState } from 'react';
 import { readPages, useAct } from '../../api/query.ts';
 import type { Token } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
-import type { Column } from '../../ui/data-table.tsx';
 import { ChoiceInput, Form, SubmitButton, TextInput } from '../../ui/form/form.tsx';
 import { EmptyState } from '../../ui/states.tsx';
 import type { Column } from '../../ui/table/data-table.tsx';

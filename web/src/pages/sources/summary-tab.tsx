@@ -5,6 +5,7 @@ import { CirclePause, MoveRight } from 'lucide-react';
 import { read, useAct } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { Device, Source } from '../../generated/api.ts';
+import { State, SyncStatus, words } from '../../ui/fleet/status.tsx';
 import { ErrorState, Loaded } from '../../ui/states.tsx';
 import { duration, Time } from '../../ui/time.tsx';
 import { Facts } from '../../ui/values/facts.tsx';

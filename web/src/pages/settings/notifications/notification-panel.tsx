@@ -7,7 +7,7 @@ import { read, readPages, useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Notification, NotificationDelivery, NotificationTest } from '../../../generated/api.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
-import type { Column } from '../../../ui/data-table.tsx';
+import { State } from '../../../ui/fleet/status.tsx';
 import { EmptyState, ErrorState, Loaded } from '../../../ui/states.tsx';
 import type { Column } from '../../../ui/table/data-table.tsx';
 import { duration, Time } from '../../../ui/time.tsx';

@@ -2,7 +2,7 @@ import { Button, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { read } from '../../../api/query.ts';
-import { Code } from '../../../ui/code.tsx';
+import { Code } from '../../../ui/code/code.tsx';
 import { ErrorState, Loading } from '../../../ui/states.tsx';
 import type { ErrorGroup, Place } from './errors.ts';
 

@@ -4,7 +4,7 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 import { read, readPages } from '../../../api/query.ts';
 import type { Revision, RevisionDetail, Source } from '../../../generated/api.ts';
-import { type Column, DataTable } from '../../../ui/data-table.tsx';
+import { State, words } from '../../../ui/fleet/status.tsx';
 import { EmptyState, ErrorState, Loaded, Loading } from '../../../ui/states.tsx';
 import { type Column, DataTable } from '../../../ui/table/data-table.tsx';
 import { duration, Time } from '../../../ui/time.tsx';

@@ -5,6 +5,7 @@ import { type ReactNode, useState } from 'react';
 import { useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Delivery, Source, WebhookInstalled } from '../../../generated/api.ts';
+import { State } from '../../../ui/fleet/status.tsx';
 import { ChoiceInput } from '../../../ui/form/form.tsx';
 import { ErrorState } from '../../../ui/states.tsx';
 import { Time } from '../../../ui/time.tsx';
