@@ -44,11 +44,6 @@ export async function call<O extends Operation>(operation: O, input: Input<O>, s
   return (await response.json()) as Answer<O>;
 }
 
-/** As `call`, for answers that are no JSON: exports. */
-export async function download<O extends Operation>(operation: O, input: Input<O>, signal?: AbortSignal): Promise<Blob> {
-  return (await send(operation, input, signal)).blob();
-}
-
 async function send<O extends Operation>(operation: O, input: Input<O>, signal: AbortSignal | undefined): Promise<Response> {
   const { body } = input as AnyInput;
   const [method = 'GET'] = operation.split(' ');

@@ -5,7 +5,7 @@ import { type ItemOf, read, readPages } from '../../api/query.ts';
 import { State, words } from '../../ui/fleet/status.tsx';
 import { EmptyState, Loaded } from '../../ui/states.tsx';
 import { duration, Time } from '../../ui/time.tsx';
-import { LogLines } from './log-lines.tsx';
+import { LogLines } from './log/log-lines.tsx';
 
 type Row = ItemOf<'GET /api/v1/devices/{id}/deployments'>;
 

@@ -15,13 +15,13 @@ import { DeviceActs } from './acts.tsx';
 import { BackupsTab } from './backups-tab.tsx';
 import { CommandsTab } from './commands-tab.tsx';
 import { HistoryTab } from './history-tab.tsx';
-import { LogTab } from './log-tab.tsx';
+import { LogTab } from './log/log-tab.tsx';
 import { SummaryTab } from './summary-tab.tsx';
 import { VendorTab } from './vendor-tab.tsx';
 
 // Highlighting and charts are loaded where they are shown.
-const FilesTab = lazy(async () => ({ default: (await import('./files-tab.tsx')).FilesTab }));
-const PreviewTab = lazy(async () => ({ default: (await import('./preview-tab.tsx')).PreviewTab }));
+const FilesTab = lazy(async () => ({ default: (await import('./files/files-tab.tsx')).FilesTab }));
+const PreviewTab = lazy(async () => ({ default: (await import('./files/preview-tab.tsx')).PreviewTab }));
 const TelemetryTab = lazy(async () => ({ default: (await import('./telemetry-tab.tsx')).TelemetryTab }));
 
 const TABS = [

@@ -7,7 +7,9 @@ import { useMay } from '../../app/session.ts';
 import { PageHead } from '../../ui/page-head.tsx';
 import { EmptyState, ErrorState, Loading } from '../../ui/states.tsx';
 import { DataTable, type Selection } from '../../ui/table/data-table.tsx';
+import { BulkBar } from './bulk-bar.tsx';
 import { COLUMNS } from './columns.tsx';
+import { ExportMenu } from './export-menu.tsx';
 import { Filters } from './filters.tsx';
 import { ImportDialog } from './import-dialog.tsx';
 import { filterOf, isFiltered } from './query.ts';
@@ -36,6 +38,7 @@ export function DevicesPage() {
         beside={counts && <Text color="gray">{counts.total.toLocaleString('en')}</Text>}
         acts={
           <>
+            <ExportMenu filter={filter} />
             {mayOperate && <ImportDialog />}
             {mayOperate && <RegisterDialog />}
           </>
@@ -43,6 +46,9 @@ export function DevicesPage() {
       />
       <Filters search={search} counts={counts} onChange={change} />
       <DeviceTable search={search} filter={filter} total={counts?.total} selection={selection} onSelect={setSelection} onChange={change} />
+      {mayOperate && selection.ids.size > 0 && (
+        <BulkBar selection={selection} filter={filter} total={counts?.total ?? 0} onSelect={setSelection} />
+      )}
     </>
   );
 }

@@ -73,7 +73,9 @@ export function LoginPage() {
               </>
             )}
             {error !== undefined && <ErrorState error={error} />}
-            {error === undefined && oidcError !== undefined && <ErrorState error={new Error(oidcError)} />}
+            {error === undefined && oidcError !== undefined && (
+              <ErrorState error={new Error(methods?.oidc?.errors[oidcError] ?? 'The sign-in failed. Try again.')} />
+            )}
           </Flex>
         </Card>
       </main>

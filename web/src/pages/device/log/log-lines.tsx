@@ -1,7 +1,7 @@
 import { Text } from '@radix-ui/themes';
-import { useAppearance } from '../../app/appearance.tsx';
-import type { LogLine } from '../../generated/api.ts';
-import { fullTime } from '../../ui/time.tsx';
+import { useAppearance } from '../../../app/appearance.tsx';
+import type { LogLine } from '../../../generated/api.ts';
+import { fullTime } from '../../../ui/time.tsx';
 
 const TONES: Record<string, string> = { error: 'bad', fatal: 'bad', warn: 'warn', warning: 'warn' };
 

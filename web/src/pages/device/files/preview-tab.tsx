@@ -1,11 +1,11 @@
 import { Badge, Text } from '@radix-ui/themes';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { read } from '../../api/query.ts';
-import { Diff } from '../../ui/code/diff.tsx';
-import { State } from '../../ui/fleet/status.tsx';
-import { EmptyState, Loaded } from '../../ui/states.tsx';
-import { SearchField } from '../../ui/table/search-field.tsx';
+import { read } from '../../../api/query.ts';
+import { Diff } from '../../../ui/code/diff.tsx';
+import { State } from '../../../ui/fleet/status.tsx';
+import { EmptyState, Loaded } from '../../../ui/states.tsx';
+import { SearchField } from '../../../ui/table/search-field.tsx';
 
 /** The files that the device would get from any branch, tag or commit, compared with those that it runs. */
 export function PreviewTab({ id }: { id: string }) {

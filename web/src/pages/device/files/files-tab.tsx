@@ -2,10 +2,10 @@ import { Badge, SegmentedControl, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
-import { read } from '../../api/query.ts';
-import type { Device, DeviceFiles } from '../../generated/api.ts';
-import { Diff } from '../../ui/code/diff.tsx';
-import { EmptyState, Loaded } from '../../ui/states.tsx';
+import { read } from '../../../api/query.ts';
+import type { Device, DeviceFiles } from '../../../generated/api.ts';
+import { Diff } from '../../../ui/code/diff.tsx';
+import { EmptyState, Loaded } from '../../../ui/states.tsx';
 import { FileView } from './file-view.tsx';
 
 type Shown = 'desired' | 'running' | 'diff';

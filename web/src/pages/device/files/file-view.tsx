@@ -1,11 +1,11 @@
 import { Text, Tooltip } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
-import { read } from '../../api/query.ts';
-import type { DeviceFiles, FileBlame, Provenance } from '../../generated/api.ts';
-import { Code } from '../../ui/code/code.tsx';
-import { EmptyState } from '../../ui/states.tsx';
-import { relative } from '../../ui/time.tsx';
+import { read } from '../../../api/query.ts';
+import type { DeviceFiles, FileBlame, Provenance } from '../../../generated/api.ts';
+import { Code } from '../../../ui/code/code.tsx';
+import { EmptyState } from '../../../ui/states.tsx';
+import { relative } from '../../../ui/time.tsx';
 
 type File = DeviceFiles['desired']['files'][number];
 

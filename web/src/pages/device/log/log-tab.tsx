@@ -1,10 +1,10 @@
 import { Flex } from '@radix-ui/themes';
 import { keepPreviousData, useInfiniteQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { readPages } from '../../api/query.ts';
-import { Loaded } from '../../ui/states.tsx';
-import { FilterMenu } from '../../ui/table/filter-menu.tsx';
-import { SearchField } from '../../ui/table/search-field.tsx';
+import { readPages } from '../../../api/query.ts';
+import { Loaded } from '../../../ui/states.tsx';
+import { FilterMenu } from '../../../ui/table/filter-menu.tsx';
+import { SearchField } from '../../../ui/table/search-field.tsx';
 import { LogLines } from './log-lines.tsx';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
