@@ -54,6 +54,8 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   metric: fc.constantFrom('cpu', 'no such', '__proto__'),
   deployment: fc.constant(new Ref('/api/v1/devices/{id}/deployments', 0)),
   deploymentId: fc.constant(new Ref('/api/v1/devices/{id}/deployments', 0)),
+  rollout: refTo('/api/v1/rollouts'),
+  path: fc.constantFrom('app.json', 'app.json', 'devices/golden-2', 'devices/golden-2/app.json', ''),
   commandId: fc.constant(new Ref('/api/v1/devices/{id}/commands', 0)),
   device_type: fc.constantFrom('manual', 'strava', 'no-such'),
   device_id: fc.constant(new Ref('own device', 0)),
