@@ -27,9 +27,7 @@ export function Shell() {
   });
   return (
     <LiveProvider>
-      <a className="skip" href="#content">
-        Skip to the content
-      </a>
+      <SkipButton />
       <div className="shell" data-menu={isMenuOpen ? 'open' : 'closed'}>
         <Places onChosen={() => setMenuOpen(false)} />
         <div className="frame">
@@ -67,6 +65,15 @@ export function Shell() {
       <CommandPalette open={isPaletteOpen} onOpenChange={setPaletteOpen} onHelp={() => setHelpOpen(true)} />
       <HelpDialog open={isHelpOpen} onOpenChange={setHelpOpen} />
     </LiveProvider>
+  );
+}
+
+/** A button: "#content" would be an address of the overview, because of the document's base. */
+function SkipButton() {
+  return (
+    <button type="button" className="skip" onClick={() => document.getElementById('content')?.focus()}>
+      Skip to the content
+    </button>
   );
 }
 
