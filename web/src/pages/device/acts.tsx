@@ -161,7 +161,7 @@ function More({ device, after }: { device: Device } & After) {
       {mayAdmin && (
         <Confirm
           trigger={
-            <Button variant="ghost" color="red">
+            <Button variant="surface" color="red">
               Delete
             </Button>
           }

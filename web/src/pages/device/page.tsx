@@ -129,10 +129,10 @@ function Why({ status: { converged, why } }: { status: DeviceStatus }) {
             (since <Time at={first.since} />)
           </>
         )}
-        . {first.unblockedBy}
+        . It ends with {first.unblockedBy}.
         {others.map(({ code, detail, unblockedBy }) => (
           <span key={code} className="blocker">
-            Then: {detail}. {unblockedBy}
+            Then: {detail}. It ends with {unblockedBy}.
           </span>
         ))}
       </Callout.Text>

@@ -44,7 +44,7 @@ function StepBox({ step }: { step: Step }) {
       </span>
       <Text as="div" size="1" color="gray">
         {step.startedAt !== null && <Time at={step.finishedAt ?? step.startedAt} />}
-        {step.durationMs !== null && ` · ${duration(step.durationMs)}`}
+        {step.durationMs !== null && `${step.startedAt === null ? '' : ' · '}${duration(step.durationMs)}`}
       </Text>
       {step.numbers !== null && <GateNumbers numbers={step.numbers} />}
       {step.bakeUntil !== null && step.state === 'running' && (
