@@ -13,6 +13,8 @@ export default defineConfig({
     maxWorkers: 4,
     // Only what hangs is to meet them: a busy machine takes ten times as long as a quiet one.
     testTimeout: 480_000,
+    // A busy machine shows a page's change late.
+    expect: { poll: { timeout: 60_000 } },
     hookTimeout: 480_000,
     restoreMocks: true,
   },

@@ -1,10 +1,15 @@
 import { createRoute, type z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { compress } from 'hono/compress';
 import { json, page, problems, toPage } from '../http/kit.ts';
 import type { Role } from '../organization/organization.ts';
-import { role } from './env.ts';
+import { type Env, role } from './env.ts';
 
 /** Comes before every id of a list. */
 export const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+
+/** A page of a list is long and repeats its names: it costs a tenth of its bytes where the client takes gzip. Other answers are short, and keep their ETag. */
+const packed: MiddlewareHandler<Env> = compress({ encoding: 'gzip', contentTypeFilter: /^application\/json\b/ });
 
 type ListQuery = { limit: number; cursor?: string | undefined };
 
@@ -19,7 +24,7 @@ export function listRoute<
     method: 'get',
     path,
     tags,
-    middleware: [role(route.role)] as const,
+    middleware: [role(route.role), packed] as const,
     request,
     responses: { 200: json(page(item), description), ...problems },
   });

@@ -1,5 +1,6 @@
 import type { QueryClient } from '@tanstack/react-query';
 import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
+import { lastEventQuery } from '../live/last-event.ts';
 import { ActivitySearch } from '../pages/activity/search.ts';
 import { DeviceSearch } from '../pages/device/search.ts';
 import { DevicesSearch } from '../pages/devices/search.ts';
@@ -25,7 +26,7 @@ const signedIn = createRoute({
   id: 'signed-in',
   component: Shell,
   beforeLoad: async ({ context, location }) => {
-    const me = await context.client.ensureQueryData(meQuery);
+    const [me] = await Promise.all([context.client.ensureQueryData(meQuery), context.client.ensureQueryData(lastEventQuery)]);
     if (me === null) throw redirect({ to: '/login', search: location.href === '/' ? {} : { next: location.href } });
   },
 });

@@ -31,9 +31,10 @@ export class LiveConnection {
   readonly #watchers = new Set<() => void>();
   readonly #onGap: () => void;
 
-  /** `onGap`: events were missed that cannot be replayed: everything shown is read again. */
-  constructor(onGap: () => void) {
+  /** `onGap`: events were missed that cannot be replayed: everything shown is read again. `after`: the last event before anything was read. */
+  constructor(onGap: () => void, after: number | undefined) {
     this.#onGap = onGap;
+    this.#cursor = after;
   }
 
   open(): void {

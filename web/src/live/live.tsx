@@ -2,13 +2,16 @@ import { useQueryClient } from '@tanstack/react-query';
 import { createContext, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { type LiveBatch, LiveConnection, type LiveState } from './connection.ts';
 import { followEvents } from './follow.ts';
+import { lastEventQuery } from './last-event.ts';
 
 const Live = createContext<LiveConnection | undefined>(undefined);
 
 /** Opens the connection while somebody is signed in, and keeps every read of the page up to date with it. */
 export function LiveProvider({ children }: { children: ReactNode }) {
   const client = useQueryClient();
-  const [connection] = useState(() => new LiveConnection(() => void client.invalidateQueries()));
+  const [connection] = useState(
+    () => new LiveConnection(() => void client.invalidateQueries(), client.getQueryData(lastEventQuery.queryKey) ?? undefined),
+  );
   useEffect(() => {
     connection.open();
     const stop = connection.listen(['devices', 'events', 'integrations'], followEvents(client));

@@ -8,7 +8,7 @@ const SHOWN = 30;
 
 /** The newest events; they arrive live. */
 export function EventsPanel() {
-  const events = useQuery(read('GET /api/v1/events', { query: { limit: SHOWN } }));
+  const events = useQuery(read('GET /api/v1/events', { query: { order: 'desc', limit: SHOWN } }));
   return (
     <section className="panel" aria-label="Events">
       <h2>
