@@ -37,12 +37,16 @@ export async function createDepot(service: Pick<TestService, 'api'>, depot: Depo
 
 const LIMIT_MS = 30_000;
 
-/** Asks for a sync and waits until it has ended. @returns the run's entry in the log */
+/** Asks for a sync, once no other one runs, and waits until it has ended. @returns the run's entry in the log */
 export async function syncOnce(service: Pick<TestService, 'api'>, id: string): Promise<Answer['body']> {
-  const before = await newestRun(service, id);
-  const asked = await service.api('POST', `/integrations/${id}/sync`);
-  if (asked.status !== 202) throw new Error(JSON.stringify(asked.body));
-  return nextRun(service, id, before?.id ?? 0);
+  const before = await until('a sync to be accepted', async () => {
+    const newest = await newestRun(service, id);
+    const asked = await service.api('POST', `/integrations/${id}/sync`);
+    if (asked.status === 202) return { id: newest?.id ?? 0 };
+    if (asked.body.code !== 'integration_busy') throw new Error(JSON.stringify(asked.body));
+    return undefined;
+  });
+  return nextRun(service, id, before.id);
 }
 
 export async function newestRun(service: Pick<TestService, 'api'>, id: string): Promise<Answer['body']> {

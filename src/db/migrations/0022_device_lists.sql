@@ -5,7 +5,6 @@ create index devices_by_name on devices (organization_id, lower(name), id);
 create index devices_by_type on devices (organization_id, type, id);
 create index devices_by_update on devices (organization_id, updated_at, id);
 create index devices_by_site on devices (organization_id, site_id, id);
-create index devices_by_connectivity on devices (organization_id, connectivity, id);
 create index devices_held on devices (organization_id, id) where held_at is not null;
 create index devices_archived on devices (organization_id, id) where archived_at is not null;
 create index devices_external on devices (organization_id, id) where source_kind = 'EXTERNAL';
