@@ -14,7 +14,7 @@ export default defineConfig({
     // Only what hangs is to meet them: a busy machine takes ten times as long as a quiet one.
     testTimeout: 480_000,
     // A busy machine shows a page's change late.
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { timeout: 180_000 } },
     hookTimeout: 480_000,
     restoreMocks: true,
   },

@@ -33,7 +33,7 @@ export async function openBrowser(): Promise<TestBrowser> {
   const problems: string[] = [];
   const context: TestBrowser['context'] = async (options = {}) => {
     const opened = await browser.newContext({ viewport: { width: 1440, height: 900 }, timezoneId: 'UTC', locale: 'en-US', ...options });
-    opened.setDefaultTimeout(60_000);
+    opened.setDefaultTimeout(180_000);
     opened.on('page', (page) => collectProblems(page, problems));
     return opened;
   };
