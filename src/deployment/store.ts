@@ -224,7 +224,7 @@ export async function noteFailures(
 /** Limit for an online device to begin an attempt. */
 const BEGIN_TIMEOUT_SECONDS = 15 * 60;
 
-/** A device whose platform shows it as offline. What its attempt waits for cannot happen. An agent that is offline reports by itself later. */
+/** Selects devices that their platform shows as offline: their attempts cannot proceed. An agent that is offline reports by itself later. */
 const isAway = (sql: Db) => sql`(d.source_kind = 'EXTERNAL' and d.connectivity = 'offline' and d.adapter <> 'agent')`;
 
 /** Gives overdue attempts of devices that are offline at their platform the whole time of their step again: the limit is about devices that could act. */

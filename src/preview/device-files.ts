@@ -60,7 +60,7 @@ const MAX_VERSIONS = 50;
 const MAX_TEXT_BYTES = 256 * 1024;
 
 /**
- * Who last changed each line of a file that the device is to run, among the commits that this service followed. It compares the device's own files, so
+ * Names the commit that last changed each line of a desired file, among the commits that this service followed. It compares the device's own files, so
  * that a change in a layer or template counts as well. Commits between two checks count as the later one.
  * @returns undefined without such a file, or if it has no text that can be shown
  */

@@ -1,8 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { read } from '../../api/query.ts';
-import { EventLine } from '../../ui/fleet/event-line.tsx';
-import { Loaded } from '../../ui/states.tsx';
+import { EventList } from '../../ui/fleet/event-list.tsx';
 
 const SHOWN = 30;
 
@@ -17,17 +16,7 @@ export function EventsPanel() {
           All
         </Link>
       </h2>
-      <Loaded result={events}>
-        {({ items }) => (
-          <ol className="lines events">
-            {items.map((event) => (
-              <li key={event.cursor}>
-                <EventLine event={event} />
-              </li>
-            ))}
-          </ol>
-        )}
-      </Loaded>
+      <EventList events={events} className="lines events" />
     </section>
   );
 }

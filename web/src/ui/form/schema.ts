@@ -1,4 +1,4 @@
-/** JSON Schema as forms need it. What a form cannot draw is edited as JSON. */
+/** The part of JSON Schema that forms draw. A person edits all else as JSON. */
 
 export type Value = null | boolean | number | string | Value[] | { [name: string]: Value };
 export type Fields = { [name: string]: Value };
