@@ -57,7 +57,8 @@ test('the hook of a commit that a force-push replaced arrives last: the source s
   const a = await scene.host.commit('replaced', folder({ vlan: 1 }));
   expect(await post(source, { after: a })).toBe('accepted');
   await headIs(source, a);
-  const b = await scene.host.commit('replaced', folder({ vlan: 2 }));
+  // The service never sees this commit at the head: it would know the commit, and not wait for it below.
+  const b = await scene.host.commit('replaced', folder({ vlan: 2 }), { branch: 'elsewhere' });
   const c = await scene.host.commit('replaced', folder({ vlan: 3 }), { force: true });
   expect(await post(source, { before: b, after: c })).toBe('accepted');
   await headIs(source, c);
