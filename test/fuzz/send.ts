@@ -1,4 +1,5 @@
 import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { signatureOf } from '../support/actors.ts';
 import { toJson } from './json.ts';
 import type { Body, Request } from './requests.ts';
@@ -62,12 +63,26 @@ export function send(url: string, { method, path, headers, body, chunked, limitM
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.once('error', reject);
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.once('end', () => {
+        const { statusCode, headers: answered } = response;
+        try {
+          resolve({ status: statusCode ?? 0, headers: answered, body: unpacked(Buffer.concat(chunks), answered['content-encoding']) });
+        } catch (error) {
+          reject(error);
+        }
+      });
     });
     if (chunked) request.setHeader('transfer-encoding', 'chunked');
     if (chunked && body !== undefined && body.length > 2) request.write(body.subarray(0, body.length >> 1));
     request.end(chunked && body !== undefined && body.length > 2 ? body.subarray(body.length >> 1) : body);
   });
+}
+
+/** Answers to HEAD name an encoding and have no body. @throws when the body is not in the encoding that the answer names */
+function unpacked(body: Buffer, encoding: string | undefined): Buffer {
+  if (body.length === 0) return body;
+  if (encoding === 'gzip') return gunzipSync(body);
+  return encoding === 'br' ? brotliDecompressSync(body) : body;
 }
 
 export function closeConnections(): void {
