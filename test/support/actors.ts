@@ -13,11 +13,13 @@ export function clientOf(url: string, token: string): Client {
 
 /**
  * A device that accepts its desired bundle, like the agent, and reports a success or a failure.
- * @returns whether a bundle was desired
+ * @returns whether a bundle was desired @throws with the answer when the service names no desired state
  */
 export async function converge(url: string, key: Record<string, string>, outcome: 'succeeded' | 'failed' = 'succeeded'): Promise<boolean> {
   const answer = await fetch(`${url}/agent/v1/desired?wait=0`, { headers: key, signal: AbortSignal.timeout(TIMEOUT_MS) });
-  const [, payload = ''] = (await answer.text()).split('.');
+  const text = await answer.text();
+  if (answer.status !== 200) throw new Error(`GET /agent/v1/desired: ${answer.status} ${text}`);
+  const [, payload = ''] = text.split('.');
   const { deploymentId, bundle, sequence } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
   const report = (kind: string, rest: object) => ({ kind, id: randomUUID(), at: new Date().toISOString(), ...rest });
   const send = (reports: object[]) => call('POST', `${url}/agent/v1/reports`, key, { reports });

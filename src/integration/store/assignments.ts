@@ -152,18 +152,28 @@ export type NewAssignment = {
   remoteHash?: string;
 };
 
-/** @returns the devices that were not assigned yet */
+/**
+ * Assigns devices that exist to an integration that exists: the statement locks both, instead of a foreign key's check for each row.
+ * @returns the devices that were not assigned yet
+ */
 export async function insertAssignments(tx: Db, { organizationId, id }: Owner, added: readonly NewAssignment[]): Promise<Set<string>> {
   if (added.length === 0) return new Set();
+  const deviceIds = added.map((a) => a.deviceId);
   const rows = await tx<{ deviceId: string }[]>`
+    with service as materialized (
+      select id from device_services where organization_id = ${organizationId} and id = ${id} for key share
+    ), known as materialized (
+      select id from devices where organization_id = ${organizationId} and id = any(${deviceIds}::text[]) order by id for key share
+    )
     insert into device_service_assignments (organization_id, service_id, device_id, external_id, identities, seen_walk, retry_at, base, remote_hash,
       synced_at)
-    select ${organizationId}::uuid, ${id}::uuid, device_id, external_id, identities::jsonb, walk, case when external_id is null then now() end,
+    select ${organizationId}::uuid, service.id, device_id, external_id, identities::jsonb, walk, case when external_id is null then now() end,
       coalesce(base, '{}')::jsonb, hash, case when hash is not null then now() end
-    from unnest(${added.map((a) => a.deviceId)}::text[], ${added.map((a) => a.externalId)}::text[],
+    from unnest(${deviceIds}::text[], ${added.map((a) => a.externalId)}::text[],
                 ${added.map((a) => JSON.stringify(a.identities))}::text[], ${added.map((a) => a.walk)}::bigint[],
                 ${added.map((a) => (a.base === undefined ? null : storableJson(JSON.stringify(a.base))))}::text[], ${added.map((a) => a.remoteHash ?? null)}::text[])
          as new (device_id, external_id, identities, walk, base, hash)
+    join known on known.id = device_id cross join service
     on conflict do nothing returning device_id as "deviceId"`;
   return new Set(rows.map(({ deviceId }) => deviceId));
 }

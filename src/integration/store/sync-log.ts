@@ -112,18 +112,20 @@ export type DeviceLine = {
   error?: string;
 };
 
+/** Logs nothing of an integration that was removed meanwhile. */
 export async function logDevices(tx: Db, { organizationId, id }: Owner, runId: string, lines: readonly DeviceLine[]): Promise<void> {
   if (lines.length === 0) return;
   await tx`
+    with service as materialized (select id from device_services where organization_id = ${organizationId} and id = ${id} for key share)
     insert into device_sync_log (organization_id, service_id, run_id, device_id, external_id, operation, direction, status, details, error_code,
       error_detail, finished_at)
-    select ${organizationId}::uuid, ${id}::uuid, ${runId}::uuid, coalesce(device_id, ''), external_id, operation, direction, status, details::jsonb,
+    select ${organizationId}::uuid, service.id, ${runId}::uuid, coalesce(device_id, ''), external_id, operation, direction, status, details::jsonb,
       code, error, now()
     from unnest(${lines.map((l) => l.deviceId)}::text[], ${lines.map((l) => l.externalId)}::text[], ${lines.map((l) => l.operation)}::text[],
                 ${lines.map((l) => l.direction)}::text[], ${lines.map((l) => l.status)}::text[],
                 ${lines.map((l) => storableJson(JSON.stringify(l.details)))}::text[], ${lines.map((l) => l.code ?? null)}::text[],
                 ${lines.map((l) => l.error ?? null)}::text[])
-         as new (device_id, external_id, operation, direction, status, details, code, error)`;
+         as new (device_id, external_id, operation, direction, status, details, code, error) cross join service`;
 }
 
 export type LogEntry = {
