@@ -66,11 +66,23 @@ export async function openGolden(url: string, databaseUrl: string): Promise<Gold
       await makeSpares(admin, url, remotes);
       await openConflicts(databaseUrl, String(integration.id));
       for (const id of sources.slice(0, 2)) await postHook(`${url}/hooks/${id}`, { ref: 'refs/heads/main', after: commit });
+      await renewKeys(admin, url, keys);
       for (const key of keys) await converge(url, key);
     },
   };
   await makeHistory(golden, url);
   return golden;
+}
+
+/** Requests may have had a device enrolled anew, which ends its key. */
+async function renewKeys(admin: Client, url: string, keys: Record<string, string>[]): Promise<void> {
+  for (const [at, id] of DEVICES.entries()) {
+    const answer = await fetch(`${url}/agent/v1/desired?wait=0`, { headers: keys[at] ?? {} });
+    await answer.body?.cancel();
+    if (answer.status !== 401) continue;
+    const { apiKey } = await admin('POST', `/api/v1/devices/${id}/keys`);
+    keys[at] = { 'x-device-id': id, 'x-api-key': String(apiKey) };
+  }
 }
 
 /** Two commits that a device confirmed, so that a rollback is possible. */
