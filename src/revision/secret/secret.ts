@@ -24,7 +24,7 @@ const QUALIFIERS = new Set(
 );
 /** Words of the same for weak names. */
 const WRITINGS = new Set('encoded enc base64 b64 hex old new'.split(' '));
-const NOT_PASS = /^(by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
+const NOT_PASS = /^(ssh|by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
 /** Words before "key" that make it one for everybody's eyes. */
 const OPEN_KEYS = new Set('public pub primary foreign sort partition cache routing hot arrow map row i18n translation message'.split(' '));
 /** Words that end in "key" and name none, or an open one. */
