@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { redactConfig } from '../../src/revision/secret/redact.ts';
 
 const f = (kind: string, file: string, text: string, secret: string, stays = '') => ({ kind, file, text, secret, stays });
+const HEX = '8baf473f2f8fd09487cccbd7097c6862';
 
 test.each([
   f(
@@ -45,6 +46,18 @@ test.each([
   ),
   f('quoted password of a command', 'a.sh', 'sshpass -p "hafen+wort" scp a.log till@h.example:/in/\n', 'hafen+wort', 'h.example:/in/'),
   f('key of a peer', 'a.cfg', 'crypto isakmp key 6 hafenwort address 203.0.113.77\n', 'hafenwort', 'address 203.0.113.77'),
+  f(
+    'key of a Wi-Fi profile',
+    'a.xml',
+    '<sharedKey><keyType>passPhrase</keyType><keyMaterial>hafenwort</keyMaterial></sharedKey><a>1194</a>\n',
+    'hafenwort',
+    '1194',
+  ),
+  f('key of a SIM in a column', 'a.csv', `imsi,ki,sha1\n262011234567890,${HEX},${HEX.slice(0, 30)}ff\n`, HEX, `${HEX.slice(0, 30)}ff`),
+  f('code in a column', 'a.csv', 'lane,pairing_code,area_code\n7,482913,49000\n', '482913', '49000'),
+  f('code that pairs', 'a.yaml', 'pairing_code: 482913\nerror_code: 40417\n', '482913', '40417'),
+  f('password of a share', 'a.bat', 'net use z: \\\\srv\\x /user:till hafenwort\necho ready\n', 'hafenwort', 'echo ready'),
+  f('password on standard input', 'a.sh', 'kinit till <<< hafenwort\ndate -u\n', 'hafenwort', 'date -u'),
 ])('a secret that nobody marked is hidden: $kind', ({ file, text, secret, stays }) => {
   expect(text).toContain(secret);
   const shown = redactConfig(Buffer.from(text), file);

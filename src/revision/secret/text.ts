@@ -97,7 +97,7 @@ function valueEnd(line: string): ((line: string) => boolean) | null {
   const triple = ['"""', "'''"].find((quotes) => line.split(quotes).length === 2);
   if (triple !== undefined) return (next) => next.includes(triple);
   if (/\\\s*$/.test(line)) return (next) => !/\\\s*$/.test(next);
-  const heredoc = /<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
+  const heredoc = /(?<!<)<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
   if (heredoc !== undefined) return (next) => next.trim() === heredoc;
   const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?(?<!\/)>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
   if (tag !== undefined) return (next) => next.includes('<');
@@ -205,7 +205,7 @@ const GEAR: readonly RegExp[] = [
   /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
   /^(.{0,300}?\bidentified\s{1,9}(?:with\s{1,9}\w{1,64}\s{1,9})?(?:by|as)\s{1,9})\S/i,
   /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|https?|l?ftp)\b.{0,300}?\s(?:-u|--user)[\s=]?(?:[a-z._-]{2,20}:(?=\S))?)\S/,
-  /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
+  /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|az login|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
   /^(.{0,200}?\bkey\[\w{0,32}\](?:\s{1,9}\w{1,32})?\s{0,9}=\s{0,9})\{/i,
   /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
@@ -225,7 +225,9 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,200}?\bmachine\s.{0,200}?\bpassword\s{1,9})\S/i,
   /^(.{0,300}?\bhtpasswd\s.{0,200}?-\w{0,6}b\w{0,6}\s{1,9})\S/,
   /^(.{0,300}?\bwpa_passphrase\s{1,9}\S{1,64}\s{1,9})\S/,
-  /^(.{0,300}?\b(?:chpasswd|passwd)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
+  /^(.{0,300}?\b(?:chpasswd|passwd|kinit|cryptsetup|sudo\s-S)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
+  /^(.{0,300}?\bnet\s{1,9}use\s.{0,200}?\s\/user:\S{1,128}\s{1,9})(?!\/)\S/i,
+  /^(.{0,300}?\bvault\s{1,9}login\s{1,9})(?!-)\S/,
   /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
   /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
 ];
@@ -254,7 +256,7 @@ const RARE_WORDS =
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
+  /<<<|:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
 
 /** Stands for a hidden secret, so that a rule finds the next one of its kind. More blanks than any rule accepts before a value. */
 const ALREADY_HIDDEN = ' '.repeat(REDACTED.length);
