@@ -60,20 +60,22 @@ export async function compareBundles(
   const pairs = pairsOf(sides.next, sides.running).filter(({ path }) => selected.has(path));
   const bytesOf = (file: BundleFile | undefined) =>
     file === undefined || file.size > MAX_TEXT_BYTES ? undefined : contents.get(file.sha256);
-  const values = new Set<string>();
+  const values = new Map<string, 'whole' | 'inside'>();
   for (const pair of pairs) {
     for (const file of [pair.before, pair.after]) collectSecrets(bytesOf(file), pair, values);
     await breathe();
   }
   // Longest first, since one value may be a prefix of another.
-  const secrets = [...values].sort((a, b) => b.length - a.length).slice(0, MAX_SECRETS);
+  const secrets = [...values.keys()].sort((a, b) => b.length - a.length).slice(0, MAX_SECRETS);
+  // A text with a secret inside shows its rest: it has the same secret wherever it stands.
+  const whole = secrets.filter((secret) => values.get(secret) === 'whole');
   const marked = new Set(pairs.flatMap((pair) => [...pair.pointers]));
   const comparison: Comparison = { files: [], diff: [], errors: sides.errors.map((error) => withoutSecrets(error, secrets, marked)) };
   // Without a valid bundle the device keeps its current one, so that there is nothing to compare.
   if (sides.next === null) return comparison;
   for (const pair of pairs) {
-    const before = pair.before && { file: pair.before, ...render(bytesOf(pair.before), pair, secrets) };
-    const after = pair.after && { file: pair.after, ...render(bytesOf(pair.after), pair, secrets) };
+    const before = pair.before && { file: pair.before, ...render(bytesOf(pair.before), pair, whole) };
+    const after = pair.after && { file: pair.after, ...render(bytesOf(pair.after), pair, whole) };
     if (after)
       comparison.files.push({ path: pair.path, mode: after.file.mode, size: after.file.size, content: after.content, text: after.text });
     if (isChanged(pair)) comparison.diff.push(describeChange(pair.path, before, after));
@@ -106,11 +108,12 @@ function anyItem(pointer: string): string {
 const MIN_SECRET_CHARS = 8;
 const MAX_SECRETS = 500;
 
-function collectSecrets(bytes: Uint8Array | undefined, pair: Pair, values: Set<string>): void {
+function collectSecrets(bytes: Uint8Array | undefined, pair: Pair, values: Map<string, 'whole' | 'inside'>): void {
   const isMarked = (pointer: string, marked: ReadonlySet<string>) => isBelow(anyItem(pointer), marked);
-  for (const { value } of secretScalars(scalarsOf(bytes, pair.path), pair.pointers, isMarked).keys()) {
+  for (const [{ value }, extent] of secretScalars(scalarsOf(bytes, pair.path), pair.pointers, isMarked)) {
     if (typeof value !== 'string' && typeof value !== 'number') continue;
-    if (String(value).length >= MIN_SECRET_CHARS) values.add(String(value));
+    const text = String(value);
+    if (text.length >= MIN_SECRET_CHARS && values.get(text) !== 'whole') values.set(text, extent);
   }
 }
 

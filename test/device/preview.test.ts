@@ -316,3 +316,9 @@ test('no value that the schema of either version marks secret appears in files o
     { numRuns: 200 },
   );
 });
+
+test('a text with a secret inside shows its rest', async () => {
+  const device = await follow(folder({ vlan: 7, src: 'rtsp://viewer:hafenwort77@cam.example:554/dock' }));
+  const { files } = (await device.preview()).body;
+  expect(JSON.parse(files[0].text)).toEqual({ vlan: 7, src: 'rtsp://viewer:[redacted]@cam.example:554/dock' });
+});

@@ -9,7 +9,7 @@ export const REDACTED = '[redacted]';
 
 /** Anywhere in a name, its case and separators aside. */
 const SECRET_NAME =
-  /passw(or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrasena|motdepasse|wachtwoord|losenord|secret|credential|psk|communit(y|ies)|(api|access|private|priv|preshared|shared|auth|signing|encryption|master|wep|wpa|host|ssh|tls|ssl|wireguard|account|enc|crypto|crypt|hmac|session|client|jwt|license|licence|storage|webhook|join|enrol|enroll|deploy|service|bot|network|app|nwk|group|traffic|radius|tacacs|ospf|bgp|isis|ntp|ipsec|ike|eap|secure|security|aes)keys?$|(api|private|preshared|shared|access|master|auth|signing|encryption)key|bearer|authorization|connectionstring|connstr|mnemonic|seedphrase|setcookie|webhookurl|basicauth|masterauth|(totp|otp|hmac|mfa)seed|pincode|phash|snmp(v?[12]c?)?(ro|rw|read|write)$|zugangsdaten/;
+  /passw(or)?d|passwrd|passphrase|passcode|passwort|kennwort|contrasena|motdepasse|wachtwoord|losenord|secret|credential|psk|communit(y|ies)|(api|access|private|priv|preshared|shared|auth|signing|encryption|master|wep|wpa|host|ssh|tls|ssl|wireguard|account|enc|crypto|crypt|hmac|session|client|jwt|license|licence|storage|webhook|join|enrol|enroll|deploy|service|bot|network|app|nwk|group|traffic|radius|tacacs|ospf|bgp|isis|ntp|ipsec|ike|eap|secure|security|aes)keys?$|(api|private|preshared|shared|access|master|auth|signing|encryption)key|bearer|keymaterial|authorization|connectionstring|connstr|mnemonic|seedphrase|setcookie|webhookurl|basicauth|masterauth|(totp|otp|hmac|mfa)seed|pincode|phash|snmp(v?[12]c?)?(ro|rw|read|write)$|zugangsdaten/;
 /** As the last word of a name: `authToken`, not `tokenTtlSeconds`. */
 const SECRET_LAST_WORDS = new Set(
   'token tokens pwd pswd pword passwd pass passes pw psw pin otp totp puk cvv cvc dsn jwt cookie cookies private privkey htpasswd userpass keypass jdbc authtok kek bdk ipek scbk tmk zmk zpk tpk lmk prv zugang geheim senha parola mdp'.split(
@@ -24,7 +24,7 @@ const QUALIFIERS = new Set(
 );
 /** Words of the same for weak names. */
 const WRITINGS = new Set('encoded enc base64 b64 hex old new'.split(' '));
-const NOT_PASS = /^(by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
+const NOT_PASS = /^(ssh|by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
 /** Words before "key" that make it one for everybody's eyes. */
 const OPEN_KEYS = new Set('public pub primary foreign sort partition cache routing hot arrow map row i18n translation message'.split(' '));
 /** Words that end in "key" and name none, or an open one. */
@@ -48,7 +48,7 @@ const CONTEXTS = new Set(
 );
 /** Whose code opens something: `release_code: 20485`, not `country_code: 49000`. */
 const CODE_OWNERS = new Set(
-  'release duress installer engineer technician disarm arm entry gate user admin supervisor manager operator override emergency dealer unlock keypad level door access'.split(
+  'release duress installer engineer technician disarm arm entry gate user admin supervisor manager operator override emergency dealer unlock keypad level door access pairing setup activation commissioning claim enrollment enrolment'.split(
     ' ',
   ),
 );

@@ -34,7 +34,7 @@ const SHAPES: readonly RegExp[] = [
   /\bnf[pco]_[A-Za-z0-9]{30,60}/,
   /\bsbp_[a-f0-9]{40}\b|\bsb_secret_[\w-]{20,60}/,
   // Payment, messages, models and monitoring.
-  /\b(?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,250}|\bwhsec_[A-Za-z0-9+/=]{16,120}/,
+  /\b(?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,250}|\bwhsec_[\w+/=-]{16,120}/,
   /\bsq0(?:atp|csp|idp)-[\w-]{20,60}/,
   /\bxox[abceoprs]-[\w-]{8,300}|\bxapp-\d-[\w-]{10,300}|\bxoxe\.xox[bp]-[\w-]{20,300}/,
   /\bSG\.[\w-]{16,32}\.[\w-]{30,64}/,
@@ -106,7 +106,7 @@ export function hasSecretShape(text: string, isSecretName: IsSecretName): boolea
   if (text.includes('@') && WITH_HOST.some((shape) => shape.test(text))) return true;
   if (WIFI_CODE.test(text) || isPrivateJwk(text)) return true;
   if (AUTHORIZATION.test(text) || AUTHORIZATION_HEADER.test(text)) return true;
-  return text.includes('://') && [...text.matchAll(PARAMETER)].some(([, name = '']) => isSigning(name) || isSecretName(name));
+  return hasParameters(text) && [...text.matchAll(PARAMETER)].some(([, name = '']) => isSigning(name) || isSecretName(name));
 }
 
 const MAY_HAVE_SHAPE = /[\w+/=.~-]{12}|-----|\$|\{|KEY|otpauth|Key/;
@@ -141,12 +141,17 @@ const URL_PARAMETER = /(?:([?&#]([\w.%[\]-]{1,64})=)[^&#\s"'<>]{1,4000}|(;([\w.%
 
 /** Leaves the rest of each URL: `x://user:[redacted]@host/?sig=[redacted]`. */
 export function withoutUrlSecrets(text: string, instead: string, isSecretName: IsSecretName): string {
-  if (!text.includes('://')) return text;
+  if (!hasParameters(text)) return text;
   const shown = text.includes('@') ? text.replace(URL_PASSWORD, `$1${instead}@`).replace(URL_TOKEN, `$1${instead}@`) : text;
   return shown.replace(URL_PARAMETER, (whole, head1?: string, name1?: string, head2?: string, name2?: string) => {
     const name = name1 ?? name2 ?? '';
     return isSigning(name) || isSecretName(name) ? `${head1 ?? head2 ?? ''}${instead}` : whole;
   });
+}
+
+/** A signed query also stands without its address: `SharedAccessSignature sr=…&sig=…`. */
+function hasParameters(text: string): boolean {
+  return text.includes('://') || /[?&](?:sig|signature|x-amz-signature|hmac)=/i.test(text);
 }
 
 function isSigning(name: string): boolean {

@@ -1,4 +1,4 @@
-import { isSecretName, REDACTED } from './secret.ts';
+import { isSecretName, isSecretValue, REDACTED } from './secret.ts';
 import { holdsSecret } from './text.ts';
 
 /** A table of values between commas, semicolons or tabs: columns whose head is a secret name are replaced, and cells that show what they are. */
@@ -17,7 +17,9 @@ export function redactTable(text: string): string {
     const isPair = row.length === 2;
     for (const [column, { start, end: cellEnd, value }] of row.entries()) {
       const follows = column > 0 && isSecretName(row[column - 1]?.value.trim() ?? '') && (index > 0 || isPair);
-      const hides = (index > 0 && (secret.has(column) || (isNamed && column !== nameColumn))) || follows || holdsSecret(value);
+      const isBelow =
+        secret.has(column) || (isNamed && column !== nameColumn) || isSecretValue([rows[0]?.[column]?.value.trim() ?? ''], value);
+      const hides = (index > 0 && isBelow) || follows || holdsSecret(value);
       if (!hides || value.trim() === '') continue;
       pieces.push(text.slice(end, start), REDACTED);
       end = cellEnd;

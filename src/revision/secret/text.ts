@@ -97,7 +97,7 @@ function valueEnd(line: string): ((line: string) => boolean) | null {
   const triple = ['"""', "'''"].find((quotes) => line.split(quotes).length === 2);
   if (triple !== undefined) return (next) => next.includes(triple);
   if (/\\\s*$/.test(line)) return (next) => !/\\\s*$/.test(next);
-  const heredoc = /<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
+  const heredoc = /(?<!<)<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
   if (heredoc !== undefined) return (next) => next.trim() === heredoc;
   const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?(?<!\/)>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
   if (tag !== undefined) return (next) => next.includes('<');
@@ -121,8 +121,9 @@ function indentedBelow(line: string): (next: string) => boolean {
 }
 
 const NAMED_VALUE =
-  /^([^\p{L}\p{N}_]{0,64}(?:(?:export|set|option|let|var|const|env|arg)\s{1,32})?["']?([\p{L}\p{N}_.-]{1,128})\]?\\{0,4}["']?(?:\s{0,32}(?:[:=]+>?|,|\()\s{0,32}|\s{1,32}))\S/iu;
-const LATER_VALUE = /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{1,256})\]?\\{0,4}["']?(?:\s{0,64}(?:[:=]+>?|,|\()\s{0,64}|\s{1,64})(?=\S)/gu;
+  /^([^\p{L}\p{N}_]{0,64}(?:uci\s{1,9}(?:-\w\s{1,9})?)?(?:(?:export|set|add_list|option|let|var|const|env|arg)\s{1,32})?["']?((?:[\p{L}\p{N}_.-]|(?<=\.)@|\[-?\d{1,4}\]\.){1,128})(?:\[\w{0,32}\]|\])?\\{0,4}["']?\]?(?:\s{0,32}(?:[:=]+>?|,|\()\s{0,32}|\s{1,32}))\S/iu;
+const LATER_VALUE =
+  /(?<![\p{L}\p{N}_.-])([\p{L}\p{N}_.-]{1,256})(?:\[\w{0,32}\]|\])?\\{0,4}["']?\]?(?:\s{0,64}(?:[:=]+>?|,|\()\s{0,64}|\s{1,64})(?=\S)/gu;
 
 /**
  * @param section the heading above the line, which says what its names are about.
@@ -156,8 +157,12 @@ function withoutSecretAt(start: number, line: string, section: string, rounds: n
 /** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`, `;Password=x;Encrypt=true`. */
 function knownEnd(head: string, rest: string): number | undefined {
   const before = head.slice(-100);
-  if (/(?:^|\s)-{1,2}[\w.-]{1,64}[= ](?:[a-z._-]{2,20}:)?$/.test(before))
+  if (/(?:^|\s)-{1,2}[\w.-]{1,64}[= ](?:[a-z._-]{2,20}:)?$/.test(before)) {
+    const quoted = /^(?:"[^"\\$`]{1,512}"|'[^']{1,512}')(?=\s)/.exec(rest)?.[0].length;
+    if (quoted !== undefined) return quoted;
     return /^[\w.!#%+,/:=?@^~-]{1,512}(?=\s(?:-{1,2}[A-Za-z]|https?:))/.exec(rest)?.[0].length;
+  }
+  if (/\bisakmp key (?:\d )?$/.test(before)) return /^(?:\d )?[^\s"']{1,128}(?=\s(?:address|hostname)\s)/.exec(rest)?.[0].length;
   if (/;\s?[\w .-]{1,40}[= ]$/.test(before)) return /^[^;"'\s]{1,512}(?=;\s?[A-Za-z][\w .-]{0,40}[= ])/.exec(rest)?.[0].length;
   const quote = /(?:^|[\s=])(["'])[\w.-]{2,64}(?:=|:\s{0,2})$/.exec(before)?.[1];
   const value = quote === undefined ? undefined : /^[^"'\\]{1,512}/.exec(rest)?.[0];
@@ -200,8 +205,9 @@ const GEAR: readonly RegExp[] = [
   /^([^#\n]{0,200}:\s{0,9}(?:PSK|EAP|XAUTH|NTLM|RSA|ECDSA|PKCS8|P12|BLISS|PIN)\s{1,9})\S/,
   /^(.{0,300}?\bidentified\s{1,9}(?:with\s{1,9}\w{1,64}\s{1,9})?(?:by|as)\s{1,9})\S/i,
   /^(.{0,300}?(?:^|[\s/"'`(])(?:curl|wget|https?|l?ftp)\b.{0,300}?\s(?:-u|--user)[\s=]?(?:[a-z._-]{2,20}:(?=\S))?)\S/,
-  /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
+  /^(.{0,300}?\b(?:sshpass|mysql|mysqldump|mysqladmin|mariadb|redis-cli|ipmitool|smbclient|docker login|rabbitmqadmin|ldapsearch|ldapadd|plink|az login|mosquitto_(?:pub|sub)|openssl)\b.{0,300}?\s(?:-p|-a|-P|-w|-pw|-U\s\S{1,64}%)\s?)\S/,
   /^(.{0,300}?\bpass:)\S/,
+  /^(.{0,200}?\bkey\[\w{0,32}\](?:\s{1,9}\w{1,32})?\s{0,9}=\s{0,9})\{/i,
   /^(\s{0,64}(?:acl\s{1,9}setuser|user)\s{1,9}\S{1,64}\s.{0,200}?\s?[>#])\S{3,}/i,
   /^(\s{0,64}[\w.:[\]-]{1,128}:(?:1812|1813|1645|1646)\s{1,9})\S/,
   /^(\s{0,9}\$USER(?:[2-9]|\d\d)\$\s{0,9}=\s{0,9})\S/,
@@ -214,11 +220,14 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?\b(?:zip|unzip|7z|7za|rar)\s.{0,200}?\s?-[pP]\s?)[^\s-]/,
   /^(.{0,300}?\b(?:useradd|usermod)\s.{0,200}?\s-p\s{1,9})\S/,
   /^(.{0,300}?\bgrub\.pbkdf2\.)\S/,
-  /^([\w.*-]{1,128}:(?:\d{1,5}|\*):[^:\s]{1,64}:[^:\s]{1,64}:)\S/,
+  // A MAC address, an IPv6 address or a fingerprint has the same form.
+  /^(?![\da-f:]{2,128}(?:\/\d{1,3})?["']?[,;]?(?:\s|$))([\w.*-]{1,128}:(?:\d{1,5}|\*):[^:\s]{1,64}:[^:\s]{1,64}:)\S/i,
   /^(.{0,200}?\bmachine\s.{0,200}?\bpassword\s{1,9})\S/i,
   /^(.{0,300}?\bhtpasswd\s.{0,200}?-\w{0,6}b\w{0,6}\s{1,9})\S/,
   /^(.{0,300}?\bwpa_passphrase\s{1,9}\S{1,64}\s{1,9})\S/,
-  /^(.{0,300}?\b(?:chpasswd|passwd)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
+  /^(.{0,300}?\b(?:chpasswd|passwd|kinit|cryptsetup|sudo\s-S)\b.{0,100}?(?:<<<|\s--stdin)\s{0,9})\S/,
+  /^(.{0,300}?\bnet\s{1,9}use\s.{0,200}?\s\/user:\S{1,128}\s{1,9})(?!\/)\S/i,
+  /^(.{0,300}?\bvault\s{1,9}login\s{1,9})(?!-)\S/,
   /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
   /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
 ];
@@ -247,13 +256,17 @@ const RARE_WORDS =
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
+  /<<<|:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
+
+/** Stands for a hidden secret, so that a rule finds the next one of its kind. More blanks than any rule accepts before a value. */
+const ALREADY_HIDDEN = ' '.repeat(REDACTED.length);
 
 export function gearEnd(line: string): number | undefined {
   if (!GEAR_WORDS.test(line)) return undefined;
   const rules = RARE_WORDS.test(line) ? [...GEAR, ...RARE] : GEAR;
+  const rest = line.replaceAll(REDACTED, ALREADY_HIDDEN);
   const ends = rules.flatMap((rule) => {
-    const head = rule.exec(line)?.[1];
+    const head = rule.exec(rest)?.[1];
     return head === undefined ? [] : [head.length];
   });
   return ends.length === 0 ? undefined : Math.min(...ends);
@@ -308,7 +321,7 @@ export function holdsSecret(value: unknown): boolean {
 }
 
 const MIN_TEXT_CHARS = 6;
-const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})\]?\\{0,4}["']?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,256}))/gu;
+const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})(?:\[\w{0,32}\]|\])?\\{0,4}["']?\]?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,256}))/gu;
 
 function lineHolds(line: string): boolean {
   if (gearEnd(line) !== undefined) return true;
