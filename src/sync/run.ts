@@ -6,7 +6,7 @@ import { type Store, transact } from '../event/transact.ts';
 import { type Integration, NO_COUNTS } from '../integration/integration.ts';
 import { fieldsOf } from '../integration/provider.ts';
 import { noteRun } from '../integration/runs/note.ts';
-import { type Compared, compareDevices, dueWork, hasUnseen } from '../integration/store/assignments.ts';
+import { type Compared, compareDevices, dueWork, gatherStatistics, hasUnseen } from '../integration/store/assignments.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
 import {
   beat,
@@ -34,6 +34,10 @@ const HEARTBEAT_MS = (SILENT_RUN_SECONDS * 1000) / 4;
 const CLAIM_RETRY_MS = 1_000;
 /** After a walk of this share of the interval ago, waiting devices are written without another walk. */
 const RECENT = 0.8;
+
+/** So many new devices change the size of the tables so much that statements need another plan. */
+const FIRST_STATISTICS = 2_000;
+const STATISTICS_GROWTH = 8;
 
 class TakenOver extends Error {}
 
@@ -159,6 +163,7 @@ async function walk(running: Running): Promise<void> {
   const { deps, context, platform, signal, run } = running;
   const { list } = platform;
   if (list === undefined) return;
+  let gatherAt = FIRST_STATISTICS;
   if (!run.walked) {
     for await (const page of readPages((cursor, one) => list.call(platform, cursor, one), run.cursor, signal)) {
       signal.throwIfAborted();
@@ -171,6 +176,11 @@ async function walk(running: Running): Promise<void> {
         cursor: page.next,
         walked: page.next === null,
       }));
+      const { created } = running.run.counts;
+      if (created >= gatherAt) {
+        gatherAt = created * STATISTICS_GROWTH;
+        await gatherStatistics(deps.store.sql);
+      }
       await noteVerdicts(deps.store, context.integration.organizationId, verdictsOf(shown, known));
     }
   }

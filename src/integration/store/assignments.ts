@@ -1,4 +1,4 @@
-import type { Db } from '../../db/connect.ts';
+import type { Db, Sql } from '../../db/connect.ts';
 import type { Json } from '../../wire/text/json.ts';
 import { storableJson } from '../../wire/text/text.ts';
 import type { Assignment, Identity, Integration } from '../integration.ts';
@@ -304,22 +304,38 @@ export async function integrationsWithDueDevices(sql: Db, limit: number): Promis
   return rows.map(({ id }) => id);
 }
 
+/** Mostly none. They are found before any device is read: a plan from missing statistics would look at each device for each assignment. */
+const unseenSince = (sql: Db, { organizationId, id }: Owner, lastSeen: number) => sql`
+  unseen as materialized (
+    select device_id from device_service_assignments
+    where organization_id = ${organizationId} and service_id = ${id} and external_id is not null and seen_walk <= ${lastSeen})`;
+
 /** Shadow devices that no walk has shown since walk `lastSeen`, and that are not archived, in the order of their ids. */
 export async function goneDevices(sql: Db, owner: Owner, lastSeen: number, limit: number): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
-    select d.id from ${joined(sql, owner)} and a.external_id is not null and a.seen_walk <= ${lastSeen} and d.archived_at is null
-      and d.source_kind = 'EXTERNAL' order by d.id limit ${limit}`;
+    with ${unseenSince(sql, owner, lastSeen)}
+    select d.id from unseen u join devices d on d.organization_id = ${owner.organizationId} and d.id = u.device_id
+    where d.archived_at is null and d.source_kind = 'EXTERNAL' order by d.id limit ${limit}`;
   return rows.map(({ id }) => id);
 }
 
 /** Marks local devices that were created at the platform and are gone there. @returns the newly marked ones */
-export async function noteGoneLocals(tx: Db, { organizationId, id }: Owner, lastSeen: number, detail: string): Promise<string[]> {
+export async function noteGoneLocals(tx: Db, owner: Owner, lastSeen: number, detail: string): Promise<string[]> {
+  const { organizationId, id } = owner;
   const rows = await tx<{ id: string }[]>`
+    with ${unseenSince(tx, owner, lastSeen)}
     update device_service_assignments a set error_code = 'integration_not_found', error_detail = ${detail}, retry_at = null
-    from devices d
-    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.external_id is not null and a.seen_walk <= ${lastSeen}
-      and d.organization_id = a.organization_id and d.id = a.device_id and d.source_kind = 'LOCAL'
+    from unseen u join devices d on d.organization_id = ${organizationId} and d.id = u.device_id
+    where a.organization_id = ${organizationId} and a.service_id = ${id} and a.device_id = d.id and d.source_kind = 'LOCAL'
       and a.error_code is distinct from 'integration_not_found'
     returning a.device_id as id`;
   return rows.map((row) => row.id);
+}
+
+/**
+ * Gathers the planner's statistics of the tables that an import fills. PostgreSQL does so by itself up to a minute later; until then it plans for tables of
+ * unknown size, and takes an index that reads all devices for each device.
+ */
+export async function gatherStatistics(sql: Sql): Promise<void> {
+  await sql`analyze devices, device_words, device_service_assignments, device_sync_log`;
 }
