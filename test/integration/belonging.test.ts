@@ -71,7 +71,15 @@ test('a device takes its words and assignments with it, and leaves those of othe
 test('an integration takes its assignments and its log with it', async () => {
   const { sql } = opened.database;
   await assign(sql, 'a', 'b');
-  const run = { id: randomUUID(), operation: 'walk', trigger: 'schedule', walk: 1, counts: NO_COUNTS, direction: 'both', owner: randomUUID() };
+  const run = {
+    id: randomUUID(),
+    operation: 'walk',
+    trigger: 'schedule',
+    walk: 1,
+    counts: NO_COUNTS,
+    direction: 'both',
+    owner: randomUUID(),
+  };
   await beginRun(sql, owner, run as Parameters<typeof beginRun>[2]);
   await deleteIntegration(sql, owner);
   expect(await standing()).toEqual({ words: ['a', 'b'], assigned: [], logged: 0 });
@@ -89,7 +97,10 @@ test('what does not exist gets no assignment and no log', async () => {
 
 test('a device that is removed while it is assigned leaves no assignment', async () => {
   const { sql } = opened.database;
-  await inTurn((tx) => assign(tx, 'a', 'b'), () => removeDevice(sql));
+  await inTurn(
+    (tx) => assign(tx, 'a', 'b'),
+    () => removeDevice(sql),
+  );
   expect(await standing()).toMatchObject({ words: ['b'], assigned: ['b'] });
 });
 
@@ -101,12 +112,20 @@ test('a device that is assigned while it is removed gets none', async () => {
 
 test('an integration that is removed while devices are assigned leaves no assignment', async () => {
   const { sql } = opened.database;
-  await inTurn((tx) => assign(tx, 'a', 'b'), () => deleteIntegration(sql, owner));
+  await inTurn(
+    (tx) => assign(tx, 'a', 'b'),
+    () => deleteIntegration(sql, owner),
+  );
   expect(await standing()).toMatchObject({ assigned: [] });
 });
 
 test('devices that are assigned while their integration is removed get none', async () => {
   const { sql } = opened.database;
-  expect(await inTurn((tx) => deleteIntegration(tx, owner), () => assign(sql, 'a'))).toEqual(new Set());
+  expect(
+    await inTurn(
+      (tx) => deleteIntegration(tx, owner),
+      () => assign(sql, 'a'),
+    ),
+  ).toEqual(new Set());
   expect(await standing()).toMatchObject({ assigned: [] });
 });
