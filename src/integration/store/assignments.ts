@@ -304,7 +304,7 @@ export async function integrationsWithDueDevices(sql: Db, limit: number): Promis
   return rows.map(({ id }) => id);
 }
 
-/** Finds them before it reads any device: a plan from missing statistics would look at each device for each assignment. */
+/** Finds them before it reads any device: a plan from missing statistics reads each device for each assignment. */
 const unseenSince = (sql: Db, { organizationId, id }: Owner, lastSeen: number) => sql`
   unseen as materialized (
     select device_id from device_service_assignments
