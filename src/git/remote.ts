@@ -104,7 +104,8 @@ function refFault(ref: string): string | undefined {
   if (ref.startsWith('-')) return 'it starts with "-"';
   if (ref === '@') return '"@" alone is not a name';
   if (/\p{Cc}/u.test(ref)) return 'it has a control character';
-  const forbidden = /[ ~^:?*[\\]|\.\.|@\{|\/\/|\u{fffd}/u.exec(ref);
+  // The database keeps half of a surrogate pair as U+FFFD, which would refuse the stored ref at the next change of the source.
+  const forbidden = /[ ~^:?*[\\]|\.\.|@\{|\/\/|\u{fffd}/u.exec(ref.toWellFormed());
   if (forbidden) return `it has "${forbidden[0]}"`;
   if (ref.startsWith('/') || ref.endsWith('/')) return 'it starts or ends with "/"';
   if (ref.endsWith('.')) return 'it ends with "."';

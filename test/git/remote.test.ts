@@ -66,6 +66,12 @@ describe('checkRefName()', () => {
       expect(() => checkRefName(ref)).toThrow(expect.objectContaining({ code: 'invalid_ref' }));
   });
 
+  test('refuses half of a surrogate pair, which is stored as another character', () => {
+    for (const ref of ['\ud800', 'main\udfff', 'refs/heads/\ud800x'])
+      expect(() => checkRefName(ref)).toThrow(expect.objectContaining({ code: 'invalid_ref' }));
+    expect(checkRefName('\ud83d\ude80')).toBe('\ud83d\ude80');
+  });
+
   test('agrees with git check-ref-format', () => {
     const piece = fc.constantFrom(
       'a',
