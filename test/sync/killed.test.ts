@@ -8,7 +8,7 @@ import { serveDepot } from '../support/depot.ts';
 import { ADMIN_TOKEN, clientOf } from '../support/service.ts';
 import { createDepot, until } from './support.ts';
 
-const DEVICES = 3_000;
+const DEVICES = 10_000;
 
 test('a sync whose process is killed goes on from its page in another process, without a device twice', { timeout: 120_000 }, async () => {
   const depot = await serveDepot({ devices: DEVICES, latencyMs: 40 });
