@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.ts';
+import { falseIfTaken } from '../db/unique.ts';
 import { type Actor, type Role, TOKENS_CHANNEL } from './organization.ts';
 
 /** Returns the id of the organization with that name; creates it if there is none. Safe across processes. */
@@ -201,12 +202,12 @@ export async function lockSite(tx: Db, organizationId: string, id: string): Prom
   return row;
 }
 
-/** @returns undefined if another site has that name */
+/** @returns undefined if another site has that name; the caller's transaction can then only be rolled back */
 export async function renameSite(tx: Db, organizationId: string, { id, name }: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
-  const [row] = await tx<SiteRow[]>`
-    update sites set name = ${name} where organization_id = ${organizationId} and id = ${id}
-      and not exists (select 1 from sites o where o.organization_id = ${organizationId} and o.name = ${name} and o.id <> ${id})
-    returning ${siteColumns(tx)}`;
+  // Two requests may give the name at the same time: the constraint alone decides.
+  const rows = await tx<SiteRow[]>`
+    update sites set name = ${name} where organization_id = ${organizationId} and id = ${id} returning ${siteColumns(tx)}`.catch(falseIfTaken);
+  const row = rows === false ? undefined : rows[0];
   return row && siteFrom(row);
 }
 
