@@ -206,7 +206,9 @@ export async function lockSite(tx: Db, organizationId: string, id: string): Prom
 export async function renameSite(tx: Db, organizationId: string, { id, name }: Pick<Site, 'id' | 'name'>): Promise<Site | undefined> {
   // Two requests may give the name at the same time: the constraint alone decides.
   const rows = await tx<SiteRow[]>`
-    update sites set name = ${name} where organization_id = ${organizationId} and id = ${id} returning ${siteColumns(tx)}`.catch(falseIfTaken);
+    update sites set name = ${name} where organization_id = ${organizationId} and id = ${id} returning ${siteColumns(tx)}`.catch(
+    falseIfTaken,
+  );
   const row = rows === false ? undefined : rows[0];
   return row && siteFrom(row);
 }

@@ -119,11 +119,18 @@ async function repairIntegration({ admin, ids }: Golden, { platform }: Remotes):
   const usual = { enabled: true, direction: 'import', fields: null, fieldRules: {}, autoSync: false };
   await admin('PUT', '/api/v1/integrations/settings', { syncingEnabled: true });
   await admin('PATCH', `/api/v1/integrations/${id}`, { ...usual, settings, credentials });
-  const { items } = await admin('GET', `/api/v1/integrations/${id}/assignments`);
-  const assigned = rowsOf(items).map(({ deviceId }) => deviceId);
-  for (const [at, deviceId] of DEVICES.entries())
-    if (!assigned.includes(deviceId))
-      await admin('POST', `/api/v1/integrations/${id}/assignments`, { deviceId, externalId: platform.devices[at] });
+  const { items } = await admin('GET', `/api/v1/integrations/${id}/assignments?limit=500`);
+  const wanted = new Map(DEVICES.map((deviceId, at) => [deviceId, platform.devices[at]]));
+  const kept = new Set<string>();
+  for (const { deviceId, externalId } of rowsOf(items)) {
+    const isRight = wanted.get(String(deviceId)) === externalId;
+    if (isRight) kept.add(String(deviceId));
+    // Requests may have given a golden device, or its id at the platform, to another.
+    else if (wanted.has(String(deviceId)) || platform.devices.includes(String(externalId)))
+      await admin('DELETE', `/api/v1/integrations/${id}/assignments/${deviceId}`);
+  }
+  for (const [deviceId, externalId] of wanted)
+    if (!kept.has(deviceId)) await admin('POST', `/api/v1/integrations/${id}/assignments`, { deviceId, externalId });
 }
 
 /** A field that both sides changed, for each device that has none: a sync finds them only where a platform changes in time. */

@@ -87,7 +87,9 @@ test('a site is renamed, to a name that no other site has', async () => {
 });
 
 test('of requests that give sites the same name at the same time, one succeeds', async () => {
-  const sites = await Promise.all(Array.from({ length: 8 }, async (_, at) => (await service.api('POST', '/sites', { name: `Mill ${at}` })).body));
+  const sites = await Promise.all(
+    Array.from({ length: 8 }, async (_, at) => (await service.api('POST', '/sites', { name: `Mill ${at}` })).body),
+  );
   const answers = await Promise.all(sites.map(({ id }) => service.api('PATCH', `/sites/${id}`, { name: 'The mill' })));
   expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409, 409, 409, 409, 409, 409]);
 });
