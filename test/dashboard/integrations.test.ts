@@ -96,7 +96,7 @@ test('a platform is chosen, a wrong key is refused at its field, a right one sho
 
   await page.getByText(/Syncing: \d+ devices read/).waitFor();
   await page.getByText(/250 read, 250 created/).waitFor();
-  expect(await integration()).toMatchObject({ direction: 'both', strategy: 'manual', intervalSeconds: 3_600, state: 'ok' });
+  await expect.poll(integration, POLL).toMatchObject({ direction: 'both', strategy: 'manual', intervalSeconds: 3_600, state: 'ok' });
 });
 
 test('the list shows the state in words, conflicts and devices, and its row leads to the page', async () => {
