@@ -67,15 +67,15 @@ export async function compareBundles(
   }
   // Longest first, since one value may be a prefix of another.
   const secrets = [...values.keys()].sort((a, b) => b.length - a.length).slice(0, MAX_SECRETS);
-  // A text with a secret inside shows its rest: it has the same secret wherever it stands.
+  // A text with a secret inside shows its rest. It is hidden where it stands as it is, as in a file whose rules do not find the secret.
   const whole = secrets.filter((secret) => values.get(secret) === 'whole');
   const marked = new Set(pairs.flatMap((pair) => [...pair.pointers]));
   const comparison: Comparison = { files: [], diff: [], errors: sides.errors.map((error) => withoutSecrets(error, secrets, marked)) };
   // Without a valid bundle the device keeps its current one, so that there is nothing to compare.
   if (sides.next === null) return comparison;
   for (const pair of pairs) {
-    const before = pair.before && { file: pair.before, ...render(bytesOf(pair.before), pair, whole) };
-    const after = pair.after && { file: pair.after, ...render(bytesOf(pair.after), pair, whole) };
+    const before = pair.before && { file: pair.before, ...render(bytesOf(pair.before), pair, { secrets, whole }) };
+    const after = pair.after && { file: pair.after, ...render(bytesOf(pair.after), pair, { secrets, whole }) };
     if (after)
       comparison.files.push({ path: pair.path, mode: after.file.mode, size: after.file.size, content: after.content, text: after.text });
     if (isChanged(pair)) comparison.diff.push(describeChange(pair.path, before, after));
@@ -126,12 +126,15 @@ function scalarsOf(bytes: Uint8Array | undefined, name: string): Span[] {
 
 type Rendered = { content: PreviewFile['content']; text: string | null };
 
-function render(bytes: Uint8Array | undefined, pair: Pair, secrets: readonly string[]): Rendered {
+/** `whole`: those of the secret values in which nothing may be shown. */
+type Hidden = { secrets: readonly string[]; whole: readonly string[] };
+
+function render(bytes: Uint8Array | undefined, pair: Pair, { secrets, whole }: Hidden): Rendered {
   if (bytes === undefined) return { content: 'too_large', text: null };
   if (decodeText(bytes) === null) return { content: 'binary', text: null };
   const marked = scalarsOf(bytes, pair.path).flatMap(({ path, value }) => {
     const pointer = toPointer(path);
-    const isSecret = isBelow(anyItem(pointer), pair.pointers) || secrets.some((secret) => String(value).includes(secret));
+    const isSecret = isBelow(anyItem(pointer), pair.pointers) || whole.some((secret) => String(value).includes(secret));
     return isSecret ? [pointer] : [];
   });
   if (pair.pointers.has('')) marked.push('');

@@ -322,3 +322,9 @@ test('a text with a secret inside shows its rest', async () => {
   const { files } = (await device.preview()).body;
   expect(JSON.parse(files[0].text)).toEqual({ vlan: 7, src: 'rtsp://viewer:[redacted]@cam.example:554/dock' });
 });
+
+test('a text with a secret inside is hidden where the rules of another file do not find the secret', async () => {
+  const acl = 'user till >hafenwort77';
+  const { files } = await compare(side({ 'a.json': JSON.stringify({ acl }), 'b.txt': `kept as "${acl}"\n` }), null);
+  expect(files.map(({ text }) => text)).toEqual(['{"acl":"user till >[redacted]"}', 'kept as "[redacted]"\n']);
+});
