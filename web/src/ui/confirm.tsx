@@ -2,9 +2,7 @@ import { AlertDialog, Button, Flex } from '@radix-ui/themes';
 import { type ReactNode, useState } from 'react';
 import { ErrorState } from './states.tsx';
 
-type Props = {
-  /** The button that asks. */
-  trigger: ReactNode;
+type Asked = {
   title: string;
   /** Number of devices that the act touches, and the change that they get. Read when the dialog opens. */
   children?: ReactNode;
@@ -15,17 +13,41 @@ type Props = {
   disabled?: boolean;
 };
 
-/** Asks before an act that touches devices. An error stays in the dialog, so that nothing typed is lost. */
-export function Confirm({ trigger, title, children, act, danger = false, onConfirm, disabled = false }: Props) {
+/** Asks before an act that touches devices. */
+export function Confirm({ trigger, ...asked }: Asked & { /** The button that asks. */ trigger: ReactNode }) {
   const [open, setOpen] = useState(false);
+  return <ConfirmDialog {...asked} trigger={trigger} open={open} onOpenChange={setOpen} />;
+}
+
+type Controlled = Asked & { open: boolean; onOpenChange: (open: boolean) => void; trigger?: ReactNode };
+
+/**
+ * `Confirm` whose caller opens it, as from a menu, which closes before the dialog opens. An error stays in the dialog until it is closed, so that nothing
+ * typed is lost.
+ */
+export function ConfirmDialog({
+  open,
+  onOpenChange,
+  trigger,
+  title,
+  children,
+  act,
+  danger = false,
+  onConfirm,
+  disabled = false,
+}: Controlled) {
   const [error, setError] = useState<Error>();
   const [isBusy, setBusy] = useState(false);
+  const change = (next: boolean) => {
+    setError(undefined);
+    onOpenChange(next);
+  };
   const confirm = async () => {
     setBusy(true);
     setError(undefined);
     try {
       await onConfirm();
-      setOpen(false);
+      onOpenChange(false);
     } catch (failure) {
       setError(failure instanceof Error ? failure : new Error(String(failure)));
     } finally {
@@ -33,8 +55,8 @@ export function Confirm({ trigger, title, children, act, danger = false, onConfi
     }
   };
   return (
-    <AlertDialog.Root open={open} onOpenChange={setOpen}>
-      <AlertDialog.Trigger>{trigger}</AlertDialog.Trigger>
+    <AlertDialog.Root open={open} onOpenChange={change}>
+      {trigger !== undefined && <AlertDialog.Trigger>{trigger}</AlertDialog.Trigger>}
       <AlertDialog.Content maxWidth="560px" aria-describedby={undefined}>
         <AlertDialog.Title size="4">{title}</AlertDialog.Title>
         <Flex direction="column" gap="3">

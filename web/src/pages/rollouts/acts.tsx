@@ -81,7 +81,7 @@ function ActButton({ id, effect }: { id: string; effect: Effect }) {
       </Text>
       <Numbers effect={effect} />
       {(effect.starts > 0 || effect.reverts > 0) && (
-        <details>
+        <details open>
           <summary>
             <Text size="2">Changes</Text>
           </summary>

@@ -5,9 +5,9 @@ import { type ReactNode, useState } from 'react';
 import { useAct } from '../../../api/query.ts';
 import { useMay } from '../../../app/session.ts';
 import type { Integration } from '../../../generated/api.ts';
+import { ConfirmDialog } from '../../../ui/confirm.tsx';
 import { ErrorState } from '../../../ui/states.tsx';
 import type { SyncState } from '../sync-status.ts';
-import { AskFirst } from './ask-first.tsx';
 
 type Props = { integration: Integration; sync: SyncState };
 
@@ -62,18 +62,20 @@ function MoreActs({
           </DropdownMenu.Item>
         </DropdownMenu.Content>
       </DropdownMenu.Root>
-      <AskFirst
-        isOpen={asked === 'disable'}
-        onClose={() => setAsked(undefined)}
+      <ConfirmDialog
+        danger
+        open={asked === 'disable'}
+        onOpenChange={() => setAsked(undefined)}
         title={`Switch ${name} off?`}
         act="Switch off"
         onConfirm={() => change.mutateAsync({ path, body: { enabled: false } })}
       >
         <Touched devices={devices}>are no longer synced and get no configuration through it until it is switched on.</Touched>
-      </AskFirst>
-      <AskFirst
-        isOpen={asked === 'delete'}
-        onClose={() => setAsked(undefined)}
+      </ConfirmDialog>
+      <ConfirmDialog
+        danger
+        open={asked === 'delete'}
+        onOpenChange={() => setAsked(undefined)}
         title={`Remove ${name}?`}
         act="Remove"
         onConfirm={async () => {
@@ -82,7 +84,7 @@ function MoreActs({
         }}
       >
         <Touched devices={devices}>stay here and at the platform. Their assignments, conflicts and the history are removed.</Touched>
-      </AskFirst>
+      </ConfirmDialog>
     </>
   );
 }
