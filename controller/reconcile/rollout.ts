@@ -42,9 +42,9 @@ export async function reconcileRollout(controller: Controller, id: string): Prom
 /** Reasons to wait that a person can resolve: these emit an event. */
 const REPORTED_CODES = new Set(['source_held', 'dependency', 'window_closed', 'no_telemetry', 'no_success', 'gate']);
 
-/** Records why the rollout waits. An ended rollout waits for nothing. */
+/** Records why the rollout waits. An ended rollout waits for nothing. A pause has already recorded who made it, and the reason. */
 async function wait(store: Store, rollout: Rollout, { why, until }: Extract<RolloutStep, { do: 'wait' }>): Promise<void> {
-  if (why.code === 'ended') return;
+  if (why.code === 'ended' || (why.code === 'paused' && rollout.waiting?.code === 'paused')) return;
   await transact(store, async (unit) => {
     if ((await noteWaiting(unit.tx, rollout, why, until)) && REPORTED_CODES.has(why.code))
       emitRolloutEvent(unit, rollout, 'rollout.blocked', why);

@@ -238,7 +238,7 @@ function rolloutBlocker({ rollout, path }: WhySnapshot): Blocker[] {
     const detail = `Rollout ${rollout.id} was aborted: ${rollout.endDetail ?? rollout.endCode}`;
     return [{ code: 'rollout_aborted', detail, since: rollout.finishedAt, unblockedBy: 'a newer commit, or a new rollout of this one' }];
   }
-  // The state is `paused` at once, but `waiting` names the earlier reason until the rollout's next run.
+  // An error of the rollout's own check may stand in `waiting`; the device waits for the end of the pause all the same.
   const waiting = rollout.state === 'paused' && rollout.waiting?.code !== 'paused' ? null : rollout.waiting;
   const code = ROLLOUT_CODES[waiting?.code ?? rollout.state] ?? 'awaiting_rollout';
   const detail = `Rollout ${rollout.id} is ${rollout.state}${waiting === null ? '' : `: ${waiting.detail}`}`;

@@ -7,7 +7,7 @@ import { deploy, limitsOf } from './converge.ts';
 import { currentWave } from './decide/snapshot.ts';
 import { isActive, type Rollout, type RolloutState } from './rollout.ts';
 import { approvalsOf, closeRequests, decideApproval } from './store/approvals.ts';
-import { moveRollout, overrideWindows, wavesOf } from './store/store.ts';
+import { moveRollout, noteWaiting, overrideWindows, wavesOf } from './store/store.ts';
 import { failedTargets } from './store/targets.ts';
 import { abortRollout, emitRolloutEvent, passWave } from './transitions.ts';
 
@@ -22,6 +22,12 @@ function requireState(rollout: Rollout, doing: string, states: readonly RolloutS
 export async function pause(unit: Unit, rollout: Rollout, by: string, reason: string): Promise<void> {
   requireState(rollout, 'pause', ['planned', 'awaiting_approval', 'running']);
   await moveRollout(unit.tx, rollout.id, 'paused');
+  await noteWaiting(
+    unit.tx,
+    { ...rollout, state: 'paused', waiting: null },
+    { code: 'paused', detail: `${by} paused it: ${reason}` },
+    null,
+  );
   emitRolloutEvent(unit, rollout, 'rollout.paused', { by, reason });
 }
 

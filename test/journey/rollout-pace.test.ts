@@ -24,7 +24,10 @@ test('at most one device of a site is under way at a time; paused, a rollout let
     return waves.some(({ succeeded }) => succeeded > 0) ? rollout : undefined;
   });
 
-  expect((await fleet.api('POST', `/rollouts/${id}/pause`, { reason: 'lunch' })).body).toMatchObject({ state: 'paused' });
+  expect((await fleet.api('POST', `/rollouts/${id}/pause`, { reason: 'lunch' })).body).toMatchObject({
+    state: 'paused',
+    waiting: { code: 'paused', detail: expect.stringMatching(/ paused it: lunch$/) },
+  });
   const rest = await eventually('what was under way has ended', async () => {
     const rollout = (await fleet.api('GET', `/rollouts/${id}`)).body;
     return rollout.counts.open === 0 ? rollout : undefined;
@@ -33,7 +36,9 @@ test('at most one device of a site is under way at a time; paused, a rollout let
   expect(touched.length).toBeLessThan(10);
   expect(rest.counts.succeeded).toBe(touched.length);
   const untouched = [...sites.keys()].find((device) => !touched.includes(device)) ?? '';
-  expect(await fleet.why(untouched)).toMatchObject([{ code: 'rollout_paused' }]);
+  expect(await fleet.why(untouched)).toMatchObject([
+    { code: 'rollout_paused', detail: expect.stringMatching(/ is paused: .* paused it: lunch$/) },
+  ]);
 
   expect((await fleet.api('POST', `/rollouts/${id}/resume`, {})).body).toMatchObject({ state: 'running' });
   const ended = await fleet.rollout(source, 'completed');
