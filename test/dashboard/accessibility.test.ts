@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -53,21 +54,40 @@ async function seriousFindings(): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-test.each(['light', 'dark'] as const)('no page has a serious finding in %s colours, or scrolls sideways at 360 px', async (colorScheme) => {
-  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+test('no page has a serious finding in light or dark colours, or scrolls sideways at 360 px or at 200 % zoom', async () => {
   const found: Record<string, unknown> = {};
   for (const path of paths) {
     await page.setViewportSize({ width: 1440, height: 900 });
+    await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
     await open(path);
     await settled();
-    const serious = await seriousFindings();
-    if (serious.length > 0) found[path] = serious;
-    await page.setViewportSize({ width: 360, height: 780 });
-    const excess = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
-    if (excess > 0) found[`${path} at 360 px`] = `${excess} px too wide`;
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.locator(`.radix-themes.${colorScheme}`).first().waitFor();
+      const serious = await seriousFindings();
+      if (serious.length > 0) found[`${path} in ${colorScheme} colours`] = serious;
+    }
+    // A window of 1,280 pixels at 200 % zoom has 640.
+    for (const width of [640, 360]) {
+      await page.setViewportSize({ width, height: 780 });
+      const excess = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
+      if (excess > 0) found[`${path} at ${width} px`] = `${excess} px too wide`;
+    }
   }
   await page.setViewportSize({ width: 1440, height: 900 });
+  await page.emulateMedia({ colorScheme: 'light' });
   expect(found).toEqual({});
+});
+
+/** An integration needs a platform, which its own tests play. */
+const ELSEWHERE: Readonly<Record<string, string>> = { '/login': 'accessibility.test.ts', '/integrations/$id': 'integrations.test.ts' };
+
+test('every route of the router is among the pages', async () => {
+  const router = await readFile(new URL('../../web/src/app/router.tsx', import.meta.url), 'utf8');
+  const routes = [...router.matchAll(/path: '([^']+)'/g)].map(([, path = '']) => path);
+  expect(routes).toContain('/devices/$id');
+  const isOpened = (route: string) => paths.some((path) => new RegExp(`^${route.replace('$id', '[^/?]+')}(\\?|$)`).test(path));
+  expect(routes.filter((route) => !isOpened(route) && !(route in ELSEWHERE))).toEqual([]);
 });
 
 test('the page of the sign-in has no serious finding', async () => {

@@ -22,7 +22,8 @@ export function Graph({ id }: { id: string }) {
   return (
     <Loaded result={graph} lines={2}>
       {({ steps }) => (
-        <ol className="graph" aria-label="Steps of the rollout">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reached by keyboard
+        <ol className="graph" tabIndex={0} aria-label="Steps of the rollout">
           {steps.map((step) => (
             <StepBox key={step.id} step={step} />
           ))}
