@@ -13,6 +13,8 @@ import { applyPatch, parsePatch, reversePatch } from 'diff';
  * - A transaction whose connection was opened again would continue in it, outside of any transaction.
  * - The client keeps the first call's error of each statement for good. Its unread stack keeps the data of the transaction around it, for example a
  *   revision of ten thousand folders.
+ * - A `begin` that fills the pipeline or the socket's buffer of its connection does not reserve it (porsager/postgres#1210). The transaction stays open,
+ *   and queries of others run in it.
  *
  * `pg-boss` 12.35.0: a worker of a `stately` queue skips the keys that were active when the queue was last counted, which happens every few seconds.
  * A job whose key was active at that instant waits for the next count, up to six seconds. With the patch a worker queries the active keys itself.

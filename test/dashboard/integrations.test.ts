@@ -97,7 +97,13 @@ test('a platform is chosen, a wrong key is refused at its field, a right one sho
   await page.getByRole('heading', { level: 1, name: 'Meters' }).waitFor();
 
   await page.getByText(/Syncing: \d+ devices read/).waitFor();
-  await page.getByText(/250 read, 250 created/).waitFor();
+  // On a busy machine a sync that was due follows at once, and is the last one then.
+  await page
+    .getByText(/250 read/)
+    .first()
+    .waitFor();
+  const { items: runs } = (await service.api('GET', '/integrations/golioth/sync-log?kind=runs')).body;
+  expect(runs.map(({ details }: { details: { created: number } }) => details.created)).toContain(250);
   await expect.poll(integration, POLL).toMatchObject({ direction: 'both', strategy: 'manual', intervalSeconds: 3_600, state: 'ok' });
 });
 
