@@ -1,7 +1,7 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type GoliothServer, openGolioth } from '../../src/demo/vendors/golioth/server.ts';
+import { seriousFindings } from '../support/accessibility.ts';
 import { openBrowser, type TestBrowser } from '../support/browser.ts';
 import { ADMIN_TOKEN, eventually, openService, type TestService } from '../support/service.ts';
 
@@ -287,9 +287,7 @@ test('every view is accessible and fits a phone', async () => {
     await narrow.getByRole('heading', { level: 1 }).waitFor();
     await narrow.waitForLoadState('networkidle');
     expect([path, await narrow.evaluate('document.documentElement.scrollWidth')]).toEqual([path, 360]);
-    const { violations } = await new AxeBuilder({ page: narrow }).analyze();
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    expect(serious.map(({ id, nodes }) => [path, id, nodes.map(({ html }) => html.slice(0, 200))])).toEqual([]);
+    expect(await seriousFindings(narrow), path).toEqual([]);
   }
   await narrow.context().close();
 });

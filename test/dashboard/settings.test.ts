@@ -1,6 +1,6 @@
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from '../support/accessibility.ts';
 import { openBrowser, type TestBrowser } from '../support/browser.ts';
 import { openHost } from '../support/http-host.ts';
 import { ADMIN_TOKEN, openService, type TestService } from '../support/service.ts';
@@ -160,12 +160,7 @@ test('every tab works for a screen reader, and none scrolls sideways at 360 px',
       await open(tab);
       await page.locator('main h1').waitFor();
       await page.waitForLoadState('networkidle');
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      expect(
-        serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
-        tab,
-      ).toEqual([]);
+      expect(await seriousFindings(page), tab).toEqual([]);
       expect(await page.evaluate('document.documentElement.scrollWidth - window.innerWidth'), tab).toBeLessThanOrEqual(0);
     }
   expect(browser.problems).toEqual([]);

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from '../support/accessibility.ts';
 import { openBrowser, type TestBrowser } from '../support/browser.ts';
 import { openFleet } from '../support/fleet.ts';
 import { ADMIN_TOKEN } from '../support/service.ts';
@@ -37,12 +37,6 @@ afterAll(async () => {
 });
 
 const open = (path: string, by = page) => by.goto(fleet.service.url + path);
-const serious = async (of: Page) => {
-  const { violations } = await new AxeBuilder({ page: of }).analyze();
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-};
 
 test('a source is added: its connection is tried before it is saved, and its commits arrive without a reload', async () => {
   const url = await fleet.host.createRepository('terminals', LOGIN);
@@ -204,7 +198,7 @@ test('every tab works for a screen reader, and none scrolls sideways at 360 px',
       // An open dialog hides the rest of the page from assistive technology, its heading too.
       await page.locator('main h1').waitFor();
       await page.waitForLoadState('networkidle');
-      expect(await serious(page), path).toEqual([]);
+      expect(await seriousFindings(page), path).toEqual([]);
       expect(await page.evaluate('document.documentElement.scrollWidth - window.innerWidth'), path).toBeLessThanOrEqual(0);
     }
   expect(browser.problems).toEqual([]);

@@ -1,19 +1,17 @@
 import { Dialog, Text, VisuallyHidden } from '@radix-ui/themes';
-import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { useNavigate } from '@tanstack/react-router';
 import { Command } from 'cmdk';
-import { type ReactNode, useDeferredValue, useState } from 'react';
-import { read } from '../api/query.ts';
-import { useAppearance } from './appearance.tsx';
-import { PLACES } from './navigation.ts';
+import { useDeferredValue, useState } from 'react';
+import { useReturnFocus } from '../ui/focus.ts';
+import { useFindings } from './find.tsx';
 
 type Props = { open: boolean; onOpenChange: (open: boolean) => void; onHelp: () => void };
 
 /** Finds places, devices, rollouts and sources, and does what needs no page. */
 export function CommandPalette({ open, onOpenChange, onHelp }: Props) {
+  const onCloseAutoFocus = useReturnFocus(open);
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
-      <Dialog.Content maxWidth="560px" className="palette" aria-describedby={undefined}>
+      <Dialog.Content maxWidth="560px" className="palette" aria-describedby={undefined} onCloseAutoFocus={onCloseAutoFocus}>
         <VisuallyHidden>
           <Dialog.Title>Find or do anything</Dialog.Title>
         </VisuallyHidden>
@@ -25,73 +23,41 @@ export function CommandPalette({ open, onOpenChange, onHelp }: Props) {
 
 function Palette({ close, onHelp }: { close: () => void; onHelp: () => void }) {
   const [text, setText] = useState('');
-  const navigate = useNavigate();
-  const { shown, timeZone, setScheme, setTimeZone } = useAppearance();
-  const wanted = useDeferredValue(text.trim().toLowerCase());
-  const { data: devices } = useQuery({
-    ...read('GET /api/v1/devices', { query: { q: wanted, limit: 8 } }),
-    enabled: wanted !== '',
-    placeholderData: keepPreviousData,
-  });
-  const { data: sources } = useQuery(read('GET /api/v1/sources', { query: { limit: 100 } }));
-  const act = (run: () => unknown) => () => {
-    close();
-    void run();
+  const [chosen, setChosen] = useState('');
+  const groups = useFindings(useDeferredValue(text.trim().toLowerCase()), onHelp);
+  const values = groups.flatMap(({ items }) => items.map(({ value }) => value));
+  // Answers arrive after the text: what was chosen may be gone, and Enter must always open what stands first.
+  const selected = values.includes(chosen) ? chosen : (values[0] ?? '');
+  const type = (next: string) => {
+    setText(next);
+    setChosen('');
   };
-  const matches = (title: string) => wanted === '' || title.toLowerCase().includes(wanted);
-  const acts: [string, () => unknown][] = [
-    [`Use ${shown === 'dark' ? 'light' : 'dark'} colours`, () => setScheme(shown === 'dark' ? 'light' : 'dark')],
-    [`Show times in ${timeZone === 'utc' ? 'local time' : 'UTC'}`, () => setTimeZone(timeZone === 'utc' ? 'local' : 'utc')],
-    ['Show keyboard help', onHelp],
-    ['Show failed devices', () => navigate({ to: '/devices', search: { status: ['failed', 'rolled_back'] } })],
-  ];
   return (
-    <Command shouldFilter={false} label="Find or do anything" loop>
-      <Command.Input value={text} onValueChange={setText} placeholder="Device id, source, page, act …" autoFocus />
+    <Command shouldFilter={false} label="Find or do anything" loop value={selected} onValueChange={setChosen}>
+      <Command.Input value={text} onValueChange={type} placeholder="Device id, rollout, source, page, act …" autoFocus />
       <Command.List>
         <Command.Empty>
           <Text size="2" color="gray">
-            Nothing matches “{text}”. Devices are found by id, name and label.
+            Nothing matches “{text}”. Devices are found by id, name and label, rollouts by their source and state.
           </Text>
         </Command.Empty>
-        <Group heading="Devices" show={wanted !== '' && (devices?.items.length ?? 0) > 0}>
-          {devices?.items.map(({ id, name }) => (
-            <Command.Item key={id} value={`device ${id}`} onSelect={act(() => navigate({ to: '/devices/$id', params: { id } }))}>
-              {id} {name !== id && <Text color="gray">{name}</Text>}
-            </Command.Item>
-          ))}
-        </Group>
-        <Group heading="Sources" show={wanted !== ''}>
-          {sources?.items
-            .filter(({ name }) => matches(name))
-            .slice(0, 8)
-            .map(({ id, name }) => (
-              <Command.Item key={id} value={`source ${id}`} onSelect={act(() => navigate({ to: '/sources/$id', params: { id } }))}>
-                {name}
+        {groups.map(({ heading, items }) => (
+          <Command.Group key={heading} heading={heading}>
+            {items.map(({ value, shown, run }) => (
+              <Command.Item
+                key={value}
+                value={value}
+                onSelect={() => {
+                  close();
+                  void run();
+                }}
+              >
+                {shown}
               </Command.Item>
             ))}
-        </Group>
-        <Group heading="Pages" show>
-          {PLACES.filter(({ title }) => matches(title)).map(({ to, title, icon: Icon }) => (
-            <Command.Item key={to} value={`page ${to}`} onSelect={act(() => navigate({ to }))}>
-              <Icon size={14} aria-hidden /> {title}
-            </Command.Item>
-          ))}
-        </Group>
-        <Group heading="Acts" show>
-          {acts
-            .filter(([title]) => matches(title))
-            .map(([title, run]) => (
-              <Command.Item key={title} value={title} onSelect={act(run)}>
-                {title}
-              </Command.Item>
-            ))}
-        </Group>
+          </Command.Group>
+        ))}
       </Command.List>
     </Command>
   );
-}
-
-function Group({ heading, show, children }: { heading: string; show: boolean; children: ReactNode }) {
-  return show ? <Command.Group heading={heading}>{children}</Command.Group> : null;
 }

@@ -1,4 +1,5 @@
 import { Button, Dialog, Flex, Kbd, Table } from '@radix-ui/themes';
+import { useReturnFocus } from '../ui/focus.ts';
 import { PLACES } from './navigation.ts';
 
 const KEYS: readonly [keys: string, does: string][] = [
@@ -9,14 +10,15 @@ const KEYS: readonly [keys: string, does: string][] = [
   ['j or ↓', 'next row of a table'],
   ['k or ↑', 'previous row'],
   ['Enter', 'open the row'],
-  ['x', 'select the row'],
-  ['Esc', 'close what is open'],
+  ['x or Space', 'select the row'],
+  ['Esc', 'close what is open, or select no row'],
 ];
 
 export function HelpDialog({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
+  const onCloseAutoFocus = useReturnFocus(open);
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
-      <Dialog.Content maxWidth="480px" aria-describedby={undefined}>
+      <Dialog.Content maxWidth="480px" aria-describedby={undefined} onCloseAutoFocus={onCloseAutoFocus}>
         <Dialog.Title>Keyboard</Dialog.Title>
         <Table.Root size="1">
           <Table.Body>

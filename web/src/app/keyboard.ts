@@ -17,11 +17,8 @@ export function useChords(bindings: Record<string, () => void>): void {
     const onKey = (event: KeyboardEvent) => {
       const withModifier = event.metaKey || event.ctrlKey;
       const name = withModifier ? `mod+${event.key.toLowerCase()}` : event.key;
-      if (
-        !withModifier &&
-        (event.altKey || takesText(event.target) || document.querySelector('[role=dialog],[role=alertdialog],[role=menu]') !== null)
-      )
-        return;
+      if (document.querySelector('[role=dialog],[role=alertdialog],[role=menu]') !== null) return;
+      if (!withModifier && (event.altKey || takesText(event.target))) return;
       const isFresh = first !== undefined && event.timeStamp - first.at < CHORD_MS;
       const act = (isFresh ? latest.current[`${first?.key} ${name}`] : undefined) ?? latest.current[name];
       first = { key: name, at: event.timeStamp };

@@ -23,7 +23,7 @@ export function Shell() {
     ...Object.fromEntries(PLACES.map(({ to, key }) => [`g ${key}`, () => void navigate({ to })])),
     '/': () => document.querySelector<HTMLInputElement>('main input[type=search]')?.focus(),
     '?': () => setHelpOpen(true),
-    'mod+k': () => setPaletteOpen((open) => !open),
+    'mod+k': () => setPaletteOpen(true),
   });
   return (
     <LiveProvider>

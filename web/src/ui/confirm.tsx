@@ -1,5 +1,6 @@
 import { AlertDialog, Button, Flex } from '@radix-ui/themes';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useId, useState } from 'react';
+import { useReturnFocus } from './focus.ts';
 import { ErrorState } from './states.tsx';
 
 type Asked = {
@@ -38,6 +39,8 @@ export function ConfirmDialog({
 }: Controlled) {
   const [error, setError] = useState<Error>();
   const [isBusy, setBusy] = useState(false);
+  const described = useId();
+  const onCloseAutoFocus = useReturnFocus(open);
   const change = (next: boolean) => {
     setError(undefined);
     onOpenChange(next);
@@ -57,9 +60,9 @@ export function ConfirmDialog({
   return (
     <AlertDialog.Root open={open} onOpenChange={change}>
       {trigger !== undefined && <AlertDialog.Trigger>{trigger}</AlertDialog.Trigger>}
-      <AlertDialog.Content maxWidth="560px" aria-describedby={undefined}>
+      <AlertDialog.Content maxWidth="560px" aria-describedby={described} {...(trigger === undefined ? { onCloseAutoFocus } : {})}>
         <AlertDialog.Title size="4">{title}</AlertDialog.Title>
-        <Flex direction="column" gap="3">
+        <Flex direction="column" gap="3" id={described}>
           {open && children}
           {error !== undefined && <ErrorState error={error} />}
         </Flex>

@@ -225,5 +225,10 @@ function onTableKey<Row>(event: KeyboardEvent, props: Props<Row>, scrollTo: (ind
     const body = event.currentTarget;
     requestAnimationFrame(() => body.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus());
   } else if (event.key === 'Enter' && event.target === focused && onOpen !== undefined) onOpen(row);
-  else if (event.key === 'x' && onSelect !== undefined) onSelect(toggled(selection, keyOf(row)));
+  else if (onSelect === undefined) return;
+  else if (event.key === 'x' || (event.key === ' ' && event.target === focused)) {
+    // Space alone scrolls the page.
+    event.preventDefault();
+    onSelect(toggled(selection, keyOf(row)));
+  } else if (event.key === 'Escape') onSelect({ ids: new Set(), all: false });
 }
