@@ -27,17 +27,35 @@ export function isOpenValue(name: string, value: unknown): boolean {
   if (isPublicKey(value)) return true;
   const text = bare(String(value));
   if (text.length === 0 || text.length > MAX_CHARS) return false;
+  // The device fills it in. With a default behind the name it may hold a password.
+  if (/^\$\{\w{1,64}\}$/.test(text)) return true;
   const words = wordsOf(name);
   const last = words.at(-1) ?? '';
   if (FILES.has(last) || /.file$/.test(last)) return isPath(text);
   if (LIMIT.test(text)) return isLimit(words);
   if (CHOICES.has(last)) return CHOICE.test(text);
-  if (/identity$/.test(last)) return /^[\w@.-]{1,64}(?: \w{1,8})?$/.test(text);
+  if (/identity$/.test(last) || /psk_?ids?$/.test(words.join('_'))) return /^[\w@.-]{1,64}(?: \w{1,8})?$/.test(text);
   if (ADDRESSES.has(last)) return !words.some((word) => word.includes('hook')) && (isAddress(text) || IS_WITHOUT_PASSWORD.test(text));
   if (last === 'jdbc') return JDBC_WITHOUT_PASSWORD.test(text);
   if (last === 'dsn') return IS_WITHOUT_PASSWORD.test(text);
   if (last === 'pass' && isPassedOn(name, text)) return true;
   return KEY_IN_FILE.test(last) && isFilePath(text) && (/[/\\]/.test(text) || !/(?:psk|secret|credential)s?$/.test(last));
+}
+
+/** `PasswordAuthentication no`: a switch, in the words of any format. */
+export function isSwitch(value: unknown): boolean {
+  return typeof value === 'string' && /^(?:true|false|on|off|yes|no|null)$/i.test(value);
+}
+
+/** A switch alone, or in quotes before the rest of an element. Without quotes a sentence may begin so. */
+export function startsWithSwitch(rest: string): boolean {
+  return isSwitch(bare(rest)) || isSwitch(/^(["'])([a-z]{2,5})\1/i.exec(rest)?.[2]);
+}
+
+/** `mode=dynamic-keys types=…`: the word is a value, and another setting follows. */
+export function isValueOfSetting(line: string, index: number, name: string): boolean {
+  const after = line.slice(index + name.length, index + name.length + 80);
+  return line[index - 1] === '=' && !name.startsWith('-') && /^\s[A-Za-z][\w.-]{0,64}=[^\s=]/.test(after);
 }
 
 /** `passwordMinLength`, `tokens_per_minute`. `pin_max` may be the PIN of Max. */

@@ -1,5 +1,5 @@
 import { isPasswordAbroad, KEYS, PLACES_ABROAD } from './languages.ts';
-import { isFilePath, isOpenMember, isOpenValue, isPublicKey, isReference } from './open.ts';
+import { isFilePath, isOpenMember, isOpenValue, isPublicKey, isReference, isSwitch } from './open.ts';
 import { hasSecretShape, textInBase64 } from './shapes.ts';
 import { wordsOf } from './words.ts';
 
@@ -26,7 +26,11 @@ const QUALIFIERS = new Set(
 const WRITINGS = new Set('encoded enc base64 b64 hex old new'.split(' '));
 const NOT_PASS = /^(ssh|by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
 /** Words before "key" that make it one for everybody's eyes. */
-const OPEN_KEYS = new Set('public pub primary foreign sort partition cache routing hot arrow map row i18n translation message'.split(' '));
+const OPEN_KEYS = new Set(
+  'public pub primary foreign sort partition cache routing hot arrow map row i18n translation message configuration'.split(
+    ' ',
+  ),
+);
 /** Words that end in "key" and name none, or an open one. */
 const OPEN_KEY_WORDS =
   /^(?:mon|tur|don|hoc|hot|whis|joc|re|lac|mi|soft|sub|public|pub|primary|foreign|sort|partition|cache|routing|arrow|mal|jer|smo|disc|low|funct|func|map|object|row|group|label|tag|host|no|any)keys?$/;
@@ -127,7 +131,7 @@ function isSchemaKeyword(path: readonly string[], index: number): boolean {
 /** Whether the value at a path is secret: by a name on the way to it, or by a weaker one together with the value's look. */
 export function isSecretValue(path: readonly string[], value: unknown): boolean {
   if (typeof value === 'boolean' || value === null || value === undefined || value === '') return false;
-  if (isPublicKey(value)) return false;
+  if (isSwitch(value) || isPublicKey(value)) return false;
   if (isSecretPath(path, value)) return true;
   const text = String(value);
   if (path.some((name) => USERS.has(name.toLowerCase())) && /^[\w.@-]{1,64}:(?!\d{1,5}$)\S{3,}$/.test(text)) return true;

@@ -52,6 +52,7 @@ const SHAPES: readonly RegExp[] = [
   /\bdt0[a-z]\d{2}\.[A-Z0-9]{20,28}\.[A-Z0-9]{40,70}/,
   /\b(?:lin_api|secret|ntn|figd|shp(?:at|ca|pa|ss)|pscale_(?:tkn|pw|oauth)|ph[cx]|rdme|sgp|waka|re)_(?=\w{0,40}\d)[\w-]{20,200}/,
   /\b(?:PMAK|EZ[AT]K|dp\.(?:pt|st|sa|ct|scim|audit))[.-]?(?=[\w-]{0,40}\d)[\w-]{24,200}/,
+  /\b[a-f0-9]{10}:0:[a-f0-9]{128}:[a-f0-9]{64,160}\b/,
   /\btskey-[a-z]{2,12}-[\w-]{10,100}/,
   /\bAGE-SECRET-KEY-1[A-Z0-9]{40,70}/i,
   /\bbw[etdr]_[\w-]{20,100}/,

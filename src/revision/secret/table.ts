@@ -1,4 +1,5 @@
 import { isSecretName, isSecretValue, REDACTED } from './secret.ts';
+import { withoutUrlSecrets } from './shapes.ts';
 import { holdsSecret } from './text.ts';
 
 /** A table of values between commas, semicolons or tabs: columns whose head is a secret name are replaced, and cells that show what they are. */
@@ -21,11 +22,18 @@ export function redactTable(text: string): string {
         secret.has(column) || (isNamed && column !== nameColumn) || isSecretValue([rows[0]?.[column]?.value.trim() ?? ''], value);
       const hides = (index > 0 && isBelow) || follows || holdsSecret(value);
       if (!hides || value.trim() === '') continue;
-      pieces.push(text.slice(end, start), REDACTED);
+      const isInside = !(index > 0 && isBelow) && !follows;
+      pieces.push(text.slice(end, start), isInside ? withoutSecretPart(text.slice(start, cellEnd)) : REDACTED);
       end = cellEnd;
     }
   }
   return pieces.join('') + text.slice(end);
+}
+
+/** A cell keeps the rest of its URL, where the password in it is its only secret. */
+function withoutSecretPart(cell: string): string {
+  const shown = withoutUrlSecrets(cell, REDACTED, isSecretName);
+  return shown === cell || holdsSecret(shown.replaceAll(REDACTED, ' ')) ? REDACTED : shown;
 }
 
 type Cell = { start: number; end: number; value: string };

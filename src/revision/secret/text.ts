@@ -1,4 +1,4 @@
-import { bare, isOpenMember, isOpenValue } from './open.ts';
+import { bare, isOpenMember, isOpenValue, isSwitch, isValueOfSetting, startsWithSwitch } from './open.ts';
 import { isRandom, isSecretName, isSecretValue, looksSecret, REDACTED } from './secret.ts';
 import { shapeStart, withoutUrlSecrets } from './shapes.ts';
 
@@ -66,7 +66,7 @@ function nextLine(line: string, state: State): string {
 function isOpenPair(pair: string, line: string): boolean {
   const name = /[\p{L}\p{N}_.-]+/u.exec(pair)?.[0] ?? '';
   const value = line.slice(pair.length);
-  return isSecretName(name) ? isOpenValue(name, value) : isOpenMember(name, value);
+  return isSwitch(bare(value)) || (isSecretName(name) ? isOpenValue(name, value) : isOpenMember(name, value));
 }
 
 /** The name of a community of SNMP in RouterOS is the community itself. */
@@ -139,7 +139,8 @@ export function redactLine(text: string, section = '', rounds = 4): string {
   const [, head = '', name = ''] = NAMED_VALUE.exec(line) ?? [];
   const value = bare(line.slice(head.length));
   const isHidden = line.startsWith(REDACTED, head.length);
-  if (isSecretName(name) && !isHidden) return isOpenValue(name, value) ? line : withoutSecretAt(head.length, line, section, rounds);
+  if (isSecretName(name) && !isHidden)
+    return isSwitch(value) || isOpenValue(name, value) ? line : withoutSecretAt(head.length, line, section, rounds);
   const isSecret = /^\S{4,}$/.test(value) && ((value.length <= 128 && isSecretValue([section, name], value)) || looksSecret(value));
   if (isSecret && /[=:]/.test(head)) return head + REDACTED;
   // `user admin password hunter2`: from the secret word on, all is hidden.
@@ -154,7 +155,7 @@ function withoutSecretAt(start: number, line: string, section: string, rounds: n
   return end === undefined ? head + REDACTED : redactLine(head + REDACTED + line.slice(start + end), section, rounds - 1);
 }
 
-/** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`, `;Password=x;Encrypt=true`. */
+/** Where a secret ends for certain: `--token x --interval 30s`, `-u user:x https://…`, `"A_TOKEN=x" "B=y"`, `-H "X-Token: x" …`, `;Password=x;Encrypt=true`, `a=1 password=x b=2`. */
 function knownEnd(head: string, rest: string): number | undefined {
   const before = head.slice(-100);
   if (/(?:^|\s)-{1,2}[\w.-]{1,64}[= ](?:[a-z._-]{2,20}:)?$/.test(before)) {
@@ -164,6 +165,8 @@ function knownEnd(head: string, rest: string): number | undefined {
   }
   if (/\bisakmp key (?:\d )?$/.test(before)) return /^(?:\d )?[^\s"']{1,128}(?=\s(?:address|hostname)\s)/.exec(rest)?.[0].length;
   if (/;\s?[\w .-]{1,40}[= ]$/.test(before)) return /^[^;"'\s]{1,512}(?=;\s?[A-Za-z][\w .-]{0,40}[= ])/.exec(rest)?.[0].length;
+  if (/[\w.-]=\S.*\s[\w.-]{1,64}=$/.test(before))
+    return /^(?:"[^"\\$`]{1,512}"|'[^']{1,512}'|[^\s"']{1,512})(?=\s[\w.-]{1,64}=\S)/.exec(rest)?.[0].length;
   const quote = /(?:^|[\s=])(["'])[\w.-]{2,64}(?:=|:\s{0,2})$/.exec(before)?.[1];
   const value = quote === undefined ? undefined : /^[^"'\\]{1,512}/.exec(rest)?.[0];
   return value !== undefined && rest[value.length] === quote && /^.(?:\s|$)/.test(rest.slice(value.length)) ? value.length : undefined;
@@ -187,11 +190,11 @@ function namedEnd(line: string, names: RegExp): number | undefined {
   for (const { 0: match, 1: name = '', index } of line.matchAll(names)) {
     if (!isSecretName(name)) continue;
     const end = index + match.length;
-    if (line.startsWith(REDACTED, end)) continue;
+    if (line.startsWith(REDACTED, end) || isValueOfSetting(line, index, name)) continue;
     const rest = line.slice(end, end + 512);
     // The password of such an address has a name of its own.
     if (/jdbc$/i.test(name) && JDBC.test(rest)) continue;
-    if (!isOpenValue(name, rest) && !isOpenValue(name, /^\S+/.exec(rest)?.[0] ?? '')) return end;
+    if (!startsWithSwitch(rest) && !isOpenValue(name, rest) && !isOpenValue(name, /^\S+/.exec(rest)?.[0] ?? '')) return end;
   }
   return undefined;
 }
@@ -229,7 +232,9 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?\bnet\s{1,9}use\s.{0,200}?\s\/user:\S{1,128}\s{1,9})(?!\/)\S/i,
   /^(.{0,300}?\bvault\s{1,9}login\s{1,9})(?!-)\S/,
   /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
-  /^(\s{0,64}(?:AT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP)\S{0,20}=))\S/i,
+  /^(.{0,300}?\bAT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP|CLCK|CPWD)[^\s=]{0,20}=)\S/i,
+  // The number, the kind and the key of a line of NTP or chrony.
+  /^(\s{0,9}\d{1,5}\s{1,9}(?:MD5|SHA\d{0,3}(?:-\d{3})?|AES(?:128|256)(?:CMAC)?|RMD160)\s{1,9}(?:(?:HEX|ASCII):)?)\S{4,512}\s{0,64}(?:#.*)?$/,
 ];
 
 /** Rules for lines with one of `RARE_WORDS`: daemons, commands, and notes of people. */
@@ -256,7 +261,7 @@ const RARE_WORDS =
 
 /** One of these stands in each line that a rule of `GEAR` is for. */
 const GEAR_WORDS =
-  /<<<|:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
+  /<<<|:\d{1,5}:|:\*:|:1[68]\d\d\b|\$user|user|acl|key|md5|sha|aes\d|rmd|hmac|wpa|wep|phrase|psk|auth|priv|identified|curl|wget|http|:\s|sshpass|mysql|mariadb|redis|ipmi|smbclient|docker|login|user|credential|rabbit|ldap|plink|mosquitto|openssl|pass|machine|snmp|com2sec|createuser|sink|securestring|net|zip|7z|rar|useradd|usermod|grub|echo|printf|at\+|ftp|ssh-keygen|x-|=>|->|\u2192|wi-?fi|ssid|code|zugang|anmeldung|r[01]kh|secure_link|\s\*\s|\]:|:25|:465|:587|:s/i;
 
 /** Stands for a hidden secret, so that a rule finds the next one of its kind. More blanks than any rule accepts before a value. */
 const ALREADY_HIDDEN = ' '.repeat(REDACTED.length);
@@ -292,14 +297,14 @@ function redactMarkup(line: string): string {
       const isNamed = [...tag.matchAll(NAMING_ATTRIBUTE)].some(([, name = '']) => isSecretName(name));
       return tag.replace(ATTRIBUTE, (whole, name: string, sign: string, value: string) => {
         const isSecret = isSecretName(name) || (isNamed && /^(?:value|val|content|default|data)$/i.test(name));
-        return isSecret && value.length > 2 ? `${name}${sign}"${REDACTED}"` : whole;
+        return isSecret && value.length > 2 && !isSwitch(bare(value)) ? `${name}${sign}"${REDACTED}"` : whole;
       });
     })
     .replace(NAMED_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
     .replace(INNER_ELEMENT, (whole, head: string, name: string) => (isSecretName(name) ? `${head}${REDACTED}` : whole))
     .replace(ELEMENT, (whole, name: string, attributes: string, text: string) => {
       const isNamed = [...attributes.matchAll(NAMING_ATTRIBUTE)].some(([, given = '']) => isSecretName(given));
-      const hasValue = text.trim() !== '' && !/^(?:true|false)$/i.test(text.trim());
+      const hasValue = text.trim() !== '' && !isSwitch(text.trim());
       return hasValue && (isNamed || isSecretName(name) || looksSecret(text.trim())) ? `<${name}${attributes}>${REDACTED}` : whole;
     });
 }
