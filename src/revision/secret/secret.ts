@@ -27,9 +27,7 @@ const WRITINGS = new Set('encoded enc base64 b64 hex old new'.split(' '));
 const NOT_PASS = /^(ssh|by|com|tres|over|under|sur|encom|im|high|low|band|all)pass$/;
 /** Words before "key" that make it one for everybody's eyes. */
 const OPEN_KEYS = new Set(
-  'public pub primary foreign sort partition cache routing hot arrow map row i18n translation message configuration'.split(
-    ' ',
-  ),
+  'public pub primary foreign sort partition cache routing hot arrow map row i18n translation message configuration'.split(' '),
 );
 /** Words that end in "key" and name none, or an open one. */
 const OPEN_KEY_WORDS =
