@@ -1,6 +1,6 @@
 import { isPasswordAbroad, KEYS, PLACES_ABROAD } from './languages.ts';
 import { isFilePath, isOpenMember, isOpenValue, isPublicKey, isReference, isSwitch } from './open.ts';
-import { hasSecretShape, textInBase64 } from './shapes.ts';
+import { hasSecretShape, isToken, textInBase64 } from './shapes.ts';
 import { wordsOf } from './words.ts';
 
 /** Which values must not be shown. Too much is redacted rather than too little. */
@@ -50,9 +50,13 @@ const CONTEXTS = new Set(
 );
 /** Whose code opens something: `release_code: 20485`, not `country_code: 49000`. */
 const CODE_OWNERS = new Set(
-  'release duress installer engineer technician disarm arm entry gate user admin supervisor manager operator override emergency dealer unlock keypad level door access pairing setup activation commissioning claim enrollment enrolment'.split(
+  'release duress installer engineer technician disarm arm entry gate user admin supervisor manager operator override emergency dealer unlock keypad level door access pairing setup activation commissioning claim enrollment enrolment matter homekit manual registration exit maintenance security alarm safe'.split(
     ' ',
   ),
+);
+/** Whose code of letters and digits lets a device in: `registration_code: QW-ER-77`. */
+const CODE_LENDERS = new Set(
+  'pairing setup activation claim enrollment enrolment registration invite invitation join provisioning'.split(' '),
 );
 /** Numbers of cards that open a door. */
 const CARDS = new Set('card cards badge badges fob fobs rfid nfc'.split(' '));
@@ -138,8 +142,10 @@ export function isSecretValue(path: readonly string[], value: unknown): boolean 
   // A pin of a board has a shorter number.
   const isPin = words[0] === 'pin' || path.some((name) => /(?:^|[a-z_.-])pins$/i.test(name));
   if (isPin && /^\d{4,12}$/.test(text) && !isOpenValue(words.join('_'), text)) return true;
-  if (isKeyMaterial(text) && !words.some((word) => OPEN_HEX.has(word))) return true;
-  if (isCode(words, text) || isHook(last, text)) return true;
+  if ((isKeyMaterial(text) || isToken(text)) && !isOpenRandom(words)) return true;
+  // `homekit: { code: 031-45-154 }`.
+  const above = wordsOf(path.slice(0, -1).findLast((name) => !/^\d+$/.test(name)) ?? '');
+  if (isCode([...above, ...words], text) || isHook(last, text)) return true;
   const contexts = [...path.slice(0, -1).flatMap(wordsOf), ...words.slice(0, -1)];
   const isInContext = contexts.some(isContext) || (KEYS.has(last) && contexts.some((word) => PLACES_ABROAD.has(word)));
   if (isCard(contexts, last, text)) return true;
@@ -157,9 +163,16 @@ function isContext(word: string): boolean {
 }
 
 function isCode(words: readonly string[], text: string): boolean {
-  const last = words.at(-1);
-  return (last === 'code' || last === 'codes') && words.some((word) => CODE_OWNERS.has(word)) && /^[\d*#-]{4,12}$/.test(text);
+  const last = words.at(-1) ?? '';
+  if (last === 'pattern') return words.includes('unlock') && /^\d{4,9}$/.test(text);
+  if (/^licen[cs]es?$/.test(last)) return SERIAL_KEY.test(text);
+  if (last !== 'code' && last !== 'codes') return false;
+  if (/^[\d*#-]{4,14}$/.test(text)) return words.some((word) => CODE_OWNERS.has(word));
+  return words.some((word) => CODE_LENDERS.has(word)) && /^(?=.*\d)[A-Z\d]{2,8}(?:-?[A-Z\d]{2,8}){1,7}$/.test(text);
 }
+
+/** `AB12-CD34-EF56`, as makers of programs sell it. */
+const SERIAL_KEY = /^[A-Z\d]{4,8}(?:-[A-Z\d]{4,8}){2,7}$/;
 
 /** The last part of a webhook's address is its secret. */
 function isHook(last: string, text: string): boolean {
@@ -181,7 +194,12 @@ function isKeyMaterial(text: string): boolean {
   return text.length >= 28 && text.length <= 512 && /^(?=.*\d)(?=.*[a-f])(?:[\da-f]+|[\dA-F]+)$/i.test(text);
 }
 
-/** Words in names of hexadecimal values that anybody may see. */
+/** @param words of the name of a random value. */
+export function isOpenRandom(words: readonly string[]): boolean {
+  return words.some((word) => OPEN_HEX.has(word));
+}
+
+/** Words in names of random values that anybody may see. */
 const OPEN_HEX = new Set(
   'id ids uid uuid guid eui sha sha1 sha256 sha512 md5 hash digest checksum sum crc commit oid rev revision version ref etag fingerprint thumbprint serial address addr mac build tag image layer blob pub public certificate cert modulus nonce ksn kcv trace span correlation request bundle object tree parent'.split(
     ' ',

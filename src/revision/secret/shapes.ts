@@ -53,6 +53,10 @@ const SHAPES: readonly RegExp[] = [
   /\b(?:lin_api|secret|ntn|figd|shp(?:at|ca|pa|ss)|pscale_(?:tkn|pw|oauth)|ph[cx]|rdme|sgp|waka|re)_(?=\w{0,40}\d)[\w-]{20,200}/,
   /\b(?:PMAK|EZ[AT]K|dp\.(?:pt|st|sa|ct|scim|audit))[.-]?(?=[\w-]{0,40}\d)[\w-]{24,200}/,
   /\b[a-f0-9]{10}:0:[a-f0-9]{128}:[a-f0-9]{64,160}\b/,
+  // An active dataset of Thread, whose first value is its time; the code on a device of Matter; the address of a check.
+  /\b0e08[0-9a-f]{40,520}\b/i,
+  /\bMT:[A-Z0-9.-]{17,40}/,
+  /\bhc-ping\.com\/[\w-]{8,80}/,
   /\btskey-[a-z]{2,12}-[\w-]{10,100}/,
   /\bAGE-SECRET-KEY-1[A-Z0-9]{40,70}/i,
   /\bbw[etdr]_[\w-]{20,100}/,
@@ -107,6 +111,7 @@ export function hasSecretShape(text: string, isSecretName: IsSecretName): boolea
   if (text.includes('@') && WITH_HOST.some((shape) => shape.test(text))) return true;
   if (WIFI_CODE.test(text) || isPrivateJwk(text)) return true;
   if (AUTHORIZATION.test(text) || AUTHORIZATION_HEADER.test(text)) return true;
+  if (text.includes('://') && withoutPathTokens(text, '') !== text) return true;
   return hasParameters(text) && [...text.matchAll(PARAMETER)].some(([, name = '']) => isSigning(name) || isSecretName(name));
 }
 
@@ -136,6 +141,27 @@ export function withoutShapes(text: string, instead: string): string {
   return EVERYWHERE.reduce((shown, shape) => shown.replace(shape, instead), text);
 }
 
+const URL_PATH = /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s/?#"'<>]{1,256}(?:\/[^\s/?#"'<>]{0,256}){1,16}/gi;
+
+/** `https://things.example/api/v1/qBx7Tn0WzL4s/telemetry`: a part of a path that is a token. */
+function withoutPathTokens(text: string, instead: string): string {
+  return text.replace(URL_PATH, (url) => {
+    const [scheme = '', empty = '', host = '', ...parts] = url.split('/');
+    return [scheme, empty, host, ...parts.map((part) => (isToken(part, 16) ? instead : part))].join('/');
+  });
+}
+
+/** Letters of both cases and digits that change so often that no words can be in them. */
+export function isToken(text: string, minChars = 20): boolean {
+  if (text.length < minChars || text.length > 256 || !/^[\w-]+$/.test(text) || !/\d/.test(text)) return false;
+  if (!/[a-z]/.test(text) || !/[A-Z]/.test(text)) return false;
+  const runs = text.match(/[A-Z]?[a-z]+|[A-Z]+|\d+/g) ?? [];
+  return text.length / runs.length < MAX_RUN;
+}
+
+/** Runs of random letters have some two characters, words in `camelCase` five. */
+const MAX_RUN = 2.6;
+
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:"'<>[\]]{0,256}:)(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,512}@/gi;
 const URL_TOKEN = new RegExp(TOKEN_IN_URL.source, 'gi');
 const URL_PARAMETER = /(?:([?&#]([\w.%[\]-]{1,64})=)[^&#\s"'<>]{1,4000}|(;([\w.%[\]-]{1,64})=)(?:\{[^}]{0,500}\}?|[^;"'<>]{1,4000}))/g;
@@ -143,7 +169,8 @@ const URL_PARAMETER = /(?:([?&#]([\w.%[\]-]{1,64})=)[^&#\s"'<>]{1,4000}|(;([\w.%
 /** Leaves the rest of each URL: `x://user:[redacted]@host/?sig=[redacted]`. */
 export function withoutUrlSecrets(text: string, instead: string, isSecretName: IsSecretName): string {
   if (!hasParameters(text)) return text;
-  const shown = text.includes('@') ? text.replace(URL_PASSWORD, `$1${instead}@`).replace(URL_TOKEN, `$1${instead}@`) : text;
+  const withHost = text.includes('@') ? text.replace(URL_PASSWORD, `$1${instead}@`).replace(URL_TOKEN, `$1${instead}@`) : text;
+  const shown = withoutPathTokens(withHost, instead);
   return shown.replace(URL_PARAMETER, (whole, head1?: string, name1?: string, head2?: string, name2?: string) => {
     const name = name1 ?? name2 ?? '';
     return isSigning(name) || isSecretName(name) ? `${head1 ?? head2 ?? ''}${instead}` : whole;

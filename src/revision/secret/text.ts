@@ -1,25 +1,27 @@
 import { bare, isOpenMember, isOpenValue, isSwitch, isValueOfSetting, startsWithSwitch } from './open.ts';
-import { isRandom, isSecretName, isSecretValue, looksSecret, REDACTED } from './secret.ts';
-import { shapeStart, withoutUrlSecrets } from './shapes.ts';
+import { isOpenRandom, isRandom, isSecretName, isSecretValue, looksSecret, REDACTED } from './secret.ts';
+import { isToken, shapeStart, withoutUrlSecrets } from './shapes.ts';
+import { wordsOf } from './words.ts';
 
 /** Secrets in text that is neither JSON nor YAML as a whole. All expressions are linear in the length of a line. */
 
 /** `name = value`, `name: value` and `name value`, keys in PEM form, tokens, URLs with passwords, elements of XML. Lines stay. */
 export function redactLines(text: string): string {
-  const state: State = { until: null, valueOf: 0, section: false, sectionName: '', namesCommunities: false };
+  const state: State = { until: null, valueOf: 0, section: false, sectionName: '', namesCommunities: false, passwordsBelow: -1 };
   return text
     .split('\n')
     .map((line) => nextLine(line, state))
     .join('\n');
 }
 
-/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. `namesCommunities`: names are secret in this menu of RouterOS. */
+/** `until`: what ends a value of several lines. `valueOf`: how many lines on the value of a named secret may stand. `section`: all below it is secret. `namesCommunities`: names are secret in this menu of RouterOS. `passwordsBelow`: the indentation of `chpasswd:` of cloud-init; -1 outside of it. */
 type State = {
   until: ((line: string) => boolean) | null;
   valueOf: number;
   section: boolean;
   sectionName: string;
   namesCommunities: boolean;
+  passwordsBelow: number;
 };
 
 function nextLine(line: string, state: State): string {
@@ -40,6 +42,8 @@ function nextLine(line: string, state: State): string {
   }
   const pair = state.section ? /^\s{0,64}(?![#;])[^\s=:][^=:]{0,128}\s{0,32}[=:]\s{0,32}(?=\S)/.exec(line)?.[0] : undefined;
   if (pair !== undefined && pair.length < line.length && !isOpenPair(pair, line)) return pair + REDACTED;
+  const listed = listedPasswordEnd(line, state);
+  if (listed !== undefined) return line.slice(0, listed) + REDACTED;
   const community = communityEnd(line, state);
   if (community !== undefined) return line.slice(0, community) + REDACTED;
   state.valueOf -= 1;
@@ -58,7 +62,7 @@ function nextLine(line: string, state: State): string {
   if (sameLine !== null) state.valueOf = 0;
   if (name !== null && sameLine !== null)
     return redactLine(line.slice(0, name.index + name[0].length), state.sectionName) + (sameLine[1] ?? '') + REDACTED;
-  if (shown !== line || opensElement(line)) state.until = valueEnd(line);
+  if (shown !== line || opensElement(line) || READS_PASSWORDS.test(line)) state.until = valueEnd(line);
   return shown;
 }
 
@@ -67,6 +71,15 @@ function isOpenPair(pair: string, line: string): boolean {
   const name = /[\p{L}\p{N}_.-]+/u.exec(pair)?.[0] ?? '';
   const value = line.slice(pair.length);
   return isSwitch(bare(value)) || (isSecretName(name) ? isOpenValue(name, value) : isOpenMember(name, value));
+}
+
+/** `root:hafenwort` in the list below `chpasswd:` of cloud-init. */
+function listedPasswordEnd(line: string, state: State): number | undefined {
+  const depth = line.search(/\S/);
+  if (depth !== -1 && depth <= state.passwordsBelow) state.passwordsBelow = -1;
+  if (/^\s{0,64}chpasswd:\s{0,9}$/.test(line)) state.passwordsBelow = depth;
+  else if (state.passwordsBelow !== -1) return /^\s{1,64}(?:-\s{1,9})?["']?[\w.-]{1,64}:(?=\S)/.exec(line)?.[0].length;
+  return undefined;
 }
 
 /** The name of a community of SNMP in RouterOS is the community itself. */
@@ -97,7 +110,7 @@ function valueEnd(line: string): ((line: string) => boolean) | null {
   const triple = ['"""', "'''"].find((quotes) => line.split(quotes).length === 2);
   if (triple !== undefined) return (next) => next.includes(triple);
   if (/\\\s*$/.test(line)) return (next) => !/\\\s*$/.test(next);
-  const heredoc = /(?<!<)<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*$/.exec(line)?.[1];
+  const heredoc = /(?<!<)<<-?~?\s{0,9}["']?(\w{1,64})["']?\s*(?:\|.{0,200})?$/.exec(line)?.[1];
   if (heredoc !== undefined) return (next) => next.trim() === heredoc;
   const tag = /^<([\w:.-]{1,128})(?:\s[^<>]{0,512})?(?<!\/)>[^<]*$/.exec(line.slice(Math.max(line.lastIndexOf('<'), 0)))?.[1];
   if (tag !== undefined) return (next) => next.includes('<');
@@ -106,6 +119,9 @@ function valueEnd(line: string): ((line: string) => boolean) | null {
   if (begin !== undefined && open !== undefined && !line.slice(begin.length).includes(open)) return (next) => next.includes(open);
   return /^[\s\w."'-]{1,128}[:=]\s*[|>][+-]?\d?\s*$/.test(line) ? indentedBelow(line) : null;
 }
+
+/** `cat <<END | chpasswd`, and lines of passwords follow. */
+const READS_PASSWORDS = /<<.{0,64}\|\s{0,9}(?:sudo\s{1,9})?chpasswd\b/;
 
 /** `<password>` at the end of a line. */
 function opensElement(line: string): boolean {
@@ -144,7 +160,7 @@ export function redactLine(text: string, section = '', rounds = 4): string {
   const isSecret = /^\S{4,}$/.test(value) && ((value.length <= 128 && isSecretValue([section, name], value)) || looksSecret(value));
   if (isSecret && /[=:]/.test(head)) return head + REDACTED;
   // `user admin password hunter2`: from the secret word on, all is hidden.
-  const ends = [namedEnd(line, LATER_VALUE), gearEnd(line), namedEnd(line, DESCRIBED)];
+  const ends = [namedEnd(line, LATER_VALUE), gearEnd(line), namedEnd(line, DESCRIBED), tokenEnd(line)];
   const found = ends.filter((end) => end !== undefined);
   return found.length === 0 ? line : withoutSecretAt(Math.min(...found), line, section, rounds);
 }
@@ -199,6 +215,18 @@ function namedEnd(line: string, names: RegExp): number | undefined {
   return undefined;
 }
 
+const WORD = /(?<=[\s"'=:,(])[\w-]{20,256}(?=$|[\s"',;)])/g;
+
+/** Where a token stands whose name does not say that everybody may see it. */
+function tokenEnd(line: string): number | undefined {
+  for (const { 0: word, index } of line.matchAll(WORD)) {
+    if (!isToken(word) || word.startsWith('AAAA')) continue;
+    const name = /([\w.-]{1,64})["']?\s{0,9}[=:\s]\s{0,9}["']?$/.exec(line.slice(Math.max(index - 80, 0), index))?.[1] ?? '';
+    if (!isOpenRandom(wordsOf(name))) return index;
+  }
+  return undefined;
+}
+
 /** Where the secret of a line of network gear, or of a command, begins. The first group is what stays. */
 const GEAR: readonly RegExp[] = [
   /^(.{0,300}\b(?:radius|tacacs|tacplus|aaa|ike|isakmp|crypto|ipsec|ospf|bgp|eigrp|isis|rip|hsrp|vrrp|glbp|ntp|wpa|snmp|macsec|ldp|wlan|wifi|wireless)[\w-]{0,32}\b.{0,200}?\b(?:key|md5|sha\d{0,3}|auth-key|hmac-\S{1,20})(?:\s{1,9}|:\s{0,4})(?:\d{1,3}\s{1,9}|address\s{1,9})?)\S/i,
@@ -233,6 +261,10 @@ const GEAR: readonly RegExp[] = [
   /^(.{0,300}?\bvault\s{1,9}login\s{1,9})(?!-)\S/,
   /^(\s{0,9}(?:echo|printf)\s{1,9})\S.{0,300}\|\s{0,9}(?:sudo\s.{0,64})?(?:chpasswd|passwd|docker login|openssl|base64|sudo\s-S|cryptsetup|gpg|kinit)\b/,
   /^(.{0,300}?\bAT\+(?:CWJAP|QICSGP|CGAUTH|UAUTHREQ|CPIN|CWSAP|CLCK|CPWD)[^\s=]{0,20}=)\S/i,
+  // Their last text is the password, behind the name of the user.
+  /^(.{0,300}?\bAT\+(?:CSTT|QMTCONN|CMQTTCONNECT|UMQTT|MQTTUSERCFG|UPSD|KCNXCFG|MIPCALL|FTPCID|CFTPSLOGIN|QHTTPCFG|USECPRF|QCFTP|QFTPCFG|SMCONF)[^\s=]{0,8}=[^"]{0,64}(?:"[^"]{0,128}"[^"]{1,32}){1,4})"/i,
+  // Settings of a tracker by number: the password of the access point.
+  /^(.{0,300}?\bsetparam\s.{0,200}?\b2003:)\S/i,
   // The number, the kind and the key of a line of NTP or chrony.
   /^(\s{0,9}\d{1,5}\s{1,9}(?:MD5|SHA\d{0,3}(?:-\d{3})?|AES(?:128|256)(?:CMAC)?|RMD160)\s{1,9}(?:(?:HEX|ASCII):)?)\S{4,512}\s{0,64}(?:#.*)?$/,
 ];
@@ -321,7 +353,7 @@ export function holdsSecret(value: unknown): boolean {
   if (typeof value !== 'string' || value.length < MIN_TEXT_CHARS) return false;
   if (looksSecret(value)) return true;
   if (!/[\s=:<,({]/.test(value)) return false;
-  if (redactMarkup(value) !== value) return true;
+  if (redactMarkup(value) !== value || (value.includes('chpasswd') && redactLines(value) !== value)) return true;
   return value.split('\n').some(lineHolds);
 }
 
@@ -329,7 +361,7 @@ const MIN_TEXT_CHARS = 6;
 const ASSIGNED = /([\p{L}\p{N}_.-]{2,128})(?:\[\w{0,32}\]|\])?\\{0,4}["']?\]?\s{0,32}(?:[:=]+>?)\s{0,32}(?=(\S{1,256}))/gu;
 
 function lineHolds(line: string): boolean {
-  if (gearEnd(line) !== undefined) return true;
+  if (gearEnd(line) !== undefined || tokenEnd(line) !== undefined) return true;
   if (
     [...line.matchAll(ASSIGNED)].some(
       ([, name = '', value = '']) => isSecretName(name) && !/^["']?(?:true|false|null|[,;)}\]])/i.test(value) && !isOpenValue(name, value),
