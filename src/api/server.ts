@@ -138,7 +138,6 @@ function createGuardedApi(services: Services): OpenAPIHono<Env> {
 function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   const api = createGuardedApi(services);
   for (const routes of [
-    attentionRoutes,
     summaryRoutes,
     sourceRoutes,
     revisionRoutes,
@@ -176,6 +175,7 @@ function apiRoutes(services: Services, previews: Previews): OpenAPIHono<Env> {
   ])
     api.route('/', routes(services));
   api.route('/', devicePreviewRoutes({ store: services.store, previews }));
+  api.route('/', attentionRoutes({ store: services.store, previews, log: services.log }));
   return api;
 }
 

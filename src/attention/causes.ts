@@ -1,17 +1,13 @@
 import type { Db } from '../db/connect.ts';
 import { normalDetail } from '../deployment/causes.ts';
-import type { CauseGroup, CommitPlace } from './attention.ts';
+import type { CauseGroup } from './attention.ts';
+import type { Places } from './places.ts';
 import { type CauseRow, sampleLines } from './store/failures.ts';
 import { shownText } from './titles.ts';
 
-/** Adds a line of the first device's log to each cause. The text of a device is shown without secrets. */
-export async function groupsOf(
-  sql: Db,
-  organizationId: string,
-  rows: readonly CauseRow[],
-  placeOf: (row: CauseRow) => CommitPlace | null = () => null,
-): Promise<CauseGroup[]> {
-  const samples = await sampleLines(sql, organizationId, rows);
+/** Adds a line of the first device's log to each cause, and where the commit caused it. The text of a device is shown without secrets. */
+export async function groupsOf(sql: Db, organizationId: string, rows: readonly CauseRow[], places: Places): Promise<CauseGroup[]> {
+  const [samples, placeOf] = await Promise.all([sampleLines(sql, organizationId, rows), places(organizationId, rows)]);
   return rows.map((row) => {
     const { cause, code, count, deviceId, deploymentId, since, lastAt } = row;
     const sample = samples.get(deploymentId);

@@ -1,5 +1,5 @@
 import type { Db } from '../db/connect.ts';
-import { type AttentionItem, counted, type Found, itemOf, MAX_CAUSES, MAX_PER_KIND, mostUrgent } from './attention.ts';
+import { type AttentionItem, type CauseGroup, counted, type Found, itemOf, MAX_CAUSES, MAX_PER_KIND, mostUrgent } from './attention.ts';
 import { groupsOf } from './causes.ts';
 import {
   actionsOf,
@@ -21,6 +21,7 @@ import {
   stoppedItem,
   subjectOf,
 } from './items.ts';
+import type { Places } from './places.ts';
 import { clonedDevices, heldDevices, quarantinedDevices, waitingReenrolments } from './store/devices.ts';
 import { type CauseRow, causesIn, MAX_EXAMINED, presentCauses } from './store/failures.ts';
 import { endedCounts, type RolloutRow, rolloutsNamed, stoppedRollouts } from './store/rollouts.ts';
@@ -29,9 +30,9 @@ import { failingSources, rejectedRevisions, sourcesNamed } from './store/sources
 import { failuresTitle } from './titles.ts';
 
 /** All that needs a person, the most urgent first. Its cost grows with what is wrong, not with the fleet. */
-export async function readAttention(sql: Db, organizationId: string): Promise<Found> {
+export async function readAttention(sql: Db, organizationId: string, places: Places): Promise<Found> {
   const found = await Promise.all([
-    readFailures(sql, organizationId),
+    readFailures(sql, organizationId, places),
     readStopped(sql, organizationId),
     failingSources(sql, organizationId, MAX_PER_KIND).then((rows) => listed(rows, sourceItem)),
     rejectedRevisions(sql, organizationId, MAX_PER_KIND).then((rows) => listed(rows, rejectedItem)),
@@ -57,7 +58,8 @@ async function readStopped(sql: Db, organizationId: string): Promise<Found> {
   return listed(rows, (row) => stoppedItem(row, ended));
 }
 
-async function readFailures(sql: Db, organizationId: string): Promise<Found> {
+async function readFailures(sql: Db, organizationId: string, places: Places): Promise<Found> {
+  const groups = (rows: readonly CauseRow[]) => groupsOf(sql, organizationId, rows, places);
   const [inRollouts, outside] = await Promise.all([presentCauses(sql, organizationId), causesIn(sql, organizationId, 'devices')]);
   const byRollout = [...Map.groupBy(inRollouts, ({ rolloutId }) => rolloutId ?? '')].sort(([, a], [, b]) => sumOf(b) - sumOf(a));
   const shown = byRollout.slice(0, MAX_PER_KIND);
@@ -72,10 +74,10 @@ async function readFailures(sql: Db, organizationId: string): Promise<Found> {
   const items: AttentionItem[] = [];
   for (const [id, rows] of shown) {
     const rollout = rollouts.get(id);
-    if (rollout !== undefined) items.push(await rolloutItem(sql, organizationId, rollout, rows, ended));
+    if (rollout !== undefined) items.push(await rolloutItem(groups, rollout, rows, ended));
   }
   for (const [id, rows] of bySource.slice(0, MAX_PER_KIND))
-    items.push(await devicesItem(sql, organizationId, rows, { id, name: names.get(id) ?? 'no source' }));
+    items.push(await devicesItem(groups, rows, { id, name: names.get(id) ?? 'no source' }));
   return { items, more: Math.max(0, byRollout.length - MAX_PER_KIND) + Math.max(0, bySource.length - MAX_PER_KIND) };
 }
 
@@ -83,25 +85,21 @@ function sumOf(rows: readonly CauseRow[]): number {
   return rows.reduce((sum, { count }) => sum + count, 0);
 }
 
-async function causesOf(sql: Db, organizationId: string, rows: readonly CauseRow[]) {
+type Groups = (rows: readonly CauseRow[]) => Promise<CauseGroup[]>;
+
+async function causesOf(groups: Groups, rows: readonly CauseRow[]) {
   const [first] = rows.toSorted((a, b) => a.since.getTime() - b.since.getTime());
   return {
     count: sumOf(rows),
     firstDevice: first?.deviceId ?? null,
     since: first?.since ?? null,
-    causes: await groupsOf(sql, organizationId, rows.slice(0, MAX_CAUSES)),
+    causes: await groups(rows.slice(0, MAX_CAUSES)),
     moreCauses: Math.max(0, rows.length - MAX_CAUSES),
   };
 }
 
-async function rolloutItem(
-  sql: Db,
-  organizationId: string,
-  rollout: RolloutRow,
-  rows: readonly CauseRow[],
-  ended: Ended,
-): Promise<AttentionItem> {
-  const found = await causesOf(sql, organizationId, rows);
+async function rolloutItem(groups: Groups, rollout: RolloutRow, rows: readonly CauseRow[], ended: Ended): Promise<AttentionItem> {
+  const found = await causesOf(groups, rows);
   const canRetry = rollout.state === 'running' || rollout.state === 'paused' || rollout.state === 'completed';
   return itemOf({
     ...found,
@@ -119,13 +117,8 @@ function deviceLink({ firstDevice }: Pick<AttentionItem, 'firstDevice'>): Attent
   return firstDevice === null ? {} : { deviceId: firstDevice };
 }
 
-async function devicesItem(
-  sql: Db,
-  organizationId: string,
-  rows: readonly CauseRow[],
-  source: { id: string; name: string },
-): Promise<AttentionItem> {
-  const found = await causesOf(sql, organizationId, rows);
+async function devicesItem(groups: Groups, rows: readonly CauseRow[], source: { id: string; name: string }): Promise<AttentionItem> {
+  const found = await causesOf(groups, rows);
   const verb = found.count === 1 ? 'fails' : 'fail';
   return itemOf({
     ...found,

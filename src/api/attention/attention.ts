@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { groupsOf } from '../../attention/causes.ts';
+import { createPlaces, type Places } from '../../attention/places.ts';
 import { readAttention } from '../../attention/read.ts';
 import { type CauseScope, causesIn, devicesOfCause } from '../../attention/store/failures.ts';
 import type { Sql } from '../../db/connect.ts';
@@ -8,16 +9,21 @@ import { notFound } from '../../errors.ts';
 import { eventBounds } from '../../event/store.ts';
 import type { Store } from '../../event/transact.ts';
 import { decodeCursor, json, PageQuery, problems } from '../../http/kit.ts';
+import type { Log } from '../../log.ts';
+import type { Previews } from '../../preview/preview.ts';
 import { revisionOf } from '../../revision/store.ts';
 import { mount, operation, role } from '../env.ts';
 import { listRoute, readPage } from '../list.ts';
 import { findRollout } from '../rollout/find.ts';
 import { AttentionView, CausesView, FailedDeviceView, viewCause, viewFailedDevice, viewItem } from './schemas.ts';
 
-type Deps = { store: Store };
+type Deps = { store: Store; previews: Previews; log: Log };
 
 /** Everything that needs a person, and the failures of devices by cause. */
-export const attentionRoutes = (deps: Deps) => mount(showAll(deps), showCauses(deps), listDevices(deps));
+export function attentionRoutes(deps: Deps) {
+  const places = createPlaces({ sql: deps.store.sql, previews: deps.previews, log: deps.log });
+  return mount(showAll(deps, places), showCauses(deps, places), listDevices(deps));
+}
 
 const tags = ['Attention'];
 const Scope = {
@@ -25,7 +31,7 @@ const Scope = {
   revision: z.uuid().optional().openapi({ description: 'Failures in all rollouts of this revision' }),
 };
 
-const showAll = ({ store: { sql } }: Deps) =>
+const showAll = ({ store: { sql } }: Deps, places: Places) =>
   operation(
     createRoute({
       method: 'get',
@@ -38,12 +44,12 @@ const showAll = ({ store: { sql } }: Deps) =>
       const { organizationId, role: own } = c.get('actor');
       // Read before the items: an event after it may have changed them already, and is applied once more.
       const { last: cursor } = await eventBounds(sql, organizationId);
-      const { items, more } = await readAttention(sql, organizationId);
+      const { items, more } = await readAttention(sql, organizationId, places);
       return c.json({ items: items.map((item) => viewItem(item, own)), more, cursor }, 200);
     },
   );
 
-const showCauses = ({ store: { sql } }: Deps) =>
+const showCauses = ({ store: { sql } }: Deps, places: Places) =>
   operation(
     createRoute({
       method: 'get',
@@ -62,7 +68,7 @@ const showCauses = ({ store: { sql } }: Deps) =>
     async (c) => {
       const { organizationId } = c.get('actor');
       const rows = await causesIn(sql, organizationId, await scopeOf(sql, organizationId, c.req.valid('query')));
-      const causes = (await groupsOf(sql, organizationId, rows)).map(viewCause);
+      const causes = (await groupsOf(sql, organizationId, rows, places)).map(viewCause);
       return c.json({ causes, devices: causes.reduce((sum, { count }) => sum + count, 0) }, 200);
     },
   );

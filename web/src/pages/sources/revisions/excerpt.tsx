@@ -25,10 +25,11 @@ export function Excerpt({ revisionId, group, place, isOpen }: Props) {
         </Button>
       </div>
     );
-  return <Lines revisionId={revisionId} group={group} place={place} />;
+  return <Lines revisionId={revisionId} place={place} note={group.message} />;
 }
 
-function Lines({ revisionId, group, place: { file, line = 1 } }: Omit<Props, 'isOpen'>) {
+/** @param note below the line of the place */
+export function Lines({ revisionId, place: { file, line = 1 }, note: said }: { revisionId: string; place: Place; note: string }) {
   const result = useQuery({
     ...read('GET /api/v1/revisions/{id}/file', { path: { id: revisionId }, query: { path: file, line } }),
     // A commit never changes.
@@ -51,7 +52,7 @@ function Lines({ revisionId, group, place: { file, line = 1 } }: Omit<Props, 'is
           {note}
         </Text>
       )}
-      {lines.length > 0 && <Code text={lines.join('\n')} path={file} first={first} marks={[{ line, note: group.message }]} />}
+      {lines.length > 0 && <Code text={lines.join('\n')} path={file} first={first} marks={[{ line, note: said }]} />}
     </>
   );
 }

@@ -11,7 +11,7 @@ import { duration, Time } from '../../../ui/time.tsx';
 import { Facts } from '../../../ui/values/facts.tsx';
 import { ErrorGroups } from './error-groups.tsx';
 import { type Place, placeText } from './errors.ts';
-import { Excerpt } from './excerpt.tsx';
+import { Excerpt, Lines } from './excerpt.tsx';
 
 /** The commits that the source prepared, newest first; the chosen one below, with its errors in the file at the line. */
 export function RevisionsTab({ source }: { source: Source }) {
@@ -83,8 +83,24 @@ function RevisionPanel({ revision }: { revision: RevisionDetail }) {
             ['Prepared in', timings.total !== undefined && duration(timings.total)],
           ]}
         />
+        <ChosenPlace revision={revision} />
         {isRefused && <Errors revision={revision} />}
       </div>
+    </section>
+  );
+}
+
+/** The lines that another page leads to, such as those that devices failed on. Errors of the commit show theirs below. */
+function ChosenPlace({ revision: { id, errors, paths } }: { revision: RevisionDetail }) {
+  const { file, line } = useSearch({ from: '/signed-in/sources/$id' });
+  const isShownBelow = [...errors, ...paths.flatMap((path) => path.errors)].some((error) => error.file === file);
+  if (file === undefined || isShownBelow) return null;
+  return (
+    <section aria-label={file}>
+      <Text as="p" size="2" weight="medium" className="mono">
+        {placeText({ file, line })}
+      </Text>
+      <Lines revisionId={id} place={{ file, line }} note="changed by this commit" />
     </section>
   );
 }
