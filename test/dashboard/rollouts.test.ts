@@ -135,4 +135,76 @@ test('a rollout is paused with its reason, and resumed', async () => {
   expect((await fleet.api('GET', `/rollouts/${id}`)).body.state).toBe('running');
 });
 
+/** Opens the dialog of an act, with the number of devices and the change before its button. @returns the dialog */
+async function asked(act: string, ...shown: (string | RegExp)[]) {
+  await page.getByRole('button', { name: act, exact: true }).click();
+  const dialog = page.getByRole('alertdialog');
+  for (const text of shown) await dialog.getByText(text).first().waitFor();
+  return {
+    dialog,
+    confirm: async () => {
+      await dialog.getByRole('button', { name: act, exact: true }).click();
+      await dialog.waitFor({ state: 'detached' });
+    },
+  };
+}
+const stateOf = async (id: string) => (await fleet.api('GET', `/rollouts/${id}`)).body.state;
+
+test('a rollout that waits for an approval is rejected with a comment, and no device changes', async () => {
+  const source = await fleet.source('lamps', { rolloutPolicy: { approval: { beforeRollout: true } } });
+  await fleet.run(await fleet.enrol(source, 3, 'lamp'), { latencyMs: 30 });
+  await fleet.push(source, { 'lamp.yaml': 'level: 9\n' });
+  const { id } = await fleet.rollout(source, 'awaiting_approval');
+  await open(`/rollouts/${id}`);
+  const reject = await asked('Reject', '3 devices stop');
+  await reject.dialog.getByLabel('Comment').fill('too bright');
+  await reject.confirm();
+  await alert(/too bright/)
+    .first()
+    .waitFor();
+  expect(await stateOf(id)).toBe('aborted');
+  expect(await fleet.touched(id)).toEqual([]);
+});
+
+test('a wave that waits for its gate is skipped, and the next devices start', async () => {
+  const source = await fleet.source('scales', {
+    rolloutPolicy: { waves: [{ name: 'first', count: 1, bakeSeconds: 3_600 }, { count: 2 }] },
+  });
+  await fleet.run(await fleet.enrol(source, 3, 'scale'), { latencyMs: 30 });
+  await fleet.push(source, { 'scale.yaml': 'unit: g\n' });
+  const { id } = await fleet.rollout(source, 'running');
+  await open(`/rollouts/${id}`);
+  await (await asked('Skip wave', '2 devices start', 'scale.yaml')).confirm();
+  await page.getByRole('main').getByText('Completed', { exact: true }).first().waitFor();
+  expect([await stateOf(id), (await fleet.touched(id)).length]).toEqual(['completed', 3]);
+});
+
+test('failed devices are tried again; what runs now is rolled back, with the change in view, and the source is held there', async () => {
+  const source = await fleet.source('gates', { rolloutPolicy: { errorBudget: { max: 100 } } });
+  const keys = await fleet.enrol(source, 4, 'gate');
+  const bad = await fleet.run(keys, { latencyMs: 30, failWhen: /bad/, failWhenShare: 1 });
+  await fleet.push(source, { 'gate.yaml': 'mode: open\n' });
+  await fleet.rollout(source, 'completed');
+  const commit = await fleet.push(source, { 'gate.yaml': 'mode: bad\n' });
+  const { id } = await eventually('all have failed', async () => {
+    const newest = await fleet.rolloutOf(source.id);
+    const { counts } = (await fleet.api('GET', `/rollouts/${newest.id}`)).body;
+    return counts.failed === 4 ? newest : undefined;
+  });
+  await bad.stop();
+  await fleet.run(keys, { latencyMs: 30 });
+  await open(`/rollouts/${id}`);
+  await (await asked('Retry failed', '4 devices start', 'gate.yaml')).confirm();
+  await eventually('all succeeded', async () => (await fleet.api('GET', `/rollouts/${id}`)).body.counts.succeeded === 4);
+
+  const back = await asked('Roll back', /4 of 4/, 'mode: open', 'mode: bad');
+  await back.dialog.getByLabel('Reason').fill('the gates stand open');
+  await back.dialog.getByRole('button', { name: 'Roll back', exact: true }).click();
+  await page.waitForURL((url) => !url.pathname.endsWith(id));
+  const rolledBack = await fleet.rollout(source, 'completed');
+  expect(rolledBack).toMatchObject({ kind: 'rollback', reason: 'the gates stand open' });
+  const held = (await fleet.api('GET', `/sources/${source.id}`)).body;
+  expect([held.hold?.reason, held.headCommit]).toEqual(['the gates stand open', commit]);
+});
+
 test('no page complained', () => expect(browser.problems).toEqual([]));

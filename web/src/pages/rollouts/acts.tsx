@@ -6,6 +6,7 @@ import { outdate, read } from '../../api/query.ts';
 import { useMay } from '../../app/session.ts';
 import type { RolloutDetail, RolloutEffects } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
+import { RollBack } from '../sources/roll-back.tsx';
 import { RolloutDiff } from './diff.tsx';
 
 type Effect = RolloutEffects['effects'][number];
@@ -49,8 +50,20 @@ const ACTS: Record<Act, { title: string; danger?: boolean; asks?: string; run: R
 export function RolloutActs({ rollout }: { rollout: RolloutDetail }) {
   const mayOperate = useMay('operator');
   const { data } = useQuery({ ...read('GET /api/v1/rollouts/{id}/effects', path(rollout.id)), enabled: mayOperate });
+  const { data: source } = useQuery(read('GET /api/v1/sources/{id}', { path: { id: rollout.sourceId } }));
   if (!mayOperate || data === undefined) return null;
-  return data.effects.filter(({ allowed }) => allowed).map((effect) => <ActButton key={effect.act} id={rollout.id} effect={effect} />);
+  // What runs now is reverted here; an older rollout is history.
+  const isPresent = rollout.state === 'completed' && rollout.kind === 'revision' && source?.revisionId === rollout.revisionId;
+  return (
+    <>
+      {data.effects
+        .filter(({ allowed }) => allowed)
+        .map((effect) => (
+          <ActButton key={effect.act} id={rollout.id} effect={effect} />
+        ))}
+      {isPresent && <RollBack source={source} />}
+    </>
+  );
 }
 
 function ActButton({ id, effect }: { id: string; effect: Effect }) {
@@ -103,11 +116,13 @@ function ActButton({ id, effect }: { id: string; effect: Effect }) {
 
 function Numbers({ effect: { starts, stops, reverts } }: { effect: Effect }) {
   const parts = [
-    [starts, 'devices start'],
-    [stops, 'devices stop'],
-    [reverts, 'devices roll back'],
+    [starts, 'device starts', 'devices start'],
+    [stops, 'device stops', 'devices stop'],
+    [reverts, 'device rolls back', 'devices roll back'],
   ] as const;
-  const shown = parts.filter(([count]) => count > 0).map(([count, does]) => `${count.toLocaleString('en')} ${does}`);
+  const shown = parts
+    .filter(([count]) => count > 0)
+    .map(([count, one, many]) => `${count.toLocaleString('en')} ${count === 1 ? one : many}`);
   return (
     <Text as="p" size="2" weight="medium">
       {shown.length === 0 ? 'It touches no device now.' : shown.join(', ')}

@@ -8,7 +8,7 @@ import type { Revision, Source } from '../../generated/api.ts';
 import { Confirm } from '../../ui/confirm.tsx';
 import { ChoiceInput, TextInput } from '../../ui/form/form.tsx';
 import { ErrorState, Loading } from '../../ui/states.tsx';
-import { PlanSentence, planQuery } from './plans/plan.tsx';
+import { Diffs, PlanSentence, planQuery } from './plans/plan.tsx';
 
 /** Takes every device of the source back to an earlier commit, after it says what changes. */
 export function RollBack({ source }: { source: Source }) {
@@ -19,7 +19,14 @@ export function RollBack({ source }: { source: Source }) {
     onSuccess: ({ rollout }) => void navigate({ to: '/rollouts/$id', params: { id: rollout.id } }),
   });
   const { to, reason, branch } = fields;
-  const body = { ...(to === 'previous' ? {} : { to }), ...(reason === '' ? {} : { reason }), ...(branch === '' ? {} : { branch }) };
+  const previous = usePrevious(source);
+  // What the dialog showed is what is done, whatever completes meanwhile.
+  const target = to === 'previous' ? previous : to;
+  const body = {
+    ...(target === undefined ? {} : { to: target }),
+    ...(reason === '' ? {} : { reason }),
+    ...(branch === '' ? {} : { branch }),
+  };
   return (
     <Confirm
       trigger={
@@ -32,17 +39,24 @@ export function RollBack({ source }: { source: Source }) {
       danger
       onConfirm={() => act.mutateAsync({ path: { id: source.id }, body })}
     >
-      <RollBackForm source={source} fields={fields} onChange={setFields} />
+      <RollBackForm source={source} target={target} fields={fields} onChange={setFields} />
     </Confirm>
   );
 }
 
-type Fields = { to: string; reason: string; branch: string };
+/** The revision that a rollout completed before the present one. */
+function usePrevious({ id, revisionId }: Source): string | undefined {
+  const { data } = useQuery(read('GET /api/v1/rollouts', { query: { sourceId: id, state: 'completed', limit: 20 } }));
+  return data?.items.find((rollout) => rollout.revisionId !== revisionId)?.revisionId;
+}
 
-function RollBackForm({ source, fields, onChange }: { source: Source; fields: Fields; onChange: (fields: Fields) => void }) {
+type Fields = { to: string; reason: string; branch: string };
+type FormProps = { source: Source; target: string | undefined; fields: Fields; onChange: (fields: Fields) => void };
+
+function RollBackForm({ source, target, fields, onChange }: FormProps) {
   const { data } = useQuery(read('GET /api/v1/sources/{id}/revisions', { path: { id: source.id }, query: { limit: 50 } }));
   const earlier = data?.items.filter(({ id, verdict }) => verdict !== 'invalid' && id !== source.revisionId) ?? [];
-  const chosen = earlier.find(({ id }) => id === fields.to);
+  const chosen = earlier.find(({ id }) => id === target);
   return (
     <Flex direction="column" gap="3">
       <ChoiceInput
@@ -54,7 +68,7 @@ function RollBackForm({ source, fields, onChange }: { source: Source; fields: Fi
       />
       {chosen === undefined ? (
         <Text size="2" color="gray">
-          All devices of the source get it at once. Choose a commit to see which devices change.
+          All devices of the source get it at once.
         </Text>
       ) : (
         <Effect sourceId={source.id} commit={chosen.commit} />
@@ -78,5 +92,11 @@ function optionOf({ id, commit, message }: Revision) {
 function Effect({ sourceId, commit }: { sourceId: string; commit: string }) {
   const plan = useQuery(planQuery(sourceId, commit));
   if (plan.error !== null) return <ErrorState error={plan.error} />;
-  return plan.data === undefined ? <Loading lines={1} /> : <PlanSentence summary={plan.data.summary} />;
+  if (plan.data === undefined) return <Loading lines={1} />;
+  return (
+    <>
+      <PlanSentence summary={plan.data.summary} />
+      <Diffs plan={plan.data} />
+    </>
+  );
 }

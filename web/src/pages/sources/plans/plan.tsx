@@ -139,7 +139,7 @@ function Devices({ plan: { devices, moreDevices } }: { plan: Plan }) {
   );
 }
 
-function Diffs({ plan: { diffs, moreDiffs } }: { plan: Plan }) {
+export function Diffs({ plan: { diffs, moreDiffs } }: { plan: Plan }) {
   return diffs.map(({ devices, files }, at) => (
     // biome-ignore lint/suspicious/noArrayIndexKey: a difference is known by its place in the plan
     <section key={at} className="panel" aria-label={`Difference ${at + 1}`}>
