@@ -183,8 +183,9 @@ function readText({ doing }: VendorCall, { host }: URL, response: Dispatcher.Res
   );
 }
 
-/** Platforms answer with JSON, with plain text, or with nothing. */
-function parse({ doing }: VendorCall, text: string): Json | undefined {
+/** Platforms answer with JSON, with plain text, or with nothing. Some put a byte order mark before it. */
+function parse({ doing }: VendorCall, answer: string): Json | undefined {
+  const text = answer.replace(/^\ufeff/, '');
   if (text.trim() === '') return undefined;
   if (isTooDeep(text))
     throw integrationProblem('integration_protocol', `Cannot ${doing}: the answer is nested more than ${MAX_JSON_DEPTH} levels deep`);

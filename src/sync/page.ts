@@ -149,7 +149,7 @@ function isFree(id: string, taken: ReadonlySet<string>): boolean {
 }
 
 function idFrom(text: string): string {
-  if (DEVICE_ID_RULE.pattern.test(text.toLowerCase())) return text.toLowerCase();
-  // Two long or foreign ids must not become one.
+  if (DEVICE_ID_RULE.pattern.test(text)) return text;
+  // Two ids must not become one: long ones, foreign ones, or those that differ by capital letters.
   return `${DEVICE_ID_RULE.suggest?.(text)?.slice(0, 50) ?? 'device'}-${hash('sha256', text).slice(0, 12)}`;
 }

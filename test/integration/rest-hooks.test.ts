@@ -63,6 +63,7 @@ test('a hook names its devices and its delivery', () => {
       { externalId: '7', seenAt: null },
     ],
   });
+  for (const empty of ['', ' ']) expect(reader.parse({ headers: new Headers({ 'x-delivery': empty }), rawBody }).deliveryId).toBeNull();
   for (const body of ['no json', '['.repeat(100)])
     expect(() => reader.parse({ headers: new Headers(), rawBody: Buffer.from(body) })).toThrow(
       expect.objectContaining({ code: 'hook_malformed' }),

@@ -211,3 +211,26 @@ test('a device that cannot be written is recorded with its next try, and the oth
   await scene.sync();
   expect(depot.all.get('x00002')?.room).toBe('yard');
 });
+
+test('devices whose ids differ by capital letters alone are different ones', async () => {
+  scene = await openScene();
+  for (const id of ['ab3', 'aB3', 'Ab3']) scene.depot.add({ id, name: 'Sensor 1' });
+  expect((await scene.sync()).details).toMatchObject({ created: 3, failed: 0 });
+  const { items } = (await scene.service.api('GET', '/devices')).body;
+  expect(
+    items.map(({ integrationMetadata }: { integrationMetadata: { external_id: string } }) => integrationMetadata.external_id).sort(),
+  ).toEqual(['Ab3', 'aB3', 'ab3']);
+});
+
+test('a conflict about a field that is not synced any more is closed', async () => {
+  scene = await openScene({ direction: 'both', strategy: 'manual' }, 1);
+  await scene.sync();
+  const { service, depot, id } = scene;
+  await service.api('PATCH', '/devices/till-1', { attributes: { room: 'here' } });
+  depot.change('x00001', { room: 'there' });
+  expect((await scene.sync()).details).toMatchObject({ conflicts: 1 });
+  expect((await service.api('PATCH', `/integrations/${id}`, { fields: ['name'] })).status).toBe(200);
+  await scene.sync();
+  const { items } = (await service.api('GET', '/integrations/depot/conflicts?state=open')).body;
+  expect(items).toEqual([]);
+});

@@ -284,20 +284,23 @@ export async function markDue(tx: Db, { organizationId, id }: Owner, deviceId: s
 }
 
 /** Whether devices of the integration wait to be written, and whether any waits to be created. */
-export async function dueWork(sql: Db, { organizationId, id }: Owner): Promise<{ exports: boolean; creations: boolean }> {
+export async function dueWork(sql: Db, owner: Owner): Promise<{ exports: boolean; creations: boolean }> {
   const [row] = await sql<[{ exports: boolean; creations: boolean }]>`
-    select coalesce(bool_or(external_id is not null), false) as exports, coalesce(bool_or(external_id is null), false) as creations
-    from device_service_assignments where organization_id = ${organizationId} and service_id = ${id} and retry_at <= now()`;
+    select coalesce(bool_or(a.external_id is not null), false) as exports, coalesce(bool_or(a.external_id is null), false) as creations
+    from ${joined(sql, owner)} and a.retry_at <= now() and d.archived_at is null`;
   return row;
 }
 
-/** Integrations whose devices are due for another try, but for those that are synced on request alone. */
+/**
+ * Integrations whose devices are due for another try, but for those that are synced on request alone. After a run that failed, the schedule decides when
+ * the platform is asked again. The values of an archived device wait until it is back.
+ */
 export async function integrationsWithDueDevices(sql: Db, limit: number): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     select s.id from device_services s join organizations o on o.id = s.organization_id
-    where s.is_active and s.auto_sync and s.blocked_reason is null and o.disabled_at is null and o.device_sync_enabled
-      and exists (select 1 from device_service_assignments a
-        where a.organization_id = s.organization_id and a.service_id = s.id and a.retry_at <= now())
+    where s.is_active and s.auto_sync and s.blocked_reason is null and s.failures = 0 and o.disabled_at is null and o.device_sync_enabled
+      and exists (select 1 from device_service_assignments a join devices d on d.organization_id = a.organization_id and d.id = a.device_id
+        where a.organization_id = s.organization_id and a.service_id = s.id and a.retry_at <= now() and d.archived_at is null)
       and not exists (select 1 from device_sync_log l
         where l.organization_id = s.organization_id and l.service_id = s.id and l.device_id is null and l.status = 'running')
     limit ${limit}`;

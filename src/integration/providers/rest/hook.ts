@@ -20,7 +20,8 @@ export function createHook({ proof, deliveryHeader, devices }: Hook): HookReader
     parse: ({ headers, rawBody }) => {
       const ids = path.all(bodyOf(rawBody)).flatMap((id) => (typeof id === 'string' || typeof id === 'number' ? [String(id)] : []));
       return {
-        deliveryId: deliveryHeader === undefined ? null : headers.get(deliveryHeader),
+        // An empty header names nothing: its hooks would all be the same one.
+        deliveryId: (deliveryHeader === undefined ? null : headers.get(deliveryHeader)?.trim()) || null,
         devices: [...new Set(ids)].slice(0, MAX_DEVICES).map((externalId) => ({ externalId, seenAt: null })),
       };
     },
