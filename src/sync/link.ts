@@ -11,8 +11,8 @@ import {
   relink,
 } from '../integration/store/assignments.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
+import type { Shown } from './read/shown.ts';
 import type { SyncContext } from './record.ts';
-import type { Shown } from './shown.ts';
 
 /** Whether the platform has no device of that id any more. */
 export type Vanished = (externalId: string) => boolean;

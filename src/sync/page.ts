@@ -9,8 +9,8 @@ import { DEVICE_ID_RULE } from '../wire/names.ts';
 import type { Json } from '../wire/text/json.ts';
 import { mergeDevice, shownValue } from './fields.ts';
 import { linkKnown, type Vanished } from './link.ts';
+import type { Shown } from './read/shown.ts';
 import { addCounts, metadataOf, recordMerges, type SyncContext } from './record.ts';
-import type { Shown } from './shown.ts';
 
 /** `known`: those that have an assignment, by their ids at the platform. `isGone`: found out before for those that may have got a new id. */
 export type ShownPage = { shown: readonly Shown[]; known: ReadonlyMap<string, Compared>; isGone: Vanished };

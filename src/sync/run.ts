@@ -27,10 +27,10 @@ import { exportDue } from './export.ts';
 import { rulesOf } from './fields.ts';
 import { findVanished } from './link.ts';
 import { takePage } from './page.ts';
-import { readPages } from './pages.ts';
+import { readPages } from './read/pages.ts';
+import { type Shown, shownOf } from './read/shown.ts';
+import { withTrueTimes } from './read/times.ts';
 import { addCounts, type Running, type SyncContext, type SyncDeps } from './record.ts';
-import { type Shown, shownOf } from './shown.ts';
-import { withTrueTimes } from './times.ts';
 
 const HEARTBEAT_MS = (SILENT_RUN_SECONDS * 1000) / 4;
 const CLAIM_RETRY_MS = 1_000;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { RemoteDevice } from '../../src/integration/provider.ts';
-import { trueTimes } from '../../src/sync/times.ts';
+import { trueTimes } from '../../src/sync/read/times.ts';
 import { openScene } from './support.ts';
 
 const NOW = Date.UTC(2026, 11, 1);

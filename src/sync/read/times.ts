@@ -1,4 +1,4 @@
-import type { Platform, RemoteDevice } from '../integration/provider.ts';
+import type { Platform, RemoteDevice } from '../../integration/provider.ts';
 
 /** A clock there may be a little ahead of the one here. */
 const AHEAD_MS = 300_000;
