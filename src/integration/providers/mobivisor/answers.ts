@@ -15,10 +15,14 @@ export async function readObject(api: VendorApi, call: VendorCall): Promise<Fiel
   throw integrationProblem('integration_protocol', `Cannot ${call.doing}: the answer is no JSON object`);
 }
 
-/** Reads a list that stands bare or under `name`. An empty answer counts as none. @throws Problem `integration_protocol` */
-export async function readList(api: VendorApi, call: VendorCall, name: string): Promise<Fields[]> {
+/**
+ * Reads a list that stands bare or under `name`.
+ * @param mayBeEmpty an empty answer counts as an empty list
+ * @throws Problem `integration_protocol`
+ */
+export async function readList(api: VendorApi, call: VendorCall, name: string, mayBeEmpty = true): Promise<Fields[]> {
   const { body } = await api.send(call);
-  const list = isFields(body) ? body[name] : (body ?? []);
+  const list = isFields(body) ? body[name] : (body ?? (mayBeEmpty ? [] : undefined));
   if (Array.isArray(list)) return list.filter(isFields);
   throw integrationProblem('integration_protocol', `Cannot ${call.doing}: the answer is no list, bare or under "${name}"`);
 }
