@@ -83,6 +83,13 @@ test('a device is read with the fields that the platform shows, and no others', 
   expect(await platform.read(id, signal)).toBeUndefined();
 });
 
+test('a number that lost digits is no id', async () => {
+  const { server, platform } = await open();
+  const body = '[{"_id":9007199254740993,"name":"a"},{"_id":9007199254740992,"name":"b"},{"_id":7,"name":"c"}]';
+  server.faults.push({ path: /^\/devices$/, do: { is: 'answer', response: { status: 200, body } } });
+  expect((await platform.list(null, signal)).devices.map(({ externalId }) => externalId)).toEqual(['7']);
+});
+
 test('an empty answer is no device that has lost its values', async () => {
   const { server, platform } = await open();
   const id = server.addDevice({ name: 'till 7' });

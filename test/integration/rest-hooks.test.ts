@@ -69,3 +69,10 @@ test('a hook names its devices and its delivery', () => {
       expect.objectContaining({ code: 'hook_malformed' }),
     );
 });
+
+test('a number that lost digits names no device', () => {
+  const reader = hookOf({ proof: { kind: 'secret' }, devices: '$[*]' });
+  const ids = (body: string) => reader.parse({ headers: new Headers(), rawBody: Buffer.from(body) }).devices.map((one) => one.externalId);
+  expect(ids('[9007199254740993, "9007199254740993", 7]')).toEqual(['9007199254740993', '7']);
+  expect(ids('[9007199254740993]')).toEqual([]);
+});

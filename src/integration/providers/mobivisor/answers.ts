@@ -31,7 +31,8 @@ export function isFields(value: Json | undefined): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const Id = z.union([z.string().min(1), z.number().transform(String)]);
+/** A larger number lost digits when it was parsed, and would stand for several devices. */
+const Id = z.union([z.string().min(1), z.int().transform(String)]);
 
 /** The id of a record, under `_id` or `id`; undefined without one. */
 export function idOf(record: Fields): string | undefined {

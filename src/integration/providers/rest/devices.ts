@@ -73,7 +73,7 @@ function connectivityOf({ connectivity }: Mapping, value: Json | undefined): Rem
 }
 
 /** A larger number lost digits when it was parsed, and would stand for several devices. */
-function idOf(value: Json | undefined): string | undefined {
+export function idOf(value: Json | undefined): string | undefined {
   return typeof value === 'number' && !Number.isSafeInteger(value) ? undefined : textOf(value);
 }
 
