@@ -89,8 +89,17 @@ function timeOf(value: Json | undefined, unit: 'iso' | 's' | 'ms'): Date | null 
   return Number.isNaN(ms) || ms <= 0 || ms > 8.64e15 ? null : new Date(ms);
 }
 
-/** @throws Problem `integration_protocol` for items without an id, and for a list that repeats its page */
-export async function listPage(api: VendorApi, reader: Reader, cursor: string | null, signal: AbortSignal): Promise<RemotePage> {
+/**
+ * @param isTrial a person tries the description: a path that finds no list is shown, and is no error
+ * @throws Problem `integration_protocol` for items without an id, for an answer without a list, and for a list that repeats its page
+ */
+export async function listPage(
+  api: VendorApi,
+  reader: Reader,
+  cursor: string | null,
+  signal: AbortSignal,
+  isTrial = false,
+): Promise<RemotePage> {
   const { list } = reader.description;
   if (list === undefined) return { devices: [], next: null, total: 0 };
   const asked = queryOf(list.paging, cursor);
@@ -100,7 +109,7 @@ export async function listPage(api: VendorApi, reader: Reader, cursor: string | 
   if (typeof answer.body !== 'object')
     throw integrationProblem('integration_protocol', 'Cannot list the devices: the answer is neither a JSON object nor a list');
   const items = pathOf(list.items).all(answer.body);
-  if (items.length === 0 && cursor === null) checkEmpty(list.items, answer.body);
+  if (items.length === 0 && cursor === null && !isTrial) checkEmpty(list.items, answer.body);
   const devices = items.flatMap((item) => reader.toRemote(item) ?? []);
   if (devices.length < items.length)
     throw integrationProblem(
