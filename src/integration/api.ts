@@ -60,8 +60,8 @@ export type Isolate = <T>(work: () => Promise<T>, signal: AbortSignal) => Promis
 const TIMEOUT_MS = 10_000;
 const TRIES = 4;
 const RETRY_MS = { base: 300, cap: 5_000 };
-/** A longer pause is the next run's business. */
-const MAX_WAIT_MS = 30_000;
+/** A longer pause is the next run's business: until it is over, nothing is asked of the platform. */
+export const MAX_WAIT_MS = 30_000;
 /** A page of 100 devices with their state, 128 KiB each. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
@@ -183,8 +183,9 @@ function readText({ doing }: VendorCall, { host }: URL, response: Dispatcher.Res
   );
 }
 
-/** Platforms answer with JSON, with plain text, or with nothing. */
-function parse({ doing }: VendorCall, text: string): Json | undefined {
+/** Platforms answer with JSON, with plain text, or with nothing. Some put a byte order mark before it. */
+function parse({ doing }: VendorCall, answer: string): Json | undefined {
+  const text = answer.replace(/^\ufeff/, '');
   if (text.trim() === '') return undefined;
   if (isTooDeep(text))
     throw integrationProblem('integration_protocol', `Cannot ${doing}: the answer is nested more than ${MAX_JSON_DEPTH} levels deep`);

@@ -47,6 +47,8 @@ export function takeIntegrationHook(store: Store, integration: Integration, noti
     const sightings = await sightingsOf(unit.tx, integration, notice);
     for (const device of await noteSeen(unit.tx, organizationId, sightings))
       if (device.isChanged) emitStanding(unit, 'device.status', device, { lastSeenAt: device.lastSeenAt.toISOString() });
+    // After a run that failed, the schedule decides when the platform is asked again: it may have named a time itself.
+    if (integration.failures > 0 && integration.nextRunAt !== null) return { outcome: 'accepted', devices: sightings.length };
     if (await takeDelivery(unit.tx, integration, SYNC, SYNC_EVERY_SECONDS)) {
       await requestRuns(unit.tx, organizationId, [id], 'hook');
       unit.enqueue('integration', id);

@@ -2,9 +2,9 @@ import { BrokenCircuitError, type CircuitBreakerPolicy, circuitBreaker, Exponent
 import { LRUCache } from 'lru-cache';
 import PQueue from 'p-queue';
 import { isProblem, Problem } from '../errors.ts';
-import type { Isolate } from './api.ts';
+import { type Isolate, MAX_WAIT_MS } from './api.ts';
 import type { Integration } from './integration.ts';
-import { circuitProblem } from './problems.ts';
+import { circuitProblem, pauseProblem } from './problems.ts';
 
 export type CircuitState = 'closed' | 'open' | 'half_open';
 
@@ -16,10 +16,13 @@ export type Isolated = Pick<Integration, 'id' | 'type' | 'name'>;
  * its own integration only, and one that fails gets no more requests for a while.
  */
 export type Isolation = {
-  /** @returns runs calls in the integration's slots, through its circuit. It throws Problem `integration_unavailable` while the circuit is open. */
+  /**
+   * @returns runs calls in the integration's slots, through its circuit. It throws Problem `integration_unavailable` while the circuit is open, and
+   * `integration_rate_limited` until the time that the platform named.
+   */
   of(integration: Isolated): Isolate;
   circuitOf(id: string): CircuitState;
-  /** Closes the circuit: for new settings or credentials, which the old failures say nothing about. Calls in flight keep their slots. */
+  /** Closes the circuit and ends a pause: for new settings or credentials, which the old failures say nothing about. Calls in flight keep their slots. */
   reset(id: string): void;
   /** Counts the circuits that are not closed, for metrics. */
   openCircuits(): number;
@@ -34,6 +37,7 @@ type Options = {
   observe?: (call: ObservedCall) => void;
   /** Milliseconds from the opening of a circuit to its first trial request; doubles with each failed trial. */
   firstPauseMs?: number;
+  now?: () => number;
 };
 
 const CONCURRENCY = 4;
@@ -42,9 +46,11 @@ const FIRST_PAUSE_MS = 2_000;
 const MAX_PAUSE_MS = 120_000;
 const MAX_INTEGRATIONS = 10_000;
 
-type Limits = { slots: PQueue; circuit: CircuitBreakerPolicy; faults: { inARow: number } };
+/** `pause`: a platform that asks for a long one would else be asked by each delivery, command and page. */
+type Limits = { slots: PQueue; circuit: CircuitBreakerPolicy; faults: { inARow: number }; pause: { untilMs: number } };
 
-export function createIsolation({ concurrency = CONCURRENCY, observe, firstPauseMs = FIRST_PAUSE_MS }: Options = {}): Isolation {
+export function createIsolation(options: Options = {}): Isolation {
+  const { concurrency = CONCURRENCY, observe, firstPauseMs = FIRST_PAUSE_MS, now = Date.now } = options;
   const known = new LRUCache<string, Limits>({ max: MAX_INTEGRATIONS });
   const limitsOf = (id: string): Limits => {
     const limits = known.get(id) ?? { slots: new PQueue({ concurrency }), ...openCircuit(firstPauseMs) };
@@ -55,7 +61,8 @@ export function createIsolation({ concurrency = CONCURRENCY, observe, firstPause
     of: (integration) => (work, signal) => {
       // On every call: a reset circuit counts for platforms that are open already.
       const limits = limitsOf(integration.id);
-      return limits.slots.add(() => throughCircuit(limits, integration, () => observed(work, integration, observe)), { signal });
+      const call = () => throughCircuit(limits, integration, () => observed(work, integration, observe));
+      return limits.slots.add(() => unlessPaused(limits, integration, call, now), { signal });
     },
     circuitOf: (id) => stateOf(known.peek(id)),
     reset: (id) => {
@@ -79,7 +86,19 @@ function openCircuit(initialDelay: number): Omit<Limits, 'slots'> {
     halfOpenAfter: new ExponentialBackoff({ initialDelay, maxDelay: MAX_PAUSE_MS }),
     breaker: { state: undefined, success: clear, failure: failed },
   });
-  return { circuit, faults };
+  return { circuit, faults, pause: { untilMs: 0 } };
+}
+
+async function unlessPaused<T>({ pause }: Limits, { name }: Isolated, call: () => Promise<T>, now: () => number): Promise<T> {
+  const leftMs = pause.untilMs - now();
+  if (leftMs > 0) throw pauseProblem(name, Math.ceil(leftMs / 1000));
+  try {
+    return await call();
+  } catch (error) {
+    const askedMs = error instanceof Problem ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
+    if (askedMs > MAX_WAIT_MS) pause.untilMs = now() + askedMs;
+    throw error;
+  }
 }
 
 /** Only the connection, the time limit and the platform's own failure count. A refused request proves that the platform answers. */

@@ -14,6 +14,14 @@ export function circuitProblem(name: string, maxPauseSeconds: number, cause: Bro
   );
 }
 
+export function pauseProblem(name: string, retryAfterSeconds: number): Problem {
+  return integrationProblem(
+    'integration_rate_limited',
+    `Cannot ask the platform of "${name}" now: it takes no more requests for ${retryAfterSeconds} s`,
+    { retryAfterSeconds },
+  );
+}
+
 /** Whether the request was not sent because earlier ones failed. Waiting for the platform is then the next run's business. */
 export function isCircuitOpen(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof BrokenCircuitError;

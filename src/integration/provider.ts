@@ -20,6 +20,8 @@ export type Provider = {
   readonly fields: Readonly<Record<string, FieldTraits>>;
   /** The fields of one account, where its settings decide them. @param settings valid by `settings` */
   fieldsFor?(settings: unknown): Readonly<Record<string, FieldTraits>>;
+  /** Names the account, where the settings alone decide it: integrations with the same name show the same devices. undefined for settings that are not valid. */
+  accountOf?(settings: unknown): string | undefined;
   readonly views: Readonly<Record<string, ViewTraits>>;
   /** The file of a bundle that holds the configuration for this platform; null: the platform takes whole bundles, or no configuration. */
   readonly document: DocumentTraits | null;
@@ -185,21 +187,26 @@ export type HookNotice = {
   devices: { externalId: string; seenAt: Date | null; state?: Json | undefined }[];
 };
 
-type Definition<S extends z.ZodObject, C extends z.ZodObject> = Omit<Provider, 'settings' | 'credentials' | 'open' | 'fieldsFor'> & {
+type Definition<S extends z.ZodObject, C extends z.ZodObject> = Omit<
+  Provider,
+  'settings' | 'credentials' | 'open' | 'fieldsFor' | 'accountOf'
+> & {
   settings: S;
   fieldsFor?(settings: z.output<S>): Readonly<Record<string, FieldTraits>>;
+  accountOf?(settings: z.output<S>): string | undefined;
   credentials: C;
   open(account: { settings: z.output<S>; credentials: z.output<C>; connect: ConnectVendor; sockets?: SocketAccess | undefined }): Platform;
 };
 
 /** Makes a provider whose `open` gets what its schemas parsed. */
 export function defineProvider<S extends z.ZodObject, C extends z.ZodObject>(definition: Definition<S, C>): Provider {
-  const { settings, credentials, fieldsFor, ...rest } = definition;
+  const { settings, credentials, fieldsFor, accountOf, ...rest } = definition;
   return {
     ...rest,
     settings,
     credentials,
     ...(fieldsFor && { fieldsFor: (given) => fieldsFor(settings.parse(given)) }),
+    ...(accountOf && { accountOf: (given) => accountIn(settings.safeParse(given), accountOf) }),
     open: (account) =>
       definition.open({
         settings: settings.parse(account.settings),
@@ -208,6 +215,10 @@ export function defineProvider<S extends z.ZodObject, C extends z.ZodObject>(def
         sockets: account.sockets,
       }),
   };
+}
+
+function accountIn<T>({ data }: z.ZodSafeParseResult<T>, accountOf: (settings: T) => string | undefined): string | undefined {
+  return data === undefined ? undefined : accountOf(data);
 }
 
 /** Fields of an account that a sync may carry. @param settings as they are stored */

@@ -1,18 +1,22 @@
 import type { Db } from '../db/connect.ts';
 import type { Unit } from '../event/transact.ts';
+import { MAX_PER_ORGANIZATION } from '../integration/integration.ts';
 import type { Platform } from '../integration/provider.ts';
 import {
   type Compared,
   type IdentityMatch,
   insertAssignments,
+  lockAccount,
   matchCreations,
   matchIdentities,
   matchOrphans,
+  matchShared,
   relink,
 } from '../integration/store/assignments.ts';
+import { listIntegrations } from '../integration/store/services.ts';
 import { logDevices } from '../integration/store/sync-log.ts';
+import type { Shown } from './read/shown.ts';
 import type { SyncContext } from './record.ts';
-import type { Shown } from './shown.ts';
 
 /** Whether the platform has no device of that id any more. */
 export type Vanished = (externalId: string) => boolean;
@@ -43,8 +47,9 @@ async function identityMatches(sql: Db, { integration, walk }: SyncContext, show
 }
 
 /**
- * Finds devices that are here already although the platform shows them under an id that is new: created from here, provisioned anew, or known from an
- * earlier integration. A name alone matches only a device whose creation was asked for. @returns their device ids by the platform's ids
+ * Finds devices that are here already although the platform shows them under an id that is new to the integration: created from here, provisioned anew, or
+ * known from an earlier integration or another one of the account. A name alone matches only a device whose creation was asked for.
+ * @returns their device ids by the platform's ids
  */
 export async function linkKnown(
   { tx }: Unit,
@@ -72,7 +77,8 @@ export async function linkKnown(
   const links = [...linked].map(([externalId, deviceId]) => ({ externalId, deviceId }));
   await relink(tx, integration, links);
   const ids = others.map(({ device }) => device.externalId);
-  const orphans = (await matchOrphans(tx, integration.organizationId, provider.kind, ids)).filter(
+  const shared = await sharedDevices(tx, context, ids);
+  const orphans = [...shared, ...(await matchOrphans(tx, integration.organizationId, provider.kind, ids))].filter(
     ({ externalId, deviceId }) => !linked.has(externalId) && !taken.has(deviceId),
   );
   await insertAssignments(
@@ -90,4 +96,19 @@ export async function linkKnown(
     })),
   );
   return linked;
+}
+
+/**
+ * Devices that another integration of the same account has. New devices of an account are taken one transaction after the other, so that of two
+ * integrations that show the same one at once the second finds it here.
+ */
+async function sharedDevices(tx: Db, { integration, provider }: SyncContext, externalIds: readonly string[]) {
+  const { organizationId, id, type, settings } = integration;
+  const account = provider.accountOf?.(settings);
+  if (account === undefined) return [];
+  await lockAccount(tx, organizationId, `${type} ${account}`);
+  const all = await listIntegrations(tx, organizationId, null, MAX_PER_ORGANIZATION);
+  const same = all.filter((one) => one.id !== id && one.type === type && provider.accountOf?.(one.settings) === account);
+  const ids = same.map((one) => one.id);
+  return ids.length === 0 ? [] : matchShared(tx, integration, ids, externalIds);
 }

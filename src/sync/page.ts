@@ -9,8 +9,8 @@ import { DEVICE_ID_RULE } from '../wire/names.ts';
 import type { Json } from '../wire/text/json.ts';
 import { mergeDevice, shownValue } from './fields.ts';
 import { linkKnown, type Vanished } from './link.ts';
+import type { Shown } from './read/shown.ts';
 import { addCounts, metadataOf, recordMerges, type SyncContext } from './record.ts';
-import type { Shown } from './shown.ts';
 
 /** `known`: those that have an assignment, by their ids at the platform. `isGone`: found out before for those that may have got a new id. */
 export type ShownPage = { shown: readonly Shown[]; known: ReadonlyMap<string, Compared>; isGone: Vanished };
@@ -149,7 +149,7 @@ function isFree(id: string, taken: ReadonlySet<string>): boolean {
 }
 
 function idFrom(text: string): string {
-  if (DEVICE_ID_RULE.pattern.test(text.toLowerCase())) return text.toLowerCase();
-  // Two long or foreign ids must not become one.
+  if (DEVICE_ID_RULE.pattern.test(text)) return text;
+  // Two ids must not become one: long ones, foreign ones, or those that differ by capital letters.
   return `${DEVICE_ID_RULE.suggest?.(text)?.slice(0, 50) ?? 'device'}-${hash('sha256', text).slice(0, 12)}`;
 }

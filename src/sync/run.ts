@@ -7,6 +7,7 @@ import { type Integration, NO_COUNTS } from '../integration/integration.ts';
 import { fieldsOf } from '../integration/provider.ts';
 import { noteRun } from '../integration/runs/note.ts';
 import { type Compared, compareDevices, dueWork, gatherStatistics, hasUnseen } from '../integration/store/assignments.ts';
+import { closeUnsynced } from '../integration/store/conflicts.ts';
 import { integrationById, nextWalk, takeRequest } from '../integration/store/services.ts';
 import {
   beat,
@@ -26,9 +27,10 @@ import { exportDue } from './export.ts';
 import { rulesOf } from './fields.ts';
 import { findVanished } from './link.ts';
 import { takePage } from './page.ts';
-import { readPages } from './pages.ts';
+import { readPages } from './read/pages.ts';
+import { type Shown, shownOf } from './read/shown.ts';
+import { withTrueTimes } from './read/times.ts';
 import { addCounts, type Running, type SyncContext, type SyncDeps } from './record.ts';
-import { type Shown, shownOf } from './shown.ts';
 
 const HEARTBEAT_MS = (SILENT_RUN_SECONDS * 1000) / 4;
 const CLAIM_RETRY_MS = 1_000;
@@ -134,7 +136,7 @@ function startHeartbeat({ store, log }: SyncDeps, owned: Owned, lost: AbortContr
 async function work(deps: SyncDeps, integration: Integration, owned: Owned, begun: Run, signal: AbortSignal): Promise<void> {
   const { store, providers } = deps;
   const provider = providers.of(integration.type);
-  const platform = deps.open(integration);
+  const platform = withTrueTimes(deps.open(integration));
   const rules = rulesOf(integration, fieldsOf(provider, integration.settings));
   const mayMatch = await hasUnseen(store.sql, integration, begun.walk);
   const context = { integration, provider, rules, walk: begun.walk, runId: begun.id, mayMatch };
@@ -205,6 +207,7 @@ async function succeed({ deps, context, run }: Running, owned: Owned): Promise<v
   await transact(deps.store, async (unit) => {
     const ended = await endRun(unit.tx, owned, { status: 'succeeded', counts: run.counts, code: null, detail: null });
     if (ended === undefined || run.operation === 'export') return;
+    await closeUnsynced(unit.tx, integration, [...context.rules.keys()]);
     await nextWalk(unit.tx, integration);
     await noteRun(unit, integration, { counts: run.counts });
   });

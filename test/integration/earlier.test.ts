@@ -12,6 +12,10 @@ afterAll(() => service.close());
 const PATH = '/profile/integrations';
 const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT/);
 
+test('nothing to sync is refused with 400', async () => {
+  expect(await api('POST', `${PATH}/sync-all`)).toMatchObject({ status: 400, body: { detail: expect.stringContaining('there are none') } });
+});
+
 test('the journey of the earlier system: read, add two, list, change, status, primary, sync all, remove', async () => {
   expect((await api('GET', PATH)).body).toEqual({ primary_device: 'manual', devices_enabled: true, devices: [] });
   const strava = await api('POST', PATH, { device_type: 'strava', device_name: 'My Strava' });
@@ -41,10 +45,13 @@ test('the journey of the earlier system: read, add two, list, change, status, pr
   expect(await api('GET', `${PATH}/apple/sync-status`)).toMatchObject({ status: 200, body: { device_id: 'apple' } });
   expect(await api('POST', `${PATH}/apple/set-primary`)).toMatchObject({ status: 200, body: { primary_device: 'apple' } });
   expect((await api('GET', PATH)).body.primary_device).toBe('apple');
-  expect(await api('POST', `${PATH}/sync-all`)).toMatchObject({ status: 200 });
+  expect(await api('POST', `${PATH}/sync-all`)).toMatchObject({
+    status: 200,
+    body: { message: expect.any(String), results: { strava: 'queued', apple: 'queued' } },
+  });
   expect((await api('DELETE', `${PATH}/strava`)).status).toBe(204);
   expect((await api('GET', PATH)).body).toMatchObject({ primary_device: 'apple', devices: [{ device_id: 'apple', is_primary: true }] });
-  expect((await api('DELETE', `${PATH}/apple`)).status).toBe(409);
+  expect((await api('DELETE', `${PATH}/apple`)).status).toBe(400);
 });
 
 test('ids count up, the primary falls to the next one, and the last one cannot go', async () => {
@@ -56,6 +63,14 @@ test('ids count up, the primary falls to the next one, and the last one cannot g
   ]);
   expect((await api('DELETE', `${PATH}/apple`)).status).toBe(204);
   expect((await api('GET', PATH)).body.primary_device).toBe('manual');
+});
+
+test('to sync all leaves out one that is not synced by itself, and is refused with 400 while syncing is off', async () => {
+  expect((await api('PUT', `${PATH}/manual_2`, { auto_sync_enabled: false })).status).toBe(200);
+  expect((await api('POST', `${PATH}/sync-all`)).body.results).toEqual({ manual: 'queued', manual_2: 'skipped_disabled' });
+  expect((await api('PUT', '/integrations/settings', { syncingEnabled: false })).status).toBe(200);
+  expect(await api('POST', `${PATH}/sync-all`)).toMatchObject({ status: 400, body: { detail: expect.stringContaining('switched off') } });
+  expect((await api('PUT', '/integrations/settings', { syncingEnabled: true })).status).toBe(200);
 });
 
 test('a manual integration syncs with success; one without an address says what is missing', async () => {

@@ -46,6 +46,22 @@ describe('the walk', () => {
     expect(server.requests.filter(({ path }) => path.endsWith('/tags'))).toHaveLength(1);
   });
 
+  test('a project is one account, whatever else the settings say', () => {
+    const { accountOf } = BUILT_IN.of('golioth');
+    const first = accountOf?.({ projectId: 'p' });
+    expect(accountOf?.({ projectId: 'p', apiUrl: 'https://api.golioth.io/v1/', onlineSeconds: 60 })).toBe(first);
+    expect(accountOf?.({ projectId: 'q' })).not.toBe(first);
+    expect(accountOf?.({})).toBeUndefined();
+  });
+
+  test('a count that no list can have ends the walk with a clear error', async () => {
+    const { server, platform } = await open();
+    for (const total of [1e10, Number.MAX_SAFE_INTEGER]) {
+      server.faults.push({ path: /devices$/, do: { is: 'answer', response: { status: 200, body: { list: [], total } } } });
+      await expect(platform.list(null, signal)).rejects.toMatchObject({ code: 'integration_protocol' });
+    }
+  });
+
   test('an id that no list of tags shows costs one more request in all', async () => {
     const { server, platform } = await open();
     for (let n = 0; n < 150; n += 1) server.device(server.addDevice({ name: `meter ${n}` })).tagIds = ['gone'];

@@ -227,6 +227,17 @@ describe('a hook that is not proven is not processed', () => {
   });
 });
 
+test('after a sync that failed, a hook requests none before the time of the next one', async () => {
+  await addDevice('till-7', 'e7');
+  await sql`update device_services set failures = 1, next_run_at = now() + interval '1 hour'`;
+  expect((await post({ id: 'n1', devices: [{ externalId: 'e7' }] })).body).toMatchObject({ outcome: 'accepted', devices: 1 });
+  expect(await deviceRow('till-7')).toMatchObject({ connectivity: 'online' });
+  expect(await jobs()).toEqual([]);
+  const [{ waits } = { waits: false }] = await sql<{ waits: boolean }[]>`
+    select next_run_at > now() + interval '50 minutes' as waits from device_services`;
+  expect(waits).toBe(true);
+});
+
 test('an integration that is switched off ignores its hooks, and one that waits for credentials takes them', async () => {
   await addDevice('till-7', 'e7');
   await sql`update device_services set blocked_reason = 'expired'`;

@@ -107,3 +107,26 @@ test('every request that is sent is observed with its outcome', async () => {
   expect(seen.map(({ outcome }) => outcome)).toEqual(['ok', 'rate_limited', 'aborted', 'error']);
   expect(seen.every(({ integration, durationMs }) => integration.id === 'field' && durationMs >= 0)).toBe(true);
 });
+
+test.each(['integration_rate_limited', 'integration_unavailable'] as const)(
+  'after %s with a long pause, nothing is asked of the platform until it is over, or the integration is changed',
+  async (code) => {
+    let nowMs = 0;
+    const isolation = createIsolation({ now: () => nowMs });
+    const asks = (retryAfterSeconds: number) => () => Promise.reject(new Problem(code, 'slow', { retryAfterSeconds }));
+    const answered = (integration = field) => codeOf(isolation.of(integration)(async () => 'answered', signal));
+    await codeOf(isolation.of(field)(asks(30), signal));
+    expect(await answered()).toBe('ok');
+    await codeOf(isolation.of(field)(asks(600), signal));
+    nowMs = 599_000;
+    await expect(isolation.of(field)(async () => 'answered', signal)).rejects.toMatchObject({
+      ...{ code: 'integration_rate_limited', retryAfterSeconds: 1 },
+    });
+    expect(await answered(yard)).toBe('ok');
+    nowMs = 600_000;
+    expect(await answered()).toBe('ok');
+    await codeOf(isolation.of(field)(asks(600), signal));
+    isolation.reset(field.id);
+    expect(await answered()).toBe('ok');
+  },
+);

@@ -46,6 +46,12 @@ describe('the walk of all devices', () => {
     expect(await walk(platform)).toEqual(ids);
   });
 
+  test.each([undefined, 'null', '{}', '<html></html>'])('the answer %j is no empty list, so that it archives no device', async (body) => {
+    const { server, platform } = await open();
+    server.faults.push({ path: /^\/devices$/, do: { is: 'answer', response: { status: 200, body } } });
+    await expect(platform.list(null, signal)).rejects.toMatchObject({ code: 'integration_protocol' });
+  });
+
   test('a cursor of another version is refused with advice', async () => {
     const { platform } = await open();
     await expect(platform.list('7', signal)).rejects.toMatchObject({
@@ -75,6 +81,20 @@ test('a device is read with the fields that the platform shows, and no others', 
   expect((await platform.read(id, signal))?.connectivity).toBe('unknown');
   server.removeDevice(id);
   expect(await platform.read(id, signal)).toBeUndefined();
+});
+
+test('a number that lost digits is no id', async () => {
+  const { server, platform } = await open();
+  const body = '[{"_id":9007199254740993,"name":"a"},{"_id":9007199254740992,"name":"b"},{"_id":7,"name":"c"}]';
+  server.faults.push({ path: /^\/devices$/, do: { is: 'answer', response: { status: 200, body } } });
+  expect((await platform.list(null, signal)).devices.map(({ externalId }) => externalId)).toEqual(['7']);
+});
+
+test('an empty answer is no device that has lost its values', async () => {
+  const { server, platform } = await open();
+  const id = server.addDevice({ name: 'till 7' });
+  server.faults.push({ path: /^\/devices\/./, do: { is: 'answer', response: { status: 200 } } });
+  await expect(platform.read(id, signal)).rejects.toMatchObject({ code: 'integration_protocol' });
 });
 
 test.each(['json', 'string', 'text', 'empty'] as const)(

@@ -63,8 +63,16 @@ test('a hook names its devices and its delivery', () => {
       { externalId: '7', seenAt: null },
     ],
   });
+  for (const empty of ['', ' ']) expect(reader.parse({ headers: new Headers({ 'x-delivery': empty }), rawBody }).deliveryId).toBeNull();
   for (const body of ['no json', '['.repeat(100)])
     expect(() => reader.parse({ headers: new Headers(), rawBody: Buffer.from(body) })).toThrow(
       expect.objectContaining({ code: 'hook_malformed' }),
     );
+});
+
+test('a number that lost digits names no device', () => {
+  const reader = hookOf({ proof: { kind: 'secret' }, devices: '$[*]' });
+  const ids = (body: string) => reader.parse({ headers: new Headers(), rawBody: Buffer.from(body) }).devices.map((one) => one.externalId);
+  expect(ids('[9007199254740993, "9007199254740993", 7]')).toEqual(['9007199254740993', '7']);
+  expect(ids('[9007199254740993]')).toEqual([]);
 });

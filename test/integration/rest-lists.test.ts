@@ -97,3 +97,27 @@ test('an answer that is nested too deeply or is too large is refused as such', a
   const large = await open(() => ({ status: 200, headers: { 'content-length': '99999999' }, body: [] }), {});
   await expect(large.platform.list!(null, signal)).rejects.toMatchObject({ code: 'integration_too_large' });
 });
+
+test.each<Json>([{ error: 'maintenance' }, { items: null }, { items: 'none' }, 'null'])(
+  'the answer %j is no empty list, so that it archives no device',
+  async (body) => {
+    const { platform } = await open(() => ({ status: 200, body }), { items: '$.items[*]' });
+    await expect(platform.list!(null, signal)).rejects.toEqual(protocol('no list is at "$.items" of the answer'));
+  },
+);
+
+test('an empty list is one, and so is an answer without a list behind the last page', async () => {
+  const empty = await open(() => ({ status: 200, body: { items: [] } }), { items: '$.items[*]' });
+  expect((await empty.platform.list!(null, signal)).devices).toEqual([]);
+  const pages: Record<string, Json> = { 1: { items: devices('a') }, 2: {} };
+  const omits = await open(({ query }) => ({ status: 200, body: pages[query.get('page') ?? ''] }), {
+    items: '$.items[*]',
+    paging: { kind: 'page' },
+  });
+  expect(idsOf(await walk(omits.platform))).toEqual(['a']);
+});
+
+test('an answer may begin with a byte order mark', async () => {
+  const { platform } = await open(() => ({ status: 200, body: '\ufeff[{"id":"a"}]' }), {});
+  expect(idsOf(await walk(platform))).toEqual(['a']);
+});

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { openScene, type Scene } from '../sync/support.ts';
+import { createDepot, openScene, type Scene, syncOnce } from '../sync/support.ts';
 
 let scene: Scene | undefined;
 afterEach(async () => {
@@ -210,4 +210,47 @@ test('a device that cannot be written is recorded with its next try, and the oth
   await service.database.sql`update device_service_assignments set retry_at = now() where retry_at is not null`;
   await scene.sync();
   expect(depot.all.get('x00002')?.room).toBe('yard');
+});
+
+test('devices whose ids differ by capital letters alone are different ones', async () => {
+  scene = await openScene();
+  for (const id of ['ab3', 'aB3', 'Ab3']) scene.depot.add({ id, name: 'Sensor 1' });
+  expect((await scene.sync()).details).toMatchObject({ created: 3, failed: 0 });
+  const { items } = (await scene.service.api('GET', '/devices')).body;
+  expect(
+    items.map(({ integrationMetadata }: { integrationMetadata: { external_id: string } }) => integrationMetadata.external_id).sort(),
+  ).toEqual(['Ab3', 'aB3', 'ab3']);
+});
+
+test('a conflict about a field that is not synced any more is closed', async () => {
+  scene = await openScene({ direction: 'both', strategy: 'manual' }, 1);
+  await scene.sync();
+  const { service, depot, id } = scene;
+  await service.api('PATCH', '/devices/till-1', { attributes: { room: 'here' } });
+  depot.change('x00001', { room: 'there' });
+  expect((await scene.sync()).details).toMatchObject({ conflicts: 1 });
+  expect((await service.api('PATCH', `/integrations/${id}`, { fields: ['name'] })).status).toBe(200);
+  await scene.sync();
+  const { items } = (await service.api('GET', '/integrations/depot/conflicts?state=open')).body;
+  expect(items).toEqual([]);
+});
+
+test('two integrations of one account show each device once, also when they meet it at once, and none is archived while one of them shows it', async () => {
+  scene = await openScene({ direction: 'both' }, 250);
+  const { service, depot, id } = scene;
+  const other = await createDepot(service, depot, { direction: 'both', name: 'Second' });
+  await Promise.all([scene.sync(), syncOnce(service, other)]);
+  const count = async () => (await service.database.sql`select 1 from devices`).length;
+  expect(await count()).toBe(250);
+  expect((await service.database.sql`select 1 from device_service_assignments`).length).toBe(500);
+  depot.add({ name: 'till-251' });
+  for (const one of [id, other]) await syncOnce(service, one);
+  expect(await count()).toBe(251);
+
+  const empty = await service.api('PATCH', `/integrations/${id}`, { settings: { baseUrl: `${depot.url}/empty` } });
+  expect(empty.status).toBe(200);
+  depot.faults.push({ path: /^\/empty/, times: 100, do: { is: 'answer', response: { status: 200, body: { list: [], total: 0 } } } });
+  for (const _ of [1, 2, 3]) expect((await scene.sync()).details).toMatchObject({ seen: 0, archived: 0 });
+  depot.all.delete('x00001');
+  for (const archived of [0, 1]) expect((await syncOnce(service, other)).details).toMatchObject({ archived });
 });

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Controller } from '../../controller/context.ts';
 import { reconcileIntegration } from '../../controller/reconcile/integration.ts';
-import { dueIntegrations, pruneSyncs, staleIntegrations } from '../../controller/sweep/integrations.ts';
+import { dueDevices, dueIntegrations, pruneSyncs, staleIntegrations } from '../../controller/sweep/integrations.ts';
 import { openScene, type Scene, until } from '../sync/support.ts';
 
 /** What takes an hour or a month: the tests move the stored times, and run the chores. */
@@ -142,4 +142,46 @@ test('with newest_wins the later edit of a field counts, and the log of conflict
     ['newest', 'strategy:newest_wins', 'later here'],
     ['newest', 'strategy:newest_wins', 'later there'],
   ]);
+});
+
+/** Jobs of syncs that the chore of due devices adds. */
+async function addedByDueDevices({ service }: Scene, of: Controller): Promise<number> {
+  const count = async () => (await service.database.sql`select 1 from pgboss.job where name = 'integration'`).length;
+  const before = await count();
+  await dueDevices.run(of);
+  return (await count()) - before;
+}
+
+test('values that wait for an archived device cause no sync until it is back', async () => {
+  scene = await openScene({ direction: 'both' }, 2);
+  const { service, depot, id } = scene;
+  await scene.sync();
+  const gone = depot.all.get('x00001')!;
+  depot.all.delete('x00001');
+  for (const _ of [1, 2]) await scene.sync();
+  expect((await deviceOf(scene, 'till-1')).archivedAt).not.toBeNull();
+  expect((await service.api('PATCH', '/devices/till-1', { attributes: { room: 'cellar' } })).status).toBe(200);
+  const { sql } = service.database;
+  await sql`update device_services set auto_sync = true`;
+  await sql`update device_service_assignments set retry_at = now() where device_id = 'till-1'`;
+  expect(await addedByDueDevices(scene, controllerOf(scene))).toBe(0);
+
+  depot.all.set('x00001', gone);
+  await service.api('POST', `/integrations/${id}/sync`);
+  await until('the value that waited to be written', async () => (gone.room === 'cellar' ? true : undefined));
+});
+
+test('a device that waits does not have a platform asked before the time that the platform named', async () => {
+  scene = await openScene({ direction: 'both' }, 1);
+  const { service, depot } = scene;
+  await scene.sync();
+  expect((await service.api('PATCH', '/devices/till-1', { attributes: { room: 'cellar' } })).status).toBe(200);
+  depot.faults.push({ times: 100, do: { is: 'answer', response: { status: 429, headers: { 'retry-after': '3600' } } } });
+  expect(await scene.sync()).toMatchObject({ status: 'failed', error: { code: 'integration_rate_limited' } });
+  const { sql } = service.database;
+  await sql`update device_services set auto_sync = true, next_run_at = now() + interval '1 hour'`;
+  await sql`update device_service_assignments set retry_at = now() - interval '1 second'`;
+  expect(await addedByDueDevices(scene, controllerOf(scene))).toBe(0);
+  await sql`update device_services set failures = 0`;
+  expect(await addedByDueDevices(scene, controllerOf(scene))).toBe(1);
 });

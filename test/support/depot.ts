@@ -16,6 +16,7 @@ export const depot = defineProvider({
     room: { kind: 'scalar', writable: true, title: 'Room' },
     battery: { kind: 'scalar', writable: false, title: 'Battery' },
   },
+  accountOf: ({ baseUrl }) => baseUrl,
   views: {},
   document: null,
   defaultIntervalSeconds: 900,

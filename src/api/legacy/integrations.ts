@@ -1,8 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { audited } from '../../audit/audited.ts';
 import type { SecretBox } from '../../crypto/secret-box.ts';
-import { invalid } from '../../errors.ts';
-import type { Store } from '../../event/transact.ts';
+import { invalid, isProblem } from '../../errors.ts';
+import type { Store, Unit } from '../../event/transact.ts';
 import { body, json, problems } from '../../http/kit.ts';
 import { createIntegration, makePrimary, removeIntegration } from '../../integration/changes.ts';
 import { eventOf, type Integration, MAX_PER_ORGANIZATION } from '../../integration/integration.ts';
@@ -41,7 +41,9 @@ const NO_PRIMARY = 'manual';
 
 const Done = z.object({ message: z.string() }).openapi('SeedDone');
 const Chosen = Done.extend({ primary_device: z.string() }).openapi('SeedPrimary');
-const SyncStarted = Done.extend({ devices: z.array(z.string()) }).openapi('SeedSyncStarted');
+/** One that syncs already counts as queued. */
+const SYNC_RESULTS = ['queued', 'skipped_disabled'] as const;
+const SyncStarted = Done.extend({ results: z.record(z.string(), z.enum(SYNC_RESULTS)) }).openapi('SeedSyncStarted');
 
 const listAll = ({ store: { sql } }: Deps) =>
   operation(
@@ -142,12 +144,17 @@ const remove = ({ store }: Deps) =>
       await audited(callerOf(c), store, entry, async (unit) => {
         await lockIntegrationsOf(unit.tx, organizationId);
         const integration = await lockFound(unit.tx, organizationId, id);
-        await removeIntegration(unit, integration, false);
+        await removeIntegration(unit, integration, false).catch(asEarlier);
         return integration;
       });
       return c.body(null, 204);
     },
   );
+
+/** The earlier system refuses with 400. */
+function asEarlier(error: unknown): never {
+  throw isProblem(error, 'integration_primary') ? invalid(error.message) : error;
+}
 
 const showSyncStatus = ({ store: { sql } }: Deps) =>
   operation(
@@ -188,37 +195,40 @@ const choosePrimary = ({ store }: Deps) =>
         await makePrimary(unit, integration);
         return integration;
       });
-      return c.json({ message: `"${slug}" is the primary device`, primary_device: slug }, 200);
+      return c.json({ message: `Primary device set to ${slug}`, primary_device: slug }, 200);
     },
   );
 
-const syncAll = ({ store }: Deps) =>
+const syncAll = (deps: Deps) =>
   operation(
     createRoute({
       method: 'post',
       path: `${PATH}/sync-all`,
       tags,
-      description: 'Leaves out those that cannot be synced now: running, blocked or switched off.',
+      description: 'Leaves out those that are blocked, switched off, or not synced by themselves.',
       middleware: [role('operator')] as const,
       responses: { 200: json(SyncStarted, 'The syncs run now'), ...problems },
     }),
     async (c) => {
       const actor = c.get('actor');
       const { organizationId } = actor;
-      const entry = (devices: string[]) => ({ action: 'integration.sync_all', subject: 'integration:all', detail: { queued: devices } });
-      const devices = await audited(callerOf(c), store, entry, async ({ tx, enqueue }) => {
-        const [isEnabled, running] = [await isDeviceSyncEnabled(tx, organizationId), await runningIntegrations(tx, organizationId)];
-        const all = await listIntegrations(tx, organizationId, null, MAX_PER_ORGANIZATION);
-        const due = all.filter((one) => refusalOfRun(one, { isEnabled, isRunning: running.has(one.id) }) === undefined);
-        await requestRuns(
-          tx,
-          organizationId,
-          due.map(({ id }) => id),
-          auditName(actor),
-        );
-        for (const { id } of due) enqueue('integration', id);
-        return due.map(({ slug }) => slug);
-      });
-      return c.json({ message: `Sync of ${devices.length} devices started`, devices }, 200);
+      const entry = (results: Results) => ({ action: 'integration.sync_all', subject: 'integration:all', detail: { results } }) as const;
+      const results = await audited(callerOf(c), deps.store, entry, (unit) => queueAll(unit, organizationId, auditName(actor)));
+      return c.json({ message: 'Sync initiated for all devices', results }, 200);
     },
   );
+
+type Results = Record<string, (typeof SYNC_RESULTS)[number]>;
+
+/** @throws Problem `invalid_request` where nothing can be synced, as in the earlier system */
+async function queueAll({ tx, enqueue }: Unit, organizationId: string, by: string): Promise<Results> {
+  const [isEnabled, running] = [await isDeviceSyncEnabled(tx, organizationId), await runningIntegrations(tx, organizationId)];
+  const all = await listIntegrations(tx, organizationId, null, MAX_PER_ORGANIZATION);
+  if (!isEnabled && all.length > 0) throw invalid('Cannot sync the devices: syncing is switched off as a whole; switch it on first');
+  if (all.length === 0) throw invalid('Cannot sync the devices: there are none; add one first');
+  const able = all.filter((one) => one.autoSync && refusalOfRun(one, { isEnabled, isRunning: false }) === undefined);
+  const due = able.filter(({ id }) => !running.has(id)).map(({ id }) => id);
+  await requestRuns(tx, organizationId, due, by);
+  for (const id of due) enqueue('integration', id);
+  return Object.fromEntries(all.map((one) => [one.slug, able.includes(one) ? 'queued' : 'skipped_disabled']));
+}

@@ -142,6 +142,27 @@ export async function matchOrphans(
     order by 1, d.id`;
 }
 
+/** Finds devices that these other integrations have, and this one has not. */
+export async function matchShared(
+  tx: Db,
+  { organizationId, id }: Owner,
+  serviceIds: readonly string[],
+  externalIds: readonly string[],
+): Promise<{ externalId: string; deviceId: string }[]> {
+  return tx<{ externalId: string; deviceId: string }[]>`
+    select distinct on (1) a.external_id as "externalId", a.device_id as "deviceId" from device_service_assignments a
+    where a.organization_id = ${organizationId} and a.service_id = any(${[...serviceIds]}::uuid[])
+      and a.external_id = any(${[...externalIds]}::text[]) and not exists (
+        select 1 from device_service_assignments own
+        where own.organization_id = a.organization_id and own.service_id = ${id} and own.device_id = a.device_id)
+    order by 1, 2`;
+}
+
+/** Has other integrations of the account wait until the transaction ends. */
+export async function lockAccount(tx: Db, organizationId: string, account: string): Promise<void> {
+  await tx`select pg_advisory_xact_lock(hashtextextended(${`account:${organizationId}:${account}`}, 0))`;
+}
+
 export type NewAssignment = {
   deviceId: string;
   externalId: string | null;
@@ -284,20 +305,23 @@ export async function markDue(tx: Db, { organizationId, id }: Owner, deviceId: s
 }
 
 /** Whether devices of the integration wait to be written, and whether any waits to be created. */
-export async function dueWork(sql: Db, { organizationId, id }: Owner): Promise<{ exports: boolean; creations: boolean }> {
+export async function dueWork(sql: Db, owner: Owner): Promise<{ exports: boolean; creations: boolean }> {
   const [row] = await sql<[{ exports: boolean; creations: boolean }]>`
-    select coalesce(bool_or(external_id is not null), false) as exports, coalesce(bool_or(external_id is null), false) as creations
-    from device_service_assignments where organization_id = ${organizationId} and service_id = ${id} and retry_at <= now()`;
+    select coalesce(bool_or(a.external_id is not null), false) as exports, coalesce(bool_or(a.external_id is null), false) as creations
+    from ${joined(sql, owner)} and a.retry_at <= now() and d.archived_at is null`;
   return row;
 }
 
-/** Integrations whose devices are due for another try, but for those that are synced on request alone. */
+/**
+ * Integrations whose devices are due for another try, but for those that are synced on request alone. After a run that failed, the schedule decides when
+ * the platform is asked again. The values of an archived device wait until it is back.
+ */
 export async function integrationsWithDueDevices(sql: Db, limit: number): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     select s.id from device_services s join organizations o on o.id = s.organization_id
-    where s.is_active and s.auto_sync and s.blocked_reason is null and o.disabled_at is null and o.device_sync_enabled
-      and exists (select 1 from device_service_assignments a
-        where a.organization_id = s.organization_id and a.service_id = s.id and a.retry_at <= now())
+    where s.is_active and s.auto_sync and s.blocked_reason is null and s.failures = 0 and o.disabled_at is null and o.device_sync_enabled
+      and exists (select 1 from device_service_assignments a join devices d on d.organization_id = a.organization_id and d.id = a.device_id
+        where a.organization_id = s.organization_id and a.service_id = s.id and a.retry_at <= now() and d.archived_at is null)
       and not exists (select 1 from device_sync_log l
         where l.organization_id = s.organization_id and l.service_id = s.id and l.device_id is null and l.status = 'running')
     limit ${limit}`;
@@ -310,12 +334,19 @@ const unseenSince = (sql: Db, { organizationId, id }: Owner, lastSeen: number) =
     select device_id from device_service_assignments
     where organization_id = ${organizationId} and service_id = ${id} and external_id is not null and seen_walk <= ${lastSeen})`;
 
-/** Shadow devices that no walk has shown since walk `lastSeen`, and that are not archived, in the order of their ids. */
+/**
+ * Shadow devices that no walk has shown since walk `lastSeen`, and that are not archived, in the order of their ids; but for those that another
+ * integration still shows.
+ */
 export async function goneDevices(sql: Db, owner: Owner, lastSeen: number, limit: number): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`
     with ${unseenSince(sql, owner, lastSeen)}
     select d.id from unseen u join devices d on d.organization_id = ${owner.organizationId} and d.id = u.device_id
-    where d.archived_at is null and d.source_kind = 'EXTERNAL' order by d.id limit ${limit}`;
+    where d.archived_at is null and d.source_kind = 'EXTERNAL' and not exists (
+      select 1 from device_service_assignments o join device_services s on s.organization_id = o.organization_id and s.id = o.service_id
+      where o.organization_id = d.organization_id and o.device_id = d.id and o.service_id <> ${owner.id} and o.external_id is not null and s.is_active
+        and o.seen_walk > s.walks - 2 and s.walks > 0)
+    order by d.id limit ${limit}`;
   return rows.map(({ id }) => id);
 }
 

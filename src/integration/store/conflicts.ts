@@ -96,6 +96,13 @@ export async function closeObsolete(
         where k.device_id = c.device_id and k.field = c.field)`;
 }
 
+/** Closes open conflicts about fields that are not synced any more. */
+export async function closeUnsynced(tx: Db, { organizationId, id }: Owner, fields: readonly string[]): Promise<void> {
+  await tx`
+    update device_conflicts set state = 'obsolete', resolved_at = now()
+    where organization_id = ${organizationId} and service_id = ${id} and state = 'open' and field <> all(${[...fields]}::text[])`;
+}
+
 /** Fields of these devices about which a person has to decide. */
 export async function openFields(sql: Db, { organizationId, id }: Owner, deviceIds: readonly string[]): Promise<Map<string, Set<string>>> {
   const rows = await sql<{ deviceId: string; field: string }[]>`

@@ -54,6 +54,9 @@ const One = z.object({ data: Device });
 /** `statePath`: each device comes with its LightDB State at that path. `onlineAfterSeconds`: a device is online while it was heard of within this time. */
 export type DeviceOptions = { statePath: string; onlineSeconds: number };
 
+/** The pages of a larger count would not fit into memory. */
+const MAX_DEVICES = 1_000_000;
+
 /** Reads a page of 100 devices with their state. The cursor is the number of the page. */
 export async function listDevices(
   golioth: Golioth,
@@ -66,6 +69,8 @@ export async function listDevices(
   const query = { page, perPage: PER_PAGE, statePath: options.statePath };
   const call = { doing: 'list the devices', method: 'GET', path: projectPath(golioth, 'devices'), query, signal } as const;
   const { list, total = list.length } = await golioth.read(call, listOf(Device));
+  if (total > MAX_DEVICES)
+    throw integrationProblem('integration_protocol', `Cannot list the devices: the platform counts ${total}, more than ${MAX_DEVICES}`);
   const pages = Math.ceil(total / PER_PAGE);
   const devices = await Promise.all(list.map((device) => toRemote(device, names, options, signal)));
   return {

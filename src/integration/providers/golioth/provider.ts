@@ -47,6 +47,7 @@ export const golioth = defineProvider({
   settings: Settings,
   credentials: z.strictObject({ apiKey: tokenText({ min: 4, max: 8_192 }).describe('A key of the project') }),
   fields: FIELDS,
+  accountOf: ({ apiUrl, projectId }) => `${new URL(apiUrl).host} ${projectId}`,
   views: VIEWS,
   document: { names: ['golioth.yaml', 'golioth.yml', 'golioth.json'], schema: GoliothDocument },
   defaultIntervalSeconds: 900,

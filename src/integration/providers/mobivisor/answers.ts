@@ -15,10 +15,14 @@ export async function readObject(api: VendorApi, call: VendorCall): Promise<Fiel
   throw integrationProblem('integration_protocol', `Cannot ${call.doing}: the answer is no JSON object`);
 }
 
-/** Reads a list that stands bare or under `name`. An empty answer counts as none. @throws Problem `integration_protocol` */
-export async function readList(api: VendorApi, call: VendorCall, name: string): Promise<Fields[]> {
+/**
+ * Reads a list that stands bare or under `name`.
+ * @param mayBeEmpty an empty answer counts as an empty list
+ * @throws Problem `integration_protocol`
+ */
+export async function readList(api: VendorApi, call: VendorCall, name: string, mayBeEmpty = true): Promise<Fields[]> {
   const { body } = await api.send(call);
-  const list = isFields(body) ? body[name] : (body ?? []);
+  const list = isFields(body) ? body[name] : (body ?? (mayBeEmpty ? [] : undefined));
   if (Array.isArray(list)) return list.filter(isFields);
   throw integrationProblem('integration_protocol', `Cannot ${call.doing}: the answer is no list, bare or under "${name}"`);
 }
@@ -27,7 +31,8 @@ export function isFields(value: Json | undefined): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const Id = z.union([z.string().min(1), z.number().transform(String)]);
+/** A larger number lost digits when it was parsed, and would stand for several devices. */
+const Id = z.union([z.string().min(1), z.int().transform(String)]);
 
 /** The id of a record, under `_id` or `id`; undefined without one. */
 export function idOf(record: Fields): string | undefined {

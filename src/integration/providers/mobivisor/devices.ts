@@ -81,7 +81,7 @@ function short(id: string): string {
 
 async function readPage(api: VendorApi, page: number, perPage: number, signal: AbortSignal): Promise<{ id: string; record: Fields }[]> {
   const call = { doing: 'list the devices', method: 'GET', path: '/devices', query: { page, per_page: perPage }, signal } as const;
-  const records = await readList(api, call, 'devices');
+  const records = await readList(api, call, 'devices', page > 0);
   // A record without an id cannot be the same device tomorrow.
   return records.flatMap((record) => {
     const id = idOf(record);
@@ -97,11 +97,18 @@ export function readRecord(api: VendorApi, externalId: string, signal: AbortSign
 /** @returns undefined for a device that is gone */
 export async function readDevice(api: VendorApi, externalId: string, signal: AbortSignal): Promise<RemoteDevice | undefined> {
   try {
-    return toDevice(externalId, await readRecord(api, externalId, signal));
+    return await readShown(api, externalId, signal);
   } catch (error) {
     if (isProblem(error, 'integration_not_found')) return undefined;
     throw error;
   }
+}
+
+/** @throws Problem `integration_protocol` for a record without an id: an empty answer must not look like a device that has lost its values */
+async function readShown(api: VendorApi, externalId: string, signal: AbortSignal): Promise<RemoteDevice> {
+  const record = await readRecord(api, externalId, signal);
+  if (idOf(record) !== undefined) return toDevice(externalId, record);
+  throw integrationProblem('integration_protocol', `Cannot read the device "${externalId}": the answer is no record of a device`);
 }
 
 /** A device that is gone counts as deleted: the answer to an earlier request may be lost. */
@@ -127,7 +134,7 @@ export async function updateDevice(api: VendorApi, externalId: string, changes: 
       throw integrationProblem('integration_rejected', `Cannot write field "${name}" to Mobivisor: must be a text that is not empty`);
     await api.send({ doing: `write the ${name} of the device`, method: 'PUT', path: path(externalId), body: { [name]: value }, signal });
   }
-  return toDevice(externalId, await readRecord(api, externalId, signal));
+  return readShown(api, externalId, signal);
 }
 
 const WRITES: Readonly<Record<string, (externalId: string) => string>> = {

@@ -44,6 +44,7 @@ export const mobivisor = defineProvider({
   settings: Settings,
   credentials: Credentials,
   fields: FIELDS,
+  accountOf: ({ apiUrl }) => new URL(apiUrl).host,
   views: VIEWS,
   document: { names: ['mobivisor.yaml', 'mobivisor.yml', 'mobivisor.json'], schema: MobivisorDocument },
   // The earlier systems' figure.

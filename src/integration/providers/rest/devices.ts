@@ -73,7 +73,7 @@ function connectivityOf({ connectivity }: Mapping, value: Json | undefined): Rem
 }
 
 /** A larger number lost digits when it was parsed, and would stand for several devices. */
-function idOf(value: Json | undefined): string | undefined {
+export function idOf(value: Json | undefined): string | undefined {
   return typeof value === 'number' && !Number.isSafeInteger(value) ? undefined : textOf(value);
 }
 
@@ -89,8 +89,17 @@ function timeOf(value: Json | undefined, unit: 'iso' | 's' | 'ms'): Date | null 
   return Number.isNaN(ms) || ms <= 0 || ms > 8.64e15 ? null : new Date(ms);
 }
 
-/** @throws Problem `integration_protocol` for items without an id, and for a list that repeats its page */
-export async function listPage(api: VendorApi, reader: Reader, cursor: string | null, signal: AbortSignal): Promise<RemotePage> {
+/**
+ * @param isTrial a person tries the description: a path that finds no list is shown, and is no error
+ * @throws Problem `integration_protocol` for items without an id, for an answer without a list, and for a list that repeats its page
+ */
+export async function listPage(
+  api: VendorApi,
+  reader: Reader,
+  cursor: string | null,
+  signal: AbortSignal,
+  isTrial = false,
+): Promise<RemotePage> {
   const { list } = reader.description;
   if (list === undefined) return { devices: [], next: null, total: 0 };
   const asked = queryOf(list.paging, cursor);
@@ -100,6 +109,7 @@ export async function listPage(api: VendorApi, reader: Reader, cursor: string | 
   if (typeof answer.body !== 'object')
     throw integrationProblem('integration_protocol', 'Cannot list the devices: the answer is neither a JSON object nor a list');
   const items = pathOf(list.items).all(answer.body);
+  if (items.length === 0 && cursor === null && !isTrial) checkEmpty(list.items, answer.body);
   const devices = items.flatMap((item) => reader.toRemote(item) ?? []);
   if (devices.length < items.length)
     throw integrationProblem(
@@ -110,6 +120,22 @@ export async function listPage(api: VendorApi, reader: Reader, cursor: string | 
   const total = typeof shown === 'number' && Number.isSafeInteger(shown) && shown >= 0 ? shown : null;
   const next = nextOf(list.paging, cursor, { ids: devices.map(({ externalId }) => externalId), total }, answer);
   return { devices, next, total };
+}
+
+/**
+ * Some platforms answer an error with status 200. Such an answer must not archive all devices: an account without devices still shows their list. Only the
+ * first page tells the two apart, since some platforms leave the list out behind the last one.
+ * @throws Problem `integration_protocol`
+ */
+function checkEmpty(items: string, body: Json): void {
+  const container = /^(.+)\[\*\]$/.exec(items.trim())?.[1];
+  if (container === undefined) return;
+  const found = pathOf(container).first(body);
+  if (typeof found === 'object' && found !== null) return;
+  throw integrationProblem(
+    'integration_protocol',
+    `Cannot list the devices: no list is at "${container}" of the answer, and one without devices would be empty`,
+  );
 }
 
 /** Names the paths of the description that found nothing on this page. One device may lack a value; a path that finds none on a whole page is wrong. */

@@ -3,6 +3,7 @@ import { equalInConstantTime } from '../../../crypto/tokens.ts';
 import { Problem } from '../../../errors.ts';
 import { isTooDeep, type Json } from '../../../wire/text/json.ts';
 import type { HookReader, HookRequest } from '../../provider.ts';
+import { idOf } from './devices.ts';
 import { pathOf } from './paths.ts';
 import type { Hook } from './settings.ts';
 
@@ -18,9 +19,10 @@ export function createHook({ proof, deliveryHeader, devices }: Hook): HookReader
       return isSigned({ headers, rawBody }, secret, given, proof);
     },
     parse: ({ headers, rawBody }) => {
-      const ids = path.all(bodyOf(rawBody)).flatMap((id) => (typeof id === 'string' || typeof id === 'number' ? [String(id)] : []));
+      const ids = path.all(bodyOf(rawBody)).flatMap((id) => idOf(id) ?? []);
       return {
-        deliveryId: deliveryHeader === undefined ? null : headers.get(deliveryHeader),
+        // An empty header names nothing: its hooks would all be the same one.
+        deliveryId: (deliveryHeader === undefined ? null : headers.get(deliveryHeader)?.trim()) || null,
         devices: [...new Set(ids)].slice(0, MAX_DEVICES).map((externalId) => ({ externalId, seenAt: null })),
       };
     },

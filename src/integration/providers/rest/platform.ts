@@ -20,7 +20,7 @@ export function openRest(baseUrl: string, description: Description, credentials:
   const { list, read, create, update, command, configuration, hook } = description;
   return {
     test: async (signal) => {
-      const page = await listPage(api, reader, null, signal);
+      const page = await listPage(api, reader, null, signal, true);
       const { devices, total } = page;
       return { account: new URL(baseUrl).host, devices: total, sample: devices.slice(0, SAMPLE), gaps: gapsIn(description, page) };
     },

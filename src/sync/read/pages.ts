@@ -1,8 +1,12 @@
-import { integrationProblem } from '../integration/problems.ts';
-import type { RemoteDevice, RemotePage } from '../integration/provider.ts';
+import { hash } from 'node:crypto';
+import { integrationProblem } from '../../integration/problems.ts';
+import type { RemoteDevice, RemotePage } from '../../integration/provider.ts';
 
 /** Requests for pages in flight. The integration's own slots may allow fewer. */
 const PAGES_AT_ONCE = 4;
+
+/** A list that never ends would fill the disk: 1,000,000 devices of 100 a page. */
+const MAX_PAGES = 10_000;
 
 type List = (cursor: string | null, signal: AbortSignal) => Promise<RemotePage>;
 /** Pages that arrived together. `next`: cursor of the page that follows them; null: the last one is among them. */
@@ -24,6 +28,7 @@ export async function* readPages(list: List, from: string | null, signal: AbortS
     return asked;
   };
   const asked = [ask(from)];
+  const isRepeated = repetitions();
   let known: string[] = [];
   while (asked.length > 0) {
     const taken: RemotePage[] = [];
@@ -31,6 +36,8 @@ export async function* readPages(list: List, from: string | null, signal: AbortS
       if (taken.length === PAGES_AT_ONCE) break;
       const [result] = await first.answer;
       if (result.status === 'rejected') throw result.reason;
+      if (isRepeated(result.value))
+        throw integrationProblem('integration_protocol', 'Cannot list the devices: the platform shows the same page again and again');
       taken.push(result.value);
       asked.shift();
       if (asked.length === 0 && known.length === 0) known = followersOf(result.value, first.cursor);
@@ -39,6 +46,21 @@ export async function* readPages(list: List, from: string | null, signal: AbortS
     }
     yield { devices: taken.flatMap(({ devices }) => devices), count: taken.length, next: asked[0]?.cursor ?? null };
   }
+}
+
+/**
+ * Finds a list that goes round in a circle, as of a platform that ignores the number of the page: compares each page with an earlier one, whose number is a
+ * power of two (Brent's algorithm). Also true after more pages than a list can have.
+ */
+function repetitions(): (page: RemotePage) => boolean {
+  let [count, earlier] = [0, ''];
+  return ({ devices }) => {
+    const digest = hash('sha256', JSON.stringify(devices.map(({ externalId }) => externalId)));
+    if (count === MAX_PAGES || (devices.length > 0 && digest === earlier)) return true;
+    count += 1;
+    if ((count & (count - 1)) === 0) earlier = digest;
+    return false;
+  };
 }
 
 function followersOf({ next, following }: RemotePage, cursor: string | null): string[] {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import type { RemoteDevice } from '../integration/provider.ts';
-import { storableJson } from '../wire/text/text.ts';
+import type { RemoteDevice } from '../../integration/provider.ts';
+import { storableJson } from '../../wire/text/text.ts';
 
 /** A device of a page, with the hash of all that is stored of it but its liveness, which changes with every report. */
 export type Shown = { device: RemoteDevice; hash: string };
