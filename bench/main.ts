@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   neighbours: async () => (await import('./neighbours.ts')).benchNeighbours,
   strangers: async () => (await import('./strangers.ts')).benchStrangers,
   integration: async () => (await import('./integration.ts')).benchIntegration,
+  dashboard: async () => (await import('./dashboard.ts')).benchDashboard,
   tenants: async () => (await import('./tenants.ts')).benchTenants,
 };
 /** Time limit of a benchmark. */

@@ -10,5 +10,9 @@ export const TARGETS = {
   firstImport: 'targets: 3 s for 10,000 devices, in 110 requests',
   laterSync: 'targets: 1.5 s for 10,000 devices',
   syncGrowth: 'targets: 11 × for ten times as many devices',
+  firstPage: 'targets: 30 KB',
+  keystroke: 'targets: 100 ms',
+  shownChange: 'targets: 500 ms',
+  longTask: 'targets: 100 ms, and a flat heap',
   tenants: 'aim: at most 1.5 × alone',
 } as const;

@@ -1,7 +1,7 @@
 import { Button, Checkbox } from '@radix-ui/themes';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown, ArrowUp, ArrowUpDown } from 'lucide-react';
-import { type KeyboardEvent, type ReactNode, useEffect, useRef } from 'react';
+import { type KeyboardEvent, type ReactNode, useDeferredValue, useEffect, useRef } from 'react';
 
 export type Column<Row> = {
   id: string;
@@ -44,7 +44,9 @@ const ROW_PX = 41;
  * The one table of the dashboard. Only rows in view are in the document; the next page is asked for when its rows come near. Keys: j, k or arrows
  * move, Enter opens, x selects.
  */
-export function DataTable<Row>(props: Props<Row>) {
+export function DataTable<Row>(given: Props<Row>) {
+  // Rows are drawn when nothing else waits: a keystroke into the search goes first.
+  const props = { ...given, rows: useDeferredValue(given.rows) };
   const {
     label,
     rows,
