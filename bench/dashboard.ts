@@ -9,7 +9,7 @@ import { note, percentiles, report, round } from './support/numbers.ts';
 import { openStack, type Stack } from './support/stack.ts';
 import { TARGETS } from './support/targets.ts';
 
-/** What is typed into the search: an id, a name and a label of seeded devices, so that answers have many, few and no rows. */
+/** Typed into the search: an id, a name and a label of seeded devices, so that answers have many, few and no rows. */
 const TYPED = ['till-0042', 'Kiosk 99', 'north', 'sn7331'];
 const CHANGES = 30;
 /** Each event of a storm stands for a device whose status changed. */
@@ -106,7 +106,10 @@ async function changes({ stack, page, signal }: Scene) {
   await page.goto(`${stack.url}/devices?q=${id}`);
   const row = page.locator(`[role=row][data-key="${id}"]`);
   await row.waitFor();
-  await page.locator('.live-badge').getByText(/^Live$/).waitFor();
+  await page
+    .locator('.live-badge')
+    .getByText(/^Live$/)
+    .waitFor();
   const shown: number[] = [];
   for (let n = 0; n < CHANGES; n++) {
     signal.throwIfAborted();
@@ -150,7 +153,10 @@ async function stormOf(scene: Scene, rate: number, seconds: number) {
   const lastedMs = Date.now() - begun;
   const after = await heapOf(cdp);
   const tasks = await page.evaluate<number[]>('window.tasks');
-  await page.locator('.live-badge').getByText(/^Live$/).waitFor();
+  await page
+    .locator('.live-badge')
+    .getByText(/^Live$/)
+    .waitFor();
   if (browser.problems.length > 0) throw new Error(browser.problems.join('\n'));
   return {
     rate: round(sent.count / (lastedMs / 1_000), 0),

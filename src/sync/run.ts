@@ -207,7 +207,8 @@ async function succeed({ deps, context, run }: Running, owned: Owned): Promise<v
   await transact(deps.store, async (unit) => {
     const ended = await endRun(unit.tx, owned, { status: 'succeeded', counts: run.counts, code: null, detail: null });
     if (ended === undefined || run.operation === 'export') return;
-    await closeUnsynced(unit.tx, integration, [...context.rules.keys()]);
+    const contested = [...context.rules].filter(([, { direction }]) => direction === 'both').map(([field]) => field);
+    await closeUnsynced(unit.tx, integration, contested);
     await nextWalk(unit.tx, integration);
     await noteRun(unit, integration, { counts: run.counts });
   });

@@ -65,6 +65,7 @@ const STATE_ERRORS = {
   backup_not_restorable: never(409, 'The backup cannot be restored.'),
   command_closed: never(409, 'The command has ended already.'),
   bulk_changed: never(409, 'The number of devices that a bulk action changes is no longer the confirmed one.'),
+  conflict_changed: never(409, 'A sync has found other values since the person saw the conflict: read it again and decide.'),
   conflict_not_open: never(409, 'The conflict of a sync is resolved already, or the sides agree by now.'),
   delivery_not_taken: never(409, 'The webhook delivery was refused, so it cannot be taken again.'),
   delivery_pending: never(409, 'The notification is still on its way.'),

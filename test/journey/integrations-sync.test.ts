@@ -132,6 +132,40 @@ test('both sides may edit different fields, and edits of the same field are a co
   );
 });
 
+test('a person decides about the values that they saw, and only as the direction carries', async () => {
+  scene = await openScene({ direction: 'both', strategy: 'manual' }, 2);
+  await scene.sync();
+  const { service, depot } = scene;
+  for (const [id, external] of [
+    ['till-1', 'x00001'],
+    ['till-2', 'x00002'],
+  ] as const) {
+    await service.api('PATCH', `/devices/${id}`, { attributes: { room: 'here' } });
+    depot.change(external, { room: 'there' });
+  }
+  await scene.sync();
+  const openOnes = async () =>
+    (await service.api('GET', '/conflicts?state=open')).body.items as { id: string; version: string; deviceId: string }[];
+  const seen = await openOnes();
+  const first = seen.find(({ deviceId }) => deviceId === 'till-1');
+  depot.change('x00001', { room: 'cellar' });
+  await scene.sync();
+  const stale = await service.api('POST', `/conflicts/${first?.id}/resolve`, { choice: 'local', version: first?.version });
+  expect(stale).toMatchObject({ status: 409, body: { code: 'conflict_changed', detail: expect.stringContaining('other values') } });
+  const versions = Object.fromEntries(seen.map(({ id, version }) => [id, version]));
+  const many = (await service.api('POST', '/conflicts:resolve', { ids: Object.keys(versions), versions, choice: 'remote' })).body;
+  expect(many).toEqual({ resolved: seen.filter(({ id }) => id !== first?.id).map(({ id }) => id), skipped: [first?.id] });
+  const [now] = await openOnes();
+  expect(now).toMatchObject({ deviceId: 'till-1', remote: 'cellar' });
+
+  await service.api('PATCH', '/integrations/depot', { direction: 'import' });
+  const against = await service.api('POST', `/conflicts/${now?.id}/resolve`, { choice: 'local', version: now?.version });
+  expect(against).toMatchObject({ status: 400, body: { detail: expect.stringContaining('only imported now') } });
+  await scene.sync();
+  expect(await openOnes()).toEqual([]);
+  expect((await deviceOf(scene, 'till-1')).integrationMetadata.attributes.room).toBe('cellar');
+});
+
 test('a device is archived after two walks without it, and returns with its history', async () => {
   scene = await openScene({}, 3);
   await scene.sync();

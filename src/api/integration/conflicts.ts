@@ -5,7 +5,7 @@ import { invalid, notFound } from '../../errors.ts';
 import type { Store } from '../../event/transact.ts';
 import { body, decodeIdCursor, json, PageQuery, problems } from '../../http/kit.ts';
 import type { PlatformDeps } from '../../integration/open.ts';
-import { type Conflict, listConflicts } from '../../integration/store/conflicts.ts';
+import { type Conflict, listConflicts, versionOf } from '../../integration/store/conflicts.ts';
 import { auditName } from '../../organization/organization.ts';
 import { type Choice, resolveConflict, resolveConflicts } from '../../sync/resolve.ts';
 import type { Json } from '../../wire/text/json.ts';
@@ -32,6 +32,7 @@ const ConflictView = z
     base: Value,
     local: Value,
     remote: Value,
+    version: z.string().openapi({ description: 'Another one once a sync has found other values' }),
     localChangedAt: time.nullable(),
     remoteChangedAt: time.nullable().openapi({ description: 'When the platform changed the device, which may be about another field' }),
     state: z.enum(['open', 'resolved', 'obsolete']).openapi({ description: 'obsolete: the sides agreed by themselves' }),
@@ -85,15 +86,21 @@ const listOne = ({ store: { sql } }: Deps) =>
     },
   );
 
+const Version = z.string().max(64).openapi({ description: 'The one that the person saw: with other values now, nothing is resolved' });
 const choice = z
   .enum(['local', 'remote', 'value'])
   .openapi({ description: 'Which value both sides get; `value`: the one of this request' });
 const Resolution = z
-  .strictObject({ choice, value: z.unknown().optional() })
+  .strictObject({ choice, value: z.unknown().optional(), version: Version.optional() })
   .openapi('ConflictResolution', { example: { choice: 'local' } });
-const Resolutions = Resolution.extend({ ids: z.array(z.uuid()).min(1).max(500) }).openapi('ConflictResolutions');
+const Resolutions = Resolution.omit({ version: true })
+  .extend({ ids: z.array(z.uuid()).min(1).max(500), versions: z.record(z.uuid(), Version).optional().openapi({ description: 'By id' }) })
+  .openapi('ConflictResolutions');
 const Outcome = z
-  .object({ resolved: z.array(z.string()), skipped: z.array(z.string()).openapi({ description: 'They are not open any more' }) })
+  .object({
+    resolved: z.array(z.string()),
+    skipped: z.array(z.string()).openapi({ description: 'They are not open any more, or have another version' }),
+  })
   .openapi('ResolvedConflicts');
 
 const resolveMany = ({ store, platforms }: Deps) =>
@@ -109,10 +116,10 @@ const resolveMany = ({ store, platforms }: Deps) =>
     async (c) => {
       const actor = c.get('actor');
       const { organizationId } = actor;
-      const { ids, ...given } = c.req.valid('json');
+      const { ids, versions = {}, ...given } = c.req.valid('json');
       const decision = choiceOf(given);
       const entry = { action: 'conflict.resolve', subject: 'conflict:many', detail: { ids, choice: decision.choice } };
-      const wanted = { organizationId, ids: [...new Set(ids)], by: auditName(actor) };
+      const wanted = { organizationId, ids: [...new Set(ids)], by: auditName(actor), versions };
       const outcome = await audited(callerOf(c), store, entry, (unit) => resolveConflicts(unit, platforms.providers, wanted, decision));
       return c.json(outcome, 200);
     },
@@ -132,10 +139,11 @@ const resolveOne = ({ store, platforms }: Deps) =>
       const actor = c.get('actor');
       const { organizationId } = actor;
       const { id } = c.req.valid('param');
-      const decision = choiceOf(c.req.valid('json'));
+      const { version, ...given } = c.req.valid('json');
+      const decision = choiceOf(given);
       const entry = { action: 'conflict.resolve', subject: `conflict:${id}`, detail: { choice: decision.choice } };
       const resolved = await audited(callerOf(c), store, entry, async (unit) => {
-        await resolveConflict(unit, platforms.providers, { organizationId, id, by: auditName(actor) }, decision);
+        await resolveConflict(unit, platforms.providers, { organizationId, id, by: auditName(actor), version }, decision);
         const [row] = await listConflicts(unit.tx, organizationId, { id }, null, 1);
         return row;
       });
@@ -145,7 +153,7 @@ const resolveOne = ({ store, platforms }: Deps) =>
   );
 
 /** @throws Problem `invalid_request` */
-function choiceOf({ choice: chosen, value }: z.output<typeof Resolution>): Choice {
+function choiceOf({ choice: chosen, value }: Pick<z.output<typeof Resolution>, 'choice' | 'value'>): Choice {
   if (chosen !== 'value') {
     if (value !== undefined) throw wrongValue(`must be left out with choice "${chosen}"`);
     return { choice: chosen };
@@ -173,7 +181,7 @@ function read(sql: Db, organizationId: string, serviceId: string | undefined, { 
 function viewConflict(conflict: Conflict & { integration: string }): z.output<typeof ConflictView> {
   const { id, integration, deviceId, field, base, local, remote, state, resolution, value, resolvedBy } = conflict;
   return {
-    ...{ id, integration, deviceId, field, base, local, remote, state, resolution, value, resolvedBy },
+    ...{ id, integration, deviceId, field, base, local, remote, state, resolution, value, resolvedBy, version: versionOf(conflict) },
     localChangedAt: iso(conflict.localChangedAt),
     remoteChangedAt: iso(conflict.remoteChangedAt),
     resolvedAt: iso(conflict.resolvedAt),

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Db } from '../../db/connect.ts';
 import type { Json } from '../../wire/text/json.ts';
 import { storableJson } from '../../wire/text/text.ts';
@@ -29,6 +30,11 @@ export type Conflict = {
   resolvedAt: Date | null;
   createdAt: Date;
 };
+
+/** Differs once a sync has found other values: a person decides about values that they saw. */
+export function versionOf({ local, remote }: Pick<Conflict, 'local' | 'remote'>): string {
+  return hash('sha256', JSON.stringify([local, remote])).slice(0, 16);
+}
 
 const columns = (sql: Db) => sql`
   c.organization_id as "organizationId", c.id, c.service_id as "serviceId", c.device_id as "deviceId", c.field, c.base, c.local, c.remote,
@@ -96,7 +102,7 @@ export async function closeObsolete(
         where k.device_id = c.device_id and k.field = c.field)`;
 }
 
-/** Closes open conflicts about fields that are not synced any more. */
+/** Closes open conflicts but those about these fields: the others are not synced any more, or in one direction only. */
 export async function closeUnsynced(tx: Db, { organizationId, id }: Owner, fields: readonly string[]): Promise<void> {
   await tx`
     update device_conflicts set state = 'obsolete', resolved_at = now()

@@ -52,7 +52,7 @@ export function RolloutActs({ rollout }: { rollout: RolloutDetail }) {
   const { data } = useQuery({ ...read('GET /api/v1/rollouts/{id}/effects', path(rollout.id)), enabled: mayOperate });
   const { data: source } = useQuery(read('GET /api/v1/sources/{id}', { path: { id: rollout.sourceId } }));
   if (!mayOperate || data === undefined) return null;
-  // What runs now is reverted here; an older rollout is history.
+  // Only the commit that runs now can be rolled back; older rollouts are history.
   const isPresent = rollout.state === 'completed' && rollout.kind === 'revision' && source?.revisionId === rollout.revisionId;
   return (
     <>

@@ -20,7 +20,7 @@ export function RollBack({ source }: { source: Source }) {
   });
   const { to, reason, branch } = fields;
   const previous = usePrevious(source);
-  // What the dialog showed is what is done, whatever completes meanwhile.
+  // The service does exactly this, whatever completes meanwhile.
   const target = to === 'previous' ? previous : to;
   const body = {
     ...(target === undefined ? {} : { to: target }),

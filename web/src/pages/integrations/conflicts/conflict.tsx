@@ -81,13 +81,13 @@ function Ended({ conflict }: { conflict: Conflict }) {
   );
 }
 
-function Resolve({ conflict: { id, local, remote, base }, onDone }: { conflict: Conflict; onDone: () => void }) {
+function Resolve({ conflict: { id, version, local, remote, base }, onDone }: { conflict: Conflict; onDone: () => void }) {
   const resolve = useAct('POST /api/v1/conflicts/{id}/resolve', { outdates: ['conflicts', 'integrations'], onSuccess: onDone });
   const example = local ?? remote ?? base;
   const [typed, setTyped] = useState(valueText(example));
   const errors = resolve.error instanceof ApiError ? resolve.error.errors.filter(({ pointer }) => pointer.startsWith('/value')) : [];
   const act = (choice: 'local' | 'remote' | 'value') =>
-    resolve.mutate({ path: { id }, body: choice === 'value' ? { choice, value: readValue(typed, example) } : { choice } });
+    resolve.mutate({ path: { id }, body: { version, choice, ...(choice === 'value' ? { value: readValue(typed, example) } : {}) } });
   return (
     <div className="stack">
       <div className="sides">

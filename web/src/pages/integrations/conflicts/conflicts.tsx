@@ -79,10 +79,10 @@ export function Conflicts({ integration: { slug } }: { integration: Integration 
           const rows = pages.flatMap(({ items }) => items);
           const opened = rows.find(({ id }) => id === at);
           // Others may have resolved what was chosen here.
-          const ids = rows.flatMap(({ id }) => (selection.ids.has(id) ? [id] : []));
+          const chosen = Object.fromEntries(rows.filter(({ id }) => selection.ids.has(id)).map(({ id, version }) => [id, version]));
           return (
             <>
-              {mayResolve && ids.length > 0 && <ResolveMany ids={ids} onDone={() => setSelection(NONE)} />}
+              {mayResolve && Object.keys(chosen).length > 0 && <ResolveMany versions={chosen} onDone={() => setSelection(NONE)} />}
               {opened !== undefined && <ConflictPanel key={opened.id} conflict={opened} onClose={() => show()} />}
               <DataTable
                 label={`${words(state)} conflicts`}

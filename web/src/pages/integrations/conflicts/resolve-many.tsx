@@ -4,12 +4,14 @@ import { useAct } from '../../../api/query.ts';
 import { Confirm } from '../../../ui/confirm.tsx';
 
 /** Resolves the chosen conflicts in one go, all to the same side. */
-export function ResolveMany({ ids, onDone }: { ids: readonly string[]; onDone: () => void }) {
+/** @param versions of the values that the list shows, by id */
+export function ResolveMany({ versions, onDone }: { versions: Readonly<Record<string, string>>; onDone: () => void }) {
+  const ids = Object.keys(versions);
   const [skipped, setSkipped] = useState(0);
   const resolve = useAct('POST /api/v1/conflicts:resolve', { outdates: ['conflicts', 'integrations'] });
   const count = `${ids.length.toLocaleString('en')} ${ids.length === 1 ? 'conflict' : 'conflicts'}`;
   const run = async (choice: 'local' | 'remote') => {
-    const outcome = await resolve.mutateAsync({ body: { ids: [...ids], choice } });
+    const outcome = await resolve.mutateAsync({ body: { ids, versions, choice } });
     setSkipped(outcome.skipped.length);
     onDone();
   };
@@ -39,7 +41,7 @@ export function ResolveMany({ ids, onDone }: { ids: readonly string[]; onDone: (
       ))}
       {skipped > 0 && (
         <Callout.Root color="amber" size="1">
-          <Callout.Text>{skipped} were not open any more.</Callout.Text>
+          <Callout.Text>{skipped} were not open any more, or have other values now.</Callout.Text>
         </Callout.Root>
       )}
     </Flex>
