@@ -92,6 +92,7 @@ async function addShadows(unit: Unit, context: SyncContext, fresh: readonly Show
       const { externalId, identities } = one.device;
       return { deviceId: deviceOf(one), externalId, identities, walk, base: valuesOf(context, one), remoteHash: one.hash };
     }),
+    true,
   );
   const lines = [
     ...created.map((one): DeviceLine => {

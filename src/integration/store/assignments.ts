@@ -175,16 +175,22 @@ export type NewAssignment = {
 
 /**
  * Assigns devices that exist to an integration that exists: the statement locks both, instead of a foreign key's check for each row.
+ * @param areNew their transaction has just inserted them, so that nobody else can remove them
  * @returns the devices that were not assigned yet
  */
-export async function insertAssignments(tx: Db, { organizationId, id }: Owner, added: readonly NewAssignment[]): Promise<Set<string>> {
+export async function insertAssignments(
+  tx: Db,
+  { organizationId, id }: Owner,
+  added: readonly NewAssignment[],
+  areNew = false,
+): Promise<Set<string>> {
   if (added.length === 0) return new Set();
   const deviceIds = added.map((a) => a.deviceId);
   const rows = await tx<{ deviceId: string }[]>`
     with service as materialized (
       select id from device_services where organization_id = ${organizationId} and id = ${id} for key share
     ), known as materialized (
-      select id from devices where organization_id = ${organizationId} and id = any(${deviceIds}::text[]) order by id for key share
+      select id from devices where organization_id = ${organizationId} and id = any(${deviceIds}::text[]) order by id ${areNew ? tx`` : tx`for key share`}
     )
     insert into device_service_assignments (organization_id, service_id, device_id, external_id, identities, seen_walk, retry_at, base, remote_hash,
       synced_at)
