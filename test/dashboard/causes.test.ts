@@ -49,15 +49,15 @@ test('300 failures are three causes on the overview, each with its count, first 
   await panel.getByText(new RegExp(`300 devices failed on ${commit.slice(0, 8)} of "tills" for 3 causes`)).waitFor();
   const causes = panel.locator('.cause');
   expect(await causes.count()).toBe(3);
+  const place = `config/terminal.json:3 in ${commit.slice(0, 8)}`;
+  await expect.poll(() => causes.filter({ hasText: place }).count()).toBe(3);
   const shown = await causes.allInnerTexts();
   expect(shown.map((text) => /\b(150|100|50)\b/.exec(text)?.[1])).toEqual(['150', '100', '50']);
-  for (const text of shown) {
-    expect(text).toMatch(/till-0\d\d\d/);
-    expect(text).toContain(`config/terminal.json:3 in ${commit.slice(0, 8)}`);
-  }
-  expect(shown[0]).toContain('a file matches');
+  for (const text of shown) expect(text).toMatch(/first on\s+till-0\d\d\d/);
+  expect(shown[0]).toContain('simulated failure: a file matches');
+  expect(shown[1]).toContain('simulated failure');
 
-  // Two clicks: the device of the first cause, then its failed attempt.
+  // One click leads to the device and its failed attempt.
   await causes
     .first()
     .getByRole('link', { name: /^till-/ })

@@ -67,7 +67,7 @@ async function openCluster(): Promise<Cluster> {
   return {
     create: async () => {
       const name = `test_${randomUUID().replaceAll('-', '')}`;
-      await admin`create database ${admin(name)} template ${admin(TEMPLATE)} strategy file_copy`;
+      await admin`create database ${admin(name)} template ${admin(TEMPLATE)}`;
       return urlOf(name);
     },
     drop: async (name) => {

@@ -10,9 +10,18 @@ import { Loaded } from '../../ui/states.tsx';
 import { Time } from '../../ui/time.tsx';
 import { SubjectLink } from './links.tsx';
 
+/** The places of causes are asked for again after this time, and only so often: some failures have none. */
+const PLACES_MS = 3_000;
+const MAX_READS = 5;
+
 /** Everything that waits for a person, the most urgent first; failures stand by their causes. */
 export function AttentionPanel() {
-  const attention = useQuery(read('GET /api/v1/attention', {}));
+  const attention = useQuery({
+    ...read('GET /api/v1/attention', {}),
+    // The service answers before it has found the places of new causes, and no event says when it has.
+    refetchInterval: ({ state: { data, dataUpdateCount } }) =>
+      dataUpdateCount < MAX_READS && data?.items.some(({ causes }) => causes.some(({ place }) => place === null)) ? PLACES_MS : false,
+  });
   return (
     <section className="panel" aria-label="Needs attention">
       <h2>
