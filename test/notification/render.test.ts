@@ -111,6 +111,10 @@ test('sentences are plain English', () => {
   const sentence = (type: Event['type'], subject: string, data: Record<string, unknown>) =>
     sentenceOf(anEvent({ type, subject, data }), 'tills');
   expect(sentence('device.status', 'device:till-7', { status: 'OFFLINE' })).toBe('Device till-7 is offline');
+  expect(sentence('device.status', 'device:till-7', { status: 'ERROR' })).toBe('Device till-7 is in error');
+  expect(sentence('device.imported', 'integration:golioth', { name: 'Meters', deviceIds: ['m1'] })).toBe(
+    'Integration Meters has new devices',
+  );
   expect(sentence('deployment.state', 'device:till-7', { state: 'rolled_back', detail: 'health check failed' })).toBe(
     'Device till-7 has a deployment that is rolled back: health check failed',
   );

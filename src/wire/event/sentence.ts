@@ -23,6 +23,8 @@ export function sourceIdOf({ subject, data }: Pick<Event, 'subject' | 'data'>): 
 
 function whoOf({ type, subject, data }: Event, sourceName: string | undefined): string {
   const commit = textOf(data.commit).slice(0, 10);
+  // A page of an integration's devices is one event.
+  if (subject.startsWith('integration:')) return `Integration ${textOf(data.name) || idOf(subject)}`;
   switch (type.slice(0, type.indexOf('.'))) {
     case 'rollout':
       return `Rollout of ${[sourceName, commit].filter(Boolean).join(' ') || idOf(subject)}`;
@@ -37,8 +39,6 @@ function whoOf({ type, subject, data }: Event, sourceName: string | undefined): 
       return `Site ${textOf(data.name) || idOf(subject)}`;
     case 'notification':
       return `Notification ${textOf(data.name)}`;
-    case 'integration':
-      return `Integration ${textOf(data.name) || idOf(subject)}`;
     case 'integrations':
       return 'Syncing with device platforms';
     case 'service':
@@ -55,6 +55,7 @@ function idOf(subject: string): string {
 function wordOf(value: unknown): string {
   return textOf(value)
     .replaceAll('_', ' ')
+    .replace(/^ERROR$/, 'in error')
     .replace(/^[A-Z]+$/, (word) => word.toLowerCase());
 }
 
