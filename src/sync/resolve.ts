@@ -53,9 +53,10 @@ export async function resolveConflict(
   const { resolved } = await resolveConflicts(unit, providers, { organizationId, ids: [id], by, versions }, decision);
   if (resolved.length > 0) return;
   const [now] = await conflictsById(unit.tx, organizationId, [id]);
-  if (now?.state === 'open')
-    throw conflictProblem('conflict_changed', `Cannot resolve conflict "${id}": a sync has found other values; read them and decide again`);
-  else throw conflictProblem('conflict_not_open', `Cannot resolve conflict "${id}": it is resolved already, or the sides agree by now`);
+  const isOpen = now?.state === 'open';
+  throw isOpen
+    ? conflictProblem('conflict_changed', `Cannot resolve conflict "${id}": a sync has found other values; read them and decide again`)
+    : conflictProblem('conflict_not_open', `Cannot resolve conflict "${id}": it is resolved already, or the sides agree by now`);
 }
 
 type Deciding = { integration: Integration; providers: Providers; by: string; versions: Readonly<Record<string, string>> };

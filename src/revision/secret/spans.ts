@@ -1,7 +1,8 @@
 import type { Span } from '../../document/document.ts';
 import { toPointer } from '../../document/document.ts';
+import { gearEnd } from './gear.ts';
 import { isBelow, isSecretName, isSecretPath, isSecretValue } from './secret.ts';
-import { gearEnd, holdsSecret } from './text.ts';
+import { holdsSecret } from './text.ts';
 
 /** The scalars of a document that must not be shown: marked ones, and those that their name, their neighbours or they themselves give away. `inside`: a secret is a part of the text. */
 export function secretScalars(spans: readonly Span[], marked: ReadonlySet<string>, isMarked = isBelow): Map<Span, 'whole' | 'inside'> {
